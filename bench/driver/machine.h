@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * machine.h - what the measurements were made on, as it is told beside them.
+ *
+ * Holds    every field is a string or number to print, "unknown" or 0 if the system does not say.
+ */
+#ifndef BENCH_MACHINE_H
+#define BENCH_MACHINE_H
+
+struct machine {
+	char cpu[128];   /* model name */
+	char arch[32];   /* as uname says */
+	char kernel[96]; /* release */
+	char libc[32];   /* glibc's version */
+	char thp[16];    /* transparent huge pages: always, madvise, never */
+	char date[16];   /* year-month-day, UTC */
+	long ncpus;      /* online */
+	double ram_gib;
+};
+
+void machine_read(struct machine *m);
+
+#endif

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * options.h - the command line of bench_driver.
+ *
+ * Holds    after options_parse(): every number is in its range, every file to be written can be
+ *          opened, every library named exists.
+ */
+#ifndef BENCH_OPTIONS_H
+#define BENCH_OPTIONS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#define MAX_NWITH   16
+#define MAX_NONLY   32
+#define MAX_NROUNDS 1000
+
+struct with {
+	char *name;       /* column heading; owned */
+	const char *path; /* of the library, as given */
+};
+
+struct options {
+	bool full;        /* all rows, more rounds */
+	bool list;        /* print the rows and stop */
+	bool no_peers;    /* only glibc, goalloc and what --with names */
+	unsigned nrounds; /* 1..MAX_NROUNDS */
+	const char *lib;  /* goalloc's .so; NULL: the one beside the driver's directory */
+	const char *json; /* file to write, or NULL */
+	const char *svg;  /* file to write, or NULL */
+	const char *only[MAX_NONLY]; /* patterns; a row that matches one is run */
+	size_t nonly;
+	struct with with[MAX_NWITH];
+	size_t nwith;
+};
+
+/* Reads the command line. --help prints and exits 0; a mistake is one line on stderr and exit 2. */
+void options_parse(struct options *o, int argc, char **argv);
+
+/* Whether --only lets the row `name` through. */
+bool options_select(const struct options *o, const char *name);
+
+/* One line on stderr and exit 2. */
+_Noreturn void options_fail(const char *format, ...);
+
+#endif

@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * results.h - everything measured: a cell for each row and allocator, and the ratios and means
+ * over them.
+ *
+ * Owns     the cells and their samples.
+ * Callers  measure.c adds; table.c, json.c and svg.c read.
+ * Holds    a cell has at most nrounds samples; once it has a failure it gets no more and counts
+ *          nowhere.
+ */
+#ifndef BENCH_RESULTS_H
+#define BENCH_RESULTS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "allocator.h"
+#include "row.h"
+
+/* One run, or the mean of row.repeat runs. */
+struct sample {
+	double time_ns; /* what the row is about: per operation, or wall */
+	double wall_ns;
+	double user_ns;
+	double sys_ns;
+	double rss_kib; /* peak */
+};
+
+struct cell {
+	struct sample *sample;
+	size_t nsamples;
+	char *failure; /* one line, or NULL */
+};
+
+struct line {
+	const struct row *row;
+	char *program;        /* path of what it runs */
+	bool has_output;      /* output_hash is set: by the first run, which is under glibc */
+	uint64_t output_hash; /* what every other run must print too */
+	struct cell cell[MAX_NALLOCATORS];
+};
+
+struct results {
+	const struct allocators *allocators;
+	struct line *line;
+	size_t nlines;
+	unsigned nrounds;
+};
+
+enum metric { METRIC_TIME_MIN, METRIC_TIME_MEDIAN, METRIC_RSS_MIN, METRIC_RSS_MEDIAN };
+
+/* What a value is divided by: glibc's, the least of the row, the least of all other allocators. */
+enum yardstick { YARD_GLIBC, YARD_BEST, YARD_BEST_OTHER };
+
+/* Makes room for nrounds samples in all cells. Exits 1 if there is none. */
+void results_prepare(struct results *r);
+
+void results_add(struct results *r, size_t line, size_t allocator, const struct sample *sample);
+
+/* Takes the allocator out of the row, with the reason; the first reason stays. */
+void results_fail(struct results *r, size_t line, size_t allocator, const char *failure);
+
+/* How many cells have failed. */
+size_t results_nfailed(const struct results *r);
+
+/* Nanoseconds or KiB; 0 if the cell failed or is empty. */
+double results_value(const struct results *r, size_t line, size_t allocator, enum metric metric);
+
+/* value / yardstick; 0 if either is missing. */
+double results_ratio(const struct results *r, size_t line, size_t allocator, enum metric metric,
+		     enum yardstick yard);
+
+/* The geometric mean of results_ratio() over the rows of `group`, or of both if it is negative; the
+ * number of rows that had a ratio goes to *nrows. 0 if there are none. */
+double results_geomean(const struct results *r, size_t allocator, enum metric metric,
+		       enum yardstick yard, int group, size_t *nrows);
+
+#endif

@@ -1,0 +1,189 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * row.c - the rows of the bench. See row.h.
+ *
+ * A workload row takes 0.05 to 0.3 s under glibc, so that the default run with six allocators and
+ * three rounds stays at two minutes. To add one is to add a line here.
+ */
+#include "row.h"
+
+#include "input.h"
+
+#define MICRO(n, w)                                       \
+	{                                                 \
+		.group = ROW_MICRO, .name = n, .words = w \
+	}
+#define MICRO_FULL(n, w)                                                \
+	{                                                               \
+		.group = ROW_MICRO, .full = true, .name = n, .words = w \
+	}
+
+const struct row rows[] = {
+	MICRO_FULL("pair 8 B", "pair 8"),
+	MICRO("pair 16 B", "pair 16"),
+	MICRO_FULL("pair 64 B", "pair 64"),
+	MICRO("pair 256 B", "pair 256"),
+	MICRO_FULL("pair 1 KiB", "pair 1K"),
+	MICRO("pair 4 KiB", "pair 4K"),
+	MICRO_FULL("pair 16 KiB", "pair 16K"),
+	MICRO("pair 64 KiB", "pair 64K"),
+	MICRO_FULL("pair 256 KiB", "pair 256K"),
+	MICRO("pair 1 MiB", "pair 1M"),
+
+	MICRO_FULL("bulk 8 B x 1000 fifo", "bulk 8 1000 fifo"),
+	MICRO("bulk 16 B x 1000 lifo", "bulk 16 1000 lifo"),
+	MICRO("bulk 64 B x 1000 fifo", "bulk 64 1000 fifo"),
+	MICRO("bulk 64 B x 1000 random", "bulk 64 1000 random"),
+	MICRO_FULL("bulk 256 B x 1000 fifo", "bulk 256 1000 fifo"),
+	MICRO("bulk 1 KiB x 1000 random", "bulk 1K 1000 random"),
+	MICRO_FULL("bulk 4 KiB x 1000 random", "bulk 4K 1000 random"),
+	MICRO("bulk 16 KiB x 1000 lifo", "bulk 16K 1000 lifo"),
+	MICRO_FULL("bulk 64 KiB x 1000 fifo", "bulk 64K 1000 fifo"),
+	MICRO_FULL("bulk 1 MiB x 100 fifo", "bulk 1M 100 fifo"),
+	MICRO_FULL("bulk 64 B x 10000 random", "bulk 64 10000 random"),
+	MICRO("bulk 64 B x 100000 random", "bulk 64 100000 random"),
+	MICRO_FULL("bulk 64 B x 1000000 random", "bulk 64 1000000 random"),
+
+	MICRO("mix 100 live", "mix 100"),
+	MICRO("mix 1000 live", "mix 1000"),
+	MICRO("mix 10000 live", "mix 10000"),
+	MICRO("mix 100000 live", "mix 100000"),
+	MICRO_FULL("mix 1000000 live", "mix 1000000"),
+
+	MICRO("handover 64 B", "handover 1 64"),
+	MICRO("handover mixed", "handover 1 mixed"),
+	MICRO_FULL("handover 4 KiB", "handover 1 4K"),
+	MICRO_FULL("handover mixed, 4 pairs", "handover 4 mixed"),
+	MICRO("exchange 2 threads", "exchange 2"),
+	MICRO_FULL("exchange 16 threads", "exchange 16"),
+	MICRO("churn 4 threads", "churn 4 500"),
+	MICRO_FULL("churn 64 threads", "churn 64 500"),
+	MICRO("server 2 threads", "server 2 1000"),
+	MICRO_FULL("server 64 threads", "server 64 1000"),
+
+	MICRO("growth to 64 KiB", "growth 1 64K"),
+	MICRO("growth to 16 MiB", "growth 1 16M"),
+	MICRO_FULL("growth to 1 GiB", "growth 1 1G"),
+	MICRO("growth 1000 x 4 KiB", "growth 1000 4K"),
+	MICRO("calloc 64 B reused", "zeroed 64 reused"),
+	MICRO_FULL("calloc 1 KiB reused", "zeroed 1K reused"),
+	MICRO("calloc 64 KiB reused", "zeroed 64K reused"),
+	MICRO_FULL("calloc 64 B fresh", "zeroed 64 fresh"),
+	MICRO("calloc 4 KiB fresh", "zeroed 4K fresh"),
+	MICRO_FULL("calloc 1 MiB fresh", "zeroed 1M fresh"),
+	MICRO("aligned to 64 B", "aligned 64"),
+	MICRO("aligned to 4 KiB", "aligned 4K"),
+	MICRO_FULL("aligned to 16 B .. 4 KiB", "aligned mixed"),
+
+	MICRO("big 50 live", "big 1 50"),
+	MICRO("big 50 live, 2 threads", "big 2 50"),
+	MICRO_FULL("big 20 live, 16 threads", "big 16 20"),
+	MICRO("fill 64 B to 64 MiB", "fill 64 64M"),
+	MICRO_FULL("fill 64 B to 1 GiB", "fill 64 1G"),
+	MICRO_FULL("fill 4 KiB to 1 GiB", "fill 4K 1G"),
+	MICRO("steady 32 MiB", "steady 32M 12"),
+	MICRO_FULL("steady 256 MiB, long", "steady 256M 120"),
+
+	{
+		.group = ROW_PROGRAM,
+		.name = "start of true",
+		.words = "true",
+		.repeat = 40,
+	},
+	{
+		.group = ROW_PROGRAM,
+		.name = "python3 objects",
+		.words = "python3 -S objects.py",
+		.input = input_python,
+	},
+	{
+		.group = ROW_PROGRAM,
+		.name = "python3 on malloc",
+		.words = "python3 -S objects.py",
+		.env = "PYTHONMALLOC=malloc",
+		.input = input_python,
+	},
+	{
+		.group = ROW_PROGRAM,
+		.name = "perl hashes",
+		.words = "perl hashes.pl",
+		.input = input_perl,
+	},
+	{
+		.group = ROW_PROGRAM,
+		.name = "lua tables",
+		.words = "lua tables.lua",
+		.input = input_lua,
+	},
+	{
+		.group = ROW_PROGRAM,
+		.name = "sqlite3 insert",
+		.words = "sqlite3 -init insert.sql :memory: .quit",
+		.input = input_sqlite,
+	},
+	{
+		.group = ROW_PROGRAM,
+		.name = "gcc compile",
+		.words = "gcc -O1 -S generated.c -o -",
+		.input = input_c_source,
+	},
+	{
+		.group = ROW_PROGRAM,
+		.name = "sort text",
+		.words = "sh sort.sh",
+		.needs = "sort cksum",
+		.input = input_sort,
+	},
+	{
+		.group = ROW_PROGRAM,
+		.name = "xz text",
+		.words = "xz -3 -T2 -k -c lines.txt",
+		.input = input_lines,
+	},
+	{
+		.group = ROW_PROGRAM,
+		.full = true,
+		.name = "g++ compile",
+		.words = "g++ -O1 -S generated.cc -o -",
+		.input = input_cxx_source,
+	},
+	{
+		.group = ROW_PROGRAM,
+		.full = true,
+		.name = "node objects",
+		.words = "node objects.js",
+		.input = input_node,
+	},
+	{
+		.group = ROW_PROGRAM,
+		.full = true,
+		.name = "ruby objects",
+		.words = "ruby objects.rb",
+		.input = input_ruby,
+	},
+	{
+		.group = ROW_PROGRAM,
+		.full = true,
+		.name = "git gc",
+		.words = "git -C repository gc --quiet --prune=now --aggressive",
+		.env = "GIT_CONFIG_GLOBAL=/dev/null",
+		.prepare = "sh repository.sh",
+		.input = input_git,
+	},
+	{
+		.group = ROW_PROGRAM,
+		.full = true,
+		.any_output = true,
+		.name = "redis",
+		.words = "sh redis.sh",
+		.needs = "redis-check-rdb redis-benchmark redis-cli",
+		.input = input_redis,
+	},
+};
+
+const size_t nrows = sizeof rows / sizeof rows[0];
+
+const char *row_group_name(enum row_group group)
+{
+	return group == ROW_MICRO ? "micro" : "programs";
+}

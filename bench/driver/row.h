@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * row.h - the rows of the bench: what is run, under every allocator in the same way.
+ *
+ * Owns     the table of rows, constant.
+ * Callers  main.c selects from it; measure.c runs a row; results.c and what prints them name it.
+ */
+#ifndef BENCH_ROW_H
+#define BENCH_ROW_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+enum row_group {
+	ROW_MICRO,   /* a workload of bench_workload: time is its own ns per operation */
+	ROW_PROGRAM, /* a program that exists: time is wall time, and its output must not change */
+};
+
+struct row {
+	enum row_group group;
+	bool full;           /* only with --full */
+	bool any_output;     /* the output differs from run to run */
+	unsigned repeat;     /* runs in one sample, whose mean is taken; 0 is 1 */
+	const char *name;    /* as printed, and what --only looks at */
+	const char *words;   /* arguments of bench_workload; or a program and its arguments */
+	const char *needs;   /* programs that have to be installed besides, or NULL */
+	const char *env;     /* NAME=VALUE words, or NULL */
+	const char *prepare; /* command to run once before, without preload, or NULL */
+	bool (*input)(
+		const char *dir); /* writes what the program reads; false if it cannot; or NULL */
+};
+
+extern const struct row rows[];
+extern const size_t nrows;
+
+const char *row_group_name(enum row_group group);
+
+#endif

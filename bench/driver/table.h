@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * table.h - prints the results for people: a table of times, a table of peak memory, means,
+ * failures.
+ */
+#ifndef BENCH_TABLE_H
+#define BENCH_TABLE_H
+
+#include <stdio.h>
+
+#include "machine.h"
+#include "results.h"
+
+/* On a terminal the best of a row is bold, unless NO_COLOR is set. */
+void table_print(FILE *f, const struct results *r, const struct machine *m);
+
+#endif

@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * goalloc.h - what libgoalloc offers beside the standard allocation functions.
+ *
+ * malloc, calloc, realloc, free and their relatives are declared in <stdlib.h> and <malloc.h> as ever. All
+ * functions here are thread safe and may be mixed with them: what goalloc_malloc_noscan() returns is freed by
+ * free(). The standard functions follow malloc(3), posix_memalign(3) and C23 7.24.3.
+ */
+#ifndef GOALLOC_H
+#define GOALLOC_H
+
+#include <stddef.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define GOALLOC_VERSION_MAJOR 1
+#define GOALLOC_VERSION_MINOR 0
+#define GOALLOC_VERSION_PATCH 0
+
+/*
+ * The version of the library that is loaded, 10000 * major + 100 * minor + patch.
+ */
+int goalloc_version(void);
+
+/*
+ * Memory that never holds pointers: text, numbers, pixels.
+ *
+ * It lies in other spans than memory that may hold pointers, so an overflow of the one does not reach the
+ * other. Objects below 16 bytes share blocks with others. Alignment: the largest power of two that is no
+ * larger than size, at most 16, as the C standard asks of malloc for a type of that size; so
+ * goalloc_malloc_noscan(3) is 2-aligned, where malloc(3) is 8-aligned.
+ *
+ * size   bytes; 0 gives a unique pointer.
+ * Returns NULL with errno ENOMEM when there is no memory or size exceeds PTRDIFF_MAX.
+ */
+void *goalloc_malloc_noscan(size_t size);
+
+/* The same for n objects of size bytes, zeroed. NULL with ENOMEM also when n * size overflows. */
+void *goalloc_calloc_noscan(size_t n, size_t size);
+
+/*
+ * Like realloc(3): resizes p, which any allocation function returned, or allocates when p is NULL. The result is
+ * noscan memory. size 0 frees p and returns NULL with errno unchanged. On failure NULL with
+ * ENOMEM, and p is untouched.
+ */
+void *goalloc_realloc_noscan(void *p, size_t size);
+
+/*
+ * Like aligned_alloc(3).
+ *
+ * align  bytes, a power of two; size need not be a multiple of it.
+ * Returns NULL with errno EINVAL when align is no power of two, with ENOMEM when there is no memory.
+ */
+void *goalloc_aligned_alloc_noscan(size_t align, size_t size);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

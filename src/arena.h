@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * arena.h - the heap's address space and the record of each 64 MB slot of it. See arena.c.
+ */
+#ifndef GOALLOC_ARENA_H
+#define GOALLOC_ARENA_H
+
+#include "config.h"
+
+struct mspan;
+
+/* Free runs in a piece of address space, in pages: at its start, the longest, at its end. */
+struct page_sum {
+	uint32_t start;
+	uint32_t max;
+	uint32_t end;
+};
+
+/*
+ * 512 pages of an arena.
+ * Access: [h] mheap.lock
+ */
+struct arena_chunk {
+	struct page_sum sum;      /* [h] of the chunk's 8 words of alloc_bits */
+	bool dirty_listed;        /* [h] on the scavenger's list */
+	uint64_t freed_ms;        /* [h] when pages were last freed here */
+	uint32_t dirty_next;      /* [h] scavenger's list, chunk numbers; DIRTY_END */
+};
+
+/*
+ * struct heap_arena - one 64 MB slot of address space, or the chunks of it that could be had.
+ * Lives in metadata memory, out of reach of an overflow in the heap.
+ * Access: [c] constant once the arena table shows the record  [h] mheap.lock
+ *         [a] atomic, any thread; stored by who owns the page
+ */
+struct heap_arena {
+	uintptr_t base;                                /* [c] ARENA_SIZE aligned */
+	uint32_t idx;                                  /* [c] number in pagealloc order */
+	uint64_t alloc_bits[ARENA_PAGES / 64];         /* [h] 1: in use, or not ours (yet) */
+	uint64_t clean_bits[ARENA_PAGES / 64];         /* [h] 1: free, reads as zero, has no memory */
+	uint64_t committed_words[ARENA_PAGES / 64 / 64]; /* [h] 1: these 64 pages are committed */
+	struct arena_chunk chunks[ARENA_CHUNKS];       /* [h] */
+	_Atomic(struct mspan *) spans[ARENA_PAGES];    /* [a] page -> span: every page of a small
+							* span, the first of a big one; NULL */
+};
+
+/*
+ * Address space that is reserved but not committed: what the heap grows into.
+ * Access: [h] mheap.lock
+ */
+struct arena_space {
+	uintptr_t next;    /* [h] first byte not handed out; everything before it is committed */
+	uintptr_t end;     /* [h] end of the reservation, chunk aligned */
+};
+
+/* nbytes (page multiple) of reserved address space that continue what was handed out last, or 0. */
+uintptr_t arena_space_extend(struct arena_space *a, size_t nbytes);
+
+/* nbytes of reserved address space in a place of their own, chunk aligned, or 0. What was left of the
+ * old place goes back to the system. */
+uintptr_t arena_space_move(struct arena_space *a, size_t nbytes);
+
+/* Takes back the nbytes handed out last, which were not committed. */
+void arena_space_undo(struct arena_space *a, size_t nbytes);
+
+/* Fills a record for the slot of addr: no page of it is ours yet. The memory is zeroed. */
+void heap_arena_init(struct heap_arena *ha, uintptr_t addr, uint32_t idx);
+
+#endif

@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * base.h - what the compiler and the machine give: attributes, bit operations, asserts.
+ * See malloc.c for the overview.
+ *
+ * Owns     every __attribute__ and every compiler #if of the tree.
+ * Callers  all files.
+ * Locks    none.
+ * Holds    nothing here calls libc.
+ */
+#ifndef GOALLOC_BASE_H
+#define GOALLOC_BASE_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#if defined(__has_feature)
+#define HAS_FEATURE(x) __has_feature(x)
+#else
+#define HAS_FEATURE(x) 0
+#endif
+
+/* Built with a sanitizer that must see memory mappings through libc's own calls. */
+#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__) || \
+	HAS_FEATURE(thread_sanitizer) || HAS_FEATURE(address_sanitizer)
+#define GOALLOC_SANITIZED 1
+#else
+#define GOALLOC_SANITIZED 0
+#endif
+
+#ifndef GOALLOC_DEBUG
+#define GOALLOC_DEBUG 0
+#endif
+
+#define LIKELY(x) __builtin_expect(!!(x), 1)
+#define UNLIKELY(x) __builtin_expect(!!(x), 0)
+#define FAST_PATH static inline __attribute__((always_inline))
+#define SLOW_PATH __attribute__((noinline))
+#define COLD_PATH __attribute__((noinline, cold))
+#define EXPORT __attribute__((visibility("default")))
+#define WEAK __attribute__((weak))
+#define UNUSED __attribute__((unused))
+#define CONSTRUCTOR __attribute__((constructor))
+#define DESTRUCTOR __attribute__((destructor))
+#define ALIGNED(n) __attribute__((aligned(n)))
+#define ALIAS(name) __attribute__((alias(#name)))
+/* Initial-exec: one load from the thread pointer, never __tls_get_addr(), which may call malloc. */
+#define THREAD_LOCAL static __thread __attribute__((tls_model("initial-exec")))
+#define THREAD_LOCAL_EXTERN extern __thread __attribute__((tls_model("initial-exec")))
+#define THREAD_LOCAL_DEFINE __thread __attribute__((tls_model("initial-exec")))
+
+#define CACHE_LINE 64
+
+#define KiB(n) ((size_t)(n) << 10)
+#define MiB(n) ((size_t)(n) << 20)
+#define GiB(n) ((size_t)(n) << 30)
+
+_Static_assert(sizeof(void *) == 8, "the arena table and the packed words assume 64-bit pointers");
+
+static inline size_t align_up(size_t n, size_t align)
+{
+	return (n + align - 1) & ~(align - 1);
+}
+
+static inline size_t align_down(size_t n, size_t align)
+{
+	return n & ~(align - 1);
+}
+
+static inline bool is_pow2(size_t n)
+{
+	return n != 0 && (n & (n - 1)) == 0;
+}
+
+/* Index of the lowest set bit; n is not 0. */
+static inline unsigned ctz64(uint64_t n)
+{
+	return (unsigned)__builtin_ctzll(n);
+}
+
+/* Number of zero bits above the highest set bit; n is not 0. */
+static inline unsigned clz64(uint64_t n)
+{
+	return (unsigned)__builtin_clzll(n);
+}
+
+static inline unsigned popcount64(uint64_t n)
+{
+	return (unsigned)__builtin_popcountll(n);
+}
+
+static inline size_t min_size(size_t a, size_t b)
+{
+	return a < b ? a : b;
+}
+
+static inline size_t max_size(size_t a, size_t b)
+{
+	return a > b ? a : b;
+}
+
+/* The n lowest bits set, n in 0..64. */
+static inline uint64_t low_mask64(unsigned n)
+{
+	return n >= 64 ? ~(uint64_t)0 : ((uint64_t)1 << n) - 1;
+}
+
+static inline bool mul_overflow(size_t a, size_t b, size_t *out)
+{
+	return __builtin_mul_overflow(a, b, out);
+}
+
+static inline bool add_overflow(size_t a, size_t b, size_t *out)
+{
+	return __builtin_add_overflow(a, b, out);
+}
+
+static inline void prefetch_write(const void *p)
+{
+	__builtin_prefetch(p, 1);
+}
+
+/* One turn of a spin loop. */
+static inline void cpu_relax(void)
+{
+#if defined(__x86_64__)
+	__builtin_ia32_pause();
+#elif defined(__aarch64__)
+	__asm__ volatile("yield" ::: "memory");
+#endif
+}
+
+/* A counter that runs at some GHz or some 10 MHz: for "has it been long?", not for time. */
+static inline uint64_t cycle_counter(void)
+{
+#if defined(__x86_64__)
+	return __builtin_ia32_rdtsc();
+#elif defined(__aarch64__)
+	uint64_t ticks;
+
+	/* The system counter is slow beside the processor: scale it to be like cycles. */
+	__asm__ volatile("mrs %0, cntvct_el0" : "=r"(ticks));
+	return ticks << 6;
+#endif
+}
+
+/* memset and memcpy that the compiler may expand: the only calls into libc on allocation paths,
+ * and neither allocates, locks nor sets errno. */
+static inline void zero_bytes(void *p, size_t nbytes)
+{
+	__builtin_memset(p, 0, nbytes);
+}
+
+static inline void fill_bytes(void *p, int byte, size_t nbytes)
+{
+	__builtin_memset(p, byte, nbytes);
+}
+
+static inline void copy_bytes(void *restrict to, const void *restrict from, size_t nbytes)
+{
+	__builtin_memcpy(to, from, nbytes);
+}
+
+/* fatal.c; reports file, line and condition, then aborts. */
+_Noreturn void fatal_assert(const char *file, int line, const char *condition);
+
+/* CHECK: always on, for what must stop the program. DCHECK: compiled always, run in debug builds. */
+#define CHECK(c) ((c) ? (void)0 : fatal_assert(__FILE__, __LINE__, #c))
+#define DCHECK(c) ((!GOALLOC_DEBUG || (c)) ? (void)0 : fatal_assert(__FILE__, __LINE__, #c))
+
+#endif

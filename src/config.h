@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * config.h - build constants, each with its unit and its allowed range.
+ * See malloc.c for the overview.
+ *
+ * Owns     the numbers that shape the heap and that no option changes.
+ * Callers  all files.
+ * Locks    none.
+ * Holds    every constant is range-checked here, where it is set.
+ */
+#ifndef GOALLOC_CONFIG_H
+#define GOALLOC_CONFIG_H
+
+#include "base.h"
+
+/* The heap page, Go's: the unit of spans. The kernel's own is os_page_size(). */
+#define PAGE_SHIFT 13
+#define PAGE_SIZE ((size_t)1 << PAGE_SHIFT)
+
+/* A heapArena: one slot of address space. */
+#define ARENA_SHIFT 26
+#define ARENA_SIZE ((size_t)1 << ARENA_SHIFT)
+#define ARENA_PAGES (ARENA_SIZE / PAGE_SIZE)
+
+/* A chunk: what the page allocator keeps one summary for, and the least that is reserved. */
+#define CHUNK_PAGES 512
+#define CHUNK_SIZE (CHUNK_PAGES * PAGE_SIZE)
+#define ARENA_CHUNKS (ARENA_PAGES / CHUNK_PAGES)
+
+/* User addresses below 2^ADDR_BITS are ours to use; the arena table has a word for each slot. */
+#define ADDR_BITS 47
+#define ARENA_TABLE_LEN ((size_t)1 << (ADDR_BITS - ARENA_SHIFT))
+_Static_assert(ARENA_TABLE_LEN * sizeof(void *) <= MiB(16),
+	       "the arena table is address space that counts against ulimit -v");
+
+/* Arenas at most: 2^15 of 64 MB are 2 TiB. A power of SUMMARY_FANOUT times a small number. */
+#define MAX_ARENAS 32768
+_Static_assert(MAX_ARENAS % 4096 == 0, "the summary tree has whole nodes");
+
+/* Small objects go up to here; more is a big object: a span of its own. */
+#define MAX_SMALL_SIZE 32768
+#define NUM_SIZE_CLASSES 68
+#define NUM_SPAN_CLASSES (2 * NUM_SIZE_CLASSES)
+
+/* Tiny allocator: noscan objects below this share a block of this size. */
+#define TINY_SIZE 16
+
+/* Slots of a small span at most (8 KiB of 8 bytes), and its bitmap words. */
+#define SPAN_MAX_SLOTS 1024
+#define SPAN_MAX_WORDS (SPAN_MAX_SLOTS / 64)
+_Static_assert(SPAN_MAX_SLOTS % 64 == 0 && SPAN_MAX_SLOTS < 65536, "slot counts are uint16_t");
+
+/* A full span is worth taking back when 1/2^this of its slots came free (at least one). */
+#define SPAN_WORTH_SHIFT 3
+
+/* Page cache of a thread: one aligned word of pages. Longer runs come from the heap. */
+#define PCACHE_PAGES 64
+#define PCACHE_MAX_RUN 16
+
+/* Partial spans a thread keeps per class before it gives one to mcentral. */
+#define MCACHE_MAX_PARTIAL 8
+
+/* Free stack of one class: bytes of objects, and entries. */
+#define STACK_BYTES KiB(16)
+#define STACK_MIN_ENTRIES 4
+#define STACK_MAX_ENTRIES 128
+
+/* Freed big objects kept by a thread: the longest, and all together, in pages. */
+#define BIG_CACHE_MAX_RUN 128
+#define BIG_CACHE_PAGES 256
+_Static_assert(BIG_CACHE_PAGES >= BIG_CACHE_MAX_RUN, "the longest run fits the bound");
+
+/* The heap is committed in steps of at least this many pages, and of 1/16 of itself. */
+#define GROW_MIN_PAGES 64
+#define GROW_MAX_PAGES 2048
+_Static_assert(GROW_MIN_PAGES % PCACHE_PAGES == 0 && CHUNK_PAGES % GROW_MIN_PAGES == 0,
+	       "steps are whole page-cache words");
+
+/* Huge pages are asked for in commits beyond this much heap (see mheap_grow_locked()). */
+#define THP_MIN_HEAP MiB(32)
+#define HUGE_PAGE_SIZE MiB(2)
+
+/* realloc moves pages instead of bytes from this size on. */
+#define MOVE_PAGES_MIN MiB(1)
+
+/* Slow-path events between two looks at the clock. */
+#define POLL_EVENTS 64
+
+#endif

@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * fatal.c - one line on stderr, then abort.
+ * See malloc.c for the overview.
+ *
+ * Owns     the report line, on the caller's stack.
+ * Callers  everyone who finds misuse, and options.c for its warnings. Calls os.h.
+ * Locks    none; callable with any lock held.
+ * Holds    never allocates; one write(2) a line.
+ */
+#include "fatal.h"
+#include "os.h"
+
+void report_init(struct report *r)
+{
+	r->len = 0;
+	report_str(r, "goalloc: ");
+}
+
+void report_chars(struct report *r, const char *s, size_t n)
+{
+	/* One byte stays free for the newline. */
+	while (n-- != 0 && r->len < REPORT_MAX - 1)
+		r->text[r->len++] = *s++;
+}
+
+void report_str(struct report *r, const char *s)
+{
+	size_t n = 0;
+
+	while (s[n] != '\0')
+		n++;
+	report_chars(r, s, n);
+}
+
+static void report_number(struct report *r, uint64_t v, unsigned radix)
+{
+	char digits[20];
+	size_t n = sizeof(digits);
+
+	do {
+		digits[--n] = "0123456789abcdef"[v % radix];
+		v /= radix;
+	} while (v != 0);
+	report_chars(r, digits + n, sizeof(digits) - n);
+}
+
+void report_hex(struct report *r, uintptr_t v)
+{
+	report_str(r, "0x");
+	report_number(r, v, 16);
+}
+
+void report_dec(struct report *r, uint64_t v)
+{
+	report_number(r, v, 10);
+}
+
+void report_write(struct report *r, int fd)
+{
+	r->text[r->len++] = '\n';
+	os_write(fd, r->text, r->len);
+}
+
+static void report_pointer(struct report *r, const char *func, const void *p, const char *fault)
+{
+	report_init(r);
+	report_str(r, func);
+	report_str(r, "(");
+	report_hex(r, (uintptr_t)p);
+	report_str(r, "): ");
+	report_str(r, fault);
+}
+
+_Noreturn void fatal_pointer(const char *func, const void *p, const char *fault)
+{
+	struct report r;
+
+	report_pointer(&r, func, p, fault);
+	report_write(&r, 2);
+	os_abort();
+}
+
+_Noreturn void fatal_size(const char *func, const void *p, size_t given, size_t slot)
+{
+	struct report r;
+
+	report_pointer(&r, func, p, "size mismatch: given ");
+	report_dec(&r, given);
+	report_str(&r, ", slot ");
+	report_dec(&r, slot);
+	report_write(&r, 2);
+	os_abort();
+}
+
+_Noreturn void fatal_error(const char *what)
+{
+	struct report r;
+
+	report_init(&r);
+	report_str(&r, what);
+	report_write(&r, 2);
+	os_abort();
+}
+
+_Noreturn void fatal_assert(const char *file, int line, const char *condition)
+{
+	struct report r;
+
+	report_init(&r);
+	report_str(&r, file);
+	report_str(&r, ":");
+	report_dec(&r, (uint64_t)line);
+	report_str(&r, ": broken: ");
+	report_str(&r, condition);
+	report_write(&r, 2);
+	os_abort();
+}

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * fatal.h - one line on stderr, then abort. See fatal.c.
+ */
+#ifndef GOALLOC_FATAL_H
+#define GOALLOC_FATAL_H
+
+#include "base.h"
+
+/* Room for one report line. */
+#define REPORT_MAX 512
+
+/* A line under construction: append, then write it at once so that it is not cut by another's. */
+struct report {
+	size_t len;
+	char text[REPORT_MAX];
+};
+
+void report_init(struct report *r);                       /* "goalloc: " */
+void report_str(struct report *r, const char *s);
+void report_chars(struct report *r, const char *s, size_t n);
+void report_hex(struct report *r, uintptr_t v);           /* 0x..., lowercase, no padding */
+void report_dec(struct report *r, uint64_t v);
+void report_write(struct report *r, int fd);              /* appends the newline */
+
+/* "goalloc: FUNC(0xADDR): FAULT", then SIGABRT. The user's misuse of a pointer. */
+_Noreturn void fatal_pointer(const char *func, const void *p, const char *fault);
+
+/* "goalloc: FUNC(0xADDR): size mismatch: given N, slot S", then SIGABRT. */
+_Noreturn void fatal_size(const char *func, const void *p, size_t given, size_t slot);
+
+/* "goalloc: WHAT", then SIGABRT. */
+_Noreturn void fatal_error(const char *what);
+
+#endif

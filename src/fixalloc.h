@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * fixalloc.h - memory for our own records. See fixalloc.c.
+ */
+#ifndef GOALLOC_FIXALLOC_H
+#define GOALLOC_FIXALLOC_H
+
+#include "base.h"
+
+/*
+ * A pool of records of one size.
+ * Access: [c] constant after fixalloc_init  [m] metadata lock
+ */
+struct fixalloc {
+	size_t size;          /* [c] bytes of a record, a multiple of CACHE_LINE */
+	size_t link_offset;   /* [c] where a free record keeps its link: a pointer field of the type */
+	void *free;           /* [m] freed records */
+	size_t inuse;         /* [m] records handed out */
+	size_t total;         /* [m] records ever made */
+};
+
+void fixalloc_init(struct fixalloc *f, size_t size, size_t link_offset);
+
+/* A record; zeroed only the first time it is handed out (say so through *fresh unless NULL): what a
+ * freed one held is still there. NULL when the system has no memory. Takes the metadata lock. */
+void *fixalloc_alloc(struct fixalloc *f, bool *fresh);
+
+/* Gives a record back. Its memory stays a record of this type for ever. Takes the metadata lock. */
+void fixalloc_free(struct fixalloc *f, void *record);
+
+/* Bytes of address space taken for records so far. */
+size_t fixalloc_sys_bytes(void);
+
+/* In a forked child: frees the metadata lock. */
+void fixalloc_after_fork(void);
+
+#endif

@@ -1,0 +1,366 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * interpose.c - the C face: argument rules and errno of every allocation function of libc.
+ * See malloc.c for the overview.
+ *
+ * Owns     nothing.
+ * Callers  programs. Calls malloc.h; heapcheck.h for the figures.
+ * Locks    none.
+ * Holds    no logic: each function checks its arguments as its man page says, and calls the heap.
+ *          errno is ENOMEM or EINVAL where NULL says so, and free keeps it.
+ */
+#include "fatal.h"
+#include "heapcheck.h"
+#include "malloc.h"
+#include "options.h"
+#include "os.h"
+
+#include "../include/goalloc.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <malloc.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+/* jemalloc's flags of nallocx and sdallocx: the low bits are log2 of the alignment. */
+#define MALLOCX_LG_ALIGN_MASK 63
+
+EXPORT void *malloc(size_t size)
+{
+	return heap_malloc(size);
+}
+
+EXPORT void free(void *p)
+{
+	heap_free(p, "free");
+}
+
+EXPORT void *calloc(size_t n, size_t size)
+{
+	size_t nbytes;
+
+	if (UNLIKELY(mul_overflow(n, size, &nbytes))) {
+		errno = ENOMEM;
+		return NULL;
+	}
+	return heap_calloc(nbytes);
+}
+
+static void *resize(void *p, size_t size, bool noscan, const char *func)
+{
+	if (UNLIKELY(size == 0 && p != NULL)) {
+		heap_free(p, func);
+		return NULL;
+	}
+	return heap_realloc(p, size, noscan, func);
+}
+
+EXPORT void *realloc(void *p, size_t size)
+{
+	return resize(p, size, false, "realloc");
+}
+
+EXPORT void *reallocarray(void *p, size_t n, size_t size)
+{
+	size_t nbytes;
+
+	if (UNLIKELY(mul_overflow(n, size, &nbytes))) {
+		errno = ENOMEM;
+		return NULL;
+	}
+	return resize(p, nbytes, false, "reallocarray");
+}
+
+EXPORT void *aligned_alloc(size_t align, size_t size)
+{
+	if (UNLIKELY(!is_pow2(align))) {
+		errno = EINVAL;
+		return NULL;
+	}
+	return heap_aligned(align, size, false);
+}
+
+/* glibc's rule: an alignment that is no power of two is rounded up to one. */
+EXPORT void *memalign(size_t align, size_t size)
+{
+	size_t pow2 = 16;
+
+	if (UNLIKELY(align > (size_t)PTRDIFF_MAX + 1)) {
+		errno = EINVAL;
+		return NULL;
+	}
+	while (pow2 < align)
+		pow2 *= 2;
+	return heap_aligned(pow2, size, false);
+}
+
+EXPORT int posix_memalign(void **out, size_t align, size_t size)
+{
+	int saved_errno = errno;
+	void *p;
+
+	if (UNLIKELY(!is_pow2(align) || align % sizeof(void *) != 0))
+		return EINVAL;
+	p = heap_aligned(align, size, false);
+	if (UNLIKELY(p == NULL)) {
+		/* The error is the result; POSIX leaves errno alone. */
+		errno = saved_errno;
+		return ENOMEM;
+	}
+	*out = p;
+	return 0;
+}
+
+EXPORT void *valloc(size_t size)
+{
+	return heap_aligned(os_page_size(), size, false);
+}
+
+EXPORT void *pvalloc(size_t size)
+{
+	size_t os_page = os_page_size();
+
+	if (UNLIKELY(size > PTRDIFF_MAX)) {
+		errno = ENOMEM;
+		return NULL;
+	}
+	return heap_aligned(os_page, align_up(size == 0 ? 1 : size, os_page), false);
+}
+
+EXPORT size_t malloc_usable_size(void *p)
+{
+	return heap_usable_size(p, "malloc_usable_size");
+}
+
+/* Gone from libc's headers; old programs call it. */
+void cfree(void *p);
+EXPORT void cfree(void *p)
+{
+	heap_free(p, "cfree");
+}
+
+/* C23 */
+void free_sized(void *p, size_t size);
+EXPORT void free_sized(void *p, size_t size)
+{
+	heap_free_sized(p, size, 0, "free_sized");
+}
+
+void free_aligned_sized(void *p, size_t align, size_t size);
+EXPORT void free_aligned_sized(void *p, size_t align, size_t size)
+{
+	heap_free_sized(p, size, align, "free_aligned_sized");
+}
+
+/* jemalloc's: what malloc(size) would give, and a sized free. */
+static size_t flags_align(int flags)
+{
+	unsigned lg = (unsigned)flags & MALLOCX_LG_ALIGN_MASK;
+
+	return lg == 0 ? 0 : (size_t)1 << lg;
+}
+
+size_t nallocx(size_t size, int flags);
+EXPORT size_t nallocx(size_t size, int flags)
+{
+	return heap_good_size(size, flags_align(flags));
+}
+
+void sdallocx(void *p, size_t size, int flags);
+EXPORT void sdallocx(void *p, size_t size, int flags)
+{
+	heap_free_sized(p, size, flags_align(flags), "sdallocx");
+}
+
+/* --- noscan --- */
+
+EXPORT int goalloc_version(void)
+{
+	return GOALLOC_VERSION_MAJOR * 10000 + GOALLOC_VERSION_MINOR * 100 + GOALLOC_VERSION_PATCH;
+}
+
+EXPORT void *goalloc_malloc_noscan(size_t size)
+{
+	return heap_malloc_noscan(size);
+}
+
+EXPORT void *goalloc_calloc_noscan(size_t n, size_t size)
+{
+	size_t nbytes;
+
+	if (UNLIKELY(mul_overflow(n, size, &nbytes))) {
+		errno = ENOMEM;
+		return NULL;
+	}
+	return heap_calloc_noscan(nbytes);
+}
+
+EXPORT void *goalloc_realloc_noscan(void *p, size_t size)
+{
+	return resize(p, size, true, "goalloc_realloc_noscan");
+}
+
+EXPORT void *goalloc_aligned_alloc_noscan(size_t align, size_t size)
+{
+	if (UNLIKELY(!is_pow2(align))) {
+		errno = EINVAL;
+		return NULL;
+	}
+	return heap_aligned(align, size, true);
+}
+
+/* --- figures --- */
+
+/* A threshold of zero bytes at the top of the heap, as glibc's pad, means nothing here. */
+EXPORT int malloc_trim(size_t pad)
+{
+	(void)pad;
+	return heap_trim();
+}
+
+/* What glibc's parameters ask for either has no counterpart here or happens by itself. */
+EXPORT int mallopt(int param, int value)
+{
+	switch (param) {
+	case M_MXFAST:
+		return value >= 0 && value <= 160;
+	case M_TRIM_THRESHOLD:
+	case M_TOP_PAD:
+	case M_MMAP_THRESHOLD:
+	case M_MMAP_MAX:
+	case M_CHECK_ACTION:
+	case M_PERTURB:
+	case M_ARENA_TEST:
+	case M_ARENA_MAX:
+		return 1;
+	default:
+		return 0;
+	}
+}
+
+EXPORT struct mallinfo2 mallinfo2(void)
+{
+	struct heap_stats hs;
+	struct mallinfo2 mi = { 0 };
+
+	heap_stats_read(&hs);
+	/* glibc's meanings: arena is memory from the system other than what hblkhd counts, objects with a
+	 * mapping of their own: our big ones; uordblks and fordblks are what is in use and free of arena. */
+	mi.arena = hs.mapped - hs.big_bytes;
+	mi.hblks = hs.big_objects;
+	mi.hblkhd = hs.big_bytes;
+	mi.uordblks = hs.live_bytes - hs.big_bytes;
+	mi.fordblks = mi.arena - mi.uordblks;
+	mi.ordblks = hs.spans;
+	mi.keepcost = hs.free_pages - hs.released;
+	return mi;
+}
+
+static int clamp_int(size_t n)
+{
+	return n > INT_MAX ? INT_MAX : (int)n;
+}
+
+EXPORT struct mallinfo mallinfo(void)
+{
+	struct mallinfo2 m2 = mallinfo2();
+	struct mallinfo mi = { 0 };
+
+	mi.arena = clamp_int(m2.arena);
+	mi.ordblks = clamp_int(m2.ordblks);
+	mi.hblks = clamp_int(m2.hblks);
+	mi.hblkhd = clamp_int(m2.hblkhd);
+	mi.uordblks = clamp_int(m2.uordblks);
+	mi.fordblks = clamp_int(m2.fordblks);
+	mi.keepcost = clamp_int(m2.keepcost);
+	return mi;
+}
+
+static void report_line(int fd, const char *name, size_t value)
+{
+	struct report r;
+
+	r.len = 0;
+	report_str(&r, name);
+	report_dec(&r, value);
+	report_write(&r, fd);
+}
+
+static void report_stats(int fd)
+{
+	struct heap_stats hs;
+
+	heap_stats_read(&hs);
+	report_line(fd, "goalloc: live objects        ", hs.live_objects);
+	report_line(fd, "goalloc: live bytes          ", hs.live_bytes);
+	report_line(fd, "goalloc:   big objects       ", hs.big_objects);
+	report_line(fd, "goalloc:   big bytes         ", hs.big_bytes);
+	report_line(fd, "goalloc:   noscan bytes      ", hs.noscan_bytes);
+	report_line(fd, "goalloc: span bytes          ", hs.span_bytes);
+	report_line(fd, "goalloc: heap bytes          ", hs.mapped);
+	report_line(fd, "goalloc:   free              ", hs.free_pages);
+	report_line(fd, "goalloc:   released          ", hs.released);
+	report_line(fd, "goalloc: metadata bytes      ", hs.metadata);
+	report_line(fd, "goalloc: thread caches       ", hs.threads);
+}
+
+EXPORT void malloc_stats(void)
+{
+	report_stats(2);
+}
+
+EXPORT int malloc_info(int options_arg, FILE *fp)
+{
+	struct heap_stats hs;
+
+	if (options_arg != 0) {
+		errno = EINVAL;
+		return -1;
+	}
+	heap_stats_read(&hs);
+	fprintf(fp, "<malloc version=\"1\">\n<heap nr=\"0\">\n<sizes>\n");
+	for (unsigned c = 1; c < NUM_SIZE_CLASSES; c++) {
+		size_t size = sizeclasses[c].elemsize;
+		size_t slots = hs.class_spans[c] * sizeclasses[c].nelems;
+		size_t free_slots = slots > hs.class_live[c] ? slots - hs.class_live[c] : 0;
+
+		if (free_slots != 0)
+			fprintf(fp, "<size from=\"%zu\" to=\"%zu\" total=\"%zu\" count=\"%zu\"/>\n",
+				(size_t)sizeclasses[c - 1].elemsize + 1, size, free_slots * size,
+				free_slots);
+	}
+	fprintf(fp, "</sizes>\n"
+		    "<total type=\"fast\" count=\"0\" size=\"0\"/>\n"
+		    "<total type=\"rest\" count=\"%zu\" size=\"%zu\"/>\n"
+		    "<system type=\"current\" size=\"%zu\"/>\n"
+		    "<system type=\"max\" size=\"%zu\"/>\n"
+		    "<aspace type=\"total\" size=\"%zu\"/>\n"
+		    "<aspace type=\"mprotect\" size=\"%zu\"/>\n"
+		    "</heap>\n",
+		hs.spans, hs.mapped - hs.live_bytes, hs.mapped, hs.mapped, hs.mapped, hs.mapped);
+	fprintf(fp, "<total type=\"fast\" count=\"0\" size=\"0\"/>\n"
+		    "<total type=\"rest\" count=\"%zu\" size=\"%zu\"/>\n"
+		    "<total type=\"mmap\" count=\"%zu\" size=\"%zu\"/>\n"
+		    "<system type=\"current\" size=\"%zu\"/>\n"
+		    "<system type=\"max\" size=\"%zu\"/>\n"
+		    "<aspace type=\"total\" size=\"%zu\"/>\n"
+		    "<aspace type=\"mprotect\" size=\"%zu\"/>\n"
+		    "</malloc>\n",
+		hs.spans, hs.mapped - hs.live_bytes, hs.big_objects, hs.big_bytes, hs.mapped,
+		hs.mapped, hs.mapped, hs.mapped);
+	return 0;
+}
+
+/* --- start and end --- */
+
+CONSTRUCTOR static void start(void)
+{
+	thread_late_init();
+}
+
+DESTRUCTOR static void stop(void)
+{
+	if (options.stats)
+		report_stats(options.stats_fd);
+}

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * lock.h - a mutex with a rank. See lock.c.
+ *
+ * Lock order, outermost first: a thread takes a lock only of a higher rank than all it holds.
+ */
+#ifndef GOALLOC_LOCK_H
+#define GOALLOC_LOCK_H
+
+#include "base.h"
+
+enum lock_rank {
+	LOCK_INIT = 1,    /* start-up of the heap, once */
+	LOCK_THREADS,     /* list of thread caches */
+	LOCK_SHARED,      /* the cache of threads that have none of their own */
+	LOCK_MCENTRAL,    /* partial spans of one class */
+	LOCK_MHEAP,       /* pages, arenas, scavenger */
+	LOCK_METADATA,    /* fixalloc */
+	LOCK_RANKS
+};
+
+/* Access: [a] atomic, any thread; [c] constant */
+struct lock {
+	_Atomic uint32_t word;      /* [a] 0 free, 1 held, 2 held and waited for */
+	uint32_t rank;              /* [c] enum lock_rank */
+	_Atomic uintptr_t holder;   /* [a] lock_self() of the holder; for fork and asserts */
+};
+
+#define LOCK_INITIALIZER(r) { .word = 0, .rank = (r), .holder = 0 }
+
+void lock_init(struct lock *l, enum lock_rank rank);
+void lock_acquire(struct lock *l);
+void lock_release(struct lock *l);
+
+/* This thread's identity: stays the same in a forked child. */
+uintptr_t lock_self(void);
+
+/* The calling thread holds l. */
+bool lock_held(const struct lock *l);
+
+/* In a forked child: frees l when a thread that is gone held it, and says so. */
+bool lock_reset_orphan(struct lock *l);
+
+#endif

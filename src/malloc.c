@@ -1,0 +1,457 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * malloc.c - the heap as the face sees it: size policy, realloc, alignment. THE OVERVIEW.
+ *
+ * The heap has the shape of the Go runtime's, with what Go does not need: free(p), of one object, at once,
+ * from any thread. Six nouns:
+ *
+ *   arena     64 MB of address space, aligned. mheap's table tells for any address, with one load,
+ *             the record of its arena, or that it is not ours. [arena.c, os_linux.c]
+ *   page      8 KiB. A bitmap under a tree of summaries finds the lowest free run. [pagealloc.c]
+ *   mspan     a run of pages cut into slots of one size class, or one big object. What is known of a slot is
+ *             a state byte and two bits, far from the slot. [mspan.c, sizeclass.c]
+ *   mheap     makes spans of pages and pages of spans; knows the span of every page. [mheap.c]
+ *   mcentral  136 of them: the spans of one class that no thread holds. [mcentral.c]
+ *   mcache    one a thread: for each class a free stack, a current span and a few partial
+ *             ones; a word of pages; some freed big objects; a tiny block. [mcache.c, tiny.c]
+ *
+ * malloc(100): class 112, span class 20 (scan). The mcache slot of span class 20 pops its free stack, or takes the
+ * lowest bit of its current word (mcache_alloc_fast()). When both are empty mcache_refill() takes the next word of
+ * the span; then what other threads freed there; then a partial span; then one of mcentral's; then a fresh one from
+ * mheap, whose pages come from the thread's page word, or under mheap.lock from the page allocator, which
+ * grows the heap by committing more of an arena.
+ *
+ * free(p): the arena table and the page map give the span, one multiply gives the slot and proves that p is its
+ * start, the state byte says whether it is live. If the span is this thread's, the slot goes on the free
+ * stack. That is all, and there is no lock, no atomic read-modify-write and no call on it. If the stack is
+ * full, the bit is set in the span. If the span is another thread's, the bit is set atomically in its remote_bits, and a
+ * free that makes a span worth having takes it over (mspan.h has the states, mspan.c the protocol).
+ *
+ * Where the design page was departed from, because it measured or reasoned better:
+ *   - remote frees count down a credit instead of counting bits: it is exact for spans of any length and for
+ *     those in mcentral, so an empty span is noticed by the free that empties it, wherever it is.
+ *   - a tiny object's state is the byte at its own offset, holding its size, so that no thread's free
+ *     needs a read-modify-write; it costs 16 bytes a block.
+ *   - every tick of the decay time a thread's stacks are emptied into their spans: that is how they shrink.
+ *
+ * At scale next: per-CPU caches by rseq would replace thread_cache(), and NUMA-local arenas arena_space_move();
+ * nothing else asks who or where the caller is.
+ *
+ * Owns     the policy: which requests are small, tiny or big; when realloc stays in place.
+ * Callers  interpose.c and its sisters. Calls every module below.
+ * Locks    none of its own; enters the thread's cache through thread.h.
+ * Holds    an object that malloc(n) made is in the slot that heap_good_size(n, 0) tells, unless its state
+ *          is SLOT_RESIZED: sized frees are checked against that.
+ */
+#include "malloc.h"
+#include "fatal.h"
+#include "foreign.h"
+#include "mcentral.h"
+#include "options.h"
+#include "os.h"
+#include "scavenge.h"
+#include "tiny.h"
+
+#include <errno.h>
+
+/* Spans whose pages were moved by the kernel have a mapping of their own until they are freed; the kernel
+ * allows some 65000 a process. */
+#define MAX_MOVED_SPANS 1024
+static _Atomic int moved_spans;
+
+static void *no_memory(void)
+{
+	errno = ENOMEM;
+	return NULL;
+}
+
+/* A cache for a slow path. */
+static struct mcache *enter(void)
+{
+	struct mcache *c = thread_enter();
+
+	/* Relaxed: a flag to look; see thread.c. */
+	if (UNLIKELY(atomic_load_explicit(&thread_attention, memory_order_relaxed)))
+		thread_attend(c);
+	return c;
+}
+
+static size_t pages_for(size_t size)
+{
+	return (size + PAGE_SIZE - 1) >> PAGE_SHIFT;
+}
+
+/* --- allocation: each returns NULL for want of memory and leaves errno to its caller --- */
+
+static void *alloc_small(struct mcache *c, spanclass_t sc, size_t zero_nbytes)
+{
+	bool fresh;
+	void *p = mcache_alloc_fast(c, sc, &fresh);
+
+	if (p == NULL)
+		p = mcache_alloc_slow(c, sc, &fresh);
+	if (p != NULL && zero_nbytes != 0 && !fresh)
+		zero_bytes(p, zero_nbytes);
+	return p;
+}
+
+static void *alloc_tiny(struct mcache *c, size_t size, size_t floor, bool zero)
+{
+	void *p = tiny_alloc(c, size, floor);
+
+	if (p != NULL && zero)
+		zero_bytes(p, tiny_nbytes(size, floor));
+	return p;
+}
+
+static void *alloc_big(struct mcache *c, size_t size, size_t align, bool noscan, bool zero)
+{
+	size_t align_pages = align > PAGE_SIZE ? align / PAGE_SIZE : 1;
+	struct mspan *s;
+	bool fresh;
+
+	if (size > PTRDIFF_MAX - align || align > PTRDIFF_MAX / 2)
+		return NULL;
+	s = mcache_alloc_big(c, size == 0 ? 1 : pages_for(size), align_pages, noscan, &fresh);
+	if (s == NULL)
+		return NULL;
+	if (zero && !fresh)
+		zero_bytes((void *)s->base, size);
+	return (void *)s->base;
+}
+
+/* Any request; align 0 for malloc's rule. */
+static void *alloc(struct mcache *c, size_t size, size_t align, bool noscan, bool zero)
+{
+	unsigned class;
+
+	/* Noscan objects are aligned by their size alone unless asked otherwise; plain ones below a
+	 * pointer's size are noscan, too, with the floor that compilers assume. */
+	if (noscan && size <= TINY_SIZE && align <= TINY_SIZE)
+		return alloc_tiny(c, size, align > 1 ? align : 1, zero);
+	if (size < sizeof(void *) && align <= options.tiny_align)
+		return alloc_tiny(c, size, options.tiny_align, zero);
+	if (size <= MAX_SMALL_SIZE && align <= PAGE_SIZE) {
+		class = align == 0 ? sizeclass_malloc[(size + 7) / 8] >> 1 :
+				     sizeclass_for(size == 0 ? 1 : size, align);
+		if (class != 0)
+			return alloc_small(c, make_spanclass(class, noscan), zero ? size : 0);
+	}
+	return alloc_big(c, size, align, noscan, zero);
+}
+
+static void *alloc_or_errno(size_t size, size_t align, bool noscan, bool zero)
+{
+	struct mcache *c;
+	void *p;
+
+	if (UNLIKELY(size > PTRDIFF_MAX))
+		return no_memory();
+	c = enter();
+	if (UNLIKELY(options.off && foreign_can_alloc())) {
+		thread_leave(c);
+		return zero ? foreign_calloc(1, size) :
+		       align > 16 ? foreign_memalign(align, size) : foreign_malloc(size);
+	}
+	p = alloc(c, size, align, noscan, zero);
+	thread_leave(c);
+	return p != NULL ? p : no_memory();
+}
+
+SLOW_PATH void *heap_malloc_slow(size_t size)
+{
+	return alloc_or_errno(size, 0, false, false);
+}
+
+SLOW_PATH void *heap_calloc_slow(size_t size)
+{
+	return alloc_or_errno(size, 0, false, true);
+}
+
+void *heap_malloc_noscan(size_t size)
+{
+	return alloc_or_errno(size, 0, true, false);
+}
+
+void *heap_calloc_noscan(size_t size)
+{
+	return alloc_or_errno(size, 0, true, true);
+}
+
+void *heap_aligned(size_t align, size_t size, bool noscan)
+{
+	return alloc_or_errno(size, align, noscan, false);
+}
+
+/* --- what is at an address --- */
+
+/* A live object. */
+struct object {
+	struct mspan *span;
+	size_t nbytes;      /* that its user may use */
+	uint32_t slot;      /* small objects */
+};
+
+/* p is no live object of s (NULL: no span there): say why, and stop. */
+static _Noreturn void bad_pointer(const void *p, const struct mspan *s, const char *func)
+{
+	uintptr_t addr = (uintptr_t)p;
+	bool start = true;
+	uint32_t slot;
+
+	if (s == NULL) {
+		start = false;
+	} else if (s->kind == SPAN_SMALL) {
+		start = mspan_slot_of(s, addr, &slot) && slot < s->nelems;
+	} else if (s->kind == SPAN_TINY) {
+		start = !tiny_is_interior(s, addr) && addr - s->base < s->nelems * (size_t)TINY_SIZE;
+	} else if (s->kind == SPAN_BIG) {
+		start = addr == s->base;
+	}
+	if (start && (addr % 8 == 0 || s->kind == SPAN_TINY))
+		fatal_pointer(func, p, "double free");
+	fatal_pointer(func, p, addr % 8 != 0 ? "misaligned pointer" : "invalid pointer");
+}
+
+/* The live object that starts at p in span s; false when there is none. */
+static bool find_object(void *p, struct mspan *s, struct object *o)
+{
+	uintptr_t addr = (uintptr_t)p;
+
+	o->span = s;
+	o->slot = 0;
+	switch (s->kind) {
+	case SPAN_SMALL:
+		o->nbytes = s->elemsize;
+		return mspan_slot_of(s, addr, &o->slot) && slot_state(&s->state[o->slot]) != SLOT_FREE;
+	case SPAN_TINY:
+		o->nbytes = tiny_object_size(s, addr);
+		return o->nbytes != 0;
+	case SPAN_BIG:
+		o->nbytes = mspan_nbytes(s);
+		return addr == s->base && slot_state(&s->state[0]) != SLOT_FREE;
+	default:
+		return false;
+	}
+}
+
+/* The span at p, NULL for a foreign pointer; an address in an arena that no span has is fatal. */
+static struct mspan *span_or_foreign(const void *p, const char *func)
+{
+	struct mspan *s = span_of((uintptr_t)p);
+
+	if (s == NULL && arena_of((uintptr_t)p) != NULL)
+		bad_pointer(p, NULL, func);
+	return s;
+}
+
+/* --- free --- */
+
+static void free_object(const struct object *o, void *p, const char *func)
+{
+	struct mspan *s = o->span;
+	struct mcache *c = enter();
+
+	switch (s->kind) {
+	case SPAN_TINY:
+		if (options.clobberfree)
+			fill_bytes(p, 0xdf, o->nbytes);
+		tiny_free(c, s, (uintptr_t)p);
+		break;
+	case SPAN_BIG:
+		/* Exchange: of two threads that free the same object one is told. Relaxed: a pointer
+		 * reaches its freer by the program's own synchronisation. */
+		if (atomic_exchange_explicit(&s->state[0], SLOT_FREE, memory_order_relaxed) ==
+		    SLOT_FREE)
+			fatal_pointer(func, p, "double free");
+		if (s->moved)
+			atomic_fetch_sub_explicit(&moved_spans, 1, memory_order_relaxed);
+		mcache_free_big(c, s);
+		break;
+	default:
+		mcache_free_slot(c, s, o->slot, func);
+		break;
+	}
+	thread_leave(c);
+}
+
+SLOW_PATH void heap_free_slow(void *p, struct mspan *s, const char *func)
+{
+	struct object o;
+
+	if (p == NULL)
+		return;
+	if (s == NULL) {
+		(void)span_or_foreign(p, func);
+		foreign_free(p, func);
+		return;
+	}
+	if (!find_object(p, s, &o))
+		bad_pointer(p, s, func);
+	free_object(&o, p, func);
+}
+
+size_t heap_good_size(size_t size, size_t align)
+{
+	unsigned class;
+
+	if (size > PTRDIFF_MAX - PAGE_SIZE)
+		return 0;
+	if (size < sizeof(void *) && align <= options.tiny_align)
+		return tiny_nbytes(size, options.tiny_align);
+	if (size <= MAX_SMALL_SIZE && align <= PAGE_SIZE) {
+		class = align == 0 ? sizeclass_malloc[(size + 7) / 8] >> 1 :
+				     sizeclass_for(size == 0 ? 1 : size, align);
+		if (class != 0)
+			return sizeclasses[class].elemsize;
+	}
+	return pages_for(size == 0 ? 1 : size) * PAGE_SIZE;
+}
+
+/* An object of size bytes may be where o is. */
+static bool size_fits(const struct object *o, size_t size, size_t align)
+{
+	const struct mspan *s = o->span;
+
+	if (s->kind == SPAN_TINY)
+		return o->nbytes == (size == 0 ? 1 : size) ||
+		       o->nbytes == tiny_nbytes(size, options.tiny_align);
+	if (s->kind == SPAN_SMALL && slot_state(&s->state[o->slot]) == SLOT_RESIZED)
+		return size <= o->nbytes;
+	return heap_good_size(size, align) == o->nbytes;
+}
+
+void heap_free_sized(void *p, size_t size, size_t align, const char *func)
+{
+	struct object o;
+	struct mspan *s;
+
+	if (p == NULL)
+		return;
+	s = span_or_foreign(p, func);
+	if (s == NULL) {
+		foreign_free(p, func);
+		return;
+	}
+	if (!find_object(p, s, &o))
+		bad_pointer(p, s, func);
+	if (!size_fits(&o, size, align))
+		fatal_size(func, p, size, o.nbytes);
+	free_object(&o, p, func);
+}
+
+/* --- realloc --- */
+
+/* The object may stay in its slot: it fits, wastes no more than half of it, and the span is of the kind that a
+ * new object would go to. */
+static bool stays_in_slot(const struct object *o, size_t size, bool noscan)
+{
+	if (size > o->nbytes || size < o->nbytes / 2)
+		return false;
+	if (o->span->kind == SPAN_TINY)
+		return noscan || size < sizeof(void *);
+	return spanclass_noscan(o->span->spanclass) == noscan;
+}
+
+/* The pages of a big object in a span of another length. NULL: copy. */
+static void *move_big(struct mcache *c, struct mspan *s, size_t npages, bool noscan)
+{
+	size_t nbytes = min_size(mspan_nbytes(s), npages * PAGE_SIZE);
+	struct mspan *to;
+	bool fresh;
+
+	if (nbytes < MOVE_PAGES_MIN ||
+	    atomic_load_explicit(&moved_spans, memory_order_relaxed) >= MAX_MOVED_SPANS)
+		return NULL;
+	to = mcache_alloc_big(c, npages, 1, noscan, &fresh);
+	if (to == NULL)
+		return NULL;
+	if (!os_move_pages((void *)s->base, (void *)to->base, nbytes)) {
+		slot_set(&to->state[0], SLOT_FREE);
+		mcache_free_big(c, to);
+		return NULL;
+	}
+	to->moved = true;
+	to->zeroed = false;
+	atomic_fetch_add_explicit(&moved_spans, 1, memory_order_relaxed);
+	return (void *)to->base;
+}
+
+/* Without copying: in its span, longer or shorter, or its pages moved. NULL: copy. */
+static void *realloc_big(const struct object *o, size_t size, bool noscan, const char *func)
+{
+	struct mspan *s = o->span;
+	size_t npages = pages_for(size);
+	struct mcache *c;
+	void *p = NULL;
+
+	if (s->kind != SPAN_BIG || size <= MAX_SMALL_SIZE ||
+	    spanclass_noscan(s->spanclass) != noscan)
+		return NULL;
+	if (npages == s->npages || mheap_resize_big(s, npages))
+		return (void *)s->base;
+	c = enter();
+	p = move_big(c, s, npages, noscan);
+	thread_leave(c);
+	if (p != NULL)
+		free_object(o, (void *)s->base, func);
+	return p;
+}
+
+void *heap_realloc(void *p, size_t size, bool noscan, const char *func)
+{
+	struct object o;
+	struct mspan *s;
+	void *to;
+
+	if (p == NULL)
+		return noscan ? heap_malloc_noscan(size) : heap_malloc(size);
+	s = span_or_foreign(p, func);
+	if (s == NULL)
+		return foreign_realloc(p, size, func);
+	if (!find_object(p, s, &o))
+		bad_pointer(p, s, func);
+	if (size > PTRDIFF_MAX)
+		return no_memory();
+	if (s->kind != SPAN_BIG && stays_in_slot(&o, size, noscan)) {
+		if (s->kind == SPAN_SMALL)
+			slot_set(&s->state[o.slot],
+				 heap_good_size(size, 0) == o.nbytes ? SLOT_LIVE : SLOT_RESIZED);
+		return p;
+	}
+	to = realloc_big(&o, size, noscan, func);
+	if (to != NULL)
+		return to;
+	to = alloc_or_errno(size, 0, noscan, false);
+	if (to == NULL)
+		return NULL;
+	copy_bytes(to, p, min_size(o.nbytes, size));
+	free_object(&o, p, func);
+	return to;
+}
+
+/* --- the rest --- */
+
+size_t heap_usable_size(void *p, const char *func)
+{
+	struct object o;
+	struct mspan *s;
+
+	if (p == NULL)
+		return 0;
+	s = span_or_foreign(p, func);
+	if (s == NULL)
+		return foreign_usable_size(p, func);
+	if (!find_object(p, s, &o))
+		fatal_pointer(func, p, (uintptr_t)p % 8 != 0 ? "misaligned pointer" : "invalid pointer");
+	return o.nbytes;
+}
+
+bool heap_trim(void)
+{
+	struct mcache *c = enter();
+
+	mcache_flush(c);
+	thread_leave(c);
+	return scavenge_all() != 0;
+}

@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * malloc.h - the heap as the face sees it: sizes in, pointers out. See malloc.c for the overview.
+ *
+ * Functions here set errno (ENOMEM) where they return NULL for want of memory, and leave it alone
+ * otherwise. func names the user's call in a report.
+ */
+#ifndef GOALLOC_MALLOC_H
+#define GOALLOC_MALLOC_H
+
+#include "thread.h"
+
+/* The paths that the fast ones end in. */
+void *heap_malloc_slow(size_t size);
+void *heap_calloc_slow(size_t size);
+void heap_free_slow(void *p, struct mspan *s, const char *func);
+
+/* Smaller is tiny, larger is big. */
+FAST_PATH bool size_is_small(size_t size)
+{
+	return size - sizeof(void *) <= MAX_SMALL_SIZE - sizeof(void *);
+}
+
+/* size bytes, aligned to 8 below 16 bytes and to 16 from there. */
+FAST_PATH void *heap_malloc(size_t size)
+{
+	bool fresh;
+
+	if (LIKELY(size_is_small(size))) {
+		void *p = mcache_alloc_fast(thread_cache(), sizeclass_malloc[(size + 7) / 8], &fresh);
+
+		if (LIKELY(p != NULL))
+			return p;
+	}
+	return heap_malloc_slow(size);
+}
+
+/* The same, zeroed. */
+FAST_PATH void *heap_calloc(size_t size)
+{
+	bool fresh;
+
+	if (LIKELY(size_is_small(size))) {
+		void *p = mcache_alloc_fast(thread_cache(), sizeclass_malloc[(size + 7) / 8], &fresh);
+
+		if (LIKELY(p != NULL)) {
+			if (!fresh)
+				zero_bytes(p, size);
+			return p;
+		}
+	}
+	return heap_calloc_slow(size);
+}
+
+/* Frees p; NULL does nothing. */
+FAST_PATH void heap_free(void *p, const char *func)
+{
+	uintptr_t addr = (uintptr_t)p;
+	struct mspan *s = span_of(addr);
+	uint32_t slot;
+
+	if (LIKELY(s != NULL) && LIKELY(mspan_slot_of(s, addr, &slot))) {
+		_Atomic uint8_t *state = &s->state[slot];
+
+		if (LIKELY(slot_state(state) == SLOT_LIVE) &&
+		    LIKELY(mcache_free_fast(thread_cache(), s, addr, state)))
+			return;
+	}
+	heap_free_slow(p, s, func);
+}
+
+/* Frees p if its slot is the one that an object of size bytes aligned to align gets; otherwise fatal. align
+ * is 0 for an object of malloc. NULL does nothing. */
+void heap_free_sized(void *p, size_t size, size_t align, const char *func);
+
+/* realloc without the case of size 0: the object with its bytes at a place of size bytes, NULL and the object
+ * as before when there is none. p may be NULL. */
+void *heap_realloc(void *p, size_t size, bool noscan, const char *func);
+
+/* size bytes aligned to align, a power of two. */
+void *heap_aligned(size_t align, size_t size, bool noscan);
+
+/* noscan memory: malloc and calloc for what never holds pointers; objects below TINY_SIZE may share a block
+ * and are aligned to the largest power of two that is no larger than they are. */
+void *heap_malloc_noscan(size_t size);
+void *heap_calloc_noscan(size_t size);
+
+/* Bytes of the object that may be used; 0 for NULL. */
+size_t heap_usable_size(void *p, const char *func);
+
+/* Bytes that malloc(size) would give; with align as in heap_aligned(), 0 for none. 0 when too large. */
+size_t heap_good_size(size_t size, size_t align);
+
+/* Gives back to the system what is free, first what this thread keeps. True when memory was returned. */
+bool heap_trim(void);
+
+#endif

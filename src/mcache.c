@@ -1,0 +1,498 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * mcache.c - a thread's slots: what happens when the free stack and the current word are used up or full.
+ * See malloc.c for the overview.
+ *
+ * Owns     the slots of a thread: current and partial spans, free stacks, cached pages and big spans.
+ * Callers  malloc.c, tiny.c, thread.c. Calls mcentral.h, mheap.h, mspan.h, scavenge.h.
+ * Locks    none; takes mcentral.lock and mheap.lock through those modules, never both.
+ * Holds    mcache_check() tests: current and partial spans have this cache as owner; a partial span has
+ *          a free slot; an entry of a stack is a free slot of the class that no bitmap shows. What a
+ *          cache keeps is bounded: bytes of a stack by STACK_BYTES, partial spans by count and
+ *          length, big spans by BIG_CACHE_PAGES, pages by one word.
+ *          Lists change by one store at a time, so that a forked child can walk them.
+ */
+#include "mcache.h"
+#include "mcentral.h"
+#include "fatal.h"
+#include "options.h"
+#include "os.h"
+#include "scavenge.h"
+#include "tiny.h"
+
+/* Cycles between two looks at the clock: some milliseconds. */
+#define POLL_CYCLES (UINT64_C(1) << 23)
+
+/* Partial spans of a class are at most this many pages, or one span. */
+#define PARTIAL_PAGES 64
+
+/* The last empty span of a class is kept when it is no longer than this. */
+#define KEEP_EMPTY_PAGES 8
+
+void mcache_init(struct mcache *c)
+{
+	for (unsigned sc = 0; sc < NUM_SPAN_CLASSES; sc++) {
+		const struct sizeclass *info = spanclass_info((spanclass_t)sc);
+		struct mcache_slot *t = &c->slots[sc];
+		unsigned half = spanclass_noscan((spanclass_t)sc) ? STACK_TOTAL_ENTRIES : 0;
+
+		t->stack = &c->entries[half + info->stack_first];
+		t->elemsize = info->elemsize;
+		/* With clobberfree every free takes the slow path. */
+		t->stack_limit = options.clobberfree ? 0 :
+				 info->stack_entries * (uint32_t)sizeof(struct free_entry);
+	}
+	c->tick_ms = os_now_ms();
+	c->poll_cycles = cycle_counter();
+}
+
+/* --- partial spans --- */
+
+static unsigned max_partial(const struct mspan *s)
+{
+	unsigned n = PARTIAL_PAGES / s->npages;
+
+	return n > MCACHE_MAX_PARTIAL ? MCACHE_MAX_PARTIAL : n > 0 ? n : 1;
+}
+
+static void partial_push(struct mcache_slot *t, struct mspan *s)
+{
+	s->next = t->partial;
+	s->prev = NULL;
+	if (t->partial != NULL)
+		t->partial->prev = s;
+	t->partial = s;
+	t->npartial++;
+}
+
+static void partial_remove(struct mcache_slot *t, struct mspan *s)
+{
+	if (s->prev == NULL)
+		t->partial = s->next;
+	else
+		s->prev->next = s->next;
+	if (s->next != NULL)
+		s->next->prev = s->prev;
+	t->npartial--;
+}
+
+/* Finds the place for a span that c owns, that is absorbed and on no list. */
+static void place_span(struct mcache *c, struct mspan *s)
+{
+	struct mcache_slot *t = &c->slots[s->spanclass];
+
+	/* Nothing free: as good as used up. It may stay ours with something free in the end. */
+	if (s->nfree == 0 && mspan_set_full(s, mcache_owner(c)))
+		return;
+	if (mspan_is_empty(s) && (t->npartial != 0 || s->npages > KEEP_EMPTY_PAGES))
+		mheap_free_span(&c->pages, s);
+	else if (t->npartial < max_partial(s))
+		partial_push(t, s);
+	else if (mspan_is_empty(s))
+		mheap_free_span(&c->pages, s);
+	else
+		mcentral_put(s);
+}
+
+void mcache_span_freed(struct mcache *c, struct mspan *s)
+{
+	struct mcache_slot *t = &c->slots[s->spanclass];
+
+	if (LIKELY(!mspan_is_empty(s)) || s == t->span)
+		return;
+	if (t->npartial == 1 && s->npages <= KEEP_EMPTY_PAGES)
+		return;
+	partial_remove(t, s);
+	mheap_free_span(&c->pages, s);
+}
+
+void mcache_claim(struct mcache *c, struct mspan *s)
+{
+	if (!mspan_claim_full(s, mcache_owner(c)) && !mcentral_claim(s, mcache_owner(c)))
+		return;
+	mspan_absorb(s);
+	place_span(c, s);
+}
+
+/* --- allocation --- */
+
+/* The next word of the current span. */
+static bool load_word(struct mcache_slot *t, struct mspan *s)
+{
+	unsigned word;
+	size_t first;
+
+	if (!mspan_take_word(s, &word, &t->alloc_cache, &t->cache_fresh))
+		return false;
+	first = (size_t)word * 64;
+	t->cache_word = (uint8_t)word;
+	t->cache_base = s->base + first * s->elemsize;
+	t->cache_state = &s->state[first];
+	return true;
+}
+
+static struct mspan *next_span(struct mcache *c, spanclass_t sc)
+{
+	struct mcache_slot *t = &c->slots[sc];
+	struct mspan *s = t->partial;
+
+	if (s != NULL) {
+		partial_remove(t, s);
+		mspan_absorb(s);
+		return s;
+	}
+	s = mcentral_take(sc, mcache_owner(c));
+	if (s != NULL) {
+		mspan_absorb(s);
+		return s;
+	}
+	s = mheap_alloc_small(&c->pages, sc);
+	if (s != NULL)
+		mspan_set_owner(s, mcache_owner(c));
+	return s;
+}
+
+bool mcache_refill(struct mcache *c, spanclass_t sc)
+{
+	struct mcache_slot *t = &c->slots[sc];
+	struct mspan *s = t->span;
+
+	DCHECK(t->alloc_cache == 0);
+	if (s != NULL) {
+		if (load_word(t, s))
+			return true;
+		if (!mspan_set_full(s, mcache_owner(c)))
+			return load_word(t, s);
+		t->span = NULL;
+	}
+	s = next_span(c, sc);
+	if (s == NULL) {
+		/* What this thread keeps elsewhere may be what is missing. */
+		mcache_flush(c);
+		s = next_span(c, sc);
+		if (s == NULL)
+			return false;
+	}
+	t->span = s;
+	return load_word(t, s);
+}
+
+void *mcache_alloc_slow(struct mcache *c, spanclass_t sc, bool *fresh)
+{
+	mcache_poll(c);
+	if (c->slots[sc].stack_top == 0 && c->slots[sc].alloc_cache == 0 && !mcache_refill(c, sc))
+		return NULL;
+	return mcache_alloc_fast(c, sc, fresh);
+}
+
+/* --- free --- */
+
+/* Frees a slot whose state is free already and that is on no stack. */
+static void return_slot(struct mcache *c, struct mspan *s, uint32_t slot, const char *func)
+{
+	bool twice;
+	bool claim;
+
+	if (mspan_owner_relaxed(s) == mcache_owner(c)) {
+		mspan_free_local(s, slot);
+		mcache_span_freed(c, s);
+		return;
+	}
+	claim = mspan_free_remote(s, slot, &twice);
+	if (UNLIKELY(twice))
+		fatal_pointer(func, (void *)(s->base + (size_t)slot * s->elemsize), "double free");
+	if (claim)
+		mcache_claim(c, s);
+}
+
+void mcache_free_slot(struct mcache *c, struct mspan *s, uint32_t slot, const char *func)
+{
+	_Atomic uint8_t *state = &s->state[slot];
+	uintptr_t addr = s->base + (size_t)slot * s->elemsize;
+
+	if (options.clobberfree)
+		fill_bytes((void *)addr, 0xdf, s->elemsize);
+	if (mcache_free_fast(c, s, addr, state))
+		return;
+	slot_set(state, SLOT_FREE);
+	return_slot(c, s, slot, func);
+	mcache_poll(c);
+}
+
+/* --- big objects --- */
+
+static void flush_big(struct mcache *c)
+{
+	for (unsigned n = 0; c->big_npages != 0 && n <= BIG_CACHE_MAX_RUN; n++) {
+		while (c->big[n] != NULL) {
+			struct mspan *s = c->big[n];
+
+			c->big[n] = s->next;
+			c->big_npages -= n;
+			mheap_free_span(&c->pages, s);
+		}
+	}
+}
+
+struct mspan *mcache_alloc_big(struct mcache *c, size_t npages, size_t align_pages, bool noscan,
+			       bool *fresh)
+{
+	struct mspan *s;
+
+	if (align_pages == 1 && npages <= BIG_CACHE_MAX_RUN && c->big[npages] != NULL) {
+		s = c->big[npages];
+		c->big[npages] = s->next;
+		c->big_npages -= (uint32_t)npages;
+		s->spanclass = make_spanclass(0, noscan);
+		slot_set(&s->state[0], SLOT_LIVE);
+		*fresh = false;
+		return s;
+	}
+	mcache_poll(c);
+	s = mheap_alloc_big(&c->pages, npages, align_pages, noscan);
+	if (s == NULL) {
+		mcache_flush(c);
+		s = mheap_alloc_big(&c->pages, npages, align_pages, noscan);
+	}
+	*fresh = s != NULL && s->zeroed;
+	return s;
+}
+
+void mcache_free_big(struct mcache *c, struct mspan *s)
+{
+	uint32_t npages = s->npages;
+
+	if (options.clobberfree)
+		fill_bytes((void *)s->base, 0xdf, mspan_nbytes(s));
+	if (npages <= BIG_CACHE_MAX_RUN && !s->moved) {
+		if (c->big_npages + npages > BIG_CACHE_PAGES)
+			flush_big(c);
+		s->next = c->big[npages];
+		c->big[npages] = s;
+		c->big_npages += npages;
+		return;
+	}
+	mheap_free_span(&c->pages, s);
+	mcache_poll(c);
+}
+
+/* --- giving back --- */
+
+static void flush_stack(struct mcache *c, struct mcache_slot *t)
+{
+	while (t->stack_top != 0) {
+		struct free_entry e;
+		struct mspan *s;
+		uint32_t slot;
+
+		t->stack_top -= (uint32_t)sizeof(struct free_entry);
+		e = t->stack[t->stack_top / sizeof(struct free_entry)];
+		s = span_of(e.addr);
+		(void)mspan_slot_of(s, e.addr, &slot);
+		return_slot(c, s, slot, "free");
+	}
+}
+
+void mcache_flush_stacks(struct mcache *c)
+{
+	for (unsigned sc = 0; sc < NUM_SPAN_CLASSES; sc++)
+		flush_stack(c, &c->slots[sc]);
+}
+
+/* The slots of the current word that were not handed out. */
+static void return_word(struct mcache_slot *t)
+{
+	if (t->alloc_cache == 0)
+		return;
+	mspan_put_word(t->span, t->cache_word, t->alloc_cache);
+	t->alloc_cache = 0;
+}
+
+/* A span of ours that is on no list goes to whom it concerns. */
+static void give_span(struct mcache *c, struct mspan *s)
+{
+	mspan_absorb(s);
+	if (s->nfree == 0 && mspan_set_full(s, mcache_owner(c)))
+		return;
+	if (mspan_is_empty(s))
+		mheap_free_span(&c->pages, s);
+	else
+		mcentral_put(s);
+}
+
+void mcache_flush(struct mcache *c)
+{
+	mcache_flush_stacks(c);
+	tiny_detach(c);
+	for (unsigned sc = 0; sc < NUM_SPAN_CLASSES; sc++) {
+		struct mcache_slot *t = &c->slots[sc];
+		struct mspan *s = t->span;
+
+		return_word(t);
+		t->span = NULL;
+		if (s != NULL)
+			give_span(c, s);
+		while (t->partial != NULL) {
+			s = t->partial;
+			partial_remove(t, s);
+			give_span(c, s);
+		}
+	}
+	flush_big(c);
+	mheap_flush_pcache(&c->pages);
+}
+
+/* What was not used since the last tick: the stacks, for they are refilled when they are used; empty spans;
+ * big objects; pages. */
+static void tick(struct mcache *c)
+{
+	mcache_flush_stacks(c);
+	for (unsigned sc = 0; sc < NUM_SPAN_CLASSES; sc++) {
+		struct mcache_slot *t = &c->slots[sc];
+		struct mspan *next;
+
+		for (struct mspan *s = t->partial; s != NULL; s = next) {
+			next = s->next;
+			mspan_absorb(s);
+			if (!mspan_is_empty(s))
+				continue;
+			partial_remove(t, s);
+			mheap_free_span(&c->pages, s);
+		}
+		if (t->span == NULL)
+			continue;
+		mspan_absorb(t->span);
+		if (t->span->nfree + popcount64(t->alloc_cache) == t->span->nelems) {
+			struct mspan *s = t->span;
+
+			return_word(t);
+			t->span = NULL;
+			mheap_free_span(&c->pages, s);
+		}
+	}
+	flush_big(c);
+	mheap_flush_pcache(&c->pages);
+}
+
+void mcache_poll(struct mcache *c)
+{
+	uint64_t cycles = cycle_counter();
+	uint64_t now_ms;
+
+	if (LIKELY(cycles - c->poll_cycles < POLL_CYCLES))
+		return;
+	c->poll_cycles = cycles;
+	now_ms = os_now_ms();
+	if (now_ms - c->tick_ms >= options.scavenge_ms) {
+		c->tick_ms = now_ms;
+		tick(c);
+	}
+	scavenge_poll(now_ms);
+}
+
+/* --- fork --- */
+
+void mcache_adopt_stacks(struct mcache *c, struct mcache *dead)
+{
+	tiny_forget(dead);
+	for (unsigned sc = 0; sc < NUM_SPAN_CLASSES; sc++) {
+		struct mcache_slot *t = &dead->slots[sc];
+
+		for (uint32_t i = 0; i < t->stack_top / sizeof(struct free_entry); i++) {
+			struct free_entry e = t->stack[i];
+			struct mspan *s = span_of(e.addr);
+			uint32_t slot;
+			bool twice;
+
+			/* The thread may have stopped halfway through a push or a pop. */
+			if (s == NULL || s->spanclass != sc || !mspan_slot_of(s, e.addr, &slot) ||
+			    slot_state(&s->state[slot]) != SLOT_FREE)
+				continue;
+			if (mspan_free_remote(s, slot, &twice))
+				mcache_claim(c, s);
+		}
+		t->stack_top = 0;
+	}
+}
+
+/* A span whose owner is gone: its states say what is free. */
+static void adopt_span(struct mcache *c, struct mcache *dead, struct mspan *s)
+{
+	if (s == NULL || mspan_owner_relaxed(s) != mcache_owner(dead))
+		return;
+	mspan_rebuild(s);
+	mspan_set_owner(s, mcache_owner(c));
+	give_span(c, s);
+}
+
+void mcache_adopt_spans(struct mcache *c, struct mcache *dead)
+{
+	for (unsigned sc = 0; sc < NUM_SPAN_CLASSES; sc++) {
+		struct mcache_slot *t = &dead->slots[sc];
+		struct mspan *s = t->partial;
+
+		adopt_span(c, dead, t->span);
+		while (s != NULL && mspan_owner_relaxed(s) == mcache_owner(dead)) {
+			struct mspan *next = s->next;
+
+			adopt_span(c, dead, s);
+			s = next;
+		}
+		t->span = NULL;
+		t->partial = NULL;
+		t->npartial = 0;
+		t->alloc_cache = 0;
+	}
+	for (unsigned n = 0; n <= BIG_CACHE_MAX_RUN; n++) {
+		struct mspan *s = dead->big[n];
+
+		while (s != NULL) {
+			struct mspan *next = s->next;
+
+			if (slot_state(&s->state[0]) == SLOT_FREE)
+				mheap_free_span(NULL, s);
+			s = next;
+		}
+		dead->big[n] = NULL;
+	}
+	dead->big_npages = 0;
+	mheap_flush_pcache(&dead->pages);
+}
+
+/* --- checking --- */
+
+void mcache_check(struct mcache *c)
+{
+	for (unsigned sc = 0; sc < NUM_SPAN_CLASSES; sc++) {
+		struct mcache_slot *t = &c->slots[sc];
+		const struct mspan *before = NULL;
+		unsigned n = 0;
+
+		CHECK(t->stack_top <= t->stack_limit);
+		CHECK(t->span != NULL || t->alloc_cache == 0);
+		if (t->span != NULL) {
+			CHECK(mspan_owner_relaxed(t->span) == mcache_owner(c));
+			mspan_check(t->span);
+			CHECK((mspan_free_bits(t->span)[t->cache_word] & t->alloc_cache) == 0);
+		}
+		for (struct mspan *s = t->partial; s != NULL; s = s->next) {
+			CHECK(mspan_owner_relaxed(s) == mcache_owner(c));
+			CHECK(s->spanclass == sc && s->prev == before && s->nfree != 0);
+			mspan_check(s);
+			before = s;
+			n++;
+		}
+		CHECK(n == t->npartial);
+		for (uint32_t i = 0; i < t->stack_top / sizeof(struct free_entry); i++) {
+			struct mspan *s = span_of(t->stack[i].addr);
+			uint32_t slot;
+
+			CHECK(s != NULL && s->spanclass == sc);
+			CHECK(mspan_slot_of(s, t->stack[i].addr, &slot));
+			CHECK(t->stack[i].state == &s->state[slot]);
+			CHECK(slot_state(&s->state[slot]) == SLOT_FREE);
+			CHECK(mspan_owner_relaxed(s) != mcache_owner(c) ||
+			      (mspan_free_bits(s)[slot / 64] >> slot % 64 & 1) == 0);
+		}
+	}
+}

@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * mcache.h - a thread's slots, one per span class, and its caches of pages and big objects.
+ * See mcache.c.
+ *
+ * No call here takes a lock on the paths marked FAST_PATH; the others may take mcentral.lock, then
+ * mheap.lock. A cache is used by one thread at a time.
+ */
+#ifndef GOALLOC_MCACHE_H
+#define GOALLOC_MCACHE_H
+
+#include "mheap.h"
+
+/* A freed object that is handed out next, with its state byte so that malloc need not find it. */
+struct free_entry {
+	uintptr_t addr;
+	_Atomic uint8_t *state;
+};
+
+/*
+ * Where a thread allocates objects of one span class. Objects come from the free stack, then from
+ * alloc_cache: a word of the current span, bit i being the slot at cache_base + i * elemsize.
+ * Access: the thread that owns the cache
+ */
+struct mcache_slot {
+	uint32_t stack_top;               /* bytes of entries on the stack */
+	uint32_t stack_limit;             /* bytes of entries it may hold */
+	struct free_entry *stack;         /* const: the bottom entry */
+	uint64_t alloc_cache;             /* slots to hand out, lowest first */
+	uintptr_t cache_base;             /* address of the slot of bit 0 */
+	_Atomic uint8_t *cache_state;     /* its state byte */
+	uint32_t elemsize;                /* const: bytes of a slot */
+	uint8_t cache_word;               /* which word of the span alloc_cache is */
+	bool cache_fresh;                 /* its slots were never handed out and read as zero */
+	uint16_t npartial;                /* spans on the list */
+	struct mspan *span;               /* current span; NULL */
+	struct mspan *partial;            /* spans of ours with a free slot, last come first */
+};
+
+_Static_assert(sizeof(struct mcache_slot) == CACHE_LINE, "one cache line a span class");
+
+/* The block that tiny objects are put in; see tiny.c. */
+struct tiny_cache {
+	uintptr_t block;                  /* its address; 0 */
+	uint32_t offset;                  /* bytes in use */
+	struct mspan *span;               /* the span it is in, whoever owns that now */
+};
+
+/*
+ * struct mcache - all that a thread has of the heap.
+ * Access: the thread that owns the cache; [t] threads lock, see thread.c
+ */
+struct mcache {
+	struct mcache_slot slots[NUM_SPAN_CLASSES];
+	struct pcache pages;
+	struct tiny_cache tiny;
+	uint64_t poll_cycles;                            /* cycle counter at the last poll */
+	uint64_t tick_ms;                                /* time of the last tick */
+	uint32_t big_npages;                             /* pages of the spans in big[] */
+	struct mspan *big[BIG_CACHE_MAX_RUN + 1];        /* freed big spans by length, linked by next */
+	struct mcache *next_all;                         /* [t] constant once set */
+	struct mcache *next_free;                        /* [t] link of the pool */
+	bool in_use;                                     /* [t] a thread has it */
+	bool orphan;                                     /* in a forked child: its thread is gone */
+	struct free_entry entries[2 * STACK_TOTAL_ENTRIES];
+};
+
+/* A cache without anything in it. Once for a record; a flushed cache is as good as new. */
+void mcache_init(struct mcache *c);
+
+/* What stands in the owner word of this cache's spans. */
+static inline uintptr_t mcache_owner(const struct mcache *c)
+{
+	return (uintptr_t)c;
+}
+
+/* An object of the class, or NULL: then ask mcache_alloc_slow(). Not for SPANCLASS_TINY. *fresh: it reads
+ * as zero. */
+FAST_PATH void *mcache_alloc_fast(struct mcache *c, spanclass_t sc, bool *fresh)
+{
+	struct mcache_slot *t = &c->slots[sc];
+	uint32_t top = t->stack_top;
+
+	if (LIKELY(top != 0)) {
+		const struct free_entry *e;
+
+		top -= (uint32_t)sizeof(struct free_entry);
+		t->stack_top = top;
+		e = (const struct free_entry *)(const void *)((const char *)t->stack + top);
+		slot_set(e->state, SLOT_LIVE);
+		*fresh = false;
+		return (void *)e->addr;
+	}
+	if (LIKELY(t->alloc_cache != 0)) {
+		unsigned i = ctz64(t->alloc_cache);
+
+		t->alloc_cache &= t->alloc_cache - 1;
+		slot_set(&t->cache_state[i], SLOT_LIVE);
+		*fresh = t->cache_fresh;
+		return (void *)(t->cache_base + (size_t)i * t->elemsize);
+	}
+	return NULL;
+}
+
+/* Puts a live object on the free stack of its class if its span is the caller's and there is room. The
+ * span's plain fields are not looked at: a full span of which the thread is the home will do. */
+FAST_PATH bool mcache_free_fast(struct mcache *c, const struct mspan *s, uintptr_t addr,
+				_Atomic uint8_t *state)
+{
+	struct mcache_slot *t = &c->slots[s->spanclass];
+	uint32_t top = t->stack_top;
+	struct free_entry *e;
+
+	if (UNLIKELY((mspan_owner_relaxed(s) & ~SPAN_FULL) != mcache_owner(c)))
+		return false;
+	if (UNLIKELY(top == t->stack_limit))
+		return false;
+	slot_set(state, SLOT_FREE);
+	e = (struct free_entry *)(void *)((char *)t->stack + top);
+	e->addr = addr;
+	e->state = state;
+	t->stack_top = top + (uint32_t)sizeof(struct free_entry);
+	return true;
+}
+
+/* An object of the class when the fast path had none; NULL when there is no memory. */
+void *mcache_alloc_slow(struct mcache *c, spanclass_t sc, bool *fresh);
+
+/* Makes alloc_cache of the class non-zero; false when there is no memory. */
+bool mcache_refill(struct mcache *c, spanclass_t sc);
+
+/* Frees a slot of a small span whose state byte is live: to the stack, the span, or for its owner. */
+void mcache_free_slot(struct mcache *c, struct mspan *s, uint32_t slot, const char *func);
+
+/* After the caller freed a slot of a span that it owns and that is not current: an empty span goes. */
+void mcache_span_freed(struct mcache *c, struct mspan *s);
+
+/* Takes a span over after mspan_free_remote() said so. */
+void mcache_claim(struct mcache *c, struct mspan *s);
+
+/* A big object of npages, state live; its base aligned to align_pages. *fresh: it reads as zero.
+ * NULL when there is no memory. */
+struct mspan *mcache_alloc_big(struct mcache *c, size_t npages, size_t align_pages, bool noscan,
+			       bool *fresh);
+
+/* Frees a big object's span; its state is free already. */
+void mcache_free_big(struct mcache *c, struct mspan *s);
+
+/* Gives everything back: afterwards no span, page or object is the cache's. */
+void mcache_flush(struct mcache *c);
+
+/* The free stacks go back to their spans. */
+void mcache_flush_stacks(struct mcache *c);
+
+/* From slow paths: now and then, what this cache and the heap have not used for long is given back. */
+void mcache_poll(struct mcache *c);
+
+/* In a forked child: what the cache of a thread that is gone held is free, or c's or the heap's. c's own
+ * stacks are flushed. All caches of the gone pass through _stacks before the first passes
+ * through _spans. */
+void mcache_adopt_stacks(struct mcache *c, struct mcache *dead);
+void mcache_adopt_spans(struct mcache *c, struct mcache *dead);
+
+/* Every slot, list and stack. The owner does not run. */
+void mcache_check(struct mcache *c);
+
+#endif

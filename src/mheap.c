@@ -1,0 +1,501 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * mheap.c - the one heap: arenas in a table, spans made of pages and pages made of spans.
+ * See malloc.c for the overview.
+ *
+ * Owns     mheap, arena_table, the page -> span map of every arena, the pools of span records.
+ * Callers  mcentral.c, mcache.c, malloc.c. Calls pagealloc.h, arena.h, scavenge.h, fixalloc.h, os.h.
+ * Locks    mheap.lock (LOCK_MHEAP) covers pages, space and the scavenger's list. The page map needs
+ *          none: whoever owns a page, by having it from the allocator, stores its entry.
+ * Holds    mheap_check() tests: a page is in at most one span, and then it is in use in the bitmap.
+ *          A span is in the map exactly while its record is in use. The order of changes is
+ *          bitmap, then map, on the way in, and map, then bitmap, on the way out: a forked
+ *          child can always rebuild the bitmap from the map.
+ */
+#include "mheap.h"
+#include "options.h"
+#include "os.h"
+#include "scavenge.h"
+
+struct mheap mheap;
+_Atomic(struct heap_arena *) arena_table[ARENA_TABLE_LEN];
+
+void mheap_init(void)
+{
+	lock_init(&mheap.lock, LOCK_MHEAP);
+	for (unsigned shape = 0; shape < SPAN_SHAPES; shape++)
+		fixalloc_init(&mheap.span_pools[shape], mspan_shape_bytes(shape),
+			      offsetof(struct mspan, next));
+	/* An arena record is never freed, so any pointer field does for the link. */
+	fixalloc_init(&mheap.arena_pool, sizeof(struct heap_arena),
+		      offsetof(struct heap_arena, spans));
+	mheap.dirty_head = UINT32_MAX;
+	mheap.dirty_tail = UINT32_MAX;
+	mheap.now_ms = os_now_ms();
+	mheap.ready = true;
+}
+
+/* --- growing --- */
+
+/* Records for the slots of [addr, addr + nbytes), where there are none yet. */
+static bool add_arenas_locked(uintptr_t addr, size_t nbytes)
+{
+	for (uintptr_t slot = addr >> ARENA_SHIFT; slot <= (addr + nbytes - 1) >> ARENA_SHIFT; slot++) {
+		struct heap_arena *ha;
+
+		if (arena_of(slot << ARENA_SHIFT) != NULL)
+			continue;
+		ha = fixalloc_alloc(&mheap.arena_pool, NULL);
+		if (ha == NULL)
+			return false;
+		if (!pagealloc_add_arena(&mheap.pages, ha, slot << ARENA_SHIFT)) {
+			fixalloc_free(&mheap.arena_pool, ha);
+			return false;
+		}
+		/* Release: the record is complete. Pairs with the acquire in arena_of(). */
+		atomic_store_explicit(&arena_table[slot], ha, memory_order_release);
+	}
+	return true;
+}
+
+/* Commits nbytes that continue the heap, or that begin a new place. 0 when there is no memory. */
+static uintptr_t commit_more_locked(size_t nbytes, bool extend)
+{
+	uintptr_t addr = extend ? arena_space_extend(&mheap.space, nbytes) :
+				  arena_space_move(&mheap.space, nbytes);
+
+	if (addr == 0)
+		return 0;
+	if (!add_arenas_locked(addr, nbytes) || !os_commit((void *)addr, nbytes)) {
+		arena_space_undo(&mheap.space, nbytes);
+		return 0;
+	}
+	return addr;
+}
+
+/* Huge pages for the 2 MiB regions of a new stretch, once the heap is so large that what a part-used
+ * region wastes is small beside it. */
+static void want_huge_pages(uintptr_t addr, size_t nbytes)
+{
+	uintptr_t from = align_up(addr, HUGE_PAGE_SIZE);
+	uintptr_t to = align_down(addr + nbytes, HUGE_PAGE_SIZE);
+
+	if (options.thp && from < to &&
+	    atomic_load_explicit(&mheap.committed, memory_order_relaxed) >= THP_MIN_HEAP)
+		os_want_huge_pages((void *)from, to - from);
+}
+
+/* Free pages at the end of the heap; what it grows by continues them. */
+static size_t tail_pages_locked(void)
+{
+	uintptr_t last = mheap.space.next - PAGE_SIZE;
+	struct heap_arena *ha = mheap.space.next != 0 ? arena_of(last) : NULL;
+
+	return ha != NULL ? pagealloc_free_before(&mheap.pages, pagealloc_page(ha, last) + 1) : 0;
+}
+
+/* Makes a run of npages possible, at the end of the heap if in_place. False when there is no memory; the
+ * heap is as before. */
+static bool grow_locked(size_t npages, bool in_place)
+{
+	/* Relaxed: written under this lock. */
+	size_t committed = atomic_load_explicit(&mheap.committed, memory_order_relaxed);
+	size_t step = min_size(max_size(committed / PAGE_SIZE / 16, GROW_MIN_PAGES), GROW_MAX_PAGES);
+	size_t tail = tail_pages_locked();
+	size_t nbytes;
+	uintptr_t addr;
+
+	if (npages > ((size_t)1 << ADDR_BITS) / PAGE_SIZE)
+		return false;
+	DCHECK(tail < npages);
+	nbytes = align_up(max_size(npages - tail, step), GROW_MIN_PAGES) * PAGE_SIZE;
+	addr = commit_more_locked(nbytes, true);
+	if (addr == 0) {
+		/* No more than needed, then. */
+		nbytes = align_up(npages - tail, GROW_MIN_PAGES) * PAGE_SIZE;
+		addr = commit_more_locked(nbytes, true);
+	}
+	if (addr == 0 && !in_place) {
+		nbytes = align_up(npages, GROW_MIN_PAGES) * PAGE_SIZE;
+		addr = commit_more_locked(nbytes, false);
+	}
+	if (addr == 0)
+		return false;
+	for (uintptr_t a = addr; a < addr + nbytes; a += 64 * PAGE_SIZE) {
+		size_t word = a % ARENA_SIZE / PAGE_SIZE / 64;
+
+		arena_of(a)->committed_words[word / 64] |= (uint64_t)1 << word % 64;
+	}
+	pagealloc_grow(&mheap.pages, pagealloc_page(arena_of(addr), addr), nbytes / PAGE_SIZE);
+	atomic_store_explicit(&mheap.committed, committed + nbytes, memory_order_relaxed);
+	want_huge_pages(addr, nbytes);
+	return true;
+}
+
+static uint64_t alloc_pages_locked(size_t npages, size_t *nclean)
+{
+	uint64_t page = pagealloc_alloc(&mheap.pages, npages, nclean);
+
+	DCHECK(lock_held(&mheap.lock));
+	if (page == PAGE_NONE && grow_locked(npages, false))
+		page = pagealloc_alloc(&mheap.pages, npages, nclean);
+	return page;
+}
+
+/* --- pages, through the cache of a thread --- */
+
+/* The lowest bit that starts a run of n ones; 64 when there is none. */
+static unsigned find_run(uint64_t bits, unsigned n)
+{
+	unsigned have = 1;
+
+	while (have < n && bits != 0) {
+		unsigned step = (unsigned)min_size(have, n - have);
+
+		bits &= bits >> step;
+		have += step;
+	}
+	return bits == 0 ? 64 : ctz64(bits);
+}
+
+/* What is left in the cache goes back to the heap. */
+static void pcache_return_locked(struct pcache *pc)
+{
+	if (pc->free == 0)
+		return;
+	pagealloc_free_word(&mheap.pages, pc->page, pc->free, pc->clean);
+	if (pc->free != pc->clean)
+		scavenge_note_free_locked(pc->page / CHUNK_PAGES);
+	pc->free = 0;
+}
+
+/* A word with a run of npages in it. False: the heap has the run only across two words, or not. */
+static bool pcache_refill(struct pcache *pc, unsigned npages)
+{
+	bool ok;
+
+	lock_acquire(&mheap.lock);
+	pcache_return_locked(pc);
+	ok = pagealloc_alloc_word(&mheap.pages, npages, &pc->page, &pc->free, &pc->clean);
+	if (ok)
+		pc->base = pagealloc_addr(&mheap.pages, pc->page);
+	else
+		*pc = (struct pcache){ 0, 0, 0, 0 };
+	lock_release(&mheap.lock);
+	return ok;
+}
+
+/* A short run from the cache. False: not there, ask the heap. */
+static bool pcache_alloc(struct pcache *pc, unsigned npages, uintptr_t *addr, bool *zeroed)
+{
+	unsigned bit = find_run(pc->free, npages);
+	uint64_t mask;
+
+	if (bit == 64 && pcache_refill(pc, npages))
+		bit = find_run(pc->free, npages);
+	if (bit == 64)
+		return false;
+	mask = low_mask64(npages) << bit;
+	*addr = pc->base + bit * PAGE_SIZE;
+	*zeroed = (pc->clean & mask) == mask;
+	pc->free &= ~mask;
+	pc->clean &= ~mask;
+	return true;
+}
+
+static bool pcache_free(struct pcache *pc, uintptr_t addr, size_t npages)
+{
+	if (pc->base == 0 || npages > PCACHE_MAX_RUN || addr - pc->base >= PCACHE_PAGES * PAGE_SIZE)
+		return false;
+	pc->free |= low_mask64((unsigned)npages) << (addr - pc->base) / PAGE_SIZE;
+	return true;
+}
+
+void mheap_flush_pcache(struct pcache *pc)
+{
+	if (pc->base == 0)
+		return;
+	lock_acquire(&mheap.lock);
+	pcache_return_locked(pc);
+	lock_release(&mheap.lock);
+	*pc = (struct pcache){ 0, 0, 0, 0 };
+}
+
+static bool alloc_pages(struct pcache *pc, size_t npages, uintptr_t *addr, bool *zeroed)
+{
+	size_t nclean;
+	uint64_t page;
+
+	if (pc != NULL && npages <= PCACHE_MAX_RUN &&
+	    pcache_alloc(pc, (unsigned)npages, addr, zeroed))
+		return true;
+	lock_acquire(&mheap.lock);
+	page = alloc_pages_locked(npages, &nclean);
+	if (page != PAGE_NONE)
+		*addr = pagealloc_addr(&mheap.pages, page);
+	lock_release(&mheap.lock);
+	*zeroed = page != PAGE_NONE && nclean == npages;
+	return page != PAGE_NONE;
+}
+
+static void free_pages_locked(uintptr_t addr, size_t npages, bool clean)
+{
+	uint64_t page = pagealloc_page(arena_of(addr), addr);
+
+	pagealloc_free(&mheap.pages, page, npages, clean);
+	if (clean)
+		return;
+	for (uint64_t chunk = page / CHUNK_PAGES; chunk <= (page + npages - 1) / CHUNK_PAGES; chunk++)
+		scavenge_note_free_locked(chunk);
+}
+
+static void free_pages(struct pcache *pc, uintptr_t addr, size_t npages, bool clean)
+{
+	if (!clean && pc != NULL && pcache_free(pc, addr, npages))
+		return;
+	lock_acquire(&mheap.lock);
+	free_pages_locked(addr, npages, clean);
+	lock_release(&mheap.lock);
+}
+
+/* --- the page map --- */
+
+static _Atomic(struct mspan *) *map_entry(uintptr_t addr)
+{
+	return &arena_of(addr)->spans[addr % ARENA_SIZE >> PAGE_SHIFT];
+}
+
+/* Enters s for npages pages from addr on. */
+static void map_span(uintptr_t addr, size_t npages, struct mspan *s)
+{
+	for (; npages > 0; npages--, addr += PAGE_SIZE)
+		/* Release: the span is complete. Pairs with the acquire in span_of(). */
+		atomic_store_explicit(map_entry(addr), s, memory_order_release);
+}
+
+/* The pages behind the first one of a big object: no entry. They are mostly empty already, and then the
+ * map's memory is not touched. */
+static void unmap_pages(uintptr_t addr, size_t npages)
+{
+	for (; npages > 0; npages--, addr += PAGE_SIZE)
+		/* Relaxed: only who owns the page stores here. */
+		if (atomic_load_explicit(map_entry(addr), memory_order_relaxed) != NULL)
+			atomic_store_explicit(map_entry(addr), NULL, memory_order_relaxed);
+}
+
+static struct mspan *alloc_record(unsigned shape)
+{
+	bool fresh;
+	struct mspan *s = fixalloc_alloc(&mheap.span_pools[shape], &fresh);
+
+	if (s != NULL && fresh)
+		mspan_init_record(s, shape);
+	return s;
+}
+
+struct mspan *mheap_alloc_small(struct pcache *pc, spanclass_t sc)
+{
+	size_t npages = spanclass_info(sc)->npages;
+	struct mspan *s = alloc_record(mspan_shape(sc));
+	uintptr_t addr;
+	bool zeroed;
+
+	if (s == NULL)
+		return NULL;
+	if (!alloc_pages(pc, npages, &addr, &zeroed)) {
+		fixalloc_free(&mheap.span_pools[s->shape], s);
+		return NULL;
+	}
+	mspan_init_small(s, addr, sc, zeroed);
+	map_span(addr, npages, s);
+	return s;
+}
+
+struct mspan *mheap_alloc_big(struct pcache *pc, size_t npages, size_t align_pages, bool noscan)
+{
+	struct mspan *s = alloc_record(SPAN_SHAPE_BIG);
+	size_t extra = align_pages - 1;
+	uintptr_t addr;
+	bool zeroed;
+
+	if (s == NULL)
+		return NULL;
+	if (npages > UINT32_MAX || !alloc_pages(pc, npages + extra, &addr, &zeroed)) {
+		fixalloc_free(&mheap.span_pools[s->shape], s);
+		return NULL;
+	}
+	if (extra != 0) {
+		uintptr_t aligned = align_up(addr, align_pages * PAGE_SIZE);
+		size_t before = (aligned - addr) / PAGE_SIZE;
+
+		if (before != 0)
+			free_pages(NULL, addr, before, zeroed);
+		if (extra != before)
+			free_pages(NULL, aligned + npages * PAGE_SIZE, extra - before, zeroed);
+		addr = aligned;
+	}
+	mspan_init_big(s, addr, npages, noscan, zeroed);
+	slot_set(&s->state[0], SLOT_LIVE);
+	unmap_pages(addr + PAGE_SIZE, npages - 1);
+	map_span(addr, 1, s);
+	return s;
+}
+
+void mheap_free_span(struct pcache *pc, struct mspan *s)
+{
+	uintptr_t base = s->base;
+	size_t npages = s->npages;
+	bool big = s->kind == SPAN_BIG;
+	/* One mapping with its neighbours again; the new pages are clean. */
+	bool clean = big && s->moved && os_remap((void *)base, npages * PAGE_SIZE);
+
+	map_span(base, big ? 1 : npages, &mspan_dead);
+	s->kind = SPAN_DEAD;
+	mspan_set_owner(s, 0);
+	fixalloc_free(&mheap.span_pools[s->shape], s);
+	free_pages(pc, base, npages, clean);
+}
+
+bool mheap_resize_big(struct mspan *s, size_t npages)
+{
+	uintptr_t end = s->base + mspan_nbytes(s);
+	size_t had = s->npages;
+	bool ok = true;
+
+	if (npages > UINT32_MAX)
+		return false;
+	if (npages < had) {
+		uintptr_t cut = s->base + npages * PAGE_SIZE;
+		bool clean = s->moved && os_remap((void *)cut, (had - npages) * PAGE_SIZE);
+
+		lock_acquire(&mheap.lock);
+		free_pages_locked(cut, had - npages, clean);
+	} else {
+		uint64_t page = pagealloc_page(arena_of(s->base), s->base) + had;
+		size_t more = npages - had;
+		size_t nclean;
+
+		lock_acquire(&mheap.lock);
+		ok = pagealloc_alloc_at(&mheap.pages, page, more, &nclean);
+		/* The last object of the heap grows with it. */
+		if (!ok && end + tail_pages_locked() * PAGE_SIZE == mheap.space.next &&
+		    grow_locked(more, true))
+			ok = pagealloc_alloc_at(&mheap.pages, page, more, &nclean);
+		if (ok)
+			unmap_pages(end, more);
+	}
+	if (ok)
+		s->npages = (uint32_t)npages;
+	lock_release(&mheap.lock);
+	return ok;
+}
+
+void mheap_each_span(void (*visit)(struct mspan *s, void *arg), void *arg)
+{
+	uint32_t narenas;
+
+	lock_acquire(&mheap.lock);
+	narenas = mheap.pages.narenas;
+	lock_release(&mheap.lock);
+	for (uint32_t i = 0; i < narenas; i++) {
+		/* Entries below narenas do not change any more. */
+		struct heap_arena *ha = mheap.pages.arenas[i];
+		const struct mspan *last = NULL;
+
+		for (unsigned page = 0; ha != NULL && page < ARENA_PAGES; page++) {
+			/* Acquire: as in span_of(). */
+			struct mspan *s = atomic_load_explicit(&ha->spans[page],
+							       memory_order_acquire);
+
+			/* A small span that crosses into this arena was visited in the one before. */
+			if (s == NULL || s == &mspan_dead || s == last || s->kind == SPAN_DEAD ||
+			    s->base < ha->base)
+				continue;
+			last = s;
+			visit(s, arg);
+		}
+	}
+}
+
+/* --- fork --- */
+
+static void mark_span_in_use(struct mspan *s, void *arg)
+{
+	uint64_t page = pagealloc_page(arena_of(s->base), s->base);
+
+	(void)arg;
+	for (size_t n = s->npages; n > 0; n--, page++) {
+		struct heap_arena *ha = pagealloc_arena(&mheap.pages, page);
+
+		ha->alloc_bits[page % ARENA_PAGES / 64] |= (uint64_t)1 << page % 64;
+	}
+}
+
+bool mheap_after_fork(void)
+{
+	bool was_held = lock_reset_orphan(&mheap.lock);
+
+	fixalloc_after_fork();
+	if (!was_held || mheap.space.next == 0)
+		return false;
+	/* Every page that was committed is free unless a span has it. Which pages have memory behind
+	 * them is not known any more. */
+	for (uint32_t i = 0; i < mheap.pages.narenas; i++) {
+		struct heap_arena *ha = mheap.pages.arenas[i];
+
+		if (ha == NULL)
+			continue;
+		for (unsigned c = 0; c < ARENA_CHUNKS; c++)
+			ha->chunks[c].dirty_listed = false;
+		for (unsigned w = 0; w < ARENA_PAGES / 64; w++) {
+			ha->clean_bits[w] = 0;
+			ha->alloc_bits[w] = (ha->committed_words[w / 64] >> w % 64 & 1) != 0 ?
+						    0 : ~(uint64_t)0;
+		}
+	}
+	mheap_each_span(mark_span_in_use, NULL);
+	pagealloc_rebuild(&mheap.pages);
+	mheap.dirty_head = UINT32_MAX;
+	mheap.dirty_tail = UINT32_MAX;
+	for (uint32_t i = 0; i < mheap.pages.narenas * ARENA_CHUNKS; i++)
+		if (mheap.pages.arenas[i / ARENA_CHUNKS] != NULL &&
+		    mheap.pages.arenas[i / ARENA_CHUNKS]->chunks[i % ARENA_CHUNKS].sum.max != 0)
+			scavenge_note_free_locked(i);
+	return true;
+}
+
+/* --- checking --- */
+
+struct check_walk {
+	size_t npages;
+};
+
+static void check_span(struct mspan *s, void *arg)
+{
+	struct check_walk *walk = arg;
+	uint64_t page = pagealloc_page(arena_of(s->base), s->base);
+
+	for (size_t i = 0; i < s->npages; i++) {
+		const struct heap_arena *ha = pagealloc_arena(&mheap.pages, page + i);
+		unsigned in_arena = (unsigned)((page + i) % ARENA_PAGES);
+		/* Relaxed: no other thread is in the heap. */
+		struct mspan *entry = atomic_load_explicit(&ha->spans[in_arena], memory_order_relaxed);
+
+		CHECK((ha->alloc_bits[in_arena / 64] >> in_arena % 64 & 1) != 0);
+		CHECK(entry == (s->kind == SPAN_BIG && i > 0 ? NULL : s));
+	}
+	walk->npages += s->npages;
+}
+
+void mheap_check(void)
+{
+	struct check_walk walk = { 0 };
+
+	mheap_each_span(check_span, &walk);
+	lock_acquire(&mheap.lock);
+	pagealloc_check(&mheap.pages);
+	CHECK(walk.npages + mheap.pages.nfree <= mheap.pages.ntotal);
+	CHECK(mheap.pages.ntotal * PAGE_SIZE ==
+	      atomic_load_explicit(&mheap.committed, memory_order_relaxed));
+	lock_release(&mheap.lock);
+}

@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * mheap.h - the one heap: arena table, page -> span map, spans from pages, big objects. See mheap.c.
+ */
+#ifndef GOALLOC_MHEAP_H
+#define GOALLOC_MHEAP_H
+
+#include "fixalloc.h"
+#include "lock.h"
+#include "mspan.h"
+#include "pagealloc.h"
+
+/*
+ * Pages a thread has taken from the heap and not used: one aligned word of them. No lock.
+ * Access: the thread that owns it
+ */
+struct pcache {
+	uint64_t page;     /* number of the word's first page */
+	uintptr_t base;    /* its address */
+	uint64_t free;     /* a bit per page that is here to take */
+	uint64_t clean;    /* of these, without memory behind them, reading as zero */
+};
+
+/*
+ * Access: [h] lock  [c] constant after mheap_init  [a] atomic counter, written under lock
+ */
+struct mheap {
+	struct lock lock;                            /* LOCK_MHEAP */
+	struct pagealloc pages;                      /* [h] */
+	struct arena_space space;                    /* [h] */
+	struct fixalloc span_pools[SPAN_SHAPES];     /* own lock */
+	struct fixalloc arena_pool;                  /* own lock */
+	_Atomic size_t committed;                    /* [a] bytes of pages the heap has grown to */
+	uint32_t dirty_head;                         /* [h] scavenger's list of chunks */
+	uint32_t dirty_tail;                         /* [h] */
+	uint64_t now_ms;                             /* [h] time of the last poll */
+	bool ready;                                  /* [c] mheap_init succeeded */
+};
+
+extern struct mheap mheap;
+
+/* addr >> ARENA_SHIFT -> record. One load says of any address whether it is ours.
+ * Acquire-loaded; stored with release once, under mheap.lock, and never changed. */
+extern _Atomic(struct heap_arena *) arena_table[ARENA_TABLE_LEN];
+
+/* The record of the arena that addr is in, or NULL. Any address will do. */
+static inline struct heap_arena *arena_of(uintptr_t addr)
+{
+	uintptr_t slot = addr >> ARENA_SHIFT;
+
+	if (UNLIKELY(slot >= ARENA_TABLE_LEN))
+		return NULL;
+	/* Acquire: the record behind the pointer. Pairs with the release in add_arenas_locked(). */
+	return atomic_load_explicit(&arena_table[slot], memory_order_acquire);
+}
+
+/* The span that holds addr, mspan_dead where pages were freed, or NULL. A small span for every address
+ * in it, a big one for the addresses of its first page. */
+static inline struct mspan *span_of(uintptr_t addr)
+{
+	struct heap_arena *ha = arena_of(addr);
+
+	if (UNLIKELY(ha == NULL))
+		return NULL;
+	/* Acquire: the span's constant fields. Pairs with the release in map_span(). */
+	return atomic_load_explicit(&ha->spans[addr % ARENA_SIZE >> PAGE_SHIFT],
+				    memory_order_acquire);
+}
+
+/* Once, before anything else here. */
+void mheap_init(void);
+
+/* A span of npages for this class with every slot free, owner none, in the page map. NULL when
+ * there is no memory. Takes mheap.lock unless the page cache has the pages; pc may be NULL. */
+struct mspan *mheap_alloc_small(struct pcache *pc, spanclass_t sc);
+
+/* A big object's span of npages, its base aligned to align_pages (a power of two), state SLOT_LIVE.
+ * NULL when there is no memory. pc may be NULL. */
+struct mspan *mheap_alloc_big(struct pcache *pc, size_t npages, size_t align_pages, bool noscan);
+
+/* Frees a span that nobody uses. Its pages go to the page cache if they fit there, else to the heap. */
+void mheap_free_span(struct pcache *pc, struct mspan *s);
+
+/* Changes the length of a big span without moving it. False: no room behind it, nothing changed. */
+bool mheap_resize_big(struct mspan *s, size_t npages);
+
+/* Gives the pages of a cache back to the heap. */
+void mheap_flush_pcache(struct pcache *pc);
+
+/* Calls visit for every span in use, lowest address first. Without stopping anyone: what is seen while
+ * others allocate is a span or was one a moment ago. */
+void mheap_each_span(void (*visit)(struct mspan *s, void *arg), void *arg);
+
+/* In a forked child, before anything else: true when the heap was being changed by a thread that is gone,
+ * and has been put in order again. Pages that such a thread was about to use are free again. */
+bool mheap_after_fork(void);
+
+/* Every invariant of the page map and the bitmaps. No other thread may be in the heap. */
+void mheap_check(void);
+
+#endif

@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * os.h - what is asked of the kernel: address space, pages, time, waiting, words on a descriptor.
+ *
+ * A page of the heap's address space is in one of these states, with the call that leads there:
+ *
+ *   none  --os_reserve-->  reserved (PROT_NONE)  --os_commit-->  ready (zero, no memory yet)
+ *   ready  --touch-->  in memory  --os_release-->  ready      any  --os_unreserve-->  none
+ *
+ * Every call keeps errno. Thread safe. None allocates from our heap or takes a lock of ours.
+ * tests/support/os_fail.c stands in front of this file's memory calls in the failure tests.
+ */
+#ifndef GOALLOC_OS_H
+#define GOALLOC_OS_H
+
+#include "base.h"
+
+/* The kernel's page size, a power of two. */
+size_t os_page_size(void);
+
+/* nbytes of address space at hint if that is free, else anywhere; NULL when there is none. */
+void *os_reserve(void *hint, size_t nbytes);
+
+/* Gives address space back, in whatever state it is. */
+void os_unreserve(void *p, size_t nbytes);
+
+/* reserved -> ready; false when the kernel does not promise the memory (state as before). */
+bool os_commit(void *p, size_t nbytes);
+
+/* in memory -> ready; the bytes are gone and read as zero. False: state and bytes as before. */
+bool os_release(void *p, size_t nbytes);
+
+/* Moves the pages of a ready range over another ready range, whose own pages are dropped.
+ * The old range is ready (zero) afterwards. False: nothing moved. */
+bool os_move_pages(void *from, void *to, size_t nbytes);
+
+/* Makes a range that os_move_pages() touched one mapping with its neighbours again: ready, zero. */
+bool os_remap(void *p, size_t nbytes);
+
+/* Asks for huge pages in a committed range; advice only. */
+void os_want_huge_pages(void *p, size_t nbytes);
+
+/* Zeroed memory for our own records; NULL when there is none. */
+void *os_alloc_metadata(size_t nbytes);
+
+/* Stores a word in a mapping that is read-only, and is again afterwards. */
+void os_store_protected(uintptr_t *word, uintptr_t value);
+
+/* CLOCK_MONOTONIC, in milliseconds, from a coarse clock. */
+uint64_t os_now_ms(void);
+
+/* Bits for address randomisation; not for secrets. */
+uint64_t os_random(void);
+
+/* Sleeps while *word == expected; may return early. */
+void os_futex_wait(const _Atomic uint32_t *word, uint32_t expected);
+void os_futex_wake(const _Atomic uint32_t *word);
+
+void os_sleep_ms(uint32_t ms);
+
+bool os_is_main_thread(void);
+bool os_is_secure(void);            /* AT_SECURE: setuid and the like */
+int os_pid(void);
+
+void os_write(int fd, const char *text, size_t len);
+int os_dup_cloexec(int fd);         /* on a high number; -1 */
+int os_open_append(const char *path);
+_Noreturn void os_abort(void);
+
+#endif

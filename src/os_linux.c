@@ -1,0 +1,203 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * os_linux.c - the kernel calls of the heap, and the only file that maps memory.
+ * See malloc.c for the overview.
+ *
+ * Owns     nothing but the cached page size.
+ * Callers  every layer. Calls libc's syscall(), which neither allocates nor locks and which
+ *          programs do not interpose, so that hooked mmap or open functions never recurse into us.
+ * Locks    none.
+ * Holds    errno is as the caller left it after every function.
+ */
+#include "os.h"
+#include "config.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/futex.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/auxv.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#ifndef MREMAP_DONTUNMAP
+#define MREMAP_DONTUNMAP 4
+#endif
+
+/* The result of a system call, -1 for any failure, with errno as it was. */
+#define QUIETLY(call) \
+	({ \
+		int saved_errno = errno; \
+		long quiet_result = (long)(call); \
+		errno = saved_errno; \
+		quiet_result; \
+	})
+
+static void *map(void *hint, size_t nbytes, int prot, int flags)
+{
+	long r;
+
+	/* Sanitizers keep shadow memory for what is mapped through libc. */
+	if (GOALLOC_SANITIZED)
+		r = QUIETLY(mmap(hint, nbytes, prot, flags, -1, 0));
+	else
+		r = QUIETLY(syscall(SYS_mmap, hint, nbytes, prot, flags, -1, 0L));
+	return r == -1 ? NULL : (void *)r;
+}
+
+size_t os_page_size(void)
+{
+	/* Relaxed: any thread computes the same value. */
+	static _Atomic size_t cached;
+	size_t n = atomic_load_explicit(&cached, memory_order_relaxed);
+
+	if (n == 0) {
+		n = (size_t)getauxval(AT_PAGESZ);
+		if (!is_pow2(n) || n < 4096)
+			n = 4096;
+		atomic_store_explicit(&cached, n, memory_order_relaxed);
+	}
+	return n;
+}
+
+void *os_reserve(void *hint, size_t nbytes)
+{
+	return map(hint, nbytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE);
+}
+
+void os_unreserve(void *p, size_t nbytes)
+{
+	if (GOALLOC_SANITIZED)
+		(void)QUIETLY(munmap(p, nbytes));
+	else
+		(void)QUIETLY(syscall(SYS_munmap, p, nbytes));
+}
+
+bool os_commit(void *p, size_t nbytes)
+{
+	return QUIETLY(syscall(SYS_mprotect, p, nbytes, PROT_READ | PROT_WRITE)) == 0;
+}
+
+bool os_release(void *p, size_t nbytes)
+{
+	return QUIETLY(syscall(SYS_madvise, p, nbytes, MADV_DONTNEED)) == 0;
+}
+
+bool os_move_pages(void *from, void *to, size_t nbytes)
+{
+	/* DONTUNMAP keeps the old range mapped: there is no moment in which another mapping could
+	 * take its place. Kernels before 5.7 refuse it, and the caller copies. */
+	return QUIETLY(syscall(SYS_mremap, from, nbytes, nbytes,
+			       MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP, to)) == (long)to;
+}
+
+bool os_remap(void *p, size_t nbytes)
+{
+	return map(p, nbytes, PROT_READ | PROT_WRITE,
+		   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED) == p;
+}
+
+void os_want_huge_pages(void *p, size_t nbytes)
+{
+	(void)QUIETLY(syscall(SYS_madvise, p, nbytes, MADV_HUGEPAGE));
+}
+
+void *os_alloc_metadata(size_t nbytes)
+{
+	return map(NULL, nbytes, PROT_READ | PROT_WRITE,
+		   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE);
+}
+
+void os_store_protected(uintptr_t *word, uintptr_t value)
+{
+	uintptr_t page = align_down((uintptr_t)word, os_page_size());
+	size_t nbytes = os_page_size();
+
+	if (QUIETLY(syscall(SYS_mprotect, page, nbytes, PROT_READ | PROT_WRITE)) != 0)
+		return;
+	*word = value;
+	(void)QUIETLY(syscall(SYS_mprotect, page, nbytes, PROT_READ));
+}
+
+uint64_t os_now_ms(void)
+{
+	struct timespec ts = { 0, 0 };
+
+	(void)QUIETLY(syscall(SYS_clock_gettime, CLOCK_MONOTONIC_COARSE, &ts));
+	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
+}
+
+uint64_t os_random(void)
+{
+	const unsigned char *seed = (const unsigned char *)getauxval(AT_RANDOM);
+	uint64_t r = 0;
+
+	/* The 16 bytes the kernel gives each process at exec. libc has taken its stack guard
+	 * from the first 8 and its pointer guard from the last, so mix rather than reveal. */
+	for (size_t i = 0; seed != NULL && i < 16; i++)
+		r = (r ^ seed[i]) * UINT64_C(0x9e3779b97f4a7c15);
+	return r ^ (r >> 29);
+}
+
+void os_futex_wait(const _Atomic uint32_t *word, uint32_t expected)
+{
+	(void)QUIETLY(syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, expected, NULL, NULL, 0));
+}
+
+void os_futex_wake(const _Atomic uint32_t *word)
+{
+	(void)QUIETLY(syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0));
+}
+
+void os_sleep_ms(uint32_t ms)
+{
+	struct timespec ts = { ms / 1000, (long)(ms % 1000) * 1000000 };
+
+	(void)QUIETLY(syscall(SYS_clock_nanosleep, CLOCK_MONOTONIC, 0, &ts, NULL));
+}
+
+bool os_is_main_thread(void)
+{
+	return QUIETLY(syscall(SYS_gettid)) == QUIETLY(syscall(SYS_getpid));
+}
+
+bool os_is_secure(void)
+{
+	return getauxval(AT_SECURE) != 0;
+}
+
+int os_pid(void)
+{
+	return (int)QUIETLY(syscall(SYS_getpid));
+}
+
+void os_write(int fd, const char *text, size_t len)
+{
+	while (len != 0) {
+		long n = QUIETLY(syscall(SYS_write, fd, text, len));
+
+		if (n <= 0)
+			return;
+		text += n;
+		len -= (size_t)n;
+	}
+}
+
+int os_dup_cloexec(int fd)
+{
+	return (int)QUIETLY(syscall(SYS_fcntl, fd, F_DUPFD_CLOEXEC, 100));
+}
+
+int os_open_append(const char *path)
+{
+	return (int)QUIETLY(syscall(SYS_openat, AT_FDCWD, path,
+				    O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666));
+}
+
+_Noreturn void os_abort(void)
+{
+	abort();
+}

@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * scavenge.c - gives free pages back to the system: after the decay time, or at once when asked.
+ * See malloc.c for the overview.
+ *
+ * Owns     the list of chunks that have free pages with memory behind them, oldest first.
+ * Callers  mheap.c notes what was freed; mcache.c polls from its slow paths, malloc.c asks for all
+ *          (malloc_trim), thread.c runs the optional thread. Calls pagealloc.h, os.h.
+ * Locks    mheap.lock covers the list. Pages that are being released are in use in the bitmap, so that
+ *          the lock is dropped while the kernel works.
+ * Holds    a chunk with a free page that is not clean is on the list, or is being released.
+ */
+#include "scavenge.h"
+#include "mheap.h"
+#include "options.h"
+#include "os.h"
+
+#define DIRTY_END UINT32_MAX
+
+/* Chunks looked at in one poll, so that no single malloc pays for all. */
+#define POLL_CHUNKS 16
+
+static struct arena_chunk *chunk_at(uint64_t chunk)
+{
+	return &mheap.pages.arenas[chunk / ARENA_CHUNKS]->chunks[chunk % ARENA_CHUNKS];
+}
+
+static void append_locked(uint32_t chunk)
+{
+	chunk_at(chunk)->dirty_next = DIRTY_END;
+	chunk_at(chunk)->dirty_listed = true;
+	if (mheap.dirty_tail == DIRTY_END)
+		mheap.dirty_head = chunk;
+	else
+		chunk_at(mheap.dirty_tail)->dirty_next = chunk;
+	mheap.dirty_tail = chunk;
+}
+
+static uint32_t remove_head_locked(void)
+{
+	uint32_t chunk = mheap.dirty_head;
+
+	mheap.dirty_head = chunk_at(chunk)->dirty_next;
+	if (mheap.dirty_head == DIRTY_END)
+		mheap.dirty_tail = DIRTY_END;
+	chunk_at(chunk)->dirty_listed = false;
+	return chunk;
+}
+
+void scavenge_note_free_locked(uint64_t chunk)
+{
+	chunk_at(chunk)->freed_ms = mheap.now_ms;
+	if (!chunk_at(chunk)->dirty_listed)
+		append_locked((uint32_t)chunk);
+}
+
+/* First and one past the last page of the next run of ones from *from on; false when there is none. */
+static bool next_run(const uint64_t bits[CHUNK_PAGES / 64], unsigned *from, unsigned *to)
+{
+	unsigned i = *from;
+
+	while (i < CHUNK_PAGES && (bits[i / 64] >> i % 64 & 1) == 0)
+		i++;
+	*from = i;
+	while (i < CHUNK_PAGES && (bits[i / 64] >> i % 64 & 1) != 0)
+		i++;
+	*to = i;
+	return *from < i;
+}
+
+/* Releases the free pages of a chunk. Called and returns with mheap.lock held. */
+static size_t release_chunk_locked(uint32_t chunk)
+{
+	uint64_t first = (uint64_t)chunk * CHUNK_PAGES;
+	uintptr_t base = pagealloc_addr(&mheap.pages, first);
+	/* Where the kernel's pages are larger than ours, only whole ones of them. */
+	unsigned unit = (unsigned)(max_size(os_page_size(), PAGE_SIZE) / PAGE_SIZE);
+	uint64_t taken[CHUNK_PAGES / 64];
+	uint64_t clean[CHUNK_PAGES / 64] = { 0 };
+	size_t released = 0;
+
+	pagealloc_take_dirty(&mheap.pages, chunk, taken);
+	lock_release(&mheap.lock);
+	for (unsigned from = 0, to = 0; next_run(taken, &from, &to); from = to) {
+		unsigned a = (unsigned)align_up(from, unit);
+		unsigned b = (unsigned)align_down(to, unit);
+
+		if (a >= b || !os_release((void *)(base + a * PAGE_SIZE), (b - a) * PAGE_SIZE))
+			continue;
+		released += b - a;
+		for (unsigned i = a; i < b; i++)
+			clean[i / 64] |= (uint64_t)1 << i % 64;
+	}
+	lock_acquire(&mheap.lock);
+	for (unsigned i = 0; i < CHUNK_PAGES / 64; i++)
+		pagealloc_free_word(&mheap.pages, first + i * 64, taken[i], clean[i]);
+	return released * PAGE_SIZE;
+}
+
+void scavenge_poll(uint64_t now_ms)
+{
+	lock_acquire(&mheap.lock);
+	mheap.now_ms = now_ms;
+	for (unsigned i = 0; i < POLL_CHUNKS && mheap.dirty_head != DIRTY_END; i++) {
+		uint32_t chunk = remove_head_locked();
+
+		if (now_ms - chunk_at(chunk)->freed_ms >= options.scavenge_ms)
+			release_chunk_locked(chunk);
+		else
+			append_locked(chunk);
+	}
+	lock_release(&mheap.lock);
+}
+
+size_t scavenge_all(void)
+{
+	size_t nbytes = 0;
+
+	lock_acquire(&mheap.lock);
+	/* What is freed meanwhile goes to the end; edges that cannot be released do not come back. */
+	for (uint32_t last = mheap.dirty_tail; mheap.dirty_head != DIRTY_END;) {
+		uint32_t chunk = remove_head_locked();
+
+		nbytes += release_chunk_locked(chunk);
+		if (chunk == last)
+			break;
+	}
+	lock_release(&mheap.lock);
+	return nbytes;
+}

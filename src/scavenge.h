@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * scavenge.h - gives free pages back to the system. See scavenge.c.
+ */
+#ifndef GOALLOC_SCAVENGE_H
+#define GOALLOC_SCAVENGE_H
+
+#include "base.h"
+
+/* Pages of this chunk were freed. mheap.lock held. */
+void scavenge_note_free_locked(uint64_t chunk);
+
+/* Releases what has been free for the decay time. Takes mheap.lock, and drops it while the kernel works. */
+void scavenge_poll(uint64_t now_ms);
+
+/* Releases every free page. Bytes released. */
+size_t scavenge_all(void);
+
+#endif

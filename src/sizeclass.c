@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * sizeclass.c - the 68 size classes.
+ * See malloc.c for the overview.
+ *
+ * Owns     the constant tables, printed and proved by mksizeclass.c.
+ * Callers  every layer above. Calls nothing.
+ * Locks    none; everything is constant.
+ * Holds    slot sizes rise; from 16 bytes on only class 24 is not a multiple of 16.
+ */
+#include "sizeclass.h"
+
+const struct sizeclass sizeclasses[NUM_SIZE_CLASSES] = {
+#define SIZECLASS_ROWS
+#include "sizeclass_table.inc"
+#undef SIZECLASS_ROWS
+};
+
+const spanclass_t sizeclass_malloc[MAX_SMALL_SIZE / 8 + 1] = {
+#define SIZECLASS_LOOKUP
+#include "sizeclass_table.inc"
+#undef SIZECLASS_LOOKUP
+};
+
+unsigned sizeclass_for(size_t size, size_t align)
+{
+	unsigned c;
+
+	/* The lookup passes over class 24, which serves whoever can do with 8-byte alignment. */
+	if (align <= 8 && size > 16 && size <= 24)
+		return 3;
+	c = sizeclass_malloc[(size + 7) / 8] >> 1;
+	/* Span bases are page aligned, so a slot is as aligned as the slot size. */
+	while (c < NUM_SIZE_CLASSES && sizeclasses[c].elemsize % align != 0)
+		c++;
+	return c < NUM_SIZE_CLASSES ? c : 0;
+}

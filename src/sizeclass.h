@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * sizeclass.h - size -> size class -> slot size, span length, division magic; span classes.
+ * See sizeclass.c.
+ *
+ * A span class is size class << 1 | noscan. Scan memory may hold pointers, noscan memory never does.
+ */
+#ifndef GOALLOC_SIZECLASS_H
+#define GOALLOC_SIZECLASS_H
+
+#include "config.h"
+
+typedef uint8_t spanclass_t;
+
+#define SIZECLASS_TOTALS
+#include "sizeclass_table.inc"
+#undef SIZECLASS_TOTALS
+
+/* One size class. All [c]. */
+struct sizeclass {
+	uint32_t elemsize;        /* bytes of a slot */
+	uint32_t divmul;          /* ceil(2^32 / elemsize) */
+	uint16_t npages;          /* heap pages of a span */
+	uint16_t nelems;          /* slots of a span */
+	uint16_t stack_entries;   /* entries of a free stack at most */
+	uint16_t stack_first;     /* entries of the smaller classes together */
+};
+
+extern const struct sizeclass sizeclasses[NUM_SIZE_CLASSES];
+
+/* (size + 7) / 8 -> the scan span class that malloc uses: 16-byte aligned from 16 bytes on. */
+extern const spanclass_t sizeclass_malloc[MAX_SMALL_SIZE / 8 + 1];
+
+/* Span class 0 is that of big objects; 5 that of tiny blocks and 16-byte noscan objects. */
+#define SPANCLASS_BIG 0
+#define SPANCLASS_BIG_NOSCAN 1
+#define SPANCLASS_TINY 5
+
+static inline spanclass_t make_spanclass(unsigned sizeclass, bool noscan)
+{
+	return (spanclass_t)(sizeclass << 1 | noscan);
+}
+
+static inline const struct sizeclass *spanclass_info(spanclass_t sc)
+{
+	return &sizeclasses[sc >> 1];
+}
+
+static inline bool spanclass_noscan(spanclass_t sc)
+{
+	return sc & 1;
+}
+
+/* The smallest class of at least size bytes whose slots are all aligned to align, a power of two
+ * up to PAGE_SIZE; 0 when only a big object is. size is 1..MAX_SMALL_SIZE. */
+unsigned sizeclass_for(size_t size, size_t align);
+
+#endif

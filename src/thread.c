@@ -1,0 +1,323 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * thread.c - a cache for every thread; start-up, thread exit, fork.
+ * See malloc.c for the overview.
+ *
+ * Owns     the TLS pointer to the cache, the list of all caches and the pool of free ones, the shared cache.
+ * Callers  malloc.c on its slow paths; libc at thread exit and in forked children. Calls mcache.h,
+ *          mcentral.h, mheap.h, options.h, os.h.
+ * Locks    init_lock (LOCK_INIT) for start-up; threads.lock (LOCK_THREADS) covers the list and the [t] fields of
+ *          caches; shared_lock (LOCK_SHARED) is held while the shared cache is used.
+ *          No lock is held while libc is called, and none is taken before a fork: a prepare handler that
+ *          locks can deadlock with libio's locks. The child resets instead (after_fork()).
+ * Holds    a cache is used by one thread at a time. A cache on the pool is flushed.
+ */
+#include "thread.h"
+#include "mcentral.h"
+#include "options.h"
+#include "os.h"
+#include "scavenge.h"
+#include "tiny.h"
+
+#include <pthread.h>
+#include <signal.h>
+
+extern char **environ;
+
+/* glibc runs the destructors of thread-specific data up to PTHREAD_DESTRUCTOR_ITERATIONS times while there
+ * are new values. Others' destructors may allocate: ours waits for the last round. */
+#define DESTRUCTOR_ROUNDS 4
+
+struct mcache mcache_none;
+static struct mcache shared_cache;
+static struct lock shared_lock = LOCK_INITIALIZER(LOCK_SHARED);
+
+THREAD_LOCAL_DEFINE struct mcache *thread_mcache = &mcache_none;
+
+/* The thread's cache was given back: what it still does goes through the shared one. */
+THREAD_LOCAL bool thread_is_gone;
+
+/* Access: [t] lock  [a] atomic  [c] constant once ready */
+static struct {
+	struct lock lock;
+	struct mcache *all;          /* [t] every record, by next_all */
+	struct mcache *free;         /* [t] those no thread uses, by next_free */
+	size_t inuse;                /* [t] */
+	size_t made;                 /* [t] */
+	struct fixalloc pool;        /* [c] */
+	pthread_key_t key;           /* [c] once late_state is LATE_DONE */
+} threads = { .lock = LOCK_INITIALIZER(LOCK_THREADS) };
+
+static struct lock init_lock = LOCK_INITIALIZER(LOCK_INIT);
+static _Atomic bool heap_ready;
+
+enum { LATE_NOT_YET, LATE_RUNNING, LATE_DONE };
+static _Atomic int late_state;
+
+_Atomic bool thread_attention = true;
+
+/* Relaxed everywhere: a flag that asks to look; what it stands for has its own order. */
+static void ask_attention(void)
+{
+	atomic_store_explicit(&thread_attention, true, memory_order_relaxed);
+}
+
+static bool heap_is_ready(void)
+{
+	/* Acquire: the heap is set up. Pairs with the release in heap_init(). */
+	return atomic_load_explicit(&heap_ready, memory_order_acquire);
+}
+
+static void heap_init(void)
+{
+	lock_acquire(&init_lock);
+	/* Relaxed: under the lock. */
+	if (!atomic_load_explicit(&heap_ready, memory_order_relaxed)) {
+		options_init();
+		mheap_init();
+		mcentral_init();
+		fixalloc_init(&threads.pool, sizeof(struct mcache),
+			      offsetof(struct mcache, next_free));
+		mcache_init(&shared_cache);
+		/* Release: the heap is set up. Pairs with the acquire in heap_is_ready(). */
+		atomic_store_explicit(&heap_ready, true, memory_order_release);
+	}
+	lock_release(&init_lock);
+}
+
+/* --- caches --- */
+
+static struct mcache *take_cache(void)
+{
+	struct mcache *c;
+
+	lock_acquire(&threads.lock);
+	c = threads.free;
+	if (c != NULL) {
+		threads.free = c->next_free;
+		threads.inuse++;
+		c->in_use = true;
+	}
+	lock_release(&threads.lock);
+	if (c != NULL)
+		return c;
+	c = fixalloc_alloc(&threads.pool, NULL);
+	if (c == NULL)
+		return NULL;
+	mcache_init(c);
+	lock_acquire(&threads.lock);
+	c->in_use = true;
+	c->next_all = threads.all;
+	threads.all = c;
+	threads.inuse++;
+	threads.made++;
+	lock_release(&threads.lock);
+	return c;
+}
+
+static void give_cache(struct mcache *c)
+{
+	lock_acquire(&threads.lock);
+	c->in_use = false;
+	c->next_free = threads.free;
+	threads.free = c;
+	threads.inuse--;
+	lock_release(&threads.lock);
+}
+
+/* --- thread exit --- */
+
+/* The value of the key counts the rounds left. */
+static void thread_exit(void *value)
+{
+	uintptr_t rounds_left = (uintptr_t)value;
+	struct mcache *c = thread_mcache;
+
+	if (c == &mcache_none)
+		return;
+	if (rounds_left > 1 && pthread_setspecific(threads.key, (void *)(rounds_left - 1)) == 0)
+		return;
+	thread_is_gone = true;
+	thread_mcache = &mcache_none;
+	mcache_flush(c);
+	give_cache(c);
+}
+
+/* Asks for thread_exit() when the calling thread ends. */
+static void watch_exit(void)
+{
+	/* Acquire: the key. Pairs with the release in thread_late_init(). */
+	if (atomic_load_explicit(&late_state, memory_order_acquire) == LATE_DONE &&
+	    pthread_getspecific(threads.key) == NULL)
+		(void)pthread_setspecific(threads.key, (void *)(uintptr_t)DESTRUCTOR_ROUNDS);
+}
+
+/* --- the optional scavenger thread --- */
+
+static void *scavenger(void *arg)
+{
+	(void)arg;
+	for (;;) {
+		os_sleep_ms(options.scavenge_ms < 100 ? 100 : options.scavenge_ms);
+		scavenge_poll(os_now_ms());
+	}
+	return NULL;
+}
+
+/* A thread that takes no signals. Without it, memory is given back only while the program allocates. */
+static void start_scavenger(void)
+{
+	sigset_t all, before;
+	pthread_t thread;
+
+	if (!options.scavthread)
+		return;
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	if (pthread_create(&thread, NULL, scavenger, NULL) == 0)
+		pthread_detach(thread);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+}
+
+/* --- fork --- */
+
+static void adopt_orphans(struct mcache *c)
+{
+	struct mcache *dead;
+
+	/* No list lock: records stay on this list for ever, and the caches of threads that started since
+	 * the fork are not marked. */
+	mcache_flush_stacks(c);
+	tiny_detach(c);
+	for (dead = threads.all; dead != NULL; dead = dead->next_all)
+		if (dead->orphan)
+			mcache_adopt_stacks(c, dead);
+	if (shared_cache.orphan)
+		mcache_adopt_stacks(c, &shared_cache);
+	for (dead = threads.all; dead != NULL; dead = dead->next_all) {
+		if (!dead->orphan)
+			continue;
+		mcache_adopt_spans(c, dead);
+		dead->orphan = false;
+		give_cache(dead);
+	}
+	if (shared_cache.orphan)
+		mcache_adopt_spans(c, &shared_cache);
+	shared_cache.orphan = false;
+}
+
+/* In the child of a fork. Threads other than the caller are gone, perhaps in the middle of something;
+ * every change is ordered so that what they left can be put in order. */
+static void after_fork(void)
+{
+	bool rebuilt;
+
+	(void)lock_reset_orphan(&init_lock);
+	(void)lock_reset_orphan(&threads.lock);
+	if (!heap_is_ready())
+		return;
+	mcentral_after_fork();
+	rebuilt = mheap_after_fork();
+	if (lock_reset_orphan(&shared_lock))
+		shared_cache.orphan = true;
+	threads.inuse = 0;
+	threads.free = NULL;
+	for (struct mcache *c = threads.all; c != NULL; c = c->next_all) {
+		/* A rebuilt heap counts every page that no span has as free. */
+		if (rebuilt)
+			c->pages = (struct pcache){ 0, 0, 0, 0 };
+		if (c->in_use) {
+			c->orphan = c != thread_mcache;
+			threads.inuse++;
+		} else {
+			c->next_free = threads.free;
+			threads.free = c;
+		}
+	}
+	if (rebuilt)
+		shared_cache.pages = (struct pcache){ 0, 0, 0, 0 };
+	/* The work of adopting is for children that allocate, not for those that only exec. */
+	ask_attention();
+	start_scavenger();
+}
+
+/* --- start --- */
+
+void thread_late_init(void)
+{
+	int state = LATE_NOT_YET;
+
+	/* libc sets environ when it is initialised; ld.so calls malloc before that. */
+	if (environ == NULL)
+		return;
+	/* Acquire and release: one thread does it. Pairs with itself. */
+	if (!atomic_compare_exchange_strong_explicit(&late_state, &state, LATE_RUNNING,
+						     memory_order_acq_rel, memory_order_acquire))
+		return;
+	heap_init();
+	options_init();
+	(void)pthread_atfork(NULL, NULL, after_fork);
+	if (pthread_key_create(&threads.key, thread_exit) != 0)
+		return;
+	/* Release: the key. Pairs with the acquire in watch_exit(). */
+	atomic_store_explicit(&late_state, LATE_DONE, memory_order_release);
+	if (thread_mcache != &mcache_none)
+		watch_exit();
+	start_scavenger();
+}
+
+void thread_attend(struct mcache *c)
+{
+	if (environ == NULL)
+		return;
+	/* Relaxed: one thread takes the flag and does the work. */
+	if (!atomic_exchange_explicit(&thread_attention, false, memory_order_relaxed))
+		return;
+	thread_late_init();
+	adopt_orphans(c);
+}
+
+struct mcache *thread_enter(void)
+{
+	struct mcache *c = thread_mcache;
+
+	if (LIKELY(c != &mcache_none))
+		return c;
+	if (!heap_is_ready())
+		heap_init();
+	c = thread_is_gone ? NULL : take_cache();
+	if (c != NULL) {
+		thread_mcache = c;
+		watch_exit();
+		return c;
+	}
+	lock_acquire(&shared_lock);
+	return &shared_cache;
+}
+
+void thread_leave(struct mcache *c)
+{
+	if (UNLIKELY(c == &shared_cache))
+		lock_release(&shared_lock);
+}
+
+void thread_each_cache(void (*visit)(struct mcache *c, void *arg), void *arg)
+{
+	lock_acquire(&threads.lock);
+	for (struct mcache *c = threads.all; c != NULL; c = c->next_all)
+		if (c->in_use)
+			visit(c, arg);
+	lock_release(&threads.lock);
+	lock_acquire(&shared_lock);
+	if (heap_is_ready())
+		visit(&shared_cache, arg);
+	lock_release(&shared_lock);
+}
+
+void thread_count_caches(size_t *inuse, size_t *made)
+{
+	lock_acquire(&threads.lock);
+	*inuse = threads.inuse;
+	*made = threads.made;
+	lock_release(&threads.lock);
+}

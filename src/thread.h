@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * thread.h - which cache the calling thread uses, from the first malloc of the process to the last free
+ * of an exiting thread. See thread.c.
+ */
+#ifndef GOALLOC_THREAD_H
+#define GOALLOC_THREAD_H
+
+#include "mcache.h"
+
+/* The cache of threads that have none yet or none any more: always empty, owner of no span, so that
+ * the fast paths fail without asking. */
+extern struct mcache mcache_none;
+
+THREAD_LOCAL_EXTERN struct mcache *thread_mcache;
+
+/* The calling thread's cache, or mcache_none. For fast paths. */
+static inline struct mcache *thread_cache(void)
+{
+	return thread_mcache;
+}
+
+/* A cache the caller may use until thread_leave(): its own, made now if need be, or the shared one, locked,
+ * when the thread is ending or there is no memory for one. Starts the heap in the first call. */
+struct mcache *thread_enter(void);
+void thread_leave(struct mcache *c);
+
+/* Something that malloc's slow path should see to: the end of start-up, what a fork left. */
+extern _Atomic bool thread_attention;
+void thread_attend(struct mcache *c);
+
+/* After libc is up: reads the environment, registers for fork and thread exit, starts the scavenger
+ * thread if that is asked for. Does nothing before libc is up, nor a second time. */
+void thread_late_init(void);
+
+/* Calls visit for every cache that a thread uses, and the shared one; the list is locked, the threads
+ * run on. */
+void thread_each_cache(void (*visit)(struct mcache *c, void *arg), void *arg);
+
+/* Caches in use, and made so far. */
+void thread_count_caches(size_t *inuse, size_t *made);
+
+#endif

@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * abort_driver.c - runs one program of this directory and looks at how it ends.
+ *
+ * Usage    abort_driver PROGRAM [ARGUMENT] -- MESSAGE...   SIGABRT, and stderr is exactly one
+ *                                                          of the messages and a newline
+ *          abort_driver PROGRAM [ARGUMENT] -- --clean      status 0, nothing on stderr
+ *          In a message, %p and %u stand for the pointer and the size the program announced.
+ * Callers  CTest. Runs on glibc's malloc; the program inherits the environment, with
+ *          LD_PRELOAD=$ABORT_PRELOAD when that is set.
+ */
+#include "../face/spawn.h"
+
+static struct spawn_result result;
+
+/* Replaces %p and %u in the template; the result ends with a newline. */
+static void expand(const char *template, const char *pointer, const char *size, char *text, size_t room)
+{
+	size_t have = 0;
+
+	while (*template != 0 && have < room - 2) {
+		const char *word = strncmp(template, "%p", 2) == 0   ? pointer
+				   : strncmp(template, "%u", 2) == 0 ? size
+								     : NULL;
+		if (word == NULL) {
+			text[have++] = *template++;
+			continue;
+		}
+		template += 2;
+		for (; *word != 0 && have < room - 2; word++)
+			text[have++] = *word;
+	}
+	text[have++] = '\n';
+	text[have] = 0;
+}
+
+static int complain(const char *what, const char *expected)
+{
+	(void)fprintf(stderr, "%s\nexpected: %sstatus 0x%x%s\nstdout: %s\nstderr: %s\n", what, expected,
+		      (unsigned)result.status, result.timed_out ? " (hung)" : "", result.out, result.err);
+	return 1;
+}
+
+static int check_misuse(char **messages)
+{
+	char pointer[64] = "", size[64] = "", expected[512] = "";
+
+	if (sscanf(result.out, "%63s %63s", pointer, size) != 2)
+		return complain("the program did not announce its misuse", "\n");
+	for (; *messages != NULL; messages++) {
+		expand(*messages, pointer, size, expected, sizeof(expected));
+		if (strcmp(result.err, expected) == 0)
+			break;
+	}
+	if (result.timed_out || !WIFSIGNALED(result.status) || WTERMSIG(result.status) != SIGABRT)
+		return complain("the program was not ended by SIGABRT", expected);
+	if (*messages == NULL)
+		return complain("stderr is not the one line expected", expected);
+	return 0;
+}
+
+int main(int argc, char **argv)
+{
+	static char preload[4096];
+	const char *env[] = {NULL, NULL};
+	int dashes = 1;
+
+	while (dashes < argc && strcmp(argv[dashes], "--") != 0)
+		dashes++;
+	if (dashes == 1 || dashes + 1 >= argc) {
+		(void)fprintf(stderr, "usage: %s PROGRAM [ARGUMENT] -- MESSAGE...|--clean\n", argv[0]);
+		return 2;
+	}
+	argv[dashes] = NULL;
+	if (getenv("ABORT_PRELOAD") != NULL) {
+		(void)snprintf(preload, sizeof(preload), "LD_PRELOAD=%s", getenv("ABORT_PRELOAD"));
+		env[0] = preload;
+	}
+	spawn_run(argv + 1, env, &result);
+	if (strcmp(argv[dashes + 1], "--clean") == 0)
+		return spawn_exited_0(&result) && result.err[0] == 0
+			       ? 0
+			       : complain("a correct program did not end well", "\n");
+	return check_misuse(argv + dashes + 1);
+}

@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * probe.c - the program that test_options.c runs under various environments. It allocates,
+ * does what argv[1] names, says on stdout what it found, and exits with 0.
+ *
+ * Callers  test_options.c; not linked with the library. With PROBE_CONF defined it carries a
+ *          goalloc_conf of its own.
+ */
+#include "face.h"
+
+#include <malloc.h>
+
+#ifdef PROBE_CONF
+extern const char *goalloc_conf;
+const char *goalloc_conf = PROBE_CONF;
+#endif
+
+typedef struct mallinfo2 mallinfo2_fn(void);
+
+static void allocate_and_free(void)
+{
+	enum { LIVE = 300 };
+	static void *p[LIVE];
+	static size_t n[LIVE];
+	uint64_t rng = 12345;
+
+	for (int i = 0; i < 20000; i++) {
+		size_t k = face_rng(&rng) % LIVE;
+		CHECK(p[k] == NULL || face_object_intact(p[k], n[k], 6));
+		if (i % 10 == 0) {
+			n[k] = face_mixed_size(&rng) + 1;
+			p[k] = realloc(p[k], n[k]);
+		} else if (i % 10 == 1) {
+			free(p[k]);
+			n[k] = face_mixed_size(&rng) + 1;
+			p[k] = aligned_alloc(256, n[k]);
+		} else {
+			free(p[k]);
+			n[k] = face_mixed_size(&rng) + 1;
+			p[k] = i % 2 == 0 ? malloc(n[k]) : calloc(1, n[k]);
+			CHECK(p[k] != NULL && (i % 2 == 0 || *(char *)p[k] == 0));
+		}
+		CHECK(p[k] != NULL && malloc_usable_size(p[k]) >= n[k]);
+		face_object_fill(p[k], n[k], 6);
+	}
+	for (size_t k = 0; k < LIVE; k++)
+		free(p[k]);
+}
+
+/* Which heap grows when the program allocates? */
+static const char *whose_malloc(void)
+{
+	void *libc = dlopen("libc.so.6", RTLD_NOW | RTLD_NOLOAD);
+	mallinfo2_fn *glibc_mallinfo2 = libc == NULL ? NULL : (mallinfo2_fn *)dlsym(libc, "mallinfo2");
+	size_t before, after;
+	void *p;
+
+	CHECK(glibc_mallinfo2 != NULL);
+	before = glibc_mallinfo2().uordblks;
+	p = malloc(100000);
+	CHECK(p != NULL);
+	after = glibc_mallinfo2().uordblks;
+	free(p);
+	return after >= before + 100000 ? "glibc" : "goalloc";
+}
+
+/* Each entry point once, for the pass-through. */
+static void call_them_all(void)
+{
+	typedef void free_sized_fn(void *, size_t);
+	typedef void free_aligned_sized_fn(void *, size_t, size_t);
+	typedef void cfree_fn(void *);
+	void *p = NULL;
+
+	CHECK(posix_memalign(&p, 64, 100) == 0);
+	free(p);
+	free(valloc(10));
+	free(pvalloc(10));
+	free(memalign(64, 10));
+	free(reallocarray(NULL, 10, 10));
+	((free_sized_fn *)face_sym("free_sized"))(malloc(50), 50);
+	((free_aligned_sized_fn *)face_sym("free_aligned_sized"))(aligned_alloc(64, 50), 64, 50);
+	((cfree_fn *)face_sym("cfree"))(malloc(50));
+	((free_sized_fn *)face_sym("_ZdlPvm"))(((void *(*)(size_t))face_sym("_Znwm"))(50), 50);
+	CHECK((p = malloc(200000)) != NULL);
+	if (strcmp(whose_malloc(), "goalloc") == 0)
+		CHECK_LE(200000, mallinfo2().uordblks + mallinfo2().hblkhd);
+	free(p);
+	(void)malloc_trim(0);
+}
+
+static void close_stdio(void)
+{
+	(void)fclose(stdout);
+	(void)fclose(stderr);
+	(void)close(1);
+	(void)close(2);
+}
+
+/* How many bytes of a freed object are as they were. */
+static size_t unchanged_after_free(void)
+{
+	enum { N = 1000 };
+	unsigned char *volatile p = malloc(N), *volatile neighbour = malloc(N);
+	volatile unsigned char *freed = p;
+	size_t same = 0;
+
+	CHECK(p != NULL && neighbour != NULL);
+	memset(p, 0x55, N);
+	free(p);
+	for (size_t i = 0; i < N; i++)
+		same += freed[i] == 0x55;
+	free(neighbour);
+	return same;
+}
+
+int main(int argc, char **argv)
+{
+	CHECK(argc == 2);
+	allocate_and_free();
+	if (strcmp(argv[1], "whose") == 0) {
+		printf("%s\n", whose_malloc());
+	} else if (strcmp(argv[1], "all") == 0) {
+		call_them_all();
+		printf("ok\n");
+	} else if (strcmp(argv[1], "close_stderr") == 0) {
+		CHECK(atexit(close_stdio) == 0);
+		printf("ok\n");
+	} else if (strcmp(argv[1], "freed") == 0) {
+		printf("%s\n", unchanged_after_free() < 16 ? "clobbered" : "kept");
+	} else {
+		printf("ok\n");
+	}
+	return 0;
+}

@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * test_deepbind.c - pointers that cross the border to a library loaded with RTLD_DEEPBIND, in
+ * both directions, and pointers that never leave it.
+ *
+ * Owns     the handle of deepbind_lib.c.
+ * Callers  CTest, linked with the library and preloaded. argv[1] is deepbind_lib.so, argv[2]
+ *          the direction.
+ * Holds    jemalloc, mimalloc and gperftools crash in each direction.
+ */
+#include "face.h"
+
+#include <malloc.h>
+
+static void *(*deep_malloc)(size_t);
+static void *(*deep_calloc)(size_t);
+static void *(*deep_aligned)(size_t, size_t);
+static char *(*deep_strdup)(const char *);
+static void *(*deep_realloc)(void *, size_t);
+static size_t (*deep_usable)(void *);
+static void (*deep_free)(void *);
+static int (*deep_strdup_and_free)(const char *);
+
+static const size_t sizes[] = {1, 8, 15, 16, 24, 40, 100, 1000, 1040, 5000, 33000, 140000, 1 << 20, 40 << 20};
+
+#define SIZES (sizeof(sizes) / sizeof(sizes[0]))
+
+static void expect_and_free(char *p, size_t n, int byte)
+{
+	CHECK(p != NULL);
+	for (size_t i = 0; i < n; i++)
+		CHECK(p[i] == byte);
+	free(p);
+}
+
+static void the_program_frees_and_reallocs_what_the_library_allocated(void)
+{
+	for (int round = 0; round < 20; round++) {
+		for (size_t i = 0; i < SIZES; i++) {
+			size_t n = sizes[i];
+			char *p = deep_malloc(n), *q = deep_calloc(n), *r = deep_aligned(64, n);
+			CHECK(p != NULL && q != NULL && r != NULL);
+			memset(p, 'p', n);
+			memset(q, 'q', n);
+			memset(r, 'r', n);
+			CHECK(malloc_usable_size(p) >= n);
+			expect_and_free(p, n, 'p');
+			expect_and_free(realloc(q, n + 100), n, 'q');
+			expect_and_free(realloc(r, n / 2 + 1), n / 2 + 1, 'r');
+		}
+		expect_and_free(deep_strdup("ssssssssssssssssssssss"), 22, 's');
+		CHECK(realloc(deep_malloc(100), (size_t)round & 0) == NULL);
+	}
+}
+
+static void the_library_frees_and_reallocs_what_the_program_allocated(void)
+{
+	for (int round = 0; round < 20; round++) {
+		for (size_t i = 0; i < SIZES; i++) {
+			size_t n = sizes[i];
+			char *p = malloc(n), *q = calloc(1, n), *r = aligned_alloc(64, n);
+			CHECK(p != NULL && q != NULL && r != NULL);
+			memset(q, 'q', n);
+			memset(r, 'r', n);
+			CHECK(deep_usable(p) >= n);
+			deep_free(p);
+			expect_and_free(deep_realloc(q, n + 100), n, 'q');
+			expect_and_free(deep_realloc(r, n / 2 + 1), n / 2 + 1, 'r');
+		}
+		deep_free(strdup("made by the program's strdup"));
+	}
+}
+
+static void the_library_frees_its_own_strdup(void)
+{
+	for (int round = 0; round < 200; round++) {
+		char *p, *q;
+		CHECK(deep_strdup_and_free("made and freed in the library") == 1);
+		p = deep_strdup("a short one");
+		q = deep_realloc(p, 200);
+		CHECK(q != NULL && strcmp(q, "a short one") == 0);
+		deep_free(q);
+		deep_free(deep_malloc((size_t)round * 100));
+	}
+}
+
+static void look_up(void *handle)
+{
+	deep_malloc = (void *(*)(size_t))dlsym(handle, "deep_malloc");
+	deep_calloc = (void *(*)(size_t))dlsym(handle, "deep_calloc");
+	deep_aligned = (void *(*)(size_t, size_t))dlsym(handle, "deep_aligned");
+	deep_strdup = (char *(*)(const char *))dlsym(handle, "deep_strdup");
+	deep_realloc = (void *(*)(void *, size_t))dlsym(handle, "deep_realloc");
+	deep_usable = (size_t (*)(void *))dlsym(handle, "deep_usable");
+	deep_free = (void (*)(void *))dlsym(handle, "deep_free");
+	deep_strdup_and_free = (int (*)(const char *))dlsym(handle, "deep_strdup_and_free");
+	CHECK(deep_malloc != NULL && deep_calloc != NULL && deep_aligned != NULL &&
+	      deep_strdup != NULL && deep_realloc != NULL && deep_usable != NULL &&
+	      deep_free != NULL && deep_strdup_and_free != NULL);
+}
+
+int main(int argc, char **argv)
+{
+	void *handle;
+
+	CHECK(argc == 3);
+	CHECK(face_malloc_is_goalloc());
+	handle = dlopen(argv[1], RTLD_NOW | RTLD_DEEPBIND);
+	if (handle == NULL)
+		face_fail(__FILE__, __LINE__, dlerror());
+	look_up(handle);
+	if (strcmp(argv[2], "library_to_program") == 0)
+		the_program_frees_and_reallocs_what_the_library_allocated();
+	else if (strcmp(argv[2], "program_to_library") == 0)
+		the_library_frees_and_reallocs_what_the_program_allocated();
+	else if (strcmp(argv[2], "within_library") == 0)
+		the_library_frees_its_own_strdup();
+	else
+		face_fail(__FILE__, __LINE__, argv[2]);
+	CHECK(dlclose(handle) == 0);
+	return 0;
+}

@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * test_dlopen.c - the library loaded by dlopen into a program that has another malloc.
+ *
+ * Owns     the handle. The library stays loaded after dlclose (nodelete): its memory is in use.
+ * Callers  CTest, neither linked nor preloaded. argv[1] is the library, argv[2] "local" or
+ *          "global".
+ * Holds    big static TLS, or TLS that needs __tls_get_addr, fails here: threads exist already.
+ */
+#include "face.h"
+
+#include <pthread.h>
+#include <sys/wait.h>
+
+typedef void *malloc_fn(size_t);
+typedef void *realloc_fn(void *, size_t);
+typedef void free_fn(void *);
+typedef size_t usable_fn(void *);
+
+static malloc_fn *our_malloc;
+static realloc_fn *our_realloc;
+static free_fn *our_free;
+static usable_fn *our_usable;
+static pthread_barrier_t loaded;
+
+static void allocate_and_free(uint64_t seed)
+{
+	enum { N = 1000 };
+	void *p[N];
+	size_t n[N];
+
+	for (int round = 0; round < 10; round++) {
+		for (size_t i = 0; i < N; i++) {
+			n[i] = face_mixed_size(&seed);
+			p[i] = our_malloc(n[i]);
+			CHECK(p[i] != NULL);
+			CHECK(our_usable(p[i]) >= n[i]);
+			face_object_fill(p[i], n[i], 3);
+		}
+		for (size_t i = 0; i < N; i++) {
+			CHECK(face_object_intact(p[i], n[i], 3));
+			if (i % 5 == 0)
+				p[i] = our_realloc(p[i], n[i] * 2 + 1);
+			our_free(p[i]);
+		}
+	}
+}
+
+/* Was there before the library came. */
+static void *old_thread(void *arg)
+{
+	(void)pthread_barrier_wait(&loaded);
+	allocate_and_free(17);
+	return arg;
+}
+
+static void *new_thread(void *arg)
+{
+	allocate_and_free(99);
+	return arg;
+}
+
+static void pointers_from_before_are_handed_to_their_malloc(void)
+{
+	static const size_t sizes[] = {1, 24, 100, 5000, 300000, 4000000};
+
+	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+		char *p = malloc(sizes[i]), *q = malloc(sizes[i]);
+		CHECK(p != NULL && q != NULL);
+		memset(p, 'p', sizes[i]);
+		memset(q, 'q', sizes[i]);
+		CHECK(our_usable(p) >= sizes[i]);
+		our_free(p);
+		q = our_realloc(q, sizes[i] * 2);
+		CHECK(q != NULL && q[0] == 'q' && q[sizes[i] - 1] == 'q');
+		our_free(q);
+	}
+}
+
+static void forked_child_uses_it(void)
+{
+	int status;
+	pid_t child = fork();
+
+	CHECK(child >= 0);
+	if (child == 0) {
+		pthread_t t;
+		allocate_and_free(5);
+		CHECK(pthread_create(&t, NULL, new_thread, NULL) == 0);
+		CHECK(pthread_join(t, NULL) == 0);
+		_exit(0);
+	}
+	CHECK(waitpid(child, &status, 0) == child && status == 0);
+}
+
+int main(int argc, char **argv)
+{
+	pthread_t old[3], new[3];
+	void *handle, *kept;
+
+	CHECK(argc == 3);
+	CHECK(pthread_barrier_init(&loaded, NULL, 4) == 0);
+	for (int i = 0; i < 3; i++)
+		CHECK(pthread_create(&old[i], NULL, old_thread, NULL) == 0);
+
+	handle = dlopen(argv[1], RTLD_NOW | (strcmp(argv[2], "global") == 0 ? RTLD_GLOBAL : RTLD_LOCAL));
+	if (handle == NULL)
+		face_fail(__FILE__, __LINE__, dlerror());
+	our_malloc = (malloc_fn *)dlsym(handle, "malloc");
+	our_realloc = (realloc_fn *)dlsym(handle, "realloc");
+	our_free = (free_fn *)dlsym(handle, "free");
+	our_usable = (usable_fn *)dlsym(handle, "malloc_usable_size");
+	CHECK(our_malloc != NULL && our_realloc != NULL && our_free != NULL && our_usable != NULL);
+	CHECK(our_malloc != &malloc);
+
+	(void)pthread_barrier_wait(&loaded);
+	allocate_and_free(1);
+	for (int i = 0; i < 3; i++)
+		CHECK(pthread_create(&new[i], NULL, new_thread, NULL) == 0);
+	for (int i = 0; i < 3; i++) {
+		CHECK(pthread_join(old[i], NULL) == 0);
+		CHECK(pthread_join(new[i], NULL) == 0);
+	}
+	pointers_from_before_are_handed_to_their_malloc();
+	forked_child_uses_it();
+
+	kept = our_malloc(5000);
+	CHECK(kept != NULL);
+	memset(kept, 1, 5000);
+	CHECK(dlclose(handle) == 0);
+	our_free(kept);
+	allocate_and_free(2);
+	return 0;
+}

@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * test_limits.c - a small address space: malloc says NULL and ENOMEM, nothing is harmed, and
+ * what is freed can be had again, in other sizes too.
+ *
+ * Owns     the limit: the program sets it and runs itself anew, so that the library starts
+ *          under it, as under `ulimit -v`.
+ * Callers  CTest, linked with the library and preloaded. argv[1] is the limit in KiB, argv[2]
+ *          the case.
+ */
+#include "face.h"
+
+#include <malloc.h>
+#include <sys/resource.h>
+
+enum { MAX_OBJECTS = 1 << 20 };
+
+static void *objects[MAX_OBJECTS];
+static const uint64_t tag = 0x11;
+
+/* Allocates objects of n bytes until there is no more; how many there are. */
+static size_t fill_up(size_t n)
+{
+	size_t count = 0;
+
+	for (;;) {
+		errno = 0;
+		void *p = count % 2 == 0 ? malloc(n) : calloc(1, n);
+		if (p == NULL)
+			break;
+		CHECK(errno == 0);
+		for (size_t k = 0; k < n; k += 4096)
+			((char *)p)[k] = 1;
+		face_object_fill(p, n, tag);
+		CHECK(count < MAX_OBJECTS);
+		objects[count++] = p;
+	}
+	CHECK(errno == ENOMEM);
+	return count;
+}
+
+static void check_and_free(size_t from, size_t to, size_t step, size_t n)
+{
+	for (size_t i = from; i < to; i += step) {
+		CHECK(face_object_intact(objects[i], n, tag));
+		free(objects[i]);
+		objects[i] = NULL;
+	}
+}
+
+static void every_entry_point_says_ENOMEM_when_full(void)
+{
+	void *p = &p;
+
+	errno = 0;
+	CHECK(malloc(16 * MiB) == NULL && errno == ENOMEM);
+	errno = 0;
+	CHECK(calloc(16, MiB) == NULL && errno == ENOMEM);
+	errno = 0;
+	CHECK(realloc(NULL, 16 * MiB) == NULL && errno == ENOMEM);
+	errno = 0;
+	CHECK(realloc(objects[0], 16 * MiB) == NULL && errno == ENOMEM);
+	errno = 0;
+	CHECK(aligned_alloc(4096, 16 * MiB) == NULL && errno == ENOMEM);
+	errno = 0;
+	CHECK(memalign(4096, 16 * MiB) == NULL && errno == ENOMEM);
+	CHECK(posix_memalign(&p, 4096, 16 * MiB) == ENOMEM && p == &p);
+}
+
+/* 200 MB: the library, its table and libc leave at least half of it for the program. */
+static void full_and_empty_again_in_other_sizes(void)
+{
+	static const size_t sizes[] = {1 << 20, 1000, 40000, 2000, 5000, 300000, 1500, 1 << 20};
+	void *p;
+
+	for (size_t s = 0; s < sizeof(sizes) / sizeof(sizes[0]); s++) {
+		size_t n = sizes[s];
+		size_t count = fill_up(n);
+		CHECK_LE(96 * MiB, count * n);
+		every_entry_point_says_ENOMEM_when_full();
+		/* one freed, one had again */
+		CHECK(face_object_intact(objects[count / 2], n, tag));
+		free(objects[count / 2]);
+		objects[count / 2] = malloc(n);
+		CHECK(objects[count / 2] != NULL);
+		face_object_fill(objects[count / 2], n, tag);
+		/* every second freed: the holes are used, those of big objects by smaller big ones */
+		check_and_free(0, count, 2, n);
+		for (size_t i = 0; i < count; i += 2) {
+			objects[i] = malloc(n / 2 > 32768 ? n / 2 + 1 : n);
+			CHECK(objects[i] != NULL);
+		}
+		for (size_t i = 0; i < count; i += 2)
+			free(objects[i]);
+		check_and_free(1, count, 2, n);
+		/* all freed: one big object fits where there were many small ones */
+		p = malloc(24 * MiB);
+		CHECK(p != NULL);
+		memset(p, 1, 24 * MiB);
+		free(p);
+	}
+}
+
+static void a_failed_big_request_does_not_harm_small_ones(void)
+{
+	volatile size_t big = (size_t)1 << 30;
+
+	for (int i = 0; i < 1000; i++) {
+		void *p;
+		errno = 0;
+		CHECK(malloc(big) == NULL && errno == ENOMEM);
+		p = malloc((size_t)i);
+		CHECK(p != NULL && errno == ENOMEM);
+		free(p);
+	}
+}
+
+/* What `true` and the like do. */
+static void a_small_program_runs(void)
+{
+	enum { N = 1000 };
+
+	for (size_t i = 0; i < N; i++) {
+		objects[i] = malloc(100);
+		CHECK(objects[i] != NULL);
+		face_object_fill(objects[i], 100, tag);
+	}
+	check_and_free(0, N, 1, 100);
+	for (size_t n = 1; n <= 256 * KiB; n = n * 3 / 2 + 1) {
+		char *p = calloc(1, n);
+		CHECK(p != NULL);
+		p = realloc(p, n / 2 + 1);
+		CHECK(p != NULL && p[0] == 0);
+		free(p);
+	}
+}
+
+int main(int argc, char **argv)
+{
+	struct rlimit limit;
+
+	CHECK(argc == 3);
+	if (getenv("FACE_LIMITED") == NULL) {
+		limit.rlim_cur = limit.rlim_max = (rlim_t)strtoull(argv[1], NULL, 10) * KiB;
+		CHECK(setenv("FACE_LIMITED", "1", 1) == 0);
+		CHECK(setrlimit(RLIMIT_AS, &limit) == 0);
+		(void)execv("/proc/self/exe", argv);
+		face_fail(__FILE__, __LINE__, "exec");
+	}
+	CHECK(face_malloc_is_goalloc());
+	if (strcmp(argv[2], "full") == 0) {
+		a_failed_big_request_does_not_harm_small_ones();
+		full_and_empty_again_in_other_sizes();
+	}
+	a_small_program_runs();
+	return 0;
+}

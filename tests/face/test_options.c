@@ -1,0 +1,236 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * test_options.c - the environment: what is not understood costs one warning line and nothing
+ * else, `off` is off, and statistics come out when they were asked for, and only then.
+ *
+ * Owns     the files it asks for in a directory of its own under /tmp.
+ * Callers  CTest; not on the library itself. argv[1] is the library, argv[2] the probe,
+ *          argv[3] the probe with a goalloc_conf.
+ * Holds    each test runs the probe once for each environment, and reads what it says.
+ */
+#include "spawn.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/stat.h>
+
+#include <cmocka.h>
+
+static char *probe, *probe_with_conf;
+static char preload[4096];
+static char directory[] = "/tmp/face_options_XXXXXX";
+static struct spawn_result result;
+
+/* Runs the probe with up to two more variables; it must end well. */
+static const char *run(char *what, const char *var1, const char *var2)
+{
+	char *argv[] = {probe, what, NULL};
+	const char *env[] = {preload, "GOALLOC", "GOALLOC_STATS", "GOALLOC_MEMLIMIT", var1, var2, NULL};
+
+	spawn_run(argv, env, &result);
+	if (!spawn_exited_0(&result))
+		print_error("status %d, stderr: %.2000s\n", result.status, result.err);
+	assert_true(spawn_exited_0(&result));
+	return result.out;
+}
+
+/* Every line begins with "goalloc: ", and there are so many. */
+static void expect_warnings(size_t lines)
+{
+	if (spawn_count_lines(result.err) != lines)
+		print_error("stderr: %.2000s\n", result.err);
+	assert_int_equal(spawn_count_lines(result.err), lines);
+	for (const char *s = result.err; *s != 0; s = strchr(s, '\n') + 1)
+		assert_int_equal(strncmp(s, "goalloc: ", 9), 0);
+}
+
+static void without_options_nothing_is_said(void **state)
+{
+	(void)state;
+	assert_string_equal(run("run", NULL, NULL), "ok\n");
+	expect_warnings(0);
+	assert_string_equal(run("whose", NULL, NULL), "goalloc\n");
+}
+
+static void an_empty_variable_is_no_option(void **state)
+{
+	(void)state;
+	assert_string_equal(run("run", "GOALLOC=", "GOALLOC_STATS="), "ok\n");
+	expect_warnings(0);
+}
+
+static void known_options_are_taken_without_a_word(void **state)
+{
+	(void)state;
+	assert_string_equal(run("run", "GOALLOC=scavenge=100", NULL), "ok\n");
+	expect_warnings(0);
+	assert_string_equal(run("run", "GOALLOC=invalidptr=abort,scavenge=0", NULL), "ok\n");
+	expect_warnings(0);
+	assert_string_equal(run("run", "GOALLOC=tiny_align=8,clobberfree=1", NULL), "ok\n");
+	expect_warnings(0);
+}
+
+static void an_unknown_key_is_one_warning(void **state)
+{
+	(void)state;
+	assert_string_equal(run("run", "GOALLOC=nosuchkey=1", NULL), "ok\n");
+	expect_warnings(1);
+	assert_non_null(strstr(result.err, "nosuchkey"));
+	assert_string_equal(run("run", "GOALLOC=scavengex=1", NULL), "ok\n");
+	expect_warnings(1);
+	assert_string_equal(run("run", "GOALLOC=scaveng=1", NULL), "ok\n");
+	expect_warnings(1);
+}
+
+static void a_bad_value_is_one_warning(void **state)
+{
+	(void)state;
+	assert_string_equal(run("run", "GOALLOC=scavenge=banana", NULL), "ok\n");
+	expect_warnings(1);
+	assert_non_null(strstr(result.err, "scavenge"));
+	assert_string_equal(run("run", "GOALLOC=scavenge=99999999999999999999999999", NULL), "ok\n");
+	expect_warnings(1);
+	assert_string_equal(run("run", "GOALLOC=scavenge=", NULL), "ok\n");
+	expect_warnings(1);
+	assert_string_equal(run("run", "GOALLOC=tiny_align=7", NULL), "ok\n");
+	expect_warnings(1);
+}
+
+static void every_bad_item_has_a_warning_of_its_own(void **state)
+{
+	(void)state;
+	assert_string_equal(run("run", "GOALLOC=nosuch=1,scavenge=100,other=2,scavenge=x", NULL), "ok\n");
+	expect_warnings(3);
+}
+
+static void any_nonsense_is_survived(void **state)
+{
+	static char long_one[60000] = "GOALLOC=";
+
+	(void)state;
+	memset(long_one + 8, 'x', sizeof(long_one) - 9);
+	assert_string_equal(run("run", long_one, NULL), "ok\n");
+	expect_warnings(1);
+	assert_string_equal(run("run", "GOALLOC=%s%n%p=%n", NULL), "ok\n");
+	expect_warnings(1);
+	assert_string_equal(run("run", "GOALLOC==", NULL), "ok\n");
+	expect_warnings(1);
+	assert_string_equal(run("run", "GOALLOC=\xff\xfe=\x01", NULL), "ok\n");
+	expect_warnings(1);
+}
+
+static void a_bad_memory_limit_is_one_warning(void **state)
+{
+	(void)state;
+	assert_string_equal(run("run", "GOALLOC_MEMLIMIT=banana", NULL), "ok\n");
+	expect_warnings(1);
+	assert_string_equal(run("run", "GOALLOC_MEMLIMIT=2GiB", NULL), "ok\n");
+	expect_warnings(0);
+}
+
+static void the_programs_goalloc_conf_is_read_too(void **state)
+{
+	char *saved = probe;
+
+	(void)state;
+	probe = probe_with_conf;
+	assert_string_equal(run("run", NULL, NULL), "ok\n");
+	expect_warnings(1);
+	assert_non_null(strstr(result.err, "from_conf"));
+	probe = saved;
+}
+
+static void off_passes_through_to_glibc(void **state)
+{
+	(void)state;
+	assert_string_equal(run("whose", "GOALLOC=off", NULL), "glibc\n");
+	expect_warnings(0);
+	assert_string_equal(run("all", "GOALLOC=off", NULL), "ok\n");
+	expect_warnings(0);
+	assert_string_equal(run("all", NULL, NULL), "ok\n");
+	expect_warnings(0);
+}
+
+static void clobberfree_overwrites_what_is_freed(void **state)
+{
+	(void)state;
+	assert_string_equal(run("freed", "GOALLOC=clobberfree=1", NULL), "clobbered\n");
+	expect_warnings(0);
+}
+
+static void statistics_survive_a_program_that_closes_stderr(void **state)
+{
+	(void)state;
+	assert_string_equal(run("close_stderr", NULL, NULL), "ok\n");
+	assert_string_equal(result.err, "");
+	assert_string_equal(run("run", "GOALLOC_STATS=1", NULL), "ok\n");
+	assert_in_range(strlen(result.err), 20, SIZE_MAX);
+	assert_string_equal(run("close_stderr", "GOALLOC_STATS=1", NULL), "ok\n");
+	assert_in_range(strlen(result.err), 20, SIZE_MAX);
+}
+
+static void statistics_go_to_a_file_whose_name_may_hold_the_pid(void **state)
+{
+	char variable[256], path[256];
+	struct stat st;
+
+	(void)state;
+	(void)snprintf(variable, sizeof(variable), "GOALLOC_STATS=%s/plain", directory);
+	assert_string_equal(run("close_stderr", variable, NULL), "ok\n");
+	assert_string_equal(result.err, "");
+	(void)snprintf(path, sizeof(path), "%s/plain", directory);
+	assert_int_equal(stat(path, &st), 0);
+	assert_in_range(st.st_size, 20, SIZE_MAX);
+	(void)unlink(path);
+
+	(void)snprintf(variable, sizeof(variable), "GOALLOC_STATS=%s/of.%%p.txt", directory);
+	assert_string_equal(run("run", variable, NULL), "ok\n");
+	(void)snprintf(path, sizeof(path), "%s/of.%d.txt", directory, (int)result.pid);
+	assert_int_equal(stat(path, &st), 0);
+	assert_in_range(st.st_size, 20, SIZE_MAX);
+	(void)unlink(path);
+}
+
+static void a_statistics_file_that_cannot_be_made_is_one_warning(void **state)
+{
+	(void)state;
+	assert_string_equal(run("run", "GOALLOC_STATS=/no/such/directory/stats", NULL), "ok\n");
+	expect_warnings(1);
+}
+
+static int remove_directory(void **state)
+{
+	(void)state;
+	return rmdir(directory);
+}
+
+int main(int argc, char **argv)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(without_options_nothing_is_said),
+		cmocka_unit_test(an_empty_variable_is_no_option),
+		cmocka_unit_test(known_options_are_taken_without_a_word),
+		cmocka_unit_test(an_unknown_key_is_one_warning),
+		cmocka_unit_test(a_bad_value_is_one_warning),
+		cmocka_unit_test(every_bad_item_has_a_warning_of_its_own),
+		cmocka_unit_test(any_nonsense_is_survived),
+		cmocka_unit_test(a_bad_memory_limit_is_one_warning),
+		cmocka_unit_test(the_programs_goalloc_conf_is_read_too),
+		cmocka_unit_test(off_passes_through_to_glibc),
+		cmocka_unit_test(clobberfree_overwrites_what_is_freed),
+		cmocka_unit_test(statistics_survive_a_program_that_closes_stderr),
+		cmocka_unit_test(statistics_go_to_a_file_whose_name_may_hold_the_pid),
+		cmocka_unit_test(a_statistics_file_that_cannot_be_made_is_one_warning),
+	};
+
+	if (argc != 4 || mkdtemp(directory) == NULL) {
+		(void)fprintf(stderr, "usage: %s LIBRARY PROBE PROBE_WITH_CONF\n", argv[0]);
+		return 2;
+	}
+	(void)snprintf(preload, sizeof(preload), "LD_PRELOAD=%s", argv[1]);
+	probe = argv[2];
+	probe_with_conf = argv[3];
+	return cmocka_run_group_tests(tests, NULL, remove_directory);
+}

@@ -1,0 +1,240 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * test_symbols.c - what the shared library shows to the linker.
+ *
+ * Owns     the mapped file named by FACE_LIB. It is parsed, never loaded.
+ * Callers  CTest.
+ * Holds    ld.so silently skips an exported malloc@@GOALLOC_1, since programs ask for
+ *          malloc@GLIBC_2.2.5: every name of the C library and of C++ is at base version.
+ */
+#include "face.h"
+
+#include <elf.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+
+#include <cmocka.h>
+
+#define VERSION_BASE 1 /* VER_NDX_GLOBAL */
+
+static const char *const base_names[] = {
+	"malloc", "calloc", "realloc", "free", "reallocarray", "memalign", "aligned_alloc",
+	"posix_memalign", "valloc", "pvalloc", "malloc_usable_size", "cfree", "free_sized",
+	"free_aligned_sized", "malloc_trim", "mallinfo", "mallinfo2", "mallopt", "malloc_stats",
+	"malloc_info", "nallocx", "sdallocx",
+	/* operator new, new[]: plain, nothrow, aligned, aligned nothrow */
+	"_Znwm", "_Znam", "_ZnwmRKSt9nothrow_t", "_ZnamRKSt9nothrow_t", "_ZnwmSt11align_val_t",
+	"_ZnamSt11align_val_t", "_ZnwmSt11align_val_tRKSt9nothrow_t",
+	"_ZnamSt11align_val_tRKSt9nothrow_t",
+	/* operator delete, delete[]: plain, nothrow, sized, aligned, sized aligned, aligned nothrow */
+	"_ZdlPv", "_ZdaPv", "_ZdlPvRKSt9nothrow_t", "_ZdaPvRKSt9nothrow_t", "_ZdlPvm", "_ZdaPvm",
+	"_ZdlPvSt11align_val_t", "_ZdaPvSt11align_val_t", "_ZdlPvmSt11align_val_t",
+	"_ZdaPvmSt11align_val_t", "_ZdlPvSt11align_val_tRKSt9nothrow_t",
+	"_ZdaPvSt11align_val_tRKSt9nothrow_t",
+};
+
+#define BASE_NAMES (sizeof(base_names) / sizeof(base_names[0]))
+
+static struct {
+	const unsigned char *bytes;
+	const Elf64_Ehdr *header;
+	const Elf64_Shdr *sections;
+	const Elf64_Sym *symbols;
+	size_t nsymbols;
+	const char *names;
+	const Elf64_Half *versions; /* NULL: the library has no versions at all */
+	const Elf64_Dyn *dynamic;
+	size_t ndynamic;
+} lib;
+
+static int open_library(void **state)
+{
+	const char *path = getenv("FACE_LIB");
+	struct stat st;
+	int fd;
+
+	(void)state;
+	if (path == NULL || (fd = open(path, O_RDONLY)) < 0 || fstat(fd, &st) != 0)
+		return -1;
+	lib.bytes = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
+	(void)close(fd);
+	if (lib.bytes == MAP_FAILED || memcmp(lib.bytes, ELFMAG, SELFMAG) != 0)
+		return -1;
+	lib.header = (const void *)lib.bytes;
+	lib.sections = (const void *)(lib.bytes + lib.header->e_shoff);
+	for (size_t i = 0; i < lib.header->e_shnum; i++) {
+		const Elf64_Shdr *s = &lib.sections[i];
+		const void *at = lib.bytes + s->sh_offset;
+		if (s->sh_type == SHT_DYNSYM) {
+			lib.symbols = at;
+			lib.nsymbols = s->sh_size / sizeof(Elf64_Sym);
+			lib.names = (const char *)lib.bytes + lib.sections[s->sh_link].sh_offset;
+		} else if (s->sh_type == SHT_GNU_versym) {
+			lib.versions = at;
+		} else if (s->sh_type == SHT_DYNAMIC) {
+			lib.dynamic = at;
+			lib.ndynamic = s->sh_size / sizeof(Elf64_Dyn);
+		}
+	}
+	return lib.symbols == NULL || lib.dynamic == NULL ? -1 : 0;
+}
+
+static bool is_exported(const Elf64_Sym *s)
+{
+	return s->st_shndx != SHN_UNDEF && ELF64_ST_BIND(s->st_info) != STB_LOCAL &&
+	       ELF64_ST_VISIBILITY(s->st_other) != STV_HIDDEN;
+}
+
+static const Elf64_Sym *find_export(const char *name)
+{
+	for (size_t i = 0; i < lib.nsymbols; i++)
+		if (is_exported(&lib.symbols[i]) && strcmp(lib.names + lib.symbols[i].st_name, name) == 0)
+			return &lib.symbols[i];
+	return NULL;
+}
+
+static const char *dynamic_string(Elf64_Sxword tag, size_t nth)
+{
+	for (size_t i = 0; i < lib.ndynamic; i++)
+		if (lib.dynamic[i].d_tag == tag && nth-- == 0)
+			return lib.names + lib.dynamic[i].d_un.d_val;
+	return NULL;
+}
+
+static Elf64_Xword dynamic_value(Elf64_Sxword tag)
+{
+	for (size_t i = 0; i < lib.ndynamic; i++)
+		if (lib.dynamic[i].d_tag == tag)
+			return lib.dynamic[i].d_un.d_val;
+	return 0;
+}
+
+static void every_name_is_exported_as_a_function(void **state)
+{
+	size_t missing = 0;
+
+	(void)state;
+	for (size_t i = 0; i < BASE_NAMES; i++) {
+		const Elf64_Sym *s = find_export(base_names[i]);
+		if (s == NULL || (ELF64_ST_TYPE(s->st_info) != STT_FUNC &&
+				  ELF64_ST_TYPE(s->st_info) != STT_GNU_IFUNC)) {
+			print_error("missing: %s\n", base_names[i]);
+			missing++;
+		}
+	}
+	assert_int_equal(missing, 0);
+}
+
+static void every_name_is_at_base_version(void **state)
+{
+	size_t wrong = 0;
+
+	(void)state;
+	if (lib.versions == NULL)
+		return;
+	for (size_t i = 0; i < BASE_NAMES; i++) {
+		const Elf64_Sym *s = find_export(base_names[i]);
+		if (s == NULL)
+			continue;
+		if ((lib.versions[s - lib.symbols] & 0x7fff) != VERSION_BASE) {
+			print_error("has a version node: %s\n", base_names[i]);
+			wrong++;
+		}
+	}
+	assert_int_equal(wrong, 0);
+}
+
+static bool may_be_exported(const char *name)
+{
+	for (size_t i = 0; i < BASE_NAMES; i++)
+		if (strcmp(name, base_names[i]) == 0)
+			return true;
+	return strncmp(name, "goalloc_", 8) == 0 || strncmp(name, "__alloc_token_", 14) == 0 ||
+	       strncmp(name, "GOALLOC_", 8) == 0;
+}
+
+static void nothing_else_is_exported(void **state)
+{
+	size_t surplus = 0;
+
+	(void)state;
+	for (size_t i = 1; i < lib.nsymbols; i++) {
+		const char *name = lib.names + lib.symbols[i].st_name;
+		if (is_exported(&lib.symbols[i]) && !may_be_exported(name)) {
+			print_error("surplus: %s\n", name);
+			surplus++;
+		}
+	}
+	assert_int_equal(surplus, 0);
+}
+
+static void glibcs_internal_names_and_strdup_are_left_alone(void **state)
+{
+	static const char *const not_ours[] = {"__libc_malloc", "__libc_free", "__libc_calloc",
+					       "__libc_realloc", "__libc_memalign", "strdup",
+					       "strndup"};
+	(void)state;
+	for (size_t i = 0; i < sizeof(not_ours) / sizeof(not_ours[0]); i++)
+		assert_null(find_export(not_ours[i]));
+}
+
+static void only_libc_is_needed(void **state)
+{
+	(void)state;
+	assert_non_null(dynamic_string(DT_NEEDED, 0));
+	assert_string_equal(dynamic_string(DT_NEEDED, 0), "libc.so.6");
+	assert_null(dynamic_string(DT_NEEDED, 1));
+}
+
+static void soname_carries_the_major_version(void **state)
+{
+	(void)state;
+	assert_non_null(dynamic_string(DT_SONAME, 0));
+	assert_string_equal(dynamic_string(DT_SONAME, 0), "libgoalloc.so.1");
+}
+
+static void it_is_bound_at_load_never_unloaded_and_not_symbolic(void **state)
+{
+	Elf64_Xword flags = dynamic_value(DT_FLAGS), flags_1 = dynamic_value(DT_FLAGS_1);
+
+	(void)state;
+	assert_true(flags_1 & DF_1_NOW);
+	assert_true(flags_1 & DF_1_NODELETE);
+	assert_false(flags & DF_SYMBOLIC);
+	assert_int_equal(dynamic_value(DT_SYMBOLIC), 0);
+	assert_int_equal(dynamic_value(DT_TEXTREL), 0);
+}
+
+/* Big static TLS makes dlopen fail, and __tls_get_addr may call malloc. */
+static void thread_local_storage_is_small_and_initial_exec(void **state)
+{
+	const Elf64_Phdr *ph = (const void *)(lib.bytes + lib.header->e_phoff);
+	bool relro = false;
+
+	(void)state;
+	for (size_t i = 0; i < lib.header->e_phnum; i++) {
+		if (ph[i].p_type == PT_TLS)
+			assert_in_range(ph[i].p_memsz, 0, 64);
+		relro |= ph[i].p_type == PT_GNU_RELRO;
+	}
+	assert_true(relro);
+	for (size_t i = 1; i < lib.nsymbols; i++)
+		assert_string_not_equal(lib.names + lib.symbols[i].st_name, "__tls_get_addr");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(every_name_is_exported_as_a_function),
+		cmocka_unit_test(every_name_is_at_base_version),
+		cmocka_unit_test(nothing_else_is_exported),
+		cmocka_unit_test(glibcs_internal_names_and_strdup_are_left_alone),
+		cmocka_unit_test(only_libc_is_needed),
+		cmocka_unit_test(soname_carries_the_major_version),
+		cmocka_unit_test(it_is_bound_at_load_never_unloaded_and_not_symbolic),
+		cmocka_unit_test(thread_local_storage_is_small_and_initial_exec),
+	};
+	return cmocka_run_group_tests(tests, open_library, NULL);
+}

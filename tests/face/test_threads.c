@@ -1,0 +1,280 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * test_threads.c - many threads, short threads, and frees by other threads; the memory of the
+ * process stays bounded by what is live.
+ *
+ * Owns     `table`: objects on their way between threads. Whoever takes one out owns it and
+ *          checks its content.
+ * Callers  CTest, linked with the library and preloaded. argv[1] is the case.
+ * Locks    the mutex of the queue in the producer and consumer case.
+ * Holds    limits are a multiple of what is live; what they must catch is growth with time.
+ */
+#include "face.h"
+
+#include <malloc.h>
+#include <pthread.h>
+#include <semaphore.h>
+#include <stdatomic.h>
+
+enum { SLOTS = 4096 };
+
+static _Atomic(void *) table[SLOTS];
+static const uint64_t tag = 0xabcdef;
+
+static void *make_object(uint64_t *rng, size_t limit)
+{
+	size_t n = sizeof(struct face_object) + face_rng(rng) % limit;
+	void *p = malloc(n);
+
+	CHECK(p != NULL);
+	face_object_fill(p, n, tag);
+	return p;
+}
+
+static void check_and_free(void *p)
+{
+	if (p == NULL)
+		return;
+	CHECK(face_object_intact(p, ((struct face_object *)p)->size, tag));
+	free(p);
+}
+
+static void swap_one(uint64_t *rng, size_t limit)
+{
+	void *p = make_object(rng, limit);
+	/* Acquire-release: pairs with itself in the other threads; content before pointer. */
+	check_and_free(atomic_exchange_explicit(&table[face_rng(rng) % SLOTS], p, memory_order_acq_rel));
+}
+
+static void empty_table(void)
+{
+	for (size_t i = 0; i < SLOTS; i++)
+		check_and_free(atomic_exchange(&table[i], NULL));
+}
+
+/* --- short threads --- */
+
+static void *short_thread(void *arg)
+{
+	uint64_t rng = (uint64_t)(uintptr_t)arg + 1;
+	void *mine[40];
+
+	for (size_t i = 0; i < 40; i++)
+		mine[i] = make_object(&rng, 2000);
+	for (size_t i = 0; i < 10; i++)
+		swap_one(&rng, 2000);
+	for (size_t i = 0; i < 20; i++)
+		check_and_free(mine[i]);
+	/* the rest is freed by others: through the table, after this thread is gone */
+	for (size_t i = 20; i < 40; i++)
+		check_and_free(atomic_exchange(&table[face_rng(&rng) % SLOTS], mine[i]));
+	return NULL;
+}
+
+static void run_short_threads(uintptr_t from, uintptr_t to)
+{
+	for (uintptr_t i = from; i < to; i += 4) {
+		pthread_t thread[4];
+		for (uintptr_t k = 0; k < 4; k++)
+			CHECK(pthread_create(&thread[k], NULL, short_thread, (void *)(i + k)) == 0);
+		for (size_t k = 0; k < 4; k++)
+			CHECK(pthread_join(thread[k], NULL) == 0);
+	}
+}
+
+static void thousands_of_short_threads_do_not_grow_the_process(void)
+{
+	size_t after_some, after_all;
+
+	run_short_threads(0, 1000);
+	after_some = face_rss();
+	run_short_threads(1000, 12000);
+	after_all = face_rss();
+	CHECK_LE(after_all, after_some + 16 * MiB);
+	empty_table();
+}
+
+/* --- frees by other threads --- */
+
+static pthread_barrier_t all_started;
+
+static void *swapping_thread(void *arg)
+{
+	uint64_t rng = (uint64_t)(uintptr_t)arg * 31 + 7;
+
+	(void)pthread_barrier_wait(&all_started);
+	for (int i = 0; i < 300000; i++)
+		swap_one(&rng, i % 100 == 0 ? 40000 : 500);
+	return NULL;
+}
+
+static void threads_that_free_each_others_objects_find_them_intact(void)
+{
+	pthread_t thread[4];
+	size_t before = mallinfo2().uordblks + mallinfo2().hblkhd, after;
+
+	CHECK(pthread_barrier_init(&all_started, NULL, 4) == 0);
+	for (uintptr_t i = 0; i < 4; i++)
+		CHECK(pthread_create(&thread[i], NULL, swapping_thread, (void *)i) == 0);
+	for (size_t i = 0; i < 4; i++)
+		CHECK(pthread_join(thread[i], NULL) == 0);
+	empty_table();
+	after = mallinfo2().uordblks + mallinfo2().hblkhd;
+	CHECK_LE(after, before + 512 * KiB);
+	(void)malloc_trim(0);
+	CHECK_LE(face_rss(), 32 * MiB);
+}
+
+/* --- one allocates, another frees --- */
+
+enum { BATCH = 1000, BATCHES = 5000, IN_FLIGHT = 8 };
+
+static void *queue[IN_FLIGHT][BATCH];
+static sem_t filled, emptied;
+
+static void wait_sem(sem_t *s)
+{
+	while (sem_wait(s) != 0)
+		CHECK(errno == EINTR);
+}
+
+static void *consumer(void *arg)
+{
+	for (int b = 0; b < BATCHES; b++) {
+		wait_sem(&filled);
+		for (int i = 0; i < BATCH; i++)
+			check_and_free(queue[b % IN_FLIGHT][i]);
+		CHECK(sem_post(&emptied) == 0);
+	}
+	return arg;
+}
+
+static void what_one_thread_makes_and_another_frees_is_used_again(void)
+{
+	pthread_t thread;
+	size_t begin, most = 0;
+	uint64_t rng = 3;
+
+	CHECK(sem_init(&filled, 0, 0) == 0 && sem_init(&emptied, 0, IN_FLIGHT) == 0);
+	CHECK(pthread_create(&thread, NULL, consumer, NULL) == 0);
+	begin = face_rss();
+	for (int b = 0; b < BATCHES; b++) {
+		wait_sem(&emptied);
+		for (int i = 0; i < BATCH; i++)
+			queue[b % IN_FLIGHT][i] = make_object(&rng, 600);
+		CHECK(sem_post(&filled) == 0);
+		if (b % 100 == 99) {
+			size_t now = face_rss();
+			most = now > most ? now : most;
+		}
+	}
+	CHECK(pthread_join(thread, NULL) == 0);
+	/* live: 8 batches of 1000 objects, 2.5 MiB */
+	CHECK_LE(most, begin + 32 * MiB);
+}
+
+/* --- 64 threads --- */
+
+static void *one_of_64(void *arg)
+{
+	enum { LIVE = 200 };
+	void *live[LIVE] = {NULL};
+	uint64_t rng = (uint64_t)(uintptr_t)arg * 104729 + 1;
+
+	(void)pthread_barrier_wait(&all_started);
+	for (int i = 0; i < 30000; i++) {
+		size_t k = face_rng(&rng) % LIVE;
+		check_and_free(live[k]);
+		live[k] = make_object(&rng, i % 50 == 0 ? 40000 : 2000);
+		if (i % 8 == 0)
+			swap_one(&rng, 2000);
+	}
+	for (size_t k = 0; k < LIVE; k++)
+		check_and_free(live[k]);
+	return NULL;
+}
+
+static void after_64_threads_of_churn_the_process_is_small_again(void)
+{
+	pthread_t thread[64];
+	size_t begin = face_rss();
+
+	for (int round = 0; round < 2; round++) {
+		CHECK(pthread_barrier_init(&all_started, NULL, 64) == 0);
+		for (uintptr_t i = 0; i < 64; i++)
+			CHECK(pthread_create(&thread[i], NULL, one_of_64, (void *)i) == 0);
+		for (size_t i = 0; i < 64; i++)
+			CHECK(pthread_join(thread[i], NULL) == 0);
+		/* at most 64 * 200 objects of 1800 bytes were live, 23 MiB, and the table, 4 MiB */
+		CHECK_LE(face_rss(), begin + 96 * MiB);
+		CHECK(pthread_barrier_destroy(&all_started) == 0);
+	}
+	empty_table();
+	(void)malloc_trim(0);
+	CHECK_LE(face_rss(), begin + 8 * MiB);
+}
+
+/* The threads are still there and idle: what their caches may strand is bounded. */
+
+static sem_t done, may_end;
+
+static void *churns_then_sleeps(void *arg)
+{
+	enum { LIVE = 2000 };
+	static __thread void *live[LIVE];
+	uint64_t rng = (uint64_t)(uintptr_t)arg * 7 + 1;
+
+	for (int round = 0; round < 3; round++) {
+		for (size_t k = 0; k < LIVE; k++)
+			live[k] = make_object(&rng, 4000);
+		for (size_t k = 0; k < LIVE; k++)
+			check_and_free(live[k]);
+	}
+	CHECK(sem_post(&done) == 0);
+	wait_sem(&may_end);
+	return NULL;
+}
+
+static void idle_threads_keep_a_bounded_amount(void)
+{
+	enum { THREADS = 32 };
+	pthread_t thread[THREADS];
+	size_t begin = face_rss();
+
+	CHECK(sem_init(&done, 0, 0) == 0 && sem_init(&may_end, 0, 0) == 0);
+	for (uintptr_t i = 0; i < THREADS; i++)
+		CHECK(pthread_create(&thread[i], NULL, churns_then_sleeps, (void *)i) == 0);
+	for (int i = 0; i < THREADS; i++)
+		wait_sem(&done);
+	(void)malloc_trim(0);
+	/* each had 4 MiB live, 128 MiB together; 1 MiB a thread may stay, and its stack */
+	CHECK_LE(face_rss(), begin + THREADS * MiB + 8 * MiB);
+	for (int i = 0; i < THREADS; i++)
+		CHECK(sem_post(&may_end) == 0);
+	for (int i = 0; i < THREADS; i++)
+		CHECK(pthread_join(thread[i], NULL) == 0);
+}
+
+int main(int argc, char **argv)
+{
+	static const struct {
+		const char *name;
+		void (*run)(void);
+	} cases[] = {
+		{"short_threads", thousands_of_short_threads_do_not_grow_the_process},
+		{"cross_free", threads_that_free_each_others_objects_find_them_intact},
+		{"producer_consumer", what_one_thread_makes_and_another_frees_is_used_again},
+		{"64_threads", after_64_threads_of_churn_the_process_is_small_again},
+		{"idle_threads", idle_threads_keep_a_bounded_amount},
+	};
+
+	CHECK(argc == 2);
+	CHECK(face_malloc_is_goalloc());
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		if (strcmp(argv[1], cases[i].name) == 0) {
+			cases[i].run();
+			return 0;
+		}
+	}
+	face_fail(__FILE__, __LINE__, "the name of a case");
+}

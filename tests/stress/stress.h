@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * stress.h - what the stress programs share: a generator, tagged objects, seconds from the command line.
+ *
+ * Owns     nothing.
+ * Callers  the programs of this folder. They call the heap by its internal names, so that they run under the
+ *          sanitizers, too.
+ */
+#ifndef STRESS_H
+#define STRESS_H
+
+#include "heapcheck.h"
+#include "malloc.h"
+
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+struct rng {
+	uint64_t state;
+};
+
+static inline uint32_t rng_next(struct rng *r)
+{
+	r->state = r->state * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+	return (uint32_t)(r->state >> 33);
+}
+
+static inline uint32_t rng_below(struct rng *r, uint32_t n)
+{
+	return rng_next(r) % n;
+}
+
+/* Mostly small, sometimes tiny, seldom big. */
+static inline size_t rng_size(struct rng *r)
+{
+	switch (rng_below(r, 16)) {
+	case 0:
+	case 1:
+		return rng_below(r, 8);
+	case 2:
+		return rng_below(r, 4096);
+	case 3:
+		return rng_below(r, 64) == 0 ? 32768 + rng_below(r, 200000) : rng_below(r, 32768);
+	default:
+		return 8 + rng_below(r, 250);
+	}
+}
+
+/* An object with its size and a tag in every byte that is checked when it is freed. */
+struct object {
+	unsigned char *p;
+	size_t size;
+	unsigned char tag;
+};
+
+static inline void object_make(struct object *o, struct rng *r, size_t size)
+{
+	o->size = size;
+	o->tag = (unsigned char)rng_next(r);
+	switch (rng_below(r, 8)) {
+	case 0:
+		o->p = heap_calloc(size);
+		for (size_t i = 0; i < size; i++)
+			CHECK(o->p[i] == 0);
+		break;
+	case 1:
+		o->p = heap_malloc_noscan(size);
+		break;
+	case 2:
+		o->p = heap_aligned((size_t)16 << rng_below(r, 5), size, false);
+		break;
+	default:
+		o->p = heap_malloc(size);
+		break;
+	}
+	CHECK(o->p != NULL);
+	memset(o->p, o->tag, size);
+}
+
+static inline void object_check(const struct object *o)
+{
+	size_t step = o->size > 512 ? 61 : 1;
+
+	for (size_t i = 0; i < o->size; i += step)
+		CHECK(o->p[i] == o->tag);
+}
+
+static inline void object_free(struct object *o)
+{
+	if (o->p == NULL)
+		return;
+	object_check(o);
+	heap_free(o->p, "free");
+	o->p = NULL;
+}
+
+static inline void object_resize(struct object *o, struct rng *r)
+{
+	size_t size = rng_size(r);
+	unsigned char *p;
+
+	if (o->p == NULL || size == 0)
+		return;
+	object_check(o);
+	p = heap_realloc(o->p, size, false, "realloc");
+	CHECK(p != NULL);
+	for (size_t i = 0; i < size && i < o->size; i++)
+		CHECK(p[i] == o->tag);
+	memset(p, o->tag, size);
+	o->p = p;
+	o->size = size;
+}
+
+/* Seconds to run: the first argument, else what the test suite can afford. */
+static inline double stress_seconds(int argc, char **argv)
+{
+	return argc > 1 ? atof(argv[1]) : 3;
+}
+
+static inline double now_seconds(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (double)ts.tv_sec + (double)ts.tv_nsec * 1e-9;
+}
+
+#endif

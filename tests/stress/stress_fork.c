@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * stress_fork.c - children of a threaded parent find a heap in order, wherever its threads were.
+ *
+ * Threads allocate and free without pause, holding every lock now and then, while the main thread forks. Each child
+ * has one thread and whatever the others left half done: it checks the objects it knows, allocates of every class, starts
+ * threads, forks again, and checks the whole heap.
+ */
+#include "stress.h"
+
+#include <sys/wait.h>
+
+#define THREADS 3
+
+static _Atomic bool stopping;
+
+static void *worker(void *arg)
+{
+	struct rng r = { (uint64_t)(uintptr_t)arg * 31337 };
+	struct object objects[512] = { { NULL, 0, 0 } };
+
+	while (!atomic_load(&stopping)) {
+		struct object *o = &objects[rng_below(&r, 512)];
+
+		if (o->p != NULL)
+			object_free(o);
+		else
+			object_make(o, &r, rng_below(&r, 64) == 0 ? 8192 + rng_below(&r, 300000) :
+								   rng_size(&r));
+		if (rng_below(&r, 4096) == 0)
+			heap_trim();
+	}
+	for (int i = 0; i < 512; i++)
+		object_free(&objects[i]);
+	return NULL;
+}
+
+static void *child_thread(void *arg)
+{
+	struct rng r = { (uint64_t)(uintptr_t)arg };
+	struct object objects[256] = { { NULL, 0, 0 } };
+
+	for (int i = 0; i < 4000; i++) {
+		struct object *o = &objects[rng_below(&r, 256)];
+
+		if (o->p != NULL)
+			object_free(o);
+		else
+			object_make(o, &r, rng_size(&r));
+	}
+	for (int i = 0; i < 256; i++)
+		object_free(&objects[i]);
+	return NULL;
+}
+
+/* What a child does; with generations left it forks in turn, and its child does the same. */
+static _Noreturn void child(struct rng *r, struct object *known, int n, int generations)
+{
+	pid_t pid = 0;
+
+	while (pid == 0) {
+		pthread_t thread;
+
+		alarm(30);
+		for (int i = 0; i < n; i++)
+			object_check(&known[i]);
+		child_thread((void *)(uintptr_t)rng_next(r));
+		CHECK(pthread_create(&thread, NULL, child_thread, (void *)(uintptr_t)rng_next(r)) == 0);
+		CHECK(pthread_join(thread, NULL) == 0);
+		heapcheck();
+		if (generations-- == 0)
+			break;
+		pid = fork();
+		CHECK(pid >= 0);
+	}
+	if (pid != 0) {
+		int status;
+
+		CHECK(waitpid(pid, &status, 0) == pid);
+		CHECK(status == 0);
+	}
+	for (int i = 0; i < n; i++)
+		object_free(&known[i]);
+	heap_trim();
+	heapcheck();
+	_exit(0);
+}
+
+int main(int argc, char **argv)
+{
+	double end = now_seconds() + stress_seconds(argc, argv);
+	struct rng r = { 42 };
+	pthread_t threads[THREADS];
+	struct object known[200];
+	unsigned forks = 0;
+
+	for (int i = 0; i < 200; i++)
+		object_make(&known[i], &r, rng_size(&r));
+	for (uintptr_t i = 0; i < THREADS; i++)
+		CHECK(pthread_create(&threads[i], NULL, worker, (void *)(i + 1)) == 0);
+	do {
+		pid_t pid = fork();
+		int status;
+
+		CHECK(pid >= 0);
+		rng_next(&r);
+		if (pid == 0)
+			child(&r, known, 200, forks % 8 == 0);
+		CHECK(waitpid(pid, &status, 0) == pid);
+		if (status != 0) {
+			fprintf(stderr, "stress_fork: child %u ended with status %#x\n", forks, status);
+			return 1;
+		}
+		forks++;
+	} while (now_seconds() < end);
+	atomic_store(&stopping, true);
+	for (int i = 0; i < THREADS; i++)
+		CHECK(pthread_join(threads[i], NULL) == 0);
+	for (int i = 0; i < 200; i++)
+		object_free(&known[i]);
+	heapcheck();
+	printf("stress_fork: %u forks\n", forks);
+	return 0;
+}
