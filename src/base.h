@@ -132,6 +132,13 @@ static inline void cpu_relax(void)
 #endif
 }
 
+/* Stores before stay before stores after, for who looks at this thread's memory when it has stopped: a
+ * forked child. The compiler's order only. */
+static inline void order_stores(void)
+{
+	atomic_signal_fence(memory_order_release);
+}
+
 /* A counter that runs at some GHz or some 10 MHz: for "has it been long?", not for time. */
 static inline uint64_t cycle_counter(void)
 {

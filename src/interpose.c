@@ -314,10 +314,8 @@ EXPORT int malloc_info(int options_arg, FILE *fp)
 {
 	struct heap_stats hs;
 
-	if (options_arg != 0) {
-		errno = EINVAL;
-		return -1;
-	}
+	if (options_arg != 0)
+		return EINVAL;
 	heap_stats_read(&hs);
 	fprintf(fp, "<malloc version=\"1\">\n<heap nr=\"0\">\n<sizes>\n");
 	for (unsigned c = 1; c < NUM_SIZE_CLASSES; c++) {

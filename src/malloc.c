@@ -68,12 +68,10 @@ static void *no_memory(void)
 /* A cache for a slow path. */
 static struct mcache *enter(void)
 {
-	struct mcache *c = thread_enter();
-
 	/* Relaxed: a flag to look; see thread.c. */
 	if (UNLIKELY(atomic_load_explicit(&thread_attention, memory_order_relaxed)))
-		thread_attend(c);
-	return c;
+		thread_attend();
+	return thread_enter();
 }
 
 static size_t pages_for(size_t size)

@@ -61,6 +61,7 @@ static void partial_push(struct mcache_slot *t, struct mspan *s)
 	s->prev = NULL;
 	if (t->partial != NULL)
 		t->partial->prev = s;
+	order_stores();
 	t->partial = s;
 	t->npartial++;
 }
@@ -76,20 +77,35 @@ static void partial_remove(struct mcache_slot *t, struct mspan *s)
 	t->npartial--;
 }
 
-/* Finds the place for a span that c owns, that is absorbed and on no list. */
+static bool claim(struct mcache *c, struct mspan *s)
+{
+	return mspan_claim_full(s, mcache_owner(c)) || mcentral_claim(s, mcache_owner(c));
+}
+
+/* Sees to it that a span of ours that is on no list, and is absorbed, has something free. False: it has not, and is
+ * full and no longer ours. The span may be of another class afterwards: see mspan_set_full(). */
+static bool keep_if_free(struct mcache *c, struct mspan *s)
+{
+	while (s->nfree == 0) {
+		if (!mspan_set_full(s, mcache_owner(c)) || !claim(c, s))
+			return false;
+		mspan_absorb(s);
+	}
+	return true;
+}
+
+/* Finds the place for a span of ours that is on no list and is absorbed. */
 static void place_span(struct mcache *c, struct mspan *s)
 {
-	struct mcache_slot *t = &c->slots[s->spanclass];
+	struct mcache_slot *t;
 
-	/* Nothing free: as good as used up. It may stay ours with something free in the end. */
-	if (s->nfree == 0 && mspan_set_full(s, mcache_owner(c)))
+	if (!keep_if_free(c, s))
 		return;
+	t = &c->slots[s->spanclass];
 	if (mspan_is_empty(s) && (t->npartial != 0 || s->npages > KEEP_EMPTY_PAGES))
 		mheap_free_span(&c->pages, s);
 	else if (t->npartial < max_partial(s))
 		partial_push(t, s);
-	else if (mspan_is_empty(s))
-		mheap_free_span(&c->pages, s);
 	else
 		mcentral_put(s);
 }
@@ -108,7 +124,7 @@ void mcache_span_freed(struct mcache *c, struct mspan *s)
 
 void mcache_claim(struct mcache *c, struct mspan *s)
 {
-	if (!mspan_claim_full(s, mcache_owner(c)) && !mcentral_claim(s, mcache_owner(c)))
+	if (!claim(c, s))
 		return;
 	mspan_absorb(s);
 	place_span(c, s);
@@ -161,9 +177,10 @@ bool mcache_refill(struct mcache *c, spanclass_t sc)
 	if (s != NULL) {
 		if (load_word(t, s))
 			return true;
-		if (!mspan_set_full(s, mcache_owner(c)))
-			return load_word(t, s);
 		t->span = NULL;
+		/* What other threads freed in it makes it a partial span, and then the next one. */
+		if (mspan_set_full(s, mcache_owner(c)))
+			mcache_claim(c, s);
 	}
 	s = next_span(c, sc);
 	if (s == NULL) {
@@ -312,7 +329,7 @@ static void return_word(struct mcache_slot *t)
 static void give_span(struct mcache *c, struct mspan *s)
 {
 	mspan_absorb(s);
-	if (s->nfree == 0 && mspan_set_full(s, mcache_owner(c)))
+	if (!keep_if_free(c, s))
 		return;
 	if (mspan_is_empty(s))
 		mheap_free_span(&c->pages, s);

@@ -119,6 +119,8 @@ FAST_PATH bool mcache_free_fast(struct mcache *c, const struct mspan *s, uintptr
 	e = (struct free_entry *)(void *)((char *)t->stack + top);
 	e->addr = addr;
 	e->state = state;
+	/* A child forked here finds the entry whole, or not on the stack. */
+	order_stores();
 	t->stack_top = top + (uint32_t)sizeof(struct free_entry);
 	return true;
 }

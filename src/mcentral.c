@@ -11,7 +11,8 @@
  *          spans on it. It is dropped before mheap is entered.
  * Holds    whenever mcentral.lock is free; mcentral_check() tests it:
  *          a span on the list has this mcentral as owner and this span class, and is not empty.
- *          The forward links are whole at every moment, for a child forked in the middle.
+ *          The forward links are whole at every moment, and a span's owner changes before it is
+ *          unlinked, for a child forked in the middle.
  */
 #include "mcentral.h"
 
@@ -34,6 +35,7 @@ static void insert_locked(struct mcentral *mc, struct mspan *s)
 	s->prev = NULL;
 	if (mc->partial != NULL)
 		mc->partial->prev = s;
+	order_stores();
 	mc->partial = s;
 	mc->npartial++;
 }
@@ -63,8 +65,8 @@ void mcentral_put(struct mspan *s)
 		mspan_absorb(s);
 		empty = mspan_is_empty(s);
 		if (empty) {
-			remove_locked(mc, s);
 			mspan_set_owner(s, 0);
+			remove_locked(mc, s);
 			break;
 		}
 	}
@@ -81,8 +83,8 @@ struct mspan *mcentral_take(spanclass_t sc, uintptr_t owner)
 	lock_acquire(&mc->lock);
 	s = mc->partial;
 	if (s != NULL) {
-		remove_locked(mc, s);
 		mspan_set_owner(s, owner);
+		remove_locked(mc, s);
 	}
 	lock_release(&mc->lock);
 	return s;
@@ -100,8 +102,8 @@ bool mcentral_claim(struct mspan *s, uintptr_t owner)
 	/* Relaxed: this owner word is stored and taken away under this lock. */
 	ok = mspan_owner_relaxed(s) == owner_word(mc);
 	if (ok) {
-		remove_locked(mc, s);
 		mspan_set_owner(s, owner);
+		remove_locked(mc, s);
 	}
 	lock_release(&mc->lock);
 	return ok;

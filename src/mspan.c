@@ -58,6 +58,7 @@ void mspan_init_record(struct mspan *s, unsigned shape)
 {
 	s->shape = (uint8_t)shape;
 	s->state_bytes = shapes[shape].state_bytes;
+	s->words = (uint8_t)((shapes[shape].slots + 63u) / 64);
 }
 
 static void init_common(struct mspan *s, uintptr_t base, size_t npages, spanclass_t sc, bool zeroed)
@@ -74,6 +75,12 @@ static void init_common(struct mspan *s, uintptr_t base, size_t npages, spanclas
 	atomic_store_explicit(&s->owner, 0, memory_order_relaxed);
 }
 
+/* The bits of word w that are slots. */
+static uint64_t slots_mask(const struct mspan *s, unsigned w)
+{
+	return w * 64u >= s->nelems ? 0 : low_mask64(s->nelems - w * 64u);
+}
+
 void mspan_init_small(struct mspan *s, uintptr_t base, spanclass_t sc, bool zeroed)
 {
 	const struct sizeclass *info = spanclass_info(sc);
@@ -85,8 +92,8 @@ void mspan_init_small(struct mspan *s, uintptr_t base, spanclass_t sc, bool zero
 	s->divmul = tiny ? 0 : info->divmul;
 	s->nelems = info->nelems;
 	s->nfree = info->nelems;
-	for (unsigned w = 0; w < mspan_words(s); w++) {
-		mspan_free_bits(s)[w] = low_mask64(info->nelems - w * 64u);
+	for (unsigned w = 0; w < s->words; w++) {
+		mspan_free_bits(s)[w] = slots_mask(s, w);
 		atomic_store_explicit(&mspan_remote_bits(s)[w], 0, memory_order_relaxed);
 	}
 	zero_bytes((void *)s->state, s->state_bytes);
@@ -129,7 +136,7 @@ bool mspan_take_word(struct mspan *s, unsigned *word, uint64_t *bits, bool *fres
 	for (unsigned w = 0;; w++) {
 		uint64_t b = free_bits[w];
 
-		DCHECK(w < mspan_words(s));
+		DCHECK(w < s->words);
 		if (b == 0)
 			continue;
 		free_bits[w] = 0;
@@ -158,7 +165,7 @@ void mspan_put_word(struct mspan *s, unsigned word, uint64_t bits)
 static bool tiny_block_is_free(const struct mspan *s, uint32_t slot)
 {
 	for (unsigned i = 0; i < TINY_SIZE; i++)
-		if (slot_state(&s->state[slot * TINY_SIZE + i]) != SLOT_FREE)
+		if (tiny_byte(&s->state[slot * TINY_SIZE + i]) != SLOT_FREE)
 			return false;
 	return true;
 }
@@ -192,7 +199,7 @@ unsigned mspan_absorb(struct mspan *s)
 	_Atomic uint64_t *remote = mspan_remote_bits(s);
 	unsigned n = 0;
 
-	for (unsigned w = 0; w < mspan_words(s); w++) {
+	for (unsigned w = 0; w < s->words; w++) {
 		uint64_t marked, freed;
 
 		/* Relaxed: a hint; a bit that is not seen yet is found the next time. */
@@ -215,7 +222,7 @@ static int32_t count_remote(struct mspan *s)
 	unsigned n = 0;
 
 	/* seq_cst: after the owner store. Pairs with the fetch_or in mspan_free_remote(): rule 1. */
-	for (unsigned w = 0; w < mspan_words(s); w++)
+	for (unsigned w = 0; w < s->words; w++)
 		n += popcount64(atomic_load_explicit(&mspan_remote_bits(s)[w],
 						     memory_order_seq_cst));
 	return (int32_t)n;
@@ -228,7 +235,8 @@ static int32_t span_worth(const struct mspan *s)
 	return n > 0 ? n : 1;
 }
 
-/* Stores the owner word of a span let go and settles its credit: rules 1 and 2. */
+/* Stores the owner word of a span let go and settles its credit: rules 1 and 2. True: it is worth claiming. Once
+ * the owner is stored the record may be anything; only what is constant for its life is read. */
 static bool let_go(struct mspan *s, uintptr_t owner, int32_t credit)
 {
 	int32_t n;
@@ -246,12 +254,7 @@ static bool let_go(struct mspan *s, uintptr_t owner, int32_t credit)
 bool mspan_set_full(struct mspan *s, uintptr_t owner)
 {
 	DCHECK(s->nfree == 0);
-	if (!let_go(s, owner | SPAN_FULL, span_worth(s)))
-		return true;
-	if (!mspan_claim_full(s, owner))
-		return true;
-	/* Tiny marks may have freed nothing; the credit starts anew. */
-	return mspan_absorb(s) == 0 && mspan_set_full(s, owner);
+	return let_go(s, owner | SPAN_FULL, span_worth(s));
 }
 
 bool mspan_set_central(struct mspan *s, uintptr_t mcentral)
@@ -303,7 +306,7 @@ void mspan_rebuild(struct mspan *s)
 {
 	unsigned nfree = 0;
 
-	for (unsigned w = 0; w < mspan_words(s); w++) {
+	for (unsigned w = 0; w < s->words; w++) {
 		atomic_store_explicit(&mspan_remote_bits(s)[w], 0, memory_order_relaxed);
 		mspan_free_bits(s)[w] = 0;
 	}
@@ -339,12 +342,12 @@ void mspan_check(struct mspan *s)
 	CHECK(s->elemsize == spanclass_info(s->spanclass)->elemsize);
 	CHECK(s->nelems == spanclass_info(s->spanclass)->nelems);
 	CHECK(s->shape == mspan_shape(s->spanclass));
-	for (unsigned w = 0; w < mspan_words(s); w++) {
+	for (unsigned w = 0; w < s->words; w++) {
 		uint64_t bits = mspan_free_bits(s)[w];
 		uint64_t marked = atomic_load_explicit(&mspan_remote_bits(s)[w],
 						       memory_order_relaxed);
 
-		CHECK((bits & ~low_mask64(s->nelems - w * 64u)) == 0);
+		CHECK((bits & ~slots_mask(s, w)) == 0);
 		CHECK(s->kind == SPAN_TINY || (bits & marked) == 0);
 		nfree += popcount64(bits);
 		for (; bits != 0; bits &= bits - 1) {

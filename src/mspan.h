@@ -41,7 +41,8 @@ enum span_kind {
 
 /*
  * struct mspan - npages heap pages in a row, cut into nelems slots of elemsize bytes.
- * Behind it, in the same record: state bytes, then the words of free_bits, then those of remote_bits.
+ * Behind it, in the same record: state bytes, then the words of remote_bits, then those of free_bits;
+ * where they are does not depend on what the record is used for, so that a late freer finds its word.
  * Access: [c] constant while the span is in use  [o] owner only (see the table above)
  *         [a] atomic, any thread; the order is justified at each access
  */
@@ -63,6 +64,7 @@ struct mspan {
 	_Atomic int32_t credit;      /* [a] full, central: remote frees until it is worth taking */
 	uint16_t state_bytes;        /* [c] for the life of the record: room for state */
 	uint8_t shape;               /* [c] for the life of the record: which pool it is from */
+	uint8_t words;               /* [c] for the life of the record: of free_bits and remote_bits */
 	bool moved;                  /* [c] big: its pages were moved here; one mapping of its own */
 	_Atomic uint8_t state[] ALIGNED(8);  /* [a] SLOT_FREE or SLOT_LIVE; stored by who holds the object */
 };
@@ -86,19 +88,14 @@ void mspan_init_record(struct mspan *s, unsigned shape);
 void mspan_init_small(struct mspan *s, uintptr_t base, spanclass_t sc, bool zeroed);
 void mspan_init_big(struct mspan *s, uintptr_t base, size_t npages, bool noscan, bool zeroed);
 
-static inline unsigned mspan_words(const struct mspan *s)
+static inline _Atomic uint64_t *mspan_remote_bits(struct mspan *s)
 {
-	return (s->nelems + 63u) / 64;
+	return (_Atomic uint64_t *)(void *)((char *)s->state + s->state_bytes);
 }
 
 static inline uint64_t *mspan_free_bits(struct mspan *s)
 {
-	return (uint64_t *)(void *)((char *)s->state + s->state_bytes);
-}
-
-static inline _Atomic uint64_t *mspan_remote_bits(struct mspan *s)
-{
-	return (_Atomic uint64_t *)(void *)((char *)s->state + s->state_bytes) + mspan_words(s);
+	return (uint64_t *)(void *)((char *)s->state + s->state_bytes) + s->words;
 }
 
 static inline size_t mspan_nbytes(const struct mspan *s)
@@ -117,7 +114,8 @@ static inline bool mspan_slot_of(const struct mspan *s, uintptr_t addr, uint32_t
 }
 
 /* State bytes are accessed relaxed: an object passes from thread to thread by the program's own
- * synchronisation, and its state byte with it. */
+ * synchronisation, and its state byte with it; a free slot by free_bits and remote_bits. Only in tiny
+ * blocks does a byte hand anything over; see tiny_set_free(). */
 static inline uint8_t slot_state(const _Atomic uint8_t *state)
 {
 	return atomic_load_explicit(state, memory_order_relaxed);
@@ -126,6 +124,20 @@ static inline uint8_t slot_state(const _Atomic uint8_t *state)
 static inline void slot_set(_Atomic uint8_t *state, uint8_t value)
 {
 	atomic_store_explicit(state, value, memory_order_relaxed);
+}
+
+/* The object that starts at this byte of a tiny block is free. Release: what was done to it happens before
+ * the block is used again by who finds all its bytes free. Pairs with the acquire in tiny_byte(). */
+static inline void tiny_set_free(_Atomic uint8_t *state)
+{
+	atomic_store_explicit(state, SLOT_FREE, memory_order_release);
+}
+
+/* A state byte of a tiny block, for who may use the block if it is free. Acquire: pairs with the release in
+ * tiny_set_free(). */
+static inline uint8_t tiny_byte(const _Atomic uint8_t *state)
+{
+	return atomic_load_explicit(state, memory_order_acquire);
 }
 
 /* Relaxed: a thread compares it with its own cache, a value that only it stores. */
@@ -156,7 +168,8 @@ static inline bool mspan_is_empty(const struct mspan *s)
 	return s->nfree == s->nelems;
 }
 
-/* current -> full. False: enough came free meanwhile, it stays the caller's and has free slots. */
+/* current -> full. True when enough came free meanwhile that the caller should claim it again, like anyone
+ * who is told so: the span is no longer the caller's, and may even be another one by now. */
 bool mspan_set_full(struct mspan *s, uintptr_t owner);
 
 /* partial -> central. Remote frees that come too early to see the new owner are counted. True when

@@ -29,6 +29,9 @@ struct options options = {
 
 static bool options_done;
 
+/* Variables of the Go names that a later version will read. */
+static const char *const not_yet[] = { "GOALLOC_MEMLIMIT", "GOALLOC_PROFILE" };
+
 /* A piece of a settings string. */
 struct piece {
 	const char *text;
@@ -190,6 +193,16 @@ static const char *env(const char *name)
 	return NULL;
 }
 
+/* A variable's whole value, or as much as a line holds. */
+static struct piece whole(const char *text)
+{
+	struct piece p = { text, 0 };
+
+	while (text[p.len] != '\0' && p.len < 200)
+		p.len++;
+	return p;
+}
+
 /* The file name with %p replaced by the pid, opened for appending; -1. */
 static int open_stats_file(const char *name)
 {
@@ -208,11 +221,7 @@ static int open_stats_file(const char *name)
 	path.text[path.len] = '\0';
 	fd = os_open_append(path.text);
 	if (fd < 0) {
-		struct piece item = { name, 0 };
-
-		while (name[item.len] != '\0' && item.len < 200)
-			item.len++;
-		warn("GOALLOC_STATS", "cannot open the file", item);
+		warn("GOALLOC_STATS", "cannot open the file", whole(name));
 	}
 	return fd;
 }
@@ -249,4 +258,9 @@ void options_init(void)
 	if (text != NULL)
 		options_parse(&options, "GOALLOC", text);
 	open_stats(&options, env("GOALLOC_STATS"));
+	for (size_t i = 0; i < sizeof(not_yet) / sizeof(not_yet[0]); i++) {
+		text = env(not_yet[i]);
+		if (text != NULL)
+			warn(not_yet[i], "not supported by this version", whole(text));
+	}
 }

@@ -28,11 +28,11 @@ extern char **environ;
  * are new values. Others' destructors may allocate: ours waits for the last round. */
 #define DESTRUCTOR_ROUNDS 4
 
-struct mcache mcache_none;
+struct mcache_slot mcache_none[NUM_SPAN_CLASSES];
 static struct mcache shared_cache;
 static struct lock shared_lock = LOCK_INITIALIZER(LOCK_SHARED);
 
-THREAD_LOCAL_DEFINE struct mcache *thread_mcache = &mcache_none;
+THREAD_LOCAL_DEFINE struct mcache *thread_mcache = MCACHE_NONE;
 
 /* The thread's cache was given back: what it still does goes through the shared one. */
 THREAD_LOCAL bool thread_is_gone;
@@ -56,11 +56,11 @@ static _Atomic int late_state;
 
 _Atomic bool thread_attention = true;
 
-/* Relaxed everywhere: a flag that asks to look; what it stands for has its own order. */
-static void ask_attention(void)
-{
-	atomic_store_explicit(&thread_attention, true, memory_order_relaxed);
-}
+/* In a forked child of a threaded parent, until the first slow path: the caches of threads that are gone wait to
+ * be adopted, and the forking thread's own cache is put aside. */
+static _Atomic bool orphans;
+static struct mcache *parked;
+static uintptr_t parked_for;
 
 static bool heap_is_ready(void)
 {
@@ -133,12 +133,12 @@ static void thread_exit(void *value)
 	uintptr_t rounds_left = (uintptr_t)value;
 	struct mcache *c = thread_mcache;
 
-	if (c == &mcache_none)
+	if (c == MCACHE_NONE)
 		return;
 	if (rounds_left > 1 && pthread_setspecific(threads.key, (void *)(rounds_left - 1)) == 0)
 		return;
 	thread_is_gone = true;
-	thread_mcache = &mcache_none;
+	thread_mcache = MCACHE_NONE;
 	mcache_flush(c);
 	give_cache(c);
 }
@@ -181,12 +181,12 @@ static void start_scavenger(void)
 
 /* --- fork --- */
 
-static void adopt_orphans(struct mcache *c)
+/* What the threads that are gone had is made free, or this process's. The caller holds init_lock, and no other
+ * thread has a cache: what one frees meanwhile could not be told from what the gone left. */
+static void adopt_orphans_locked(struct mcache *c)
 {
 	struct mcache *dead;
 
-	/* No list lock: records stay on this list for ever, and the caches of threads that started since
-	 * the fork are not marked. */
 	mcache_flush_stacks(c);
 	tiny_detach(c);
 	for (dead = threads.all; dead != NULL; dead = dead->next_all)
@@ -197,20 +197,46 @@ static void adopt_orphans(struct mcache *c)
 	for (dead = threads.all; dead != NULL; dead = dead->next_all) {
 		if (!dead->orphan)
 			continue;
+		/* The record is not used again: a span that the thread had in hand, on no list, still has it
+		 * as owner, and is lost. */
 		mcache_adopt_spans(c, dead);
 		dead->orphan = false;
-		give_cache(dead);
 	}
 	if (shared_cache.orphan)
 		mcache_adopt_spans(c, &shared_cache);
 	shared_cache.orphan = false;
 }
 
+/* The first to come adopts, with the cache that the forking thread had; all others wait. */
+static void wait_for_adoption(void)
+{
+	lock_acquire(&init_lock);
+	/* Relaxed: under the lock. */
+	if (atomic_load_explicit(&orphans, memory_order_relaxed)) {
+		if (parked != NULL) {
+			adopt_orphans_locked(parked);
+		} else {
+			lock_acquire(&shared_lock);
+			adopt_orphans_locked(&shared_cache);
+			lock_release(&shared_lock);
+		}
+		/* Release: pairs with the acquire in thread_enter(). */
+		atomic_store_explicit(&orphans, false, memory_order_release);
+	}
+	lock_release(&init_lock);
+}
+
 /* In the child of a fork. Threads other than the caller are gone, perhaps in the middle of something;
  * every change is ordered so that what they left can be put in order. */
 static void after_fork(void)
 {
+	struct mcache *mine = thread_mcache;
+	bool others = false;
 	bool rebuilt;
+
+	/* A child that forks again before it has adopted. */
+	if (mine == MCACHE_NONE)
+		mine = parked_for == lock_self() ? parked : NULL;
 
 	(void)lock_reset_orphan(&init_lock);
 	(void)lock_reset_orphan(&threads.lock);
@@ -227,8 +253,9 @@ static void after_fork(void)
 		if (rebuilt)
 			c->pages = (struct pcache){ 0, 0, 0, 0 };
 		if (c->in_use) {
-			c->orphan = c != thread_mcache;
-			threads.inuse++;
+			c->orphan = c != mine;
+			others |= c->orphan;
+			threads.inuse += c == mine;
 		} else {
 			c->next_free = threads.free;
 			threads.free = c;
@@ -236,12 +263,32 @@ static void after_fork(void)
 	}
 	if (rebuilt)
 		shared_cache.pages = (struct pcache){ 0, 0, 0, 0 };
-	/* The work of adopting is for children that allocate, not for those that only exec. */
-	ask_attention();
+	if (others || shared_cache.orphan) {
+		/* A child that only calls exec does not pay for adopting: the first slow path does it. Until
+		 * then there are no fast paths. */
+		parked = mine;
+		parked_for = lock_self();
+		thread_mcache = MCACHE_NONE;
+		atomic_store_explicit(&orphans, true, memory_order_relaxed);
+	}
 	start_scavenger();
 }
 
 /* --- start --- */
+
+/* off=1 was read after ld.so made the first allocations: from now on no fast path succeeds, and malloc.c asks
+ * libc. */
+static void leave_heap(void)
+{
+	struct mcache *c = thread_mcache;
+
+	thread_is_gone = true;
+	thread_mcache = MCACHE_NONE;
+	if (c == MCACHE_NONE)
+		return;
+	mcache_flush(c);
+	give_cache(c);
+}
 
 void thread_late_init(void)
 {
@@ -261,30 +308,39 @@ void thread_late_init(void)
 		return;
 	/* Release: the key. Pairs with the acquire in watch_exit(). */
 	atomic_store_explicit(&late_state, LATE_DONE, memory_order_release);
-	if (thread_mcache != &mcache_none)
+	if (options.off)
+		leave_heap();
+	if (thread_mcache != MCACHE_NONE)
 		watch_exit();
 	start_scavenger();
 }
 
-void thread_attend(struct mcache *c)
+void thread_attend(void)
 {
 	if (environ == NULL)
 		return;
 	/* Relaxed: one thread takes the flag and does the work. */
-	if (!atomic_exchange_explicit(&thread_attention, false, memory_order_relaxed))
-		return;
-	thread_late_init();
-	adopt_orphans(c);
+	if (atomic_exchange_explicit(&thread_attention, false, memory_order_relaxed))
+		thread_late_init();
 }
 
 struct mcache *thread_enter(void)
 {
 	struct mcache *c = thread_mcache;
 
-	if (LIKELY(c != &mcache_none))
+	if (LIKELY(c != MCACHE_NONE))
 		return c;
 	if (!heap_is_ready())
 		heap_init();
+	/* Acquire: the heap in order. Pairs with the release in wait_for_adoption(). */
+	if (atomic_load_explicit(&orphans, memory_order_acquire))
+		wait_for_adoption();
+	/* In this order: no thread but the one it is for looks at parked. */
+	if (parked_for == lock_self() && parked != NULL) {
+		thread_mcache = parked;
+		parked = NULL;
+		return thread_mcache;
+	}
 	c = thread_is_gone ? NULL : take_cache();
 	if (c != NULL) {
 		thread_mcache = c;

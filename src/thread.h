@@ -9,12 +9,13 @@
 #include "mcache.h"
 
 /* The cache of threads that have none yet or none any more: always empty, owner of no span, so that
- * the fast paths fail without asking. */
-extern struct mcache mcache_none;
+ * the fast paths fail without asking. Only its slots are ever looked at. */
+extern struct mcache_slot mcache_none[NUM_SPAN_CLASSES];
+#define MCACHE_NONE ((struct mcache *)(void *)mcache_none)
 
 THREAD_LOCAL_EXTERN struct mcache *thread_mcache;
 
-/* The calling thread's cache, or mcache_none. For fast paths. */
+/* The calling thread's cache, or MCACHE_NONE. For fast paths. */
 static inline struct mcache *thread_cache(void)
 {
 	return thread_mcache;
@@ -25,9 +26,9 @@ static inline struct mcache *thread_cache(void)
 struct mcache *thread_enter(void);
 void thread_leave(struct mcache *c);
 
-/* Something that malloc's slow path should see to: the end of start-up, what a fork left. */
+/* The end of start-up is still to be seen to, by malloc's slow path. */
 extern _Atomic bool thread_attention;
-void thread_attend(struct mcache *c);
+void thread_attend(void);
 
 /* After libc is up: reads the environment, registers for fork and thread exit, starts the scavenger
  * thread if that is asked for. Does nothing before libc is up, nor a second time. */

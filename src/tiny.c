@@ -27,9 +27,9 @@ static bool block_has_no_object(struct mspan *s, uintptr_t block)
 	const _Atomic uint8_t *state = block_state(s, block);
 
 	for (unsigned i = 0; i < TINY_LAST; i++)
-		if (slot_state(&state[i]) != SLOT_FREE)
+		if (tiny_byte(&state[i]) != SLOT_FREE)
 			return false;
-	return slot_state(&state[TINY_LAST]) == SLOT_FREE || slot_state(&state[TINY_LAST]) == TINY_PIN;
+	return tiny_byte(&state[TINY_LAST]) == SLOT_FREE || slot_state(&state[TINY_LAST]) == TINY_PIN;
 }
 
 /* The block is free, or may be: the owner of the span sees to it. */
@@ -143,7 +143,7 @@ void tiny_free(struct mcache *c, struct mspan *s, uintptr_t addr)
 	uint32_t slot = (uint32_t)((block - s->base) / TINY_SIZE);
 	bool twice;
 
-	slot_set(&s->state[addr - s->base], SLOT_FREE);
+	tiny_set_free(&s->state[addr - s->base]);
 	if (block == c->tiny.block) {
 		/* Ours, pinned, and nobody else's: it starts anew when it is empty. */
 		if (block_has_no_object(s, block))

@@ -14,7 +14,8 @@
 static struct spawn_result result;
 
 /* Replaces %p and %u in the template; the result ends with a newline. */
-static void expand(const char *template, const char *pointer, const char *size, char *text, size_t room)
+static void expand(const char *template, const char *pointer, const char *size, char *text,
+		   size_t room)
 {
 	size_t have = 0;
 
@@ -36,8 +37,9 @@ static void expand(const char *template, const char *pointer, const char *size, 
 
 static int complain(const char *what, const char *expected)
 {
-	(void)fprintf(stderr, "%s\nexpected: %sstatus 0x%x%s\nstdout: %s\nstderr: %s\n", what, expected,
-		      (unsigned)result.status, result.timed_out ? " (hung)" : "", result.out, result.err);
+	(void)fprintf(stderr, "%s\nexpected: %sstatus 0x%x%s\nstdout: %s\nstderr: %s\n", what,
+		      expected, (unsigned)result.status, result.timed_out ? " (hung)" : "",
+		      result.out, result.err);
 	return 1;
 }
 
@@ -68,7 +70,8 @@ int main(int argc, char **argv)
 	while (dashes < argc && strcmp(argv[dashes], "--") != 0)
 		dashes++;
 	if (dashes == 1 || dashes + 1 >= argc) {
-		(void)fprintf(stderr, "usage: %s PROGRAM [ARGUMENT] -- MESSAGE...|--clean\n", argv[0]);
+		(void)fprintf(stderr, "usage: %s PROGRAM [ARGUMENT] -- MESSAGE...|--clean\n",
+			      argv[0]);
 		return 2;
 	}
 	argv[dashes] = NULL;

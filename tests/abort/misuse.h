@@ -37,7 +37,8 @@ void _ZdlPvm(void *p, size_t n); /* operator delete(void *, size_t) */
 __attribute__((unused)) static void *(*volatile do_malloc)(size_t) = malloc;
 __attribute__((unused)) static void (*volatile do_free)(void *) = free;
 __attribute__((unused)) static void *(*volatile do_realloc)(void *, size_t) = realloc;
-__attribute__((unused)) static void *(*volatile do_reallocarray)(void *, size_t, size_t) = reallocarray;
+__attribute__((unused)) static void *(*volatile do_reallocarray)(void *, size_t,
+								 size_t) = reallocarray;
 __attribute__((unused)) static size_t (*volatile do_usable)(void *) = malloc_usable_size;
 
 /* Tells the driver which pointer is misused next, and a size its message must name. */

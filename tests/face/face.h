@@ -34,7 +34,8 @@
 /* As CHECK(a <= b), and the line shows both numbers. */
 #define CHECK_LE(a, b) face_check_le((size_t)(a), (size_t)(b), __FILE__, __LINE__, #a " <= " #b)
 
-__attribute__((noreturn, unused)) static void face_fail(const char *file, int line, const char *what)
+__attribute__((noreturn, unused)) static void face_fail(const char *file, int line,
+							const char *what)
 {
 	char text[512];
 	int n = snprintf(text, sizeof(text), "FAILED %s:%d (pid %d, errno %d): %s\n", file, line,

@@ -51,10 +51,12 @@ static void allocate_and_free(void)
 static const char *whose_malloc(void)
 {
 	void *libc = dlopen("libc.so.6", RTLD_NOW | RTLD_NOLOAD);
-	mallinfo2_fn *glibc_mallinfo2 = libc == NULL ? NULL : (mallinfo2_fn *)dlsym(libc, "mallinfo2");
+	mallinfo2_fn *glibc_mallinfo2;
 	size_t before, after;
 	void *p;
 
+	CHECK(libc != NULL);
+	glibc_mallinfo2 = (mallinfo2_fn *)dlsym(libc, "mallinfo2");
 	CHECK(glibc_mallinfo2 != NULL);
 	before = glibc_mallinfo2().uordblks;
 	p = malloc(100000);

@@ -47,7 +47,8 @@ __attribute__((unused)) static size_t spawn_count_lines(const char *text)
 }
 
 /* In the child: environment ("NAME=value", or "NAME" to unset), no core file, exec. */
-__attribute__((noreturn, unused)) static void spawn_exec(char *const argv[], const char *const env[])
+__attribute__((noreturn, unused)) static void spawn_exec(char *const argv[],
+							 const char *const env[])
 {
 	struct rlimit no_core = {0, 0};
 	(void)setrlimit(RLIMIT_CORE, &no_core);

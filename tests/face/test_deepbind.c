@@ -21,7 +21,8 @@ static size_t (*deep_usable)(void *);
 static void (*deep_free)(void *);
 static int (*deep_strdup_and_free)(const char *);
 
-static const size_t sizes[] = {1, 8, 15, 16, 24, 40, 100, 1000, 1040, 5000, 33000, 140000, 1 << 20, 40 << 20};
+static const size_t sizes[] = {1,    8,    15,   16,    24,     40,      100,
+				1000, 1040, 5000, 33000, 140000, 1 << 20, 5 << 20};
 
 #define SIZES (sizeof(sizes) / sizeof(sizes[0]))
 

@@ -103,7 +103,7 @@ int main(int argc, char **argv)
 	for (int i = 0; i < 3; i++)
 		CHECK(pthread_create(&old[i], NULL, old_thread, NULL) == 0);
 
-	handle = dlopen(argv[1], RTLD_NOW | (strcmp(argv[2], "global") == 0 ? RTLD_GLOBAL : RTLD_LOCAL));
+	handle = dlopen(argv[1], RTLD_NOW | (strcmp(argv[2], "global") == 0 ? RTLD_GLOBAL : 0));
 	if (handle == NULL)
 		face_fail(__FILE__, __LINE__, dlerror());
 	our_malloc = (malloc_fn *)dlsym(handle, "malloc");

@@ -239,8 +239,13 @@ static void malloc_infos_numbers_cover_what_is_allocated(void **state)
 
 static void malloc_info_with_options_is_EINVAL(void **state)
 {
+	int said;
+
 	(void)state;
-	assert_int_equal(malloc_info(1, stdout), EINVAL);
+	/* the manual has -1 and errno; glibc itself returns the number */
+	errno = 0;
+	said = malloc_info(1, stdout);
+	assert_true(said == EINVAL || (said == -1 && errno == EINVAL));
 }
 
 /* --- the others --- */

@@ -84,7 +84,7 @@ static void full_and_empty_again_in_other_sizes(void)
 		objects[count / 2] = malloc(n);
 		CHECK(objects[count / 2] != NULL);
 		face_object_fill(objects[count / 2], n, tag);
-		/* every second freed: the holes are used, those of big objects by smaller big ones */
+		/* every second freed: the holes are used, big ones also by smaller objects */
 		check_and_free(0, count, 2, n);
 		for (size_t i = 0; i < count; i += 2) {
 			objects[i] = malloc(n / 2 > 32768 ? n / 2 + 1 : n);

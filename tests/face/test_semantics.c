@@ -30,7 +30,7 @@ static const size_t go_classes[] = {
 	8,     16,    32,    48,    64,    80,    96,    112,   128,   144,   160,   176,   192,
 	208,   224,   240,   256,   288,   320,   352,   384,   416,   448,   480,   512,   576,
 	640,   704,   768,   896,   1024,  1152,  1280,  1408,  1536,  1792,  2048,  2304,  2688,
-	3072,  3200,  3456,  4096,  4864,  5120,  5376,  6144,  6528,  6784,  6912,  8192,  9472,
+	3072,  3200,  3456,  4096,  4864,  5376,  6144,  6528,  6784,  6912,  8192,  9472,
 	9728,  10240, 10880, 12288, 13568, 14336, 16384, 18432, 19072, 20480, 21760, 24576, 27264,
 	28672, 32768,
 };
@@ -368,7 +368,8 @@ static void realloc_to_16_and_more_is_16_aligned(void **state)
 
 static void aligned_alloc_and_posix_memalign_align_and_have_room(void **state)
 {
-	static const size_t sizes[] = {0, 1, 7, 8, 24, 33, 64, 100, 1000, 4097, 32768, 32769, 300000};
+	static const size_t sizes[] = {0,    1,    7,     8,     24,    33, 64, 100,
+				       1000, 4097, 32768, 32769, 300000};
 
 	(void)state;
 	for (size_t alignment = 8; alignment <= 4 * MiB; alignment *= 2) {
@@ -420,7 +421,7 @@ static void alignments_of_an_arena_and_more_work_or_fail_with_ENOMEM(void **stat
 	}
 }
 
-static void posix_memalign_with_a_bad_alignment_is_EINVAL_and_leaves_out_untouched(void **state)
+static void posix_memalign_of_a_bad_alignment_is_EINVAL_and_leaves_out_alone(void **state)
 {
 	static volatile size_t bad[] = {0, 1, 2, 3, 4, 5, 7, 9, 12, 24, 48, 100, 4095, 4097,
 					SIZE_MAX, ((size_t)1 << 63) + 1};
@@ -436,7 +437,7 @@ static void posix_memalign_with_a_bad_alignment_is_EINVAL_and_leaves_out_untouch
 	}
 }
 
-static void posix_memalign_of_a_huge_size_is_ENOMEM_and_leaves_out_untouched(void **state)
+static void posix_memalign_of_a_huge_size_is_ENOMEM_and_leaves_out_alone(void **state)
 {
 	int mark;
 
@@ -667,7 +668,8 @@ static void free_aligned_sized_takes_what_was_asked_of_aligned_alloc(void **stat
 	p_free_aligned_sized(NULL, 64, 100);
 	for (size_t alignment = 8; alignment <= 1 * MiB; alignment *= 2)
 		for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++)
-			p_free_aligned_sized(aligned_alloc(alignment, sizes[i]), alignment, sizes[i]);
+			p_free_aligned_sized(aligned_alloc(alignment, sizes[i]), alignment,
+					     sizes[i]);
 }
 
 static void nallocx_tells_the_usable_size_in_advance(void **state)
@@ -731,8 +733,8 @@ int main(void)
 		cmocka_unit_test(realloc_to_16_and_more_is_16_aligned),
 		cmocka_unit_test(aligned_alloc_and_posix_memalign_align_and_have_room),
 		cmocka_unit_test(alignments_of_an_arena_and_more_work_or_fail_with_ENOMEM),
-		cmocka_unit_test(posix_memalign_with_a_bad_alignment_is_EINVAL_and_leaves_out_untouched),
-		cmocka_unit_test(posix_memalign_of_a_huge_size_is_ENOMEM_and_leaves_out_untouched),
+		cmocka_unit_test(posix_memalign_of_a_bad_alignment_is_EINVAL_and_leaves_out_alone),
+		cmocka_unit_test(posix_memalign_of_a_huge_size_is_ENOMEM_and_leaves_out_alone),
 		cmocka_unit_test(aligned_alloc_not_of_a_power_of_two_is_EINVAL),
 		cmocka_unit_test(aligned_alloc_works_when_the_size_is_no_multiple),
 		cmocka_unit_test(memalign_rounds_the_alignment_up_to_a_power_of_two),

@@ -37,7 +37,7 @@ static void *churn(void *arg)
 		size_t k;
 		rng = rng * 6364136223846793005u + 1442695040888963407u;
 		k = (size_t)(rng >> 33) % LIVE;
-		CHECK(p[k] == NULL || (p[k][0] == (unsigned char)k && p[k][n[k] - 1] == (unsigned char)k));
+		CHECK(p[k] == NULL || (p[k][0] == k && p[k][n[k] - 1] == k));
 		n[k] = (size_t)(rng >> 40) % (i % 50 == 0 ? 100000 : 1000) + 1;
 		if (i % 3 == 0) {
 			p[k] = realloc(p[k], n[k]);

@@ -26,6 +26,11 @@
  *          span is used as what it is (class); at the end, an all-free span is back in the heap, and
  *          a span let go has fewer remote bits than make it worth taking, and a credit that knows.
  *
+ * Told     let_go() in mspan_set_full() can say "worth it" like mspan_free_remote(). By then the span may have
+ *          been claimed, freed and its record be a full span of another class: who is told only
+ *          claims, as anyone, and finds the place by the class the span has then. To keep it as what it
+ *          was is MUTANT_KEEPS_CURRENT.
+ *
  * MUTANT_x are wrong variants. spin must find an error in each, or the model checks nothing: mutants.sh.
  */
 
@@ -105,9 +110,9 @@ byte nrunning = NTHREADS;
 /* mspan_absorb(). The hint may be stale: reading 0 is always allowed. What comes between the hint and the
  * exchange is as if it came before both. */
 #ifdef MUTANT_ABSORB_STORE
-#define TAKE_REMOTE n = remote; skip; remote = 0
+#define ANOTHER_STEP } atomic {
 #else
-#define TAKE_REMOTE n = remote; remote = 0
+#define ANOTHER_STEP
 #endif
 #define ABSORB \
 	if \
@@ -116,18 +121,13 @@ byte nrunning = NTHREADS;
 		PLAIN; \
 		n = remote; \
 		assert((n & free_bits) == 0 && (n & out) == 0); \
-		TAKE_REMOTE_STEP \
+		ANOTHER_STEP \
 		remote = 0; \
 		free_bits = free_bits | n; \
 		n = 0 \
 	} \
 	:: HINT \
 	fi
-#ifdef MUTANT_ABSORB_STORE
-#define TAKE_REMOTE_STEP } atomic {
-#else
-#define TAKE_REMOTE_STEP
-#endif
 #ifdef FRESH_HINT
 #define HINT remote == 0
 #else
@@ -270,13 +270,10 @@ set_full:
 #ifdef MUTANT_BITS_BEFORE_OWNER
 	atomic { n = POP(remote) }
 #endif
-#ifdef MUTANT_CREDIT_AFTER_OWNER
-	atomic { owner = me | FULL }
+#ifndef MUTANT_CREDIT_LAST
 	atomic { credit = WORTH }
-#else
-	atomic { credit = WORTH }
-	atomic { owner = me | FULL }
 #endif
+	atomic { owner = me | FULL }
 #ifdef MUTANT_NO_LOOK
 	atomic { REST }
 #endif
@@ -284,11 +281,16 @@ set_full:
 #ifndef MUTANT_BITS_BEFORE_OWNER
 		n = POP(remote);
 #endif
+#ifndef MUTANT_CREDIT_LAST
 		if
 		:: n == 0 -> REST
 		:: n != 0
 		fi
+#endif
 	}
+#ifdef MUTANT_CREDIT_LAST
+	atomic { credit = WORTH }
+#endif
 #ifdef MUTANT_LET_GO_DOES_NOT_COUNT
 	atomic {
 		if

@@ -2,10 +2,10 @@
 what="generated C and C++ with clang and clang++ at -O2; files identical"
 packages="clang g++"
 programs="clang clang++"
-limit=120
+limit=180
 
 prepare() {
-	awk -v n="$(pick 10 80)" 'BEGIN {
+	awk -v n="$(pick 10 40)" 'BEGIN {
 		print "#include <stdio.h>\n#include <string.h>"
 		for (i = 0; i < n; i++) {
 			printf "struct s%d { long a[%d]; struct s%d *p; };\nstatic long f%d(long x, struct s%d *s) {\n", i, i % 7 + 1, i, i, i

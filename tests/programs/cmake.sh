@@ -5,7 +5,7 @@ programs="cmake make ctest cpack gcc"
 
 prepare() {
 	local i n
-	n=$(pick 8 80)
+	n=$(pick 8 25)
 	{
 		echo 'cmake_minimum_required(VERSION 3.20)'
 		echo 'project(sample VERSION 1.2 LANGUAGES C)'

@@ -3,7 +3,7 @@ what="xz -6, xz -T2, gzip, bzip2, tar round trips; files identical"
 packages="xz-utils gzip bzip2 tar"
 programs="xz gzip bzip2 tar"
 
-prepare() { words "$(pick 15000 80000)" >"$INPUT/words"; }
+prepare() { words "$(pick 12000 40000)" >"$INPUT/words"; }
 
 run_case() {
 	local words=$INPUT/words

@@ -3,7 +3,7 @@ what="sort, uniq, join, tr, wc, split, shuf, od, sums, ls of big trees and with 
 packages="coreutils"
 programs="sort uniq tr cut wc join comm split tac shuf od base64 sha256sum ls du factor numfmt paste fold"
 
-prepare() { words "$(pick 30000 150000)" >"$INPUT/words"; }
+prepare() { words "$(pick 30000 100000)" >"$INPUT/words"; }
 
 run_case() {
 	local words=$INPUT/words tree=/usr/share

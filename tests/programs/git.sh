@@ -7,7 +7,7 @@ programs="git"
 prepare() {
 	git config --global user.name A && git config --global user.email a@example.org
 	git init -q -b main "$INPUT/repo"
-	awk -v n="$(pick 300 1500)" 'BEGIN { x = 42
+	awk -v n="$(pick 250 600)" 'BEGIN { x = 42
 		for (i = 1; i <= n; i++) {
 			printf "commit refs/heads/%s\nmark :%d\ncommitter A U Thor <a@example.org> %d +0000\ndata <<EOT\ncommit %d\nEOT\n", i % 10 == 9 ? "side" : "main", i, 1600000000 + i * 60, i
 			if (i > 10 && i % 10 == 9) printf "from :%d\n", i - 9

@@ -2,7 +2,7 @@
 what="a C++ file with hundreds of STL instances at -O2 and -O0 -g, exceptions; files identical"
 packages="g++"
 programs="g++"
-limit=150
+limit=240
 
 # stl NAME N: a C++ program with N sets of template instances.
 stl() {
@@ -17,7 +17,7 @@ stl() {
 		print "\tstd::cout << r << std::endl;\n}" }' >"$1"
 }
 
-prepare() { stl "$INPUT/stl.cc" "$(pick 2 16)"; }
+prepare() { stl "$INPUT/stl.cc" "$(pick 2 6)"; }
 
 run_case() {
 	cp "$INPUT/stl.cc" .

@@ -4,7 +4,7 @@
 #                  packages  Debian packages
 #                  programs  commands that (or files) that must be there and must load the library
 #                  more_path where programs are beside Debian's PATH
-#                  limit     seconds after which a run counts as hung (60)
+#                  limit     seconds after which a run counts as hung (120)
 # and defines      run_case  in an empty directory; its output and out/ are compared
 #                  prepare   optional; once, without the library, writes into $INPUT
 # Both run under set -eu -o pipefail, so a step that fails fails the case. Their output must not depend
@@ -32,6 +32,16 @@ active() {
 		! grep -q -F "$LIBRARY" "/proc/$pid/maps" 2>/dev/null || has=1
 		[ -d "/proc/$pid" ] || continue # a worker that has done its work
 		[ "$has" = "$want" ] || { echo "process $pid ($(tr '\0' ' ' <"/proc/$pid/cmdline")): library there: $has, wanted: $want" >&2 && return 1; }
+	done
+}
+
+# loads PROGRAM...: the loader puts the library into these programs (scripts are left out).
+loads() {
+	local program
+	for program in "$@"; do
+		[[ $program == /* ]] || program=$(type -P "$program")
+		[ "$(head -c 4 "$program" | tr -d '\0')" = $'\177ELF' ] || continue
+		[[ $(ldd "$program") == *"$LIBRARY"* ]] || { echo "the library is not loaded into $program" >&2 && return 1; }
 	done
 }
 
@@ -103,6 +113,9 @@ other_user() {
 
 sed 's/.*) //' /proc/$$/stat | cut -d ' ' -f 3 >"${GOALLOC_CASE}group" # of processes; timeout made it
 active $$
+programs=''
 # shellcheck disable=SC1090 # one of the NAME.sh
 . "$1"
+# shellcheck disable=SC2086 # one program a word
+[ -z "${LD_PRELOAD-}" ] || loads $programs
 "$2"

@@ -5,7 +5,7 @@ programs="convert compare"
 
 run_case() {
 	local n
-	n=$(pick 300 1000)
+	n=$(pick 300 600)
 	convert -size "${n}x$n" -seed 7 plasma:red-blue -depth 8 rgb:plasma
 	convert -size "${n}x$n" -depth 8 rgb:plasma -blur 0x4 -resize 130% -rotate 17 -strip -define png:exclude-chunks=date,time out/a.png
 	convert -size "${n}x$n" -depth 8 rgb:plasma -swirl 90 -sharpen 0x2 -quality 80 -strip out/b.jpg

@@ -2,7 +2,6 @@
 what="javac and a threaded program with direct buffers, deflate and GC"
 packages="default-jdk-headless"
 programs="java javac"
-limit=90
 
 prepare() {
 	cat >"$INPUT/Load.java" <<'END'
@@ -36,7 +35,7 @@ END
 
 run_case() {
 	javac -J-Xmx256m -d out "$INPUT/Load.java"
-	java -Xmx400m -cp out Load "$(pick 20000 100000)"
-	[ "$MODE" = quick ] || java -Xmx400m -XX:+UseParallelGC -Xcomp -cp out Load 5000
+	java -Xmx400m -cp out Load "$(pick 20000 50000)"
+	[ "$MODE" = quick ] || java -Xmx400m -XX:+UseParallelGC -Xcomp -cp out Load 2000
 	java -Xmx64m -XX:NativeMemoryTracking=summary -XX:+UseSerialGC -cp out Load 2000
 }

@@ -28,7 +28,7 @@ run_case() {
 	serve ${user[@]+"${user[@]}"} memcached -l 127.0.0.1 -p "$port" -U 0 -t 4 -m 16 -c 64
 	wait_port "$port"
 	active "$server"
-	perl "$INPUT/client.pl" "$port" "$(pick 2000 15000)"
+	perl "$INPUT/client.pl" "$port" "$(pick 1500 6000)"
 	printf 'stats\r\nflush_all\r\nget k1-1\r\nversion\r\nquit\r\n' | perl -MIO::Socket::INET -e '$s = IO::Socket::INET->new(PeerAddr => "127.0.0.1:" . shift) or die; print $s <STDIN>; print grep { /^(OK|END|VERSION|STAT (threads|limit_maxbytes))/ } <$s>' "$port"
 	stop
 }

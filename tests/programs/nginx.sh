@@ -5,7 +5,7 @@ programs="nginx wrk"
 
 run_case() {
 	local port seconds path
-	port=$(free_port) seconds=$(pick 1 3)
+	port=$(free_port) seconds=$(pick 1 2)
 	mkdir -p www logs
 	chmod 755 . www
 	seq 1 2000 >www/small.txt && seq 1 200000 >www/large.txt && touch -d @1600000000 www/*

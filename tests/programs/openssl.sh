@@ -3,7 +3,7 @@ what="digests, ciphers, keys, certificates, TLS server and client, speed"
 packages="openssl"
 programs="openssl"
 
-prepare() { words "$(pick 30000 200000)" >"$INPUT/words"; }
+prepare() { words "$(pick 30000 100000)" >"$INPUT/words"; }
 
 run_case() {
 	local port words=$INPUT/words cipher

@@ -3,7 +3,6 @@ what="initdb, pgbench with 4 clients, parallel queries, dump, vacuum, clean shut
 packages="postgresql postgresql-contrib"
 programs="initdb postgres pgbench psql pg_dump"
 more_path=$(printf '%s\n' /usr/lib/postgresql/*/bin | sort -V | tail -n 1)
-limit=120
 
 run_case() {
 	local port user n

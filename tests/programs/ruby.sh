@@ -29,4 +29,4 @@ puts `echo child`, ObjectSpace.each_object(Class).count > 100
 END
 }
 
-run_case() { ruby "$INPUT/script.rb" "$(pick 20000 150000)"; }
+run_case() { ruby "$INPUT/script.rb" "$(pick 20000 100000)"; }

@@ -5,7 +5,7 @@ programs="sqlite3"
 
 run_case() {
 	local n
-	n=$(pick 50000 300000)
+	n=$(pick 40000 120000)
 	sqlite3 out/db >out/results <<-END
 		pragma page_size = 4096; pragma cache_size = 500; pragma journal_mode = wal;
 		create table t (id integer primary key, a int, b text, c real);

@@ -15,4 +15,4 @@ puts [llength [lsort -unique [split $s :,\n]]]
 END
 }
 
-run_case() { tclsh "$INPUT/script.tcl" "$(pick 20000 150000)"; }
+run_case() { tclsh "$INPUT/script.tcl" "$(pick 15000 60000)"; }

@@ -3,7 +3,7 @@ what="grep -E and -P, sed, gawk, mawk, diff and patch, find | xargs -P2"
 packages="grep sed gawk mawk diffutils findutils"
 programs="grep sed gawk mawk diff find xargs"
 
-prepare() { words "$(pick 20000 120000)" >"$INPUT/words"; }
+prepare() { words "$(pick 15000 60000)" >"$INPUT/words"; }
 
 run_case() {
 	local words=$INPUT/words awk
