@@ -157,12 +157,9 @@ void options_parse(struct options *o, const char *name, const char *text)
 			continue;
 		while (key.len < item.len && rest[key.len] != '=')
 			key.len++;
-		if (key.len == item.len) {
-			warn(name, "no '='", item);
-			continue;
-		}
-		value.text = rest + key.len + 1;
-		value.len = item.len - key.len - 1;
+		/* A flag may stand alone: "off" is "off=1". */
+		value.text = key.len < item.len ? rest + key.len + 1 : "1";
+		value.len = key.len < item.len ? item.len - key.len - 1 : 1;
 		switch (option_set(o, key, value)) {
 		case SET:
 			break;

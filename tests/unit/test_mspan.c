@@ -129,7 +129,7 @@ static void the_parts_of_a_record_do_not_overlap_nor_pass_its_end(void **state)
 	(void)state;
 	for (unsigned sc = 2; sc < NUM_SPAN_CLASSES; sc++) {
 		struct mspan *s = new_span((spanclass_t)sc);
-		size_t words = mspan_words(s);
+		size_t words = s->words;
 
 		assert_true((char *)mspan_free_bits(s) >= (char *)&s->state[s->nelems + 1u]);
 		assert_int_equal((uintptr_t)mspan_free_bits(s) % 8, 0);
@@ -146,7 +146,7 @@ static void a_fresh_span_has_every_slot_free_and_no_owner(void **state)
 		struct mspan *s = new_span((spanclass_t)sc);
 		unsigned n = 0;
 
-		for (unsigned w = 0; w < mspan_words(s); w++)
+		for (unsigned w = 0; w < s->words; w++)
 			n += popcount64(mspan_free_bits(s)[w]);
 		assert_int_equal(n, spanclass_info((spanclass_t)sc)->nelems);
 		assert_true(mspan_is_empty(s));
