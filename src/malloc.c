@@ -267,7 +267,8 @@ static void free_object(const struct object *o, void *p, const char *func)
 		mcache_free_big(c, s);
 		break;
 	default:
-		mcache_free_slot(c, s, o->slot, func);
+		if (!mcache_free_fast(c, s, (uintptr_t)p, &s->state[o->slot]))
+			mcache_free_slot(c, s, o->slot, func);
 		break;
 	}
 	thread_leave(c);

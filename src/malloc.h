@@ -61,10 +61,13 @@ FAST_PATH void heap_free(void *p, const char *func)
 
 	if (LIKELY(s != NULL) && LIKELY(mspan_slot_of(s, addr, &slot))) {
 		_Atomic uint8_t *state = &s->state[slot];
+		struct mcache *c = thread_cache();
 
-		if (LIKELY(slot_state(state) == SLOT_LIVE) &&
-		    LIKELY(mcache_free_fast(thread_cache(), s, addr, state)))
+		if (LIKELY(slot_state(state) == SLOT_LIVE) && LIKELY(c != MCACHE_NONE)) {
+			if (UNLIKELY(!mcache_free_fast(c, s, addr, state)))
+				mcache_free_slot(c, s, slot, func);
 			return;
+		}
 	}
 	heap_free_slow(p, s, func);
 }

@@ -110,16 +110,17 @@ static void place_span(struct mcache *c, struct mspan *s)
 		mcentral_put(s);
 }
 
-void mcache_span_freed(struct mcache *c, struct mspan *s)
+SLOW_PATH void mcache_span_freed(struct mcache *c, struct mspan *s)
 {
 	struct mcache_slot *t = &c->slots[s->spanclass];
 
-	if (LIKELY(!mspan_is_empty(s)) || s == t->span)
+	if (s == t->span)
 		return;
 	if (t->npartial == 1 && s->npages <= KEEP_EMPTY_PAGES)
 		return;
 	partial_remove(t, s);
 	mheap_free_span(&c->pages, s);
+	mcache_poll(c);
 }
 
 void mcache_claim(struct mcache *c, struct mspan *s)
@@ -177,6 +178,13 @@ bool mcache_refill(struct mcache *c, spanclass_t sc)
 	if (s != NULL) {
 		if (load_word(t, s))
 			return true;
+		/* May empty the stacks into the spans, this one among them. */
+		mcache_poll(c);
+		s = t->span;
+		if (s != NULL && load_word(t, s))
+			return true;
+	}
+	if (s != NULL) {
 		t->span = NULL;
 		/* What other threads freed in it makes it a partial span, and then the next one. */
 		if (mspan_set_full(s, mcache_owner(c)))
@@ -196,8 +204,7 @@ bool mcache_refill(struct mcache *c, spanclass_t sc)
 
 void *mcache_alloc_slow(struct mcache *c, spanclass_t sc, bool *fresh)
 {
-	mcache_poll(c);
-	if (c->slots[sc].stack_top == 0 && c->slots[sc].alloc_cache == 0 && !mcache_refill(c, sc))
+	if (!mcache_refill(c, sc))
 		return NULL;
 	return mcache_alloc_fast(c, sc, fresh);
 }
@@ -205,14 +212,15 @@ void *mcache_alloc_slow(struct mcache *c, spanclass_t sc, bool *fresh)
 /* --- free --- */
 
 /* Frees a slot whose state is free already and that is on no stack. */
-static void return_slot(struct mcache *c, struct mspan *s, uint32_t slot, const char *func)
+FAST_PATH void return_slot(struct mcache *c, struct mspan *s, uint32_t slot, const char *func)
 {
 	bool twice;
 	bool claim;
 
 	if (mspan_owner_relaxed(s) == mcache_owner(c)) {
 		mspan_free_local(s, slot);
-		mcache_span_freed(c, s);
+		if (UNLIKELY(mspan_is_empty(s)))
+			mcache_span_freed(c, s);
 		return;
 	}
 	claim = mspan_free_remote(s, slot, &twice);
@@ -224,16 +232,10 @@ static void return_slot(struct mcache *c, struct mspan *s, uint32_t slot, const 
 
 void mcache_free_slot(struct mcache *c, struct mspan *s, uint32_t slot, const char *func)
 {
-	_Atomic uint8_t *state = &s->state[slot];
-	uintptr_t addr = s->base + (size_t)slot * s->elemsize;
-
-	if (options.clobberfree)
-		fill_bytes((void *)addr, 0xdf, s->elemsize);
-	if (mcache_free_fast(c, s, addr, state))
-		return;
-	slot_set(state, SLOT_FREE);
+	if (UNLIKELY(options.clobberfree))
+		fill_bytes((void *)(s->base + (size_t)slot * s->elemsize), 0xdf, s->elemsize);
+	slot_set(&s->state[slot], SLOT_FREE);
 	return_slot(c, s, slot, func);
-	mcache_poll(c);
 }
 
 /* --- big objects --- */

@@ -131,10 +131,10 @@ void *mcache_alloc_slow(struct mcache *c, spanclass_t sc, bool *fresh);
 /* Makes alloc_cache of the class non-zero; false when there is no memory. */
 bool mcache_refill(struct mcache *c, spanclass_t sc);
 
-/* Frees a slot of a small span whose state byte is live: to the stack, the span, or for its owner. */
+/* Frees a live slot of a small span when the fast path did not: into the span, or for its owner. */
 void mcache_free_slot(struct mcache *c, struct mspan *s, uint32_t slot, const char *func);
 
-/* After the caller freed a slot of a span that it owns and that is not current: an empty span goes. */
+/* After the caller freed the last slot of a span that it owns: it goes, unless it is current. */
 void mcache_span_freed(struct mcache *c, struct mspan *s);
 
 /* Takes a span over after mspan_free_remote() said so. */

@@ -19,7 +19,6 @@ extern char **environ;
 extern const char *goalloc_conf WEAK;
 
 struct options options = {
-	.thp = true,
 	.scavenge_ms = 1000,
 	.tiny_align = 8,
 	.stats_fd = -1,

@@ -39,7 +39,8 @@ static void free_block(struct mcache *c, struct mspan *s, uint32_t slot)
 
 	if (mspan_owner_relaxed(s) == mcache_owner(c)) {
 		mspan_free_local(s, slot);
-		mcache_span_freed(c, s);
+		if (mspan_is_empty(s))
+			mcache_span_freed(c, s);
 	} else if (mspan_free_remote(s, slot, &twice)) {
 		mcache_claim(c, s);
 	}

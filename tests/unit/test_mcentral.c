@@ -34,14 +34,12 @@ static struct mspan *span_with_live(spanclass_t sc, unsigned live)
 	CHECK(s != NULL);
 	mspan_set_owner(s, ME);
 	while (mspan_take_word(s, &word, &bits, &fresh))
-		for (; bits != 0; bits &= bits - 1) {
-			uint32_t slot = word * 64 + ctz64(bits);
-
-			if (slot < live)
-				slot_set(&s->state[slot], SLOT_LIVE);
-			else
-				mspan_free_local(s, slot);
-		}
+		for (; bits != 0; bits &= bits - 1)
+			slot_set(&s->state[word * 64 + ctz64(bits)], SLOT_LIVE);
+	for (uint32_t slot = live; slot < s->nelems; slot++) {
+		slot_set(&s->state[slot], SLOT_FREE);
+		mspan_free_local(s, slot);
+	}
 	CHECK(s->nfree == s->nelems - live);
 	return s;
 }
@@ -139,7 +137,7 @@ TEST_IN_CHILD(only_central_spans_are_claimed)
 	start();
 	s = span_with_live(SC, 32);
 	CHECK(!mcentral_claim(s, OTHER));
-	CHECK(mspan_set_full(s, ME));
+	CHECK(!mspan_set_full(s, ME));
 	CHECK(!mcentral_claim(s, OTHER));
 	CHECK(mspan_owner_relaxed(s) == (ME | SPAN_FULL));
 	mspan_set_owner(s, 0);

@@ -175,11 +175,14 @@ static void an_unknown_key_warns_in_one_line_and_changes_nothing(void **state)
 	assert_same(parse(" off=1", "goalloc: GOALLOC: unknown option in ' off=1', ignored\n"), defaults);
 }
 
-static void a_key_without_a_value_warns(void **state)
+static void a_key_that_stands_alone_has_the_value_1(void **state)
 {
 	(void)state;
-	assert_same(parse("off", "goalloc: GOALLOC: no '=' in 'off', ignored\n"), defaults);
-	assert_same(parse("nonsense", "goalloc: GOALLOC: no '=' in 'nonsense', ignored\n"), defaults);
+	assert_true(parse("off", "").off);
+	assert_true(parse("thp=0,thp", "").thp);
+	assert_true(parse("scavthread,stats,clobberfree", "").stats);
+	assert_same(parse("invalidptr", "goalloc: GOALLOC: bad value in 'invalidptr', ignored\n"), defaults);
+	assert_same(parse("nonsense", "goalloc: GOALLOC: unknown option in 'nonsense', ignored\n"), defaults);
 }
 
 static void the_value_goes_up_to_the_comma_and_may_hold_an_equals_sign(void **state)
@@ -202,7 +205,7 @@ static void a_bad_item_does_not_hide_the_good_ones_around_it(void **state)
 	struct options o = parse("thp=0,bad=1,scavenge=x,off=1,loose,tiny_align=2",
 				 "goalloc: GOALLOC: unknown option in 'bad=1', ignored\n"
 				 "goalloc: GOALLOC: bad value in 'scavenge=x', ignored\n"
-				 "goalloc: GOALLOC: no '=' in 'loose', ignored\n");
+				 "goalloc: GOALLOC: unknown option in 'loose', ignored\n");
 
 	(void)state;
 	assert_false(o.thp);
@@ -228,7 +231,7 @@ static void an_item_longer_than_a_line_is_still_one_line(void **state)
 	capture_stderr(call_parse, &p, written, sizeof(written));
 	assert_int_equal(count_lines(written), 1);
 	assert_int_equal(written[strlen(written) - 1], '\n');
-	assert_memory_equal(written, "goalloc: GOALLOC: no '=' in 'kkk", 31);
+	assert_memory_equal(written, "goalloc: GOALLOC: unknown option in 'kkk", 39);
 	assert_same(p.o, defaults);
 }
 
@@ -387,6 +390,25 @@ static void stats_of_0_or_nothing_are_off(void **state)
 	in_environment(&e, "");
 }
 
+static void not_yet_body(void)
+{
+	setenv("GOALLOC_MEMLIMIT", "2GiB", 1);
+	setenv("GOALLOC_PROFILE", "x", 1);
+	options_init();
+	expect_defaults();
+}
+
+static void variables_that_this_version_does_not_know_are_one_warning_each(void **state)
+{
+	char written[4096];
+
+	(void)state;
+	assert_int_equal(child_status(not_yet_body, written, sizeof(written)), 0);
+	assert_string_equal(written,
+			    "goalloc: GOALLOC_MEMLIMIT: not supported by this version in '2GiB', ignored\n"
+			    "goalloc: GOALLOC_PROFILE: not supported by this version in 'x', ignored\n");
+}
+
 static char stats_dir[] = "/tmp/goalloc-unit-XXXXXX";
 
 static void expect_stats_in_the_file_of_this_pid(void)
@@ -431,7 +453,7 @@ int main(void)
 		cmocka_unit_test(tiny_align_is_1_2_4_or_8),
 		cmocka_unit_test(invalidptr_is_abort_or_libc),
 		cmocka_unit_test(an_unknown_key_warns_in_one_line_and_changes_nothing),
-		cmocka_unit_test(a_key_without_a_value_warns),
+		cmocka_unit_test(a_key_that_stands_alone_has_the_value_1),
 		cmocka_unit_test(the_value_goes_up_to_the_comma_and_may_hold_an_equals_sign),
 		cmocka_unit_test(empty_items_are_nothing),
 		cmocka_unit_test(a_bad_item_does_not_hide_the_good_ones_around_it),
@@ -445,11 +467,14 @@ int main(void)
 		cmocka_unit_test(before_libc_set_environ_nothing_is_read_and_later_it_is),
 		cmocka_unit_test(stats_survive_a_program_that_closes_stderr),
 		cmocka_unit_test(stats_of_0_or_nothing_are_off),
+		cmocka_unit_test(variables_that_this_version_does_not_know_are_one_warning_each),
 		cmocka_unit_test(a_stats_file_name_may_hold_the_pid),
 		cmocka_unit_test(a_stats_file_that_cannot_be_opened_warns_and_turns_stats_off),
 	};
 
 	unsetenv("GOALLOC");
 	unsetenv("GOALLOC_STATS");
+	unsetenv("GOALLOC_MEMLIMIT");
+	unsetenv("GOALLOC_PROFILE");
 	return cmocka_run_group_tests_name("options", tests, NULL, NULL);
 }

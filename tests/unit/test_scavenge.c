@@ -13,7 +13,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#define NOW 1000000
+/* Where the test's clock stands at the start: later than any time the heap has seen. */
+static uint64_t start_ms;
 
 static struct mspan *big(size_t npages)
 {
@@ -36,13 +37,14 @@ static size_t dirty_pages(void)
 	return mheap.pages.nfree - mheap.pages.nclean;
 }
 
-/* A heap whose clock stands at NOW. */
+/* A heap that was polled at start_ms, and counts what it releases from here. */
 static void start(uint32_t decay_ms)
 {
 	options.scavenge_ms = decay_ms;
 	options.thp = false;
 	mheap_init();
-	scavenge_poll(NOW);
+	start_ms = mheap.now_ms + 1000000;
+	scavenge_poll(start_ms);
 	os_fail_nth(OS_RELEASE, 0);
 }
 
@@ -85,7 +87,7 @@ TEST_IN_CHILD(pages_that_were_never_used_are_not_released)
 	start(0);
 	s = big(10);
 	CHECK(scavenge_all() == 0);
-	scavenge_poll(NOW + 1);
+	scavenge_poll(start_ms + 1);
 	CHECK(os_fail_seen() == 0);
 	(void)s;
 }
@@ -115,12 +117,12 @@ TEST_IN_CHILD(nothing_is_released_before_the_decay_time_and_all_after_it)
 	start(100);
 	s = used(50);
 	mheap_free_span(NULL, s);
-	scavenge_poll(NOW + 1);
-	scavenge_poll(NOW + 99);
+	scavenge_poll(start_ms + 1);
+	scavenge_poll(start_ms + 99);
 	CHECK(os_fail_seen() == 0 && dirty_pages() == 50);
-	scavenge_poll(NOW + 100);
+	scavenge_poll(start_ms + 100);
 	CHECK(os_fail_seen() == 1 && dirty_pages() == 0);
-	scavenge_poll(NOW + 1000);
+	scavenge_poll(start_ms + 1000);
 	CHECK(os_fail_seen() == 1);
 	mheap_check();
 }
@@ -129,7 +131,7 @@ TEST_IN_CHILD(a_decay_of_0_releases_at_the_next_poll)
 {
 	start(0);
 	mheap_free_span(NULL, used(50));
-	scavenge_poll(NOW);
+	scavenge_poll(start_ms);
 	CHECK(dirty_pages() == 0);
 }
 
@@ -141,11 +143,11 @@ TEST_IN_CHILD(a_chunk_that_is_freed_into_waits_anew)
 	a = used(10);
 	b = used(10);
 	mheap_free_span(NULL, a);
-	scavenge_poll(NOW + 60);
+	scavenge_poll(start_ms + 60);
 	mheap_free_span(NULL, b);
-	scavenge_poll(NOW + 100);
+	scavenge_poll(start_ms + 100);
 	CHECK(dirty_pages() == 20);
-	scavenge_poll(NOW + 160);
+	scavenge_poll(start_ms + 160);
 	CHECK(dirty_pages() == 0);
 }
 
@@ -153,7 +155,7 @@ TEST_IN_CHILD(a_poll_by_a_thread_whose_clock_is_behind_releases_nothing_early)
 {
 	start(100);
 	mheap_free_span(NULL, used(10));
-	scavenge_poll(NOW - 5);
+	scavenge_poll(start_ms - 5);
 	CHECK(dirty_pages() == 10);
 }
 
@@ -167,7 +169,7 @@ TEST_IN_CHILD(one_poll_is_bounded_and_the_rest_follows)
 	s = big(40 * CHUNK_PAGES);
 	mheap_free_span(NULL, s);
 	while (dirty_pages() != 0) {
-		scavenge_poll(NOW + 100);
+		scavenge_poll(start_ms + 100);
 		CHECK(dirty_pages() < left);
 		CHECK(left - dirty_pages() <= 20 * CHUNK_PAGES);
 		left = dirty_pages();
@@ -185,12 +187,12 @@ TEST_IN_CHILD(a_chunk_that_is_not_due_does_not_hold_up_those_that_are)
 	a = used(2 * CHUNK_PAGES);
 	b = used(2 * CHUNK_PAGES);
 	mheap_free_span(NULL, b);
-	scavenge_poll(NOW + 50);
+	scavenge_poll(start_ms + 50);
 	mheap_free_span(NULL, a);
-	scavenge_poll(NOW + 100);
+	scavenge_poll(start_ms + 100);
 	/* At most the chunk in which the two meet waits on. */
 	CHECK(dirty_pages() >= 2 * CHUNK_PAGES && dirty_pages() <= 3 * CHUNK_PAGES);
-	scavenge_poll(NOW + 150);
+	scavenge_poll(start_ms + 150);
 	CHECK(dirty_pages() == 0);
 }
 
@@ -283,7 +285,7 @@ TEST_IN_CHILD(a_random_history_ends_with_every_free_page_released)
 			pattern_fill((void *)s[i]->base, 100, i);
 		}
 		if (step % 10 == 0)
-			scavenge_poll(NOW + step);
+			scavenge_poll(start_ms + step);
 		if (step % 500 == 0)
 			mheap_check();
 	}
