@@ -58,7 +58,7 @@ _Static_assert(SPAN_MAX_SLOTS % 64 == 0 && SPAN_MAX_SLOTS < 65536, "slot counts 
 #define PCACHE_MAX_RUN 16
 
 /* Partial spans a thread keeps per class before it gives one to mcentral. */
-#define MCACHE_MAX_PARTIAL 8
+#define MCACHE_MAX_PARTIAL 64
 
 /* Free stack of one class: bytes of objects, and entries. */
 #define STACK_BYTES KiB(16)

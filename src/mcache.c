@@ -214,19 +214,27 @@ void *mcache_alloc_slow(struct mcache *c, spanclass_t sc, bool *fresh)
 /* Frees a slot whose state is free already and that is on no stack. */
 FAST_PATH void return_slot(struct mcache *c, struct mspan *s, uint32_t slot, const char *func)
 {
-	bool twice;
-	bool claim;
+	uintptr_t owner = mspan_owner_relaxed(s);
+	bool twice, worth;
 
-	if (mspan_owner_relaxed(s) == mcache_owner(c)) {
+	if (LIKELY(owner == mcache_owner(c))) {
 		mspan_free_local(s, slot);
 		if (UNLIKELY(mspan_is_empty(s)))
 			mcache_span_freed(c, s);
 		return;
 	}
-	claim = mspan_free_remote(s, slot, &twice);
+	/* A full span that nobody took from us: one swap now, and no atomic operation for the slots that
+	 * follow. The stack keeps this from happening at every free. */
+	if (owner == (mcache_owner(c) | SPAN_FULL) && mspan_claim_full(s, mcache_owner(c))) {
+		mspan_absorb(s);
+		mspan_free_local(s, slot);
+		place_span(c, s);
+		return;
+	}
+	worth = mspan_free_remote(s, slot, &twice);
 	if (UNLIKELY(twice))
 		fatal_pointer(func, (void *)(s->base + (size_t)slot * s->elemsize), "double free");
-	if (claim)
+	if (worth)
 		mcache_claim(c, s);
 }
 
