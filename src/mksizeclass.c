@@ -33,9 +33,9 @@ static const struct {
 
 /* A span has at least this many slots if that takes no more than this many bytes; then fewer. */
 #define MANY_SLOTS 64
-#define MANY_BYTES KiB(64)
-#define SOME_SLOTS 32
-#define SOME_BYTES KiB(256)
+#define MANY_BYTES KiB(32)
+#define SOME_SLOTS 16
+#define SOME_BYTES KiB(128)
 
 static bool span_is_long_enough(size_t size, size_t nbytes)
 {
