@@ -4,12 +4,15 @@
  * See malloc.c for the overview.
  *
  * Owns     the report line, on the caller's stack.
- * Callers  everyone who finds misuse, and options.c for its warnings. Calls os.h.
+ * Callers  everyone who finds misuse, and options.c for its warnings. Calls write(2) and abort(3).
  * Locks    none; callable with any lock held.
- * Holds    never allocates; one write(2) a line.
+ * Holds    never allocates; one write(2) a line; errno is kept.
  */
 #include "fatal.h"
-#include "os.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <unistd.h>
 
 void report_init(struct report *r)
 {
@@ -58,8 +61,18 @@ void report_dec(struct report *r, uint64_t v)
 
 void report_write(struct report *r, int fd)
 {
+	int saved_errno = errno;
+	size_t done = 0;
+
 	r->text[r->len++] = '\n';
-	os_write(fd, r->text, r->len);
+	while (done < r->len) {
+		ssize_t n = write(fd, r->text + done, r->len - done);
+
+		if (n <= 0)
+			break;
+		done += (size_t)n;
+	}
+	errno = saved_errno;
 }
 
 static void report_pointer(struct report *r, const char *func, const void *p, const char *fault)
@@ -78,7 +91,7 @@ _Noreturn void fatal_pointer(const char *func, const void *p, const char *fault)
 
 	report_pointer(&r, func, p, fault);
 	report_write(&r, 2);
-	os_abort();
+	abort();
 }
 
 _Noreturn void fatal_size(const char *func, const void *p, size_t given, size_t slot)
@@ -90,7 +103,7 @@ _Noreturn void fatal_size(const char *func, const void *p, size_t given, size_t 
 	report_str(&r, ", slot ");
 	report_dec(&r, slot);
 	report_write(&r, 2);
-	os_abort();
+	abort();
 }
 
 _Noreturn void fatal_error(const char *what)
@@ -100,7 +113,7 @@ _Noreturn void fatal_error(const char *what)
 	report_init(&r);
 	report_str(&r, what);
 	report_write(&r, 2);
-	os_abort();
+	abort();
 }
 
 _Noreturn void fatal_assert(const char *file, int line, const char *condition)
@@ -114,5 +127,5 @@ _Noreturn void fatal_assert(const char *file, int line, const char *condition)
 	report_str(&r, ": broken: ");
 	report_str(&r, condition);
 	report_write(&r, 2);
-	os_abort();
+	abort();
 }

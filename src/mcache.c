@@ -299,8 +299,9 @@ void mcache_free_big(struct mcache *c, struct mspan *s)
 		c->big_npages += npages;
 		return;
 	}
-	mheap_free_span(&c->pages, s);
+	/* First, so that the pages' age is counted from now. */
 	mcache_poll(c);
+	mheap_free_span(&c->pages, s);
 }
 
 /* --- giving back --- */

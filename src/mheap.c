@@ -94,6 +94,26 @@ static size_t tail_pages_locked(void)
 	return ha != NULL ? pagealloc_free_before(&mheap.pages, pagealloc_page(ha, last) + 1) : 0;
 }
 
+/* Committed address space becomes free pages. Arena by arena: where the system put a reservation beside an arena
+ * that was there before, neighbours in address may not be neighbours in number. */
+static void add_pages_locked(uintptr_t addr, size_t nbytes)
+{
+	uintptr_t end = addr + nbytes;
+
+	for (uintptr_t a = addr; a < end; a += 64 * PAGE_SIZE) {
+		size_t word = a % ARENA_SIZE / PAGE_SIZE / 64;
+
+		arena_of(a)->committed_words[word / 64] |= (uint64_t)1 << word % 64;
+	}
+	while (addr < end) {
+		uintptr_t stop = min_size(end, align_down(addr, ARENA_SIZE) + ARENA_SIZE);
+
+		pagealloc_grow(&mheap.pages, pagealloc_page(arena_of(addr), addr),
+			       (stop - addr) / PAGE_SIZE);
+		addr = stop;
+	}
+}
+
 /* Makes a run of npages possible, at the end of the heap if in_place. False when there is no memory; the
  * heap is as before. */
 static bool grow_locked(size_t npages, bool in_place)
@@ -121,12 +141,7 @@ static bool grow_locked(size_t npages, bool in_place)
 	}
 	if (addr == 0)
 		return false;
-	for (uintptr_t a = addr; a < addr + nbytes; a += 64 * PAGE_SIZE) {
-		size_t word = a % ARENA_SIZE / PAGE_SIZE / 64;
-
-		arena_of(a)->committed_words[word / 64] |= (uint64_t)1 << word % 64;
-	}
-	pagealloc_grow(&mheap.pages, pagealloc_page(arena_of(addr), addr), nbytes / PAGE_SIZE);
+	add_pages_locked(addr, nbytes);
 	atomic_store_explicit(&mheap.committed, committed + nbytes, memory_order_relaxed);
 	want_huge_pages(addr, nbytes);
 	return true;
@@ -137,7 +152,8 @@ static uint64_t alloc_pages_locked(size_t npages, size_t *nclean)
 	uint64_t page = pagealloc_alloc(&mheap.pages, npages, nclean);
 
 	DCHECK(lock_held(&mheap.lock));
-	if (page == PAGE_NONE && grow_locked(npages, false))
+	/* Twice: the first growth may lie across two arenas that are no neighbours in number. */
+	for (int i = 0; i < 2 && page == PAGE_NONE && grow_locked(npages, false); i++)
 		page = pagealloc_alloc(&mheap.pages, npages, nclean);
 	return page;
 }
@@ -205,9 +221,13 @@ static bool pcache_alloc(struct pcache *pc, unsigned npages, uintptr_t *addr, bo
 
 static bool pcache_free(struct pcache *pc, uintptr_t addr, size_t npages)
 {
-	if (pc->base == 0 || npages > PCACHE_MAX_RUN || addr - pc->base >= PCACHE_PAGES * PAGE_SIZE)
+	uintptr_t page = (addr - pc->base) / PAGE_SIZE;
+
+	/* All of it in the word. */
+	if (pc->base == 0 || npages > PCACHE_MAX_RUN || page >= PCACHE_PAGES ||
+	    page + npages > PCACHE_PAGES)
 		return false;
-	pc->free |= low_mask64((unsigned)npages) << (addr - pc->base) / PAGE_SIZE;
+	pc->free |= low_mask64((unsigned)npages) << page;
 	return true;
 }
 

@@ -87,7 +87,7 @@ bool mheap_resize_big(struct mspan *s, size_t npages);
 /* Gives the pages of a cache back to the heap. */
 void mheap_flush_pcache(struct pcache *pc);
 
-/* Calls visit for every span in use, lowest address first. Without stopping anyone: what is seen while
+/* Calls visit for every span in use, in the order of page numbers. Without stopping anyone: what is seen while
  * others allocate is a span or was one a moment ago. */
 void mheap_each_span(void (*visit)(struct mspan *s, void *arg), void *arg);
 

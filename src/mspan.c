@@ -381,7 +381,13 @@ unsigned mspan_live_blocks(const struct mspan *s)
 {
 	unsigned n = 0;
 
-	for (uint32_t slot = 0; slot < s->nelems; slot++)
-		n += !tiny_block_is_free(s, slot);
+	for (unsigned slot = 0; slot < s->nelems; slot++) {
+		bool live = false;
+
+		for (unsigned i = slot * TINY_SIZE; i < (slot + 1) * TINY_SIZE; i++)
+			live |= slot_state(&s->state[i]) != SLOT_FREE &&
+				slot_state(&s->state[i]) != TINY_PIN;
+		n += live;
+	}
 	return n;
 }

@@ -79,9 +79,9 @@ static bool piece_number(struct piece p, uint32_t max, uint32_t *out)
 
 static bool piece_flag(struct piece p, bool *out)
 {
-	if (!piece_is(p, "0") && !piece_is(p, "1"))
+	if (p.text != NULL && !piece_is(p, "0") && !piece_is(p, "1"))
 		return false;
-	*out = p.text[0] == '1';
+	*out = p.text == NULL || p.text[0] == '1';
 	return true;
 }
 
@@ -156,9 +156,9 @@ void options_parse(struct options *o, const char *name, const char *text)
 			continue;
 		while (key.len < item.len && rest[key.len] != '=')
 			key.len++;
-		/* A flag may stand alone: "off" is "off=1". */
-		value.text = key.len < item.len ? rest + key.len + 1 : "1";
-		value.len = key.len < item.len ? item.len - key.len - 1 : 1;
+		/* A flag may stand alone: "off" is "off=1". No other value is NULL. */
+		value.text = key.len < item.len ? rest + key.len + 1 : NULL;
+		value.len = key.len < item.len ? item.len - key.len - 1 : 0;
 		switch (option_set(o, key, value)) {
 		case SET:
 			break;

@@ -62,9 +62,7 @@ bool os_is_main_thread(void);
 bool os_is_secure(void);            /* AT_SECURE: setuid and the like */
 int os_pid(void);
 
-void os_write(int fd, const char *text, size_t len);
 int os_dup_cloexec(int fd);         /* on a high number; -1 */
 int os_open_append(const char *path);
-_Noreturn void os_abort(void);
 
 #endif

@@ -16,7 +16,6 @@
 #include <fcntl.h>
 #include <linux/futex.h>
 #include <signal.h>
-#include <stdlib.h>
 #include <sys/auxv.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
@@ -174,18 +173,6 @@ int os_pid(void)
 	return (int)QUIETLY(syscall(SYS_getpid));
 }
 
-void os_write(int fd, const char *text, size_t len)
-{
-	while (len != 0) {
-		long n = QUIETLY(syscall(SYS_write, fd, text, len));
-
-		if (n <= 0)
-			return;
-		text += n;
-		len -= (size_t)n;
-	}
-}
-
 int os_dup_cloexec(int fd)
 {
 	return (int)QUIETLY(syscall(SYS_fcntl, fd, F_DUPFD_CLOEXEC, 100));
@@ -195,9 +182,4 @@ int os_open_append(const char *path)
 {
 	return (int)QUIETLY(syscall(SYS_openat, AT_FDCWD, path,
 				    O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666));
-}
-
-_Noreturn void os_abort(void)
-{
-	abort();
 }

@@ -78,6 +78,7 @@ static size_t release_chunk_locked(uint32_t chunk)
 	uint64_t taken[CHUNK_PAGES / 64];
 	uint64_t clean[CHUNK_PAGES / 64] = { 0 };
 	size_t released = 0;
+	bool refused = false;
 
 	pagealloc_take_dirty(&mheap.pages, chunk, taken);
 	lock_release(&mheap.lock);
@@ -85,8 +86,12 @@ static size_t release_chunk_locked(uint32_t chunk)
 		unsigned a = (unsigned)align_up(from, unit);
 		unsigned b = (unsigned)align_down(to, unit);
 
-		if (a >= b || !os_release((void *)(base + a * PAGE_SIZE), (b - a) * PAGE_SIZE))
+		if (a >= b)
 			continue;
+		if (!os_release((void *)(base + a * PAGE_SIZE), (b - a) * PAGE_SIZE)) {
+			refused = true;
+			continue;
+		}
 		released += b - a;
 		for (unsigned i = a; i < b; i++)
 			clean[i / 64] |= (uint64_t)1 << i % 64;
@@ -94,17 +99,21 @@ static size_t release_chunk_locked(uint32_t chunk)
 	lock_acquire(&mheap.lock);
 	for (unsigned i = 0; i < CHUNK_PAGES / 64; i++)
 		pagealloc_free_word(&mheap.pages, first + i * 64, taken[i], clean[i]);
+	if (refused)
+		scavenge_note_free_locked(chunk);
 	return released * PAGE_SIZE;
 }
 
 void scavenge_poll(uint64_t now_ms)
 {
 	lock_acquire(&mheap.lock);
-	mheap.now_ms = now_ms;
+	if (now_ms > mheap.now_ms)
+		mheap.now_ms = now_ms;
 	for (unsigned i = 0; i < POLL_CHUNKS && mheap.dirty_head != DIRTY_END; i++) {
 		uint32_t chunk = remove_head_locked();
 
-		if (now_ms - chunk_at(chunk)->freed_ms >= options.scavenge_ms)
+		/* Signed: another thread may have seen a later time. */
+		if ((int64_t)(now_ms - chunk_at(chunk)->freed_ms) >= (int64_t)options.scavenge_ms)
 			release_chunk_locked(chunk);
 		else
 			append_locked(chunk);

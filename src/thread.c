@@ -25,8 +25,9 @@
 extern char **environ;
 
 /* glibc runs the destructors of thread-specific data up to PTHREAD_DESTRUCTOR_ITERATIONS times while there
- * are new values. Others' destructors may allocate: ours waits for the last round. */
-#define DESTRUCTOR_ROUNDS 4
+ * are new values. Others' destructors may allocate: ours waits for the last round. ThreadSanitizer takes the last
+ * round to end the thread's own record. */
+#define DESTRUCTOR_ROUNDS (GOALLOC_SANITIZED ? 2 : 4)
 
 struct mcache_slot mcache_none[NUM_SPAN_CLASSES];
 static struct mcache shared_cache;

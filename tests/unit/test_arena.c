@@ -299,6 +299,8 @@ static void a_smaller_reservation_is_taken_when_a_slot_cannot_be_had(void **stat
 		assert_int_equal(addr % CHUNK_SIZE, 0);
 		assert_int_equal(a.end % CHUNK_SIZE, 0);
 		assert_true(a.end - addr >= CHUNK_SIZE && a.end - addr <= ARENA_SIZE);
+		/* Nor much smaller than need be. */
+		assert_true(2 * (a.end - addr) > min_size(room - CHUNK_SIZE, ARENA_SIZE - 1));
 		assert_int_equal(space.nused, (a.end - addr) / UNIT);
 		assert_true(is_reserved(addr, a.end - addr));
 	}

@@ -182,28 +182,29 @@ TEST_IN_CHILD(what_was_freed_is_used_before_the_heap_grows)
 
 TEST_IN_CHILD(partial_spans_are_bounded_and_the_surplus_is_mcentrals)
 {
-	static void *p[12800];
+	enum { SPANS = 2 * MCACHE_MAX_PARTIAL + 50, N = 128 * SPANS };
+	static void *p[N];
 	struct mcache_slot *t = &cache[0].slots[SC_64];
 	unsigned most = 0;
 	void *q;
 
 	start();
-	/* 100 spans, of each every second object is freed by another thread, and so comes from it. */
-	for (int i = 0; i < 12800; i++)
+	/* Of each span every second object is freed by another thread. */
+	for (int i = 0; i < N; i++)
 		p[i] = get(&cache[0], SC_64);
-	for (int i = 0; i < 12800; i += 2) {
+	for (int i = 0; i < N; i += 2) {
 		put(&cache[1], p[i]);
 		if (cache[1].slots[SC_64].npartial > most)
 			most = cache[1].slots[SC_64].npartial;
 	}
 	CHECK(most <= MCACHE_MAX_PARTIAL && t->npartial <= MCACHE_MAX_PARTIAL);
-	CHECK(mcentrals[SC_64].npartial > 50);
+	CHECK(mcentrals[SC_64].npartial > SPANS - 2 * MCACHE_MAX_PARTIAL - 10);
 	check_all();
 	/* Any thread gets them. */
 	q = get(&cache[2], SC_64);
 	CHECK(mspan_owner_relaxed(span_of((uintptr_t)q)) == mcache_owner(&cache[2]));
 	put(&cache[2], q);
-	for (int i = 1; i < 12800; i += 2)
+	for (int i = 1; i < N; i += 2)
 		put(&cache[0], p[i]);
 	end_with_empty_heap();
 }

@@ -13,12 +13,19 @@
 
 #define ME ((uintptr_t)0x10000)
 #define OTHER ((uintptr_t)0x20000)
-/* 32 slots: worth 4. */
-#define SC make_spanclass(44, false)
-#define SC_NOSCAN make_spanclass(44, true)
+
+/* A class of 32 slots or a few more: worth taking with 4 free. */
+static spanclass_t sc_scan, sc_noscan;
 
 static void start(void)
 {
+	unsigned c = NUM_SIZE_CLASSES - 1;
+
+	while (c > 0 && sizeclasses[c].nelems / 8 != 4)
+		c--;
+	CHECK(c != 0);
+	sc_scan = make_spanclass(c, false);
+	sc_noscan = make_spanclass(c, true);
 	mheap_init();
 	mcentral_init();
 }
@@ -68,15 +75,15 @@ TEST_IN_CHILD(a_span_put_is_taken_once_with_its_new_owner)
 	struct mspan *s;
 
 	start();
-	s = span_with_live(SC, 10);
+	s = span_with_live(sc_scan, 10);
 	mcentral_put(s);
 	mcentral_check();
-	CHECK(mcentrals[SC].npartial == 1 && mcentrals[SC].partial == s);
-	CHECK(mspan_owner_relaxed(s) == ((uintptr_t)&mcentrals[SC] | SPAN_CENTRAL));
-	CHECK(mcentral_take(SC, OTHER) == s);
+	CHECK(mcentrals[sc_scan].npartial == 1 && mcentrals[sc_scan].partial == s);
+	CHECK(mspan_owner_relaxed(s) == ((uintptr_t)&mcentrals[sc_scan] | SPAN_CENTRAL));
+	CHECK(mcentral_take(sc_scan, OTHER) == s);
 	CHECK(mspan_owner_relaxed(s) == OTHER);
-	CHECK(mcentral_take(SC, ME) == NULL);
-	CHECK(mcentrals[SC].npartial == 0);
+	CHECK(mcentral_take(sc_scan, ME) == NULL);
+	CHECK(mcentrals[sc_scan].npartial == 0);
 	mcentral_check();
 }
 
@@ -102,10 +109,10 @@ TEST_IN_CHILD(the_last_span_put_is_the_first_taken)
 
 	start();
 	for (unsigned i = 0; i < 5; i++)
-		mcentral_put(s[i] = span_with_live(SC, 1 + i));
+		mcentral_put(s[i] = span_with_live(sc_scan, 1 + i));
 	mcentral_check();
 	for (unsigned i = 5; i-- > 0;)
-		CHECK(mcentral_take(SC, ME) == s[i]);
+		CHECK(mcentral_take(sc_scan, ME) == s[i]);
 }
 
 TEST_IN_CHILD(a_claim_takes_a_span_from_anywhere_on_the_list)
@@ -114,7 +121,7 @@ TEST_IN_CHILD(a_claim_takes_a_span_from_anywhere_on_the_list)
 
 	start();
 	for (unsigned i = 0; i < 5; i++)
-		mcentral_put(s[i] = span_with_live(SC, 1 + i));
+		mcentral_put(s[i] = span_with_live(sc_scan, 1 + i));
 	/* Middle, head, tail. */
 	CHECK(mcentral_claim(s[2], OTHER));
 	mcentral_check();
@@ -122,10 +129,10 @@ TEST_IN_CHILD(a_claim_takes_a_span_from_anywhere_on_the_list)
 	mcentral_check();
 	CHECK(mcentral_claim(s[0], OTHER));
 	mcentral_check();
-	CHECK(mcentrals[SC].npartial == 2);
+	CHECK(mcentrals[sc_scan].npartial == 2);
 	CHECK(mspan_owner_relaxed(s[2]) == OTHER);
 	CHECK(!mcentral_claim(s[2], ME));
-	CHECK(mcentral_take(SC, ME) == s[3] && mcentral_take(SC, ME) == s[1]);
+	CHECK(mcentral_take(sc_scan, ME) == s[3] && mcentral_take(sc_scan, ME) == s[1]);
 	CHECK(!mcentral_claim(s[1], OTHER));
 	mcentral_check();
 }
@@ -135,7 +142,7 @@ TEST_IN_CHILD(only_central_spans_are_claimed)
 	struct mspan *s;
 
 	start();
-	s = span_with_live(SC, 32);
+	s = span_with_live(sc_scan, sizeclasses[sc_scan >> 1].nelems);
 	CHECK(!mcentral_claim(s, OTHER));
 	CHECK(!mspan_set_full(s, ME));
 	CHECK(!mcentral_claim(s, OTHER));
@@ -149,7 +156,7 @@ TEST_IN_CHILD(the_free_of_the_last_object_of_a_central_span_gets_it)
 	struct mspan *s;
 
 	start();
-	s = span_with_live(SC, 2);
+	s = span_with_live(sc_scan, 2);
 	mcentral_put(s);
 	CHECK(!free_remote(s, 0));
 	CHECK(free_remote(s, 1));
@@ -165,18 +172,18 @@ TEST_IN_CHILD(frees_before_put_are_counted_and_absorbed_when_worth_it)
 	struct mspan *few, *enough;
 
 	start();
-	few = span_with_live(SC, 20);
+	few = span_with_live(sc_scan, 20);
 	for (uint32_t i = 0; i < 3; i++)
 		CHECK(!free_remote(few, i));
 	mcentral_put(few);
-	CHECK(few->nfree == 12);
+	CHECK(few->nfree == few->nelems - 20);
 	CHECK(free_remote(few, 3));
-	enough = span_with_live(SC_NOSCAN, 20);
+	enough = span_with_live(sc_noscan, 20);
 	for (uint32_t i = 0; i < 4; i++)
 		CHECK(!free_remote(enough, i));
 	mcentral_put(enough);
-	CHECK(enough->nfree == 16);
-	CHECK(mcentrals[SC_NOSCAN].npartial == 1);
+	CHECK(enough->nfree == enough->nelems - 16);
+	CHECK(mcentrals[sc_noscan].npartial == 1);
 	/* The credit began anew. */
 	for (uint32_t i = 4; i < 8; i++)
 		CHECK(free_remote(enough, i) == (i == 7));
@@ -189,13 +196,13 @@ TEST_IN_CHILD(a_span_that_turns_out_empty_goes_to_the_heap)
 	uintptr_t base;
 
 	start();
-	s = span_with_live(SC, 3);
+	s = span_with_live(sc_scan, 3);
 	base = s->base;
 	for (uint32_t i = 0; i < 3; i++)
 		CHECK(!free_remote(s, i));
 	mcentral_put(s);
 	CHECK(span_of(base) == &mspan_dead);
-	CHECK(mcentrals[SC].npartial == 0 && mcentrals[SC].partial == NULL);
+	CHECK(mcentrals[sc_scan].npartial == 0 && mcentrals[sc_scan].partial == NULL);
 	CHECK(mheap.pages.nfree == mheap.pages.ntotal);
 	mcentral_check();
 	mheap_check();
@@ -206,12 +213,12 @@ TEST_IN_CHILD(a_taken_span_still_has_what_others_freed_to_absorb)
 	struct mspan *s;
 
 	start();
-	s = span_with_live(SC, 20);
+	s = span_with_live(sc_scan, 20);
 	mcentral_put(s);
 	free_remote(s, 5);
-	CHECK(mcentral_take(SC, OTHER) == s);
-	CHECK(s->nfree == 12);
-	CHECK(mspan_absorb(s) == 1 && s->nfree == 13);
+	CHECK(mcentral_take(sc_scan, OTHER) == s);
+	CHECK(s->nfree == s->nelems - 20);
+	CHECK(mspan_absorb(s) == 1 && s->nfree == s->nelems - 19);
 }
 
 /* --- fork --- */
@@ -223,7 +230,7 @@ static bool holding;
 static void *hold_central_lock(void *arg)
 {
 	(void)arg;
-	lock_acquire(&mcentrals[SC].lock);
+	lock_acquire(&mcentrals[sc_scan].lock);
 	pthread_mutex_lock(&hold_mutex);
 	holding = true;
 	pthread_cond_signal(&hold_cond);
@@ -242,8 +249,8 @@ TEST_IN_CHILD(a_child_mends_a_list_that_was_being_changed)
 
 	start();
 	for (unsigned i = 0; i < 5; i++)
-		mcentral_put(s[i] = span_with_live(SC, 1 + i));
-	mcentral_put(quiet = span_with_live(SC_NOSCAN, 1));
+		mcentral_put(s[i] = span_with_live(sc_scan, 1 + i));
+	mcentral_put(quiet = span_with_live(sc_noscan, 1));
 	CHECK(pthread_create(&t, NULL, hold_central_lock, NULL) == 0);
 	pthread_mutex_lock(&hold_mutex);
 	while (!holding)
@@ -253,23 +260,23 @@ TEST_IN_CHILD(a_child_mends_a_list_that_was_being_changed)
 	 * count are late. */
 	mspan_set_owner(s[4], OTHER);
 	s[1]->prev = s[4];
-	mcentrals[SC].npartial = 77;
+	mcentrals[sc_scan].npartial = 77;
 	pid = fork();
 	CHECK(pid >= 0);
 	if (pid == 0) {
 		mcentral_after_fork();
 		mcentral_check();
-		CHECK(mcentrals[SC].npartial == 4);
-		CHECK(mcentral_take(SC_NOSCAN, ME) == quiet);
+		CHECK(mcentrals[sc_scan].npartial == 4);
+		CHECK(mcentral_take(sc_noscan, ME) == quiet);
 		CHECK(mcentral_claim(s[1], ME));
 		mcentral_check();
 		mcentral_put(s[1]);
 		for (unsigned i = 0; i < 4; i++) {
-			struct mspan *got = mcentral_take(SC, ME);
+			struct mspan *got = mcentral_take(sc_scan, ME);
 
 			CHECK(got != NULL && got != s[4]);
 		}
-		CHECK(mcentral_take(SC, ME) == NULL);
+		CHECK(mcentral_take(sc_scan, ME) == NULL);
 		_exit(0);
 	}
 	CHECK(waitpid(pid, &status, 0) == pid && status == 0);
@@ -284,7 +291,7 @@ static void *trade(void *arg)
 	uintptr_t owner = (uintptr_t)arg;
 
 	for (unsigned i = 0; i < TURNS; i++) {
-		struct mspan *s = mcentral_take(SC, owner);
+		struct mspan *s = mcentral_take(sc_scan, owner);
 
 		if (s == NULL)
 			continue;
@@ -303,13 +310,13 @@ TEST_IN_CHILD(threads_that_trade_spans_never_have_the_same_one)
 
 	start();
 	for (unsigned i = 0; i < SPANS; i++)
-		mcentral_put(span_with_live(SC, 1 + i));
+		mcentral_put(span_with_live(sc_scan, 1 + i));
 	for (uintptr_t i = 0; i < THREADS; i++)
 		CHECK(pthread_create(&t[i], NULL, trade, (void *)((i + 1) << 16)) == 0);
 	for (unsigned i = 0; i < THREADS; i++)
 		CHECK(pthread_join(t[i], NULL) == 0);
 	mcentral_check();
-	CHECK(mcentrals[SC].npartial == SPANS);
+	CHECK(mcentrals[sc_scan].npartial == SPANS);
 }
 
 static void check_finds_wrong_owner(void)
@@ -317,7 +324,7 @@ static void check_finds_wrong_owner(void)
 	struct mspan *s;
 
 	start();
-	mcentral_put(s = span_with_live(SC, 3));
+	mcentral_put(s = span_with_live(sc_scan, 3));
 	mspan_set_owner(s, OTHER);
 	mcentral_check();
 }
@@ -325,8 +332,8 @@ static void check_finds_wrong_owner(void)
 static void check_finds_wrong_count(void)
 {
 	start();
-	mcentral_put(span_with_live(SC, 3));
-	mcentrals[SC].npartial++;
+	mcentral_put(span_with_live(sc_scan, 3));
+	mcentrals[sc_scan].npartial++;
 	mcentral_check();
 }
 

@@ -16,7 +16,6 @@
 
 #define SC_64 make_spanclass(6, false)
 #define SC_8192 make_spanclass(51, true)
-#define SC_32768 make_spanclass(67, false)
 
 /* Far from where arena.c looks for room. */
 #define PLACE ((uintptr_t)0x400000000000)
@@ -42,6 +41,18 @@ static void skip_unless_addresses_can_be_had(void)
 		run_in_child(name##_body); \
 	} \
 	static void name##_body(void)
+
+/* The class of the longest spans. */
+static spanclass_t long_class(void)
+{
+	unsigned longest = 1;
+
+	for (unsigned c = 2; c < NUM_SIZE_CLASSES; c++)
+		if (sizeclasses[c].npages > sizeclasses[longest].npages)
+			longest = c;
+	CHECK(sizeclasses[longest].npages > 5);
+	return make_spanclass(longest, false);
+}
 
 static size_t total_pages(void)
 {
@@ -150,7 +161,7 @@ TEST_IN_CHILD(pages_of_a_small_span_stay_away_from_big_ones_that_reuse_them)
 	uintptr_t base;
 
 	mheap_init();
-	s = mheap_alloc_small(NULL, SC_32768);
+	s = mheap_alloc_small(NULL, long_class());
 	base = s->base;
 	mheap_free_span(NULL, s);
 	b = big(5);
@@ -166,16 +177,18 @@ TEST_IN_CHILD(freed_pages_say_that_they_were_freed)
 {
 	struct mspan *s, *b;
 	uintptr_t base, big_base;
+	size_t npages;
 
 	mheap_init();
-	s = mheap_alloc_small(NULL, SC_32768);
+	s = mheap_alloc_small(NULL, long_class());
+	npages = s->npages;
 	b = big(7);
 	base = s->base;
 	big_base = b->base;
 	mheap_free_span(NULL, s);
 	mheap_free_span(NULL, b);
 	CHECK(span_of(base) == &mspan_dead);
-	CHECK(span_of(base + 31 * PAGE_SIZE) == &mspan_dead);
+	CHECK(span_of(base + (npages - 1) * PAGE_SIZE) == &mspan_dead);
 	CHECK(span_of(big_base) == &mspan_dead);
 	CHECK(mspan_dead.kind == SPAN_DEAD && mspan_dead.divmul == 0);
 	CHECK(s->kind == SPAN_DEAD && mspan_owner_relaxed(s) == 0);
@@ -315,13 +328,13 @@ TEST_IN_CHILD(a_small_span_may_reach_over_arenas)
 {
 	struct mspan *fill, *s;
 	uintptr_t edge;
-	size_t npages = spanclass_info(SC_32768)->npages;
+	size_t npages = spanclass_info(long_class())->npages;
 
 	mheap_init();
 	fill = big(1);
 	edge = align_down(fill->base, ARENA_SIZE) + ARENA_SIZE;
 	big((edge - fill->base) / PAGE_SIZE - 1 - 5);
-	s = mheap_alloc_small(NULL, SC_32768);
+	s = mheap_alloc_small(NULL, long_class());
 	CHECK(s->base == edge - 5 * PAGE_SIZE);
 	for (size_t i = 0; i < npages; i++)
 		CHECK(span_of(s->base + i * PAGE_SIZE) == s);
@@ -639,7 +652,7 @@ TEST_IN_CHILD(each_span_in_use_is_visited_once_in_the_order_of_pages)
 	CHECK(seen.n == 0);
 	for (int i = 0; i < 150; i++) {
 		struct mspan *a = big(1 + (size_t)i % 7);
-		struct mspan *b = mheap_alloc_small(NULL, i % 2 == 0 ? SC_64 : SC_32768);
+		struct mspan *b = mheap_alloc_small(NULL, i % 2 == 0 ? SC_64 : long_class());
 
 		CHECK(b != NULL);
 		n += 2;
@@ -719,7 +732,7 @@ TEST_IN_CHILD(a_child_mends_a_heap_that_was_being_changed)
 
 	mheap_init();
 	for (size_t i = 0; i < 20; i++) {
-		s[i] = i % 3 == 0 ? mheap_alloc_small(NULL, SC_32768) : big(5 * i + 1);
+		s[i] = i % 3 == 0 ? mheap_alloc_small(NULL, long_class()) : big(5 * i + 1);
 		pattern_fill((void *)s[i]->base, mspan_nbytes(s[i]), 1);
 	}
 	for (size_t i = 0; i < 20; i += 4) {
@@ -768,6 +781,12 @@ TEST_IN_CHILD(without_memory_the_answer_is_null_and_the_heap_is_as_before)
 	CHECK(mheap_alloc_big(NULL, 1, 1, false) == NULL);
 	CHECK(mheap_alloc_small(NULL, SC_64) == NULL);
 	os_fail_stop();
+	os_fail_from(OS_RESERVE | OS_COMMIT, 1);
+	CHECK(mheap_alloc_big(NULL, 1, 1, false) == NULL);
+	CHECK(mheap_alloc_small(NULL, SC_64) == NULL);
+	os_fail_stop();
+	for (unsigned shape = 0; shape < SPAN_SHAPES; shape++)
+		CHECK(mheap.span_pools[shape].inuse == 0);
 	mheap_check();
 	s = big(60);
 	CHECK(mheap_alloc_small(NULL, SC_64) != NULL);
@@ -785,12 +804,17 @@ TEST_IN_CHILD(without_memory_the_answer_is_null_and_the_heap_is_as_before)
 
 TEST_IN_CHILD(a_refused_commit_is_tried_again_with_less)
 {
+	struct mspan *first, *s;
+
 	mheap_init();
-	/* The heap is large, so that it grows by more than is needed. */
-	big(4096);
+	/* The heap is large, so that it grows by more than is needed; some of it is free at its end. */
+	first = big(4000);
+	CHECK(free_pages_now() != 0);
 	os_fail_nth(OS_COMMIT, 1);
-	big(total_pages() - 4096 + 1);
+	s = big(free_pages_now() + 1);
 	CHECK(os_fail_failed() == 1 && os_fail_seen() == 2);
+	/* No hole where the commit was refused. */
+	CHECK(s->base == first->base + 4000 * PAGE_SIZE);
 	mheap_check();
 }
 
@@ -990,7 +1014,7 @@ static void check_finds_wrong_map_entry(void)
 	struct mspan *s;
 
 	mheap_init();
-	s = mheap_alloc_small(NULL, SC_32768);
+	s = mheap_alloc_small(NULL, long_class());
 	atomic_store(&arena_of(s->base)->spans[s->base % ARENA_SIZE / PAGE_SIZE + 3], &mspan_dead);
 	mheap_check();
 }

@@ -18,12 +18,23 @@
 #define CENTRAL ((uintptr_t)0x30000)
 #define GUARD 64
 
-/* Size classes by their slots: 1024, 341 (21 in the last word), 128, 32, 8. */
+/* Size classes by their slots: 1024, 341 (21 in the last word), 128; and by what is worth taking of them. */
 #define SC_8 make_spanclass(1, false)
 #define SC_24 make_spanclass(3, false)
 #define SC_64 make_spanclass(6, true)
-#define SC_4096 make_spanclass(44, false)
-#define SC_32768 make_spanclass(67, false)
+#define SC_WORTH_4 class_worth(4)
+#define SC_WORTH_1 class_worth(1)
+
+/* The spans of large objects are as long as was measured best: a class of which so many slots are worth taking. */
+static spanclass_t class_worth(unsigned slots)
+{
+	unsigned c = NUM_SIZE_CLASSES - 1;
+
+	while (c > 0 && sizeclasses[c].nelems / 8 != slots)
+		c--;
+	assert_int_not_equal(c, 0);
+	return make_spanclass(c, false);
+}
 
 /* A record with garbage in it and a guard behind it. */
 static struct mspan *new_record(unsigned shape)
@@ -468,7 +479,7 @@ static void a_mark_on_a_slot_that_is_live_or_free_is_a_double_free(void **state)
 
 static void a_remote_free_into_a_span_in_use_never_says_claim(void **state)
 {
-	struct mspan *s = new_span(SC_4096);
+	struct mspan *s = new_span(SC_WORTH_4);
 
 	(void)state;
 	mspan_set_owner(s, ME);
@@ -536,7 +547,7 @@ static void set_full_says_so_when_nobody_else_will(void **state)
 
 static void every_free_after_the_one_that_said_claim_says_it_again(void **state)
 {
-	struct mspan *s = full_span(SC_32768);
+	struct mspan *s = full_span(SC_WORTH_1);
 
 	(void)state;
 	assert_true(free_remote(s, 0));
@@ -550,7 +561,7 @@ static void every_free_after_the_one_that_said_claim_says_it_again(void **state)
 
 static void one_claimant_wins_and_has_not_absorbed_yet(void **state)
 {
-	struct mspan *s = full_span(SC_32768);
+	struct mspan *s = full_span(SC_WORTH_1);
 
 	(void)state;
 	assert_true(free_remote(s, 7));
@@ -580,7 +591,7 @@ static void only_full_spans_can_be_claimed(void **state)
 
 static void the_credit_starts_anew_each_time_a_span_is_full(void **state)
 {
-	struct mspan *s = full_span(SC_4096);
+	struct mspan *s = full_span(SC_WORTH_4);
 
 	(void)state;
 	assert_int_equal(worth(s), 4);
@@ -612,7 +623,7 @@ static struct mspan *span_with_live(spanclass_t sc, unsigned live)
 
 static void a_central_span_is_worth_taking_after_as_many_frees_as_a_full_one(void **state)
 {
-	struct mspan *s = span_with_live(SC_4096, 31);
+	struct mspan *s = span_with_live(SC_WORTH_4, 31);
 
 	(void)state;
 	assert_false(mspan_set_central(s, CENTRAL));
@@ -625,7 +636,7 @@ static void the_free_of_the_last_live_slot_of_a_central_span_says_claim(void **s
 {
 	(void)state;
 	for (unsigned live = 1; live <= 4; live++) {
-		struct mspan *s = span_with_live(SC_4096, live);
+		struct mspan *s = span_with_live(SC_WORTH_4, live);
 
 		assert_false(mspan_set_central(s, CENTRAL));
 		for (uint32_t i = 0; i < live; i++)
@@ -639,7 +650,7 @@ static void the_free_of_the_last_live_slot_of_a_central_span_says_claim(void **s
 
 static void frees_before_the_span_is_central_count_too(void **state)
 {
-	struct mspan *s = span_with_live(SC_4096, 3);
+	struct mspan *s = span_with_live(SC_WORTH_4, 3);
 
 	(void)state;
 	assert_false(free_remote(s, 0));
@@ -651,7 +662,7 @@ static void frees_before_the_span_is_central_count_too(void **state)
 
 static void set_central_says_so_when_nobody_else_will_and_can_be_called_again(void **state)
 {
-	struct mspan *s = span_with_live(SC_4096, 20);
+	struct mspan *s = span_with_live(SC_WORTH_4, 20);
 
 	(void)state;
 	for (uint32_t i = 0; i < 4; i++)
@@ -668,7 +679,7 @@ static void set_central_says_so_when_nobody_else_will_and_can_be_called_again(vo
 
 static void set_central_of_a_span_that_became_empty_says_so(void **state)
 {
-	struct mspan *s = span_with_live(SC_4096, 2);
+	struct mspan *s = span_with_live(SC_WORTH_4, 2);
 
 	(void)state;
 	assert_false(free_remote(s, 0));
@@ -988,8 +999,8 @@ static void a_random_history_agrees_with_the_model(void **state)
 	history(SC_8, 1, 3000);
 	history(SC_24, 2, 4000);
 	history(SC_64, 3, 4000);
-	history(SC_4096, 4, 4000);
-	history(SC_32768, 5, 4000);
+	history(SC_WORTH_4, 4, 4000);
+	history(SC_WORTH_1, 5, 4000);
 }
 
 /* --- two threads: rule 1 --- */
@@ -1022,9 +1033,7 @@ static void a_free_that_meets_set_full_is_seen_by_one_of_the_two(void **state)
 	unsigned both = 0, owner_saw = 0;
 
 	(void)state;
-	/* 8 slots: one free is worth taking. */
-	race.s = new_span(SC_32768);
-	assert_int_equal(race.s->nelems, 8);
+	race.s = new_span(SC_WORTH_1);
 	mspan_set_owner(race.s, ME);
 	hand_out_all(race.s);
 	pthread_barrier_init(&race.barrier, NULL, 2);

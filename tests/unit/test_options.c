@@ -31,7 +31,6 @@ struct parse {
 };
 
 static const struct options defaults = {
-	.thp = true,
 	.scavenge_ms = 1000,
 	.tiny_align = 8,
 	.stats_fd = -1,
@@ -79,8 +78,8 @@ static void flags_take_0_and_1_quietly(void **state)
 	(void)state;
 	assert_true(parse("off=1", "").off);
 	assert_false(parse("off=1,off=0", "").off);
-	assert_false(parse("thp=0", "").thp);
-	assert_true(parse("thp=0,thp=1", "").thp);
+	assert_true(parse("thp=1", "").thp);
+	assert_false(parse("thp=1,thp=0", "").thp);
 	assert_true(parse("scavthread=1", "").scavthread);
 	assert_false(parse("scavthread=1,scavthread=0", "").scavthread);
 	assert_true(parse("clobberfree=1", "").clobberfree);
@@ -202,13 +201,13 @@ static void empty_items_are_nothing(void **state)
 
 static void a_bad_item_does_not_hide_the_good_ones_around_it(void **state)
 {
-	struct options o = parse("thp=0,bad=1,scavenge=x,off=1,loose,tiny_align=2",
+	struct options o = parse("thp=1,bad=1,scavenge=x,off=1,loose,tiny_align=2",
 				 "goalloc: GOALLOC: unknown option in 'bad=1', ignored\n"
 				 "goalloc: GOALLOC: bad value in 'scavenge=x', ignored\n"
 				 "goalloc: GOALLOC: unknown option in 'loose', ignored\n");
 
 	(void)state;
-	assert_false(o.thp);
+	assert_true(o.thp);
 	assert_true(o.off);
 	assert_int_equal(o.tiny_align, 2);
 	assert_int_equal(o.scavenge_ms, 1000);
@@ -283,7 +282,7 @@ static void goalloc_in_the_environment_is_read(void **state)
 
 static void expect_defaults(void)
 {
-	CHECK(!options.off && options.thp && options.scavenge_ms == 1000 && !options.stats &&
+	CHECK(!options.off && !options.thp && options.scavenge_ms == 1000 && !options.stats &&
 	      options.stats_fd == -1);
 }
 
