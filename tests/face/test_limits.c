@@ -11,11 +11,12 @@
 #include "face.h"
 
 #include <malloc.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 
-enum { MAX_OBJECTS = 1 << 20 };
-
-static void *objects[MAX_OBJECTS];
+/* A table as long as the limit can need, not more: it counts against the limit, too. */
+static size_t max_objects;
+static void **objects;
 static const uint64_t tag = 0x11;
 
 /* Allocates objects of n bytes until there is no more; how many there are. */
@@ -32,7 +33,7 @@ static size_t fill_up(size_t n)
 		for (size_t k = 0; k < n; k += 4096)
 			((char *)p)[k] = 1;
 		face_object_fill(p, n, tag);
-		CHECK(count < MAX_OBJECTS);
+		CHECK(count < max_objects);
 		objects[count++] = p;
 	}
 	CHECK(errno == ENOMEM);
@@ -148,6 +149,10 @@ int main(int argc, char **argv)
 		face_fail(__FILE__, __LINE__, "exec");
 	}
 	CHECK(face_malloc_is_goalloc());
+	max_objects = strcmp(argv[2], "full") == 0 ? 1 << 20 : 1000;
+	objects = mmap(NULL, max_objects * sizeof(*objects), PROT_READ | PROT_WRITE,
+		       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	CHECK(objects != MAP_FAILED);
 	if (strcmp(argv[2], "full") == 0) {
 		a_failed_big_request_does_not_harm_small_ones();
 		full_and_empty_again_in_other_sizes();

@@ -248,8 +248,9 @@ static void idle_threads_keep_a_bounded_amount(void)
 	for (int i = 0; i < THREADS; i++)
 		wait_sem(&done);
 	(void)malloc_trim(0);
-	/* each had 4 MiB live, 128 MiB together; 2 MiB a thread may stay */
-	CHECK_LE(face_rss(), begin + THREADS * 2 * MiB + 8 * MiB);
+	/* each had 4 MiB live, 128 MiB together; 2.5 MiB a thread may stay: of 45 classes a current span of
+	 * 8 to 64 KiB and what the free stacks hold elsewhere */
+	CHECK_LE(face_rss(), begin + THREADS * 5 * MiB / 2 + 8 * MiB);
 	for (int i = 0; i < THREADS; i++)
 		CHECK(sem_post(&may_end) == 0);
 	for (int i = 0; i < THREADS; i++)
