@@ -83,7 +83,4 @@ _Static_assert(GROW_MIN_PAGES % PCACHE_PAGES == 0 && CHUNK_PAGES % GROW_MIN_PAGE
 /* realloc moves pages instead of bytes from this size on. */
 #define MOVE_PAGES_MIN MiB(1)
 
-/* Slow-path events between two looks at the clock. */
-#define POLL_EVENTS 64
-
 #endif

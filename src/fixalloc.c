@@ -3,29 +3,56 @@
  * fixalloc.c - type-stable memory for our own records: mspan, mcache, heap_arena.
  * See malloc.c for the overview.
  *
- * Owns     the metadata region that all pools cut their records from. It is far from the arenas, so
- *          that an overflow of a user's object does not reach it, and is never given back.
+ * Owns     the metadata regions that all pools cut their records from. They are far from the arenas, so
+ *          that an overflow of a user's object does not reach them, and are never unmapped.
  * Callers  mheap.c, thread.c. Calls os.h.
- * Locks    metadata_lock (LOCK_METADATA) covers the region and all pools.
+ * Locks    metadata_lock (LOCK_METADATA) covers the regions and all pools.
  * Holds    a record's memory is only ever handed out by its own pool: a stale pointer to a
- *          record still points to a record of that type.
- *          Every change of a list is one store: a child forked in the middle finds a whole list.
+ *          record still points to a record of that type, or to zeros.
+ *          Small records lie in slabs, so that the memory of an empty slab can go back to the system; large
+ *          ones have a list. A slab is on its pool's list exactly while it has a free record, unless the
+ *          process was forked while another thread changed a list: then the lists start anew.
  */
 #include "fixalloc.h"
 #include "config.h"
 #include "lock.h"
 #include "os.h"
 
+/* A slab is aligned to its size, so that a record tells its slab. */
+#define SLAB_SIZE KiB(32)
+#define SLAB_MAX_RECORD (SLAB_SIZE / 3)
+
 /* Asked of the kernel at a time; less when it refuses. */
 #define REGION_MAX MiB(1)
-#define REGION_FIRST KiB(256)
+#define REGION_FIRST KiB(192)
 #define REGION_MIN KiB(16)
+
+/*
+ * The beginning of a slab; the records follow.
+ * Access: [m] metadata lock
+ */
+struct slab {
+	struct slab *next;   /* [m] on the pool's list */
+	struct slab *prev;   /* [m] */
+	void *free;          /* [m] freed records */
+	uint32_t inuse;      /* [m] records handed out */
+	uint32_t made;       /* [m] records ever handed out since the memory was fresh */
+	uint32_t epoch;      /* [m] of listed */
+	bool listed;         /* [m] */
+};
+_Static_assert(sizeof(struct slab) <= CACHE_LINE, "records begin at the second cache line");
+
+struct region {
+	uintptr_t next;    /* [m] first byte not handed out */
+	uintptr_t end;     /* [m] end of what was mapped last */
+};
 
 static struct {
 	struct lock lock;
-	uintptr_t next;    /* [m] first byte not handed out */
-	uintptr_t end;     /* [m] end of the current region */
-	size_t sys_bytes;  /* [m] of all regions */
+	struct region slabs;      /* [m] */
+	struct region records;    /* [m] large records */
+	size_t sys_bytes;         /* [m] of all regions */
+	uint32_t epoch;           /* [m] counts forks that found a list torn */
 } metadata = { .lock = LOCK_INITIALIZER(LOCK_METADATA) };
 
 void fixalloc_init(struct fixalloc *f, size_t size, size_t link_offset)
@@ -34,6 +61,8 @@ void fixalloc_init(struct fixalloc *f, size_t size, size_t link_offset)
 	f->size = align_up(size, CACHE_LINE);
 	f->link_offset = link_offset;
 	f->free = NULL;
+	f->avail = NULL;
+	f->epoch = 0;
 	f->inuse = 0;
 	f->total = 0;
 }
@@ -43,54 +72,179 @@ static void **link_of(const struct fixalloc *f, void *record)
 	return (void **)((char *)record + f->link_offset);
 }
 
-/* A new region with room for nbytes. The rest of the old one is lost: less than a record. */
-static bool region_grow_locked(size_t nbytes)
+/* More address space for a region, with room for nbytes aligned to align. What is left of the old piece is lost:
+ * less than that. */
+static bool region_grow_locked(struct region *r, size_t nbytes, size_t align)
 {
-	size_t want = metadata.sys_bytes == 0 ? REGION_FIRST : REGION_MAX;
+	size_t least = nbytes + align;
+	size_t want = r->end == 0 ? REGION_FIRST : REGION_MAX;
 
-	for (want = max_size(want, align_up(nbytes, REGION_MIN)); want >= nbytes; want /= 2) {
-		void *p = os_alloc_metadata(want);
+	for (want = max_size(want, align_up(least, REGION_MIN)); want >= least; want /= 2) {
+		void *p = os_alloc_metadata(align_up(want, os_page_size()));
 
-		if (p != NULL) {
-			/* A region that continues the last one is simply more of it. */
-			if ((uintptr_t)p != metadata.end)
-				metadata.next = (uintptr_t)p;
-			metadata.end = (uintptr_t)p + want;
-			metadata.sys_bytes += want;
-			return true;
-		}
-		if (want <= REGION_MIN)
-			break;
+		if (p == NULL)
+			continue;
+		r->next = (uintptr_t)p;
+		r->end = (uintptr_t)p + align_up(want, os_page_size());
+		metadata.sys_bytes += r->end - r->next;
+		return true;
 	}
 	return false;
 }
 
+static void *region_take_locked(struct region *r, size_t nbytes, size_t align)
+{
+	uintptr_t at = align_up(r->next, align);
+
+	if (at + nbytes > r->end) {
+		if (!region_grow_locked(r, nbytes, align))
+			return NULL;
+		at = align_up(r->next, align);
+	}
+	r->next = at + nbytes;
+	return (void *)at;
+}
+
+/* --- slabs --- */
+
+static bool in_slabs(const struct fixalloc *f)
+{
+	return f->size <= SLAB_MAX_RECORD;
+}
+
+static uint32_t slab_capacity(const struct fixalloc *f)
+{
+	return (uint32_t)((SLAB_SIZE - CACHE_LINE) / f->size);
+}
+
+static void list_slab(struct fixalloc *f, struct slab *b)
+{
+	b->listed = true;
+	b->prev = NULL;
+	b->next = f->avail;
+	if (f->avail != NULL)
+		f->avail->prev = b;
+	f->avail = b;
+}
+
+static void unlist_slab(struct fixalloc *f, struct slab *b)
+{
+	b->listed = false;
+	if (b->prev == NULL)
+		f->avail = b->next;
+	else
+		b->prev->next = b->next;
+	if (b->next != NULL)
+		b->next->prev = b->prev;
+}
+
+static void *slab_alloc_locked(struct fixalloc *f, bool *fresh)
+{
+	struct slab *b;
+	void *record;
+
+	if (f->epoch != metadata.epoch)
+		f->avail = NULL;
+	f->epoch = metadata.epoch;
+	b = f->avail;
+	if (b == NULL) {
+		b = region_take_locked(&metadata.slabs, SLAB_SIZE, SLAB_SIZE);
+		if (b == NULL)
+			return NULL;
+		b->epoch = metadata.epoch;
+		list_slab(f, b);
+	}
+	record = b->free;
+	*fresh = record == NULL;
+	if (record != NULL)
+		b->free = *link_of(f, record);
+	else
+		record = (char *)b + CACHE_LINE + b->made++ * f->size;
+	b->inuse++;
+	if (b->free == NULL && b->made == slab_capacity(f))
+		unlist_slab(f, b);
+	return record;
+}
+
+static void slab_free_locked(struct fixalloc *f, void *record)
+{
+	struct slab *b = (struct slab *)align_down((uintptr_t)record, SLAB_SIZE);
+
+	*link_of(f, record) = b->free;
+	order_stores();
+	b->free = record;
+	b->inuse--;
+	if (b->epoch != metadata.epoch) {
+		b->epoch = metadata.epoch;
+		b->listed = false;
+	}
+	if (f->epoch != metadata.epoch)
+		f->avail = NULL;
+	f->epoch = metadata.epoch;
+	if (!b->listed)
+		list_slab(f, b);
+}
+
+void fixalloc_release(struct fixalloc *f)
+{
+	/* The slab's own beginning stays. */
+	size_t kept = os_page_size();
+
+	if (!in_slabs(f) || kept >= SLAB_SIZE)
+		return;
+	lock_acquire(&metadata.lock);
+	for (struct slab *b = f->epoch == metadata.epoch ? f->avail : NULL; b != NULL; b = b->next) {
+		if (b->inuse != 0 || b->made == 0)
+			continue;
+		if (!os_release((char *)b + kept, SLAB_SIZE - kept))
+			continue;
+		zero_bytes((char *)b + CACHE_LINE, kept - CACHE_LINE);
+		b->free = NULL;
+		b->made = 0;
+	}
+	lock_release(&metadata.lock);
+}
+
+/* --- large records --- */
+
+static void *large_alloc_locked(struct fixalloc *f, bool *fresh)
+{
+	void *record = f->free;
+
+	*fresh = record == NULL;
+	if (record == NULL)
+		return region_take_locked(&metadata.records, f->size, CACHE_LINE);
+	f->free = *link_of(f, record);
+	return record;
+}
+
 void *fixalloc_alloc(struct fixalloc *f, bool *fresh)
 {
+	bool is_fresh = false;
 	void *record;
 
 	lock_acquire(&metadata.lock);
-	record = f->free;
-	if (fresh != NULL)
-		*fresh = record == NULL;
+	record = in_slabs(f) ? slab_alloc_locked(f, &is_fresh) : large_alloc_locked(f, &is_fresh);
 	if (record != NULL) {
-		f->free = *link_of(f, record);
-	} else if (metadata.end - metadata.next >= f->size || region_grow_locked(f->size)) {
-		record = (void *)metadata.next;
-		metadata.next += f->size;
-		f->total++;
-	}
-	if (record != NULL)
 		f->inuse++;
+		f->total += is_fresh;
+	}
 	lock_release(&metadata.lock);
+	if (fresh != NULL)
+		*fresh = is_fresh;
 	return record;
 }
 
 void fixalloc_free(struct fixalloc *f, void *record)
 {
 	lock_acquire(&metadata.lock);
-	*link_of(f, record) = f->free;
-	f->free = record;
+	if (in_slabs(f)) {
+		slab_free_locked(f, record);
+	} else {
+		*link_of(f, record) = f->free;
+		order_stores();
+		f->free = record;
+	}
 	f->inuse--;
 	lock_release(&metadata.lock);
 }
@@ -107,5 +261,6 @@ size_t fixalloc_sys_bytes(void)
 
 void fixalloc_after_fork(void)
 {
-	(void)lock_reset_orphan(&metadata.lock);
+	if (lock_reset_orphan(&metadata.lock))
+		metadata.epoch++;
 }

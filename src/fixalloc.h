@@ -14,7 +14,9 @@
 struct fixalloc {
 	size_t size;          /* [c] bytes of a record, a multiple of CACHE_LINE */
 	size_t link_offset;   /* [c] where a free record keeps its link: a pointer field of the type */
-	void *free;           /* [m] freed records */
+	void *free;           /* [m] freed records, of a pool of large ones */
+	struct slab *avail;   /* [m] slabs with a free record, of a pool of small ones */
+	uint32_t epoch;       /* [m] of the list */
 	size_t inuse;         /* [m] records handed out */
 	size_t total;         /* [m] records ever made */
 };
@@ -27,6 +29,10 @@ void *fixalloc_alloc(struct fixalloc *f, bool *fresh);
 
 /* Gives a record back. Its memory stays a record of this type for ever. Takes the metadata lock. */
 void fixalloc_free(struct fixalloc *f, void *record);
+
+/* Gives the memory of slabs without a record in use back to the system. What was a record reads as zero
+ * afterwards, and is still a record of this type. Takes the metadata lock. */
+void fixalloc_release(struct fixalloc *f);
 
 /* Bytes of address space taken for records so far. */
 size_t fixalloc_sys_bytes(void);

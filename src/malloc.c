@@ -15,7 +15,7 @@
  *   mcache    one a thread: for each class a free stack, a current span and a few partial
  *             ones; a word of pages; some freed big objects; a tiny block. [mcache.c, tiny.c]
  *
- * malloc(100): class 112, span class 20 (scan). The mcache slot of span class 20 pops its free stack, or takes the
+ * malloc(100): class 112, span class 18 (scan). The mcache slot of span class 18 pops its free stack, or takes the
  * lowest bit of its current word (mcache_alloc_fast()). When both are empty mcache_refill() takes the next word of
  * the span; then what other threads freed there; then a partial span; then one of mcentral's; then a fresh one from
  * mheap, whose pages come from the thread's page word, or under mheap.lock from the page allocator, which
@@ -452,5 +452,6 @@ bool heap_trim(void)
 
 	mcache_flush(c);
 	thread_leave(c);
+	mheap_release_records();
 	return scavenge_all() != 0;
 }

@@ -414,8 +414,9 @@ void mcache_poll(struct mcache *c)
 	if (now_ms - c->tick_ms >= options.scavenge_ms) {
 		c->tick_ms = now_ms;
 		tick(c);
+		mheap_release_records();
 	}
-	scavenge_poll(now_ms);
+	(void)scavenge_poll(now_ms);
 }
 
 /* --- fork --- */

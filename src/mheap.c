@@ -410,6 +410,12 @@ bool mheap_resize_big(struct mspan *s, size_t npages)
 	return ok;
 }
 
+void mheap_release_records(void)
+{
+	for (unsigned shape = 0; shape < SPAN_SHAPES; shape++)
+		fixalloc_release(&mheap.span_pools[shape]);
+}
+
 void mheap_each_span(void (*visit)(struct mspan *s, void *arg), void *arg)
 {
 	uint32_t narenas;

@@ -58,11 +58,10 @@ void os_futex_wake(const _Atomic uint32_t *word);
 
 void os_sleep_ms(uint32_t ms);
 
-bool os_is_main_thread(void);
 bool os_is_secure(void);            /* AT_SECURE: setuid and the like */
 int os_pid(void);
 
 int os_dup_cloexec(int fd);         /* on a high number; -1 */
-int os_open_append(const char *path);
+int os_open_append(const char *path);      /* on a high number, too; -1 */
 
 #endif

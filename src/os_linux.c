@@ -158,11 +158,6 @@ void os_sleep_ms(uint32_t ms)
 	(void)QUIETLY(syscall(SYS_clock_nanosleep, CLOCK_MONOTONIC, 0, &ts, NULL));
 }
 
-bool os_is_main_thread(void)
-{
-	return QUIETLY(syscall(SYS_gettid)) == QUIETLY(syscall(SYS_getpid));
-}
-
 bool os_is_secure(void)
 {
 	return getauxval(AT_SECURE) != 0;
@@ -180,6 +175,14 @@ int os_dup_cloexec(int fd)
 
 int os_open_append(const char *path)
 {
-	return (int)QUIETLY(syscall(SYS_openat, AT_FDCWD, path,
-				    O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666));
+	int fd = (int)QUIETLY(syscall(SYS_openat, AT_FDCWD, path,
+				      O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666));
+	int high;
+
+	if (fd < 0)
+		return -1;
+	/* Programs count on the low numbers. */
+	high = os_dup_cloexec(fd);
+	(void)QUIETLY(syscall(SYS_close, fd));
+	return high;
 }

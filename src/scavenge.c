@@ -104,8 +104,10 @@ static size_t release_chunk_locked(uint32_t chunk)
 	return released * PAGE_SIZE;
 }
 
-void scavenge_poll(uint64_t now_ms)
+bool scavenge_poll(uint64_t now_ms)
 {
+	bool all_old = true;
+
 	lock_acquire(&mheap.lock);
 	if (now_ms > mheap.now_ms)
 		mheap.now_ms = now_ms;
@@ -117,8 +119,11 @@ void scavenge_poll(uint64_t now_ms)
 			release_chunk_locked(chunk);
 		else
 			append_locked(chunk);
+		all_old &= !chunk_at(chunk)->dirty_listed;
 	}
+	all_old &= mheap.dirty_head != DIRTY_END;
 	lock_release(&mheap.lock);
+	return all_old;
 }
 
 size_t scavenge_all(void)

@@ -10,8 +10,9 @@
 /* Pages of this chunk were freed. mheap.lock held. */
 void scavenge_note_free_locked(uint64_t chunk);
 
-/* Releases what has been free for the decay time. Takes mheap.lock, and drops it while the kernel works. */
-void scavenge_poll(uint64_t now_ms);
+/* Releases what has been free for the decay time, some of it at a time: true when there may be more. Takes
+ * mheap.lock, and drops it while the kernel works. */
+bool scavenge_poll(uint64_t now_ms);
 
 /* Releases every free page. Bytes released. */
 size_t scavenge_all(void);

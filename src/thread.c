@@ -160,7 +160,8 @@ static void *scavenger(void *arg)
 	(void)arg;
 	for (;;) {
 		os_sleep_ms(options.scavenge_ms < 100 ? 100 : options.scavenge_ms);
-		scavenge_poll(os_now_ms());
+		while (scavenge_poll(os_now_ms()))
+			;
 	}
 	return NULL;
 }
