@@ -80,6 +80,9 @@ _Static_assert(GROW_MIN_PAGES % PCACHE_PAGES == 0 && CHUNK_PAGES % GROW_MIN_PAGE
 #define THP_MIN_HEAP MiB(32)
 #define HUGE_PAGE_SIZE MiB(2)
 
+/* realloc gives a growing object pages of its own from this size on. */
+#define REALLOC_PAGES_MIN (PAGE_SIZE / 2)
+
 /* realloc moves pages instead of bytes from this size on. */
 #define MOVE_PAGES_MIN MiB(1)
 

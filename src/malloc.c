@@ -158,6 +158,15 @@ static void *alloc_or_errno(size_t size, size_t align, bool noscan, bool zero)
 
 SLOW_PATH void *heap_malloc_slow(size_t size)
 {
+	struct mcache *c = thread_cache();
+
+	/* One buffer used over and over. */
+	if (size > MAX_SMALL_SIZE && size <= BIG_CACHE_MAX_RUN * PAGE_SIZE && c != MCACHE_NONE) {
+		struct mspan *s = mcache_take_big(c, pages_for(size), false);
+
+		if (s != NULL)
+			return (void *)s->base;
+	}
 	return alloc_or_errno(size, 0, false, false);
 }
 
@@ -315,7 +324,7 @@ static bool size_fits(const struct object *o, size_t size, size_t align)
 	if (s->kind == SPAN_TINY)
 		return o->nbytes == (size == 0 ? 1 : size) ||
 		       o->nbytes == tiny_nbytes(size, options.tiny_align);
-	if (s->kind == SPAN_SMALL && slot_state(&s->state[o->slot]) == SLOT_RESIZED)
+	if (slot_state(&s->state[o->slot]) == SLOT_RESIZED)
 		return size <= o->nbytes;
 	return heap_good_size(size, align) == o->nbytes;
 }
@@ -376,6 +385,12 @@ static void *move_big(struct mcache *c, struct mspan *s, size_t npages, bool nos
 	return (void *)to->base;
 }
 
+/* A size below a big object's in a span of its own. */
+static void mark_resized(struct mspan *s, size_t size)
+{
+	slot_set(&s->state[0], size > MAX_SMALL_SIZE ? SLOT_LIVE : SLOT_RESIZED);
+}
+
 /* Without copying: in its span, longer or shorter, or its pages moved. NULL: copy. */
 static void *realloc_big(const struct object *o, size_t size, bool noscan, const char *func)
 {
@@ -384,17 +399,41 @@ static void *realloc_big(const struct object *o, size_t size, bool noscan, const
 	struct mcache *c;
 	void *p = NULL;
 
-	if (s->kind != SPAN_BIG || size <= MAX_SMALL_SIZE ||
+	if (s->kind != SPAN_BIG || size < REALLOC_PAGES_MIN ||
 	    spanclass_noscan(s->spanclass) != noscan)
 		return NULL;
-	if (npages == s->npages || mheap_resize_big(s, npages))
-		return (void *)s->base;
 	c = enter();
-	p = move_big(c, s, npages, noscan);
+	if (npages == s->npages || mheap_extend_cached(&c->pages, s, npages) ||
+	    mheap_resize_big(s, npages)) {
+		mark_resized(s, size);
+		p = (void *)s->base;
+	} else {
+		p = move_big(c, s, npages, noscan);
+	}
 	thread_leave(c);
-	if (p != NULL)
+	if (p != NULL && p != (void *)s->base)
 		free_object(o, (void *)s->base, func);
 	return p;
+}
+
+/* A small object that grows by realloc will grow again: from some size on it gets pages of its own, behind which
+ * there may be room. NULL: not that large, or no memory. */
+static void *grow_to_pages(const struct object *o, size_t size, bool noscan)
+{
+	struct mcache *c;
+	struct mspan *s;
+	bool fresh;
+
+	if (o->span->kind != SPAN_SMALL || size <= o->nbytes || size < REALLOC_PAGES_MIN ||
+	    size > MAX_SMALL_SIZE)
+		return NULL;
+	c = enter();
+	s = mcache_alloc_big(c, pages_for(size), 1, noscan, &fresh);
+	thread_leave(c);
+	if (s == NULL)
+		return NULL;
+	mark_resized(s, size);
+	return (void *)s->base;
 }
 
 void *heap_realloc(void *p, size_t size, bool noscan, const char *func)
@@ -421,7 +460,9 @@ void *heap_realloc(void *p, size_t size, bool noscan, const char *func)
 	to = realloc_big(&o, size, noscan, func);
 	if (to != NULL)
 		return to;
-	to = alloc_or_errno(size, 0, noscan, false);
+	to = grow_to_pages(&o, size, noscan);
+	if (to == NULL)
+		to = alloc_or_errno(size, 0, noscan, false);
 	if (to == NULL)
 		return NULL;
 	copy_bytes(to, p, min_size(o.nbytes, size));

@@ -264,14 +264,9 @@ static void flush_big(struct mcache *c)
 struct mspan *mcache_alloc_big(struct mcache *c, size_t npages, size_t align_pages, bool noscan,
 			       bool *fresh)
 {
-	struct mspan *s;
+	struct mspan *s = align_pages == 1 ? mcache_take_big(c, npages, noscan) : NULL;
 
-	if (align_pages == 1 && npages <= BIG_CACHE_MAX_RUN && c->big[npages] != NULL) {
-		s = c->big[npages];
-		c->big[npages] = s->next;
-		c->big_npages -= (uint32_t)npages;
-		s->spanclass = make_spanclass(0, noscan);
-		slot_set(&s->state[0], SLOT_LIVE);
+	if (s != NULL) {
 		*fresh = false;
 		return s;
 	}

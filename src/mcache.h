@@ -140,6 +140,23 @@ void mcache_span_freed(struct mcache *c, struct mspan *s);
 /* Takes a span over after mspan_free_remote() said so. */
 void mcache_claim(struct mcache *c, struct mspan *s);
 
+/* A freed big object of npages from the cache, state live, not zeroed; NULL when there is none. */
+FAST_PATH struct mspan *mcache_take_big(struct mcache *c, size_t npages, bool noscan)
+{
+	struct mspan *s;
+
+	if (npages > BIG_CACHE_MAX_RUN)
+		return NULL;
+	s = c->big[npages];
+	if (s == NULL)
+		return NULL;
+	c->big[npages] = s->next;
+	c->big_npages -= (uint32_t)npages;
+	s->spanclass = make_spanclass(0, noscan);
+	slot_set(&s->state[0], SLOT_LIVE);
+	return s;
+}
+
 /* A big object of npages, state live; its base aligned to align_pages. *fresh: it reads as zero.
  * NULL when there is no memory. */
 struct mspan *mcache_alloc_big(struct mcache *c, size_t npages, size_t align_pages, bool noscan,

@@ -410,6 +410,25 @@ bool mheap_resize_big(struct mspan *s, size_t npages)
 	return ok;
 }
 
+bool mheap_extend_cached(struct pcache *pc, struct mspan *s, size_t npages)
+{
+	uintptr_t end = s->base + mspan_nbytes(s);
+	uintptr_t page = (end - pc->base) / PAGE_SIZE;
+	uint64_t mask;
+
+	if (pc->base == 0 || npages <= s->npages || npages - s->npages > PCACHE_PAGES ||
+	    page >= PCACHE_PAGES || page + (npages - s->npages) > PCACHE_PAGES)
+		return false;
+	mask = low_mask64((unsigned)(npages - s->npages)) << page;
+	if ((pc->free & mask) != mask)
+		return false;
+	pc->free &= ~mask;
+	pc->clean &= ~mask;
+	unmap_pages(end, npages - s->npages);
+	s->npages = (uint32_t)npages;
+	return true;
+}
+
 void mheap_release_records(void)
 {
 	for (unsigned shape = 0; shape < SPAN_SHAPES; shape++)

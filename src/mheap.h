@@ -84,6 +84,9 @@ void mheap_free_span(struct pcache *pc, struct mspan *s);
 /* Changes the length of a big span without moving it. False: no room behind it, nothing changed. */
 bool mheap_resize_big(struct mspan *s, size_t npages);
 
+/* The same from the page cache alone, without a lock: longer only, by a few pages. */
+bool mheap_extend_cached(struct pcache *pc, struct mspan *s, size_t npages);
+
 /* Gives the memory of span records that are not in use back to the system. */
 void mheap_release_records(void);
 
