@@ -88,8 +88,8 @@ static void *alloc_small(struct mcache *c, spanclass_t sc, size_t zero_nbytes)
 
 	if (p == NULL)
 		p = mcache_alloc_slow(c, sc, &fresh);
-	if (p != NULL && zero_nbytes != 0 && !fresh)
-		zero_bytes(p, zero_nbytes);
+	if (p != NULL && zero_nbytes != 0)
+		zero_object(p, zero_nbytes, fresh);
 	return p;
 }
 
@@ -422,13 +422,13 @@ static void *grow_to_pages(const struct object *o, size_t size, bool noscan)
 {
 	struct mcache *c;
 	struct mspan *s;
-	bool fresh;
 
 	if (o->span->kind != SPAN_SMALL || size <= o->nbytes || size < REALLOC_PAGES_MIN ||
 	    size > MAX_SMALL_SIZE)
 		return NULL;
 	c = enter();
-	s = mcache_alloc_big(c, pages_for(size), 1, noscan, &fresh);
+	/* Not one of the freed spans that the cache keeps: behind those there is no room. */
+	s = mheap_alloc_big(&c->pages, pages_for(size), 1, noscan);
 	thread_leave(c);
 	if (s == NULL)
 		return NULL;
