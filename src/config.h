@@ -76,7 +76,7 @@ _Static_assert(BIG_CACHE_PAGES >= BIG_CACHE_MAX_RUN, "the longest run fits the b
 _Static_assert(GROW_MIN_PAGES % PCACHE_PAGES == 0 && CHUNK_PAGES % GROW_MIN_PAGES == 0,
 	       "steps are whole page-cache words");
 
-/* Huge pages are asked for in commits beyond this much heap (see mheap_grow_locked()). */
+/* Huge pages are asked for in commits beyond this much heap (see grow_locked() in mheap.c). */
 #define THP_MIN_HEAP MiB(32)
 #define HUGE_PAGE_SIZE MiB(2)
 

@@ -12,7 +12,7 @@
 #include "fatal.h"
 #include "malloc.h"
 
-/* std::get_new_handler() and std::__throw_bad_alloc(): in libstdc++ when the program has it. */
+/* libstdc++'s get_new_handler and __throw_bad_alloc, when the program has it. */
 extern void (*_ZSt15get_new_handlerv(void))(void) WEAK;
 extern void _ZSt17__throw_bad_allocv(void) WEAK;
 
