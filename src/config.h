@@ -67,7 +67,7 @@ _Static_assert(SPAN_MAX_SLOTS % 64 == 0 && SPAN_MAX_SLOTS < 65536, "slot counts 
 
 /* Freed big objects kept by a thread: the longest, and all together, in pages. */
 #define BIG_CACHE_MAX_RUN 128
-#define BIG_CACHE_PAGES 256
+#define BIG_CACHE_PAGES 128
 _Static_assert(BIG_CACHE_PAGES >= BIG_CACHE_MAX_RUN, "the longest run fits the bound");
 
 /* The heap is committed in steps of at least this many pages, and of 1/16 of itself. */

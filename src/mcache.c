@@ -23,8 +23,9 @@
 /* Cycles between two looks at the clock: some milliseconds. */
 #define POLL_CYCLES (UINT64_C(1) << 23)
 
-/* Partial spans of a class are at most this many pages, or one span. */
-#define PARTIAL_PAGES 64
+/* Partial spans of a class are at most this many pages, or one span. More for the smallest objects: their spans
+ * are a page, and there are many of them. */
+#define PARTIAL_PAGES 24
 
 /* The last empty span of a class is kept when it is no longer than this. */
 #define KEEP_EMPTY_PAGES 8
@@ -52,7 +53,7 @@ static unsigned max_partial(const struct mspan *s)
 {
 	unsigned n = PARTIAL_PAGES / s->npages;
 
-	return n > MCACHE_MAX_PARTIAL ? MCACHE_MAX_PARTIAL : n > 0 ? n : 1;
+	return s->npages == 1 ? MCACHE_MAX_PARTIAL : n > 0 ? n : 1;
 }
 
 static void partial_push(struct mcache_slot *t, struct mspan *s)
