@@ -369,9 +369,10 @@ void mheap_free_span(struct pcache *pc, struct mspan *s)
 	/* One mapping with its neighbours again; the new pages are clean. */
 	bool clean = big && s->moved && os_remap((void *)base, npages * PAGE_SIZE);
 
+	/* First: a child forked while the map changes finds a span that nobody owns, and leaves it alone. */
+	mspan_set_owner(s, 0);
 	map_span(base, big ? 1 : npages, &mspan_dead);
 	s->kind = SPAN_DEAD;
-	mspan_set_owner(s, 0);
 	fixalloc_free(&mheap.span_pools[s->shape], s);
 	free_pages(pc, base, npages, clean);
 }
@@ -481,6 +482,7 @@ bool mheap_after_fork(void)
 	bool was_held = lock_reset_orphan(&mheap.lock);
 
 	fixalloc_after_fork();
+	mheap.forked = true;
 	if (!was_held || mheap.space.next == 0)
 		return false;
 	/* Every page that was committed is free unless a span has it. Which pages have memory behind
@@ -520,6 +522,9 @@ static void check_span(struct mspan *s, void *arg)
 	struct check_walk *walk = arg;
 	uint64_t page = pagealloc_page(arena_of(s->base), s->base);
 
+	/* A thread that is gone had it in hand, between no owner and the whole map: lost to this child. */
+	if (mheap.forked && s->kind != SPAN_BIG && mspan_owner_relaxed(s) == 0)
+		return;
 	for (size_t i = 0; i < s->npages; i++) {
 		const struct heap_arena *ha = pagealloc_arena(&mheap.pages, page + i);
 		unsigned in_arena = (unsigned)((page + i) % ARENA_PAGES);

@@ -35,6 +35,7 @@ struct mheap {
 	uint32_t dirty_tail;                         /* [h] */
 	uint64_t now_ms;                             /* [h] time of the last poll */
 	bool ready;                                  /* [c] mheap_init succeeded */
+	bool forked;                                 /* this is a forked child: see mheap_check() */
 };
 
 extern struct mheap mheap;
