@@ -38,14 +38,11 @@
 #define UNLIKELY(x) __builtin_expect(!!(x), 0)
 #define FAST_PATH static inline __attribute__((always_inline))
 #define SLOW_PATH __attribute__((noinline))
-#define COLD_PATH __attribute__((noinline, cold))
 #define EXPORT __attribute__((visibility("default")))
 #define WEAK __attribute__((weak))
-#define UNUSED __attribute__((unused))
 #define CONSTRUCTOR __attribute__((constructor))
 #define DESTRUCTOR __attribute__((destructor))
 #define ALIGNED(n) __attribute__((aligned(n)))
-#define ALIAS(name) __attribute__((alias(#name)))
 /* Initial-exec: one load from the thread pointer, never __tls_get_addr(), which may call malloc. */
 #define THREAD_LOCAL static __thread __attribute__((tls_model("initial-exec")))
 #define THREAD_LOCAL_EXTERN extern __thread __attribute__((tls_model("initial-exec")))
@@ -110,16 +107,6 @@ static inline uint64_t low_mask64(unsigned n)
 static inline bool mul_overflow(size_t a, size_t b, size_t *out)
 {
 	return __builtin_mul_overflow(a, b, out);
-}
-
-static inline bool add_overflow(size_t a, size_t b, size_t *out)
-{
-	return __builtin_add_overflow(a, b, out);
-}
-
-static inline void prefetch_write(const void *p)
-{
-	__builtin_prefetch(p, 1);
 }
 
 /* One turn of a spin loop. */

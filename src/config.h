@@ -57,7 +57,8 @@ _Static_assert(SPAN_MAX_SLOTS % 64 == 0 && SPAN_MAX_SLOTS < 65536, "slot counts 
 #define PCACHE_PAGES 64
 #define PCACHE_MAX_RUN 16
 
-/* Partial spans a thread keeps per class before it gives one to mcentral. */
+/* Partial spans of one page that a thread keeps per class before it gives one to mcentral; of longer ones see
+ * max_partial() in mcache.c. */
 #define MCACHE_MAX_PARTIAL 64
 
 /* Free stack of one class: bytes of objects, and entries. */
