@@ -38,6 +38,8 @@
 #define UNLIKELY(x) __builtin_expect(!!(x), 0)
 #define FAST_PATH static inline __attribute__((always_inline))
 #define SLOW_PATH __attribute__((noinline))
+/* The compiler may rely on it. */
+#define ASSUME(c) ((c) ? (void)0 : __builtin_unreachable())
 #define EXPORT __attribute__((visibility("default")))
 #define WEAK __attribute__((weak))
 #define CONSTRUCTOR __attribute__((constructor))

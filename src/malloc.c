@@ -79,6 +79,13 @@ static struct mcache *enter(void)
 	return thread_enter();
 }
 
+/* Below a pointer's size, and not to share a block: with the usual floor two would share one, and a slot of 8 bytes for each is
+ * as small, and faster. */
+static bool size_has_short_slot(size_t size)
+{
+	return size < sizeof(void *) && options.tiny_align == sizeof(void *);
+}
+
 static size_t pages_for(size_t size)
 {
 	return (size + PAGE_SIZE - 1) >> PAGE_SHIFT;
@@ -132,6 +139,8 @@ static void *alloc(struct mcache *c, size_t size, size_t align, bool noscan, boo
 	 * pointer's size are noscan, too, with the floor that compilers assume. */
 	if (noscan && size <= TINY_SIZE && align <= TINY_SIZE)
 		return alloc_tiny(c, size, align > 1 ? align : 1, zero);
+	if (size_has_short_slot(size) && align <= sizeof(void *))
+		return alloc_small(c, SPANCLASS_SHORT, zero ? size : 0);
 	if (size < sizeof(void *) && align <= options.tiny_align)
 		return alloc_tiny(c, size, options.tiny_align, zero);
 	if (size <= MAX_SMALL_SIZE && align <= PAGE_SIZE) {
@@ -164,7 +173,14 @@ static void *alloc_or_errno(size_t size, size_t align, bool noscan, bool zero)
 SLOW_PATH void *heap_malloc_slow(size_t size)
 {
 	struct mcache *c = thread_cache();
+	bool fresh;
 
+	if (size_has_short_slot(size)) {
+		void *p = mcache_alloc_fast(c, SPANCLASS_SHORT, &fresh);
+
+		if (p != NULL)
+			return p;
+	}
 	/* One buffer used over and over. */
 	if (size > MAX_SMALL_SIZE && size <= BIG_CACHE_MAX_RUN * PAGE_SIZE && c != MCACHE_NONE) {
 		struct mspan *s = mcache_take_big(c, pages_for(size), false);
@@ -192,6 +208,15 @@ void *heap_calloc_noscan(size_t size)
 
 void *heap_aligned(size_t align, size_t size, bool noscan)
 {
+	if (!noscan && size_is_small(size) && align <= PAGE_SIZE) {
+		unsigned class = sizeclass_for(size, align);
+		bool fresh;
+		void *p = class == 0 ? NULL :
+				       mcache_alloc_fast(thread_cache(), make_spanclass(class, false), &fresh);
+
+		if (LIKELY(p != NULL))
+			return p;
+	}
 	return alloc_or_errno(size, align, noscan, false);
 }
 
@@ -334,7 +359,7 @@ static bool size_fits(const struct object *o, size_t size, size_t align)
 	return heap_good_size(size, align) == o->nbytes;
 }
 
-void heap_free_sized(void *p, size_t size, size_t align, const char *func)
+SLOW_PATH void heap_free_sized_slow(void *p, size_t size, size_t align, const char *func)
 {
 	struct object o;
 	struct mspan *s;
@@ -363,7 +388,7 @@ static bool stays_in_slot(const struct object *o, size_t size, bool noscan)
 		return false;
 	if (o->span->kind == SPAN_TINY)
 		return noscan || size < sizeof(void *);
-	return spanclass_noscan(o->span->spanclass) == noscan;
+	return spanclass_noscan(o->span->spanclass) == (noscan || size_has_short_slot(size));
 }
 
 /* The pages of a big object in a span of another length. NULL: copy. */

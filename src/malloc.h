@@ -14,6 +14,7 @@
 void *heap_malloc_slow(size_t size);
 void *heap_calloc_slow(size_t size);
 void heap_free_slow(void *p, struct mspan *s, const char *func);
+void heap_free_sized_slow(void *p, size_t size, size_t align, const char *func);
 
 /* Clears an object of calloc. What is fresh reads as zero already; it is written to all the same, once: a program that
  * reads it first would have the kernel's zero page mapped, and pay for a second fault when it writes. */
@@ -72,10 +73,13 @@ FAST_PATH void heap_free(void *p, const char *func)
 		_Atomic uint8_t *state = &s->state[slot];
 		struct mcache *c = thread_cache();
 
-		if (LIKELY(slot_state(state) == SLOT_LIVE) && LIKELY(c != MCACHE_NONE)) {
-			if (UNLIKELY(!mcache_free_fast(c, s, addr, state)))
+		if (LIKELY(slot_state(state) == SLOT_LIVE)) {
+			if (LIKELY(mcache_free_fast(c, s, addr, state)))
+				return;
+			if (LIKELY(c != MCACHE_NONE)) {
 				mcache_free_slot(c, s, slot, func);
-			return;
+				return;
+			}
 		}
 	}
 	heap_free_slow(p, s, func);
@@ -83,7 +87,23 @@ FAST_PATH void heap_free(void *p, const char *func)
 
 /* Frees p if its slot is the one that an object of size bytes aligned to align gets; otherwise fatal. align
  * is 0 for an object of malloc. NULL does nothing. */
-void heap_free_sized(void *p, size_t size, size_t align, const char *func);
+FAST_PATH void heap_free_sized(void *p, size_t size, size_t align, const char *func)
+{
+	uintptr_t addr = (uintptr_t)p;
+	struct mspan *s = span_of(addr);
+	uint32_t slot;
+
+	if (LIKELY(align == 0) && LIKELY(size_is_small(size)) && LIKELY(s != NULL) &&
+	    LIKELY(mspan_slot_of(s, addr, &slot)) &&
+	    LIKELY(s->spanclass == sizeclass_malloc[(size + 7) / 8])) {
+		_Atomic uint8_t *state = &s->state[slot];
+
+		if (LIKELY(slot_state(state) == SLOT_LIVE) &&
+		    LIKELY(mcache_free_fast(thread_cache(), s, addr, state)))
+			return;
+	}
+	heap_free_sized_slow(p, size, align, func);
+}
 
 /* realloc without the case of size 0: the object with its bytes at a place of size bytes, NULL and the object
  * as before when there is none. p may be NULL. */

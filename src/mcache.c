@@ -35,13 +35,16 @@ void mcache_init(struct mcache *c)
 	for (unsigned sc = 0; sc < NUM_SPAN_CLASSES; sc++) {
 		const struct sizeclass *info = spanclass_info((spanclass_t)sc);
 		struct mcache_slot *t = &c->slots[sc];
-		unsigned half = spanclass_noscan((spanclass_t)sc) ? STACK_TOTAL_ENTRIES : 0;
+		size_t half = spanclass_noscan((spanclass_t)sc) ? STACK_TOTAL_ENTRIES : 0;
+		size_t bottom = offsetof(struct mcache, entries) +
+				(half + info->stack_first) * sizeof(struct free_entry);
 
-		t->stack = &c->entries[half + info->stack_first];
-		t->elemsize = info->elemsize;
+		t->stack_bottom = (uint32_t)bottom;
+		t->stack_top = (uint32_t)bottom;
 		/* With clobberfree every free takes the slow path. */
-		t->stack_limit = options.clobberfree ? 0 :
-				 info->stack_entries * (uint32_t)sizeof(struct free_entry);
+		t->stack_limit = (uint32_t)(bottom + (options.clobberfree ? 0 : info->stack_entries) *
+							     sizeof(struct free_entry));
+		t->elemsize = info->elemsize;
 	}
 	c->tick_ms = os_now_ms();
 	c->poll_cycles = cycle_counter();
@@ -304,13 +307,13 @@ void mcache_free_big(struct mcache *c, struct mspan *s)
 
 static void flush_stack(struct mcache *c, struct mcache_slot *t)
 {
-	while (t->stack_top != 0) {
+	while (t->stack_top != t->stack_bottom) {
 		struct free_entry e;
 		struct mspan *s;
 		uint32_t slot;
 
 		t->stack_top -= (uint32_t)sizeof(struct free_entry);
-		e = t->stack[t->stack_top / sizeof(struct free_entry)];
+		e = *stack_entry(c, t->stack_top);
 		s = span_of(e.addr);
 		(void)mspan_slot_of(s, e.addr, &slot);
 		return_slot(c, s, slot, "free");
@@ -423,8 +426,8 @@ void mcache_adopt_stacks(struct mcache *c, struct mcache *dead)
 	for (unsigned sc = 0; sc < NUM_SPAN_CLASSES; sc++) {
 		struct mcache_slot *t = &dead->slots[sc];
 
-		for (uint32_t i = 0; i < t->stack_top / sizeof(struct free_entry); i++) {
-			struct free_entry e = t->stack[i];
+		for (uint32_t i = 0; i < stack_depth(t); i++) {
+			struct free_entry e = stack_entry(dead, t->stack_bottom)[i];
 			struct mspan *s = span_of(e.addr);
 			uint32_t slot;
 			bool twice;
@@ -436,7 +439,7 @@ void mcache_adopt_stacks(struct mcache *c, struct mcache *dead)
 			if (mspan_free_remote(s, slot, &twice))
 				mcache_claim(c, s);
 		}
-		t->stack_top = 0;
+		t->stack_top = t->stack_bottom;
 	}
 }
 
@@ -493,7 +496,8 @@ void mcache_check(struct mcache *c)
 		const struct mspan *before = NULL;
 		unsigned n = 0;
 
-		CHECK(t->stack_top <= t->stack_limit);
+		CHECK(t->stack_bottom <= t->stack_top && t->stack_top <= t->stack_limit);
+		CHECK(stack_entry(c, t->stack_bottom)[-1].addr == 0);
 		CHECK(t->span != NULL || t->alloc_cache == 0);
 		if (t->span != NULL) {
 			CHECK(mspan_owner_relaxed(t->span) == mcache_owner(c));
@@ -508,13 +512,14 @@ void mcache_check(struct mcache *c)
 			n++;
 		}
 		CHECK(n == t->npartial);
-		for (uint32_t i = 0; i < t->stack_top / sizeof(struct free_entry); i++) {
-			struct mspan *s = span_of(t->stack[i].addr);
+		for (uint32_t i = 0; i < stack_depth(t); i++) {
+			struct free_entry e = stack_entry(c, t->stack_bottom)[i];
+			struct mspan *s = span_of(e.addr);
 			uint32_t slot;
 
 			CHECK(s != NULL && s->spanclass == sc);
-			CHECK(mspan_slot_of(s, t->stack[i].addr, &slot));
-			CHECK(t->stack[i].state == &s->state[slot]);
+			CHECK(mspan_slot_of(s, e.addr, &slot));
+			CHECK(e.state == &s->state[slot]);
 			CHECK(slot_state(&s->state[slot]) == SLOT_FREE);
 			CHECK(mspan_owner_relaxed(s) != mcache_owner(c) ||
 			      (mspan_free_bits(s)[slot / 64] >> slot % 64 & 1) == 0);

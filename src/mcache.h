@@ -20,16 +20,18 @@ struct free_entry {
 /*
  * Where a thread allocates objects of one span class. Objects come from the free stack, then from
  * alloc_cache: a word of the current span, bit i being the slot at cache_base + i * elemsize.
+ * Where the stack is, is told in bytes from the start of the cache. Below its bottom is an entry of address 0: who
+ * pops looks at the entry alone.
  * Access: the thread that owns the cache
  */
 struct mcache_slot {
-	uint32_t stack_top;               /* bytes of entries on the stack */
-	uint32_t stack_limit;             /* bytes of entries it may hold */
-	struct free_entry *stack;         /* const: the bottom entry */
+	uint32_t stack_top;               /* end of the last entry */
+	uint32_t stack_limit;             /* the highest that stack_top may be */
+	uint32_t stack_bottom;            /* const: stack_top when there is none */
+	uint32_t elemsize;                /* const: bytes of a slot */
 	uint64_t alloc_cache;             /* slots to hand out, lowest first */
 	uintptr_t cache_base;             /* address of the slot of bit 0 */
 	_Atomic uint8_t *cache_state;     /* its state byte */
-	uint32_t elemsize;                /* const: bytes of a slot */
 	uint8_t cache_word;               /* which word of the span alloc_cache is */
 	bool cache_fresh;                 /* its slots were never handed out and read as zero */
 	uint16_t npartial;                /* spans on the list */
@@ -62,7 +64,7 @@ struct mcache {
 	struct mcache *next_free;                        /* [t] link of the pool */
 	bool in_use;                                     /* [t] a thread has it */
 	bool orphan;                                     /* in a forked child: its thread is gone */
-	struct free_entry entries[2 * STACK_TOTAL_ENTRIES];
+	struct free_entry entries[2 * STACK_TOTAL_ENTRIES];  /* the stacks, each behind an entry of address 0 */
 };
 
 /* A cache without anything in it. Once for a record; a flushed cache is as good as new. */
@@ -74,30 +76,41 @@ static inline uintptr_t mcache_owner(const struct mcache *c)
 	return (uintptr_t)c;
 }
 
+/* The entry at an offset that a slot tells. */
+static inline struct free_entry *stack_entry(struct mcache *c, uint32_t offset)
+{
+	return (struct free_entry *)(void *)((char *)c + offset);
+}
+
+/* Entries on a stack. */
+static inline uint32_t stack_depth(const struct mcache_slot *t)
+{
+	return (t->stack_top - t->stack_bottom) / (uint32_t)sizeof(struct free_entry);
+}
+
 /* An object of the class, or NULL: then ask mcache_alloc_slow(). Not for SPANCLASS_TINY. *fresh: it reads
  * as zero. */
 FAST_PATH void *mcache_alloc_fast(struct mcache *c, spanclass_t sc, bool *fresh)
 {
 	struct mcache_slot *t = &c->slots[sc];
-	uint32_t top = t->stack_top;
+	const struct free_entry *e = stack_entry(c, t->stack_top) - 1;
+	uintptr_t addr = e->addr;
 
-	if (LIKELY(top != 0)) {
-		const struct free_entry *e;
-
-		top -= (uint32_t)sizeof(struct free_entry);
-		t->stack_top = top;
-		e = (const struct free_entry *)(const void *)((const char *)t->stack + top);
+	if (LIKELY(addr != 0)) {
+		t->stack_top -= (uint32_t)sizeof(struct free_entry);
 		slot_set(e->state, SLOT_LIVE);
 		*fresh = false;
-		return (void *)e->addr;
+		return (void *)addr;
 	}
 	if (LIKELY(t->alloc_cache != 0)) {
 		unsigned i = ctz64(t->alloc_cache);
 
+		addr = t->cache_base + i * t->elemsize;
+		ASSUME(addr != 0);
 		t->alloc_cache &= t->alloc_cache - 1;
 		slot_set(&t->cache_state[i], SLOT_LIVE);
 		*fresh = t->cache_fresh;
-		return (void *)(t->cache_base + (size_t)i * t->elemsize);
+		return (void *)addr;
 	}
 	return NULL;
 }
@@ -116,7 +129,7 @@ FAST_PATH bool mcache_free_fast(struct mcache *c, const struct mspan *s, uintptr
 	if (UNLIKELY(top == t->stack_limit))
 		return false;
 	slot_set(state, SLOT_FREE);
-	e = (struct free_entry *)(void *)((char *)t->stack + top);
+	e = stack_entry(c, top);
 	e->addr = addr;
 	e->state = state;
 	/* A child forked here finds the entry whole, or not on the stack. */

@@ -18,7 +18,7 @@
 #include "scavenge.h"
 
 struct mheap mheap;
-_Atomic(struct heap_arena *) arena_table[ARENA_TABLE_LEN];
+_Atomic uintptr_t arena_table[ARENA_TABLE_LEN];
 
 void mheap_init(void)
 {
@@ -42,6 +42,7 @@ static bool add_arenas_locked(uintptr_t addr, size_t nbytes)
 {
 	for (uintptr_t slot = addr >> ARENA_SHIFT; slot <= (addr + nbytes - 1) >> ARENA_SHIFT; slot++) {
 		struct heap_arena *ha;
+		uintptr_t origin;
 
 		if (arena_of(slot << ARENA_SHIFT) != NULL)
 			continue;
@@ -52,8 +53,11 @@ static bool add_arenas_locked(uintptr_t addr, size_t nbytes)
 			fixalloc_free(&mheap.arena_pool, ha);
 			return false;
 		}
-		/* Release: the record is complete. Pairs with the acquire in arena_of(). */
-		atomic_store_explicit(&arena_table[slot], ha, memory_order_release);
+		origin = (uintptr_t)ha->spans - (ha->base >> PAGE_SHIFT) * sizeof(page_entry);
+		/* 0 says that there is no arena; records lie nowhere near where that would come out. */
+		CHECK(origin != 0);
+		/* Release: the record is complete. Pairs with the acquire in arena_origin(). */
+		atomic_store_explicit(&arena_table[slot], origin, memory_order_release);
 	}
 	return true;
 }
@@ -280,9 +284,9 @@ static void free_pages(struct pcache *pc, uintptr_t addr, size_t npages, bool cl
 
 /* --- the page map --- */
 
-static _Atomic(struct mspan *) *map_entry(uintptr_t addr)
+static page_entry *map_entry(uintptr_t addr)
 {
-	return &arena_of(addr)->spans[addr % ARENA_SIZE >> PAGE_SHIFT];
+	return page_entry_of(arena_origin(addr), addr);
 }
 
 /* Enters s for npages pages from addr on. */

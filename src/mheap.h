@@ -40,32 +40,49 @@ struct mheap {
 
 extern struct mheap mheap;
 
-/* addr >> ARENA_SHIFT -> record. One load says of any address whether it is ours.
- * Acquire-loaded; stored with release once, under mheap.lock, and never changed. */
-extern _Atomic(struct heap_arena *) arena_table[ARENA_TABLE_LEN];
+/* addr >> ARENA_SHIFT -> where the page map of that arena would have the entry of address 0, so that the entry of any of
+ * its pages is at that + (addr >> PAGE_SHIFT) * 8; 0 where there is no arena. One load says of any address whether it is
+ * ours. Acquire-loaded; stored with release once, under mheap.lock, and never changed. */
+extern _Atomic uintptr_t arena_table[ARENA_TABLE_LEN];
 
-/* The record of the arena that addr is in, or NULL. Any address will do. */
-static inline struct heap_arena *arena_of(uintptr_t addr)
+typedef _Atomic(struct mspan *) page_entry;
+
+static inline page_entry *page_entry_of(uintptr_t origin, uintptr_t addr)
+{
+	return (page_entry *)(origin + (addr >> PAGE_SHIFT) * sizeof(page_entry));
+}
+
+static inline uintptr_t arena_origin(uintptr_t addr)
 {
 	uintptr_t slot = addr >> ARENA_SHIFT;
 
 	if (UNLIKELY(slot >= ARENA_TABLE_LEN))
-		return NULL;
-	/* Acquire: the record behind the pointer. Pairs with the release in add_arenas_locked(). */
+		return 0;
+	/* Acquire: the record with the map. Pairs with the release in add_arenas_locked(). */
 	return atomic_load_explicit(&arena_table[slot], memory_order_acquire);
+}
+
+/* The record of the arena that addr is in, or NULL. Any address will do. */
+static inline struct heap_arena *arena_of(uintptr_t addr)
+{
+	uintptr_t origin = arena_origin(addr);
+
+	if (origin == 0)
+		return NULL;
+	return (struct heap_arena *)((uintptr_t)page_entry_of(origin, align_down(addr, ARENA_SIZE)) -
+				     offsetof(struct heap_arena, spans));
 }
 
 /* The span that holds addr, mspan_dead where pages were freed, or NULL. A small span for every address
  * in it, a big one for the addresses of its first page. */
 static inline struct mspan *span_of(uintptr_t addr)
 {
-	struct heap_arena *ha = arena_of(addr);
+	uintptr_t origin = arena_origin(addr);
 
-	if (UNLIKELY(ha == NULL))
+	if (UNLIKELY(origin == 0))
 		return NULL;
 	/* Acquire: the span's constant fields. Pairs with the release in map_span(). */
-	return atomic_load_explicit(&ha->spans[addr % ARENA_SIZE >> PAGE_SHIFT],
-				    memory_order_acquire);
+	return atomic_load_explicit(page_entry_of(origin, addr), memory_order_acquire);
 }
 
 /* Once, before anything else here. */

@@ -88,14 +88,14 @@ static size_t choose_npages(size_t size, size_t go_npages, uint64_t divmul)
 int main(void)
 {
 	static unsigned char class_of[MAX_SMALL_SIZE / 8 + 1];
-	unsigned stack_first = 0;
+	unsigned stack_first = 1;
 
 	printf("/* Printed by mksizeclass.c; do not edit.\n"
 	       " * elemsize: bytes of a slot; npages: heap pages of a span; nelems: slots of a span;\n"
 	       " * divmul: ceil(2^32 / elemsize); stack_entries: most entries of a free stack;\n"
-	       " * stack_first: entries of the classes before. */\n");
+	       " * stack_first: entries of the classes before, and one below each stack. */\n");
 	printf("#ifdef SIZECLASS_ROWS\n/* elemsize, divmul, npages, nelems, stack_entries, stack_first */\n");
-	printf("{ 0, 0, 0, 0, 0, 0 },\n");
+	printf("{ 0, 0, 0, 0, 0, %u },\n", stack_first);
 	for (unsigned c = 1; c < NUM_SIZE_CLASSES; c++) {
 		size_t size = go_classes[c].size;
 		size_t npages = go_classes[c].go_npages;
@@ -126,7 +126,7 @@ int main(void)
 
 		printf("{ %zu, %lluu, %zu, %zu, %zu, %u },\n", size, (unsigned long long)divmul,
 		       npages, nelems, entries, stack_first);
-		stack_first += (unsigned)entries;
+		stack_first += (unsigned)entries + 1;
 	}
 	if (go_classes[NUM_SIZE_CLASSES - 1].size != MAX_SMALL_SIZE)
 		fail(MAX_SMALL_SIZE, "the last class is the largest small size");
@@ -141,6 +141,6 @@ int main(void)
 		printf("%u,%s", class_of[i] * 2u, i % 24 == 23 ? "\n" : "");
 	}
 	printf("\n#endif\n#ifdef SIZECLASS_TOTALS\n#define STACK_TOTAL_ENTRIES %u\n#endif\n",
-	       stack_first);
+	       stack_first - 1);
 	return 0;
 }

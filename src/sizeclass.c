@@ -29,9 +29,12 @@ unsigned sizeclass_for(size_t size, size_t align)
 	/* The lookup passes over class 24, which serves whoever can do with 8-byte alignment. */
 	if (align <= 8 && size > 16 && size <= 24)
 		return 3;
-	c = sizeclass_malloc[(size + 7) / 8] >> 1;
 	/* Span bases are page aligned, so a slot is as aligned as the slot size. */
-	while (c < NUM_SIZE_CLASSES && sizeclasses[c].elemsize % align != 0)
+	size = align_up(size, align);
+	if (size > MAX_SMALL_SIZE)
+		return 0;
+	c = sizeclass_malloc[(size + 7) / 8] >> 1;
+	while ((sizeclasses[c].elemsize & (align - 1)) != 0)
 		c++;
-	return c < NUM_SIZE_CLASSES ? c : 0;
+	return c;
 }

@@ -36,6 +36,9 @@ extern const spanclass_t sizeclass_malloc[MAX_SMALL_SIZE / 8 + 1];
 #define SPANCLASS_BIG_NOSCAN 1
 #define SPANCLASS_TINY 5
 
+/* Of objects smaller than a pointer that have a slot of 8 bytes for themselves. */
+#define SPANCLASS_SHORT 3
+
 static inline spanclass_t make_spanclass(unsigned sizeclass, bool noscan)
 {
 	return (spanclass_t)(sizeclass << 1 | noscan);

@@ -29,7 +29,7 @@ extern char **environ;
  * round to end the thread's own record. */
 #define DESTRUCTOR_ROUNDS (GOALLOC_SANITIZED ? 2 : 4)
 
-struct mcache_slot mcache_none[NUM_SPAN_CLASSES];
+struct mcache_nobody mcache_nobody;
 static struct mcache shared_cache;
 static struct lock shared_lock = LOCK_INITIALIZER(LOCK_SHARED);
 

@@ -10,8 +10,13 @@
 
 /* The cache of threads that have none yet or none any more: always empty, owner of no span, so that
  * the fast paths fail without asking. Only its slots are ever looked at. */
-extern struct mcache_slot mcache_none[NUM_SPAN_CLASSES];
-#define MCACHE_NONE ((struct mcache *)(void *)mcache_none)
+struct mcache_nobody {
+	/* The last of them is below the bottom of every stack. */
+	struct free_entry nothing[CACHE_LINE / sizeof(struct free_entry)] ALIGNED(CACHE_LINE);
+	struct mcache_slot slots[NUM_SPAN_CLASSES];
+};
+extern struct mcache_nobody mcache_nobody;
+#define MCACHE_NONE ((struct mcache *)(void *)mcache_nobody.slots)
 
 THREAD_LOCAL_EXTERN struct mcache *thread_mcache;
 

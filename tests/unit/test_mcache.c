@@ -81,19 +81,22 @@ TEST_IN_CHILD(an_empty_cache_fails_fast)
 TEST_IN_CHILD(the_stacks_of_the_classes_do_not_overlap)
 {
 	struct mcache *c = &cache[0];
-	const char *end = (const char *)c->entries;
+	uint32_t end = offsetof(struct mcache, entries);
 
 	start();
 	for (unsigned half = 0; half < 2; half++)
 		for (unsigned class = 1; class < NUM_SIZE_CLASSES; class++) {
 			struct mcache_slot *t = &c->slots[make_spanclass(class, half != 0)];
 
-			CHECK((const char *)t->stack == end);
-			CHECK(t->stack_limit == sizeclasses[class].stack_entries * sizeof(struct free_entry));
+			/* An entry that stays empty, then the stack. */
+			CHECK(t->stack_bottom == end + sizeof(struct free_entry));
+			CHECK(t->stack_top == t->stack_bottom);
+			CHECK(t->stack_limit - t->stack_bottom ==
+			      sizeclasses[class].stack_entries * sizeof(struct free_entry));
 			CHECK(t->elemsize == sizeclasses[class].elemsize);
-			end += t->stack_limit;
+			end = t->stack_limit;
 		}
-	CHECK(end == (const char *)c->entries + sizeof(c->entries));
+	CHECK(end == offsetof(struct mcache, entries) + sizeof(c->entries));
 }
 
 TEST_IN_CHILD(the_object_freed_last_is_handed_out_first)
@@ -150,7 +153,7 @@ TEST_IN_CHILD(a_free_stack_is_bounded_and_the_rest_goes_to_the_span)
 	for (int i = 0; i < 1000; i++) {
 		put(&cache[0], p[i]);
 		CHECK(t->stack_top <= t->stack_limit);
-		CHECK(t->stack_top / sizeof(struct free_entry) <= STACK_BYTES / 64);
+		CHECK(stack_depth(t) <= STACK_BYTES / 64);
 	}
 	CHECK(t->stack_top == t->stack_limit);
 	check_all();
@@ -410,7 +413,7 @@ TEST_IN_CHILD(a_flushed_cache_has_nothing_and_is_as_good_as_new)
 		put_big(c, get_big(c, 20));
 		mcache_flush(c);
 		for (unsigned sc = 0; sc < NUM_SPAN_CLASSES; sc++) {
-			CHECK(c->slots[sc].stack_top == 0 && c->slots[sc].alloc_cache == 0);
+			CHECK(stack_depth(&c->slots[sc]) == 0 && c->slots[sc].alloc_cache == 0);
 			CHECK(c->slots[sc].span == NULL && c->slots[sc].partial == NULL);
 		}
 		CHECK(c->big_npages == 0 && c->pages.free == 0 && c->tiny.block == 0);
@@ -528,6 +531,7 @@ TEST_IN_CHILD(a_stack_entry_that_was_half_changed_is_passed_over)
 {
 	struct mcache *dead = &cache[1];
 	struct mcache_slot *t = &dead->slots[SC_64];
+	struct free_entry *stack;
 	void *p, *q;
 
 	start();
@@ -536,9 +540,10 @@ TEST_IN_CHILD(a_stack_entry_that_was_half_changed_is_passed_over)
 	put(dead, p);
 	put(dead, q);
 	/* The pop made the object live, but the top was not stored yet; below it rubbish. */
-	slot_set(t->stack[1].state, SLOT_LIVE);
-	t->stack[2].addr = 12345;
-	t->stack[2].state = NULL;
+	stack = stack_entry(dead, t->stack_bottom);
+	slot_set(stack[1].state, SLOT_LIVE);
+	stack[2].addr = 12345;
+	stack[2].state = NULL;
 	t->stack_top += (uint32_t)sizeof(struct free_entry);
 	mcache_adopt_stacks(&cache[0], dead);
 	mcache_adopt_spans(&cache[0], dead);
@@ -562,7 +567,7 @@ TEST_IN_CHILD(with_clobberfree_a_freed_object_is_filled)
 	put(&cache[0], p);
 	for (unsigned i = 0; i < 64; i++)
 		CHECK(p[i] == 0xdf);
-	CHECK(cache[0].slots[SC_64].stack_top == 0);
+	CHECK(stack_depth(&cache[0].slots[SC_64]) == 0);
 	end_with_empty_heap();
 }
 
@@ -572,7 +577,7 @@ static void check_finds_live_object_on_stack(void)
 {
 	start();
 	put(&cache[0], get(&cache[0], SC_64));
-	slot_set(cache[0].slots[SC_64].stack[0].state, SLOT_LIVE);
+	slot_set(stack_entry(&cache[0], cache[0].slots[SC_64].stack_bottom)->state, SLOT_LIVE);
 	mcache_check(&cache[0]);
 }
 
