@@ -61,10 +61,12 @@ _Static_assert(SPAN_MAX_SLOTS % 64 == 0 && SPAN_MAX_SLOTS < 65536, "slot counts 
  * max_partial() in mcache.c. */
 #define MCACHE_MAX_PARTIAL 64
 
-/* Free stack of one class: bytes of objects, and entries. */
-#define STACK_BYTES KiB(16)
+/* Free stack of one class: bytes of objects, and entries. It starts in a place for STACK_FIRST_ENTRIES and an empty one
+ * below them, side by side with those of the other classes, and moves to one of its own when it outgrows it. */
+#define STACK_BYTES KiB(64)
 #define STACK_MIN_ENTRIES 4
-#define STACK_MAX_ENTRIES 128
+#define STACK_MAX_ENTRIES 1024
+#define STACK_FIRST_ENTRIES 15
 
 /* Freed big objects kept by a thread: the longest, and all together, in pages. */
 #define BIG_CACHE_MAX_RUN 128

@@ -30,21 +30,57 @@
 /* The last empty span of a class is kept when it is no longer than this. */
 #define KEEP_EMPTY_PAGES 8
 
+/* --- free stacks: one that is not deep costs no memory page of its own --- */
+
+static uint32_t first_bottom(spanclass_t sc)
+{
+	size_t i = (spanclass_noscan(sc) ? (size_t)NUM_SIZE_CLASSES : 0) + sc / 2u;
+
+	return (uint32_t)(offsetof(struct mcache, first_stacks) +
+			  (i * (1 + STACK_FIRST_ENTRIES) + 1) * sizeof(struct free_entry));
+}
+
+static uint32_t deep_bottom(spanclass_t sc)
+{
+	size_t half = spanclass_noscan(sc) ? STACK_TOTAL_ENTRIES : 0;
+
+	return (uint32_t)(offsetof(struct mcache, deep_stacks) +
+			  (half + spanclass_info(sc)->stack_first) * sizeof(struct free_entry));
+}
+
+/* An empty stack, in its first place. */
+static void reset_stack(struct mcache_slot *t, spanclass_t sc)
+{
+	const struct sizeclass *info = spanclass_info(sc);
+	/* With clobberfree every free takes the slow path. */
+	size_t entries = options.clobberfree ? 0 : min_size(info->stack_entries, STACK_FIRST_ENTRIES);
+
+	t->stack_bottom = first_bottom(sc);
+	t->stack_limit = t->stack_bottom + (uint32_t)(entries * sizeof(struct free_entry));
+	t->stack_grows = entries != 0 && info->stack_first != 0;
+	t->stack_top = t->stack_bottom;
+}
+
+/* A full stack moves to its deep place. */
+static void deepen_stack(struct mcache *c, struct mcache_slot *t, spanclass_t sc)
+{
+	uint32_t nbytes = t->stack_top - t->stack_bottom;
+	uint32_t bottom = deep_bottom(sc);
+
+	copy_bytes(stack_entry(c, bottom), stack_entry(c, t->stack_bottom), nbytes);
+	/* A child forked here finds the stack in the one place or in the other. */
+	order_stores();
+	t->stack_top = bottom + nbytes;
+	t->stack_bottom = bottom;
+	t->stack_limit = bottom + spanclass_info(sc)->stack_entries * (uint32_t)sizeof(struct free_entry);
+	t->stack_grows = false;
+}
+
 void mcache_init(struct mcache *c)
 {
 	for (unsigned sc = 0; sc < NUM_SPAN_CLASSES; sc++) {
-		const struct sizeclass *info = spanclass_info((spanclass_t)sc);
-		struct mcache_slot *t = &c->slots[sc];
-		size_t half = spanclass_noscan((spanclass_t)sc) ? STACK_TOTAL_ENTRIES : 0;
-		size_t bottom = offsetof(struct mcache, entries) +
-				(half + info->stack_first) * sizeof(struct free_entry);
-
-		t->stack_bottom = (uint32_t)bottom;
-		t->stack_top = (uint32_t)bottom;
-		/* With clobberfree every free takes the slow path. */
-		t->stack_limit = (uint32_t)(bottom + (options.clobberfree ? 0 : info->stack_entries) *
-							     sizeof(struct free_entry));
-		t->elemsize = info->elemsize;
+		c->slots[sc].elemsize = spanclass_info((spanclass_t)sc)->elemsize;
+		reset_stack(&c->slots[sc], (spanclass_t)sc);
 	}
 	c->tick_ms = os_now_ms();
 	c->poll_cycles = cycle_counter();
@@ -215,18 +251,12 @@ void *mcache_alloc_slow(struct mcache *c, spanclass_t sc, bool *fresh)
 
 /* --- free --- */
 
-/* Frees a slot whose state is free already and that is on no stack. */
-FAST_PATH void return_slot(struct mcache *c, struct mspan *s, uint32_t slot, const char *func)
+/* Frees a slot whose state is free already, of a span that the thread does not own. */
+static SLOW_PATH void return_slot_elsewhere(struct mcache *c, struct mspan *s, uint32_t slot, const char *func)
 {
 	uintptr_t owner = mspan_owner_relaxed(s);
 	bool twice, worth;
 
-	if (LIKELY(owner == mcache_owner(c))) {
-		mspan_free_local(s, slot);
-		if (UNLIKELY(mspan_is_empty(s)))
-			mcache_span_freed(c, s);
-		return;
-	}
 	/* A full span that nobody took from us: one swap now, and no atomic operation for the slots that
 	 * follow. The stack keeps this from happening at every free. */
 	if (owner == (mcache_owner(c) | SPAN_FULL) && mspan_claim_full(s, mcache_owner(c))) {
@@ -242,10 +272,38 @@ FAST_PATH void return_slot(struct mcache *c, struct mspan *s, uint32_t slot, con
 		mcache_claim(c, s);
 }
 
+/* Frees a slot whose state is free already and that is on no stack. */
+FAST_PATH void return_slot(struct mcache *c, struct mspan *s, uint32_t slot, const char *func)
+{
+	if (UNLIKELY(mspan_owner_relaxed(s) != mcache_owner(c))) {
+		return_slot_elsewhere(c, s, slot, func);
+		return;
+	}
+	mspan_free_local(s, slot);
+	if (UNLIKELY(mspan_is_empty(s)))
+		mcache_span_freed(c, s);
+}
+
+static SLOW_PATH void clobber_and_free(struct mcache *c, struct mspan *s, uint32_t slot, const char *func)
+{
+	fill_bytes((void *)(s->base + (size_t)slot * s->elemsize), 0xdf, s->elemsize);
+	slot_set(&s->state[slot], SLOT_FREE);
+	return_slot(c, s, slot, func);
+}
+
 void mcache_free_slot(struct mcache *c, struct mspan *s, uint32_t slot, const char *func)
 {
-	if (UNLIKELY(options.clobberfree))
-		fill_bytes((void *)(s->base + (size_t)slot * s->elemsize), 0xdf, s->elemsize);
+	struct mcache_slot *t = &c->slots[s->spanclass];
+
+	if (UNLIKELY(options.clobberfree)) {
+		clobber_and_free(c, s, slot, func);
+		return;
+	}
+	if (UNLIKELY(t->stack_grows && t->stack_top == t->stack_limit)) {
+		deepen_stack(c, t, s->spanclass);
+		if (mcache_free_fast(c, s, s->base + (size_t)slot * s->elemsize, &s->state[slot]))
+			return;
+	}
 	slot_set(&s->state[slot], SLOT_FREE);
 	return_slot(c, s, slot, func);
 }
@@ -305,8 +363,10 @@ void mcache_free_big(struct mcache *c, struct mspan *s)
 
 /* --- giving back --- */
 
-static void flush_stack(struct mcache *c, struct mcache_slot *t)
+static void flush_stack(struct mcache *c, spanclass_t sc)
 {
+	struct mcache_slot *t = &c->slots[sc];
+
 	while (t->stack_top != t->stack_bottom) {
 		struct free_entry e;
 		struct mspan *s;
@@ -318,12 +378,13 @@ static void flush_stack(struct mcache *c, struct mcache_slot *t)
 		(void)mspan_slot_of(s, e.addr, &slot);
 		return_slot(c, s, slot, "free");
 	}
+	reset_stack(t, sc);
 }
 
 void mcache_flush_stacks(struct mcache *c)
 {
 	for (unsigned sc = 0; sc < NUM_SPAN_CLASSES; sc++)
-		flush_stack(c, &c->slots[sc]);
+		flush_stack(c, (spanclass_t)sc);
 }
 
 /* The slots of the current word that were not handed out. */
@@ -425,9 +486,12 @@ void mcache_adopt_stacks(struct mcache *c, struct mcache *dead)
 	tiny_forget(dead);
 	for (unsigned sc = 0; sc < NUM_SPAN_CLASSES; sc++) {
 		struct mcache_slot *t = &dead->slots[sc];
+		uint32_t first = first_bottom((spanclass_t)sc);
+		bool deep = t->stack_top > first + STACK_FIRST_ENTRIES * sizeof(struct free_entry);
 
-		for (uint32_t i = 0; i < stack_depth(t); i++) {
-			struct free_entry e = stack_entry(dead, t->stack_bottom)[i];
+		for (uint32_t at = deep ? deep_bottom((spanclass_t)sc) : first; at < t->stack_top;
+		     at += (uint32_t)sizeof(struct free_entry)) {
+			struct free_entry e = *stack_entry(dead, at);
 			struct mspan *s = span_of(e.addr);
 			uint32_t slot;
 			bool twice;
@@ -439,7 +503,7 @@ void mcache_adopt_stacks(struct mcache *c, struct mcache *dead)
 			if (mspan_free_remote(s, slot, &twice))
 				mcache_claim(c, s);
 		}
-		t->stack_top = t->stack_bottom;
+		reset_stack(t, (spanclass_t)sc);
 	}
 }
 

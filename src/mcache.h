@@ -20,20 +20,21 @@ struct free_entry {
 /*
  * Where a thread allocates objects of one span class. Objects come from the free stack, then from
  * alloc_cache: a word of the current span, bit i being the slot at cache_base + i * elemsize.
- * Where the stack is, is told in bytes from the start of the cache. Below its bottom is an entry of address 0: who
- * pops looks at the entry alone.
+ * Where the stack is, is told in bytes from the start of the cache. Below its bottom is an entry of address 0, so that who
+ * pops looks at the entry alone. stack_top alone says which of its two places the stack is in.
  * Access: the thread that owns the cache
  */
 struct mcache_slot {
 	uint32_t stack_top;               /* end of the last entry */
 	uint32_t stack_limit;             /* the highest that stack_top may be */
-	uint32_t stack_bottom;            /* const: stack_top when there is none */
+	uint32_t stack_bottom;            /* stack_top when there is none */
 	uint32_t elemsize;                /* const: bytes of a slot */
 	uint64_t alloc_cache;             /* slots to hand out, lowest first */
 	uintptr_t cache_base;             /* address of the slot of bit 0 */
 	_Atomic uint8_t *cache_state;     /* its state byte */
 	uint8_t cache_word;               /* which word of the span alloc_cache is */
 	bool cache_fresh;                 /* its slots were never handed out and read as zero */
+	bool stack_grows;                 /* it is in its first place, and has a deep one */
 	uint16_t npartial;                /* spans on the list */
 	struct mspan *span;               /* current span; NULL */
 	struct mspan *partial;            /* spans of ours with a free slot, last come first */
@@ -64,7 +65,9 @@ struct mcache {
 	struct mcache *next_free;                        /* [t] link of the pool */
 	bool in_use;                                     /* [t] a thread has it */
 	bool orphan;                                     /* in a forked child: its thread is gone */
-	struct free_entry entries[2 * STACK_TOTAL_ENTRIES];  /* the stacks, each behind an entry of address 0 */
+	/* Scan classes, then noscan ones. Each stack is behind an entry of address 0. */
+	struct free_entry first_stacks[NUM_SPAN_CLASSES][1 + STACK_FIRST_ENTRIES];
+	struct free_entry deep_stacks[2 * STACK_TOTAL_ENTRIES];
 };
 
 /* A cache without anything in it. Once for a record; a flushed cache is as good as new. */

@@ -93,9 +93,9 @@ int main(void)
 	printf("/* Printed by mksizeclass.c; do not edit.\n"
 	       " * elemsize: bytes of a slot; npages: heap pages of a span; nelems: slots of a span;\n"
 	       " * divmul: ceil(2^32 / elemsize); stack_entries: most entries of a free stack;\n"
-	       " * stack_first: entries of the classes before, and one below each stack. */\n");
+	       " * stack_first: where the deep stack begins, behind those before and an empty entry; 0: none. */\n");
 	printf("#ifdef SIZECLASS_ROWS\n/* elemsize, divmul, npages, nelems, stack_entries, stack_first */\n");
-	printf("{ 0, 0, 0, 0, 0, %u },\n", stack_first);
+	printf("{ 0, 0, 0, 0, 0, 0 },\n");
 	for (unsigned c = 1; c < NUM_SIZE_CLASSES; c++) {
 		size_t size = go_classes[c].size;
 		size_t npages = go_classes[c].go_npages;
@@ -125,8 +125,9 @@ int main(void)
 			fail(size, "the multiply does not divide");
 
 		printf("{ %zu, %lluu, %zu, %zu, %zu, %u },\n", size, (unsigned long long)divmul,
-		       npages, nelems, entries, stack_first);
-		stack_first += (unsigned)entries + 1;
+		       npages, nelems, entries, entries > STACK_FIRST_ENTRIES ? stack_first : 0);
+		if (entries > STACK_FIRST_ENTRIES)
+			stack_first += (unsigned)entries + 1;
 	}
 	if (go_classes[NUM_SIZE_CLASSES - 1].size != MAX_SMALL_SIZE)
 		fail(MAX_SMALL_SIZE, "the last class is the largest small size");

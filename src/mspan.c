@@ -110,16 +110,6 @@ void mspan_init_big(struct mspan *s, uintptr_t base, size_t npages, bool noscan,
 	slot_set(&s->state[0], SLOT_FREE);
 }
 
-void mspan_free_local(struct mspan *s, uint32_t slot)
-{
-	uint64_t *word = &mspan_free_bits(s)[slot / 64];
-	uint64_t bit = (uint64_t)1 << slot % 64;
-
-	DCHECK((*word & bit) == 0);
-	*word |= bit;
-	s->nfree++;
-}
-
 /* Sets the last state byte of each of these blocks. */
 static void pin_blocks(struct mspan *s, unsigned word, uint64_t bits, uint8_t value)
 {

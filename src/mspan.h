@@ -149,7 +149,15 @@ static inline uintptr_t mspan_owner_relaxed(const struct mspan *s)
 /* --- the owner's calls: current or partial span of owner, or the lock that goes with the state --- */
 
 /* The slot, whose state is SLOT_FREE already, can be handed out again. */
-void mspan_free_local(struct mspan *s, uint32_t slot);
+FAST_PATH void mspan_free_local(struct mspan *s, uint32_t slot)
+{
+	uint64_t *word = &mspan_free_bits(s)[slot / 64];
+	uint64_t bit = (uint64_t)1 << slot % 64;
+
+	DCHECK((*word & bit) == 0);
+	*word |= bit;
+	s->nfree++;
+}
 
 /* Takes the lowest word with free slots out of free_bits: slots 64 * *word + bit for each bit set in
  * *bits. *fresh: they were never handed out and read as zero. False when no slot is free. Tiny blocks are

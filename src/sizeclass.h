@@ -23,7 +23,7 @@ struct sizeclass {
 	uint16_t npages;          /* heap pages of a span */
 	uint16_t nelems;          /* slots of a span */
 	uint16_t stack_entries;   /* entries of a free stack at most */
-	uint16_t stack_first;     /* entries of the smaller classes together */
+	uint16_t stack_first;     /* where its deep stack begins; 0 when it has none */
 };
 
 extern const struct sizeclass sizeclasses[NUM_SIZE_CLASSES];

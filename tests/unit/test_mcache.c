@@ -81,22 +81,107 @@ TEST_IN_CHILD(an_empty_cache_fails_fast)
 TEST_IN_CHILD(the_stacks_of_the_classes_do_not_overlap)
 {
 	struct mcache *c = &cache[0];
-	uint32_t end = offsetof(struct mcache, entries);
+	uint32_t end = offsetof(struct mcache, first_stacks);
 
 	start();
-	for (unsigned half = 0; half < 2; half++)
+	for (unsigned half = 0; half < 2; half++) {
+		/* Class 0 has none. */
+		end += sizeof(c->first_stacks[0]);
 		for (unsigned class = 1; class < NUM_SIZE_CLASSES; class++) {
 			struct mcache_slot *t = &c->slots[make_spanclass(class, half != 0)];
+			size_t entries = min_size(sizeclasses[class].stack_entries, STACK_FIRST_ENTRIES);
 
 			/* An entry that stays empty, then the stack. */
 			CHECK(t->stack_bottom == end + sizeof(struct free_entry));
 			CHECK(t->stack_top == t->stack_bottom);
-			CHECK(t->stack_limit - t->stack_bottom ==
-			      sizeclasses[class].stack_entries * sizeof(struct free_entry));
+			CHECK(t->stack_limit - t->stack_bottom == entries * sizeof(struct free_entry));
 			CHECK(t->elemsize == sizeclasses[class].elemsize);
-			end = t->stack_limit;
+			end += sizeof(c->first_stacks[0]);
 		}
-	CHECK(end == offsetof(struct mcache, entries) + sizeof(c->entries));
+	}
+	CHECK(end == offsetof(struct mcache, first_stacks) + sizeof(c->first_stacks));
+}
+
+static void *many[2 * STACK_MAX_ENTRIES + 10];
+
+/* Allocates and frees so many objects of the class that the stack is as deep as it may be. */
+static void fill_stack(struct mcache *c, spanclass_t sc)
+{
+	unsigned n = spanclass_info(sc)->stack_entries + 10u;
+
+	for (unsigned i = 0; i < n; i++)
+		many[i] = get(c, sc);
+	for (unsigned i = 0; i < n; i++)
+		put(c, many[i]);
+	CHECK(stack_depth(&c->slots[sc]) == spanclass_info(sc)->stack_entries);
+}
+
+TEST_IN_CHILD(deep_stacks_of_the_classes_do_not_overlap)
+{
+	struct mcache *c = &cache[0];
+	uint32_t end = offsetof(struct mcache, deep_stacks);
+
+	start();
+	for (unsigned half = 0; half < 2; half++)
+		for (unsigned class = 1; class < NUM_SIZE_CLASSES; class++) {
+			spanclass_t sc = make_spanclass(class, half != 0);
+
+			if (sc == SPANCLASS_TINY) {
+				/* Has no stack, but a place. */
+				end += (1 + sizeclasses[class].stack_entries) * (uint32_t)sizeof(struct free_entry);
+				continue;
+			}
+			fill_stack(c, sc);
+			if (sizeclasses[class].stack_first == 0) {
+				CHECK(sizeclasses[class].stack_entries <= STACK_FIRST_ENTRIES);
+				continue;
+			}
+			CHECK(c->slots[sc].stack_bottom == end + sizeof(struct free_entry));
+			end = c->slots[sc].stack_limit;
+		}
+	CHECK(end == offsetof(struct mcache, deep_stacks) + sizeof(c->deep_stacks));
+	check_all();
+	end_with_empty_heap();
+}
+
+TEST_IN_CHILD(a_stack_that_was_flushed_is_in_its_first_place_again)
+{
+	struct mcache_slot *t = &cache[0].slots[SC_64];
+	uint32_t first;
+
+	start();
+	first = t->stack_bottom;
+	fill_stack(&cache[0], SC_64);
+	CHECK(t->stack_bottom != first);
+	mcache_flush_stacks(&cache[0]);
+	CHECK(t->stack_bottom == first && stack_depth(t) == 0);
+	check_all();
+	fill_stack(&cache[0], SC_64);
+	check_all();
+	end_with_empty_heap();
+}
+
+TEST_IN_CHILD(a_deep_stack_of_the_dead_is_adopted_wherever_its_move_stopped)
+{
+	struct mcache *dead = &cache[1];
+	struct mcache_slot *t = &dead->slots[SC_64];
+	uint32_t first, limit;
+
+	start();
+	first = t->stack_bottom;
+	limit = t->stack_limit;
+	for (int i = 0; i < STACK_FIRST_ENTRIES + 1; i++)
+		many[i] = get(dead, SC_64);
+	for (int i = 0; i < STACK_FIRST_ENTRIES + 1; i++)
+		put(dead, many[i]);
+	CHECK(t->stack_bottom != first && stack_depth(t) == STACK_FIRST_ENTRIES + 1);
+	/* The thread stopped behind the store of the top. */
+	t->stack_bottom = first;
+	t->stack_limit = limit;
+	mcache_adopt_stacks(&cache[0], dead);
+	mcache_adopt_spans(&cache[0], dead);
+	check_all();
+	end_with_empty_heap();
 }
 
 TEST_IN_CHILD(the_object_freed_last_is_handed_out_first)
@@ -144,13 +229,13 @@ TEST_IN_CHILD(objects_of_every_class_are_distinct_aligned_and_keep_their_bytes)
 
 TEST_IN_CHILD(a_free_stack_is_bounded_and_the_rest_goes_to_the_span)
 {
-	static void *p[1000];
+	static void *p[2 * STACK_MAX_ENTRIES];
 	struct mcache_slot *t = &cache[0].slots[SC_64];
 
 	start();
-	for (int i = 0; i < 1000; i++)
+	for (int i = 0; i < 2 * STACK_MAX_ENTRIES; i++)
 		p[i] = get(&cache[0], SC_64);
-	for (int i = 0; i < 1000; i++) {
+	for (int i = 0; i < 2 * STACK_MAX_ENTRIES; i++) {
 		put(&cache[0], p[i]);
 		CHECK(t->stack_top <= t->stack_limit);
 		CHECK(stack_depth(t) <= STACK_BYTES / 64);
@@ -619,6 +704,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(an_empty_cache_fails_fast),
 		cmocka_unit_test(the_stacks_of_the_classes_do_not_overlap),
+		cmocka_unit_test(deep_stacks_of_the_classes_do_not_overlap),
+		cmocka_unit_test(a_stack_that_was_flushed_is_in_its_first_place_again),
+		cmocka_unit_test(a_deep_stack_of_the_dead_is_adopted_wherever_its_move_stopped),
 		cmocka_unit_test(the_object_freed_last_is_handed_out_first),
 		cmocka_unit_test(objects_of_every_class_are_distinct_aligned_and_keep_their_bytes),
 		cmocka_unit_test(a_free_stack_is_bounded_and_the_rest_goes_to_the_span),
