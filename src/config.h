@@ -57,9 +57,10 @@ _Static_assert(SPAN_MAX_SLOTS % 64 == 0 && SPAN_MAX_SLOTS < 65536, "slot counts 
 #define PCACHE_PAGES 64
 #define PCACHE_MAX_RUN 16
 
-/* Partial spans of one page that a thread keeps per class before it gives one to mcentral; of longer ones see
- * max_partial() in mcache.c. */
-#define MCACHE_MAX_PARTIAL 64
+/* Pages of the partial spans that all threads together may keep from each other, and what each may keep at least. One
+ * thread alone keeps all: nobody else could use them. */
+#define PARTIAL_PAGES_ALL 2048
+#define PARTIAL_PAGES_MIN 64
 
 /* Free stack of one class: bytes of objects, and entries. It starts in a place for STACK_FIRST_ENTRIES and an empty one
  * below them, side by side with those of the other classes, and moves to one of its own when it outgrows it. */

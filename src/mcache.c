@@ -8,8 +8,8 @@
  * Locks    none; takes mcentral.lock and mheap.lock through those modules, never both.
  * Holds    mcache_check() tests: current and partial spans have this cache as owner; a partial span has
  *          a free slot; an entry of a stack is a free slot of the class that no bitmap shows. What a
- *          cache keeps is bounded: bytes of a stack by STACK_BYTES, partial spans by count and
- *          length, big spans by BIG_CACHE_PAGES, pages by one word.
+ *          cache keeps is bounded: bytes of a stack by STACK_BYTES, partial spans by their pages while there are
+ *          other threads, big spans by BIG_CACHE_PAGES, pages by one word.
  *          Lists change by one store at a time, so that a forked child can walk them.
  */
 #include "mcache.h"
@@ -22,10 +22,6 @@
 
 /* Cycles between two looks at the clock: some milliseconds. */
 #define POLL_CYCLES (UINT64_C(1) << 23)
-
-/* Partial spans of a class are at most this many pages, or one span. More for the smallest objects: their spans
- * are a page, and there are many of them. */
-#define PARTIAL_PAGES 24
 
 /* The last empty span of a class is kept when it is no longer than this. */
 #define KEEP_EMPTY_PAGES 8
@@ -88,14 +84,19 @@ void mcache_init(struct mcache *c)
 
 /* --- partial spans --- */
 
-static unsigned max_partial(const struct mspan *s)
-{
-	unsigned n = PARTIAL_PAGES / s->npages;
+_Atomic uint32_t mcaches_in_use;
 
-	return s->npages == 1 ? MCACHE_MAX_PARTIAL : n > 0 ? n : 1;
+/* Pages that the partial spans of a cache may have. */
+static uint32_t max_partial_npages(void)
+{
+	/* Relaxed: see there. */
+	uint32_t ncaches = atomic_load_explicit(&mcaches_in_use, memory_order_relaxed);
+
+	return ncaches <= 1 ? UINT32_MAX / 2 :
+			      (uint32_t)max_size(PARTIAL_PAGES_ALL / ncaches, PARTIAL_PAGES_MIN);
 }
 
-static void partial_push(struct mcache_slot *t, struct mspan *s)
+static void partial_push(struct mcache *c, struct mcache_slot *t, struct mspan *s)
 {
 	s->next = t->partial;
 	s->prev = NULL;
@@ -104,9 +105,10 @@ static void partial_push(struct mcache_slot *t, struct mspan *s)
 	order_stores();
 	t->partial = s;
 	t->npartial++;
+	c->partial_npages += s->npages;
 }
 
-static void partial_remove(struct mcache_slot *t, struct mspan *s)
+static void partial_remove(struct mcache *c, struct mcache_slot *t, struct mspan *s)
 {
 	if (s->prev == NULL)
 		t->partial = s->next;
@@ -115,6 +117,7 @@ static void partial_remove(struct mcache_slot *t, struct mspan *s)
 	if (s->next != NULL)
 		s->next->prev = s->prev;
 	t->npartial--;
+	c->partial_npages -= s->npages;
 }
 
 static bool claim(struct mcache *c, struct mspan *s)
@@ -144,8 +147,8 @@ static void place_span(struct mcache *c, struct mspan *s)
 	t = &c->slots[s->spanclass];
 	if (mspan_is_empty(s) && (t->npartial != 0 || s->npages > KEEP_EMPTY_PAGES))
 		mheap_free_span(&c->pages, s);
-	else if (t->npartial < max_partial(s))
-		partial_push(t, s);
+	else if (t->npartial == 0 || c->partial_npages + s->npages <= max_partial_npages())
+		partial_push(c, t, s);
 	else
 		mcentral_put(s);
 }
@@ -158,7 +161,7 @@ SLOW_PATH void mcache_span_freed(struct mcache *c, struct mspan *s)
 		return;
 	if (t->npartial == 1 && s->npages <= KEEP_EMPTY_PAGES)
 		return;
-	partial_remove(t, s);
+	partial_remove(c, t, s);
 	mheap_free_span(&c->pages, s);
 	mcache_poll(c);
 }
@@ -194,7 +197,7 @@ static struct mspan *next_span(struct mcache *c, spanclass_t sc)
 	struct mspan *s = t->partial;
 
 	if (s != NULL) {
-		partial_remove(t, s);
+		partial_remove(c, t, s);
 		mspan_absorb(s);
 		return s;
 	}
@@ -422,7 +425,7 @@ void mcache_flush(struct mcache *c)
 			give_span(c, s);
 		while (t->partial != NULL) {
 			s = t->partial;
-			partial_remove(t, s);
+			partial_remove(c, t, s);
 			give_span(c, s);
 		}
 	}
@@ -442,10 +445,11 @@ static void tick(struct mcache *c)
 		for (struct mspan *s = t->partial; s != NULL; s = next) {
 			next = s->next;
 			mspan_absorb(s);
-			if (!mspan_is_empty(s))
+			/* More threads came. */
+			if (!mspan_is_empty(s) && c->partial_npages <= max_partial_npages())
 				continue;
-			partial_remove(t, s);
-			mheap_free_span(&c->pages, s);
+			partial_remove(c, t, s);
+			give_span(c, s);
 		}
 		if (t->span == NULL)
 			continue;
@@ -535,6 +539,7 @@ void mcache_adopt_spans(struct mcache *c, struct mcache *dead)
 		t->npartial = 0;
 		t->alloc_cache = 0;
 	}
+	dead->partial_npages = 0;
 	for (unsigned n = 0; n <= BIG_CACHE_MAX_RUN; n++) {
 		struct mspan *s = dead->big[n];
 
@@ -555,6 +560,8 @@ void mcache_adopt_spans(struct mcache *c, struct mcache *dead)
 
 void mcache_check(struct mcache *c)
 {
+	size_t partial_npages = 0;
+
 	for (unsigned sc = 0; sc < NUM_SPAN_CLASSES; sc++) {
 		struct mcache_slot *t = &c->slots[sc];
 		const struct mspan *before = NULL;
@@ -574,6 +581,7 @@ void mcache_check(struct mcache *c)
 			mspan_check(s);
 			before = s;
 			n++;
+			partial_npages += s->npages;
 		}
 		CHECK(n == t->npartial);
 		for (uint32_t i = 0; i < stack_depth(t); i++) {
@@ -589,4 +597,5 @@ void mcache_check(struct mcache *c)
 			      (mspan_free_bits(s)[slot / 64] >> slot % 64 & 1) == 0);
 		}
 	}
+	CHECK(partial_npages == c->partial_npages);
 }

@@ -35,7 +35,7 @@ struct mcache_slot {
 	uint8_t cache_word;               /* which word of the span alloc_cache is */
 	bool cache_fresh;                 /* its slots were never handed out and read as zero */
 	bool stack_grows;                 /* it is in its first place, and has a deep one */
-	uint16_t npartial;                /* spans on the list */
+	uint32_t npartial;                /* spans on the list */
 	struct mspan *span;               /* current span; NULL */
 	struct mspan *partial;            /* spans of ours with a free slot, last come first */
 };
@@ -59,6 +59,7 @@ struct mcache {
 	struct tiny_cache tiny;
 	uint64_t poll_cycles;                            /* cycle counter at the last poll */
 	uint64_t tick_ms;                                /* time of the last tick */
+	uint32_t partial_npages;                         /* pages of all spans on the partial lists */
 	uint32_t big_npages;                             /* pages of the spans in big[] */
 	struct mspan *big[BIG_CACHE_MAX_RUN + 1];        /* freed big spans by length, linked by next */
 	struct mcache *next_all;                         /* [t] constant once set */
@@ -69,6 +70,9 @@ struct mcache {
 	struct free_entry first_stacks[NUM_SPAN_CLASSES][1 + STACK_FIRST_ENTRIES];
 	struct free_entry deep_stacks[2 * STACK_TOTAL_ENTRIES];
 };
+
+/* How many caches threads use. Relaxed: a hint, what one cache may keep depends on it. */
+extern _Atomic uint32_t mcaches_in_use;
 
 /* A cache without anything in it. Once for a record; a flushed cache is as good as new. */
 void mcache_init(struct mcache *c);

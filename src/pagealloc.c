@@ -8,8 +8,8 @@
  * Locks    none of its own, no globals: the caller locks.
  * Holds    pagealloc_check() tests: a summary is exactly what its bitmap or its 16 children say;
  *          no free page is below search; clean pages are free.
- *          A search looks at 16 nodes a level, five levels, then at one chunk: the same at 1 GiB
- *          and at 1 TiB.
+ *          A search looks at 16 nodes a level, then at one chunk: two levels up to 1 GiB, five at 2 TiB. Levels
+ *          above the one that has at most 16 nodes in use are not kept.
  */
 #include "pagealloc.h"
 
@@ -23,6 +23,12 @@ _Static_assert(ARENA_CHUNKS == SUMMARY_FANOUT, "an arena is a node of chunks");
 static unsigned level_shift(unsigned level)
 {
 	return CHUNK_SHIFT + SUMMARY_FANOUT_SHIFT * (LEVEL_CHUNK - level);
+}
+
+/* The level where a search begins. */
+static unsigned top_level(const struct pagealloc *pa)
+{
+	return SUMMARY_LEVELS - 1 - pa->nabove;
 }
 
 static const struct page_sum *node(const struct pagealloc *pa, unsigned level, uint64_t i)
@@ -43,6 +49,14 @@ static const struct page_sum *node(const struct pagealloc *pa, unsigned level, u
 		ha = pa->arenas[i / ARENA_CHUNKS];
 		return ha != NULL ? &ha->chunks[i % ARENA_CHUNKS].sum : &nothing;
 	}
+}
+
+/* The summaries under node i of a level: the first, and how far apart they are. They lie in one array, or in an
+ * arena. */
+static const struct page_sum *first_child(const struct pagealloc *pa, unsigned level, uint64_t i, size_t *stride)
+{
+	*stride = level + 1 == LEVEL_CHUNK ? sizeof(struct arena_chunk) : sizeof(struct page_sum);
+	return node(pa, level + 1, i * SUMMARY_FANOUT);
 }
 
 static bool sum_equal(struct page_sum a, struct page_sum b)
@@ -107,10 +121,12 @@ static struct page_sum sum_children(const struct pagealloc *pa, unsigned level, 
 	struct page_sum s = { 0, 0, 0 };
 	uint32_t run = 0;
 	bool all_free = true;
+	size_t stride;
+	const struct page_sum *c = first_child(pa, level, i, &stride);
 
-	for (unsigned k = 0; k < SUMMARY_FANOUT; k++) {
-		const struct page_sum *c = node(pa, level + 1, i * SUMMARY_FANOUT + k);
-
+	if (level + 1 == LEVEL_CHUNK && pa->arenas[i] == NULL)
+		return s;
+	for (unsigned k = 0; k < SUMMARY_FANOUT; k++, c = (const void *)((const char *)c + stride)) {
 		if (c->start == full) {
 			run += full;
 			continue;
@@ -148,7 +164,7 @@ static void update(struct pagealloc *pa, uint64_t page, size_t npages)
 		changed |= !sum_equal(s, ha->chunks[chunk].sum);
 		ha->chunks[chunk].sum = s;
 	}
-	for (unsigned level = LEVEL_CHUNK; changed && level-- > 0;) {
+	for (unsigned level = LEVEL_CHUNK; changed && level-- > top_level(pa);) {
 		changed = false;
 		first >>= SUMMARY_FANOUT_SHIFT;
 		last >>= SUMMARY_FANOUT_SHIFT;
@@ -198,14 +214,22 @@ static unsigned find_in_chunk(const uint64_t *alloc, size_t n)
 	return CHUNK_PAGES - run;
 }
 
+/* Nodes of a level that have an arena below them. */
+static uint64_t nodes_in_use(const struct pagealloc *pa, unsigned level)
+{
+	uint64_t npages = (uint64_t)pa->narenas * ARENA_PAGES;
+
+	return (npages + ((uint64_t)1 << level_shift(level)) - 1) >> level_shift(level);
+}
+
 static uint64_t find(const struct pagealloc *pa, size_t npages)
 {
-	uint64_t i = pa->search >> level_shift(0);
-	uint64_t end = SUMMARY_TOP;
+	uint64_t i = pa->search >> level_shift(top_level(pa));
+	uint64_t end = nodes_in_use(pa, top_level(pa));
 
 	if (npages > (size_t)1 << (level_shift(0) + 3))
 		return PAGE_NONE;
-	for (unsigned level = 0;; level++) {
+	for (unsigned level = top_level(pa);; level++) {
 		unsigned shift = level_shift(level);
 		uint64_t run = 0;
 
@@ -222,7 +246,7 @@ static uint64_t find(const struct pagealloc *pa, size_t npages)
 			else
 				run = s->end;
 		}
-		if (i == end)
+		if (i >= end)
 			return PAGE_NONE;
 		if (level == LEVEL_CHUNK)
 			break;
@@ -278,6 +302,13 @@ static void take(struct pagealloc *pa, uint64_t page, size_t npages, size_t *ncl
 	update(pa, page, npages);
 }
 
+/* Recomputes a level from the one below. */
+static void sum_level(struct pagealloc *pa, unsigned level)
+{
+	for (uint64_t i = 0; i < nodes_in_use(pa, level); i++)
+		*(struct page_sum *)(uintptr_t)node(pa, level, i) = sum_children(pa, level, i);
+}
+
 bool pagealloc_add_arena(struct pagealloc *pa, struct heap_arena *ha, uintptr_t addr)
 {
 	uint32_t idx = pa->narenas;
@@ -291,6 +322,11 @@ bool pagealloc_add_arena(struct pagealloc *pa, struct heap_arena *ha, uintptr_t 
 	heap_arena_init(ha, addr, idx);
 	pa->arenas[idx] = ha;
 	pa->narenas = idx + 1;
+	/* One more level: what is below it now is summed up, what comes sums itself up. */
+	while (top_level(pa) > 0 && nodes_in_use(pa, top_level(pa)) > SUMMARY_FANOUT) {
+		pa->nabove++;
+		sum_level(pa, top_level(pa));
+	}
 	return true;
 }
 
@@ -444,12 +480,8 @@ void pagealloc_rebuild(struct pagealloc *pa)
 		update(pa, (uint64_t)i * ARENA_PAGES, ARENA_PAGES);
 	}
 	/* A change that stopped between the leaves and the root: recompute the inner nodes. */
-	for (unsigned level = SUMMARY_LEVELS; level-- > 0;) {
-		uint64_t n = ((uint64_t)pa->narenas * ARENA_PAGES >> level_shift(level)) + 1;
-
-		for (uint64_t i = 0; i < n && i < (uint64_t)SUMMARY_TOP << 4 * level; i++)
-			*(struct page_sum *)(uintptr_t)node(pa, level, i) = sum_children(pa, level, i);
-	}
+	for (unsigned level = SUMMARY_LEVELS; level-- > top_level(pa);)
+		sum_level(pa, level);
 }
 
 void pagealloc_check(const struct pagealloc *pa)
@@ -474,10 +506,8 @@ void pagealloc_check(const struct pagealloc *pa)
 					sum_chunk(&ha->alloc_bits[c * (CHUNK_PAGES / 64)])));
 	}
 	CHECK(nfree == pa->nfree && nclean == pa->nclean);
-	for (unsigned level = 0; level < SUMMARY_LEVELS; level++) {
-		uint64_t n = ((uint64_t)pa->narenas * ARENA_PAGES >> level_shift(level)) + 1;
-
-		for (uint64_t i = 0; i < n && i < (uint64_t)SUMMARY_TOP << 4 * level; i++)
+	for (unsigned level = top_level(pa); level < SUMMARY_LEVELS; level++) {
+		for (uint64_t i = 0; i < nodes_in_use(pa, level); i++)
 			CHECK(sum_equal(*node(pa, level, i), sum_children(pa, level, i)));
 	}
 }

@@ -22,6 +22,7 @@
  */
 struct pagealloc {
 	uint32_t narenas;                            /* [h] indices used, gaps included */
+	uint32_t nabove;                             /* [h] levels kept above level 3: see pagealloc.c */
 	uint64_t search;                             /* [h] no page below is free */
 	size_t nfree;                                /* [h] free pages */
 	size_t nclean;                               /* [h] of these, without memory behind them */

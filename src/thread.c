@@ -88,6 +88,13 @@ static void heap_init(void)
 
 /* --- caches --- */
 
+static void count_inuse_locked(size_t n)
+{
+	threads.inuse = n;
+	/* Relaxed: see mcache.h. */
+	atomic_store_explicit(&mcaches_in_use, (uint32_t)n, memory_order_relaxed);
+}
+
 static struct mcache *take_cache(void)
 {
 	struct mcache *c;
@@ -96,7 +103,7 @@ static struct mcache *take_cache(void)
 	c = threads.free;
 	if (c != NULL) {
 		threads.free = c->next_free;
-		threads.inuse++;
+		count_inuse_locked(threads.inuse + 1);
 		c->in_use = true;
 	}
 	lock_release(&threads.lock);
@@ -110,7 +117,7 @@ static struct mcache *take_cache(void)
 	c->in_use = true;
 	c->next_all = threads.all;
 	threads.all = c;
-	threads.inuse++;
+	count_inuse_locked(threads.inuse + 1);
 	threads.made++;
 	lock_release(&threads.lock);
 	return c;
@@ -122,7 +129,7 @@ static void give_cache(struct mcache *c)
 	c->in_use = false;
 	c->next_free = threads.free;
 	threads.free = c;
-	threads.inuse--;
+	count_inuse_locked(threads.inuse - 1);
 	lock_release(&threads.lock);
 }
 
@@ -248,7 +255,7 @@ static void after_fork(void)
 	rebuilt = mheap_after_fork();
 	if (lock_reset_orphan(&shared_lock))
 		shared_cache.orphan = true;
-	threads.inuse = 0;
+	count_inuse_locked(0);
 	threads.free = NULL;
 	for (struct mcache *c = threads.all; c != NULL; c = c->next_all) {
 		/* A rebuilt heap counts every page that no span has as free. */
@@ -257,7 +264,8 @@ static void after_fork(void)
 		if (c->in_use) {
 			c->orphan = c != mine;
 			others |= c->orphan;
-			threads.inuse += c == mine;
+			if (c == mine)
+				count_inuse_locked(1);
 		} else {
 			c->next_free = threads.free;
 			threads.free = c;

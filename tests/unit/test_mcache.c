@@ -268,15 +268,43 @@ TEST_IN_CHILD(what_was_freed_is_used_before_the_heap_grows)
 	end_with_empty_heap();
 }
 
+TEST_IN_CHILD(a_thread_alone_keeps_all_partial_spans_until_others_come)
+{
+	enum { SPANS = 2 * PARTIAL_PAGES_ALL, N = 128 * SPANS };
+	static void *p[N];
+	struct mcache_slot *t = &cache[0].slots[SC_64];
+
+	start();
+	atomic_store(&mcaches_in_use, 1);
+	for (int i = 0; i < N; i++)
+		p[i] = get(&cache[0], SC_64);
+	for (int i = 0; i < N; i += 2)
+		put(&cache[0], p[i]);
+	CHECK(t->npartial > SPANS - 20 && cache[0].partial_npages == t->npartial);
+	CHECK(mcentrals[SC_64].npartial == 0);
+	check_all();
+	atomic_store(&mcaches_in_use, 2);
+	options.scavenge_ms = 0;
+	cache[0].poll_cycles = 0;
+	mcache_poll(&cache[0]);
+	CHECK(cache[0].partial_npages <= PARTIAL_PAGES_ALL / 2);
+	CHECK(mcentrals[SC_64].npartial >= SPANS - PARTIAL_PAGES_ALL / 2 - 20);
+	check_all();
+	for (int i = 1; i < N; i += 2)
+		put(&cache[0], p[i]);
+	end_with_empty_heap();
+}
+
 TEST_IN_CHILD(partial_spans_are_bounded_and_the_surplus_is_mcentrals)
 {
-	enum { SPANS = 2 * MCACHE_MAX_PARTIAL + 50, N = 128 * SPANS };
+	enum { SPANS = 2 * PARTIAL_PAGES_MIN + 50, N = 128 * SPANS };
 	static void *p[N];
 	struct mcache_slot *t = &cache[0].slots[SC_64];
 	unsigned most = 0;
 	void *q;
 
 	start();
+	atomic_store(&mcaches_in_use, 1000);
 	/* Of each span every second object is freed by another thread. */
 	for (int i = 0; i < N; i++)
 		p[i] = get(&cache[0], SC_64);
@@ -285,8 +313,8 @@ TEST_IN_CHILD(partial_spans_are_bounded_and_the_surplus_is_mcentrals)
 		if (cache[1].slots[SC_64].npartial > most)
 			most = cache[1].slots[SC_64].npartial;
 	}
-	CHECK(most <= MCACHE_MAX_PARTIAL && t->npartial <= MCACHE_MAX_PARTIAL);
-	CHECK(mcentrals[SC_64].npartial > SPANS - 2 * MCACHE_MAX_PARTIAL - 10);
+	CHECK(most <= PARTIAL_PAGES_MIN && t->npartial <= PARTIAL_PAGES_MIN);
+	CHECK(mcentrals[SC_64].npartial > SPANS - 2 * PARTIAL_PAGES_MIN - 10);
 	check_all();
 	/* Any thread gets them. */
 	q = get(&cache[2], SC_64);
@@ -711,6 +739,7 @@ int main(void)
 		cmocka_unit_test(objects_of_every_class_are_distinct_aligned_and_keep_their_bytes),
 		cmocka_unit_test(a_free_stack_is_bounded_and_the_rest_goes_to_the_span),
 		cmocka_unit_test(what_was_freed_is_used_before_the_heap_grows),
+		cmocka_unit_test(a_thread_alone_keeps_all_partial_spans_until_others_come),
 		cmocka_unit_test(partial_spans_are_bounded_and_the_surplus_is_mcentrals),
 		cmocka_unit_test(a_consumer_takes_over_the_spans_it_frees_into),
 		cmocka_unit_test(a_producer_and_a_consumer_do_not_grow_the_heap_without_end),

@@ -750,7 +750,7 @@ TEST_IN_CHILD(a_child_mends_a_heap_that_was_being_changed)
 	mheap.pages.nfree -= 3;
 	arena_of(s[1]->base)->alloc_bits[0] |= UINT64_C(7) << 61;
 	arena_of(s[1]->base)->chunks[0].sum.max = 7;
-	mheap.pages.level0[0].max = 1;
+	mheap.pages.level3[0].max = 1;
 
 	pid = fork();
 	CHECK(pid >= 0);

@@ -556,6 +556,32 @@ static void the_highest_arena_is_found_through_all_levels(void **state)
 	}
 }
 
+static void what_is_free_is_still_found_when_the_tree_grows_a_level(void **state)
+{
+	static struct heap_arena many[2 * SUMMARY_FANOUT];
+	const uint64_t low = 3 * ARENA_PAGES + 100, edge = SUMMARY_FANOUT * ARENA_PAGES - 4;
+	size_t nclean;
+
+	(void)state;
+	memset(&pa, 0, sizeof(pa));
+	for (uint32_t i = 0; i < SUMMARY_FANOUT; i++)
+		assert_true(pagealloc_add_arena(&pa, &many[i], BASE + i * ARENA_SIZE));
+	assert_int_equal(pa.nabove, 0);
+	pagealloc_grow(&pa, low, 10);
+	pagealloc_grow(&pa, edge, 4);
+	for (uint32_t i = SUMMARY_FANOUT; i < 2 * SUMMARY_FANOUT; i++)
+		assert_true(pagealloc_add_arena(&pa, &many[i], BASE + i * ARENA_SIZE));
+	assert_int_equal(pa.nabove, 1);
+	pagealloc_check(&pa);
+	/* Across the boundary of two nodes of the new level. */
+	pagealloc_grow(&pa, edge + 4, 30);
+	pagealloc_check(&pa);
+	assert_true(pagealloc_alloc(&pa, 34, &nclean) == edge);
+	assert_true(pagealloc_alloc(&pa, 10, &nclean) == low);
+	assert_true(pagealloc_alloc(&pa, 1, &nclean) == PAGE_NONE);
+	pagealloc_check(&pa);
+}
+
 static void a_length_beyond_all_pages_is_refused(void **state)
 {
 	size_t nclean;
@@ -813,6 +839,7 @@ int main(void)
 		test(free_before_stops_at_a_gap),
 		test(indices_run_out_with_an_answer),
 		test(the_highest_arena_is_found_through_all_levels),
+		test(what_is_free_is_still_found_when_the_tree_grows_a_level),
 		test(a_length_beyond_all_pages_is_refused),
 		test(a_random_history_agrees_with_the_model_at_every_step),
 		test(rebuild_makes_every_summary_and_count_anew),
