@@ -62,9 +62,11 @@ _Static_assert(SPAN_MAX_SLOTS % 64 == 0 && SPAN_MAX_SLOTS < 65536, "slot counts 
 #define PARTIAL_PAGES_ALL 2048
 #define PARTIAL_PAGES_MIN 64
 
-/* Free stack of one class: bytes of objects, and entries. It starts in a place for STACK_FIRST_ENTRIES and an empty one
- * below them, side by side with those of the other classes, and moves to one of its own when it outgrows it. */
-#define STACK_BYTES KiB(64)
+/* Free stack of one class: bytes of objects, entries, and the objects so small that only these are bounded. It starts in a
+ * place for STACK_FIRST_ENTRIES and an empty one below them, side by side with those of the other classes, and moves to one of
+ * its own when it outgrows it. */
+#define STACK_BYTES KiB(32)
+#define STACK_SMALL_SIZE 64
 #define STACK_MIN_ENTRIES 4
 #define STACK_MAX_ENTRIES 1024
 #define STACK_FIRST_ENTRIES 15

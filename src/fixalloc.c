@@ -24,7 +24,7 @@
 
 /* Asked of the kernel at a time; less when it refuses. */
 #define REGION_MAX MiB(1)
-#define REGION_FIRST KiB(192)
+#define REGION_FIRST KiB(288)
 #define REGION_MIN KiB(16)
 
 /*

@@ -523,6 +523,7 @@ bool heap_trim(void)
 
 	mcache_flush(c);
 	thread_leave(c);
+	thread_flush_shared();
 	mheap_release_records();
 	return scavenge_all() != 0;
 }

@@ -38,10 +38,8 @@ static uint32_t first_bottom(spanclass_t sc)
 
 static uint32_t deep_bottom(spanclass_t sc)
 {
-	size_t half = spanclass_noscan(sc) ? STACK_TOTAL_ENTRIES : 0;
-
 	return (uint32_t)(offsetof(struct mcache, deep_stacks) +
-			  (half + spanclass_info(sc)->stack_first) * sizeof(struct free_entry));
+			  spanclass_info(sc)->stack_first * sizeof(struct free_entry));
 }
 
 /* An empty stack, in its first place. */
@@ -53,7 +51,7 @@ static void reset_stack(struct mcache_slot *t, spanclass_t sc)
 
 	t->stack_bottom = first_bottom(sc);
 	t->stack_limit = t->stack_bottom + (uint32_t)(entries * sizeof(struct free_entry));
-	t->stack_grows = entries != 0 && info->stack_first != 0;
+	t->stack_grows = entries != 0 && info->stack_first != 0 && !spanclass_noscan(sc);
 	t->stack_top = t->stack_bottom;
 }
 

@@ -66,9 +66,9 @@ struct mcache {
 	struct mcache *next_free;                        /* [t] link of the pool */
 	bool in_use;                                     /* [t] a thread has it */
 	bool orphan;                                     /* in a forked child: its thread is gone */
-	/* Scan classes, then noscan ones. Each stack is behind an entry of address 0. */
+	/* Each stack is behind an entry of address 0. Scan classes, then noscan ones; these have no deep stacks. */
 	struct free_entry first_stacks[NUM_SPAN_CLASSES][1 + STACK_FIRST_ENTRIES];
-	struct free_entry deep_stacks[2 * STACK_TOTAL_ENTRIES];
+	struct free_entry deep_stacks[STACK_TOTAL_ENTRIES];
 };
 
 /* How many caches threads use. Relaxed: a hint, what one cache may keep depends on it. */

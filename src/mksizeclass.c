@@ -108,7 +108,7 @@ int main(void)
 		entries = STACK_BYTES / size;
 		if (entries < STACK_MIN_ENTRIES)
 			entries = STACK_MIN_ENTRIES;
-		if (entries > STACK_MAX_ENTRIES)
+		if (entries > STACK_MAX_ENTRIES || size <= STACK_SMALL_SIZE)
 			entries = STACK_MAX_ENTRIES;
 
 		if (size <= go_classes[c - 1].size || size % 8 != 0)

@@ -367,6 +367,13 @@ void thread_leave(struct mcache *c)
 		lock_release(&shared_lock);
 }
 
+void thread_flush_shared(void)
+{
+	lock_acquire(&shared_lock);
+	mcache_flush(&shared_cache);
+	lock_release(&shared_lock);
+}
+
 void thread_each_cache(void (*visit)(struct mcache *c, void *arg), void *arg)
 {
 	lock_acquire(&threads.lock);

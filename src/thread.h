@@ -31,6 +31,9 @@ static inline struct mcache *thread_cache(void)
 struct mcache *thread_enter(void);
 void thread_leave(struct mcache *c);
 
+/* Gives back what the shared cache has. */
+void thread_flush_shared(void);
+
 /* The end of start-up is still to be seen to, by malloc's slow path. */
 extern _Atomic bool thread_attention;
 void thread_attend(void);

@@ -93,6 +93,7 @@ static void stack_entries_respect_both_bounds_and_add_up(void **state)
 
 		assert_in_range(info->stack_entries, STACK_MIN_ENTRIES, STACK_MAX_ENTRIES);
 		assert_true(info->stack_entries == STACK_MIN_ENTRIES ||
+			    info->elemsize <= STACK_SMALL_SIZE ||
 			    info->stack_entries * (size_t)info->elemsize <= STACK_BYTES);
 		if (info->stack_entries <= STACK_FIRST_ENTRIES) {
 			assert_int_equal(info->stack_first, 0);
