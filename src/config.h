@@ -71,10 +71,11 @@ _Static_assert(SPAN_MAX_SLOTS % 64 == 0 && SPAN_MAX_SLOTS < 65536, "slot counts 
 #define STACK_MAX_ENTRIES 1024
 #define STACK_FIRST_ENTRIES 15
 
-/* Freed big objects kept by a thread: the longest, and all together, in pages. */
+/* Freed big objects kept by threads: the longest; all that a thread may keep when it is alone, and its share of that, never less
+ * than one of the longest, when it is not. In pages. */
 #define BIG_CACHE_MAX_RUN 128
-#define BIG_CACHE_PAGES 128
-_Static_assert(BIG_CACHE_PAGES >= BIG_CACHE_MAX_RUN, "the longest run fits the bound");
+#define BIG_PAGES_ALONE 16384
+#define BIG_PAGES_ALL 2048
 
 /* The heap is committed in steps of at least this many pages, and of 1/16 of itself. */
 #define GROW_MIN_PAGES 64

@@ -9,7 +9,7 @@
  * Holds    mcache_check() tests: current and partial spans have this cache as owner; a partial span has
  *          a free slot; an entry of a stack is a free slot of the class that no bitmap shows. What a
  *          cache keeps is bounded: bytes of a stack by STACK_BYTES, partial spans by their pages while there are
- *          other threads, big spans by BIG_CACHE_PAGES, pages by one word.
+ *          other threads, big spans by BIG_PAGES_ALONE or a share of BIG_PAGES_ALL, pages by one word.
  *          Lists change by one store at a time, so that a forked child can walk them.
  */
 #include "mcache.h"
@@ -84,14 +84,24 @@ void mcache_init(struct mcache *c)
 
 _Atomic uint32_t mcaches_in_use;
 
-/* Pages that the partial spans of a cache may have. */
-static uint32_t max_partial_npages(void)
+/* A thread's share of what all threads may keep from each other: all of one that is alone, else at least least. */
+static uint32_t share(uint32_t alone, uint32_t all, uint32_t least)
 {
 	/* Relaxed: see there. */
 	uint32_t ncaches = atomic_load_explicit(&mcaches_in_use, memory_order_relaxed);
 
-	return ncaches <= 1 ? UINT32_MAX / 2 :
-			      (uint32_t)max_size(PARTIAL_PAGES_ALL / ncaches, PARTIAL_PAGES_MIN);
+	return ncaches <= 1 ? alone : (uint32_t)max_size(all / ncaches, least);
+}
+
+/* Pages that the partial spans of a cache may have. */
+static uint32_t max_partial_npages(void)
+{
+	return share(UINT32_MAX / 2, PARTIAL_PAGES_ALL, PARTIAL_PAGES_MIN);
+}
+
+static uint32_t max_big_npages(void)
+{
+	return share(BIG_PAGES_ALONE, BIG_PAGES_ALL, BIG_CACHE_MAX_RUN);
 }
 
 static void partial_push(struct mcache *c, struct mcache_slot *t, struct mspan *s)
@@ -189,6 +199,19 @@ static bool load_word(struct mcache_slot *t, struct mspan *s)
 	return true;
 }
 
+static void flush_big(struct mcache *c)
+{
+	for (unsigned n = 0; c->big_npages != 0 && n <= BIG_CACHE_MAX_RUN; n++) {
+		while (c->big[n] != NULL) {
+			struct mspan *s = c->big[n];
+
+			c->big[n] = s->next;
+			c->big_npages -= n;
+			mheap_free_span(&c->pages, s);
+		}
+	}
+}
+
 static struct mspan *next_span(struct mcache *c, spanclass_t sc)
 {
 	struct mcache_slot *t = &c->slots[sc];
@@ -204,7 +227,12 @@ static struct mspan *next_span(struct mcache *c, spanclass_t sc)
 		mspan_absorb(s);
 		return s;
 	}
-	s = mheap_alloc_small(&c->pages, sc);
+	/* Freed big objects are pages, too: they are used before the heap grows. */
+	s = c->big_npages != 0 ? mheap_reuse_small(&c->pages, sc) : NULL;
+	if (s == NULL) {
+		flush_big(c);
+		s = mheap_alloc_small(&c->pages, sc);
+	}
 	if (s != NULL)
 		mspan_set_owner(s, mcache_owner(c));
 	return s;
@@ -311,19 +339,6 @@ void mcache_free_slot(struct mcache *c, struct mspan *s, uint32_t slot, const ch
 
 /* --- big objects --- */
 
-static void flush_big(struct mcache *c)
-{
-	for (unsigned n = 0; c->big_npages != 0 && n <= BIG_CACHE_MAX_RUN; n++) {
-		while (c->big[n] != NULL) {
-			struct mspan *s = c->big[n];
-
-			c->big[n] = s->next;
-			c->big_npages -= n;
-			mheap_free_span(&c->pages, s);
-		}
-	}
-}
-
 struct mspan *mcache_alloc_big(struct mcache *c, size_t npages, size_t align_pages, bool noscan,
 			       bool *fresh)
 {
@@ -334,7 +349,11 @@ struct mspan *mcache_alloc_big(struct mcache *c, size_t npages, size_t align_pag
 		return s;
 	}
 	mcache_poll(c);
-	s = mheap_alloc_big(&c->pages, npages, align_pages, noscan);
+	s = c->big_npages != 0 ? mheap_reuse_big(&c->pages, npages, align_pages, noscan) : NULL;
+	if (s == NULL) {
+		flush_big(c);
+		s = mheap_alloc_big(&c->pages, npages, align_pages, noscan);
+	}
 	if (s == NULL) {
 		mcache_flush(c);
 		s = mheap_alloc_big(&c->pages, npages, align_pages, noscan);
@@ -350,7 +369,7 @@ void mcache_free_big(struct mcache *c, struct mspan *s)
 	if (options.clobberfree)
 		fill_bytes((void *)s->base, 0xdf, mspan_nbytes(s));
 	if (npages <= BIG_CACHE_MAX_RUN && !s->moved) {
-		if (c->big_npages + npages > BIG_CACHE_PAGES)
+		if (c->big_npages + npages > max_big_npages())
 			flush_big(c);
 		s->next = c->big[npages];
 		c->big[npages] = s;

@@ -151,13 +151,13 @@ static bool grow_locked(size_t npages, bool in_place)
 	return true;
 }
 
-static uint64_t alloc_pages_locked(size_t npages, size_t *nclean)
+static uint64_t alloc_pages_locked(size_t npages, bool grow, size_t *nclean)
 {
 	uint64_t page = pagealloc_alloc(&mheap.pages, npages, nclean);
 
 	DCHECK(lock_held(&mheap.lock));
 	/* Twice: the first growth may lie across two arenas that are no neighbours in number. */
-	for (int i = 0; i < 2 && page == PAGE_NONE && grow_locked(npages, false); i++)
+	for (int i = 0; i < 2 && grow && page == PAGE_NONE && grow_locked(npages, false); i++)
 		page = pagealloc_alloc(&mheap.pages, npages, nclean);
 	return page;
 }
@@ -245,7 +245,7 @@ void mheap_flush_pcache(struct pcache *pc)
 	*pc = (struct pcache){ 0, 0, 0, 0 };
 }
 
-static bool alloc_pages(struct pcache *pc, size_t npages, uintptr_t *addr, bool *zeroed)
+static bool alloc_pages(struct pcache *pc, size_t npages, bool grow, uintptr_t *addr, bool *zeroed)
 {
 	size_t nclean;
 	uint64_t page;
@@ -254,7 +254,7 @@ static bool alloc_pages(struct pcache *pc, size_t npages, uintptr_t *addr, bool 
 	    pcache_alloc(pc, (unsigned)npages, addr, zeroed))
 		return true;
 	lock_acquire(&mheap.lock);
-	page = alloc_pages_locked(npages, &nclean);
+	page = alloc_pages_locked(npages, grow, &nclean);
 	if (page != PAGE_NONE)
 		*addr = pagealloc_addr(&mheap.pages, page);
 	lock_release(&mheap.lock);
@@ -317,7 +317,7 @@ static struct mspan *alloc_record(unsigned shape)
 	return s;
 }
 
-struct mspan *mheap_alloc_small(struct pcache *pc, spanclass_t sc)
+static struct mspan *alloc_small(struct pcache *pc, spanclass_t sc, bool grow)
 {
 	size_t npages = spanclass_info(sc)->npages;
 	struct mspan *s = alloc_record(mspan_shape(sc));
@@ -326,7 +326,7 @@ struct mspan *mheap_alloc_small(struct pcache *pc, spanclass_t sc)
 
 	if (s == NULL)
 		return NULL;
-	if (!alloc_pages(pc, npages, &addr, &zeroed)) {
+	if (!alloc_pages(pc, npages, grow, &addr, &zeroed)) {
 		fixalloc_free(&mheap.span_pools[s->shape], s);
 		return NULL;
 	}
@@ -335,7 +335,17 @@ struct mspan *mheap_alloc_small(struct pcache *pc, spanclass_t sc)
 	return s;
 }
 
-struct mspan *mheap_alloc_big(struct pcache *pc, size_t npages, size_t align_pages, bool noscan)
+struct mspan *mheap_alloc_small(struct pcache *pc, spanclass_t sc)
+{
+	return alloc_small(pc, sc, true);
+}
+
+struct mspan *mheap_reuse_small(struct pcache *pc, spanclass_t sc)
+{
+	return alloc_small(pc, sc, false);
+}
+
+static struct mspan *alloc_big(struct pcache *pc, size_t npages, size_t align_pages, bool noscan, bool grow)
 {
 	struct mspan *s = alloc_record(SPAN_SHAPE_BIG);
 	size_t extra = align_pages - 1;
@@ -344,7 +354,7 @@ struct mspan *mheap_alloc_big(struct pcache *pc, size_t npages, size_t align_pag
 
 	if (s == NULL)
 		return NULL;
-	if (npages > UINT32_MAX || !alloc_pages(pc, npages + extra, &addr, &zeroed)) {
+	if (npages > UINT32_MAX || !alloc_pages(pc, npages + extra, grow, &addr, &zeroed)) {
 		fixalloc_free(&mheap.span_pools[s->shape], s);
 		return NULL;
 	}
@@ -363,6 +373,16 @@ struct mspan *mheap_alloc_big(struct pcache *pc, size_t npages, size_t align_pag
 	unmap_pages(addr + PAGE_SIZE, npages - 1);
 	map_span(addr, 1, s);
 	return s;
+}
+
+struct mspan *mheap_alloc_big(struct pcache *pc, size_t npages, size_t align_pages, bool noscan)
+{
+	return alloc_big(pc, npages, align_pages, noscan, true);
+}
+
+struct mspan *mheap_reuse_big(struct pcache *pc, size_t npages, size_t align_pages, bool noscan)
+{
+	return alloc_big(pc, npages, align_pages, noscan, false);
 }
 
 void mheap_free_span(struct pcache *pc, struct mspan *s)

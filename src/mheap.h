@@ -96,6 +96,10 @@ struct mspan *mheap_alloc_small(struct pcache *pc, spanclass_t sc);
  * NULL when there is no memory. pc may be NULL. */
 struct mspan *mheap_alloc_big(struct pcache *pc, size_t npages, size_t align_pages, bool noscan);
 
+/* The same from the pages that the heap has, without growing it: for who has other pages to give back first. */
+struct mspan *mheap_reuse_small(struct pcache *pc, spanclass_t sc);
+struct mspan *mheap_reuse_big(struct pcache *pc, size_t npages, size_t align_pages, bool noscan);
+
 /* Frees a span that nobody uses. Its pages go to the page cache if they fit there, else to the heap. */
 void mheap_free_span(struct pcache *pc, struct mspan *s);
 

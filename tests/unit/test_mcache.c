@@ -475,16 +475,47 @@ TEST_IN_CHILD(a_freed_big_object_is_handed_out_again_for_the_same_length)
 	end_with_empty_heap();
 }
 
+TEST_IN_CHILD(a_thread_alone_keeps_its_big_objects_and_uses_their_pages_before_the_heap_grows)
+{
+	enum { N = 200 };
+	struct mspan *s[N];
+	static void *p[64 * 1024];
+	size_t total;
+
+	start();
+	atomic_store(&mcaches_in_use, 1);
+	for (size_t i = 0; i < N; i++)
+		s[i] = get_big(&cache[0], 10 + i % 50);
+	for (size_t i = 0; i < N; i++)
+		put_big(&cache[0], s[i]);
+	CHECK(cache[0].big_npages == 4 * (10 + 59) * 50 / 2);
+	total = mheap.pages.ntotal;
+	/* Longer than any of them, then smaller. */
+	s[0] = get_big(&cache[0], 2 * BIG_CACHE_MAX_RUN);
+	CHECK(mheap.pages.ntotal == total);
+	CHECK(cache[0].big_npages == 0);
+	put_big(&cache[0], s[0]);
+	put_big(&cache[0], get_big(&cache[0], 100));
+	for (size_t i = 0; i < 64 * 1024; i++)
+		p[i] = get(&cache[0], SC_64);
+	CHECK(mheap.pages.ntotal == total);
+	check_all();
+	for (size_t i = 0; i < 64 * 1024; i++)
+		put(&cache[0], p[i]);
+	end_with_empty_heap();
+}
+
 TEST_IN_CHILD(the_big_objects_that_a_cache_keeps_are_bounded)
 {
 	struct mspan *s[60];
 
 	start();
+	atomic_store(&mcaches_in_use, 1000);
 	for (size_t i = 0; i < 60; i++)
 		s[i] = get_big(&cache[0], 10 + i);
 	for (size_t i = 0; i < 60; i++) {
 		put_big(&cache[0], s[i]);
-		CHECK(cache[0].big_npages <= BIG_CACHE_PAGES);
+		CHECK(cache[0].big_npages <= BIG_CACHE_MAX_RUN);
 	}
 	/* Longer than the longest goes to the heap at once. */
 	s[0] = get_big(&cache[1], BIG_CACHE_MAX_RUN + 1);
@@ -745,6 +776,7 @@ int main(void)
 		cmocka_unit_test(a_random_history_of_three_caches_loses_nothing),
 		cmocka_unit_test(a_slot_on_the_stack_of_its_home_survives_that_others_take_the_span),
 		cmocka_unit_test(a_freed_big_object_is_handed_out_again_for_the_same_length),
+		cmocka_unit_test(a_thread_alone_keeps_its_big_objects_and_uses_their_pages_before_the_heap_grows),
 		cmocka_unit_test(the_big_objects_that_a_cache_keeps_are_bounded),
 		cmocka_unit_test(an_aligned_big_object_is_aligned_whatever_is_kept),
 		cmocka_unit_test(a_flushed_cache_has_nothing_and_is_as_good_as_new),
