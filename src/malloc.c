@@ -452,13 +452,13 @@ static void *grow_to_pages(const struct object *o, size_t size, bool noscan)
 {
 	struct mcache *c;
 	struct mspan *s;
+	bool fresh;
 
 	if (o->span->kind != SPAN_SMALL || size <= o->nbytes || size < REALLOC_PAGES_MIN ||
 	    size > MAX_SMALL_SIZE)
 		return NULL;
 	c = enter();
-	/* Not one of the freed spans that the cache keeps: behind those there is no room. */
-	s = mheap_alloc_big(&c->pages, pages_for(size), 1, noscan);
+	s = mcache_new_big(c, pages_for(size), 1, noscan, &fresh);
 	thread_leave(c);
 	if (s == NULL)
 		return NULL;

@@ -344,10 +344,16 @@ struct mspan *mcache_alloc_big(struct mcache *c, size_t npages, size_t align_pag
 {
 	struct mspan *s = align_pages == 1 ? mcache_take_big(c, npages, noscan) : NULL;
 
-	if (s != NULL) {
-		*fresh = false;
-		return s;
-	}
+	if (s == NULL)
+		return mcache_new_big(c, npages, align_pages, noscan, fresh);
+	*fresh = false;
+	return s;
+}
+
+struct mspan *mcache_new_big(struct mcache *c, size_t npages, size_t align_pages, bool noscan, bool *fresh)
+{
+	struct mspan *s;
+
 	mcache_poll(c);
 	s = c->big_npages != 0 ? mheap_reuse_big(&c->pages, npages, align_pages, noscan) : NULL;
 	if (s == NULL) {
@@ -368,7 +374,8 @@ void mcache_free_big(struct mcache *c, struct mspan *s)
 
 	if (options.clobberfree)
 		fill_bytes((void *)s->base, 0xdf, mspan_nbytes(s));
-	if (npages <= BIG_CACHE_MAX_RUN && !s->moved) {
+	/* What is no longer than a small object's pages was made by realloc, which does not take from here. */
+	if (npages > MAX_SMALL_SIZE / PAGE_SIZE && npages <= BIG_CACHE_MAX_RUN && !s->moved) {
 		if (c->big_npages + npages > max_big_npages())
 			flush_big(c);
 		s->next = c->big[npages];

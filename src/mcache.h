@@ -182,6 +182,10 @@ FAST_PATH struct mspan *mcache_take_big(struct mcache *c, size_t npages, bool no
 struct mspan *mcache_alloc_big(struct mcache *c, size_t npages, size_t align_pages, bool noscan,
 			       bool *fresh);
 
+/* The same, not one that the cache keeps: those have no room behind them. */
+struct mspan *mcache_new_big(struct mcache *c, size_t npages, size_t align_pages, bool noscan,
+			     bool *fresh);
+
 /* Frees a big object's span; its state is free already. */
 void mcache_free_big(struct mcache *c, struct mspan *s);
 

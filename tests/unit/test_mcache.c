@@ -491,7 +491,7 @@ TEST_IN_CHILD(a_thread_alone_keeps_its_big_objects_and_uses_their_pages_before_t
 	CHECK(cache[0].big_npages == 4 * (10 + 59) * 50 / 2);
 	total = mheap.pages.ntotal;
 	/* Longer than any of them, then smaller. */
-	s[0] = get_big(&cache[0], total / 4 * 3);
+	s[0] = get_big(&cache[0], total / 2);
 	CHECK(mheap.pages.ntotal == total);
 	CHECK(cache[0].big_npages == 0);
 	put_big(&cache[0], s[0]);
