@@ -23,6 +23,8 @@
 /* Cycles between two looks at the clock: some milliseconds. */
 #define POLL_CYCLES (UINT64_C(1) << 23)
 
+#define BIG_FREES_PER_POLL 16
+
 /* The last empty span of a class is kept when it is no longer than this. */
 #define KEEP_EMPTY_PAGES 8
 
@@ -376,6 +378,9 @@ void mcache_free_big(struct mcache *c, struct mspan *s)
 		fill_bytes((void *)s->base, 0xdf, mspan_nbytes(s));
 	/* What is no longer than a small object's pages was made by realloc, which does not take from here. */
 	if (npages > MAX_SMALL_SIZE / PAGE_SIZE && npages <= BIG_CACHE_MAX_RUN && !s->moved) {
+		/* A program whose every request is served from caches comes by here, if anywhere. */
+		if (c->big_frees++ % BIG_FREES_PER_POLL == 0)
+			mcache_poll(c);
 		if (c->big_npages + npages > max_big_npages())
 			flush_big(c);
 		s->next = c->big[npages];
