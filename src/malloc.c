@@ -284,6 +284,17 @@ static struct mspan *span_or_foreign(const void *p, const char *func)
 
 /* --- free --- */
 
+static void free_big(struct mcache *c, struct mspan *s, const char *func)
+{
+	/* Exchange: of two threads that free the same object one is told. Relaxed: a pointer reaches its freer by the
+	 * program's own synchronisation. */
+	if (atomic_exchange_explicit(&s->state[0], SLOT_FREE, memory_order_relaxed) == SLOT_FREE)
+		fatal_pointer(func, (void *)s->base, "double free");
+	if (UNLIKELY(s->moved))
+		atomic_fetch_sub_explicit(&moved_spans, 1, memory_order_relaxed);
+	mcache_free_big(c, s);
+}
+
 static void free_object(const struct object *o, void *p, const char *func)
 {
 	struct mspan *s = o->span;
@@ -296,14 +307,7 @@ static void free_object(const struct object *o, void *p, const char *func)
 		tiny_free(c, s, (uintptr_t)p);
 		break;
 	case SPAN_BIG:
-		/* Exchange: of two threads that free the same object one is told. Relaxed: a pointer
-		 * reaches its freer by the program's own synchronisation. */
-		if (atomic_exchange_explicit(&s->state[0], SLOT_FREE, memory_order_relaxed) ==
-		    SLOT_FREE)
-			fatal_pointer(func, p, "double free");
-		if (s->moved)
-			atomic_fetch_sub_explicit(&moved_spans, 1, memory_order_relaxed);
-		mcache_free_big(c, s);
+		free_big(c, s, func);
 		break;
 	default:
 		if (!mcache_free_fast(c, s, (uintptr_t)p, &s->state[o->slot]))
@@ -315,10 +319,15 @@ static void free_object(const struct object *o, void *p, const char *func)
 
 SLOW_PATH void heap_free_slow(void *p, struct mspan *s, const char *func)
 {
+	struct mcache *c = thread_cache();
 	struct object o;
 
 	if (p == NULL)
 		return;
+	if (LIKELY(s != NULL) && s->kind == SPAN_BIG && (uintptr_t)p == s->base && c != MCACHE_NONE) {
+		free_big(c, s, func);
+		return;
+	}
 	if (s == NULL) {
 		(void)span_or_foreign(p, func);
 		foreign_free(p, func);

@@ -381,7 +381,7 @@ void mcache_free_big(struct mcache *c, struct mspan *s)
 		/* A program whose every request is served from caches comes by here, if anywhere. */
 		if (c->big_frees++ % BIG_FREES_PER_POLL == 0)
 			mcache_poll(c);
-		if (c->big_npages + npages > max_big_npages())
+		if (c->big_npages + npages > BIG_CACHE_MAX_RUN && c->big_npages + npages > max_big_npages())
 			flush_big(c);
 		s->next = c->big[npages];
 		c->big[npages] = s;
