@@ -39,6 +39,8 @@ struct heap_arena {
 	uint64_t alloc_bits[ARENA_PAGES / 64];         /* [h] 1: in use, or not ours (yet) */
 	uint64_t clean_bits[ARENA_PAGES / 64];         /* [h] 1: free, reads as zero, has no memory */
 	uint64_t committed_words[ARENA_PAGES / 64 / 64]; /* [h] 1: these 64 pages are committed */
+	uint32_t huge_regions;                         /* [h] 1: huge pages were asked for; free pages may have memory
+							* behind them, clean or not */
 	struct arena_chunk chunks[ARENA_CHUNKS];       /* [h] */
 	_Atomic(struct mspan *) spans[ARENA_PAGES];    /* [a] page -> span: every page of a small
 							* span, the first of a big one; NULL */

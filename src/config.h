@@ -83,9 +83,11 @@ _Static_assert(SPAN_MAX_SLOTS % 64 == 0 && SPAN_MAX_SLOTS < 65536, "slot counts 
 _Static_assert(GROW_MIN_PAGES % PCACHE_PAGES == 0 && CHUNK_PAGES % GROW_MIN_PAGES == 0,
 	       "steps are whole page-cache words");
 
-/* Huge pages are asked for in commits beyond this much heap (see grow_locked() in mheap.c). */
-#define THP_MIN_HEAP MiB(32)
-#define HUGE_PAGE_SIZE MiB(2)
+/* A region: what the kernel can back with one huge page. Asked for in heaps from this size on (see mheap.c). */
+#define THP_MIN_HEAP MiB(64)
+#define REGION_PAGES 256
+#define REGION_SIZE (REGION_PAGES * PAGE_SIZE)
+_Static_assert(CHUNK_PAGES % REGION_PAGES == 0 && ARENA_PAGES / REGION_PAGES <= 32, "an arena has a bit for each region");
 
 /* realloc gives a growing object pages of its own from this size on. */
 #define REALLOC_PAGES_MIN (PAGE_SIZE / 2)

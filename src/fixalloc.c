@@ -23,9 +23,9 @@
 #define SLAB_MAX_RECORD (SLAB_SIZE / 3)
 
 /* Asked of the kernel at a time; less when it refuses. */
-#define REGION_MAX MiB(1)
-#define REGION_FIRST KiB(288)
-#define REGION_MIN KiB(16)
+#define METADATA_MAX MiB(1)
+#define METADATA_FIRST KiB(288)
+#define METADATA_MIN KiB(16)
 
 /*
  * The beginning of a slab; the records follow.
@@ -77,9 +77,9 @@ static void **link_of(const struct fixalloc *f, void *record)
 static bool region_grow_locked(struct region *r, size_t nbytes, size_t align)
 {
 	size_t least = nbytes + align;
-	size_t want = r->end == 0 ? REGION_FIRST : REGION_MAX;
+	size_t want = r->end == 0 ? METADATA_FIRST : METADATA_MAX;
 
-	for (want = max_size(want, align_up(least, REGION_MIN)); want >= least; want /= 2) {
+	for (want = max_size(want, align_up(least, METADATA_MIN)); want >= least; want /= 2) {
 		void *p = os_alloc_metadata(align_up(want, os_page_size()));
 
 		if (p == NULL)

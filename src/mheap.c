@@ -77,16 +77,10 @@ static uintptr_t commit_more_locked(size_t nbytes, bool extend)
 	return addr;
 }
 
-/* Huge pages for the 2 MiB regions of a new stretch, once the heap is so large that what a part-used
- * region wastes is small beside it. */
-static void want_huge_pages(uintptr_t addr, size_t nbytes)
+/* Huge pages are worth it: the heap is so large that what a part-used region wastes is small beside it. */
+static bool want_huge_pages(void)
 {
-	uintptr_t from = align_up(addr, HUGE_PAGE_SIZE);
-	uintptr_t to = align_down(addr + nbytes, HUGE_PAGE_SIZE);
-
-	if (options.thp && from < to &&
-	    atomic_load_explicit(&mheap.committed, memory_order_relaxed) >= THP_MIN_HEAP)
-		os_want_huge_pages((void *)from, to - from);
+	return options.thp && atomic_load_explicit(&mheap.committed, memory_order_relaxed) >= THP_MIN_HEAP;
 }
 
 /* Free pages at the end of the heap; what it grows by continues them. */
@@ -133,6 +127,9 @@ static bool grow_locked(size_t npages, bool in_place)
 		return false;
 	DCHECK(tail < npages);
 	nbytes = align_up(max_size(npages - tail, step), GROW_MIN_PAGES) * PAGE_SIZE;
+	/* By whole regions: one that comes in parts gets no huge page. */
+	if (want_huge_pages())
+		nbytes = align_up(mheap.space.next + nbytes, REGION_SIZE) - mheap.space.next;
 	addr = commit_more_locked(nbytes, true);
 	if (addr == 0) {
 		/* No more than needed, then. */
@@ -147,7 +144,6 @@ static bool grow_locked(size_t npages, bool in_place)
 		return false;
 	add_pages_locked(addr, nbytes);
 	atomic_store_explicit(&mheap.committed, committed + nbytes, memory_order_relaxed);
-	want_huge_pages(addr, nbytes);
 	return true;
 }
 
@@ -189,29 +185,54 @@ static void pcache_return_locked(struct pcache *pc)
 	pc->free = 0;
 }
 
-/* A word with a run of npages in it. False: the heap has the run only across two words, or not. */
-static bool pcache_refill(struct pcache *pc, unsigned npages)
+/* The word just taken for small objects is the first that is used of its region: the objects will be touched, and the
+ * rest of the region is next in line for more of them. Big objects, of which some are never touched, are not asked
+ * for. */
+static bool begins_region_locked(const struct pcache *pc)
 {
+	struct heap_arena *ha = pagealloc_arena(&mheap.pages, pc->page);
+	unsigned in_arena = (unsigned)(pc->page % ARENA_PAGES);
+	unsigned region = in_arena / REGION_PAGES;
+
+	if (!want_huge_pages() || pc->clean != ~(uint64_t)0 || (ha->huge_regions >> region & 1) != 0)
+		return false;
+	for (unsigned w = region * (REGION_PAGES / 64); w < (region + 1) * (REGION_PAGES / 64); w++)
+		if (w != in_arena / 64 && ha->clean_bits[w] != ~(uint64_t)0)
+			return false;
+	ha->huge_regions |= (uint32_t)1 << region;
+	return true;
+}
+
+/* A word with a run of npages in it. False: the heap has the run only across two words, or not. */
+static bool pcache_refill(struct pcache *pc, unsigned npages, bool grow)
+{
+	bool huge = false;
 	bool ok;
 
 	lock_acquire(&mheap.lock);
 	pcache_return_locked(pc);
 	ok = pagealloc_alloc_word(&mheap.pages, npages, &pc->page, &pc->free, &pc->clean);
-	if (ok)
+	if (pc->page == PAGE_NONE && grow && grow_locked(npages, false))
+		ok = pagealloc_alloc_word(&mheap.pages, npages, &pc->page, &pc->free, &pc->clean);
+	if (ok) {
 		pc->base = pagealloc_addr(&mheap.pages, pc->page);
-	else
+		huge = begins_region_locked(pc);
+	} else {
 		*pc = (struct pcache){ 0, 0, 0, 0 };
+	}
 	lock_release(&mheap.lock);
+	if (huge)
+		os_want_huge_pages((void *)align_down(pc->base, REGION_SIZE), REGION_SIZE, true);
 	return ok;
 }
 
 /* A short run from the cache. False: not there, ask the heap. */
-static bool pcache_alloc(struct pcache *pc, unsigned npages, uintptr_t *addr, bool *zeroed)
+static bool pcache_alloc(struct pcache *pc, unsigned npages, bool grow, uintptr_t *addr, bool *zeroed)
 {
 	unsigned bit = find_run(pc->free, npages);
 	uint64_t mask;
 
-	if (bit == 64 && pcache_refill(pc, npages))
+	if (bit == 64 && pcache_refill(pc, npages, grow))
 		bit = find_run(pc->free, npages);
 	if (bit == 64)
 		return false;
@@ -251,7 +272,7 @@ static bool alloc_pages(struct pcache *pc, size_t npages, bool grow, uintptr_t *
 	uint64_t page;
 
 	if (pc != NULL && npages <= PCACHE_MAX_RUN &&
-	    pcache_alloc(pc, (unsigned)npages, addr, zeroed))
+	    pcache_alloc(pc, (unsigned)npages, grow, addr, zeroed))
 		return true;
 	lock_acquire(&mheap.lock);
 	page = alloc_pages_locked(npages, grow, &nclean);

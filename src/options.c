@@ -20,6 +20,7 @@ extern const char *goalloc_conf WEAK;
 
 struct options options = {
 	.scavenge_ms = 1000,
+	.thp = true,
 	.tiny_align = 8,
 	.stats_fd = -1,
 };

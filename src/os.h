@@ -37,8 +37,8 @@ bool os_move_pages(void *from, void *to, size_t nbytes);
 /* Makes a range that os_move_pages() touched one mapping with its neighbours again: ready, zero. */
 bool os_remap(void *p, size_t nbytes);
 
-/* Asks for huge pages in a committed range; advice only. */
-void os_want_huge_pages(void *p, size_t nbytes);
+/* Asks for huge pages in a committed range, or for none; advice only. */
+void os_want_huge_pages(void *p, size_t nbytes, bool huge);
 
 /* Zeroed memory for our own records; NULL when there is none. */
 void *os_alloc_metadata(size_t nbytes);

@@ -99,9 +99,9 @@ bool os_remap(void *p, size_t nbytes)
 		   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED) == p;
 }
 
-void os_want_huge_pages(void *p, size_t nbytes)
+void os_want_huge_pages(void *p, size_t nbytes, bool huge)
 {
-	(void)QUIETLY(syscall(SYS_madvise, p, nbytes, MADV_HUGEPAGE));
+	(void)QUIETLY(syscall(SYS_madvise, p, nbytes, huge ? MADV_HUGEPAGE : MADV_NOHUGEPAGE));
 }
 
 void *os_alloc_metadata(size_t nbytes)

@@ -373,6 +373,7 @@ bool pagealloc_alloc_word(struct pagealloc *pa, unsigned npages, uint64_t *page,
 	struct heap_arena *ha;
 	unsigned w;
 
+	*page = first;
 	if (first == PAGE_NONE || first % 64 + npages > 64)
 		return false;
 	ha = pagealloc_arena(pa, first);
@@ -390,19 +391,24 @@ bool pagealloc_alloc_word(struct pagealloc *pa, unsigned npages, uint64_t *page,
 	return true;
 }
 
-void pagealloc_take_dirty(struct pagealloc *pa, uint64_t chunk, uint64_t dirty[CHUNK_PAGES / 64])
+void pagealloc_take_dirty(struct pagealloc *pa, uint64_t chunk, uint64_t taken[CHUNK_PAGES / 64])
 {
 	struct heap_arena *ha = pa->arenas[chunk / ARENA_CHUNKS];
 	unsigned first = (unsigned)(chunk % ARENA_CHUNKS) * (CHUNK_PAGES / 64);
-	size_t taken = 0;
+	size_t npages = 0;
 
-	for (unsigned i = 0; i < CHUNK_PAGES / 64; i++) {
-		dirty[i] = ~ha->alloc_bits[first + i] & ~ha->clean_bits[first + i];
-		ha->alloc_bits[first + i] |= dirty[i];
-		taken += popcount64(dirty[i]);
+	for (unsigned w = first; w < first + CHUNK_PAGES / 64; w++) {
+		bool huge = (ha->huge_regions >> w / (REGION_PAGES / 64) & 1) != 0;
+		uint64_t bits = ~ha->alloc_bits[w] & (huge ? ~(uint64_t)0 : ~ha->clean_bits[w]);
+
+		taken[w - first] = bits;
+		pa->nclean -= popcount64(ha->clean_bits[w] & bits);
+		ha->clean_bits[w] &= ~bits;
+		ha->alloc_bits[w] |= bits;
+		npages += popcount64(bits);
 	}
-	pa->nfree -= taken;
-	if (taken != 0)
+	pa->nfree -= npages;
+	if (npages != 0)
 		update(pa, chunk * CHUNK_PAGES, CHUNK_PAGES);
 }
 

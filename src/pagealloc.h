@@ -48,13 +48,14 @@ uint64_t pagealloc_alloc(struct pagealloc *pa, size_t npages, size_t *nclean);
 bool pagealloc_alloc_at(struct pagealloc *pa, uint64_t page, size_t npages, size_t *nclean);
 
 /* Takes the free pages of the aligned word of 64 in which the lowest run of npages free pages begins:
- * *page is its first page, *free and *clean tell bit by bit. False when there is no such run, or when
- * it crosses into the next word. */
+ * *page is its first page, *free and *clean tell bit by bit. False when there is no such run (*page is PAGE_NONE then), or
+ * when it crosses into the next word. */
 bool pagealloc_alloc_word(struct pagealloc *pa, unsigned npages, uint64_t *page, uint64_t *free,
 			  uint64_t *clean);
 
-/* Takes all free pages of a chunk that have memory behind them; dirty tells bit by bit. */
-void pagealloc_take_dirty(struct pagealloc *pa, uint64_t chunk, uint64_t dirty[CHUNK_PAGES / 64]);
+/* Takes all free pages of a chunk that may have memory behind them: those that are not clean, and all of regions with huge
+ * pages. taken tells bit by bit. */
+void pagealloc_take_dirty(struct pagealloc *pa, uint64_t chunk, uint64_t taken[CHUNK_PAGES / 64]);
 
 /* Frees pages. clean: they have no memory behind them. */
 void pagealloc_free(struct pagealloc *pa, uint64_t page, size_t npages, bool clean);

@@ -20,6 +20,8 @@
 /* Chunks looked at in one poll, so that no single malloc pays for all. */
 #define POLL_CHUNKS 16
 
+#define CHUNK_REGIONS (CHUNK_PAGES / REGION_PAGES)
+
 static struct arena_chunk *chunk_at(uint64_t chunk)
 {
 	return &mheap.pages.arenas[chunk / ARENA_CHUNKS]->chunks[chunk % ARENA_CHUNKS];
@@ -68,6 +70,22 @@ static bool next_run(const uint64_t bits[CHUNK_PAGES / 64], unsigned *from, unsi
 	return *from < i;
 }
 
+static uint32_t *huge_regions_of(uint32_t chunk)
+{
+	return &mheap.pages.arenas[chunk / ARENA_CHUNKS]->huge_regions;
+}
+
+/* A bit for each region of the chunk. */
+static uint32_t chunk_huge_regions(uint32_t chunk)
+{
+	return *huge_regions_of(chunk) >> chunk % ARENA_CHUNKS * CHUNK_REGIONS & (uint32_t)low_mask64(CHUNK_REGIONS);
+}
+
+static void forget_huge_regions(uint32_t chunk)
+{
+	*huge_regions_of(chunk) &= ~((uint32_t)low_mask64(CHUNK_REGIONS) << chunk % ARENA_CHUNKS * CHUNK_REGIONS);
+}
+
 /* Releases the free pages of a chunk. Called and returns with mheap.lock held. */
 static size_t release_chunk_locked(uint32_t chunk)
 {
@@ -77,11 +95,17 @@ static size_t release_chunk_locked(uint32_t chunk)
 	unsigned unit = (unsigned)(max_size(os_page_size(), PAGE_SIZE) / PAGE_SIZE);
 	uint64_t taken[CHUNK_PAGES / 64];
 	uint64_t clean[CHUNK_PAGES / 64] = { 0 };
+	uint32_t huge = chunk_huge_regions(chunk);
 	size_t released = 0;
 	bool refused = false;
 
 	pagealloc_take_dirty(&mheap.pages, chunk, taken);
+	forget_huge_regions(chunk);
 	lock_release(&mheap.lock);
+	/* Else the kernel would make whole again what is given back in part. */
+	for (unsigned r = 0; r < CHUNK_REGIONS; r++)
+		if ((huge >> r & 1) != 0)
+			os_want_huge_pages((void *)(base + r * REGION_SIZE), REGION_SIZE, false);
 	for (unsigned from = 0, to = 0; next_run(taken, &from, &to); from = to) {
 		unsigned a = (unsigned)align_up(from, unit);
 		unsigned b = (unsigned)align_down(to, unit);

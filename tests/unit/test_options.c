@@ -32,6 +32,7 @@ struct parse {
 
 static const struct options defaults = {
 	.scavenge_ms = 1000,
+	.thp = true,
 	.tiny_align = 8,
 	.stats_fd = -1,
 };
@@ -282,7 +283,7 @@ static void goalloc_in_the_environment_is_read(void **state)
 
 static void expect_defaults(void)
 {
-	CHECK(!options.off && !options.thp && options.scavenge_ms == 1000 && !options.stats &&
+	CHECK(!options.off && options.thp && options.scavenge_ms == 1000 && !options.stats &&
 	      options.stats_fd == -1);
 }
 

@@ -265,6 +265,96 @@ TEST_IN_CHILD(pages_that_the_system_did_not_take_are_offered_again)
 	CHECK(dirty_pages() == 0);
 }
 
+static bool is_huge(uintptr_t addr)
+{
+	return (arena_of(addr)->huge_regions >> addr % ARENA_SIZE / REGION_SIZE & 1) != 0;
+}
+
+/* A heap so large that it wants huge pages, nearly all of it one untouched object, and small spans up to the first that
+ * begins a region. Returns that; *pc has the rest of its word. */
+static struct mspan *begin_region(struct pcache *pc)
+{
+	struct mspan *s;
+
+	start(1000);
+	options.thp = true;
+	/* Below the size of a heap that wants them: none, however many small spans come. */
+	for (int i = 0; i < 600; i++) {
+		s = mheap_alloc_small(pc, 2);
+		CHECK(s != NULL && !is_huge(s->base));
+	}
+	big(THP_MIN_HEAP / PAGE_SIZE);
+	for (int i = 0; i < 4 * REGION_PAGES; i++) {
+		s = mheap_alloc_small(pc, 2);
+		CHECK(s != NULL);
+		if (is_huge(s->base)) {
+			CHECK(s->base % REGION_SIZE == 0 && s->zeroed);
+			return s;
+		}
+	}
+	CHECK(false);
+}
+
+TEST_IN_CHILD(a_region_that_small_objects_begin_has_a_huge_page_and_gives_all_of_it_back)
+{
+	struct pcache pc = { 0, 0, 0, 0 };
+	struct mspan *s = begin_region(&pc);
+	uintptr_t base = s->base;
+	size_t in_core;
+
+	*(volatile char *)base = 1;
+	/* All of it, where the kernel has huge pages. */
+	in_core = resident_pages(base, REGION_SIZE);
+	CHECK(in_core == 1 || in_core == REGION_SIZE / (size_t)sysconf(_SC_PAGESIZE));
+	mheap_check();
+	/* In use: the rest goes back, the page that is used does not. */
+	mheap_flush_pcache(&pc);
+	mheap_free_span(NULL, mheap_alloc_small(NULL, 2));
+	scavenge_all();
+	CHECK(!is_huge(base));
+	CHECK(*(char *)base == 1);
+	CHECK(resident_pages(base + PAGE_SIZE, REGION_SIZE - PAGE_SIZE) == 0);
+	mheap_check();
+	mheap_free_span(NULL, s);
+	scavenge_all();
+	CHECK(resident_pages(base, REGION_SIZE) == 0);
+	CHECK(dirty_pages() == 0);
+	mheap_check();
+}
+
+TEST_IN_CHILD(what_of_a_huge_page_was_never_handed_out_is_released_with_what_was)
+{
+	struct pcache pc = { 0, 0, 0, 0 };
+	struct mspan *s = begin_region(&pc);
+	uintptr_t base = s->base;
+
+	*(volatile char *)base = 1;
+	mheap_flush_pcache(&pc);
+	mheap_free_span(NULL, s);
+	CHECK(dirty_pages() != 0);
+	scavenge_all();
+	CHECK(resident_pages(base, REGION_SIZE) == 0 && !is_huge(base) && dirty_pages() == 0);
+	mheap_check();
+	/* It reads as zero, and can have a huge page again. */
+	pc = (struct pcache){ 0, 0, 0, 0 };
+	s = mheap_alloc_small(&pc, 2);
+	CHECK(s->zeroed && all_zero((void *)s->base, PAGE_SIZE));
+	CHECK(s->base == base && is_huge(base));
+}
+
+TEST_IN_CHILD(big_objects_begin_no_region_and_neither_does_any_with_thp_off)
+{
+	struct pcache pc = { 0, 0, 0, 0 };
+
+	start(1000);
+	options.thp = true;
+	for (int i = 0; i < 100; i++)
+		CHECK(!is_huge(big(MiB(2) / PAGE_SIZE)->base));
+	options.thp = false;
+	for (int i = 0; i < 1000; i++)
+		CHECK(!is_huge(mheap_alloc_small(&pc, 2)->base));
+}
+
 TEST_IN_CHILD(a_random_history_ends_with_every_free_page_released)
 {
 	enum { N = 150 };
@@ -314,6 +404,9 @@ int main(void)
 		cmocka_unit_test(the_tail_of_a_shrunk_span_is_released_and_its_head_is_kept),
 		cmocka_unit_test(pages_that_the_system_does_not_take_stay_free_and_used),
 		cmocka_unit_test(pages_that_the_system_did_not_take_are_offered_again),
+		cmocka_unit_test(a_region_that_small_objects_begin_has_a_huge_page_and_gives_all_of_it_back),
+		cmocka_unit_test(what_of_a_huge_page_was_never_handed_out_is_released_with_what_was),
+		cmocka_unit_test(big_objects_begin_no_region_and_neither_does_any_with_thp_off),
 		cmocka_unit_test(a_random_history_ends_with_every_free_page_released),
 	};
 
