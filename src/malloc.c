@@ -446,6 +446,7 @@ static void *realloc_big(const struct object *o, size_t size, bool noscan, const
 	if (npages == s->npages || mheap_extend_cached(&c->pages, s, npages) ||
 	    mheap_resize_big(s, npages)) {
 		mark_resized(s, size);
+		s->grown = true;
 		p = (void *)s->base;
 	} else {
 		p = move_big(c, s, npages, noscan);
@@ -473,6 +474,7 @@ static void *grow_to_pages(const struct object *o, size_t size, bool noscan)
 	if (s == NULL)
 		return NULL;
 	mark_resized(s, size);
+	s->grown = true;
 	return (void *)s->base;
 }
 

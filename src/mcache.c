@@ -84,13 +84,14 @@ void mcache_init(struct mcache *c)
 
 /* --- partial spans --- */
 
-_Atomic uint32_t mcaches_in_use;
+_Atomic uint32_t mcaches_made;
 
-/* A thread's share of what all threads may keep from each other: all of one that is alone, else at least least. */
+/* A thread's share of what all threads may keep from each other: all of one that is alone, else at least least. Alone is who
+ * always was: of threads that come and go, the one that stays would keep what the next need. */
 static uint32_t share(uint32_t alone, uint32_t all, uint32_t least)
 {
 	/* Relaxed: see there. */
-	uint32_t ncaches = atomic_load_explicit(&mcaches_in_use, memory_order_relaxed);
+	uint32_t ncaches = atomic_load_explicit(&mcaches_made, memory_order_relaxed);
 
 	return ncaches <= 1 ? alone : (uint32_t)max_size(all / ncaches, least);
 }
@@ -376,8 +377,8 @@ void mcache_free_big(struct mcache *c, struct mspan *s)
 
 	if (options.clobberfree)
 		fill_bytes((void *)s->base, 0xdf, mspan_nbytes(s));
-	/* What is no longer than a small object's pages was made by realloc, which does not take from here. */
-	if (npages > MAX_SMALL_SIZE / PAGE_SIZE && npages <= BIG_CACHE_MAX_RUN && !s->moved) {
+	/* What grew would not be taken by the next that grows: that one begins at the heap, where there is room to grow. */
+	if (npages <= BIG_CACHE_MAX_RUN && !s->grown && !s->moved) {
 		/* A program whose every request is served from caches comes by here, if anywhere. */
 		if (c->big_frees++ % BIG_FREES_PER_POLL == 0)
 			mcache_poll(c);

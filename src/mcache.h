@@ -72,8 +72,8 @@ struct mcache {
 	struct free_entry deep_stacks[STACK_TOTAL_ENTRIES];
 };
 
-/* How many caches threads use. Relaxed: a hint, what one cache may keep depends on it. */
-extern _Atomic uint32_t mcaches_in_use;
+/* Caches that threads had at the same time, at most. Relaxed: a hint, what one cache may keep depends on it. */
+extern _Atomic uint32_t mcaches_made;
 
 /* A cache without anything in it. Once for a record; a flushed cache is as good as new. */
 void mcache_init(struct mcache *c);

@@ -71,6 +71,7 @@ static void init_common(struct mspan *s, uintptr_t base, size_t npages, spanclas
 	s->fresh_word = 0;
 	s->zeroed = zeroed;
 	s->moved = false;
+	s->grown = false;
 	/* Relaxed: published with the page map's release store; see mheap.c. */
 	atomic_store_explicit(&s->owner, 0, memory_order_relaxed);
 }

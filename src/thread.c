@@ -88,13 +88,6 @@ static void heap_init(void)
 
 /* --- caches --- */
 
-static void count_inuse_locked(size_t n)
-{
-	threads.inuse = n;
-	/* Relaxed: see mcache.h. */
-	atomic_store_explicit(&mcaches_in_use, (uint32_t)n, memory_order_relaxed);
-}
-
 static struct mcache *take_cache(void)
 {
 	struct mcache *c;
@@ -103,7 +96,7 @@ static struct mcache *take_cache(void)
 	c = threads.free;
 	if (c != NULL) {
 		threads.free = c->next_free;
-		count_inuse_locked(threads.inuse + 1);
+		threads.inuse++;
 		c->in_use = true;
 	}
 	lock_release(&threads.lock);
@@ -117,8 +110,10 @@ static struct mcache *take_cache(void)
 	c->in_use = true;
 	c->next_all = threads.all;
 	threads.all = c;
-	count_inuse_locked(threads.inuse + 1);
+	threads.inuse++;
 	threads.made++;
+	/* Relaxed: see mcache.h. */
+	atomic_fetch_add_explicit(&mcaches_made, 1, memory_order_relaxed);
 	lock_release(&threads.lock);
 	return c;
 }
@@ -129,7 +124,7 @@ static void give_cache(struct mcache *c)
 	c->in_use = false;
 	c->next_free = threads.free;
 	threads.free = c;
-	count_inuse_locked(threads.inuse - 1);
+	threads.inuse--;
 	lock_release(&threads.lock);
 }
 
@@ -255,7 +250,8 @@ static void after_fork(void)
 	rebuilt = mheap_after_fork();
 	if (lock_reset_orphan(&shared_lock))
 		shared_cache.orphan = true;
-	count_inuse_locked(0);
+	threads.inuse = 0;
+	atomic_store_explicit(&mcaches_made, 1, memory_order_relaxed);
 	threads.free = NULL;
 	for (struct mcache *c = threads.all; c != NULL; c = c->next_all) {
 		/* A rebuilt heap counts every page that no span has as free. */
@@ -264,8 +260,7 @@ static void after_fork(void)
 		if (c->in_use) {
 			c->orphan = c != mine;
 			others |= c->orphan;
-			if (c == mine)
-				count_inuse_locked(1);
+			threads.inuse += c == mine;
 		} else {
 			c->next_free = threads.free;
 			threads.free = c;

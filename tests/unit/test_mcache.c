@@ -274,7 +274,7 @@ TEST_IN_CHILD(a_thread_alone_keeps_all_partial_spans_until_others_come)
 	struct mcache_slot *t = &cache[0].slots[SC_64];
 
 	start();
-	atomic_store(&mcaches_in_use, 1);
+	atomic_store(&mcaches_made, 1);
 	for (int i = 0; i < N; i++)
 		p[i] = get(&cache[0], SC_64);
 	for (int i = 0; i < N; i += 2)
@@ -282,7 +282,7 @@ TEST_IN_CHILD(a_thread_alone_keeps_all_partial_spans_until_others_come)
 	CHECK(t->npartial > SPANS - 20 && cache[0].partial_npages == t->npartial);
 	CHECK(mcentrals[SC_64].npartial == 0);
 	check_all();
-	atomic_store(&mcaches_in_use, 2);
+	atomic_store(&mcaches_made, 2);
 	options.scavenge_ms = 0;
 	cache[0].poll_cycles = 0;
 	mcache_poll(&cache[0]);
@@ -303,7 +303,7 @@ TEST_IN_CHILD(partial_spans_are_bounded_and_the_surplus_is_mcentrals)
 	void *q;
 
 	start();
-	atomic_store(&mcaches_in_use, 1000);
+	atomic_store(&mcaches_made, 1000);
 	/* Of each span every second object is freed by another thread. */
 	for (int i = 0; i < N; i++)
 		p[i] = get(&cache[0], SC_64);
@@ -483,7 +483,7 @@ TEST_IN_CHILD(a_thread_alone_keeps_its_big_objects_and_uses_their_pages_before_t
 	size_t total;
 
 	start();
-	atomic_store(&mcaches_in_use, 1);
+	atomic_store(&mcaches_made, 1);
 	for (size_t i = 0; i < N; i++)
 		s[i] = get_big(&cache[0], 10 + i % 50);
 	for (size_t i = 0; i < N; i++)
@@ -510,7 +510,7 @@ TEST_IN_CHILD(the_big_objects_that_a_cache_keeps_are_bounded)
 	struct mspan *s[60];
 
 	start();
-	atomic_store(&mcaches_in_use, 1000);
+	atomic_store(&mcaches_made, 1000);
 	for (size_t i = 0; i < 60; i++)
 		s[i] = get_big(&cache[0], 10 + i);
 	for (size_t i = 0; i < 60; i++) {
