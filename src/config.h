@@ -60,7 +60,7 @@ _Static_assert(SPAN_MAX_SLOTS % 64 == 0 && SPAN_MAX_SLOTS < 65536, "slot counts 
 /* Pages of the partial spans that all threads together may keep from each other, and what each may keep at least. One
  * thread alone keeps all: nobody else could use them. */
 #define PARTIAL_PAGES_ALL 1024
-#define PARTIAL_PAGES_MIN 64
+#define PARTIAL_PAGES_MIN 16
 
 /* Free stack of one class: bytes of objects, entries, and the objects so small that only these are bounded. It starts in a
  * place for STACK_FIRST_ENTRIES and an empty one below them, side by side with those of the other classes, and moves to one of
@@ -71,11 +71,15 @@ _Static_assert(SPAN_MAX_SLOTS % 64 == 0 && SPAN_MAX_SLOTS < 65536, "slot counts 
 #define STACK_MAX_ENTRIES 1024
 #define STACK_FIRST_ENTRIES 15
 
-/* Freed big objects kept by threads: the longest; all that a thread may keep when it is alone, and its share of that, never less
- * than one of the longest, when it is not. In pages. */
+/* Stacks do not become deep where there are more caches than this. */
+#define STACK_DEEP_CACHES 16
+
+/* Freed big objects kept by threads: the longest; what a thread may keep when it is alone; what all may keep when it is not, and
+ * each at least. In pages. */
 #define BIG_CACHE_MAX_RUN 128
 #define BIG_PAGES_ALONE 16384
 #define BIG_PAGES_ALL 1024
+#define BIG_PAGES_MIN 16
 
 /* The heap is committed in steps of at least this many pages, and of 1/16 of itself. */
 #define GROW_MIN_PAGES 64

@@ -480,10 +480,15 @@ static void *grow_to_pages(const struct object *o, size_t size, bool noscan)
 
 void *heap_realloc(void *p, size_t size, bool noscan, const char *func)
 {
+	struct mspan *s = span_of((uintptr_t)p);
 	struct object o;
-	struct mspan *s;
+	uint32_t slot;
 	void *to;
 
+	/* In the slot where it would be put anew. */
+	if (LIKELY(s != NULL) && mspan_slot_of(s, (uintptr_t)p, &slot) && size_is_small(size) &&
+	    s->spanclass == (sizeclass_malloc[(size + 7) / 8] | noscan) && slot_state(&s->state[slot]) == SLOT_LIVE)
+		return p;
 	if (p == NULL)
 		return noscan ? heap_malloc_noscan(size) : heap_malloc(size);
 	s = span_or_foreign(p, func);

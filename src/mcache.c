@@ -28,6 +28,8 @@
 /* The last empty span of a class is kept when it is no longer than this. */
 #define KEEP_EMPTY_PAGES 8
 
+_Atomic uint32_t mcaches_made;
+
 /* --- free stacks: one that is not deep costs no memory page of its own --- */
 
 static uint32_t first_bottom(spanclass_t sc)
@@ -57,6 +59,11 @@ static void reset_stack(struct mcache_slot *t, spanclass_t sc)
 	t->stack_top = t->stack_bottom;
 }
 
+static bool may_be_deep(void)
+{
+	return atomic_load_explicit(&mcaches_made, memory_order_relaxed) <= STACK_DEEP_CACHES;
+}
+
 /* A full stack moves to its deep place. */
 static void deepen_stack(struct mcache *c, struct mcache_slot *t, spanclass_t sc)
 {
@@ -84,8 +91,6 @@ void mcache_init(struct mcache *c)
 
 /* --- partial spans --- */
 
-_Atomic uint32_t mcaches_made;
-
 /* A thread's share of what all threads may keep from each other: all of one that is alone, else at least least. Alone is who
  * always was: of threads that come and go, the one that stays would keep what the next need. */
 static uint32_t share(uint32_t alone, uint32_t all, uint32_t least)
@@ -104,7 +109,7 @@ static uint32_t max_partial_npages(void)
 
 static uint32_t max_big_npages(void)
 {
-	return share(BIG_PAGES_ALONE, BIG_PAGES_ALL, BIG_CACHE_MAX_RUN);
+	return share(BIG_PAGES_ALONE, BIG_PAGES_ALL, BIG_PAGES_MIN);
 }
 
 static void partial_push(struct mcache *c, struct mcache_slot *t, struct mspan *s)
@@ -331,7 +336,7 @@ void mcache_free_slot(struct mcache *c, struct mspan *s, uint32_t slot, const ch
 		clobber_and_free(c, s, slot, func);
 		return;
 	}
-	if (UNLIKELY(t->stack_grows && t->stack_top == t->stack_limit)) {
+	if (UNLIKELY(t->stack_grows && t->stack_top == t->stack_limit) && may_be_deep()) {
 		deepen_stack(c, t, s->spanclass);
 		if (mcache_free_fast(c, s, s->base + (size_t)slot * s->elemsize, &s->state[slot]))
 			return;
@@ -371,6 +376,17 @@ struct mspan *mcache_new_big(struct mcache *c, size_t npages, size_t align_pages
 	return s;
 }
 
+static bool has_room_for_big(struct mcache *c, uint32_t npages)
+{
+	uint32_t most = max_big_npages();
+
+	if (npages > most)
+		return false;
+	if (c->big_npages + npages > most)
+		flush_big(c);
+	return true;
+}
+
 void mcache_free_big(struct mcache *c, struct mspan *s)
 {
 	uint32_t npages = s->npages;
@@ -382,12 +398,12 @@ void mcache_free_big(struct mcache *c, struct mspan *s)
 		/* A program whose every request is served from caches comes by here, if anywhere. */
 		if (c->big_frees++ % BIG_FREES_PER_POLL == 0)
 			mcache_poll(c);
-		if (c->big_npages + npages > BIG_CACHE_MAX_RUN && c->big_npages + npages > max_big_npages())
-			flush_big(c);
-		s->next = c->big[npages];
-		c->big[npages] = s;
-		c->big_npages += npages;
-		return;
+		if (c->big_npages + npages <= BIG_PAGES_MIN || has_room_for_big(c, npages)) {
+			s->next = c->big[npages];
+			c->big[npages] = s;
+			c->big_npages += npages;
+			return;
+		}
 	}
 	/* First, so that the pages' age is counted from now. */
 	mcache_poll(c);

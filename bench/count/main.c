@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * main.c - bench_count: N times one operation on the fast paths and nothing else, for bench/check to count the
+ * instructions of under callgrind.
+ *
+ * Callers  bench/check, with the library in LD_PRELOAD.
+ * Holds    what is not the allocator's (the loop, the calls through the PLT) is in every operation alike, and small.
+ *
+ * Exit status: 0, 1 when an allocation failed, 2 on a wrong command line.
+ */
+#include <malloc.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* C23's; glibc has it from 2.43 on. */
+extern void free_sized(void *p, size_t nbytes) __attribute__((weak));
+
+enum { BULK = 500 };
+
+static void must(const void *p)
+{
+	if (p == NULL)
+		_Exit(1);
+}
+
+static void count_pair(size_t nbytes, unsigned long n)
+{
+	for (; n > 0; n--) {
+		void *p = malloc(nbytes);
+
+		must(p);
+		free(p);
+	}
+}
+
+static void count_sized(size_t nbytes, unsigned long n)
+{
+	for (; n > 0; n--) {
+		void *p = malloc(nbytes);
+
+		must(p);
+		free_sized(p, nbytes);
+	}
+}
+
+static void count_calloc(size_t nbytes, unsigned long n)
+{
+	for (; n > 0; n--) {
+		void *p = calloc(1, nbytes);
+
+		must(p);
+		free(p);
+	}
+}
+
+static void count_aligned(size_t nbytes, unsigned long n)
+{
+	for (; n > 0; n--) {
+		void *p = aligned_alloc(64, nbytes);
+
+		must(p);
+		free(p);
+	}
+}
+
+/* There and back within a slot. */
+static void count_realloc(size_t nbytes, unsigned long n)
+{
+	void *p = malloc(nbytes);
+
+	must(p);
+	for (; n > 0; n--) {
+		p = realloc(p, nbytes - n % 2);
+		must(p);
+	}
+	free(p);
+}
+
+static void count_usable(size_t nbytes, unsigned long n)
+{
+	void *p = malloc(nbytes);
+
+	must(p);
+	for (; n > 0; n--)
+		if (malloc_usable_size(p) < nbytes)
+			_Exit(1);
+	free(p);
+}
+
+/* Pairs, BULK mallocs and then their frees at a time. */
+static void count_bulk(size_t nbytes, unsigned long n)
+{
+	static void *object[BULK];
+
+	for (; n >= BULK; n -= BULK) {
+		for (int i = 0; i < BULK; i++) {
+			object[i] = malloc(nbytes);
+			must(object[i]);
+		}
+		for (int i = 0; i < BULK; i++)
+			free(object[i]);
+	}
+}
+
+int main(int argc, char **argv)
+{
+	static const struct {
+		const char *name;
+		void (*run)(size_t nbytes, unsigned long n);
+	} ops[] = {
+		{ "pair", count_pair },	      { "sized", count_sized },	    { "calloc", count_calloc },
+		{ "aligned", count_aligned }, { "realloc", count_realloc }, { "usable", count_usable },
+		{ "bulk", count_bulk },
+	};
+
+	for (size_t i = 0; argc == 4 && i < sizeof ops / sizeof ops[0]; i++) {
+		if (strcmp(argv[1], ops[i].name) != 0)
+			continue;
+		if (ops[i].run == count_sized && free_sized == NULL)
+			break;
+		ops[i].run(strtoul(argv[2], NULL, 10), strtoul(argv[3], NULL, 10));
+		return 0;
+	}
+	fprintf(stderr, "usage: bench_count pair|sized|calloc|aligned|realloc|usable|bulk BYTES N\n");
+	return 2;
+}
