@@ -32,6 +32,7 @@ extern char **environ;
 struct mcache_nobody mcache_nobody;
 static struct mcache shared_cache;
 static struct lock shared_lock = LOCK_INITIALIZER(LOCK_SHARED);
+static bool shared_made;     /* under shared_lock: it was used; most programs never do */
 
 THREAD_LOCAL_DEFINE struct mcache *thread_mcache = MCACHE_NONE;
 
@@ -79,7 +80,6 @@ static void heap_init(void)
 		mcentral_init();
 		fixalloc_init(&threads.pool, sizeof(struct mcache),
 			      offsetof(struct mcache, next_free));
-		mcache_init(&shared_cache);
 		/* Release: the heap is set up. Pairs with the acquire in heap_is_ready(). */
 		atomic_store_explicit(&heap_ready, true, memory_order_release);
 	}
@@ -126,6 +126,15 @@ static void give_cache(struct mcache *c)
 	threads.free = c;
 	threads.inuse--;
 	lock_release(&threads.lock);
+}
+
+static struct mcache *lock_shared(void)
+{
+	lock_acquire(&shared_lock);
+	if (!shared_made)
+		mcache_init(&shared_cache);
+	shared_made = true;
+	return &shared_cache;
 }
 
 /* --- thread exit --- */
@@ -220,8 +229,7 @@ static void wait_for_adoption(void)
 		if (parked != NULL) {
 			adopt_orphans_locked(parked);
 		} else {
-			lock_acquire(&shared_lock);
-			adopt_orphans_locked(&shared_cache);
+			adopt_orphans_locked(lock_shared());
 			lock_release(&shared_lock);
 		}
 		/* Release: pairs with the acquire in thread_enter(). */
@@ -352,8 +360,7 @@ struct mcache *thread_enter(void)
 		watch_exit();
 		return c;
 	}
-	lock_acquire(&shared_lock);
-	return &shared_cache;
+	return lock_shared();
 }
 
 void thread_leave(struct mcache *c)
@@ -365,7 +372,8 @@ void thread_leave(struct mcache *c)
 void thread_flush_shared(void)
 {
 	lock_acquire(&shared_lock);
-	mcache_flush(&shared_cache);
+	if (shared_made)
+		mcache_flush(&shared_cache);
 	lock_release(&shared_lock);
 }
 
@@ -377,7 +385,7 @@ void thread_each_cache(void (*visit)(struct mcache *c, void *arg), void *arg)
 			visit(c, arg);
 	lock_release(&threads.lock);
 	lock_acquire(&shared_lock);
-	if (heap_is_ready())
+	if (shared_made)
 		visit(&shared_cache, arg);
 	lock_release(&shared_lock);
 }
