@@ -59,7 +59,7 @@ _Static_assert(SPAN_MAX_SLOTS % 64 == 0 && SPAN_MAX_SLOTS < 65536, "slot counts 
 
 /* Pages of the partial spans that all threads together may keep from each other, and what each may keep at least. One
  * thread alone keeps all: nobody else could use them. */
-#define PARTIAL_PAGES_ALL 1024
+#define PARTIAL_PAGES_ALL 256
 #define PARTIAL_PAGES_MIN 16
 
 /* Free stack of one class: bytes of objects, entries, and the objects so small that only these are bounded. It starts in a
@@ -78,7 +78,7 @@ _Static_assert(SPAN_MAX_SLOTS % 64 == 0 && SPAN_MAX_SLOTS < 65536, "slot counts 
  * each at least. In pages. */
 #define BIG_CACHE_MAX_RUN 128
 #define BIG_PAGES_ALONE 16384
-#define BIG_PAGES_ALL 1024
+#define BIG_PAGES_ALL 256
 #define BIG_PAGES_MIN 16
 
 /* The heap is committed in steps of at least this many pages, and of 1/16 of itself. */

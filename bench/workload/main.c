@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * main.c - bench_workload: runs one workload, named by argv, and prints one line, "ns_per_op X".
+ * main.c - bench_workload: runs one workload, named by argv, and prints "ns_per_op X", and what it took of memory.
  *
  * Callers  bench_driver, with the allocator under test in LD_PRELOAD; or by hand.
- * Holds    only the workload calls malloc: the line is printed by dprintf, which has no buffer.
+ * Holds    only the workload calls malloc: the result is printed by dprintf, which has no buffer.
  *
  * Exit status: 0, 1 when an allocation failed or memory was corrupted, 2 on a wrong command line.
  */
@@ -12,6 +12,7 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "object.h"
@@ -145,6 +146,16 @@ static void usage_print(int fd)
 		"                           the file malloc comes from");
 }
 
+/* Page faults are those that took no reading from a file; both are of the whole process. */
+static void print_result(double ns_per_op)
+{
+	struct rusage used;
+
+	dprintf(STDOUT_FILENO, "ns_per_op %.4f\n", ns_per_op);
+	if (getrusage(RUSAGE_SELF, &used) == 0)
+		dprintf(STDOUT_FILENO, "page_faults %ld\npeak_kib %ld\n", used.ru_minflt, used.ru_maxrss);
+}
+
 int main(int argc, char **argv)
 {
 	if (argc < 2) {
@@ -164,7 +175,7 @@ int main(int argc, char **argv)
 			continue;
 		if (argc - 2 != w->nargs)
 			usage_failed("wrong number of arguments for", w->name);
-		dprintf(STDOUT_FILENO, "ns_per_op %.4f\n", w->run(argv + 2));
+		print_result(w->run(argv + 2));
 		return 0;
 	}
 	usage_failed("no such workload", argv[1]);
