@@ -32,7 +32,13 @@
  *     those in mcentral, so an empty span is noticed by the free that empties it, wherever it is.
  *   - a tiny object's state is the byte at its own offset, holding its size, so that no thread's free
  *     needs a read-modify-write; it costs 16 bytes a block.
- *   - every tick of the decay time a thread's stacks are emptied into their spans: that is how they shrink.
+ *   - every tick of the decay time a thread's stacks are emptied into their spans: that is how they shrink. A stack has
+ *     a small place beside the others and a deep one of its own, so that depth costs memory only where it is used.
+ *   - malloc below 8 bytes has slots of 8, noscan: as small as two in a tiny block, without the tiny path. The tiny
+ *     allocator serves noscan calls, and malloc with tiny_align below 8.
+ *   - how many partial spans and freed big objects a thread keeps depends on whether it ever had company: alone it keeps
+ *     them all, and uses them before the heap grows; beside others a share of 2 MiB of each.
+ *   - an object that realloc made grow is freed to the heap, not kept by the thread: the next one to grow finds room there.
  *   - a thread takes its own full span back at the first free that overflows its stack, by one swap: two atomic
  *     operations for each of the first 1/8 of the slots cost more (bench row "bulk 64 B x 10000").
  *   - spans have 16 slots at least up to 128 KiB, not 32 up to 256 KiB: what an idle thread strands is half.
