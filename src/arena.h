@@ -9,6 +9,15 @@
 
 struct mspan;
 
+/*
+ * What the page map has for a page: the record of its span, and for a page of a small span, so that the slot of an address is
+ * found without looking at the record, the span class and which page of the span it is. 0: no span.
+ *
+ *   63          16 15           8 7          0
+ *   span record   page of span    span class
+ */
+typedef _Atomic uint64_t page_entry;
+
 /* Free runs in a piece of address space, in pages: at its start, the longest, at its end. */
 struct page_sum {
 	uint32_t start;
@@ -42,8 +51,8 @@ struct heap_arena {
 	uint32_t huge_regions;                         /* [h] 1: huge pages were asked for; free pages may have memory
 							* behind them, clean or not */
 	struct arena_chunk chunks[ARENA_CHUNKS];       /* [h] */
-	_Atomic(struct mspan *) spans[ARENA_PAGES];    /* [a] page -> span: every page of a small
-							* span, the first of a big one; NULL */
+	page_entry spans[ARENA_PAGES];                 /* [a] page -> span: every page of a small
+							* span, the first of a big one; 0 */
 };
 
 /*

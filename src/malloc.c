@@ -21,8 +21,9 @@
  * mheap, whose pages come from the thread's page word, or under mheap.lock from the page allocator, which
  * grows the heap by committing more of an arena.
  *
- * free(p): the arena table and the page map give the span, one multiply gives the slot and proves that p is its
- * start, the state byte says whether it is live. If the span is this thread's, the slot goes on the free
+ * free(p): the arena table and the page map give the span and its class, one multiply gives the slot and proves that p is
+ * its start, the state byte says whether it is live. The span itself is not read for that: its record and the state byte are
+ * fetched side by side. If the span is this thread's, the slot goes on the free
  * stack. That is all, and there is no lock, no atomic read-modify-write and no call on it. If the stack is
  * full, the bit is set in the span. If the span is another thread's, the bit is set atomically in its remote_bits, and a
  * free that makes a span worth having takes it over (mspan.h has the states, mspan.c the protocol).
@@ -317,7 +318,7 @@ static void free_object(const struct object *o, void *p, const char *func)
 		free_big(c, s, func);
 		break;
 	default:
-		if (!mcache_free_fast(c, s, (uintptr_t)p, &s->state[o->slot]))
+		if (!mcache_free_fast(c, s, s->spanclass, (uintptr_t)p, &s->state[o->slot]))
 			mcache_free_slot(c, s, o->slot, func);
 		break;
 	}

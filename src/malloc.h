@@ -66,15 +66,16 @@ FAST_PATH void *heap_calloc(size_t size)
 FAST_PATH void heap_free(void *p, const char *func)
 {
 	uintptr_t addr = (uintptr_t)p;
-	struct mspan *s = span_of(addr);
+	uint64_t entry = entry_of(addr);
+	struct mspan *s = entry_span(entry);
 	uint32_t slot;
 
-	if (LIKELY(s != NULL) && LIKELY(mspan_slot_of(s, addr, &slot))) {
+	if (LIKELY(entry_slot_of(entry, addr, &slot))) {
 		_Atomic uint8_t *state = &s->state[slot];
 		struct mcache *c = thread_cache();
 
 		if (LIKELY(slot_state(state) == SLOT_LIVE)) {
-			if (LIKELY(mcache_free_fast(c, s, addr, state)))
+			if (LIKELY(mcache_free_fast(c, s, entry_spanclass(entry), addr, state)))
 				return;
 			if (LIKELY(c != MCACHE_NONE)) {
 				mcache_free_slot(c, s, slot, func);
@@ -90,16 +91,17 @@ FAST_PATH void heap_free(void *p, const char *func)
 FAST_PATH void heap_free_sized(void *p, size_t size, size_t align, const char *func)
 {
 	uintptr_t addr = (uintptr_t)p;
-	struct mspan *s = span_of(addr);
+	uint64_t entry = entry_of(addr);
 	uint32_t slot;
 
-	if (LIKELY(align == 0) && LIKELY(size_is_small(size)) && LIKELY(s != NULL) &&
-	    LIKELY(mspan_slot_of(s, addr, &slot)) &&
-	    LIKELY(s->spanclass == sizeclass_malloc[(size + 7) / 8])) {
+	if (LIKELY(align == 0) && LIKELY(size_is_small(size)) &&
+	    LIKELY(entry_spanclass(entry) == sizeclass_malloc[(size + 7) / 8]) &&
+	    LIKELY(entry_slot_of(entry, addr, &slot))) {
+		struct mspan *s = entry_span(entry);
 		_Atomic uint8_t *state = &s->state[slot];
 
 		if (LIKELY(slot_state(state) == SLOT_LIVE) &&
-		    LIKELY(mcache_free_fast(thread_cache(), s, addr, state)))
+		    LIKELY(mcache_free_fast(thread_cache(), s, entry_spanclass(entry), addr, state)))
 			return;
 	}
 	heap_free_sized_slow(p, size, align, func);

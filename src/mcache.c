@@ -338,7 +338,7 @@ void mcache_free_slot(struct mcache *c, struct mspan *s, uint32_t slot, const ch
 	}
 	if (UNLIKELY(t->stack_grows && t->stack_top == t->stack_limit) && may_be_deep()) {
 		deepen_stack(c, t, s->spanclass);
-		if (mcache_free_fast(c, s, s->base + (size_t)slot * s->elemsize, &s->state[slot]))
+		if (mcache_free_fast(c, s, s->spanclass, s->base + (size_t)slot * s->elemsize, &s->state[slot]))
 			return;
 	}
 	slot_set(&s->state[slot], SLOT_FREE);

@@ -125,10 +125,10 @@ FAST_PATH void *mcache_alloc_fast(struct mcache *c, spanclass_t sc, bool *fresh)
 
 /* Puts a live object on the free stack of its class if its span is the caller's and there is room. The
  * span's plain fields are not looked at: a full span of which the thread is the home will do. */
-FAST_PATH bool mcache_free_fast(struct mcache *c, const struct mspan *s, uintptr_t addr,
+FAST_PATH bool mcache_free_fast(struct mcache *c, const struct mspan *s, spanclass_t sc, uintptr_t addr,
 				_Atomic uint8_t *state)
 {
-	struct mcache_slot *t = &c->slots[s->spanclass];
+	struct mcache_slot *t = &c->slots[sc];
 	uint32_t top = t->stack_top;
 	struct free_entry *e;
 

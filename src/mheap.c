@@ -310,12 +310,23 @@ static page_entry *map_entry(uintptr_t addr)
 	return page_entry_of(arena_origin(addr), addr);
 }
 
-/* Enters s for npages pages from addr on. */
-static void map_span(uintptr_t addr, size_t npages, struct mspan *s)
+/* Enters the same for npages pages from addr on, or one page after the other. */
+static void map_pages(uintptr_t addr, size_t npages, uint64_t entry, uint64_t step)
 {
-	for (; npages > 0; npages--, addr += PAGE_SIZE)
-		/* Release: the span is complete. Pairs with the acquire in span_of(). */
-		atomic_store_explicit(map_entry(addr), s, memory_order_release);
+	for (; npages > 0; npages--, addr += PAGE_SIZE, entry += step)
+		/* Release: the span is complete. Pairs with the acquire in entry_of(). */
+		atomic_store_explicit(map_entry(addr), entry, memory_order_release);
+}
+
+/* The first page, and for a small span all others behind it. */
+static void map_span(const struct mspan *s)
+{
+	uint64_t entry = (uint64_t)(uintptr_t)s << 16;
+
+	if (s->kind == SPAN_BIG)
+		map_pages(s->base, 1, entry, 0);
+	else
+		map_pages(s->base, s->npages, entry | s->spanclass, 1 << 8);
 }
 
 /* The pages behind the first one of a big object: no entry. They are mostly empty already, and then the
@@ -324,8 +335,8 @@ static void unmap_pages(uintptr_t addr, size_t npages)
 {
 	for (; npages > 0; npages--, addr += PAGE_SIZE)
 		/* Relaxed: only who owns the page stores here. */
-		if (atomic_load_explicit(map_entry(addr), memory_order_relaxed) != NULL)
-			atomic_store_explicit(map_entry(addr), NULL, memory_order_relaxed);
+		if (atomic_load_explicit(map_entry(addr), memory_order_relaxed) != 0)
+			atomic_store_explicit(map_entry(addr), 0, memory_order_relaxed);
 }
 
 static struct mspan *alloc_record(unsigned shape)
@@ -352,7 +363,7 @@ static struct mspan *alloc_small(struct pcache *pc, spanclass_t sc, bool grow)
 		return NULL;
 	}
 	mspan_init_small(s, addr, sc, zeroed);
-	map_span(addr, npages, s);
+	map_span(s);
 	return s;
 }
 
@@ -392,7 +403,7 @@ static struct mspan *alloc_big(struct pcache *pc, size_t npages, size_t align_pa
 	mspan_init_big(s, addr, npages, noscan, zeroed);
 	slot_set(&s->state[0], SLOT_LIVE);
 	unmap_pages(addr + PAGE_SIZE, npages - 1);
-	map_span(addr, 1, s);
+	map_span(s);
 	return s;
 }
 
@@ -416,7 +427,7 @@ void mheap_free_span(struct pcache *pc, struct mspan *s)
 
 	/* First: a child forked while the map changes finds a span that nobody owns, and leaves it alone. */
 	mspan_set_owner(s, 0);
-	map_span(base, big ? 1 : npages, &mspan_dead);
+	map_pages(base, big ? 1 : npages, (uint64_t)(uintptr_t)&mspan_dead << 16, 0);
 	s->kind = SPAN_DEAD;
 	fixalloc_free(&mheap.span_pools[s->shape], s);
 	free_pages(pc, base, npages, clean);
@@ -495,8 +506,8 @@ void mheap_each_span(void (*visit)(struct mspan *s, void *arg), void *arg)
 
 		for (unsigned page = 0; ha != NULL && page < ARENA_PAGES; page++) {
 			/* Acquire: as in span_of(). */
-			struct mspan *s = atomic_load_explicit(&ha->spans[page],
-							       memory_order_acquire);
+			struct mspan *s = entry_span(atomic_load_explicit(&ha->spans[page],
+									  memory_order_acquire));
 
 			/* A small span that crosses into this arena was visited in the one before. */
 			if (s == NULL || s == &mspan_dead || s == last || s->kind == SPAN_DEAD ||
@@ -574,10 +585,13 @@ static void check_span(struct mspan *s, void *arg)
 		const struct heap_arena *ha = pagealloc_arena(&mheap.pages, page + i);
 		unsigned in_arena = (unsigned)((page + i) % ARENA_PAGES);
 		/* Relaxed: no other thread is in the heap. */
-		struct mspan *entry = atomic_load_explicit(&ha->spans[in_arena], memory_order_relaxed);
+		uint64_t entry = atomic_load_explicit(&ha->spans[in_arena], memory_order_relaxed);
 
 		CHECK((ha->alloc_bits[in_arena / 64] >> in_arena % 64 & 1) != 0);
-		CHECK(entry == (s->kind == SPAN_BIG && i > 0 ? NULL : s));
+		if (s->kind == SPAN_BIG && i > 0)
+			CHECK(entry == 0);
+		else
+			CHECK(entry_span(entry) == s && (entry & 0xffff) == (s->kind == SPAN_BIG ? 0 : i << 8 | s->spanclass));
 	}
 	walk->npages += s->npages;
 }

@@ -45,8 +45,6 @@ extern struct mheap mheap;
  * ours. Acquire-loaded; stored with release once, under mheap.lock, and never changed. */
 extern _Atomic uintptr_t arena_table[ARENA_TABLE_LEN];
 
-typedef _Atomic(struct mspan *) page_entry;
-
 static inline page_entry *page_entry_of(uintptr_t origin, uintptr_t addr)
 {
 	return (page_entry *)(origin + (addr >> PAGE_SHIFT) * sizeof(page_entry));
@@ -73,16 +71,43 @@ static inline struct heap_arena *arena_of(uintptr_t addr)
 				     offsetof(struct heap_arena, spans));
 }
 
-/* The span that holds addr, mspan_dead where pages were freed, or NULL. A small span for every address
- * in it, a big one for the addresses of its first page. */
-static inline struct mspan *span_of(uintptr_t addr)
+/* What the page map says of addr; 0 for any address that is not ours. */
+static inline uint64_t entry_of(uintptr_t addr)
 {
 	uintptr_t origin = arena_origin(addr);
 
 	if (UNLIKELY(origin == 0))
-		return NULL;
-	/* Acquire: the span's constant fields. Pairs with the release in map_span(). */
+		return 0;
+	/* Acquire: the span's constant fields. Pairs with the release in map_pages(). */
 	return atomic_load_explicit(page_entry_of(origin, addr), memory_order_acquire);
+}
+
+static inline struct mspan *entry_span(uint64_t entry)
+{
+	return (struct mspan *)(uintptr_t)(entry >> 16);
+}
+
+static inline spanclass_t entry_spanclass(uint64_t entry)
+{
+	return (spanclass_t)entry;
+}
+
+/* As mspan_slot_of(), without a look at the span: false for all that is not the start of a small object's slot. */
+static inline bool entry_slot_of(uint64_t entry, uintptr_t addr, uint32_t *slot)
+{
+	uint32_t divmul = sizeclass_divmul[entry_spanclass(entry)];
+	uint64_t offset = ((entry >> 8 & 0xff) << PAGE_SHIFT) + addr % PAGE_SIZE;
+	uint64_t product = offset * divmul;
+
+	*slot = (uint32_t)(product >> 32);
+	return (uint32_t)product < divmul;
+}
+
+/* The span that holds addr, mspan_dead where pages were freed, or NULL. A small span for every address
+ * in it, a big one for the addresses of its first page. */
+static inline struct mspan *span_of(uintptr_t addr)
+{
+	return entry_span(entry_of(addr));
 }
 
 /* Once, before anything else here. */

@@ -115,6 +115,8 @@ int main(void)
 			fail(size, "sizes rise in multiples of 8");
 		if (size > 16 && size != 24 && size % 16 != 0)
 			fail(size, "only class 24 may break 16-byte alignment");
+		if (npages > 255)
+			fail(size, "a page of the span is one byte in the page map");
 		if (nelems == 0 || nelems > SPAN_MAX_SLOTS)
 			fail(size, "slot count out of range");
 		if (divmul > UINT32_MAX)
@@ -140,6 +142,13 @@ int main(void)
 			c++;
 		class_of[i] = (unsigned char)(c == 3 ? 4 : c);
 		printf("%u,%s", class_of[i] * 2u, i % 24 == 23 ? "\n" : "");
+	}
+	printf("\n#endif\n#ifdef SIZECLASS_DIVMUL\n/* divmul by span class; 0 for tiny blocks. */\n0u, 0u,\n");
+	for (unsigned c = 1; c < NUM_SIZE_CLASSES; c++) {
+		size_t size = go_classes[c].size;
+		unsigned divmul = (unsigned)(((UINT64_C(1) << 32) + size - 1) / size);
+
+		printf("%uu, %uu,%s", divmul, size == TINY_SIZE ? 0 : divmul, c % 4 == 3 ? "\n" : " ");
 	}
 	printf("\n#endif\n#ifdef SIZECLASS_TOTALS\n#define STACK_TOTAL_ENTRIES %u\n#endif\n",
 	       stack_first - 1);

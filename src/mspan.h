@@ -49,8 +49,8 @@ enum span_kind {
 struct mspan {
 	uintptr_t base;              /* [c] address of slot 0, page aligned */
 	_Atomic uintptr_t owner;     /* [a] see above */
-	uint32_t divmul;             /* [c] ceil(2^32 / elemsize); 0 unless SPAN_SMALL, so that the
-				      *     slot check of the fast path fails for all other kinds */
+	uint32_t divmul;             /* [c] ceil(2^32 / elemsize); 0 unless SPAN_SMALL, so that
+				      *     mspan_slot_of() fails for all other kinds */
 	uint32_t elemsize;           /* [c] bytes in a slot; 0 for a big object */
 	uint32_t npages;             /* [c] heap pages; a big object's owner may change it */
 	uint16_t nelems;             /* [c] slots */

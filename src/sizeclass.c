@@ -22,6 +22,12 @@ const spanclass_t sizeclass_malloc[MAX_SMALL_SIZE / 8 + 1] = {
 #undef SIZECLASS_LOOKUP
 };
 
+const uint32_t sizeclass_divmul[NUM_SPAN_CLASSES] = {
+#define SIZECLASS_DIVMUL
+#include "sizeclass_table.inc"
+#undef SIZECLASS_DIVMUL
+};
+
 unsigned sizeclass_for(size_t size, size_t align)
 {
 	unsigned c;

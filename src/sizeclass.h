@@ -36,6 +36,9 @@ extern const spanclass_t sizeclass_malloc[MAX_SMALL_SIZE / 8 + 1];
 #define SPANCLASS_BIG_NOSCAN 1
 #define SPANCLASS_TINY 5
 
+/* Span class -> divmul; 0 for those whose spans are not cut into slots of a size: big and tiny. */
+extern const uint32_t sizeclass_divmul[NUM_SPAN_CLASSES];
+
 /* Of objects smaller than a pointer that have a slot of 8 bytes for themselves. */
 #define SPANCLASS_SHORT 3
 

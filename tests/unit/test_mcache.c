@@ -48,7 +48,7 @@ static void put(struct mcache *c, void *p)
 
 	CHECK(s != NULL && mspan_slot_of(s, (uintptr_t)p, &slot));
 	CHECK(slot_state(&s->state[slot]) == SLOT_LIVE);
-	if (!mcache_free_fast(c, s, (uintptr_t)p, &s->state[slot]))
+	if (!mcache_free_fast(c, s, s->spanclass, (uintptr_t)p, &s->state[slot]))
 		mcache_free_slot(c, s, slot, "free");
 }
 

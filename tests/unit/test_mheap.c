@@ -348,6 +348,43 @@ TEST_IN_CHILD(a_small_span_may_reach_over_arenas)
 	mheap_check();
 }
 
+TEST_IN_CHILD(the_page_map_alone_tells_the_slot_of_every_address)
+{
+	mheap_init();
+	for (unsigned sc = 2; sc < NUM_SPAN_CLASSES; sc++) {
+		struct mspan *s = mheap_alloc_small(NULL, (spanclass_t)sc);
+
+		CHECK(s != NULL);
+		for (uintptr_t addr = s->base; addr < s->base + mspan_nbytes(s); addr++) {
+			uint64_t entry = entry_of(addr);
+			uint32_t by_entry, by_span;
+
+			CHECK(entry_span(entry) == s && entry_spanclass(entry) == sc);
+			CHECK(entry_slot_of(entry, addr, &by_entry) == mspan_slot_of(s, addr, &by_span));
+			CHECK(sc == SPANCLASS_TINY || by_entry == by_span);
+		}
+	}
+}
+
+TEST_IN_CHILD(the_page_map_gives_no_slot_where_there_are_none)
+{
+	struct mspan *b, *s;
+	uintptr_t base;
+	uint32_t slot;
+
+	mheap_init();
+	b = big(3);
+	s = mheap_alloc_small(NULL, 12);
+	base = s->base;
+	CHECK(entry_of(0) == 0 && entry_of(UINTPTR_MAX) == 0 && entry_of((uintptr_t)&b) == 0);
+	CHECK(!entry_slot_of(0, 0, &slot) && !entry_slot_of(0, base, &slot));
+	CHECK(!entry_slot_of(entry_of(b->base), b->base, &slot) && entry_span(entry_of(b->base)) == b);
+	CHECK(entry_of(b->base + PAGE_SIZE) == 0);
+	CHECK(entry_slot_of(entry_of(base), base, &slot) && slot == 0);
+	mheap_free_span(NULL, s);
+	CHECK(!entry_slot_of(entry_of(base), base, &slot) && entry_span(entry_of(base)) == &mspan_dead);
+}
+
 /* --- alignment --- */
 
 TEST_IN_CHILD(an_aligned_big_span_is_aligned_and_its_edges_are_given_back)
@@ -1018,7 +1055,7 @@ static void check_finds_wrong_map_entry(void)
 
 	mheap_init();
 	s = mheap_alloc_small(NULL, long_class());
-	atomic_store(&arena_of(s->base)->spans[s->base % ARENA_SIZE / PAGE_SIZE + 3], &mspan_dead);
+	atomic_store(&arena_of(s->base)->spans[s->base % ARENA_SIZE / PAGE_SIZE + 3], (uint64_t)(uintptr_t)&mspan_dead << 16);
 	mheap_check();
 }
 
@@ -1055,6 +1092,8 @@ int main(void)
 		cmocka_unit_test(records_of_freed_spans_are_reused_for_their_shape),
 		cmocka_unit_test(a_big_span_may_reach_over_arenas),
 		cmocka_unit_test(a_small_span_may_reach_over_arenas),
+		cmocka_unit_test(the_page_map_alone_tells_the_slot_of_every_address),
+		cmocka_unit_test(the_page_map_gives_no_slot_where_there_are_none),
 		cmocka_unit_test(an_aligned_big_span_is_aligned_and_its_edges_are_given_back),
 		cmocka_unit_test(an_aligned_span_through_the_page_cache_loses_no_page),
 		cmocka_unit_test(lengths_and_alignments_that_cannot_be_are_null),
