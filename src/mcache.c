@@ -25,6 +25,9 @@
 
 #define BIG_FREES_PER_POLL 16
 
+/* Partial spans of a class that a tick looks at while there is one thread. */
+#define TICK_ALONE_SPANS 64
+
 /* The last empty span of a class is kept when it is no longer than this. */
 #define KEEP_EMPTY_PAGES 8
 
@@ -90,6 +93,12 @@ void mcache_init(struct mcache *c)
 }
 
 /* --- partial spans --- */
+
+static bool is_alone(void)
+{
+	/* Relaxed: see there. */
+	return atomic_load_explicit(&mcaches_made, memory_order_relaxed) <= 1;
+}
 
 /* A thread's share of what all threads may keep from each other: all of one that is alone, else at least least. Alone is who
  * always was: of threads that come and go, the one that stays would keep what the next need. */
@@ -488,7 +497,9 @@ static void tick(struct mcache *c)
 		struct mcache_slot *t = &c->slots[sc];
 		struct mspan *next;
 
-		for (struct mspan *s = t->partial; s != NULL; s = next) {
+		/* A thread that is alone sees for itself which spans become empty: a long list need not be walked. */
+		for (struct mspan *s = t->partial; s != NULL && !(is_alone() && t->npartial > TICK_ALONE_SPANS);
+		     s = next) {
 			next = s->next;
 			mspan_absorb(s);
 			/* More threads came. */

@@ -70,20 +70,19 @@ static bool next_run(const uint64_t bits[CHUNK_PAGES / 64], unsigned *from, unsi
 	return *from < i;
 }
 
-static uint32_t *huge_regions_of(uint32_t chunk)
+/* The regions of the chunk with huge pages of which something was taken, a bit each: from now on they have small ones. */
+static uint32_t end_huge_regions_locked(uint32_t chunk, const uint64_t taken[CHUNK_PAGES / 64])
 {
-	return &mheap.pages.arenas[chunk / ARENA_CHUNKS]->huge_regions;
-}
+	uint32_t *all = &mheap.pages.arenas[chunk / ARENA_CHUNKS]->huge_regions;
+	unsigned shift = chunk % ARENA_CHUNKS * CHUNK_REGIONS;
+	uint32_t ended = 0;
 
-/* A bit for each region of the chunk. */
-static uint32_t chunk_huge_regions(uint32_t chunk)
-{
-	return *huge_regions_of(chunk) >> chunk % ARENA_CHUNKS * CHUNK_REGIONS & (uint32_t)low_mask64(CHUNK_REGIONS);
-}
-
-static void forget_huge_regions(uint32_t chunk)
-{
-	*huge_regions_of(chunk) &= ~((uint32_t)low_mask64(CHUNK_REGIONS) << chunk % ARENA_CHUNKS * CHUNK_REGIONS);
+	for (unsigned i = 0; i < CHUNK_PAGES / 64; i++)
+		if (taken[i] != 0)
+			ended |= (uint32_t)1 << i / (REGION_PAGES / 64);
+	ended &= *all >> shift;
+	*all &= ~(ended << shift);
+	return ended;
 }
 
 /* Releases the free pages of a chunk. Called and returns with mheap.lock held. */
@@ -95,12 +94,12 @@ static size_t release_chunk_locked(uint32_t chunk)
 	unsigned unit = (unsigned)(max_size(os_page_size(), PAGE_SIZE) / PAGE_SIZE);
 	uint64_t taken[CHUNK_PAGES / 64];
 	uint64_t clean[CHUNK_PAGES / 64] = { 0 };
-	uint32_t huge = chunk_huge_regions(chunk);
 	size_t released = 0;
 	bool refused = false;
+	uint32_t huge;
 
 	pagealloc_take_dirty(&mheap.pages, chunk, taken);
-	forget_huge_regions(chunk);
+	huge = end_huge_regions_locked(chunk, taken);
 	lock_release(&mheap.lock);
 	/* Else the kernel would make whole again what is given back in part. */
 	for (unsigned r = 0; r < CHUNK_REGIONS; r++)
