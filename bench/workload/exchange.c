@@ -98,8 +98,9 @@ double exchange_run(char **arg)
 	for (uint32_t i = 0; i < nthreads; i++)
 		thread_start(&members[i].thread, member_main, &members[i]);
 	for (int batch = 0; batch < NBATCHES; batch++) {
-		pthread_barrier_wait(&barrier);
+		/* Before they are let go: this thread may not run again until they are done. */
 		stopwatch_start(&watch);
+		pthread_barrier_wait(&barrier);
 		pthread_barrier_wait(&barrier);
 		stopwatch_stop(&watch, (uint64_t)nthreads * nparcels * PARCEL_NOBJECTS);
 	}
