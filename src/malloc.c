@@ -44,7 +44,7 @@
  *     operations for each of the first 1/8 of the slots cost more (bench row "bulk 64 B x 10000").
  *   - spans have 16 slots at least up to 128 KiB, not 32 up to 256 KiB: what an idle thread strands is half.
  *   - huge pages are asked for region by region, where small objects begin one (mheap.c): given to all of a large heap they
- *     tripled the memory of programs that allocate and do not touch.
+ *     multiplied the memory of programs that allocate and do not touch.
  *   - dlopen is interposed: it is the one moment in which RTLD_DEEPBIND can be answered.
  *
  * At scale next: per-CPU caches by rseq would replace thread_cache(), and NUMA-local arenas arena_space_move();

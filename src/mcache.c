@@ -23,6 +23,7 @@
 /* Cycles between two looks at the clock: some milliseconds. */
 #define POLL_CYCLES (UINT64_C(1) << 23)
 
+/* Freed big objects that the cache keeps, between two looks at whether it is time for one. */
 #define BIG_FREES_PER_POLL 16
 
 /* Partial spans of a class that a tick looks at while there is one thread. */
@@ -32,6 +33,12 @@
 #define KEEP_EMPTY_PAGES 8
 
 _Atomic uint32_t mcaches_made;
+
+static uint32_t count_caches(void)
+{
+	/* Relaxed: a hint, on which only what is kept depends. Written in thread.c. */
+	return atomic_load_explicit(&mcaches_made, memory_order_relaxed);
+}
 
 /* --- free stacks: one that is not deep costs no memory page of its own --- */
 
@@ -62,11 +69,6 @@ static void reset_stack(struct mcache_slot *t, spanclass_t sc)
 	t->stack_top = t->stack_bottom;
 }
 
-static bool may_be_deep(void)
-{
-	return atomic_load_explicit(&mcaches_made, memory_order_relaxed) <= STACK_DEEP_CACHES;
-}
-
 /* A full stack moves to its deep place. */
 static void deepen_stack(struct mcache *c, struct mcache_slot *t, spanclass_t sc)
 {
@@ -94,18 +96,11 @@ void mcache_init(struct mcache *c)
 
 /* --- partial spans --- */
 
-static bool is_alone(void)
-{
-	/* Relaxed: see there. */
-	return atomic_load_explicit(&mcaches_made, memory_order_relaxed) <= 1;
-}
-
 /* A thread's share of what all threads may keep from each other: all of one that is alone, else at least least. Alone is who
  * always was: of threads that come and go, the one that stays would keep what the next need. */
 static uint32_t share(uint32_t alone, uint32_t all, uint32_t least)
 {
-	/* Relaxed: see there. */
-	uint32_t ncaches = atomic_load_explicit(&mcaches_made, memory_order_relaxed);
+	uint32_t ncaches = count_caches();
 
 	return ncaches <= 1 ? alone : (uint32_t)max_size(all / ncaches, least);
 }
@@ -123,24 +118,14 @@ static uint32_t max_big_npages(void)
 
 static void partial_push(struct mcache *c, struct mcache_slot *t, struct mspan *s)
 {
-	s->next = t->partial;
-	s->prev = NULL;
-	if (t->partial != NULL)
-		t->partial->prev = s;
-	order_stores();
-	t->partial = s;
+	mspan_list_push(&t->partial, s);
 	t->npartial++;
 	c->partial_npages += s->npages;
 }
 
 static void partial_remove(struct mcache *c, struct mcache_slot *t, struct mspan *s)
 {
-	if (s->prev == NULL)
-		t->partial = s->next;
-	else
-		s->prev->next = s->next;
-	if (s->next != NULL)
-		s->next->prev = s->prev;
+	mspan_list_remove(&t->partial, s);
 	t->npartial--;
 	c->partial_npages -= s->npages;
 }
@@ -345,7 +330,7 @@ void mcache_free_slot(struct mcache *c, struct mspan *s, uint32_t slot, const ch
 		clobber_and_free(c, s, slot, func);
 		return;
 	}
-	if (UNLIKELY(t->stack_grows && t->stack_top == t->stack_limit) && may_be_deep()) {
+	if (UNLIKELY(t->stack_grows && t->stack_top == t->stack_limit) && count_caches() <= STACK_DEEP_CACHES) {
 		deepen_stack(c, t, s->spanclass);
 		if (mcache_free_fast(c, s, s->spanclass, s->base + (size_t)slot * s->elemsize, &s->state[slot]))
 			return;
@@ -498,7 +483,7 @@ static void tick(struct mcache *c)
 		struct mspan *next;
 
 		/* A thread that is alone sees for itself which spans become empty: a long list need not be walked. */
-		for (struct mspan *s = t->partial; s != NULL && !(is_alone() && t->npartial > TICK_ALONE_SPANS);
+		for (struct mspan *s = t->partial; s != NULL && !(count_caches() <= 1 && t->npartial > TICK_ALONE_SPANS);
 		     s = next) {
 			next = s->next;
 			mspan_absorb(s);

@@ -72,6 +72,8 @@ struct mcache {
 	struct free_entry deep_stacks[STACK_TOTAL_ENTRIES];
 };
 
+_Static_assert(sizeof(struct mcache) < KiB(200), "as README.md says");
+
 /* Caches that threads had at the same time, at most. Relaxed: a hint, what one cache may keep depends on it. */
 extern _Atomic uint32_t mcaches_made;
 

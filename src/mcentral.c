@@ -31,23 +31,13 @@ static uintptr_t owner_word(const struct mcentral *mc)
 
 static void insert_locked(struct mcentral *mc, struct mspan *s)
 {
-	s->next = mc->partial;
-	s->prev = NULL;
-	if (mc->partial != NULL)
-		mc->partial->prev = s;
-	order_stores();
-	mc->partial = s;
+	mspan_list_push(&mc->partial, s);
 	mc->npartial++;
 }
 
 static void remove_locked(struct mcentral *mc, struct mspan *s)
 {
-	if (s->prev == NULL)
-		mc->partial = s->next;
-	else
-		s->prev->next = s->next;
-	if (s->next != NULL)
-		s->next->prev = s->prev;
+	mspan_list_remove(&mc->partial, s);
 	mc->npartial--;
 }
 

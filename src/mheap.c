@@ -80,6 +80,7 @@ static uintptr_t commit_more_locked(size_t nbytes, bool extend)
 /* Huge pages are worth it: the heap is so large that what a part-used region wastes is small beside it. */
 static bool want_huge_pages(void)
 {
+	/* Relaxed: written under the lock that the caller holds. */
 	return options.thp && atomic_load_explicit(&mheap.committed, memory_order_relaxed) >= THP_MIN_HEAP;
 }
 
@@ -505,7 +506,7 @@ void mheap_each_span(void (*visit)(struct mspan *s, void *arg), void *arg)
 		const struct mspan *last = NULL;
 
 		for (unsigned page = 0; ha != NULL && page < ARENA_PAGES; page++) {
-			/* Acquire: as in span_of(). */
+			/* Acquire: as in entry_of(). */
 			struct mspan *s = entry_span(atomic_load_explicit(&ha->spans[page],
 									  memory_order_acquire));
 

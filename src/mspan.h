@@ -188,6 +188,28 @@ bool mspan_set_central(struct mspan *s, uintptr_t mcentral);
 /* Any state the caller is owner of -> owner's. */
 void mspan_set_owner(struct mspan *s, uintptr_t owner);
 
+/* A span of the caller's enters a list that only it uses, or leaves it. One store makes it the first, so that a forked child
+ * can walk the list. */
+static inline void mspan_list_push(struct mspan **list, struct mspan *s)
+{
+	s->next = *list;
+	s->prev = NULL;
+	if (*list != NULL)
+		(*list)->prev = s;
+	order_stores();
+	*list = s;
+}
+
+static inline void mspan_list_remove(struct mspan **list, struct mspan *s)
+{
+	if (s->prev == NULL)
+		*list = s->next;
+	else
+		s->prev->next = s->next;
+	if (s->next != NULL)
+		s->next->prev = s->prev;
+}
+
 /* --- any thread's calls --- */
 
 /* The slot, whose state the caller set to SLOT_FREE, is free; the span is not the caller's. True when the

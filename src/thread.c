@@ -259,6 +259,7 @@ static void after_fork(void)
 	if (lock_reset_orphan(&shared_lock))
 		shared_cache.orphan = true;
 	threads.inuse = 0;
+	/* Relaxed: the only thread. */
 	atomic_store_explicit(&mcaches_made, 1, memory_order_relaxed);
 	threads.free = NULL;
 	for (struct mcache *c = threads.all; c != NULL; c = c->next_all) {

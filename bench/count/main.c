@@ -13,7 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* C23's; glibc has it from 2.43 on. */
+/* C23's; the library under test brings it. */
 extern void free_sized(void *p, size_t nbytes) __attribute__((weak));
 
 enum { BULK = 500 };
