@@ -9,6 +9,7 @@
 #include "os_fail.h"
 #include "scavenge.h"
 
+#include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -270,6 +271,26 @@ static bool is_huge(uintptr_t addr)
 	return (arena_of(addr)->huge_regions >> addr % ARENA_SIZE / REGION_SIZE & 1) != 0;
 }
 
+/* What the kernel was told of the mapping at addr: a flag of /proc/self/smaps. True where it has no huge pages at all. */
+static bool kernel_was_told(uintptr_t addr, const char *flag)
+{
+	FILE *smaps = fopen("/proc/self/smaps", "r");
+	bool inside = false, told = false;
+	char line[512];
+
+	CHECK(smaps != NULL);
+	while (fgets(line, sizeof(line), smaps) != NULL) {
+		unsigned long from, to;
+
+		if (sscanf(line, "%lx-%lx ", &from, &to) == 2)
+			inside = from <= addr && addr < to;
+		else if (inside && strncmp(line, "VmFlags:", 8) == 0)
+			told = strstr(line, flag) != NULL;
+	}
+	fclose(smaps);
+	return told || access("/sys/kernel/mm/transparent_hugepage", F_OK) != 0;
+}
+
 /* A heap so large that it wants huge pages, nearly all of it one untouched object, and small spans up to the first that
  * begins a region. Returns that; *pc has the rest of its word. */
 static struct mspan *begin_region(struct pcache *pc)
@@ -302,6 +323,7 @@ TEST_IN_CHILD(a_region_that_small_objects_begin_has_a_huge_page_and_gives_all_of
 	uintptr_t base = s->base;
 	size_t in_core;
 
+	CHECK(kernel_was_told(base, " hg") && kernel_was_told(base + REGION_SIZE - 1, " hg"));
 	*(volatile char *)base = 1;
 	/* All of it, where the kernel has huge pages. */
 	in_core = resident_pages(base, REGION_SIZE);
@@ -311,7 +333,7 @@ TEST_IN_CHILD(a_region_that_small_objects_begin_has_a_huge_page_and_gives_all_of
 	mheap_flush_pcache(&pc);
 	mheap_free_span(NULL, mheap_alloc_small(NULL, 2));
 	scavenge_all();
-	CHECK(!is_huge(base));
+	CHECK(!is_huge(base) && kernel_was_told(base, " nh"));
 	CHECK(*(char *)base == 1);
 	CHECK(resident_pages(base + PAGE_SIZE, REGION_SIZE - PAGE_SIZE) == 0);
 	mheap_check();
