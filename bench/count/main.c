@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * main.c - bench_count: N times one operation on the fast paths and nothing else, for bench/check to count the
- * instructions of under callgrind.
+ * instructions of under callgrind; "idle" then prints how much anonymous memory the process has, for start-up.
  *
  * Callers  bench/check, with the library in LD_PRELOAD.
  * Holds    what is not the allocator's (the loop, the calls through the PLT) is in every operation alike, and small.
  *
- * Exit status: 0, 1 when an allocation failed, 2 on a wrong command line.
+ * Exit status: 0, 1 when an allocation failed or /proc is not there, 2 on a wrong command line.
  */
 #include <malloc.h>
 #include <stdio.h>
@@ -103,6 +103,27 @@ static void count_bulk(size_t nbytes, unsigned long n)
 	}
 }
 
+/* KiB of RssAnon in proc(5)'s status. Not all of RSS: how much of a library's file is mapped depends on what the page
+ * cache holds of it. */
+static void count_idle(size_t nbytes, unsigned long n)
+{
+	char line[128];
+	unsigned long kib;
+	FILE *f;
+
+	count_pair(nbytes, n);
+	f = fopen("/proc/self/status", "r");
+	if (f == NULL)
+		_Exit(1);
+	while (fgets(line, sizeof line, f) != NULL)
+		if (sscanf(line, "RssAnon: %lu", &kib) == 1) {
+			printf("%lu\n", kib);
+			fclose(f);
+			return;
+		}
+	_Exit(1);
+}
+
 int main(int argc, char **argv)
 {
 	static const struct {
@@ -111,7 +132,7 @@ int main(int argc, char **argv)
 	} ops[] = {
 		{ "pair", count_pair },	      { "sized", count_sized },	    { "calloc", count_calloc },
 		{ "aligned", count_aligned }, { "realloc", count_realloc }, { "usable", count_usable },
-		{ "bulk", count_bulk },
+		{ "bulk", count_bulk },	      { "idle", count_idle },
 	};
 
 	for (size_t i = 0; argc == 4 && i < sizeof ops / sizeof ops[0]; i++) {
@@ -122,6 +143,6 @@ int main(int argc, char **argv)
 		ops[i].run(strtoul(argv[2], NULL, 10), strtoul(argv[3], NULL, 10));
 		return 0;
 	}
-	fprintf(stderr, "usage: bench_count pair|sized|calloc|aligned|realloc|usable|bulk BYTES N\n");
+	fprintf(stderr, "usage: bench_count pair|sized|calloc|aligned|realloc|usable|bulk|idle BYTES N\n");
 	return 2;
 }
