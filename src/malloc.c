@@ -35,7 +35,7 @@
  *     needs a read-modify-write; it costs 16 bytes a block.
  *   - every tick of the decay time a thread's stacks are emptied into their spans: that is how they shrink. A stack has
  *     a small place beside the others and a deep one of its own, so that depth costs memory only where it is used.
- *   - malloc below 8 bytes has slots of 8, noscan: as small as two in a tiny block, without the tiny path. The tiny
+ *   - malloc below 8 bytes has slots of 8: as small as two in a tiny block, on the path of all other sizes. The tiny
  *     allocator serves noscan calls, and malloc with tiny_align below 8.
  *   - how many partial spans and freed big objects a thread keeps depends on whether it ever had company: alone it keeps
  *     them all, and uses them before the heap grows; beside others a share of 2 MiB of each.
@@ -87,11 +87,16 @@ static struct mcache *enter(void)
 	return thread_enter();
 }
 
-/* Below a pointer's size, and not to share a block: with the usual floor two would share one, and a slot of 8 bytes for each is
- * as small, and faster. */
-static bool size_has_short_slot(size_t size)
+/* malloc puts them in tiny blocks. Two of 8 bytes would fill one: at the usual floor a slot for each is as small, and faster. */
+static bool size_is_tiny(size_t size, size_t align)
 {
-	return size < sizeof(void *) && options.tiny_align == sizeof(void *);
+	return size < sizeof(void *) && align <= options.tiny_align && options.tiny_align < sizeof(void *);
+}
+
+/* The class of a small object; 0 when only a big one is so aligned. align 0 for malloc's rule. */
+static unsigned class_for(size_t size, size_t align)
+{
+	return sizeclass_for(size == 0 ? 1 : size, align == 0 ? sizeclass_malloc_align(size) : align);
 }
 
 static size_t pages_for(size_t size)
@@ -143,17 +148,13 @@ static void *alloc(struct mcache *c, size_t size, size_t align, bool noscan, boo
 {
 	unsigned class;
 
-	/* Noscan objects are aligned by their size alone unless asked otherwise; plain ones below a
-	 * pointer's size are noscan, too, with the floor that compilers assume. */
+	/* Noscan objects are aligned by their size alone unless asked otherwise. */
 	if (noscan && size <= TINY_SIZE && align <= TINY_SIZE)
 		return alloc_tiny(c, size, align > 1 ? align : 1, zero);
-	if (size_has_short_slot(size) && align <= sizeof(void *))
-		return alloc_small(c, SPANCLASS_SHORT, zero ? size : 0);
-	if (size < sizeof(void *) && align <= options.tiny_align)
+	if (size_is_tiny(size, align))
 		return alloc_tiny(c, size, options.tiny_align, zero);
 	if (size <= MAX_SMALL_SIZE && align <= PAGE_SIZE) {
-		class = align == 0 ? sizeclass_malloc[(size + 7) / 8] >> 1 :
-				     sizeclass_for(size == 0 ? 1 : size, align);
+		class = class_for(size, align);
 		if (class != 0)
 			return alloc_small(c, make_spanclass(class, noscan), zero ? size : 0);
 	}
@@ -181,14 +182,7 @@ static void *alloc_or_errno(size_t size, size_t align, bool noscan, bool zero)
 SLOW_PATH void *heap_malloc_slow(size_t size)
 {
 	struct mcache *c = thread_cache();
-	bool fresh;
 
-	if (size_has_short_slot(size)) {
-		void *p = mcache_alloc_fast(c, SPANCLASS_SHORT, &fresh);
-
-		if (p != NULL)
-			return p;
-	}
 	/* One buffer used over and over. */
 	if (size > MAX_SMALL_SIZE && size <= BIG_CACHE_MAX_RUN * PAGE_SIZE && c != MCACHE_NONE) {
 		struct mspan *s = mcache_take_big(c, pages_for(size), false);
@@ -216,7 +210,7 @@ void *heap_calloc_noscan(size_t size)
 
 void *heap_aligned(size_t align, size_t size, bool noscan)
 {
-	if (!noscan && size_is_small(size) && align <= PAGE_SIZE) {
+	if (!noscan && size - 1 < MAX_SMALL_SIZE && align <= PAGE_SIZE) {
 		unsigned class = sizeclass_for(size, align);
 		bool fresh;
 		void *p = class == 0 ? NULL :
@@ -352,11 +346,10 @@ size_t heap_good_size(size_t size, size_t align)
 
 	if (size > PTRDIFF_MAX - PAGE_SIZE)
 		return 0;
-	if (size < sizeof(void *) && align <= options.tiny_align)
+	if (size_is_tiny(size, align))
 		return tiny_nbytes(size, options.tiny_align);
 	if (size <= MAX_SMALL_SIZE && align <= PAGE_SIZE) {
-		class = align == 0 ? sizeclass_malloc[(size + 7) / 8] >> 1 :
-				     sizeclass_for(size == 0 ? 1 : size, align);
+		class = class_for(size, align);
 		if (class != 0)
 			return sizeclasses[class].elemsize;
 	}
@@ -405,7 +398,7 @@ static bool stays_in_slot(const struct object *o, size_t size, bool noscan)
 		return false;
 	if (o->span->kind == SPAN_TINY)
 		return noscan || size < sizeof(void *);
-	return spanclass_noscan(o->span->spanclass) == (noscan || size_has_short_slot(size));
+	return spanclass_noscan(o->span->spanclass) == noscan;
 }
 
 /* The pages of a big object in a span of another length. NULL: copy. */
@@ -493,7 +486,7 @@ void *heap_realloc(void *p, size_t size, bool noscan, const char *func)
 	void *to;
 
 	/* In the slot where it would be put anew. */
-	if (LIKELY(s != NULL) && mspan_slot_of(s, (uintptr_t)p, &slot) && size_is_small(size) &&
+	if (LIKELY(s != NULL) && mspan_slot_of(s, (uintptr_t)p, &slot) && size <= MAX_SMALL_SIZE &&
 	    s->spanclass == (sizeclass_malloc[(size + 7) / 8] | noscan) && slot_state(&s->state[slot]) == SLOT_LIVE)
 		return p;
 	if (p == NULL)

@@ -26,18 +26,12 @@ FAST_PATH void zero_object(void *p, size_t size, bool fresh)
 		zero_bytes(p, size);
 }
 
-/* Smaller is tiny, larger is big. */
-FAST_PATH bool size_is_small(size_t size)
-{
-	return size - sizeof(void *) <= MAX_SMALL_SIZE - sizeof(void *);
-}
-
 /* size bytes, aligned to 8 below 16 bytes and to 16 from there. */
 FAST_PATH void *heap_malloc(size_t size)
 {
 	bool fresh;
 
-	if (LIKELY(size_is_small(size))) {
+	if (LIKELY(size <= MAX_SMALL_SIZE)) {
 		void *p = mcache_alloc_fast(thread_cache(), sizeclass_malloc[(size + 7) / 8], &fresh);
 
 		if (LIKELY(p != NULL))
@@ -51,7 +45,7 @@ FAST_PATH void *heap_calloc(size_t size)
 {
 	bool fresh;
 
-	if (LIKELY(size_is_small(size))) {
+	if (LIKELY(size <= MAX_SMALL_SIZE)) {
 		void *p = mcache_alloc_fast(thread_cache(), sizeclass_malloc[(size + 7) / 8], &fresh);
 
 		if (LIKELY(p != NULL)) {
@@ -94,7 +88,7 @@ FAST_PATH void heap_free_sized(void *p, size_t size, size_t align, const char *f
 	uint64_t entry = entry_of(addr);
 	uint32_t slot;
 
-	if (LIKELY(align == 0) && LIKELY(size_is_small(size)) &&
+	if (LIKELY(align == 0) && LIKELY(size <= MAX_SMALL_SIZE) &&
 	    LIKELY(entry_spanclass(entry) == sizeclass_malloc[(size + 7) / 8]) &&
 	    LIKELY(entry_slot_of(entry, addr, &slot))) {
 		struct mspan *s = entry_span(entry);

@@ -5,7 +5,7 @@
  *
  * Owns     the constant tables, printed and proved by mksizeclass.c.
  * Callers  every layer above. Calls nothing.
- * Locks    none; everything is constant.
+ * Locks    none; everything is constant once the options are read.
  * Holds    slot sizes rise; from 16 bytes on only class 24 is not a multiple of 16.
  */
 #include "sizeclass.h"
@@ -16,7 +16,7 @@ const struct sizeclass sizeclasses[NUM_SIZE_CLASSES] = {
 #undef SIZECLASS_ROWS
 };
 
-const spanclass_t sizeclass_malloc[MAX_SMALL_SIZE / 8 + 1] = {
+spanclass_t sizeclass_malloc[MAX_SMALL_SIZE / 8 + 1] = {
 #define SIZECLASS_LOOKUP
 #include "sizeclass_table.inc"
 #undef SIZECLASS_LOOKUP
@@ -28,13 +28,21 @@ const uint32_t sizeclass_divmul[NUM_SPAN_CLASSES] = {
 #undef SIZECLASS_DIVMUL
 };
 
+void sizeclass_divert_least(void)
+{
+	sizeclass_malloc[0] = SPANCLASS_BIG;
+	sizeclass_malloc[1] = SPANCLASS_BIG;
+}
+
 unsigned sizeclass_for(size_t size, size_t align)
 {
 	unsigned c;
 
-	/* The lookup passes over class 24, which serves whoever can do with 8-byte alignment. */
+	/* The lookup passes over class 24, which serves whoever can do with 8-byte alignment; and may not know the least. */
 	if (align <= 8 && size > 16 && size <= 24)
 		return 3;
+	if (align <= 8 && size <= 8)
+		return 1;
 	/* Span bases are page aligned, so a slot is as aligned as the slot size. */
 	size = align_up(size, align);
 	if (size > MAX_SMALL_SIZE)

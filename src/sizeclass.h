@@ -28,8 +28,13 @@ struct sizeclass {
 
 extern const struct sizeclass sizeclasses[NUM_SIZE_CLASSES];
 
-/* (size + 7) / 8 -> the scan span class that malloc uses: 16-byte aligned from 16 bytes on. */
-extern const spanclass_t sizeclass_malloc[MAX_SMALL_SIZE / 8 + 1];
+/* (size + 7) / 8 -> the scan span class that malloc uses: 16-byte aligned from 16 bytes on. Written to by
+ * sizeclass_divert_least() only. */
+extern spanclass_t sizeclass_malloc[MAX_SMALL_SIZE / 8 + 1];
+
+/* Before there are threads: from now on the table says SPANCLASS_BIG for up to 8 bytes, which no fast path has
+ * objects of, so that the slow ones decide. */
+void sizeclass_divert_least(void);
 
 /* Span class 0 is that of big objects; 5 that of tiny blocks and 16-byte noscan objects. */
 #define SPANCLASS_BIG 0
@@ -38,9 +43,6 @@ extern const spanclass_t sizeclass_malloc[MAX_SMALL_SIZE / 8 + 1];
 
 /* Span class -> divmul; 0 for those whose spans are not cut into slots of a size: big and tiny. */
 extern const uint32_t sizeclass_divmul[NUM_SPAN_CLASSES];
-
-/* Of objects smaller than a pointer that have a slot of 8 bytes for themselves. */
-#define SPANCLASS_SHORT 3
 
 static inline spanclass_t make_spanclass(unsigned sizeclass, bool noscan)
 {
@@ -55,6 +57,12 @@ static inline const struct sizeclass *spanclass_info(spanclass_t sc)
 static inline bool spanclass_noscan(spanclass_t sc)
 {
 	return sc & 1;
+}
+
+/* What malloc(size) is aligned to. */
+static inline size_t sizeclass_malloc_align(size_t size)
+{
+	return size < 16 ? 8 : 16;
 }
 
 /* The smallest class of at least size bytes whose slots are all aligned to align, a power of two

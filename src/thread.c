@@ -70,12 +70,19 @@ static bool heap_is_ready(void)
 	return atomic_load_explicit(&heap_ready, memory_order_acquire);
 }
 
+static void read_options(void)
+{
+	options_init();
+	if (options.tiny_align < sizeof(void *))
+		sizeclass_divert_least();
+}
+
 static void heap_init(void)
 {
 	lock_acquire(&init_lock);
 	/* Relaxed: under the lock. */
 	if (!atomic_load_explicit(&heap_ready, memory_order_relaxed)) {
-		options_init();
+		read_options();
 		mheap_init();
 		mcentral_init();
 		fixalloc_init(&threads.pool, sizeof(struct mcache),
@@ -316,7 +323,7 @@ void thread_late_init(void)
 						     memory_order_acq_rel, memory_order_acquire))
 		return;
 	heap_init();
-	options_init();
+	read_options();
 	(void)pthread_atfork(NULL, NULL, after_fork);
 	if (pthread_key_create(&threads.key, thread_exit) != 0)
 		return;

@@ -124,8 +124,29 @@ static void lookup_of_every_size_is_the_smallest_class_that_malloc_may_use(void 
 		assert_false(spanclass_noscan(sc));
 		assert_int_equal(sc >> 1, smallest_class(size, align));
 	}
-	/* The entry that no size of one byte or more reaches. */
-	assert_int_equal(sizeclass_malloc[0], 0);
+	/* Size 0 has an object of its own, too. */
+	assert_int_equal(sizeclass_malloc[0], sizeclass_malloc[1]);
+}
+
+static void the_align_of_malloc_gives_the_class_of_the_lookup(void **state)
+{
+	(void)state;
+	for (size_t size = 1; size <= MAX_SMALL_SIZE; size++)
+		assert_int_equal(sizeclass_for(size, sizeclass_malloc_align(size)), sizeclass_malloc[(size + 7) / 8] >> 1);
+}
+
+/* Last: what it does is for good. */
+static void diverted_least_sizes_have_no_class_in_the_lookup_alone(void **state)
+{
+	(void)state;
+	sizeclass_divert_least();
+	for (size_t size = 0; size <= 8; size++)
+		assert_int_equal(sizeclass_malloc[(size + 7) / 8], SPANCLASS_BIG);
+	assert_int_equal(sizeclass_malloc[2] >> 1, 2);
+	for (size_t align = 1; align <= 8; align *= 2)
+		for (size_t size = 1; size <= 8; size++)
+			assert_int_equal(sizeclass_for(size, align), 1);
+	assert_int_equal(sizeclass_for(8, 16), 2);
 }
 
 static void a_class_serves_its_size_and_not_one_byte_more(void **state)
@@ -198,6 +219,8 @@ int main(void)
 		cmocka_unit_test(class_24_serves_only_alignments_up_to_8),
 		cmocka_unit_test(every_alignment_gets_the_smallest_class_whose_slots_have_it),
 		cmocka_unit_test(the_bit_of_a_span_class_is_noscan),
+		cmocka_unit_test(the_align_of_malloc_gives_the_class_of_the_lookup),
+		cmocka_unit_test(diverted_least_sizes_have_no_class_in_the_lookup_alone),
 	};
 
 	return cmocka_run_group_tests_name("sizeclass", tests, NULL, NULL);
