@@ -88,7 +88,7 @@ _Static_assert(GROW_MIN_PAGES % PCACHE_PAGES == 0 && CHUNK_PAGES % GROW_MIN_PAGE
 	       "steps are whole page-cache words");
 
 /* A region: what the kernel can back with one huge page. Asked for in heaps from this size on (see mheap.c). */
-#define THP_MIN_HEAP MiB(64)
+#define THP_MIN_HEAP MiB(16)
 #define REGION_PAGES 256
 #define REGION_SIZE (REGION_PAGES * PAGE_SIZE)
 _Static_assert(CHUNK_PAGES % REGION_PAGES == 0 && ARENA_PAGES / REGION_PAGES <= 32, "an arena has a bit for each region");
