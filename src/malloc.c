@@ -286,11 +286,23 @@ static struct mspan *span_or_foreign(const void *p, const char *func)
 
 /* --- free --- */
 
-static void free_big(struct mcache *c, struct mspan *s, const char *func)
+/* False: it was free already. */
+static bool set_big_free(struct mspan *s)
 {
+	if (os_single_threaded()) {
+		uint8_t before = slot_state(&s->state[0]);
+
+		slot_set(&s->state[0], SLOT_FREE);
+		return before != SLOT_FREE;
+	}
 	/* Exchange: of two threads that free the same object one is told. Relaxed: a pointer reaches its freer by the
 	 * program's own synchronisation. */
-	if (atomic_exchange_explicit(&s->state[0], SLOT_FREE, memory_order_relaxed) == SLOT_FREE)
+	return atomic_exchange_explicit(&s->state[0], SLOT_FREE, memory_order_relaxed) != SLOT_FREE;
+}
+
+static void free_big(struct mcache *c, struct mspan *s, const char *func)
+{
+	if (UNLIKELY(!set_big_free(s)))
 		fatal_pointer(func, (void *)s->base, "double free");
 	if (UNLIKELY(s->moved))
 		atomic_fetch_sub_explicit(&moved_spans, 1, memory_order_relaxed);
@@ -319,17 +331,10 @@ static void free_object(const struct object *o, void *p, const char *func)
 	thread_leave(c);
 }
 
-SLOW_PATH void heap_free_slow(void *p, struct mspan *s, const char *func)
+static SLOW_PATH void free_rest(void *p, struct mspan *s, const char *func)
 {
-	struct mcache *c = thread_cache();
 	struct object o;
 
-	if (p == NULL)
-		return;
-	if (LIKELY(s != NULL) && s->kind == SPAN_BIG && (uintptr_t)p == s->base && c != MCACHE_NONE) {
-		free_big(c, s, func);
-		return;
-	}
 	if (s == NULL) {
 		(void)span_or_foreign(p, func);
 		foreign_free(p, func);
@@ -338,6 +343,16 @@ SLOW_PATH void heap_free_slow(void *p, struct mspan *s, const char *func)
 	if (!find_object(p, s, &o))
 		bad_pointer(p, s, func);
 	free_object(&o, p, func);
+}
+
+SLOW_PATH void heap_free_slow(void *p, struct mspan *s, const char *func)
+{
+	struct mcache *c = thread_cache();
+
+	if (LIKELY(s != NULL) && s->kind == SPAN_BIG && (uintptr_t)p == s->base && c != MCACHE_NONE)
+		free_big(c, s, func);
+	else if (p != NULL)
+		free_rest(p, s, func);
 }
 
 size_t heap_good_size(size_t size, size_t align)

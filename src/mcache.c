@@ -370,7 +370,7 @@ struct mspan *mcache_new_big(struct mcache *c, size_t npages, size_t align_pages
 	return s;
 }
 
-static bool has_room_for_big(struct mcache *c, uint32_t npages)
+static SLOW_PATH bool has_room_for_big(struct mcache *c, uint32_t npages)
 {
 	uint32_t most = max_big_npages();
 
@@ -385,14 +385,14 @@ void mcache_free_big(struct mcache *c, struct mspan *s)
 {
 	uint32_t npages = s->npages;
 
-	if (options.clobberfree)
+	if (UNLIKELY(options.clobberfree))
 		fill_bytes((void *)s->base, 0xdf, mspan_nbytes(s));
 	/* What grew would not be taken by the next that grows: that one begins at the heap, where there is room to grow. */
 	if (npages <= BIG_CACHE_MAX_RUN && !s->grown && !s->moved) {
 		/* A program whose every request is served from caches comes by here, if anywhere. */
 		if (c->big_frees++ % BIG_FREES_PER_POLL == 0)
 			mcache_poll(c);
-		if (c->big_npages + npages <= BIG_PAGES_MIN || has_room_for_big(c, npages)) {
+		if (LIKELY(c->big_npages + npages <= BIG_PAGES_MIN) || has_room_for_big(c, npages)) {
 			s->next = c->big[npages];
 			c->big[npages] = s;
 			c->big_npages += npages;

@@ -58,6 +58,14 @@ void os_futex_wake(const _Atomic uint32_t *word);
 
 void os_sleep_ms(uint32_t ms);
 
+/* The calling thread is the only one of the process, as libc counts (glibc 2.32 and later; with others nobody knows). */
+extern char __libc_single_threaded WEAK;
+
+static inline bool os_single_threaded(void)
+{
+	return &__libc_single_threaded != NULL && __libc_single_threaded != 0;
+}
+
 bool os_is_secure(void);            /* AT_SECURE: setuid and the like */
 int os_pid(void);
 
