@@ -45,7 +45,7 @@ static void count_span(struct mspan *s, void *arg)
 		live_bytes = mspan_live_blocks(s) * TINY_SIZE;
 	} else {
 		live = mspan_count_live(s);
-		live_bytes = live * s->elemsize;
+		live_bytes = s->spanclass == SPANCLASS_NOTHING ? 0 : live * s->elemsize;
 	}
 	hs->spans++;
 	hs->span_bytes += nbytes;

@@ -37,6 +37,8 @@
  *     a small place beside the others and a deep one of its own, so that depth costs memory only where it is used.
  *   - malloc below 8 bytes has slots of 8: as small as two in a tiny block, on the path of all other sizes. The tiny
  *     allocator serves noscan calls, and malloc with tiny_align below 8.
+ *   - malloc(0) has an object in pages that cannot be touched: what a program reads or writes there is a fault of its own, and
+ *     stops it there.
  *   - how many partial spans and freed big objects a thread keeps depends on whether it ever had company: alone it keeps
  *     them all, and uses them before the heap grows; beside others a share of 2 MiB of each.
  *   - an object that realloc made grow is freed to the heap, not kept by the thread: the next one to grow finds room there.
@@ -148,6 +150,8 @@ static void *alloc(struct mcache *c, size_t size, size_t align, bool noscan, boo
 {
 	unsigned class;
 
+	if (size == 0 && align == 0)
+		return alloc_small(c, SPANCLASS_NOTHING, 0);
 	/* Noscan objects are aligned by their size alone unless asked otherwise. */
 	if (noscan && size <= TINY_SIZE && align <= TINY_SIZE)
 		return alloc_tiny(c, size, align > 1 ? align : 1, zero);
@@ -261,7 +265,7 @@ static bool find_object(void *p, struct mspan *s, struct object *o)
 	o->slot = 0;
 	switch (s->kind) {
 	case SPAN_SMALL:
-		o->nbytes = s->elemsize;
+		o->nbytes = s->spanclass == SPANCLASS_NOTHING ? 0 : s->elemsize;
 		return mspan_slot_of(s, addr, &o->slot) && slot_state(&s->state[o->slot]) != SLOT_FREE;
 	case SPAN_TINY:
 		o->nbytes = tiny_object_size(s, addr);
@@ -359,7 +363,7 @@ size_t heap_good_size(size_t size, size_t align)
 {
 	unsigned class;
 
-	if (size > PTRDIFF_MAX - PAGE_SIZE)
+	if (size > PTRDIFF_MAX - PAGE_SIZE || (size == 0 && align == 0))
 		return 0;
 	if (size_is_tiny(size, align))
 		return tiny_nbytes(size, options.tiny_align);
@@ -502,7 +506,7 @@ void *heap_realloc(void *p, size_t size, bool noscan, const char *func)
 
 	/* In the slot where it would be put anew. */
 	if (LIKELY(s != NULL) && mspan_slot_of(s, (uintptr_t)p, &slot) && size <= MAX_SMALL_SIZE &&
-	    s->spanclass == (sizeclass_malloc[(size + 7) / 8] | noscan) && slot_state(&s->state[slot]) == SLOT_LIVE)
+	    !noscan && s->spanclass == sizeclass_malloc[(size + 7) / 8] && slot_state(&s->state[slot]) == SLOT_LIVE)
 		return p;
 	if (p == NULL)
 		return noscan ? heap_malloc_noscan(size) : heap_malloc(size);

@@ -116,7 +116,7 @@ void *heap_calloc_noscan(size_t size);
 /* Bytes of the object that may be used; 0 for NULL. */
 size_t heap_usable_size(void *p, const char *func);
 
-/* Bytes that malloc(size) would give; with align as in heap_aligned(), 0 for none. 0 when too large. */
+/* Bytes that malloc(size) would give; with align as in heap_aligned(), 0 for none. 0 when too large, and for malloc(0). */
 size_t heap_good_size(size_t size, size_t align);
 
 /* Gives back to the system what is free, first what this thread keeps. True when memory was returned. */

@@ -317,7 +317,8 @@ FAST_PATH void return_slot(struct mcache *c, struct mspan *s, uint32_t slot, con
 
 static SLOW_PATH void clobber_and_free(struct mcache *c, struct mspan *s, uint32_t slot, const char *func)
 {
-	fill_bytes((void *)(s->base + (size_t)slot * s->elemsize), 0xdf, s->elemsize);
+	if (s->spanclass != SPANCLASS_NOTHING)
+		fill_bytes((void *)(s->base + (size_t)slot * s->elemsize), 0xdf, s->elemsize);
 	slot_set(&s->state[slot], SLOT_FREE);
 	return_slot(c, s, slot, func);
 }

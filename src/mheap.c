@@ -350,18 +350,52 @@ static struct mspan *alloc_record(unsigned shape)
 	return s;
 }
 
+/* Spans whose pages are guarded are kept for the next object of size 0: a page is guarded once. */
+static struct mspan *take_guarded(void)
+{
+	struct mspan *s;
+
+	lock_acquire(&mheap.lock);
+	s = mheap.guarded;
+	if (s != NULL) {
+		mheap.guarded = s->next;
+		mheap.guarded_npages -= s->npages;
+	}
+	lock_release(&mheap.lock);
+	return s;
+}
+
+static void keep_guarded(struct mspan *s)
+{
+	mspan_set_owner(s, 0);
+	lock_acquire(&mheap.lock);
+	s->next = mheap.guarded;
+	order_stores();
+	mheap.guarded = s;
+	mheap.guarded_npages += s->npages;
+	lock_release(&mheap.lock);
+}
+
 static struct mspan *alloc_small(struct pcache *pc, spanclass_t sc, bool grow)
 {
 	size_t npages = spanclass_info(sc)->npages;
-	struct mspan *s = alloc_record(mspan_shape(sc));
+	struct mspan *s = sc == SPANCLASS_NOTHING ? take_guarded() : NULL;
 	uintptr_t addr;
 	bool zeroed;
 
+	if (s != NULL)
+		return s;
+	s = alloc_record(mspan_shape(sc));
 	if (s == NULL)
 		return NULL;
 	if (!alloc_pages(pc, npages, grow, &addr, &zeroed)) {
 		fixalloc_free(&mheap.span_pools[s->shape], s);
 		return NULL;
+	}
+	/* Refused, its objects can be touched: no harm to others. */
+	if (sc == SPANCLASS_NOTHING) {
+		(void)os_guard((void *)addr, npages * PAGE_SIZE);
+		zeroed = false;
 	}
 	mspan_init_small(s, addr, sc, zeroed);
 	map_span(s);
@@ -425,6 +459,11 @@ void mheap_free_span(struct pcache *pc, struct mspan *s)
 	bool big = s->kind == SPAN_BIG;
 	/* One mapping with its neighbours again; the new pages are clean. */
 	bool clean = big && s->moved && os_remap((void *)base, npages * PAGE_SIZE);
+
+	if (s->spanclass == SPANCLASS_NOTHING) {
+		keep_guarded(s);
+		return;
+	}
 
 	/* First: a child forked while the map changes finds a span that nobody owns, and leaves it alone. */
 	mspan_set_owner(s, 0);

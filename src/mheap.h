@@ -33,6 +33,8 @@ struct mheap {
 	_Atomic size_t committed;                    /* [a] bytes of pages the heap has grown to */
 	uint32_t dirty_head;                         /* [h] scavenger's list of chunks */
 	uint32_t dirty_tail;                         /* [h] */
+	struct mspan *guarded;                       /* [h] empty spans of SPANCLASS_NOTHING; they stay what they are */
+	size_t guarded_npages;                       /* [h] of these */
 	uint64_t now_ms;                             /* [h] time of the last poll */
 	bool ready;                                  /* [c] mheap_init succeeded */
 	bool forked;                                 /* this is a forked child: see mheap_check() */

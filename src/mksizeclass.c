@@ -134,11 +134,11 @@ int main(void)
 	if (go_classes[NUM_SIZE_CLASSES - 1].size != MAX_SMALL_SIZE)
 		fail(MAX_SMALL_SIZE, "the last class is the largest small size");
 	printf("#endif\n#ifdef SIZECLASS_LOOKUP\n"
-	       "/* (size + 7) / 8 -> span class (scan) of malloc(size); 0 is like 1, 17..24 take 32. */\n");
+	       "/* (size + 7) / 8 -> span class (scan) of malloc(size); 0 has none here, 17..24 take 32. */\n");
 	for (size_t i = 0; i <= MAX_SMALL_SIZE / 8; i++) {
 		unsigned c = 0;
 
-		while (go_classes[c].size < (i == 0 ? 1 : i * 8))
+		while (go_classes[c].size < i * 8)
 			c++;
 		class_of[i] = (unsigned char)(c == 3 ? 4 : c);
 		printf("%u,%s", class_of[i] * 2u, i % 24 == 23 ? "\n" : "");

@@ -6,6 +6,7 @@
  *
  *   none  --os_reserve-->  reserved (PROT_NONE)  --os_commit-->  ready (zero, no memory yet)
  *   ready  --touch-->  in memory  --os_release-->  ready      any  --os_unreserve-->  none
+ *   ready or in memory  --os_guard-->  reserved, the bytes gone
  *
  * Every call keeps errno. Thread safe. None allocates from our heap or takes a lock of ours.
  * tests/support/os_fail.c stands in front of this file's memory calls in the failure tests.
@@ -29,6 +30,9 @@ bool os_commit(void *p, size_t nbytes);
 
 /* in memory -> ready; the bytes are gone and read as zero. False: state and bytes as before. */
 bool os_release(void *p, size_t nbytes);
+
+/* ready or in memory -> reserved: touching it is a fault. False: what was in memory may be ready. */
+bool os_guard(void *p, size_t nbytes);
 
 /* Moves the pages of a ready range over another ready range, whose own pages are dropped.
  * The old range is ready (zero) afterwards. False: nothing moved. */

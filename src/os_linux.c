@@ -85,6 +85,11 @@ bool os_release(void *p, size_t nbytes)
 	return QUIETLY(syscall(SYS_madvise, p, nbytes, MADV_DONTNEED)) == 0;
 }
 
+bool os_guard(void *p, size_t nbytes)
+{
+	return os_release(p, nbytes) && QUIETLY(syscall(SYS_mprotect, p, nbytes, PROT_NONE)) == 0;
+}
+
 bool os_move_pages(void *from, void *to, size_t nbytes)
 {
 	/* DONTUNMAP keeps the old range mapped: there is no moment in which another mapping could

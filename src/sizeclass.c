@@ -30,7 +30,6 @@ const uint32_t sizeclass_divmul[NUM_SPAN_CLASSES] = {
 
 void sizeclass_divert_least(void)
 {
-	sizeclass_malloc[0] = SPANCLASS_BIG;
 	sizeclass_malloc[1] = SPANCLASS_BIG;
 }
 

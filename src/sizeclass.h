@@ -28,18 +28,21 @@ struct sizeclass {
 
 extern const struct sizeclass sizeclasses[NUM_SIZE_CLASSES];
 
-/* (size + 7) / 8 -> the scan span class that malloc uses: 16-byte aligned from 16 bytes on. Written to by
- * sizeclass_divert_least() only. */
+/* (size + 7) / 8 -> the scan span class that malloc uses: 16-byte aligned from 16 bytes on; SPANCLASS_BIG, which no fast path
+ * has objects of, for size 0. Written to by sizeclass_divert_least() only. */
 extern spanclass_t sizeclass_malloc[MAX_SMALL_SIZE / 8 + 1];
 
-/* Before there are threads: from now on the table says SPANCLASS_BIG for up to 8 bytes, which no fast path has
- * objects of, so that the slow ones decide. */
+/* Before there are threads: from now on the table says SPANCLASS_BIG for up to 8 bytes, too, so that the slow paths
+ * decide. */
 void sizeclass_divert_least(void);
 
 /* Span class 0 is that of big objects; 5 that of tiny blocks and 16-byte noscan objects. */
 #define SPANCLASS_BIG 0
 #define SPANCLASS_BIG_NOSCAN 1
 #define SPANCLASS_TINY 5
+
+/* Of malloc(0): slots of 8 bytes in pages that cannot be read or written. No noscan object of 8 bytes has a slot: those are tiny. */
+#define SPANCLASS_NOTHING 3
 
 /* Span class -> divmul; 0 for those whose spans are not cut into slots of a size: big and tiny. */
 extern const uint32_t sizeclass_divmul[NUM_SPAN_CLASSES];

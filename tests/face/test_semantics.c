@@ -11,6 +11,8 @@
 #include "face.h"
 
 #include <malloc.h>
+#include <signal.h>
+#include <sys/wait.h>
 #include <setjmp.h>
 #include <stdarg.h>
 
@@ -91,6 +93,72 @@ static void malloc_0_is_a_unique_pointer(void **state)
 	}
 	for (size_t i = 0; i < 64; i++)
 		free(p[i]);
+}
+
+/* How a child that does that to malloc(0) ends: 0, or the number of the signal. */
+static int touch_nothing(void (*touch)(volatile char *p))
+{
+	int status;
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		signal(SIGSEGV, SIG_DFL);   /* cmocka has a handler */
+		touch(malloc(0));
+		_exit(0);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	return WIFSIGNALED(status) ? WTERMSIG(status) : 0;
+}
+
+static void read_it(volatile char *p)
+{
+	(void)p[0];
+}
+
+static void write_it(volatile char *p)
+{
+	p[0] = 1;
+}
+
+static void write_the_last_byte_of_8(volatile char *p)
+{
+	p[7] = 1;
+}
+
+static void free_it(volatile char *p)
+{
+	free((void *)(uintptr_t)p);
+}
+
+static void what_malloc_0_gives_cannot_be_touched(void **state)
+{
+	void *p = malloc(0);
+
+	(void)state;
+	assert_int_equal(malloc_usable_size(p), 0);
+	assert_int_equal(touch_nothing(free_it), 0);
+	assert_int_equal(touch_nothing(read_it), SIGSEGV);
+	assert_int_equal(touch_nothing(write_it), SIGSEGV);
+	assert_int_equal(touch_nothing(write_the_last_byte_of_8), SIGSEGV);
+	p = realloc(p, 10);
+	assert_non_null(p);
+	memset(p, 1, 10);
+	free(p);
+}
+
+static void many_objects_of_no_bytes_come_and_go(void **state)
+{
+	enum { N = 5000 };
+	static void *p[N];
+
+	(void)state;
+	for (int round = 0; round < 3; round++) {
+		for (int i = 0; i < N; i++)
+			assert_non_null(p[i] = i % 2 == 0 ? malloc(0) : calloc(0, 3));
+		for (int i = 0; i < N; i++)
+			free(p[i]);
+		malloc_trim(0);
+	}
 }
 
 static void calloc_of_0_is_a_unique_pointer(void **state)
@@ -717,6 +785,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(malloc_is_the_one_under_test),
 		cmocka_unit_test(malloc_0_is_a_unique_pointer),
+		cmocka_unit_test(what_malloc_0_gives_cannot_be_touched),
+		cmocka_unit_test(many_objects_of_no_bytes_come_and_go),
 		cmocka_unit_test(calloc_of_0_is_a_unique_pointer),
 		cmocka_unit_test(zero_sizes_of_the_aligned_family_can_be_freed),
 		cmocka_unit_test(realloc_to_0_frees_returns_NULL_and_keeps_errno),

@@ -18,6 +18,7 @@ bool __real_os_release(void *p, size_t nbytes);
 bool __real_os_move_pages(void *from, void *to, size_t nbytes);
 bool __real_os_remap(void *p, size_t nbytes);
 void *__real_os_alloc_metadata(size_t nbytes);
+bool __real_os_guard(void *p, size_t nbytes);
 
 void *__wrap_os_reserve(void *hint, size_t nbytes);
 void __wrap_os_unreserve(void *p, size_t nbytes);
@@ -26,6 +27,7 @@ bool __wrap_os_release(void *p, size_t nbytes);
 bool __wrap_os_move_pages(void *from, void *to, size_t nbytes);
 bool __wrap_os_remap(void *p, size_t nbytes);
 void *__wrap_os_alloc_metadata(size_t nbytes);
+bool __wrap_os_guard(void *p, size_t nbytes);
 
 static struct {
 	unsigned calls;         /* enum os_call, those that count */
@@ -140,4 +142,9 @@ bool __wrap_os_remap(void *p, size_t nbytes)
 void *__wrap_os_alloc_metadata(size_t nbytes)
 {
 	return fails(OS_ALLOC_METADATA) ? NULL : __real_os_alloc_metadata(nbytes);
+}
+
+bool __wrap_os_guard(void *p, size_t nbytes)
+{
+	return !fails(OS_GUARD) && __real_os_guard(p, nbytes);
 }

@@ -15,7 +15,8 @@ enum os_call {
 	OS_MOVE_PAGES = 8,
 	OS_REMAP = 16,
 	OS_ALLOC_METADATA = 32,
-	OS_ALL_CALLS = 63,
+	OS_GUARD = 64,
+	OS_ALL_CALLS = 127,
 };
 
 /* From now on counts the calls in the set; the n-th (from 1) fails, only it. */

@@ -124,8 +124,8 @@ static void lookup_of_every_size_is_the_smallest_class_that_malloc_may_use(void 
 		assert_false(spanclass_noscan(sc));
 		assert_int_equal(sc >> 1, smallest_class(size, align));
 	}
-	/* Size 0 has an object of its own, too. */
-	assert_int_equal(sizeclass_malloc[0], sizeclass_malloc[1]);
+	/* The entry that no size of one byte or more reaches. */
+	assert_int_equal(sizeclass_malloc[0], SPANCLASS_BIG);
 }
 
 static void the_align_of_malloc_gives_the_class_of_the_lookup(void **state)
