@@ -81,6 +81,12 @@ _Static_assert(SPAN_MAX_SLOTS % 64 == 0 && SPAN_MAX_SLOTS < 65536, "slot counts 
 #define BIG_PAGES_ALL 256
 #define BIG_PAGES_MIN 16
 
+/* hardened=1: freed objects that a thread keeps back: small ones, of these such as are larger than a size, and big ones. */
+#define QUARANTINE_SMALL 256
+#define QUARANTINE_LARGE 32
+#define QUARANTINE_LARGE_SIZE KiB(1)
+#define QUARANTINE_BIG 16
+
 /* The heap is committed in steps of at least this many pages, and of 1/16 of itself. */
 #define GROW_MIN_PAGES 64
 #define GROW_MAX_PAGES 2048

@@ -61,6 +61,7 @@
 #include "malloc.h"
 #include "fatal.h"
 #include "foreign.h"
+#include "hardened.h"
 #include "mcentral.h"
 #include "options.h"
 #include "os.h"
@@ -145,6 +146,26 @@ static void *alloc_big(struct mcache *c, size_t size, size_t align, bool noscan,
 	return (void *)s->base;
 }
 
+static void *alloc_hardened(struct mcache *c, size_t size, size_t align, bool noscan)
+{
+	size_t room = size + HARDENED_TAIL;
+	struct mspan *s;
+
+	if (room <= MAX_SMALL_SIZE && align <= PAGE_SIZE) {
+		unsigned class = sizeclass_for(room, align == 0 ? sizeclass_malloc_align(size) : align);
+		spanclass_t sc = make_spanclass(class, noscan);
+
+		if (sc == SPANCLASS_TINY)
+			sc = make_spanclass(sizeclass_for(2 * TINY_SIZE, TINY_SIZE), true);
+		if (class != 0)
+			return hardened_alloc_small(c, sc, size);
+	}
+	if (size > PTRDIFF_MAX - align - 2 * PAGE_SIZE || align > PTRDIFF_MAX / 2)
+		return NULL;
+	s = hardened_alloc_big(c, size, align > PAGE_SIZE ? align / PAGE_SIZE : 1, noscan);
+	return s == NULL ? NULL : (void *)s->base;
+}
+
 /* Any request; align 0 for malloc's rule. */
 static void *alloc(struct mcache *c, size_t size, size_t align, bool noscan, bool zero)
 {
@@ -152,6 +173,8 @@ static void *alloc(struct mcache *c, size_t size, size_t align, bool noscan, boo
 
 	if (size == 0 && align == 0)
 		return alloc_small(c, SPANCLASS_NOTHING, 0);
+	if (UNLIKELY(options.hardened))
+		return alloc_hardened(c, size, align, noscan);
 	/* Noscan objects are aligned by their size alone unless asked otherwise. */
 	if (noscan && size <= TINY_SIZE && align <= TINY_SIZE)
 		return alloc_tiny(c, size, align > 1 ? align : 1, zero);
@@ -214,7 +237,9 @@ void *heap_calloc_noscan(size_t size)
 
 void *heap_aligned(size_t align, size_t size, bool noscan)
 {
-	if (!noscan && size - 1 < MAX_SMALL_SIZE && align <= PAGE_SIZE) {
+	/* The lookup says whether there are fast paths. */
+	if (!noscan && size - 1 < MAX_SMALL_SIZE && align <= PAGE_SIZE &&
+	    LIKELY(sizeclass_malloc[(size + 7) / 8] != SPANCLASS_BIG)) {
 		unsigned class = sizeclass_for(size, align);
 		bool fresh;
 		void *p = class == 0 ? NULL :
@@ -256,8 +281,8 @@ static _Noreturn void bad_pointer(const void *p, const struct mspan *s, const ch
 	fatal_pointer(func, p, addr % 8 != 0 ? "misaligned pointer" : "invalid pointer");
 }
 
-/* The live object that starts at p in span s; false when there is none. */
-static bool find_object(void *p, struct mspan *s, struct object *o)
+/* The live object that starts at p in span s; false when there is none. With hardened=1 fatal when it ran over. */
+static bool find_object(void *p, struct mspan *s, struct object *o, const char *func)
 {
 	uintptr_t addr = (uintptr_t)p;
 
@@ -265,14 +290,20 @@ static bool find_object(void *p, struct mspan *s, struct object *o)
 	o->slot = 0;
 	switch (s->kind) {
 	case SPAN_SMALL:
-		o->nbytes = s->spanclass == SPANCLASS_NOTHING ? 0 : s->elemsize;
-		return mspan_slot_of(s, addr, &o->slot) && slot_state(&s->state[o->slot]) != SLOT_FREE;
+		if (!mspan_slot_of(s, addr, &o->slot) || slot_state(&s->state[o->slot]) == SLOT_FREE)
+			return false;
+		o->nbytes = s->spanclass == SPANCLASS_NOTHING ? 0 :
+			    options.hardened		      ? hardened_small_size(s, o->slot, func) :
+								s->elemsize;
+		return true;
 	case SPAN_TINY:
 		o->nbytes = tiny_object_size(s, addr);
 		return o->nbytes != 0;
 	case SPAN_BIG:
-		o->nbytes = mspan_nbytes(s);
-		return addr == s->base && slot_state(&s->state[0]) != SLOT_FREE;
+		if (addr != s->base || slot_state(&s->state[0]) == SLOT_FREE)
+			return false;
+		o->nbytes = options.hardened ? hardened_big_size(s, func) : mspan_nbytes(s);
+		return true;
 	default:
 		return false;
 	}
@@ -306,11 +337,16 @@ static bool set_big_free(struct mspan *s)
 
 static void free_big(struct mcache *c, struct mspan *s, const char *func)
 {
+	if (UNLIKELY(options.hardened) && slot_state(&s->state[0]) != SLOT_FREE)
+		(void)hardened_big_size(s, func);
 	if (UNLIKELY(!set_big_free(s)))
 		fatal_pointer(func, (void *)s->base, "double free");
 	if (UNLIKELY(s->moved))
 		atomic_fetch_sub_explicit(&moved_spans, 1, memory_order_relaxed);
-	mcache_free_big(c, s);
+	if (UNLIKELY(options.hardened))
+		hardened_free_big(c, s);
+	else
+		mcache_free_big(c, s);
 }
 
 static void free_object(const struct object *o, void *p, const char *func)
@@ -344,7 +380,7 @@ static SLOW_PATH void free_rest(void *p, struct mspan *s, const char *func)
 		foreign_free(p, func);
 		return;
 	}
-	if (!find_object(p, s, &o))
+	if (!find_object(p, s, &o, func))
 		bad_pointer(p, s, func);
 	free_object(&o, p, func);
 }
@@ -365,6 +401,8 @@ size_t heap_good_size(size_t size, size_t align)
 
 	if (size > PTRDIFF_MAX - PAGE_SIZE || (size == 0 && align == 0))
 		return 0;
+	if (options.hardened)
+		return size;
 	if (size_is_tiny(size, align))
 		return tiny_nbytes(size, options.tiny_align);
 	if (size <= MAX_SMALL_SIZE && align <= PAGE_SIZE) {
@@ -400,7 +438,7 @@ SLOW_PATH void heap_free_sized_slow(void *p, size_t size, size_t align, const ch
 		foreign_free(p, func);
 		return;
 	}
-	if (!find_object(p, s, &o))
+	if (!find_object(p, s, &o, func))
 		bad_pointer(p, s, func);
 	if (!size_fits(&o, size, align))
 		fatal_size(func, p, size, o.nbytes);
@@ -497,6 +535,21 @@ static void *grow_to_pages(const struct object *o, size_t size, bool noscan)
 	return (void *)s->base;
 }
 
+/* Into a new object and out of the old one; NULL when there is no memory. */
+static void *move_hardened(const struct object *o, void *p, size_t size, bool noscan, const char *func)
+{
+	void *to;
+
+	if (size == o->nbytes)
+		return p;
+	to = alloc_or_errno(size, 0, noscan, false);
+	if (to == NULL)
+		return NULL;
+	copy_bytes(to, p, min_size(o->nbytes, size));
+	free_object(o, p, func);
+	return to;
+}
+
 void *heap_realloc(void *p, size_t size, bool noscan, const char *func)
 {
 	struct mspan *s = span_of((uintptr_t)p);
@@ -513,10 +566,12 @@ void *heap_realloc(void *p, size_t size, bool noscan, const char *func)
 	s = span_or_foreign(p, func);
 	if (s == NULL)
 		return foreign_realloc(p, size, func);
-	if (!find_object(p, s, &o))
+	if (!find_object(p, s, &o, func))
 		bad_pointer(p, s, func);
 	if (size > PTRDIFF_MAX)
 		return no_memory();
+	if (UNLIKELY(options.hardened))
+		return move_hardened(&o, p, size, noscan, func);
 	if (s->kind != SPAN_BIG && stays_in_slot(&o, size, noscan)) {
 		if (s->kind == SPAN_SMALL)
 			slot_set(&s->state[o.slot],
@@ -548,7 +603,7 @@ size_t heap_usable_size(void *p, const char *func)
 	s = span_or_foreign(p, func);
 	if (s == NULL)
 		return foreign_usable_size(p, func);
-	if (!find_object(p, s, &o))
+	if (!find_object(p, s, &o, func))
 		fatal_pointer(func, p, (uintptr_t)p % 8 != 0 ? "misaligned pointer" : "invalid pointer");
 	return o.nbytes;
 }

@@ -15,6 +15,7 @@
 #include "mcache.h"
 #include "mcentral.h"
 #include "fatal.h"
+#include "hardened.h"
 #include "options.h"
 #include "os.h"
 #include "scavenge.h"
@@ -60,8 +61,8 @@ static uint32_t deep_bottom(spanclass_t sc)
 static void reset_stack(struct mcache_slot *t, spanclass_t sc)
 {
 	const struct sizeclass *info = spanclass_info(sc);
-	/* With clobberfree every free takes the slow path. */
-	size_t entries = options.clobberfree ? 0 : min_size(info->stack_entries, STACK_FIRST_ENTRIES);
+	/* With these every free takes the slow path. */
+	size_t entries = options.clobberfree || options.hardened ? 0 : min_size(info->stack_entries, STACK_FIRST_ENTRIES);
 
 	t->stack_bottom = first_bottom(sc);
 	t->stack_limit = t->stack_bottom + (uint32_t)(entries * sizeof(struct free_entry));
@@ -186,13 +187,14 @@ void mcache_claim(struct mcache *c, struct mspan *s)
 
 /* --- allocation --- */
 
-/* The next word of the current span. */
+/* The next word of the current span; with hardened=1 the words in any order. */
 static bool load_word(struct mcache_slot *t, struct mspan *s)
 {
+	unsigned from = options.hardened ? (unsigned)cycle_counter() % s->words : 0;
 	unsigned word;
 	size_t first;
 
-	if (!mspan_take_word(s, &word, &t->alloc_cache, &t->cache_fresh))
+	if (!mspan_take_word_from(s, from, &word, &t->alloc_cache, &t->cache_fresh))
 		return false;
 	first = (size_t)word * 64;
 	t->cache_word = (uint8_t)word;
@@ -280,6 +282,20 @@ void *mcache_alloc_slow(struct mcache *c, spanclass_t sc, bool *fresh)
 	return mcache_alloc_fast(c, sc, fresh);
 }
 
+void *mcache_alloc_random(struct mcache *c, spanclass_t sc, uint64_t random)
+{
+	struct mcache_slot *t = &c->slots[sc];
+	unsigned from = (unsigned)(random % 64), i;
+
+	if (t->alloc_cache == 0 && !mcache_refill(c, sc))
+		return NULL;
+	i = ctz64(t->alloc_cache >> from | t->alloc_cache << (64 - from) % 64);
+	i = (i + from) % 64;
+	t->alloc_cache &= ~((uint64_t)1 << i);
+	slot_set(&t->cache_state[i], SLOT_LIVE);
+	return (void *)(t->cache_base + (size_t)i * t->elemsize);
+}
+
 /* --- free --- */
 
 /* Frees a slot whose state is free already, of a span that the thread does not own. */
@@ -315,6 +331,15 @@ FAST_PATH void return_slot(struct mcache *c, struct mspan *s, uint32_t slot, con
 		mcache_span_freed(c, s);
 }
 
+void mcache_return(struct mcache *c, uintptr_t addr, const char *func)
+{
+	struct mspan *s = span_of(addr);
+	uint32_t slot;
+
+	(void)mspan_slot_of(s, addr, &slot);
+	return_slot(c, s, slot, func);
+}
+
 static SLOW_PATH void clobber_and_free(struct mcache *c, struct mspan *s, uint32_t slot, const char *func)
 {
 	if (s->spanclass != SPANCLASS_NOTHING)
@@ -327,6 +352,10 @@ void mcache_free_slot(struct mcache *c, struct mspan *s, uint32_t slot, const ch
 {
 	struct mcache_slot *t = &c->slots[s->spanclass];
 
+	if (UNLIKELY(options.hardened) && s->spanclass != SPANCLASS_NOTHING) {
+		hardened_free_small(c, s, slot, func);
+		return;
+	}
 	if (UNLIKELY(options.clobberfree)) {
 		clobber_and_free(c, s, slot, func);
 		return;
@@ -412,23 +441,23 @@ static void flush_stack(struct mcache *c, spanclass_t sc)
 	struct mcache_slot *t = &c->slots[sc];
 
 	while (t->stack_top != t->stack_bottom) {
-		struct free_entry e;
-		struct mspan *s;
-		uint32_t slot;
-
 		t->stack_top -= (uint32_t)sizeof(struct free_entry);
-		e = *stack_entry(c, t->stack_top);
-		s = span_of(e.addr);
-		(void)mspan_slot_of(s, e.addr, &slot);
-		return_slot(c, s, slot, "free");
+		mcache_return(c, stack_entry(c, t->stack_top)->addr, "free");
 	}
 	reset_stack(t, sc);
 }
 
-void mcache_flush_stacks(struct mcache *c)
+static void flush_stacks(struct mcache *c)
 {
 	for (unsigned sc = 0; sc < NUM_SPAN_CLASSES; sc++)
 		flush_stack(c, (spanclass_t)sc);
+}
+
+void mcache_flush_stacks(struct mcache *c)
+{
+	flush_stacks(c);
+	if (options.hardened)
+		hardened_flush(c);
 }
 
 /* The slots of the current word that were not handed out. */
@@ -478,7 +507,7 @@ void mcache_flush(struct mcache *c)
  * big objects; pages. */
 static void tick(struct mcache *c)
 {
-	mcache_flush_stacks(c);
+	flush_stacks(c);
 	for (unsigned sc = 0; sc < NUM_SPAN_CLASSES; sc++) {
 		struct mcache_slot *t = &c->slots[sc];
 		struct mspan *next;
@@ -528,6 +557,21 @@ void mcache_poll(struct mcache *c)
 
 /* --- fork --- */
 
+/* A free slot that a thread that is gone kept: of the class, NUM_SPAN_CLASSES for any. */
+static void adopt_slot(struct mcache *c, unsigned sc, uintptr_t addr)
+{
+	struct mspan *s = span_of(addr);
+	uint32_t slot;
+	bool twice;
+
+	/* The thread may have stopped halfway through a push or a pop. */
+	if (s == NULL || (sc != NUM_SPAN_CLASSES && s->spanclass != sc) || !mspan_slot_of(s, addr, &slot) ||
+	    slot_state(&s->state[slot]) != SLOT_FREE)
+		return;
+	if (mspan_free_remote(s, slot, &twice))
+		mcache_claim(c, s);
+}
+
 void mcache_adopt_stacks(struct mcache *c, struct mcache *dead)
 {
 	tiny_forget(dead);
@@ -537,20 +581,13 @@ void mcache_adopt_stacks(struct mcache *c, struct mcache *dead)
 		bool deep = t->stack_top > first + STACK_FIRST_ENTRIES * sizeof(struct free_entry);
 
 		for (uint32_t at = deep ? deep_bottom((spanclass_t)sc) : first; at < t->stack_top;
-		     at += (uint32_t)sizeof(struct free_entry)) {
-			struct free_entry e = *stack_entry(dead, at);
-			struct mspan *s = span_of(e.addr);
-			uint32_t slot;
-			bool twice;
-
-			/* The thread may have stopped halfway through a push or a pop. */
-			if (s == NULL || s->spanclass != sc || !mspan_slot_of(s, e.addr, &slot) ||
-			    slot_state(&s->state[slot]) != SLOT_FREE)
-				continue;
-			if (mspan_free_remote(s, slot, &twice))
-				mcache_claim(c, s);
-		}
+		     at += (uint32_t)sizeof(struct free_entry))
+			adopt_slot(c, sc, stack_entry(dead, at)->addr);
 		reset_stack(t, (spanclass_t)sc);
+	}
+	for (unsigned i = 0; options.hardened && i < QUARANTINE_SMALL; i++) {
+		adopt_slot(c, NUM_SPAN_CLASSES, dead->quarantine.small[i]);
+		dead->quarantine.small[i] = 0;
 	}
 }
 
@@ -594,6 +631,12 @@ void mcache_adopt_spans(struct mcache *c, struct mcache *dead)
 			s = next;
 		}
 		dead->big[n] = NULL;
+	}
+	for (unsigned i = 0; options.hardened && i < QUARANTINE_BIG; i++) {
+		/* Guarded, and in no list: the forking thread's own quarantine takes it. */
+		if (dead->quarantine.big[i] != NULL)
+			hardened_free_big(c, dead->quarantine.big[i]);
+		dead->quarantine.big[i] = NULL;
 	}
 	dead->big_npages = 0;
 	mheap_flush_pcache(&dead->pages);

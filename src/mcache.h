@@ -49,6 +49,13 @@ struct tiny_cache {
 	struct mspan *span;               /* the span it is in, whoever owns that now */
 };
 
+/* Freed objects that are not handed out yet; see hardened.c. */
+struct quarantine {
+	uint64_t random;                  /* state of the generator that chooses places */
+	uintptr_t small[QUARANTINE_SMALL];    /* addresses; 0 */
+	struct mspan *big[QUARANTINE_BIG];    /* NULL */
+};
+
 /*
  * struct mcache - all that a thread has of the heap.
  * Access: the thread that owns the cache; [t] threads lock, see thread.c
@@ -69,7 +76,10 @@ struct mcache {
 	bool orphan;                                     /* in a forked child: its thread is gone */
 	/* Each stack is behind an entry of address 0. Scan classes, then noscan ones; these have no deep stacks. */
 	struct free_entry first_stacks[NUM_SPAN_CLASSES][1 + STACK_FIRST_ENTRIES];
-	struct free_entry deep_stacks[STACK_TOTAL_ENTRIES];
+	union {
+		struct free_entry deep_stacks[STACK_TOTAL_ENTRIES];
+		struct quarantine quarantine;            /* with hardened=1, where there are no stacks */
+	};
 };
 
 _Static_assert(sizeof(struct mcache) < KiB(200), "as README.md says");
@@ -151,6 +161,12 @@ FAST_PATH bool mcache_free_fast(struct mcache *c, const struct mspan *s, spancla
 /* An object of the class when the fast path had none; NULL when there is no memory. */
 void *mcache_alloc_slow(struct mcache *c, spanclass_t sc, bool *fresh);
 
+/* For hardened=1, where there are no fast paths: one of the slots at hand, which one random says. */
+void *mcache_alloc_random(struct mcache *c, spanclass_t sc, uint64_t random);
+
+/* Frees a slot whose state is free already and that is on no stack and in no bitmap. */
+void mcache_return(struct mcache *c, uintptr_t addr, const char *func);
+
 /* Makes alloc_cache of the class non-zero; false when there is no memory. */
 bool mcache_refill(struct mcache *c, spanclass_t sc);
 
@@ -195,7 +211,7 @@ void mcache_free_big(struct mcache *c, struct mspan *s);
 /* Gives everything back: afterwards no span, page or object is the cache's. */
 void mcache_flush(struct mcache *c);
 
-/* The free stacks go back to their spans. */
+/* The free stacks and the quarantine go back to their spans. */
 void mcache_flush_stacks(struct mcache *c);
 
 /* From slow paths: now and then, what this cache and the heap have not used for long is given back. */

@@ -120,14 +120,18 @@ static void pin_blocks(struct mspan *s, unsigned word, uint64_t bits, uint8_t va
 
 bool mspan_take_word(struct mspan *s, unsigned *word, uint64_t *bits, bool *fresh)
 {
+	return mspan_take_word_from(s, 0, word, bits, fresh);
+}
+
+bool mspan_take_word_from(struct mspan *s, unsigned from, unsigned *word, uint64_t *bits, bool *fresh)
+{
 	uint64_t *free_bits = mspan_free_bits(s);
 
 	if (s->nfree == 0)
 		return false;
-	for (unsigned w = 0;; w++) {
+	for (unsigned w = from;; w = w + 1 < s->words ? w + 1 : 0) {
 		uint64_t b = free_bits[w];
 
-		DCHECK(w < s->words);
 		if (b == 0)
 			continue;
 		free_bits[w] = 0;

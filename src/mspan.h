@@ -58,7 +58,10 @@ struct mspan {
 	uint8_t kind;                /* [c] enum span_kind */
 	struct mspan *next;          /* [o] on the list that holds it */
 	struct mspan *prev;          /* [o] */
-	uint16_t nfree;              /* [o] bits set in free_bits: slots neither live nor cached */
+	union {
+		uint16_t nfree;      /* [o] bits set in free_bits: slots neither live nor cached */
+		uint16_t slack;      /* [o] big, with hardened=1: bytes before its guard that were not asked for */
+	};
 	uint8_t fresh_word;          /* [o] no slot of this word or a later one was ever handed out */
 	bool zeroed;                 /* [o] what was never handed out reads as zero */
 	_Atomic int32_t credit;      /* [a] full, central: remote frees until it is worth taking */
@@ -164,6 +167,9 @@ FAST_PATH void mspan_free_local(struct mspan *s, uint32_t slot)
  * *bits. *fresh: they were never handed out and read as zero. False when no slot is free. Tiny blocks are
  * pinned. */
 bool mspan_take_word(struct mspan *s, unsigned *word, uint64_t *bits, bool *fresh);
+
+/* The same, the first word from this one on, and round. */
+bool mspan_take_word_from(struct mspan *s, unsigned from, unsigned *word, uint64_t *bits, bool *fresh);
 
 /* Puts back slots of a word that were taken and not handed out; unpins tiny blocks. */
 void mspan_put_word(struct mspan *s, unsigned word, uint64_t bits);

@@ -120,6 +120,8 @@ static enum outcome option_set(struct options *o, struct piece key, struct piece
 		ok = piece_flag(value, &o->scavthread);
 	else if (piece_is(key, "clobberfree"))
 		ok = piece_flag(value, &o->clobberfree);
+	else if (piece_is(key, "hardened"))
+		ok = piece_flag(value, &o->hardened);
 	else if (piece_is(key, "scavenge"))
 		ok = piece_number(value, SCAVENGE_MAX_MS, &o->scavenge_ms);
 	else if (piece_is(key, "tiny_align"))

@@ -14,6 +14,7 @@ struct options {
 	bool scavthread;           /* scavthread=1: a thread that releases memory of idle processes */
 	bool invalidptr_abort;     /* invalidptr=abort: foreign pointers are fatal */
 	bool clobberfree;          /* clobberfree=1: fill objects when they are freed */
+	bool hardened;             /* hardened=1: see hardened.c */
 	uint32_t scavenge_ms;      /* scavenge=MS: how long free pages stay; 0 at once */
 	uint32_t tiny_align;       /* tiny_align=1|2|4|8: floor of malloc's tiny objects, bytes */
 	bool stats;                /* stats=1, GOALLOC_STATS=1|FILE: a summary at exit */

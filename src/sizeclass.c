@@ -22,6 +22,13 @@ spanclass_t sizeclass_malloc[MAX_SMALL_SIZE / 8 + 1] = {
 #undef SIZECLASS_LOOKUP
 };
 
+/* The same, and stays so. */
+static const spanclass_t lookup[MAX_SMALL_SIZE / 8 + 1] = {
+#define SIZECLASS_LOOKUP
+#include "sizeclass_table.inc"
+#undef SIZECLASS_LOOKUP
+};
+
 const uint32_t sizeclass_divmul[NUM_SPAN_CLASSES] = {
 #define SIZECLASS_DIVMUL
 #include "sizeclass_table.inc"
@@ -33,20 +40,23 @@ void sizeclass_divert_least(void)
 	sizeclass_malloc[1] = SPANCLASS_BIG;
 }
 
+void sizeclass_divert_all(void)
+{
+	zero_bytes(sizeclass_malloc, sizeof(sizeclass_malloc));
+}
+
 unsigned sizeclass_for(size_t size, size_t align)
 {
 	unsigned c;
 
-	/* The lookup passes over class 24, which serves whoever can do with 8-byte alignment; and may not know the least. */
+	/* The lookup passes over class 24, which serves whoever can do with 8-byte alignment. */
 	if (align <= 8 && size > 16 && size <= 24)
 		return 3;
-	if (align <= 8 && size <= 8)
-		return 1;
 	/* Span bases are page aligned, so a slot is as aligned as the slot size. */
 	size = align_up(size, align);
 	if (size > MAX_SMALL_SIZE)
 		return 0;
-	c = sizeclass_malloc[(size + 7) / 8] >> 1;
+	c = lookup[(size + 7) / 8] >> 1;
 	while ((sizeclasses[c].elemsize & (align - 1)) != 0)
 		c++;
 	return c;

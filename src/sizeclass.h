@@ -29,12 +29,13 @@ struct sizeclass {
 extern const struct sizeclass sizeclasses[NUM_SIZE_CLASSES];
 
 /* (size + 7) / 8 -> the scan span class that malloc uses: 16-byte aligned from 16 bytes on; SPANCLASS_BIG, which no fast path
- * has objects of, for size 0. Written to by sizeclass_divert_least() only. */
+ * has objects of, for size 0. Written to by the two calls below only. */
 extern spanclass_t sizeclass_malloc[MAX_SMALL_SIZE / 8 + 1];
 
 /* Before there are threads: from now on the table says SPANCLASS_BIG for up to 8 bytes, too, so that the slow paths
  * decide. */
 void sizeclass_divert_least(void);
+void sizeclass_divert_all(void);      /* the same for every size */
 
 /* Span class 0 is that of big objects; 5 that of tiny blocks and 16-byte noscan objects. */
 #define SPANCLASS_BIG 0

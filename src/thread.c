@@ -13,6 +13,8 @@
  * Holds    a cache is used by one thread at a time. A cache on the pool is flushed.
  */
 #include "thread.h"
+#include "fatal.h"
+#include "hardened.h"
 #include "mcentral.h"
 #include "options.h"
 #include "os.h"
@@ -70,11 +72,28 @@ static bool heap_is_ready(void)
 	return atomic_load_explicit(&heap_ready, memory_order_acquire);
 }
 
+/* Twice, where ld.so makes objects before there is an environment. */
 static void read_options(void)
 {
+	static bool had_objects;
+	struct report r;
+
 	options_init();
+	if (environ == NULL)
+		had_objects = true;
 	if (options.tiny_align < sizeof(void *))
 		sizeclass_divert_least();
+	if (options.hardened && had_objects) {
+		/* These have no tail, and what they leave behind is not clear. */
+		options.hardened = false;
+		report_init(&r);
+		report_str(&r, "hardened=1 comes too late: there are objects already; it is off");
+		report_write(&r, 2);
+	}
+	if (options.hardened) {
+		hardened_init();
+		sizeclass_divert_all();
+	}
 }
 
 static void heap_init(void)

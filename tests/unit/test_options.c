@@ -62,6 +62,7 @@ static void assert_same(struct options a, struct options b)
 	assert_int_equal(a.scavthread, b.scavthread);
 	assert_int_equal(a.invalidptr_abort, b.invalidptr_abort);
 	assert_int_equal(a.clobberfree, b.clobberfree);
+	assert_int_equal(a.hardened, b.hardened);
 	assert_int_equal(a.scavenge_ms, b.scavenge_ms);
 	assert_int_equal(a.tiny_align, b.tiny_align);
 	assert_int_equal(a.stats, b.stats);
@@ -91,7 +92,7 @@ static void flags_take_0_and_1_quietly(void **state)
 
 static void a_flag_that_is_neither_0_nor_1_warns_and_changes_nothing(void **state)
 {
-	static const char *const keys[] = { "off", "thp", "scavthread", "clobberfree", "stats" };
+	static const char *const keys[] = { "off", "thp", "scavthread", "clobberfree", "hardened", "stats" };
 	static const char *const values[] = { "", "2", "00", "01", "10", "yes", "true", "1 ", " 1", "-1" };
 
 	(void)state;

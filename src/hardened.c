@@ -1,0 +1,222 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * hardened.c - hardened=1: what an attacker of the program, or its own fault, shall not do unseen.
+ * See malloc.c for the overview.
+ *
+ * A small object's slot is [ object | fill | tail ]: the tail, 8 bytes, holds the size that was asked for, masked with a secret of
+ * the process and the address; the fill is a byte of that mask. Both are looked at when the object is freed or resized. A big object
+ * has its size in the record, fill up to the end of its last page, and a guarded page behind. What is freed is cleared (big: guarded),
+ * changes places with a random one in the quarantine of the thread, and is handed out again after that one left it; by then it must
+ * still be clear.
+ *
+ * Owns     the tails, the fill, the quarantine of a cache.
+ * Callers  malloc.c, mcache.c. Calls mcache.h, mheap.h, os.h, fatal.h.
+ * Locks    none of its own.
+ * Holds    in this mode all free memory of the heap reads as zero or is guarded. A slot in quarantine is free by its state and in no
+ *          bitmap, like one on a free stack.
+ */
+#include "hardened.h"
+#include "fatal.h"
+#include "os.h"
+
+/* Bytes of free memory before and behind an object that are looked at when it is freed. */
+#define BESIDE 64
+
+static uint64_t secret;    /* constant after hardened_init() */
+
+static uint64_t mix(uint64_t x)
+{
+	x ^= x >> 32;
+	x *= UINT64_C(0x9e3779b97f4a7c15);
+	x ^= x >> 29;
+	x *= UINT64_C(0xbf58476d1ce4e5b9);
+	return x ^ x >> 32;
+}
+
+void hardened_init(void)
+{
+	secret = mix(os_random() ^ cycle_counter());
+}
+
+/* xorshift64*, seeded anew when it is found at 0. */
+static uint64_t random_next(struct quarantine *q)
+{
+	uint64_t x = q->random;
+
+	if (x == 0)
+		x = mix(secret ^ (uintptr_t)q ^ cycle_counter()) | 1;
+	x ^= x >> 12;
+	x ^= x << 25;
+	x ^= x >> 27;
+	q->random = x;
+	return x * UINT64_C(0x2545f4914f6cdd1d) >> 32;
+}
+
+static uint64_t mask_of(uintptr_t addr)
+{
+	return mix(secret ^ addr);
+}
+
+/* Never 0: what runs over an end most often is a string's. */
+static unsigned char fill_of(uint64_t mask)
+{
+	return (unsigned char)(mask >> 56) | 1;
+}
+
+static bool is_filled(const unsigned char *p, size_t nbytes, unsigned char byte)
+{
+	for (size_t i = 0; i < nbytes; i++)
+		if (p[i] != byte)
+			return false;
+	return true;
+}
+
+/* --- small objects --- */
+
+static uintptr_t slot_addr(const struct mspan *s, uint32_t slot)
+{
+	return s->base + (size_t)slot * s->elemsize;
+}
+
+static uint64_t *tail_of(uintptr_t addr, size_t elemsize)
+{
+	return (uint64_t *)(addr + elemsize - HARDENED_TAIL);
+}
+
+void *hardened_alloc_small(struct mcache *c, spanclass_t sc, size_t size)
+{
+	size_t elemsize = spanclass_info(sc)->elemsize;
+	uint64_t *p = mcache_alloc_random(c, sc, random_next(&c->quarantine));
+	uint64_t mask = mask_of((uintptr_t)p);
+
+	if (p == NULL)
+		return NULL;
+	for (size_t i = 0; i < elemsize / sizeof(*p); i++)
+		if (p[i] != 0)
+			fatal_pointer("malloc", p, "write after free");
+	fill_bytes((char *)p + size, fill_of(mask), elemsize - HARDENED_TAIL - size);
+	*tail_of((uintptr_t)p, elemsize) = mask ^ size;
+	return p;
+}
+
+size_t hardened_small_size(const struct mspan *s, uint32_t slot, const char *func)
+{
+	uintptr_t addr = slot_addr(s, slot);
+	uint64_t mask = mask_of(addr);
+	uint64_t size = *tail_of(addr, s->elemsize) ^ mask;
+	size_t room = s->elemsize - HARDENED_TAIL;
+
+	if (size > room || !is_filled((const unsigned char *)addr + size, room - size, fill_of(mask)))
+		fatal_pointer(func, (const void *)addr, "heap overflow");
+	return size;
+}
+
+/* Up to BESIDE bytes of the free slots on either side of one must be clear. Only in a span of the caller's: in another, they may be
+ * handed out meanwhile. */
+static void check_beside(struct mcache *c, const struct mspan *s, uint32_t slot, const char *func)
+{
+	unsigned nslots = (unsigned)max_size(BESIDE / s->elemsize, 1);
+	size_t nbytes = min_size(BESIDE, s->elemsize);
+
+	if (mspan_owner_relaxed(s) != mcache_owner(c))
+		return;
+	for (uint32_t i = slot < nslots ? 0 : slot - nslots; i <= slot + nslots && i < s->nelems; i++) {
+		size_t from = i < slot ? s->elemsize - nbytes : 0;
+
+		/* Acquire: pairs with the release in hardened_free_small(), of another thread perhaps. */
+		if (i != slot && atomic_load_explicit(&s->state[i], memory_order_acquire) == SLOT_FREE &&
+		    !is_filled((const unsigned char *)slot_addr(s, i) + from, nbytes, 0))
+			fatal_pointer(func, (const void *)slot_addr(s, slot), "free memory beside it was written to");
+	}
+}
+
+void hardened_free_small(struct mcache *c, struct mspan *s, uint32_t slot, const char *func)
+{
+	struct quarantine *q = &c->quarantine;
+	unsigned nplaces = s->elemsize > QUARANTINE_LARGE_SIZE ? QUARANTINE_LARGE : QUARANTINE_SMALL;
+	uintptr_t *place = &q->small[random_next(q) % nplaces];
+	uintptr_t addr = slot_addr(s, slot);
+	uintptr_t leaves = *place;
+
+	(void)hardened_small_size(s, slot, func);
+	check_beside(c, s, slot, func);
+	zero_bytes((void *)addr, s->elemsize);
+	/* Release: who finds it free finds it clear. Pairs with the acquire in check_beside(). */
+	atomic_store_explicit(&s->state[slot], SLOT_FREE, memory_order_release);
+	*place = addr;
+	if (leaves != 0)
+		mcache_return(c, leaves, func);
+}
+
+/* --- big objects --- */
+
+/* Bytes before the guarded page. */
+static size_t big_room(const struct mspan *s)
+{
+	return mspan_nbytes(s) - PAGE_SIZE;
+}
+
+struct mspan *hardened_alloc_big(struct mcache *c, size_t size, size_t align_pages, bool noscan)
+{
+	size_t npages = (max_size(size, 1) + PAGE_SIZE - 1) / PAGE_SIZE + 1;
+	bool fresh;
+	struct mspan *s = mcache_alloc_big(c, npages, align_pages, noscan, &fresh);
+
+	if (s == NULL)
+		return NULL;
+	/* Refused, an overflow is still found by the fill, unless it begins behind that. */
+	(void)os_guard((void *)(s->base + big_room(s)), PAGE_SIZE);
+	s->slack = (uint16_t)(big_room(s) - size);
+	fill_bytes((void *)(s->base + size), fill_of(mask_of(s->base)), s->slack);
+	return s;
+}
+
+size_t hardened_big_size(const struct mspan *s, const char *func)
+{
+	size_t size = big_room(s) - s->slack;
+
+	if (!is_filled((const unsigned char *)s->base + size, s->slack, fill_of(mask_of(s->base))))
+		fatal_pointer(func, (const void *)s->base, "heap overflow");
+	return size;
+}
+
+/* A span that leaves the quarantine. Its pages cannot be had without their protection: refused, they stay what they are. */
+static void let_go_of_big(struct mcache *c, struct mspan *s)
+{
+	if (os_commit((void *)s->base, mspan_nbytes(s)))
+		mheap_free_span(&c->pages, s);
+}
+
+void hardened_free_big(struct mcache *c, struct mspan *s)
+{
+	struct quarantine *q = &c->quarantine;
+	struct mspan **place = &q->big[random_next(q) % QUARANTINE_BIG];
+	struct mspan *leaves = *place;
+
+	/* Refused, for memory that is locked or for want of mappings. */
+	if (!os_guard((void *)s->base, mspan_nbytes(s)))
+		zero_bytes((void *)s->base, big_room(s));
+	*place = s;
+	if (leaves != NULL)
+		let_go_of_big(c, leaves);
+}
+
+void hardened_flush(struct mcache *c)
+{
+	struct quarantine *q = &c->quarantine;
+
+	for (unsigned i = 0; i < QUARANTINE_SMALL; i++) {
+		uintptr_t addr = q->small[i];
+
+		q->small[i] = 0;
+		if (addr != 0)
+			mcache_return(c, addr, "free");
+	}
+	for (unsigned i = 0; i < QUARANTINE_BIG; i++) {
+		struct mspan *s = q->big[i];
+
+		q->big[i] = NULL;
+		if (s != NULL)
+			let_go_of_big(c, s);
+	}
+}
