@@ -65,10 +65,20 @@ static unsigned char fill_of(uint64_t mask)
 
 static bool is_filled(const unsigned char *p, size_t nbytes, unsigned char byte)
 {
-	for (size_t i = 0; i < nbytes; i++)
-		if (p[i] != byte)
-			return false;
-	return true;
+	uint64_t word = byte * UINT64_C(0x0101010101010101);
+	uint64_t differ = 0;
+
+	for (; nbytes > 0 && (uintptr_t)p % sizeof(word) != 0; nbytes--)
+		differ |= *p++ ^ byte;
+	for (; nbytes >= sizeof(word); nbytes -= sizeof(word), p += sizeof(word)) {
+		uint64_t there;
+
+		copy_bytes(&there, p, sizeof(there));
+		differ |= there ^ word;
+	}
+	for (; nbytes > 0; nbytes--)
+		differ |= *p++ ^ byte;
+	return differ == 0;
 }
 
 /* --- small objects --- */
@@ -91,9 +101,8 @@ void *hardened_alloc_small(struct mcache *c, spanclass_t sc, size_t size)
 
 	if (p == NULL)
 		return NULL;
-	for (size_t i = 0; i < elemsize / sizeof(*p); i++)
-		if (p[i] != 0)
-			fatal_pointer("malloc", p, "write after free");
+	if (!is_filled((const unsigned char *)p, elemsize, 0))
+		fatal_pointer("malloc", p, "write after free");
 	fill_bytes((char *)p + size, fill_of(mask), elemsize - HARDENED_TAIL - size);
 	*tail_of((uintptr_t)p, elemsize) = mask ^ size;
 	return p;
