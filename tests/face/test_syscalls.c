@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * test_syscalls.c - the system calls that the README lists are all that the library makes: under a seccomp filter that lets
+ * only those pass, two threads go through every kind of request.
+ *
+ * Owns     the list; a call that is added to the library is added here and to the README.
+ * Callers  CTest, linked with the library and preloaded, with and without hardened=1.
+ */
+#include "face.h"
+
+#include <linux/audit.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <malloc.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+
+/* README.md, "System calls"; then what ends this program, and the sleep of its own. */
+static const int allowed[] = {
+	SYS_mmap,	   SYS_munmap,	    SYS_mprotect,	SYS_madvise, SYS_mremap, SYS_futex, SYS_clock_gettime,
+	SYS_write,	   SYS_rt_sigprocmask, SYS_gettid,	SYS_getpid,  SYS_tgkill,
+	SYS_exit,	   SYS_exit_group,     SYS_clock_nanosleep,
+};
+#define NALLOWED (sizeof(allowed) / sizeof(allowed[0]))
+
+/* For all threads of the process: any other call ends it with SIGSYS. */
+static void forbid_other_calls(void)
+{
+	struct sock_filter code[NALLOWED + 3];
+	struct sock_fprog program = { .len = NALLOWED + 3, .filter = code };
+	unsigned n = 0;
+
+	code[n++] = (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr));
+	for (unsigned i = 0; i < NALLOWED; i++)
+		code[n++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (unsigned)allowed[i],
+							 (unsigned char)(NALLOWED - i), 0);
+	code[n++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS);
+	code[n++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
+	CHECK(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0);
+	CHECK(syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_TSYNC, &program) == 0);
+}
+
+enum { N = 2000 };
+static void *handed[N];
+static _Atomic int turn;   /* 0: begin, 2: handed[] is full, 3: it is empty again */
+
+static void wait_for(int value)
+{
+	while (atomic_load(&turn) < value)
+		usleep(1000);
+}
+
+static void *consumer(void *arg)
+{
+	free(malloc(100));
+	wait_for(2);
+	for (int i = 0; i < N; i++)
+		free(handed[i]);
+	atomic_store(&turn, 3);
+	return arg;
+}
+
+static void use_everything(void)
+{
+	static const size_t sizes[] = { 0, 1, 8, 24, 100, 3000, 30000, 40000, 300000, 3000000, 80 * MiB };
+	char *grows = NULL;
+
+	for (int round = 0; round < 3; round++) {
+		for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+			void *p = malloc(sizes[i]), *q = calloc(1, sizes[i]), *r = NULL;
+
+			CHECK(p != NULL && q != NULL);
+			CHECK(posix_memalign(&r, 4096, sizes[i]) == 0);
+			CHECK(malloc_usable_size(p) >= sizes[i]);
+			free(q);
+			p = realloc(p, sizes[i] / 2 + 1);
+			free(p);
+			free(r);
+		}
+		for (size_t n = 64; n < 20 * MiB; n += n / 2) {
+			grows = realloc(grows, n);
+			CHECK(grows != NULL);
+			grows[n - 1] = 1;
+		}
+		free(grows);
+		grows = NULL;
+		malloc_trim(0);
+	}
+	CHECK(malloc((size_t)1 << 46) == NULL);
+	for (int i = 0; i < N; i++)
+		CHECK((handed[i] = malloc((size_t)i * 20)) != NULL);
+	CHECK(mallinfo2().uordblks != 0);
+}
+
+/* The filter does forbid. */
+static void check_the_filter(void)
+{
+	pid_t pid = fork();
+	int status;
+
+	if (pid == 0) {
+		forbid_other_calls();
+		(void)syscall(SYS_getuid);
+		syscall(SYS_exit_group, 0);
+	}
+	CHECK(waitpid(pid, &status, 0) == pid);
+	CHECK(WIFSIGNALED(status) && WTERMSIG(status) == SIGSYS);
+}
+
+int main(void)
+{
+	pthread_t other;
+
+	check_the_filter();
+	CHECK(pthread_create(&other, NULL, consumer, NULL) == 0);
+	usleep(20000);
+	forbid_other_calls();
+	use_everything();
+	atomic_store(&turn, 2);
+	wait_for(3);
+	use_everything();
+	/* Not by exit: what libc does there is not the subject. */
+	syscall(SYS_exit_group, 0);
+	return 1;
+}
