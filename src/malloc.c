@@ -148,7 +148,7 @@ static void *alloc_big(struct mcache *c, size_t size, size_t align, bool noscan,
 
 static void *alloc_hardened(struct mcache *c, size_t size, size_t align, bool noscan)
 {
-	size_t room = size + HARDENED_TAIL;
+	size_t room = max_size(size, 1) + HARDENED_TAIL;
 	struct mspan *s;
 
 	if (room <= MAX_SMALL_SIZE && align <= PAGE_SIZE) {
@@ -447,14 +447,14 @@ SLOW_PATH void heap_free_sized_slow(void *p, size_t size, size_t align, const ch
 
 /* --- realloc --- */
 
-/* The object may stay in its slot: it fits, wastes no more than half of it, and the span is of the kind that a
+/* The object at p may stay in its slot: it fits, wastes no more than half of it, and slot and span are of the kind that a
  * new object would go to. */
-static bool stays_in_slot(const struct object *o, size_t size, bool noscan)
+static bool stays_in_slot(const struct object *o, const void *p, size_t size, bool noscan)
 {
 	if (size > o->nbytes || size < o->nbytes / 2)
 		return false;
 	if (o->span->kind == SPAN_TINY)
-		return noscan || size < sizeof(void *);
+		return noscan || (size < sizeof(void *) && (uintptr_t)p % options.tiny_align == 0);
 	return spanclass_noscan(o->span->spanclass) == noscan;
 }
 
@@ -572,7 +572,7 @@ void *heap_realloc(void *p, size_t size, bool noscan, const char *func)
 		return no_memory();
 	if (UNLIKELY(options.hardened))
 		return move_hardened(&o, p, size, noscan, func);
-	if (s->kind != SPAN_BIG && stays_in_slot(&o, size, noscan)) {
+	if (s->kind != SPAN_BIG && stays_in_slot(&o, p, size, noscan)) {
 		if (s->kind == SPAN_SMALL)
 			slot_set(&s->state[o.slot],
 				 heap_good_size(size, 0) == o.nbytes ? SLOT_LIVE : SLOT_RESIZED);

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * replay.c - a fuzz target without libFuzzer: every file given, then as many strings of a fixed random sequence as asked for.
+ *
+ * usage: fuzz_NAME_replay COUNT [FILE...]. Exit status: 0; 1 when a file cannot be read; a broken check aborts.
+ */
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
+
+static uint8_t data[1 << 16];
+
+static uint64_t next(uint64_t *x)
+{
+	*x ^= *x << 13;
+	*x ^= *x >> 7;
+	*x ^= *x << 17;
+	return *x * UINT64_C(0x2545f4914f6cdd1d) >> 32;
+}
+
+int main(int argc, char **argv)
+{
+	uint64_t x = 88172645463325252u;
+
+	for (int i = 2; i < argc; i++) {
+		FILE *f = fopen(argv[i], "rb");
+		size_t n;
+
+		if (f == NULL) {
+			perror(argv[i]);
+			return 1;
+		}
+		n = fread(data, 1, sizeof(data), f);
+		fclose(f);
+		LLVMFuzzerTestOneInput(data, n);
+	}
+	for (long left = argc > 1 ? strtol(argv[1], NULL, 10) : 0; left > 0; left--) {
+		size_t n = (size_t)next(&x) % 2000;
+
+		for (size_t i = 0; i < n; i++)
+			data[i] = (uint8_t)next(&x);
+		LLVMFuzzerTestOneInput(data, n);
+	}
+	return 0;
+}
