@@ -239,7 +239,7 @@ void *heap_aligned(size_t align, size_t size, bool noscan)
 {
 	/* The lookup says whether there are fast paths. */
 	if (!noscan && size - 1 < MAX_SMALL_SIZE && align <= PAGE_SIZE &&
-	    LIKELY(sizeclass_malloc[(size + 7) / 8] != SPANCLASS_BIG)) {
+	    LIKELY(sizeclass_of_malloc(size) != SPANCLASS_BIG)) {
 		unsigned class = sizeclass_for(size, align);
 		bool fresh;
 		void *p = class == 0 ? NULL :
@@ -559,7 +559,7 @@ void *heap_realloc(void *p, size_t size, bool noscan, const char *func)
 
 	/* In the slot where it would be put anew. */
 	if (LIKELY(s != NULL) && mspan_slot_of(s, (uintptr_t)p, &slot) && size <= MAX_SMALL_SIZE &&
-	    !noscan && s->spanclass == sizeclass_malloc[(size + 7) / 8] && slot_state(&s->state[slot]) == SLOT_LIVE)
+	    !noscan && s->spanclass == sizeclass_of_malloc(size) && slot_state(&s->state[slot]) == SLOT_LIVE)
 		return p;
 	if (p == NULL)
 		return noscan ? heap_malloc_noscan(size) : heap_malloc(size);

@@ -32,7 +32,7 @@ FAST_PATH void *heap_malloc(size_t size)
 	bool fresh;
 
 	if (LIKELY(size <= MAX_SMALL_SIZE)) {
-		void *p = mcache_alloc_fast(thread_cache(), sizeclass_malloc[(size + 7) / 8], &fresh);
+		void *p = mcache_alloc_fast(thread_cache(), sizeclass_of_malloc(size), &fresh);
 
 		if (LIKELY(p != NULL))
 			return p;
@@ -46,7 +46,7 @@ FAST_PATH void *heap_calloc(size_t size)
 	bool fresh;
 
 	if (LIKELY(size <= MAX_SMALL_SIZE)) {
-		void *p = mcache_alloc_fast(thread_cache(), sizeclass_malloc[(size + 7) / 8], &fresh);
+		void *p = mcache_alloc_fast(thread_cache(), sizeclass_of_malloc(size), &fresh);
 
 		if (LIKELY(p != NULL)) {
 			zero_object(p, size, fresh);
@@ -89,7 +89,7 @@ FAST_PATH void heap_free_sized(void *p, size_t size, size_t align, const char *f
 	uint32_t slot;
 
 	if (LIKELY(align == 0) && LIKELY(size <= MAX_SMALL_SIZE) &&
-	    LIKELY(entry_spanclass(entry) == sizeclass_malloc[(size + 7) / 8]) &&
+	    LIKELY(entry_spanclass(entry) == sizeclass_of_malloc(size)) &&
 	    LIKELY(entry_slot_of(entry, addr, &slot))) {
 		struct mspan *s = entry_span(entry);
 		_Atomic uint8_t *state = &s->state[slot];

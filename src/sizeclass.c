@@ -16,7 +16,7 @@ const struct sizeclass sizeclasses[NUM_SIZE_CLASSES] = {
 #undef SIZECLASS_ROWS
 };
 
-spanclass_t sizeclass_malloc[MAX_SMALL_SIZE / 8 + 1] = {
+_Atomic spanclass_t sizeclass_malloc[MAX_SMALL_SIZE / 8 + 1] = {
 #define SIZECLASS_LOOKUP
 #include "sizeclass_table.inc"
 #undef SIZECLASS_LOOKUP
@@ -37,12 +37,13 @@ const uint32_t sizeclass_divmul[NUM_SPAN_CLASSES] = {
 
 void sizeclass_divert_least(void)
 {
-	sizeclass_malloc[1] = SPANCLASS_BIG;
+	atomic_store_explicit(&sizeclass_malloc[1], SPANCLASS_BIG, memory_order_relaxed);
 }
 
 void sizeclass_divert_all(void)
 {
-	zero_bytes(sizeclass_malloc, sizeof(sizeclass_malloc));
+	for (size_t i = 0; i <= MAX_SMALL_SIZE / 8; i++)
+		atomic_store_explicit(&sizeclass_malloc[i], SPANCLASS_BIG, memory_order_relaxed);
 }
 
 unsigned sizeclass_for(size_t size, size_t align)

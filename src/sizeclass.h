@@ -30,9 +30,15 @@ extern const struct sizeclass sizeclasses[NUM_SIZE_CLASSES];
 
 /* (size + 7) / 8 -> the scan span class that malloc uses: 16-byte aligned from 16 bytes on; SPANCLASS_BIG, which no fast path
  * has objects of, for size 0. Written to by the two calls below only. */
-extern spanclass_t sizeclass_malloc[MAX_SMALL_SIZE / 8 + 1];
+extern _Atomic spanclass_t sizeclass_malloc[MAX_SMALL_SIZE / 8 + 1];
 
-/* Before there are threads: from now on the table says SPANCLASS_BIG for up to 8 bytes, too, so that the slow paths
+static inline spanclass_t sizeclass_of_malloc(size_t size)
+{
+	/* Relaxed: when it is written to, no thread has a cache, and whatever is read leads to the slow path. */
+	return atomic_load_explicit(&sizeclass_malloc[(size + 7) / 8], memory_order_relaxed);
+}
+
+/* Before the first object of the sizes: from now on the table says SPANCLASS_BIG for up to 8 bytes, too, so that the slow paths
  * decide. */
 void sizeclass_divert_least(void);
 void sizeclass_divert_all(void);      /* the same for every size */

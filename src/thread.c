@@ -72,15 +72,21 @@ static bool heap_is_ready(void)
 	return atomic_load_explicit(&heap_ready, memory_order_acquire);
 }
 
-/* Twice, where ld.so makes objects before there is an environment. */
+/* Before the first object, or where ld.so makes objects before there is an environment, as soon as there is one. Called by
+ * one thread at a time; what it writes to is constant once it was called with an environment. */
 static void read_options(void)
 {
-	static bool had_objects;
+	static bool had_objects, done;
 	struct report r;
 
-	options_init();
-	if (environ == NULL)
+	if (environ == NULL) {
 		had_objects = true;
+		return;
+	}
+	if (done)
+		return;
+	done = true;
+	options_init();
 	if (options.tiny_align < sizeof(void *))
 		sizeclass_divert_least();
 	if (options.hardened && had_objects) {

@@ -119,7 +119,7 @@ static void lookup_of_every_size_is_the_smallest_class_that_malloc_may_use(void 
 	(void)state;
 	for (size_t size = 1; size <= MAX_SMALL_SIZE; size++) {
 		size_t align = size > 8 ? 16 : 8;
-		spanclass_t sc = sizeclass_malloc[(size + 7) / 8];
+		spanclass_t sc = sizeclass_of_malloc(size);
 
 		assert_false(spanclass_noscan(sc));
 		assert_int_equal(sc >> 1, smallest_class(size, align));
@@ -132,7 +132,7 @@ static void the_align_of_malloc_gives_the_class_of_the_lookup(void **state)
 {
 	(void)state;
 	for (size_t size = 1; size <= MAX_SMALL_SIZE; size++)
-		assert_int_equal(sizeclass_for(size, sizeclass_malloc_align(size)), sizeclass_malloc[(size + 7) / 8] >> 1);
+		assert_int_equal(sizeclass_for(size, sizeclass_malloc_align(size)), sizeclass_of_malloc(size) >> 1);
 }
 
 /* Last: what it does is for good. */
@@ -141,7 +141,7 @@ static void diverted_least_sizes_have_no_class_in_the_lookup_alone(void **state)
 	(void)state;
 	sizeclass_divert_least();
 	for (size_t size = 0; size <= 8; size++)
-		assert_int_equal(sizeclass_malloc[(size + 7) / 8], SPANCLASS_BIG);
+		assert_int_equal(sizeclass_of_malloc(size), SPANCLASS_BIG);
 	assert_int_equal(sizeclass_malloc[2] >> 1, 2);
 	for (size_t align = 1; align <= 8; align *= 2)
 		for (size_t size = 1; size <= 8; size++)
@@ -169,7 +169,7 @@ static void class_24_serves_only_alignments_up_to_8(void **state)
 		for (size_t align = 1; align <= 8; align *= 2)
 			assert_int_equal(sizeclasses[sizeclass_for(size, align)].elemsize, 24);
 		assert_int_equal(sizeclasses[sizeclass_for(size, 16)].elemsize, 32);
-		assert_int_equal(sizeclasses[sizeclass_malloc[(size + 7) / 8] >> 1].elemsize, 32);
+		assert_int_equal(sizeclasses[sizeclass_of_malloc(size) >> 1].elemsize, 32);
 	}
 	for (size_t size = 1; size <= MAX_SMALL_SIZE; size++)
 		if (size < 17 || size > 24)
