@@ -6,7 +6,7 @@ int main(void)
 {
 	char *p = do_malloc(100000);
 
-	p[100000] = 1;
+	p[100000] ^= 1;
 	announce(p, 0);
 	do_free(p);
 	return 0;

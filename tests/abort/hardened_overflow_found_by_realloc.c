@@ -6,7 +6,7 @@ int main(void)
 {
 	char *p = object_among_others(100);
 
-	p[101] = 1;
+	p[101] ^= 1;
 	announce(p, 0);
 	p = do_realloc(p, 200);
 	return 0;

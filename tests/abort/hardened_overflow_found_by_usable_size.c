@@ -6,7 +6,7 @@ int main(void)
 {
 	char *p = object_among_others(64);
 
-	p[64] = 1;
+	p[64] ^= 1;
 	announce(p, 0);
 	(void)do_usable(p);
 	return 0;

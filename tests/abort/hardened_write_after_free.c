@@ -7,7 +7,8 @@ int main(void)
 	char *p = object_among_others(200);
 
 	do_free(p);
-	p[13] = 1;
+	/* Far from both neighbours, which would see it first. */
+	p[100] = 1;
 	announce(p, 0);
 	for (int i = 0; i < 1000000; i++)
 		do_free(do_malloc(200));
