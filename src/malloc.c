@@ -455,7 +455,8 @@ static bool stays_in_slot(const struct object *o, const void *p, size_t size, bo
 		return false;
 	if (o->span->kind == SPAN_TINY)
 		return noscan || (size < sizeof(void *) && (uintptr_t)p % options.tiny_align == 0);
-	return spanclass_noscan(o->span->spanclass) == noscan;
+	/* An object of aligned_alloc(8, 20) may be where malloc(20) may not. */
+	return spanclass_noscan(o->span->spanclass) == noscan && (uintptr_t)p % sizeclass_malloc_align(size) == 0;
 }
 
 /* The pages of a big object in a span of another length. NULL: copy. */
@@ -540,7 +541,7 @@ static void *move_hardened(const struct object *o, void *p, size_t size, bool no
 {
 	void *to;
 
-	if (size == o->nbytes)
+	if (size == o->nbytes && (uintptr_t)p % sizeclass_malloc_align(size) == 0)
 		return p;
 	to = alloc_or_errno(size, 0, noscan, false);
 	if (to == NULL)

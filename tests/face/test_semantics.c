@@ -237,6 +237,24 @@ static void realloc_of_NULL_is_malloc(void **state)
 	free(q);
 }
 
+static void realloc_aligns_what_was_less_aligned(void **state)
+{
+	void *p[16];
+
+	(void)state;
+	for (int i = 0; i < 16; i++) {
+		p[i] = aligned_alloc(8, 24);
+		assert_non_null(p[i]);
+		memset(p[i], i, 24);
+	}
+	for (int i = 0; i < 16; i++) {
+		p[i] = realloc(p[i], 20);
+		assert_true(is_aligned(p[i], 16));
+		assert_int_equal(((char *)p[i])[19], i);
+		free(p[i]);
+	}
+}
+
 static void reallocarray_multiplies_and_keeps_the_content(void **state)
 {
 	unsigned char *p = reallocarray(NULL, 10, 10);
@@ -792,6 +810,7 @@ int main(void)
 		cmocka_unit_test(realloc_to_0_frees_returns_NULL_and_keeps_errno),
 		cmocka_unit_test(realloc_to_0_really_frees),
 		cmocka_unit_test(realloc_of_NULL_is_malloc),
+		cmocka_unit_test(realloc_aligns_what_was_less_aligned),
 		cmocka_unit_test(reallocarray_multiplies_and_keeps_the_content),
 		cmocka_unit_test(a_failed_realloc_keeps_the_object),
 		cmocka_unit_test(huge_sizes_give_NULL_and_ENOMEM),
