@@ -292,9 +292,11 @@ static bool find_object(void *p, struct mspan *s, struct object *o, const char *
 	case SPAN_SMALL:
 		if (!mspan_slot_of(s, addr, &o->slot) || slot_state(&s->state[o->slot]) == SLOT_FREE)
 			return false;
-		o->nbytes = s->spanclass == SPANCLASS_NOTHING ? 0 :
-			    options.hardened		      ? hardened_small_size(s, o->slot, func) :
-								s->elemsize;
+		o->nbytes = s->elemsize;
+		if (UNLIKELY(s->spanclass == SPANCLASS_NOTHING))
+			o->nbytes = 0;
+		else if (UNLIKELY(options.hardened))
+			o->nbytes = hardened_small_size(s, o->slot, func);
 		return true;
 	case SPAN_TINY:
 		o->nbytes = tiny_object_size(s, addr);
@@ -335,18 +337,26 @@ static bool set_big_free(struct mspan *s)
 	return atomic_exchange_explicit(&s->state[0], SLOT_FREE, memory_order_relaxed) != SLOT_FREE;
 }
 
+static SLOW_PATH void free_big_hardened(struct mcache *c, struct mspan *s, const char *func)
+{
+	if (slot_state(&s->state[0]) != SLOT_FREE)
+		(void)hardened_big_size(s, func);
+	if (!set_big_free(s))
+		fatal_pointer(func, (void *)s->base, "double free");
+	hardened_free_big(c, s);
+}
+
 static void free_big(struct mcache *c, struct mspan *s, const char *func)
 {
-	if (UNLIKELY(options.hardened) && slot_state(&s->state[0]) != SLOT_FREE)
-		(void)hardened_big_size(s, func);
+	if (UNLIKELY(options.hardened)) {
+		free_big_hardened(c, s, func);
+		return;
+	}
 	if (UNLIKELY(!set_big_free(s)))
 		fatal_pointer(func, (void *)s->base, "double free");
 	if (UNLIKELY(s->moved))
 		atomic_fetch_sub_explicit(&moved_spans, 1, memory_order_relaxed);
-	if (UNLIKELY(options.hardened))
-		hardened_free_big(c, s);
-	else
-		mcache_free_big(c, s);
+	mcache_free_big(c, s);
 }
 
 static void free_object(const struct object *o, void *p, const char *func)
