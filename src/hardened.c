@@ -83,11 +83,6 @@ static bool is_filled(const unsigned char *p, size_t nbytes, unsigned char byte)
 
 /* --- small objects --- */
 
-static uintptr_t slot_addr(const struct mspan *s, uint32_t slot)
-{
-	return s->base + (size_t)slot * s->elemsize;
-}
-
 static uint64_t *tail_of(uintptr_t addr, size_t elemsize)
 {
 	return (uint64_t *)(addr + elemsize - HARDENED_TAIL);
@@ -110,7 +105,7 @@ void *hardened_alloc_small(struct mcache *c, spanclass_t sc, size_t size)
 
 size_t hardened_small_size(const struct mspan *s, uint32_t slot, const char *func)
 {
-	uintptr_t addr = slot_addr(s, slot);
+	uintptr_t addr = mspan_slot_addr(s, slot);
 	uint64_t mask = mask_of(addr);
 	uint64_t size = *tail_of(addr, s->elemsize) ^ mask;
 	size_t room = s->elemsize - HARDENED_TAIL;
@@ -134,8 +129,8 @@ static void check_beside(struct mcache *c, const struct mspan *s, uint32_t slot,
 
 		/* Acquire: pairs with the release in hardened_free_small(), of another thread perhaps. */
 		if (i != slot && atomic_load_explicit(&s->state[i], memory_order_acquire) == SLOT_FREE &&
-		    !is_filled((const unsigned char *)slot_addr(s, i) + from, nbytes, 0))
-			fatal_pointer(func, (const void *)slot_addr(s, slot), "free memory beside it was written to");
+		    !is_filled((const unsigned char *)mspan_slot_addr(s, i) + from, nbytes, 0))
+			fatal_pointer(func, (const void *)mspan_slot_addr(s, slot), "free memory beside it was written to");
 	}
 }
 
@@ -144,7 +139,7 @@ void hardened_free_small(struct mcache *c, struct mspan *s, uint32_t slot, const
 	struct quarantine *q = &c->quarantine;
 	unsigned nplaces = s->elemsize > QUARANTINE_LARGE_SIZE ? QUARANTINE_LARGE : QUARANTINE_SMALL;
 	uintptr_t *place = &q->small[random_next(q) % nplaces];
-	uintptr_t addr = slot_addr(s, slot);
+	uintptr_t addr = mspan_slot_addr(s, slot);
 	uintptr_t leaves = *place;
 
 	(void)hardened_small_size(s, slot, func);
@@ -167,7 +162,7 @@ static size_t big_room(const struct mspan *s)
 
 struct mspan *hardened_alloc_big(struct mcache *c, size_t size, size_t align_pages, bool noscan)
 {
-	size_t npages = (max_size(size, 1) + PAGE_SIZE - 1) / PAGE_SIZE + 1;
+	size_t npages = align_up(max_size(size, 1), PAGE_SIZE) / PAGE_SIZE + 1;
 	bool fresh;
 	struct mspan *s = mcache_alloc_big(c, npages, align_pages, noscan, &fresh);
 

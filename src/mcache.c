@@ -314,7 +314,7 @@ static SLOW_PATH void return_slot_elsewhere(struct mcache *c, struct mspan *s, u
 	}
 	worth = mspan_free_remote(s, slot, &twice);
 	if (UNLIKELY(twice))
-		fatal_pointer(func, (void *)(s->base + (size_t)slot * s->elemsize), "double free");
+		fatal_pointer(func, (void *)mspan_slot_addr(s, slot), "double free");
 	if (worth)
 		mcache_claim(c, s);
 }
@@ -343,7 +343,7 @@ void mcache_return(struct mcache *c, uintptr_t addr, const char *func)
 static SLOW_PATH void clobber_and_free(struct mcache *c, struct mspan *s, uint32_t slot, const char *func)
 {
 	if (s->spanclass != SPANCLASS_NOTHING)
-		fill_bytes((void *)(s->base + (size_t)slot * s->elemsize), 0xdf, s->elemsize);
+		fill_bytes((void *)mspan_slot_addr(s, slot), 0xdf, s->elemsize);
 	slot_set(&s->state[slot], SLOT_FREE);
 	return_slot(c, s, slot, func);
 }
@@ -362,7 +362,7 @@ void mcache_free_slot(struct mcache *c, struct mspan *s, uint32_t slot, const ch
 	}
 	if (UNLIKELY(t->stack_grows && t->stack_top == t->stack_limit) && count_caches() <= STACK_DEEP_CACHES) {
 		deepen_stack(c, t, s->spanclass);
-		if (mcache_free_fast(c, s, s->spanclass, s->base + (size_t)slot * s->elemsize, &s->state[slot]))
+		if (mcache_free_fast(c, s, s->spanclass, mspan_slot_addr(s, slot), &s->state[slot]))
 			return;
 	}
 	slot_set(&s->state[slot], SLOT_FREE);
@@ -644,6 +644,17 @@ void mcache_adopt_spans(struct mcache *c, struct mcache *dead)
 
 /* --- checking --- */
 
+/* A slot that a stack or the quarantine has: free by its state, and in no bitmap of ours. */
+static void check_kept_slot(struct mcache *c, uintptr_t addr)
+{
+	struct mspan *s = span_of(addr);
+	uint32_t slot;
+
+	CHECK(s != NULL && mspan_slot_of(s, addr, &slot));
+	CHECK(slot_state(&s->state[slot]) == SLOT_FREE);
+	CHECK(mspan_owner_relaxed(s) != mcache_owner(c) || (mspan_free_bits(s)[slot / 64] >> slot % 64 & 1) == 0);
+}
+
 void mcache_check(struct mcache *c)
 {
 	size_t partial_npages = 0;
@@ -675,13 +686,15 @@ void mcache_check(struct mcache *c)
 			struct mspan *s = span_of(e.addr);
 			uint32_t slot;
 
-			CHECK(s != NULL && s->spanclass == sc);
-			CHECK(mspan_slot_of(s, e.addr, &slot));
-			CHECK(e.state == &s->state[slot]);
-			CHECK(slot_state(&s->state[slot]) == SLOT_FREE);
-			CHECK(mspan_owner_relaxed(s) != mcache_owner(c) ||
-			      (mspan_free_bits(s)[slot / 64] >> slot % 64 & 1) == 0);
+			check_kept_slot(c, e.addr);
+			CHECK(s->spanclass == sc && mspan_slot_of(s, e.addr, &slot) && e.state == &s->state[slot]);
 		}
 	}
 	CHECK(partial_npages == c->partial_npages);
+	for (unsigned i = 0; options.hardened && i < QUARANTINE_SMALL; i++)
+		if (c->quarantine.small[i] != 0)
+			check_kept_slot(c, c->quarantine.small[i]);
+	for (unsigned i = 0; options.hardened && i < QUARANTINE_BIG; i++)
+		if (c->quarantine.big[i] != NULL)
+			CHECK(slot_state(&c->quarantine.big[i]->state[0]) == SLOT_FREE);
 }

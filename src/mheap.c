@@ -392,13 +392,12 @@ static struct mspan *alloc_small(struct pcache *pc, spanclass_t sc, bool grow)
 		fixalloc_free(&mheap.span_pools[s->shape], s);
 		return NULL;
 	}
-	/* Refused, its objects can be touched: no harm to others. */
-	if (sc == SPANCLASS_NOTHING) {
-		(void)os_guard((void *)addr, npages * PAGE_SIZE);
-		zeroed = false;
-	}
-	mspan_init_small(s, addr, sc, zeroed);
+	mspan_init_small(s, addr, sc, zeroed && sc != SPANCLASS_NOTHING);
 	map_span(s);
+	/* After the map: a child forked in between would take guarded pages that no span has for free ones. Refused, the
+	 * objects can be touched: no harm to others. */
+	if (sc == SPANCLASS_NOTHING)
+		(void)os_guard((void *)addr, npages * PAGE_SIZE);
 	return s;
 }
 
@@ -457,14 +456,14 @@ void mheap_free_span(struct pcache *pc, struct mspan *s)
 	uintptr_t base = s->base;
 	size_t npages = s->npages;
 	bool big = s->kind == SPAN_BIG;
-	/* One mapping with its neighbours again; the new pages are clean. */
-	bool clean = big && s->moved && os_remap((void *)base, npages * PAGE_SIZE);
+	bool clean;
 
 	if (s->spanclass == SPANCLASS_NOTHING) {
 		keep_guarded(s);
 		return;
 	}
-
+	/* One mapping with its neighbours again; the new pages are clean. */
+	clean = big && s->moved && os_remap((void *)base, npages * PAGE_SIZE);
 	/* First: a child forked while the map changes finds a span that nobody owns, and leaves it alone. */
 	mspan_set_owner(s, 0);
 	map_pages(base, big ? 1 : npages, (uint64_t)(uintptr_t)&mspan_dead << 16, 0);

@@ -129,9 +129,10 @@ bool mspan_take_word_from(struct mspan *s, unsigned from, unsigned *word, uint64
 
 	if (s->nfree == 0)
 		return false;
-	for (unsigned w = from;; w = w + 1 < s->words ? w + 1 : 0) {
+	for (unsigned i = 0, w = from;; i++, w = w + 1 < s->words ? w + 1 : 0) {
 		uint64_t b = free_bits[w];
 
+		DCHECK(i < s->words);
 		if (b == 0)
 			continue;
 		free_bits[w] = 0;
@@ -172,7 +173,7 @@ static uint64_t freed_slots(struct mspan *s, unsigned w, uint64_t marked)
 	uint64_t freed = marked & ~mspan_free_bits(s)[w];
 
 	if (s->kind != SPAN_TINY && freed != marked)
-		fatal_pointer("free", (void *)(s->base + (w * 64 + ctz64(marked & ~freed)) * s->elemsize),
+		fatal_pointer("free", (void *)mspan_slot_addr(s, w * 64 + ctz64(marked & ~freed)),
 			      "double free");
 	for (uint64_t left = freed; left != 0; left &= left - 1) {
 		uint32_t slot = w * 64 + ctz64(left);
@@ -182,7 +183,7 @@ static uint64_t freed_slots(struct mspan *s, unsigned w, uint64_t marked)
 				freed &= ~((uint64_t)1 << slot % 64);
 		} else if (slot_state(&s->state[slot]) != SLOT_FREE) {
 			/* Freed by two threads at the same moment, and handed out since. */
-			fatal_pointer("free", (void *)(s->base + (size_t)slot * s->elemsize),
+			fatal_pointer("free", (void *)mspan_slot_addr(s, slot),
 				      "double free");
 		}
 	}

@@ -117,6 +117,11 @@ static inline bool mspan_slot_of(const struct mspan *s, uintptr_t addr, uint32_t
 	return (uint32_t)product < s->divmul;
 }
 
+static inline uintptr_t mspan_slot_addr(const struct mspan *s, uint32_t slot)
+{
+	return s->base + (size_t)slot * s->elemsize;
+}
+
 /* State bytes are accessed relaxed: an object passes from thread to thread by the program's own
  * synchronisation, and its state byte with it; a free slot by free_bits and remote_bits. Only in tiny
  * blocks does a byte hand anything over; see tiny_set_free(). */

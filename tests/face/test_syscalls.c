@@ -46,7 +46,7 @@ static void forbid_other_calls(void)
 
 enum { N = 2000 };
 static void *handed[N];
-static _Atomic int turn;   /* 0: begin, 2: handed[] is full, 3: it is empty again */
+static _Atomic int turn;   /* 1: the other thread has a cache, 2: handed[] is full, 3: it is empty again */
 
 static void wait_for(int value)
 {
@@ -57,6 +57,7 @@ static void wait_for(int value)
 static void *consumer(void *arg)
 {
 	free(malloc(100));
+	atomic_store(&turn, 1);
 	wait_for(2);
 	for (int i = 0; i < N; i++)
 		free(handed[i]);
@@ -117,7 +118,7 @@ int main(void)
 
 	check_the_filter();
 	CHECK(pthread_create(&other, NULL, consumer, NULL) == 0);
-	usleep(20000);
+	wait_for(1);
 	forbid_other_calls();
 	use_everything();
 	atomic_store(&turn, 2);
