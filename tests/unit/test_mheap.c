@@ -366,6 +366,40 @@ TEST_IN_CHILD(the_page_map_alone_tells_the_slot_of_every_address)
 	}
 }
 
+static void touch_nothing(void)
+{
+	mheap_init();
+	*(volatile char *)mheap_alloc_small(NULL, SPANCLASS_NOTHING)->base = 1;
+}
+
+static void a_span_of_nothing_cannot_be_touched(void **state)
+{
+	char text[64];
+
+	(void)state;
+	/* By a signal, or by the sanitizer that takes it. */
+	assert_int_not_equal(child_status(touch_nothing, text, sizeof(text)), 0);
+}
+
+TEST_IN_CHILD(a_span_of_nothing_stays_one_and_is_the_next)
+{
+	struct mspan *s, *again;
+	size_t npages;
+
+	mheap_init();
+	s = mheap_alloc_small(NULL, SPANCLASS_NOTHING);
+	npages = s->npages;
+	CHECK(mheap.guarded_npages == 0 && !s->zeroed);
+	mheap_free_span(NULL, s);
+	CHECK(mheap.guarded_npages == npages && span_of(s->base) == s && s->nfree == s->nelems);
+	mheap_check();
+	/* Others get other pages. */
+	again = mheap_alloc_small(NULL, 2);
+	CHECK(again != s && again->base != s->base);
+	CHECK(mheap_alloc_small(NULL, SPANCLASS_NOTHING) == s && mheap.guarded_npages == 0);
+	mheap_check();
+}
+
 TEST_IN_CHILD(the_page_map_gives_no_slot_where_there_are_none)
 {
 	struct mspan *b, *s;
@@ -1093,6 +1127,8 @@ int main(void)
 		cmocka_unit_test(a_big_span_may_reach_over_arenas),
 		cmocka_unit_test(a_small_span_may_reach_over_arenas),
 		cmocka_unit_test(the_page_map_alone_tells_the_slot_of_every_address),
+		cmocka_unit_test(a_span_of_nothing_cannot_be_touched),
+		cmocka_unit_test(a_span_of_nothing_stays_one_and_is_the_next),
 		cmocka_unit_test(the_page_map_gives_no_slot_where_there_are_none),
 		cmocka_unit_test(an_aligned_big_span_is_aligned_and_its_edges_are_given_back),
 		cmocka_unit_test(an_aligned_span_through_the_page_cache_loses_no_page),

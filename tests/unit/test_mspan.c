@@ -222,6 +222,23 @@ static void a_big_span_has_one_slot_that_the_fast_path_does_not_find(void **stat
 	drop(s);
 }
 
+static void words_are_taken_from_any_one_on_and_round(void **state)
+{
+	struct mspan *s = new_span(2);
+	unsigned nwords = (s->nelems + 63u) / 64, word;
+	uint64_t bits;
+	bool fresh;
+
+	(void)state;
+	assert_true(nwords > 3);
+	for (unsigned i = 0; i < nwords; i++) {
+		assert_true(mspan_take_word_from(s, 3, &word, &bits, &fresh));
+		assert_int_equal(word, (3 + i) % nwords);
+	}
+	assert_false(mspan_take_word_from(s, 3, &word, &bits, &fresh));
+	drop(s);
+}
+
 /* --- slot_of --- */
 
 static void slot_of_is_right_at_both_ends_of_every_slot_of_every_class(void **state)
@@ -1066,6 +1083,7 @@ int main(void)
 		cmocka_unit_test(a_fresh_span_has_every_slot_free_and_no_owner),
 		cmocka_unit_test(a_record_that_is_reused_remembers_nothing),
 		cmocka_unit_test(a_big_span_has_one_slot_that_the_fast_path_does_not_find),
+		cmocka_unit_test(words_are_taken_from_any_one_on_and_round),
 		cmocka_unit_test(slot_of_is_right_at_both_ends_of_every_slot_of_every_class),
 		cmocka_unit_test(behind_the_last_slot_is_one_that_has_a_byte_and_is_never_live),
 		cmocka_unit_test(no_address_starts_a_slot_of_a_tiny_span),

@@ -136,7 +136,7 @@ static void the_align_of_malloc_gives_the_class_of_the_lookup(void **state)
 }
 
 /* Last: what it does is for good. */
-static void diverted_least_sizes_have_no_class_in_the_lookup_alone(void **state)
+static void diverted_sizes_have_no_class_in_the_lookup_alone(void **state)
 {
 	(void)state;
 	sizeclass_divert_least();
@@ -147,6 +147,11 @@ static void diverted_least_sizes_have_no_class_in_the_lookup_alone(void **state)
 		for (size_t size = 1; size <= 8; size++)
 			assert_int_equal(sizeclass_for(size, align), 1);
 	assert_int_equal(sizeclass_for(8, 16), 2);
+	sizeclass_divert_all();
+	for (size_t size = 0; size <= MAX_SMALL_SIZE; size++)
+		assert_int_equal(sizeclass_of_malloc(size), SPANCLASS_BIG);
+	for (size_t size = 1; size <= MAX_SMALL_SIZE; size++)
+		assert_int_equal(sizeclass_for(size, 16), smallest_class(size, 16));
 }
 
 static void a_class_serves_its_size_and_not_one_byte_more(void **state)
@@ -220,7 +225,7 @@ int main(void)
 		cmocka_unit_test(every_alignment_gets_the_smallest_class_whose_slots_have_it),
 		cmocka_unit_test(the_bit_of_a_span_class_is_noscan),
 		cmocka_unit_test(the_align_of_malloc_gives_the_class_of_the_lookup),
-		cmocka_unit_test(diverted_least_sizes_have_no_class_in_the_lookup_alone),
+		cmocka_unit_test(diverted_sizes_have_no_class_in_the_lookup_alone),
 	};
 
 	return cmocka_run_group_tests_name("sizeclass", tests, NULL, NULL);
