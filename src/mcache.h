@@ -74,6 +74,7 @@ struct mcache {
 	struct mcache *next_free;                        /* [t] link of the pool */
 	bool in_use;                                     /* [t] a thread has it */
 	bool orphan;                                     /* in a forked child: its thread is gone */
+	bool watched;                                    /* libc tells when its thread ends */
 	/* Each stack is behind an entry of address 0. Scan classes, then noscan ones; these have no deep stacks. */
 	struct free_entry first_stacks[NUM_SPAN_CLASSES][1 + STACK_FIRST_ENTRIES];
 	union {

@@ -152,6 +152,7 @@ static struct mcache *take_cache(void)
 
 static void give_cache(struct mcache *c)
 {
+	c->watched = false;
 	lock_acquire(&threads.lock);
 	c->in_use = false;
 	c->next_free = threads.free;
@@ -187,13 +188,16 @@ static void thread_exit(void *value)
 	give_cache(c);
 }
 
-/* Asks for thread_exit() when the calling thread ends. */
-static void watch_exit(void)
+/* Asks for thread_exit() when the calling thread ends. Where there is no key yet, as another thread is making it, the next slow
+ * path asks. */
+static SLOW_PATH void watch_exit(struct mcache *c)
 {
 	/* Acquire: the key. Pairs with the release in thread_late_init(). */
-	if (atomic_load_explicit(&late_state, memory_order_acquire) == LATE_DONE &&
-	    pthread_getspecific(threads.key) == NULL)
-		(void)pthread_setspecific(threads.key, (void *)(uintptr_t)DESTRUCTOR_ROUNDS);
+	if (atomic_load_explicit(&late_state, memory_order_acquire) != LATE_DONE)
+		return;
+	/* First: libc may allocate. */
+	c->watched = true;
+	c->watched = pthread_setspecific(threads.key, (void *)(uintptr_t)DESTRUCTOR_ROUNDS) == 0;
 }
 
 /* --- the optional scavenger thread --- */
@@ -356,8 +360,6 @@ void thread_late_init(void)
 	atomic_store_explicit(&late_state, LATE_DONE, memory_order_release);
 	if (options.off)
 		leave_heap();
-	if (thread_mcache != MCACHE_NONE)
-		watch_exit();
 	start_scavenger();
 }
 
@@ -374,8 +376,11 @@ struct mcache *thread_enter(void)
 {
 	struct mcache *c = thread_mcache;
 
-	if (LIKELY(c != MCACHE_NONE))
+	if (LIKELY(c != MCACHE_NONE)) {
+		if (UNLIKELY(!c->watched))
+			watch_exit(c);
 		return c;
+	}
 	if (!heap_is_ready())
 		heap_init();
 	/* Acquire: the heap in order. Pairs with the release in wait_for_adoption(). */
@@ -390,7 +395,7 @@ struct mcache *thread_enter(void)
 	c = thread_is_gone ? NULL : take_cache();
 	if (c != NULL) {
 		thread_mcache = c;
-		watch_exit();
+		watch_exit(c);
 		return c;
 	}
 	return lock_shared();
