@@ -142,6 +142,35 @@ static inline uint64_t cycle_counter(void)
 #endif
 }
 
+/* The calling thread's rights to pages with a protection key, two bits a key: no access, no write (pkeys(7)). Only where
+ * os_make_key() made a key. */
+#if defined(__x86_64__)
+#define CPU_HAS_RIGHTS 1
+static inline uint32_t cpu_read_rights(void)
+{
+	uint32_t rights, zero;
+
+	__asm__ volatile("rdpkru" : "=a"(rights), "=d"(zero) : "c"(0));
+	return rights;
+}
+
+static inline void cpu_write_rights(uint32_t rights)
+{
+	__asm__ volatile("wrpkru" : : "a"(rights), "c"(0), "d"(0) : "memory");
+}
+#else
+#define CPU_HAS_RIGHTS 0
+static inline uint32_t cpu_read_rights(void)
+{
+	return 0;
+}
+
+static inline void cpu_write_rights(uint32_t rights)
+{
+	(void)rights;
+}
+#endif
+
 /* memset and memcpy that the compiler may expand: the only calls into libc on allocation paths,
  * and neither allocates, locks nor sets errno. */
 static inline void zero_bytes(void *p, size_t nbytes)

@@ -11,6 +11,7 @@
  */
 #include "heapcheck.h"
 #include "mcentral.h"
+#include "rights.h"
 #include "thread.h"
 
 static void check_cache(struct mcache *c, void *arg)
@@ -21,11 +22,14 @@ static void check_cache(struct mcache *c, void *arg)
 
 void heapcheck(void)
 {
-	if (!mheap.ready)
-		return;
-	thread_each_cache(check_cache, NULL);
-	mcentral_check();
-	mheap_check();
+	uint32_t rights = rights_open();
+
+	if (mheap.ready) {
+		thread_each_cache(check_cache, NULL);
+		mcentral_check();
+		mheap_check();
+	}
+	rights_close(rights);
 }
 
 static void count_span(struct mspan *s, void *arg)
@@ -59,11 +63,13 @@ static void count_span(struct mspan *s, void *arg)
 
 void heap_stats_read(struct heap_stats *hs)
 {
+	uint32_t rights;
 	size_t made;
 
 	*hs = (struct heap_stats){ 0 };
 	if (!mheap.ready)
 		return;
+	rights = rights_open();
 	mheap_each_span(count_span, hs);
 	lock_acquire(&mheap.lock);
 	hs->mapped = atomic_load_explicit(&mheap.committed, memory_order_relaxed);
@@ -72,4 +78,5 @@ void heap_stats_read(struct heap_stats *hs)
 	lock_release(&mheap.lock);
 	hs->metadata = fixalloc_sys_bytes();
 	thread_count_caches(&hs->threads, &made);
+	rights_close(rights);
 }

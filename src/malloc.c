@@ -65,6 +65,7 @@
 #include "mcentral.h"
 #include "options.h"
 #include "os.h"
+#include "rights.h"
 #include "scavenge.h"
 #include "tiny.h"
 
@@ -190,19 +191,23 @@ static void *alloc(struct mcache *c, size_t size, size_t align, bool noscan, boo
 
 static void *alloc_or_errno(size_t size, size_t align, bool noscan, bool zero)
 {
+	uint32_t rights;
 	struct mcache *c;
 	void *p;
 
 	if (UNLIKELY(size > PTRDIFF_MAX))
 		return no_memory();
+	rights = rights_open();
 	c = enter();
 	if (UNLIKELY(options.off && foreign_can_alloc())) {
 		thread_leave(c);
+		rights_close(rights);
 		return zero ? foreign_calloc(1, size) :
 		       align > 16 ? foreign_memalign(align, size) : foreign_malloc(size);
 	}
 	p = alloc(c, size, align, noscan, zero);
 	thread_leave(c);
+	rights_close(rights);
 	return p != NULL ? p : no_memory();
 }
 
@@ -381,18 +386,21 @@ static void free_object(const struct object *o, void *p, const char *func)
 	thread_leave(c);
 }
 
-static SLOW_PATH void free_rest(void *p, struct mspan *s, const char *func)
+static SLOW_PATH void free_rest(void *p, const char *func)
 {
+	uint32_t rights = rights_open();
+	struct mspan *s = span_or_foreign(p, func);
 	struct object o;
 
 	if (s == NULL) {
-		(void)span_or_foreign(p, func);
+		rights_close(rights);
 		foreign_free(p, func);
 		return;
 	}
 	if (!find_object(p, s, &o, func))
 		bad_pointer(p, s, func);
 	free_object(&o, p, func);
+	rights_close(rights);
 }
 
 SLOW_PATH void heap_free_slow(void *p, struct mspan *s, const char *func)
@@ -402,7 +410,7 @@ SLOW_PATH void heap_free_slow(void *p, struct mspan *s, const char *func)
 	if (LIKELY(s != NULL) && s->kind == SPAN_BIG && (uintptr_t)p == s->base && c != MCACHE_NONE)
 		free_big(c, s, func);
 	else if (p != NULL)
-		free_rest(p, s, func);
+		free_rest(p, func);
 }
 
 size_t heap_good_size(size_t size, size_t align)
@@ -440,11 +448,14 @@ SLOW_PATH void heap_free_sized_slow(void *p, size_t size, size_t align, const ch
 {
 	struct object o;
 	struct mspan *s;
+	uint32_t rights;
 
 	if (p == NULL)
 		return;
+	rights = rights_open();
 	s = span_or_foreign(p, func);
 	if (s == NULL) {
+		rights_close(rights);
 		foreign_free(p, func);
 		return;
 	}
@@ -453,6 +464,7 @@ SLOW_PATH void heap_free_sized_slow(void *p, size_t size, size_t align, const ch
 	if (!size_fits(&o, size, align))
 		fatal_size(func, p, size, o.nbytes);
 	free_object(&o, p, func);
+	rights_close(rights);
 }
 
 /* --- realloc --- */
@@ -561,22 +573,12 @@ static void *move_hardened(const struct object *o, void *p, size_t size, bool no
 	return to;
 }
 
-void *heap_realloc(void *p, size_t size, bool noscan, const char *func)
+/* p is in span s. */
+static void *realloc_ours(void *p, struct mspan *s, size_t size, bool noscan, const char *func)
 {
-	struct mspan *s = span_of((uintptr_t)p);
 	struct object o;
-	uint32_t slot;
 	void *to;
 
-	/* In the slot where it would be put anew. */
-	if (LIKELY(s != NULL) && mspan_slot_of(s, (uintptr_t)p, &slot) && size <= MAX_SMALL_SIZE &&
-	    !noscan && s->spanclass == sizeclass_of_malloc(size) && slot_state(&s->state[slot]) == SLOT_LIVE)
-		return p;
-	if (p == NULL)
-		return noscan ? heap_malloc_noscan(size) : heap_malloc(size);
-	s = span_or_foreign(p, func);
-	if (s == NULL)
-		return foreign_realloc(p, size, func);
 	if (!find_object(p, s, &o, func))
 		bad_pointer(p, s, func);
 	if (size > PTRDIFF_MAX)
@@ -602,30 +604,67 @@ void *heap_realloc(void *p, size_t size, bool noscan, const char *func)
 	return to;
 }
 
+void *heap_realloc(void *p, size_t size, bool noscan, const char *func)
+{
+	struct mspan *s = entry_span(entry_of((uintptr_t)p));
+	uint32_t rights, slot;
+	void *to;
+
+	/* In the slot where it would be put anew. */
+	if (LIKELY(s != NULL) && mspan_slot_of(s, (uintptr_t)p, &slot) && size <= MAX_SMALL_SIZE &&
+	    !noscan && s->spanclass == sizeclass_of_malloc(size) && slot_state(&s->state[slot]) == SLOT_LIVE)
+		return p;
+	if (p == NULL)
+		return noscan ? heap_malloc_noscan(size) : heap_malloc(size);
+	rights = rights_open();
+	s = span_or_foreign(p, func);
+	to = s == NULL ? foreign_realloc(p, size, func) : realloc_ours(p, s, size, noscan, func);
+	rights_close(rights);
+	return to;
+}
+
 /* --- the rest --- */
 
-size_t heap_usable_size(void *p, const char *func)
+static SLOW_PATH size_t usable_size_slow(void *p, const char *func)
 {
 	struct object o;
 	struct mspan *s;
+	uint32_t rights;
 
 	if (p == NULL)
 		return 0;
+	rights = rights_open();
 	s = span_or_foreign(p, func);
 	if (s == NULL)
-		return foreign_usable_size(p, func);
-	if (!find_object(p, s, &o, func))
+		o.nbytes = foreign_usable_size(p, func);
+	else if (!find_object(p, s, &o, func))
 		fatal_pointer(func, p, (uintptr_t)p % 8 != 0 ? "misaligned pointer" : "invalid pointer");
+	rights_close(rights);
 	return o.nbytes;
+}
+
+size_t heap_usable_size(void *p, const char *func)
+{
+	uint64_t entry = entry_of((uintptr_t)p);
+	uint32_t slot;
+
+	if (LIKELY(entry_slot_of(entry, (uintptr_t)p, &slot)) && LIKELY(entry_spanclass(entry) != SPANCLASS_NOTHING) &&
+	    LIKELY(slot_state(&entry_span(entry)->state[slot]) != SLOT_FREE) && LIKELY(!options.hardened))
+		return spanclass_info(entry_spanclass(entry))->elemsize;
+	return usable_size_slow(p, func);
 }
 
 bool heap_trim(void)
 {
+	uint32_t rights = rights_open();
 	struct mcache *c = enter();
+	bool given;
 
 	mcache_flush(c);
 	thread_leave(c);
 	thread_flush_shared();
 	mheap_release_records();
-	return scavenge_all() != 0;
+	given = scavenge_all() != 0;
+	rights_close(rights);
+	return given;
 }

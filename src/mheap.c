@@ -17,8 +17,18 @@
 #include "os.h"
 #include "scavenge.h"
 
-struct mheap mheap;
 _Atomic uintptr_t arena_table[ARENA_TABLE_LEN];
+struct mheap mheap = { .arenas = arena_table };
+
+bool mheap_hide_arenas(void)
+{
+	void *table = os_alloc_metadata(sizeof(arena_table));
+
+	if (table == NULL)
+		return false;
+	mheap.arenas = table;
+	return true;
+}
 
 void mheap_init(void)
 {
@@ -57,7 +67,7 @@ static bool add_arenas_locked(uintptr_t addr, size_t nbytes)
 		/* 0 says that there is no arena; records lie nowhere near where that would come out. */
 		CHECK(origin != 0);
 		/* Release: the record is complete. Pairs with the acquire in arena_origin(). */
-		atomic_store_explicit(&arena_table[slot], origin, memory_order_release);
+		atomic_store_explicit(&mheap.arenas[slot], origin, memory_order_release);
 	}
 	return true;
 }

@@ -36,13 +36,14 @@ struct mheap {
 	struct mspan *guarded;                       /* [h] empty spans of SPANCLASS_NOTHING; they stay what they are */
 	size_t guarded_npages;                       /* [h] of these */
 	uint64_t now_ms;                             /* [h] time of the last poll */
+	_Atomic uintptr_t *arenas;                   /* [c] arena_table, or one that fast paths do not see */
 	bool ready;                                  /* [c] mheap_init succeeded */
 	bool forked;                                 /* this is a forked child: see mheap_check() */
 };
 
 extern struct mheap mheap;
 
-/* addr >> ARENA_SHIFT -> where the page map of that arena would have the entry of address 0, so that the entry of any of
+/* The table that fast paths ask: addr >> ARENA_SHIFT -> where the page map of that arena would have the entry of address 0, so that the entry of any of
  * its pages is at that + (addr >> PAGE_SHIFT) * 8; 0 where there is no arena. One load says of any address whether it is
  * ours. Acquire-loaded; stored with release once, under mheap.lock, and never changed. */
 extern _Atomic uintptr_t arena_table[ARENA_TABLE_LEN];
@@ -52,14 +53,19 @@ static inline page_entry *page_entry_of(uintptr_t origin, uintptr_t addr)
 	return (page_entry *)(origin + (addr >> PAGE_SHIFT) * sizeof(page_entry));
 }
 
-static inline uintptr_t arena_origin(uintptr_t addr)
+FAST_PATH uintptr_t arena_origin_in(const _Atomic uintptr_t *table, uintptr_t addr)
 {
 	uintptr_t slot = addr >> ARENA_SHIFT;
 
 	if (UNLIKELY(slot >= ARENA_TABLE_LEN))
 		return 0;
 	/* Acquire: the record with the map. Pairs with the release in add_arenas_locked(). */
-	return atomic_load_explicit(&arena_table[slot], memory_order_acquire);
+	return atomic_load_explicit(&table[slot], memory_order_acquire);
+}
+
+static inline uintptr_t arena_origin(uintptr_t addr)
+{
+	return arena_origin_in(mheap.arenas, addr);
 }
 
 /* The record of the arena that addr is in, or NULL. Any address will do. */
@@ -73,15 +79,20 @@ static inline struct heap_arena *arena_of(uintptr_t addr)
 				     offsetof(struct heap_arena, spans));
 }
 
-/* What the page map says of addr; 0 for any address that is not ours. */
-static inline uint64_t entry_of(uintptr_t addr)
+FAST_PATH uint64_t entry_in(const _Atomic uintptr_t *table, uintptr_t addr)
 {
-	uintptr_t origin = arena_origin(addr);
+	uintptr_t origin = arena_origin_in(table, addr);
 
 	if (UNLIKELY(origin == 0))
 		return 0;
 	/* Acquire: the span's constant fields. Pairs with the release in map_pages(). */
 	return atomic_load_explicit(page_entry_of(origin, addr), memory_order_acquire);
+}
+
+/* What the page map says of addr; 0 for any address that is not ours. For fast paths: 0 also where these may not come to the map. */
+FAST_PATH uint64_t entry_of(uintptr_t addr)
+{
+	return entry_in(arena_table, addr);
 }
 
 static inline struct mspan *entry_span(uint64_t entry)
@@ -109,11 +120,14 @@ static inline bool entry_slot_of(uint64_t entry, uintptr_t addr, uint32_t *slot)
  * in it, a big one for the addresses of its first page. */
 static inline struct mspan *span_of(uintptr_t addr)
 {
-	return entry_span(entry_of(addr));
+	return entry_span(entry_in(mheap.arenas, addr));
 }
 
 /* Once, before anything else here. */
 void mheap_init(void);
+
+/* Before mheap_init(): arenas are entered in a table that fast paths do not see. False: no memory for it, nothing changed. */
+bool mheap_hide_arenas(void);
 
 /* A span of npages for this class with every slot free, owner none, in the page map. NULL when
  * there is no memory. Takes mheap.lock unless the page cache has the pages; pc may be NULL. */

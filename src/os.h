@@ -44,8 +44,18 @@ bool os_remap(void *p, size_t nbytes);
 /* Asks for huge pages in a committed range, or for none; advice only. */
 void os_want_huge_pages(void *p, size_t nbytes, bool huge);
 
-/* Zeroed memory for our own records; NULL when there is none. */
+/* Zeroed memory for our own records, a page that cannot be touched on either side of it; NULL when there is none. */
 void *os_alloc_metadata(size_t nbytes);
+
+/* What os_alloc_metadata() gives from now on is behind a protection key, which the calling thread has open: see rights.h. False:
+ * there are no keys here. Once, before the first object. */
+bool os_make_key(void);
+
+/* As if there were none; nothing is behind it yet. */
+void os_drop_key(void);
+
+/* The key's bits in the rights register; 0 without a key. Constant once there are objects. */
+extern uint32_t os_key_rights;
 
 /* Stores a word in a mapping that is read-only, and is again afterwards. */
 void os_store_protected(uintptr_t *word, uintptr_t value);

@@ -3,7 +3,7 @@
  * os_linux.c - the kernel calls of the heap, and the only file that maps memory.
  * See malloc.c for the overview.
  *
- * Owns     nothing but the cached page size.
+ * Owns     the cached page size; the protection key of metadata.
  * Callers  every layer. Calls libc's syscall(), which neither allocates nor locks and which
  *          programs do not interpose, so that hooked mmap or open functions never recurse into us.
  * Locks    none.
@@ -109,10 +109,40 @@ void os_want_huge_pages(void *p, size_t nbytes, bool huge)
 	(void)QUIETLY(syscall(SYS_madvise, p, nbytes, huge ? MADV_HUGEPAGE : MADV_NOHUGEPAGE));
 }
 
+uint32_t os_key_rights;
+static int metadata_key = -1;    /* -1 says to pkey_mprotect(2): like mprotect(2) */
+
+bool os_make_key(void)
+{
+	long key = CPU_HAS_RIGHTS ? QUIETLY(syscall(SYS_pkey_alloc, 0L, 0L)) : -1;
+
+	if (key <= 0)
+		return false;
+	metadata_key = (int)key;
+	os_key_rights = (uint32_t)3 << 2 * key;
+	return true;
+}
+
+void os_drop_key(void)
+{
+	(void)QUIETLY(syscall(SYS_pkey_free, (long)metadata_key));
+	metadata_key = -1;
+	os_key_rights = 0;
+}
+
 void *os_alloc_metadata(size_t nbytes)
 {
-	return map(NULL, nbytes, PROT_READ | PROT_WRITE,
-		   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE);
+	size_t guard = os_page_size();
+	char *p = os_reserve(NULL, nbytes + 2 * guard);
+	long protect = metadata_key < 0 ? SYS_mprotect : SYS_pkey_mprotect;
+
+	if (p == NULL)
+		return NULL;
+	if (QUIETLY(syscall(protect, p + guard, nbytes, PROT_READ | PROT_WRITE, metadata_key)) != 0) {
+		os_unreserve(p, nbytes + 2 * guard);
+		return NULL;
+	}
+	return p + guard;
 }
 
 void os_store_protected(uintptr_t *word, uintptr_t value)

@@ -18,6 +18,7 @@
 #include "mcentral.h"
 #include "options.h"
 #include "os.h"
+#include "rights.h"
 #include "scavenge.h"
 #include "tiny.h"
 
@@ -37,6 +38,9 @@ static struct lock shared_lock = LOCK_INITIALIZER(LOCK_SHARED);
 static bool shared_made;     /* under shared_lock: it was used; most programs never do */
 
 THREAD_LOCAL_DEFINE struct mcache *thread_mcache = MCACHE_NONE;
+
+/* The same, for slow paths; and where caches are behind a key, which fast paths may not touch. */
+THREAD_LOCAL struct mcache *own_cache;
 
 /* The thread's cache was given back: what it still does goes through the shared one. */
 THREAD_LOCAL bool thread_is_gone;
@@ -99,6 +103,8 @@ static void read_options(void)
 	if (options.hardened) {
 		hardened_init();
 		sizeclass_divert_all();
+		if (os_make_key() && !mheap_hide_arenas())
+			os_drop_key();
 	}
 }
 
@@ -119,6 +125,13 @@ static void heap_init(void)
 }
 
 /* --- caches --- */
+
+/* c is the calling thread's; NULL: it has none. */
+static void set_cache(struct mcache *c)
+{
+	own_cache = c;
+	thread_mcache = c == NULL || os_key_rights != 0 ? MCACHE_NONE : c;
+}
 
 static struct mcache *take_cache(void)
 {
@@ -172,20 +185,31 @@ static struct mcache *lock_shared(void)
 
 /* --- thread exit --- */
 
+/* What the thread still does goes through the shared cache, and no fast path succeeds. */
+static void leave_heap(void)
+{
+	uint32_t rights = rights_open();
+	struct mcache *c = own_cache;
+
+	thread_is_gone = true;
+	set_cache(NULL);
+	if (c != NULL) {
+		mcache_flush(c);
+		give_cache(c);
+	}
+	rights_close(rights);
+}
+
 /* The value of the key counts the rounds left. */
 static void thread_exit(void *value)
 {
 	uintptr_t rounds_left = (uintptr_t)value;
-	struct mcache *c = thread_mcache;
 
-	if (c == MCACHE_NONE)
+	if (own_cache == NULL)
 		return;
 	if (rounds_left > 1 && pthread_setspecific(threads.key, (void *)(rounds_left - 1)) == 0)
 		return;
-	thread_is_gone = true;
-	thread_mcache = MCACHE_NONE;
-	mcache_flush(c);
-	give_cache(c);
+	leave_heap();
 }
 
 /* Asks for thread_exit() when the calling thread ends. Where there is no key yet, as another thread is making it, the next slow
@@ -204,11 +228,15 @@ static SLOW_PATH void watch_exit(struct mcache *c)
 
 static void *scavenger(void *arg)
 {
+	uint32_t rights;
+
 	(void)arg;
 	for (;;) {
 		os_sleep_ms(options.scavenge_ms < 100 ? 100 : options.scavenge_ms);
+		rights = rights_open();
 		while (scavenge_poll(os_now_ms()))
 			;
+		rights_close(rights);
 	}
 	return NULL;
 }
@@ -276,14 +304,14 @@ static void wait_for_adoption(void)
 
 /* In the child of a fork. Threads other than the caller are gone, perhaps in the middle of something;
  * every change is ordered so that what they left can be put in order. */
-static void after_fork(void)
+static void after_fork_open(void)
 {
-	struct mcache *mine = thread_mcache;
+	struct mcache *mine = own_cache;
 	bool others = false;
 	bool rebuilt;
 
 	/* A child that forks again before it has adopted. */
-	if (mine == MCACHE_NONE)
+	if (mine == NULL)
 		mine = parked_for == lock_self() ? parked : NULL;
 
 	(void)lock_reset_orphan(&init_lock);
@@ -318,31 +346,26 @@ static void after_fork(void)
 		 * then there are no fast paths. */
 		parked = mine;
 		parked_for = lock_self();
-		thread_mcache = MCACHE_NONE;
+		set_cache(NULL);
 		atomic_store_explicit(&orphans, true, memory_order_relaxed);
 	}
 	start_scavenger();
 }
 
-/* --- start --- */
-
-/* off=1 was read after ld.so made the first allocations: from now on no fast path succeeds, and malloc.c asks
- * libc. */
-static void leave_heap(void)
+static void after_fork(void)
 {
-	struct mcache *c = thread_mcache;
+	uint32_t rights = rights_open();
 
-	thread_is_gone = true;
-	thread_mcache = MCACHE_NONE;
-	if (c == MCACHE_NONE)
-		return;
-	mcache_flush(c);
-	give_cache(c);
+	after_fork_open();
+	rights_close(rights);
 }
+
+/* --- start --- */
 
 void thread_late_init(void)
 {
 	int state = LATE_NOT_YET;
+	uint32_t rights;
 
 	/* libc sets environ when it is initialised; ld.so calls malloc before that. */
 	if (environ == NULL)
@@ -351,13 +374,16 @@ void thread_late_init(void)
 	if (!atomic_compare_exchange_strong_explicit(&late_state, &state, LATE_RUNNING,
 						     memory_order_acq_rel, memory_order_acquire))
 		return;
+	rights = rights_open();
 	heap_init();
 	read_options();
+	rights_close(rights);
 	(void)pthread_atfork(NULL, NULL, after_fork);
 	if (pthread_key_create(&threads.key, thread_exit) != 0)
 		return;
 	/* Release: the key. Pairs with the acquire in watch_exit(). */
 	atomic_store_explicit(&late_state, LATE_DONE, memory_order_release);
+	/* Read after ld.so made the first allocations: from now on malloc.c asks libc. */
 	if (options.off)
 		leave_heap();
 	start_scavenger();
@@ -374,27 +400,29 @@ void thread_attend(void)
 
 struct mcache *thread_enter(void)
 {
-	struct mcache *c = thread_mcache;
+	struct mcache *c = own_cache;
 
-	if (LIKELY(c != MCACHE_NONE)) {
+	if (LIKELY(c != NULL)) {
 		if (UNLIKELY(!c->watched))
 			watch_exit(c);
 		return c;
 	}
 	if (!heap_is_ready())
 		heap_init();
+	/* The thread may have come before another one made the key. */
+	(void)rights_open();
 	/* Acquire: the heap in order. Pairs with the release in wait_for_adoption(). */
 	if (atomic_load_explicit(&orphans, memory_order_acquire))
 		wait_for_adoption();
 	/* In this order: no thread but the one it is for looks at parked. */
 	if (parked_for == lock_self() && parked != NULL) {
-		thread_mcache = parked;
+		set_cache(parked);
 		parked = NULL;
-		return thread_mcache;
+		return own_cache;
 	}
 	c = thread_is_gone ? NULL : take_cache();
 	if (c != NULL) {
-		thread_mcache = c;
+		set_cache(c);
 		watch_exit(c);
 		return c;
 	}

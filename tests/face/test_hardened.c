@@ -11,6 +11,7 @@
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 
 #include <cmocka.h>
@@ -145,6 +146,110 @@ static void alignments_hold(void **state)
 		}
 }
 
+/* --- records --- */
+
+struct mapping {
+	uintptr_t start, end;
+	char perms[5];
+	int key;
+};
+
+/* The mappings of the process, in order of address. */
+static size_t read_mappings(struct mapping *m, size_t room)
+{
+	FILE *f = fopen("/proc/self/smaps", "re");
+	char line[512];
+	size_t n = 0;
+
+	assert_non_null(f);
+	while (fgets(line, sizeof(line), f) != NULL) {
+		struct mapping *next = &m[n];
+
+		if (sscanf(line, "%lx-%lx %4s", &next->start, &next->end, next->perms) == 3) {
+			assert_true(++n < room);
+			next->key = 0;
+		} else if (n > 0) {
+			(void)sscanf(line, "ProtectionKey: %d", &m[n - 1].key);
+		}
+	}
+	fclose(f);
+	return n;
+}
+
+/* As touch(), reading only. */
+static int look(const volatile char *p)
+{
+	pid_t pid = fork();
+	int status;
+
+	if (pid == 0) {
+		signal(SIGSEGV, SIG_DFL);
+		(void)*p;
+		_exit(0);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	return WIFSIGNALED(status) ? WTERMSIG(status) : 0;
+}
+
+static void records_are_out_of_reach(void **state)
+{
+	static struct mapping m[1000];
+	long key = syscall(SYS_pkey_alloc, 0L, 0L);
+	size_t n, nrecords = 0;
+
+	(void)state;
+	if (key < 0)
+		skip();
+	syscall(SYS_pkey_free, key);
+	n = read_mappings(m, sizeof(m) / sizeof(m[0]));
+	for (size_t i = 0; i < n; i++) {
+		if (m[i].key == 0)
+			continue;
+		nrecords++;
+		for (uintptr_t p = m[i].start; p < m[i].end; p += (m[i].end - m[i].start) / 4 & ~(uintptr_t)4095) {
+			assert_int_equal(touch((char *)p, 0), SIGSEGV);
+			assert_int_equal(look((char *)p), SIGSEGV);
+		}
+		assert_true(i > 0 && m[i - 1].end == m[i].start && strcmp(m[i - 1].perms, "---p") == 0);
+		assert_true(i + 1 < n && m[i + 1].start == m[i].end && strcmp(m[i + 1].perms, "---p") == 0);
+	}
+	/* The table of arenas, slabs, large records. */
+	assert_true(nrecords >= 3);
+}
+
+/* The kernel runs handlers with all keys closed, and who jumps out of one goes on like that. */
+
+static sigjmp_buf before;
+static void *volatile from_handler, *volatile for_handler;
+
+static void on_signal(int number)
+{
+	(void)number;
+	from_handler = do_malloc(100);
+	do_free(for_handler);
+	(void)malloc_usable_size(from_handler);
+	siglongjmp(before, 1);
+}
+
+static void handlers_may_allocate_and_jump(void **state)
+{
+	struct sigaction action = { .sa_handler = on_signal };
+
+	(void)state;
+	assert_int_equal(sigaction(SIGUSR1, &action, NULL), 0);
+	for (int i = 0; i < 100; i++) {
+		for_handler = do_malloc(50);
+		if (sigsetjmp(before, 1) == 0)
+			raise(SIGUSR1);
+		from_handler = realloc(from_handler, 200);
+		assert_non_null(from_handler);
+		do_free(from_handler);
+		do_free(do_malloc(100000));
+	}
+	signal(SIGUSR1, SIG_DFL);
+	records_are_out_of_reach(state);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -155,6 +260,8 @@ int main(void)
 		cmocka_unit_test(behind_a_big_object_is_a_guard),
 		cmocka_unit_test(a_big_object_that_was_freed_is_guarded),
 		cmocka_unit_test(alignments_hold),
+		cmocka_unit_test(records_are_out_of_reach),
+		cmocka_unit_test(handlers_may_allocate_and_jump),
 	};
 
 	return cmocka_run_group_tests_name("hardened", tests, NULL, NULL);
