@@ -4,14 +4,17 @@
  * See malloc.c for the overview.
  *
  * Owns     the report line, on the caller's stack.
- * Callers  everyone who finds misuse, and options.c for its warnings. Calls write(2) and abort(3).
+ * Callers  everyone who finds misuse, options.c for its warnings, lock.c. Calls abort(3), and write(2) past libc, where it would be
+ *          a cancellation point: a thread that was to be cancelled would end instead of the process.
  * Locks    none; callable with any lock held.
  * Holds    never allocates; one write(2) a line; errno is kept.
  */
 #include "fatal.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdlib.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 void report_init(struct report *r)
@@ -66,7 +69,7 @@ void report_write(struct report *r, int fd)
 
 	r->text[r->len++] = '\n';
 	while (done < r->len) {
-		ssize_t n = write(fd, r->text + done, r->len - done);
+		long n = syscall(SYS_write, fd, r->text + done, r->len - done);
 
 		if (n <= 0)
 			break;
@@ -114,6 +117,16 @@ _Noreturn void fatal_error(const char *what)
 	report_str(&r, what);
 	report_write(&r, 2);
 	abort();
+}
+
+_Noreturn void fatal_reentered(void)
+{
+	static _Atomic bool before;
+
+	/* The handler may be that of SIGABRT, and would come here again. Relaxed: a thread sees its own store. */
+	if (atomic_exchange_explicit(&before, true, memory_order_relaxed))
+		(void)signal(SIGABRT, SIG_DFL);
+	fatal_error("malloc called by the handler of a signal that came inside of malloc or free");
 }
 
 _Noreturn void fatal_assert(const char *file, int line, const char *condition)

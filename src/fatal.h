@@ -32,4 +32,8 @@ _Noreturn void fatal_size(const char *func, const void *p, size_t given, size_t 
 /* "goalloc: WHAT", then SIGABRT. */
 _Noreturn void fatal_error(const char *what);
 
+/* The calling thread waits for what it holds itself: a signal came while it was inside, and the handler calls malloc.
+ * SIGABRT; its handler is called once at most. */
+_Noreturn void fatal_reentered(void);
+
 #endif

@@ -4,11 +4,12 @@
  * See malloc.c for the overview.
  *
  * Owns     the set of ranks this thread holds (debug builds).
- * Callers  fixalloc.c, mheap.c, scavenge.c, mcentral.c, thread.c. Calls os.h.
+ * Callers  fixalloc.c, mheap.c, scavenge.c, mcentral.c, thread.c. Calls os.h, fatal.h.
  * Locks    this is them. The order is in lock.h.
  * Holds    holder is lock_self() of the thread inside, 0 when nobody is.
  */
 #include "lock.h"
+#include "fatal.h"
 #include "os.h"
 
 /* Turns of the spin before a sleep. A critical section here is tens to hundreds of ns, a pause
@@ -34,6 +35,9 @@ void lock_init(struct lock *l, enum lock_rank rank)
 
 static SLOW_PATH void lock_wait(struct lock *l)
 {
+	/* For ever: better the report of a crash is cut short than that it hangs. */
+	if (UNLIKELY(lock_held(l)))
+		fatal_reentered();
 	for (int i = 0; i < SPIN_TURNS; i++) {
 		uint32_t free_word = 0;
 

@@ -72,6 +72,8 @@ struct mcache {
 	struct mspan *big[BIG_CACHE_MAX_RUN + 1];        /* freed big spans by length, linked by next */
 	struct mcache *next_all;                         /* [t] constant once set */
 	struct mcache *next_free;                        /* [t] link of the pool */
+	struct mcache *next_used;                        /* [t] link of a chain of those in use */
+	uintptr_t user;                                  /* [t] lock_self() of the thread that has it */
 	bool in_use;                                     /* [t] a thread has it */
 	bool orphan;                                     /* in a forked child: its thread is gone */
 	bool watched;                                    /* libc tells when its thread ends */

@@ -217,7 +217,8 @@ static bool begins_region_locked(const struct pcache *pc)
 /* A word with a run of npages in it. False: the heap has the run only across two words, or not. */
 static bool pcache_refill(struct pcache *pc, unsigned npages, bool grow)
 {
-	bool huge = false;
+	/* A thread's first word may stay its only one, with a page of it touched: it takes more than one to begin a region. */
+	bool huge = pc->base != 0;
 	bool ok;
 
 	lock_acquire(&mheap.lock);
@@ -227,8 +228,9 @@ static bool pcache_refill(struct pcache *pc, unsigned npages, bool grow)
 		ok = pagealloc_alloc_word(&mheap.pages, npages, &pc->page, &pc->free, &pc->clean);
 	if (ok) {
 		pc->base = pagealloc_addr(&mheap.pages, pc->page);
-		huge = begins_region_locked(pc);
+		huge = huge && begins_region_locked(pc);
 	} else {
+		huge = false;
 		*pc = (struct pcache){ 0, 0, 0, 0 };
 	}
 	lock_release(&mheap.lock);

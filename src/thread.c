@@ -10,7 +10,8 @@
  *          caches; shared_lock (LOCK_SHARED) is held while the shared cache is used.
  *          No lock is held while libc is called, and none is taken before a fork: a prepare handler that
  *          locks can deadlock with libio's locks. The child resets instead (after_fork()).
- * Holds    a cache is used by one thread at a time. A cache on the pool is flushed.
+ * Holds    a cache is used by one thread at a time. A cache on the pool is flushed. Of those in use, at most one is any thread's:
+ *          what a thread left behind without a word, the next one with the same thread-local storage takes.
  */
 #include "thread.h"
 #include "fatal.h"
@@ -32,6 +33,9 @@ extern char **environ;
  * round to end the thread's own record. */
 #define DESTRUCTOR_ROUNDS (GOALLOC_SANITIZED ? 2 : 4)
 
+/* Chains of caches by who has them: a thread that begins looks through one. */
+#define USER_CHAINS 256
+
 struct mcache_nobody mcache_nobody;
 static struct mcache shared_cache;
 static struct lock shared_lock = LOCK_INITIALIZER(LOCK_SHARED);
@@ -50,6 +54,7 @@ static struct {
 	struct lock lock;
 	struct mcache *all;          /* [t] every record, by next_all */
 	struct mcache *free;         /* [t] those no thread uses, by next_free */
+	struct mcache *used[USER_CHAINS];    /* [t] those in use, by next_used, each in the chain of its user */
 	size_t inuse;                /* [t] */
 	size_t made;                 /* [t] */
 	struct fixalloc pool;        /* [c] */
@@ -133,16 +138,58 @@ static void set_cache(struct mcache *c)
 	thread_mcache = c == NULL || os_key_rights != 0 ? MCACHE_NONE : c;
 }
 
+static struct mcache **chain_of(uintptr_t user)
+{
+	/* Users are in thread-local storage: apart by pages at least. */
+	return &threads.used[(user >> 12 ^ user >> 20) % USER_CHAINS];
+}
+
+static void set_user_locked(struct mcache *c)
+{
+	struct mcache **chain;
+
+	c->user = lock_self();
+	chain = chain_of(c->user);
+	c->next_used = *chain;
+	*chain = c;
+	c->in_use = true;
+	threads.inuse++;
+}
+
+static void clear_user_locked(struct mcache *c)
+{
+	struct mcache **link = chain_of(c->user);
+
+	/* In no chain, in a child that was forked by a signal's handler while the cache was put there. */
+	while (*link != NULL && *link != c)
+		link = &(*link)->next_used;
+	if (*link == c)
+		*link = c->next_used;
+	c->in_use = false;
+	threads.inuse--;
+}
+
+/* The cache of a thread that ended and was not watched long enough, as its first request came from a destructor: the caller
+ * has none, and is where that thread was. NULL: there is none. */
+static struct mcache *find_left_behind_locked(void)
+{
+	struct mcache *c = *chain_of(lock_self());
+
+	while (c != NULL && c->user != lock_self())
+		c = c->next_used;
+	return c;
+}
+
 static struct mcache *take_cache(void)
 {
 	struct mcache *c;
 
 	lock_acquire(&threads.lock);
-	c = threads.free;
-	if (c != NULL) {
+	c = find_left_behind_locked();
+	if (c == NULL && threads.free != NULL) {
+		c = threads.free;
 		threads.free = c->next_free;
-		threads.inuse++;
-		c->in_use = true;
+		set_user_locked(c);
 	}
 	lock_release(&threads.lock);
 	if (c != NULL)
@@ -152,10 +199,9 @@ static struct mcache *take_cache(void)
 		return NULL;
 	mcache_init(c);
 	lock_acquire(&threads.lock);
-	c->in_use = true;
+	set_user_locked(c);
 	c->next_all = threads.all;
 	threads.all = c;
-	threads.inuse++;
 	threads.made++;
 	/* Relaxed: see mcache.h. */
 	atomic_fetch_add_explicit(&mcaches_made, 1, memory_order_relaxed);
@@ -167,10 +213,9 @@ static void give_cache(struct mcache *c)
 {
 	c->watched = false;
 	lock_acquire(&threads.lock);
-	c->in_use = false;
+	clear_user_locked(c);
 	c->next_free = threads.free;
 	threads.free = c;
-	threads.inuse--;
 	lock_release(&threads.lock);
 }
 
@@ -326,14 +371,18 @@ static void after_fork_open(void)
 	/* Relaxed: the only thread. */
 	atomic_store_explicit(&mcaches_made, 1, memory_order_relaxed);
 	threads.free = NULL;
+	for (unsigned i = 0; i < USER_CHAINS; i++)
+		threads.used[i] = NULL;
 	for (struct mcache *c = threads.all; c != NULL; c = c->next_all) {
 		/* A rebuilt heap counts every page that no span has as free. */
 		if (rebuilt)
 			c->pages = (struct pcache){ 0, 0, 0, 0 };
-		if (c->in_use) {
-			c->orphan = c != mine;
-			others |= c->orphan;
-			threads.inuse += c == mine;
+		c->orphan = c->in_use && c != mine;
+		others |= c->orphan;
+		if (c->orphan) {
+			c->user = 0;
+		} else if (c->in_use) {
+			set_user_locked(c);
 		} else {
 			c->next_free = threads.free;
 			threads.free = c;

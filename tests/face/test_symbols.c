@@ -147,6 +147,25 @@ static void every_name_is_at_base_version(void **state)
 	assert_int_equal(wrong, 0);
 }
 
+/* Profilers and probes tell malloc from operator new by the address. */
+static void no_two_names_have_one_address(void **state)
+{
+	size_t same = 0;
+
+	(void)state;
+	for (size_t i = 0; i < BASE_NAMES; i++) {
+		for (size_t k = 0; k < i; k++) {
+			const Elf64_Sym *a = find_export(base_names[i]), *b = find_export(base_names[k]);
+
+			if (a == NULL || b == NULL || a->st_value != b->st_value)
+				continue;
+			print_error("at one address: %s %s\n", base_names[i], base_names[k]);
+			same++;
+		}
+	}
+	assert_int_equal(same, 0);
+}
+
 static bool may_be_exported(const char *name)
 {
 	for (size_t i = 0; i < BASE_NAMES; i++)
@@ -232,6 +251,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_name_is_exported_as_a_function),
 		cmocka_unit_test(every_name_is_at_base_version),
+		cmocka_unit_test(no_two_names_have_one_address),
 		cmocka_unit_test(nothing_else_is_exported),
 		cmocka_unit_test(glibcs_internal_names_and_strdup_are_left_alone),
 		cmocka_unit_test(only_libc_is_needed),

@@ -21,9 +21,9 @@
 
 /* README.md, "System calls"; then what ends this program, and the sleep of its own. */
 static const int allowed[] = {
-	SYS_mmap,	   SYS_munmap,	       SYS_mprotect,	   SYS_madvise,	 SYS_mremap, SYS_futex, SYS_clock_gettime,
+	SYS_mmap,	   SYS_munmap,	       SYS_mprotect,	   SYS_madvise,	   SYS_mremap, SYS_futex, SYS_clock_gettime,
 	SYS_pkey_alloc,	   SYS_pkey_free,      SYS_pkey_mprotect,
-	SYS_write,	   SYS_rt_sigprocmask, SYS_gettid,	   SYS_getpid,	 SYS_tgkill,
+	SYS_write,	   SYS_rt_sigprocmask, SYS_rt_sigaction,   SYS_gettid,	   SYS_getpid, SYS_tgkill,
 	SYS_exit,	   SYS_exit_group,     SYS_clock_nanosleep,
 };
 #define NALLOWED (sizeof(allowed) / sizeof(allowed[0]))

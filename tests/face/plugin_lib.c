@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * plugin_lib.c - a shared library that test_plugin.c loads many times over: it allocates when it is loaded, when it is called
+ * and when it is unloaded, and has thread-local storage.
+ *
+ * Callers  test_plugin.c, by dlsym. Built twice: with the usual thread-local storage, which libc allocates at the first touch, and
+ *          with initial-exec (PLUGIN_STATIC_TLS), of which there is little room.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#ifdef PLUGIN_STATIC_TLS
+static __thread char mine[200] __attribute__((tls_model("initial-exec")));
+#else
+static __thread char mine[3000];
+#endif
+
+static char *name;
+
+char *plugin_make(size_t n);
+int plugin_count(void);
+
+__attribute__((constructor)) static void load(void)
+{
+	name = strdup("allocated by a constructor");
+}
+
+__attribute__((destructor)) static void unload(void)
+{
+	char *last = strdup(name);
+
+	free(name);
+	free(last);
+}
+
+char *plugin_make(size_t n)
+{
+	char *p = malloc(n);
+
+	if (p != NULL)
+		memset(p, 'p', n);
+	return p;
+}
+
+/* How often the calling thread has called this. */
+int plugin_count(void)
+{
+	return ++mine[sizeof(mine) - 1];
+}
