@@ -98,7 +98,7 @@ static size_t release_chunk_locked(uint32_t chunk)
 	bool refused = false;
 	uint32_t huge;
 
-	pagealloc_take_dirty(&mheap.pages, chunk, taken);
+	pagealloc_take_dirty(&mheap.pages, chunk, unit, taken);
 	huge = end_huge_regions_locked(chunk, taken);
 	lock_release(&mheap.lock);
 	/* Else the kernel would make whole again what is given back in part. */
