@@ -426,6 +426,17 @@ void pagealloc_take_dirty(struct pagealloc *pa, uint64_t chunk, unsigned unit, u
 		update(pa, chunk * CHUNK_PAGES, CHUNK_PAGES);
 }
 
+bool pagealloc_has_dirty(const struct pagealloc *pa, uint64_t chunk, unsigned unit)
+{
+	const struct heap_arena *ha = pa->arenas[chunk / ARENA_CHUNKS];
+	unsigned first = (unsigned)(chunk % ARENA_CHUNKS) * (CHUNK_PAGES / 64);
+	uint64_t found = 0;
+
+	for (unsigned w = first; w < first + CHUNK_PAGES / 64; w++)
+		found |= groups(~ha->alloc_bits[w], ~ha->alloc_bits[w] & ~ha->clean_bits[w], unit);
+	return found != 0;
+}
+
 void pagealloc_free(struct pagealloc *pa, uint64_t page, size_t npages, bool clean)
 {
 	struct word_walk it = { .pa = pa, .page = page, .npages = npages };

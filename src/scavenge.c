@@ -8,7 +8,8 @@
  *          (malloc_trim), thread.c runs the optional thread. Calls pagealloc.h, os.h.
  * Locks    mheap.lock covers the list. Pages that are being released are in use in the bitmap, so that
  *          the lock is dropped while the kernel works.
- * Holds    a chunk with a free page that is not clean is on the list, or is being released.
+ * Holds    a chunk with a free page that is not clean is on the list, or is being released; where the kernel's pages are larger
+ *          than ours, one of which all is free.
  */
 #include "scavenge.h"
 #include "mheap.h"
@@ -95,7 +96,6 @@ static size_t release_chunk_locked(uint32_t chunk)
 	uint64_t taken[CHUNK_PAGES / 64];
 	uint64_t clean[CHUNK_PAGES / 64] = { 0 };
 	size_t released = 0;
-	bool refused = false;
 	uint32_t huge;
 
 	pagealloc_take_dirty(&mheap.pages, chunk, unit, taken);
@@ -111,10 +111,8 @@ static size_t release_chunk_locked(uint32_t chunk)
 
 		if (a >= b)
 			continue;
-		if (!os_release((void *)(base + a * PAGE_SIZE), (b - a) * PAGE_SIZE)) {
-			refused = true;
+		if (!os_release((void *)(base + a * PAGE_SIZE), (b - a) * PAGE_SIZE))
 			continue;
-		}
 		released += b - a;
 		for (unsigned i = a; i < b; i++)
 			clean[i / 64] |= (uint64_t)1 << i % 64;
@@ -122,7 +120,8 @@ static size_t release_chunk_locked(uint32_t chunk)
 	lock_acquire(&mheap.lock);
 	for (unsigned i = 0; i < CHUNK_PAGES / 64; i++)
 		pagealloc_free_word(&mheap.pages, first + i * 64, taken[i], clean[i]);
-	if (refused)
+	/* Refused; or one thread had a part of a page of the kernel in hand while another had the rest. */
+	if (pagealloc_has_dirty(&mheap.pages, chunk, unit))
 		scavenge_note_free_locked(chunk);
 	return released * PAGE_SIZE;
 }
