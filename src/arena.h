@@ -34,6 +34,7 @@ struct arena_chunk {
 	bool dirty_listed;        /* [h] on the scavenger's list */
 	uint64_t freed_ms;        /* [h] when pages were last freed here */
 	uint32_t dirty_next;      /* [h] scavenger's list, chunk numbers; DIRTY_END */
+	uint32_t listed_at;       /* [h] mheap.releases when it was put at the end of the list */
 };
 
 /*

@@ -33,6 +33,7 @@ struct mheap {
 	_Atomic size_t committed;                    /* [a] bytes of pages the heap has grown to */
 	uint32_t dirty_head;                         /* [h] scavenger's list of chunks */
 	uint32_t dirty_tail;                         /* [h] */
+	uint32_t releases;                           /* [h] counts the calls of scavenge_all() */
 	struct mspan *guarded;                       /* [h] empty spans of SPANCLASS_NOTHING; they stay what they are */
 	size_t guarded_npages;                       /* [h] of these */
 	struct mspan *refused;                       /* [h] freed spans that the system did not make ready: tried again */

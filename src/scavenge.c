@@ -32,6 +32,7 @@ static void append_locked(uint32_t chunk)
 {
 	chunk_at(chunk)->dirty_next = DIRTY_END;
 	chunk_at(chunk)->dirty_listed = true;
+	chunk_at(chunk)->listed_at = mheap.releases;
 	if (mheap.dirty_tail == DIRTY_END)
 		mheap.dirty_head = chunk;
 	else
@@ -151,16 +152,14 @@ bool scavenge_poll(uint64_t now_ms)
 size_t scavenge_all(void)
 {
 	size_t nbytes = 0;
+	uint32_t begun;
 
 	lock_acquire(&mheap.lock);
-	/* What is freed meanwhile goes to the end; edges that cannot be released do not come back. */
-	for (uint32_t last = mheap.dirty_tail; mheap.dirty_head != DIRTY_END;) {
-		uint32_t chunk = remove_head_locked();
-
-		nbytes += release_chunk_locked(chunk);
-		if (chunk == last)
-			break;
-	}
+	begun = ++mheap.releases;
+	/* What is freed or refused meanwhile, by whatever thread, goes to the end and is not looked at. Signed: the count may
+	 * overflow. */
+	while (mheap.dirty_head != DIRTY_END && (int32_t)(chunk_at(mheap.dirty_head)->listed_at - begun) < 0)
+		nbytes += release_chunk_locked(remove_head_locked());
 	lock_release(&mheap.lock);
 	return nbytes;
 }

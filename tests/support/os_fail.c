@@ -162,6 +162,8 @@ bool __wrap_os_commit(void *p, size_t nbytes)
 
 bool __wrap_os_release(void *p, size_t nbytes)
 {
+	if (plan.hooks.before_release != NULL)
+		plan.hooks.before_release();
 	return !fails(OS_RELEASE, p, nbytes) && __real_os_release(p, nbytes);
 }
 

@@ -40,10 +40,12 @@ unsigned os_fail_failed(void);
 /* Address space that was mapped and not unmapped since the start: reservations and records. */
 size_t os_fail_mapped(void);
 
-/* Answers os_reserve() and hears of os_unreserve() instead of the kernel; NULL: the kernel does. */
+/* Answers os_reserve() and hears of os_unreserve() instead of the kernel; NULL: the kernel does. before_release is called
+ * first in os_release(), unless NULL. */
 struct os_space_hooks {
 	void *(*reserve)(void *hint, size_t nbytes);
 	void (*unreserve)(void *p, size_t nbytes);
+	void (*before_release)(void);
 };
 void os_fail_set_hooks(const struct os_space_hooks *hooks);
 

@@ -78,7 +78,7 @@ static void space_unreserve(void *p, size_t nbytes)
 
 static int setup_space(void **state)
 {
-	static const struct os_space_hooks hooks = { space_reserve, space_unreserve };
+	static const struct os_space_hooks hooks = { .reserve = space_reserve, .unreserve = space_unreserve };
 
 	(void)state;
 	memset(&space, 0, sizeof(space));
