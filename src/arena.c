@@ -6,7 +6,8 @@
  * Owns     the reserved part of the address space that is not committed yet.
  * Callers  mheap.c. Calls os.h.
  * Locks    none of its own; the caller holds mheap.lock.
- * Holds    a reservation begins and ends on a chunk (4 MB); where the system allows it, on a slot.
+ * Holds    a reservation begins and ends on a slot where the system allows it, else on a chunk (4 MB), and at the end of
+ *          what it allows on a word of pages.
  *          Consecutive reservations are adjacent as long as nobody else is in the way, so that a
  *          run of pages may cross from one arena into the next.
  *          The first base is random, from the kernel's per-process seed.
@@ -19,6 +20,11 @@
 #define HINT_LOW UINT64_C(0x120000000000)
 #define HINT_SLOTS_BITS 19
 #define HINT_TRIES 4
+
+/* What the heap commits at least: the pages of a word in the bitmaps. */
+#define WORD_SIZE (GROW_MIN_PAGES * PAGE_SIZE)
+_Static_assert(CHUNK_SIZE % WORD_SIZE == 0 && GROW_MIN_PAGES % 64 == 0, "a chunk is words, and a word is not cut");
+
 _Static_assert(HINT_LOW + ((UINT64_C(1) << HINT_SLOTS_BITS) << ARENA_SHIFT) <
 	       UINT64_C(1) << (ADDR_BITS - 1), "hints are user addresses on every kernel");
 
@@ -28,8 +34,34 @@ static bool in_table(uintptr_t addr, size_t nbytes)
 	       addr <= ((uintptr_t)1 << ADDR_BITS) - nbytes;
 }
 
+/* Gives address space back, later when the system refuses it now. */
+static void give_back(struct arena_space *a, uintptr_t addr, size_t nbytes)
+{
+	if (os_unreserve((void *)addr, nbytes))
+		return;
+	for (unsigned i = 0; i < ARENA_SPACE_OWED; i++) {
+		if (a->owed[i].nbytes == 0) {
+			a->owed[i] = (struct address_range){ addr, nbytes };
+			return;
+		}
+	}
+}
+
+static void give_back_owed(struct arena_space *a)
+{
+	for (unsigned i = 0; i < ARENA_SPACE_OWED; i++) {
+		struct address_range r = a->owed[i];
+
+		if (r.nbytes == 0)
+			continue;
+		/* First: a child forked in between must not give back what is another's by then. */
+		a->owed[i].nbytes = 0;
+		give_back(a, r.addr, r.nbytes);
+	}
+}
+
 /* Reserves exactly at addr, or not at all. */
-static bool reserve_at(uintptr_t addr, size_t nbytes)
+static bool reserve_at(struct arena_space *a, uintptr_t addr, size_t nbytes)
 {
 	void *p;
 
@@ -40,12 +72,12 @@ static bool reserve_at(uintptr_t addr, size_t nbytes)
 		return false;
 	if ((uintptr_t)p == addr)
 		return true;
-	os_unreserve(p, nbytes);
+	give_back(a, (uintptr_t)p, nbytes);
 	return false;
 }
 
 /* Reserves anywhere, aligned, by taking too much and giving the edges back. */
-static uintptr_t reserve_aligned(size_t nbytes, size_t align)
+static uintptr_t reserve_aligned(struct arena_space *a, size_t nbytes, size_t align)
 {
 	void *p = os_reserve(NULL, nbytes + align);
 	uintptr_t low = (uintptr_t)p;
@@ -54,26 +86,26 @@ static uintptr_t reserve_aligned(size_t nbytes, size_t align)
 	if (p == NULL)
 		return 0;
 	if (!in_table(addr, nbytes)) {
-		os_unreserve(p, nbytes + align);
+		give_back(a, low, nbytes + align);
 		return 0;
 	}
 	if (addr != low)
-		os_unreserve(p, addr - low);
+		give_back(a, low, addr - low);
 	if (addr + nbytes != low + nbytes + align)
-		os_unreserve((void *)(addr + nbytes), low + align - addr);
+		give_back(a, addr + nbytes, low + align - addr);
 	return addr;
 }
 
-static uintptr_t reserve_somewhere(size_t nbytes, size_t align)
+static uintptr_t reserve_somewhere(struct arena_space *a, size_t nbytes, size_t align)
 {
 	for (unsigned i = 0; i < HINT_TRIES; i++) {
 		uint64_t slot = os_random() + i * UINT64_C(0x9e3779b97f4a7c15);
 		uintptr_t hint = HINT_LOW + ((slot >> (64 - HINT_SLOTS_BITS)) << ARENA_SHIFT);
 
-		if (reserve_at(hint, nbytes))
+		if (reserve_at(a, hint, nbytes))
 			return hint;
 	}
-	return reserve_aligned(nbytes, align);
+	return reserve_aligned(a, nbytes, align);
 }
 
 uintptr_t arena_space_extend(struct arena_space *a, size_t nbytes)
@@ -85,13 +117,17 @@ uintptr_t arena_space_extend(struct arena_space *a, size_t nbytes)
 	if (a->end - a->next < nbytes) {
 		size_t missing = nbytes - (a->end - a->next);
 		size_t to_slot = align_up(a->end + missing, ARENA_SIZE) - a->end;
-		size_t to_chunk = align_up(missing, CHUNK_SIZE);
+		size_t to_chunk = align_up(a->end + missing, CHUNK_SIZE) - a->end;
+		size_t to_word = align_up(a->end + missing, WORD_SIZE) - a->end;
 
+		give_back_owed(a);
 		/* The system may lack room for a whole slot more, but not for what is needed. */
-		if (reserve_at(a->end, to_slot))
+		if (reserve_at(a, a->end, to_slot))
 			a->end += to_slot;
-		else if (to_chunk < to_slot && reserve_at(a->end, to_chunk))
+		else if (to_chunk < to_slot && reserve_at(a, a->end, to_chunk))
 			a->end += to_chunk;
+		else if (to_word < to_chunk && reserve_at(a, a->end, to_word))
+			a->end += to_word;
 		else
 			return 0;
 	}
@@ -103,17 +139,23 @@ uintptr_t arena_space_move(struct arena_space *a, size_t nbytes)
 {
 	size_t least = align_up(nbytes, CHUNK_SIZE);
 	size_t want = align_up(nbytes, ARENA_SIZE);
-	uintptr_t addr = reserve_somewhere(want, ARENA_SIZE);
+	uintptr_t addr;
 
+	give_back_owed(a);
+	addr = reserve_somewhere(a, want, ARENA_SIZE);
 	/* Less than a slot when that is all there is; still inside one slot as long as it fits. */
 	while (addr == 0 && want > least) {
 		want = max_size(least, align_down(want / 2, CHUNK_SIZE));
-		addr = reserve_somewhere(want, CHUNK_SIZE);
+		addr = reserve_somewhere(a, want, CHUNK_SIZE);
+	}
+	if (addr == 0) {
+		want = align_up(nbytes, WORD_SIZE);
+		addr = reserve_somewhere(a, want, WORD_SIZE);
 	}
 	if (addr == 0)
 		return 0;
 	if (a->end != a->next)
-		os_unreserve((void *)a->next, a->end - a->next);
+		give_back(a, a->next, a->end - a->next);
 	a->next = addr + nbytes;
 	a->end = addr + want;
 	return addr;

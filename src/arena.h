@@ -34,6 +34,7 @@ struct arena_chunk {
 	bool dirty_listed;        /* [h] on the scavenger's list */
 	uint64_t freed_ms;        /* [h] when pages were last freed here */
 	uint32_t dirty_next;      /* [h] scavenger's list, chunk numbers; DIRTY_END */
+	uint32_t listed_at;       /* [h] mheap.releases when it was put at the end of the list */
 };
 
 /*
@@ -55,19 +56,28 @@ struct heap_arena {
 							* span, the first of a big one; 0 */
 };
 
+/* A piece of address space; none when it has no length. */
+struct address_range {
+	uintptr_t addr;
+	size_t nbytes;
+};
+
+#define ARENA_SPACE_OWED 16
+
 /*
  * Address space that is reserved but not committed: what the heap grows into.
  * Access: [h] mheap.lock
  */
 struct arena_space {
 	uintptr_t next;    /* [h] first byte not handed out; everything before it is committed */
-	uintptr_t end;     /* [h] end of the reservation, chunk aligned */
+	uintptr_t end;     /* [h] end of the reservation, chunk aligned where the system had that much */
+	struct address_range owed[ARENA_SPACE_OWED];   /* [h] not wanted, and not taken back by the system yet */
 };
 
 /* nbytes (page multiple) of reserved address space that continue what was handed out last, or 0. */
 uintptr_t arena_space_extend(struct arena_space *a, size_t nbytes);
 
-/* nbytes of reserved address space in a place of their own, chunk aligned, or 0. What was left of the
+/* nbytes of reserved address space in a place of their own, aligned as far as the system allows, or 0. What was left of the
  * old place goes back to the system. */
 uintptr_t arena_space_move(struct arena_space *a, size_t nbytes);
 

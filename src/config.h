@@ -87,6 +87,9 @@ _Static_assert(SPAN_MAX_SLOTS % 64 == 0 && SPAN_MAX_SLOTS < 65536, "slot counts 
 #define QUARANTINE_LARGE_SIZE KiB(1)
 #define QUARANTINE_BIG 16
 
+/* Live big objects that have a guarded page: each costs two mappings, of which the kernel allows some 65000 a process. */
+#define MAX_GUARDED_BIG 8192
+
 /* The heap is committed in steps of at least this many pages, and of 1/16 of itself. */
 #define GROW_MIN_PAGES 64
 #define GROW_MAX_PAGES 2048

@@ -24,6 +24,9 @@
 
 static uint64_t secret;    /* constant after hardened_init() */
 
+/* Live big objects with a guarded page; they have moved set. Relaxed: a bound. */
+static _Atomic int guarded_spans;
+
 static uint64_t mix(uint64_t x)
 {
 	x ^= x >> 32;
@@ -154,22 +157,33 @@ void hardened_free_small(struct mcache *c, struct mspan *s, uint32_t slot, const
 
 /* --- big objects --- */
 
+/* A page that can be guarded: ours, or the kernel's where that is larger. */
+static size_t guard_size(void)
+{
+	return max_size(PAGE_SIZE, os_page_size());
+}
+
 /* Bytes before the guarded page. */
 static size_t big_room(const struct mspan *s)
 {
-	return mspan_nbytes(s) - PAGE_SIZE;
+	return mspan_nbytes(s) - guard_size();
 }
 
 struct mspan *hardened_alloc_big(struct mcache *c, size_t size, size_t align_pages, bool noscan)
 {
-	size_t npages = align_up(max_size(size, 1), PAGE_SIZE) / PAGE_SIZE + 1;
+	size_t guard = guard_size();
+	size_t npages = (align_up(max_size(size, 1), guard) + guard) / PAGE_SIZE;
 	bool fresh;
-	struct mspan *s = mcache_alloc_big(c, npages, align_pages, noscan, &fresh);
+	struct mspan *s = mcache_alloc_big(c, npages, max_size(align_pages, guard / PAGE_SIZE), noscan, &fresh);
 
 	if (s == NULL)
 		return NULL;
-	/* Refused, an overflow is still found by the fill, unless it begins behind that. */
-	(void)os_guard((void *)(s->base + big_room(s)), PAGE_SIZE);
+	/* Refused, or with very many of them, an overflow is still found by the fill, unless it begins behind that. */
+	if (atomic_load_explicit(&guarded_spans, memory_order_relaxed) < MAX_GUARDED_BIG &&
+	    os_guard((void *)(s->base + big_room(s)), guard)) {
+		s->moved = true;
+		atomic_fetch_add_explicit(&guarded_spans, 1, memory_order_relaxed);
+	}
 	s->slack = (uint16_t)(big_room(s) - size);
 	fill_bytes((void *)(s->base + size), fill_of(mask_of(s->base)), s->slack);
 	return s;
@@ -184,25 +198,21 @@ size_t hardened_big_size(const struct mspan *s, const char *func)
 	return size;
 }
 
-/* A span that leaves the quarantine. Its pages cannot be had without their protection: refused, they stay what they are. */
-static void let_go_of_big(struct mcache *c, struct mspan *s)
-{
-	if (os_commit((void *)s->base, mspan_nbytes(s)))
-		mheap_free_span(&c->pages, s);
-}
-
 void hardened_free_big(struct mcache *c, struct mspan *s)
 {
 	struct quarantine *q = &c->quarantine;
 	struct mspan **place = &q->big[random_next(q) % QUARANTINE_BIG];
 	struct mspan *leaves = *place;
 
+	if (s->moved)
+		atomic_fetch_sub_explicit(&guarded_spans, 1, memory_order_relaxed);
+	s->moved = false;
 	/* Refused, for memory that is locked or for want of mappings. */
 	if (!os_guard((void *)s->base, mspan_nbytes(s)))
 		zero_bytes((void *)s->base, big_room(s));
 	*place = s;
 	if (leaves != NULL)
-		let_go_of_big(c, leaves);
+		mheap_free_guarded(&c->pages, leaves);
 }
 
 void hardened_flush(struct mcache *c)
@@ -221,6 +231,7 @@ void hardened_flush(struct mcache *c)
 
 		q->big[i] = NULL;
 		if (s != NULL)
-			let_go_of_big(c, s);
+			mheap_free_guarded(&c->pages, s);
 	}
+	mheap_free_refused(&c->pages);
 }

@@ -494,7 +494,9 @@ static void *move_big(struct mcache *c, struct mspan *s, size_t npages, bool nos
 	to = mcache_alloc_big(c, npages, 1, noscan, &fresh);
 	if (to == NULL)
 		return NULL;
-	if (!os_move_pages((void *)s->base, (void *)to->base, nbytes)) {
+	/* Where the kernel's pages are larger, not every object has whole ones. */
+	if (!os_is_whole_pages((void *)(s->base | to->base), nbytes) ||
+	    !os_move_pages((void *)s->base, (void *)to->base, nbytes)) {
 		slot_set(&to->state[0], SLOT_FREE);
 		mcache_free_big(c, to);
 		return NULL;

@@ -388,6 +388,12 @@ static void keep_guarded(struct mspan *s)
 	lock_release(&mheap.lock);
 }
 
+/* As os_remap(), of pages that the kernel may have larger ones than: then they stay as they are. */
+static bool remap_pages(uintptr_t addr, size_t npages)
+{
+	return os_is_whole_pages((void *)addr, npages * PAGE_SIZE) && os_remap((void *)addr, npages * PAGE_SIZE);
+}
+
 static struct mspan *alloc_small(struct pcache *pc, spanclass_t sc, bool grow)
 {
 	size_t npages = spanclass_info(sc)->npages;
@@ -406,9 +412,9 @@ static struct mspan *alloc_small(struct pcache *pc, spanclass_t sc, bool grow)
 	}
 	mspan_init_small(s, addr, sc, zeroed && sc != SPANCLASS_NOTHING);
 	map_span(s);
-	/* After the map: a child forked in between would take guarded pages that no span has for free ones. Refused, the
-	 * objects can be touched: no harm to others. */
-	if (sc == SPANCLASS_NOTHING)
+	/* After the map: a child forked in between would take guarded pages that no span has for free ones. Refused, or with
+	 * larger pages of the kernel, the objects can be touched: no harm to others. */
+	if (sc == SPANCLASS_NOTHING && os_is_whole_pages((void *)addr, npages * PAGE_SIZE))
 		(void)os_guard((void *)addr, npages * PAGE_SIZE);
 	return s;
 }
@@ -463,25 +469,54 @@ struct mspan *mheap_reuse_big(struct pcache *pc, size_t npages, size_t align_pag
 	return alloc_big(pc, npages, align_pages, noscan, false);
 }
 
-void mheap_free_span(struct pcache *pc, struct mspan *s)
+static void free_span(struct pcache *pc, struct mspan *s, bool clean)
 {
 	uintptr_t base = s->base;
 	size_t npages = s->npages;
 	bool big = s->kind == SPAN_BIG;
-	bool clean;
 
-	if (s->spanclass == SPANCLASS_NOTHING) {
-		keep_guarded(s);
-		return;
-	}
-	/* One mapping with its neighbours again; the new pages are clean. */
-	clean = big && s->moved && os_remap((void *)base, npages * PAGE_SIZE);
 	/* First: a child forked while the map changes finds a span that nobody owns, and leaves it alone. */
 	mspan_set_owner(s, 0);
 	map_pages(base, big ? 1 : npages, (uint64_t)(uintptr_t)&mspan_dead << 16, 0);
 	s->kind = SPAN_DEAD;
 	fixalloc_free(&mheap.span_pools[s->shape], s);
 	free_pages(pc, base, npages, clean);
+}
+
+void mheap_free_span(struct pcache *pc, struct mspan *s)
+{
+	if (s->spanclass == SPANCLASS_NOTHING)
+		keep_guarded(s);
+	else
+		/* One mapping with its neighbours again; the new pages are clean. */
+		free_span(pc, s, s->kind == SPAN_BIG && s->moved && remap_pages(s->base, s->npages));
+}
+
+void mheap_free_guarded(struct pcache *pc, struct mspan *s)
+{
+	if (remap_pages(s->base, s->npages)) {
+		free_span(pc, s, true);
+		return;
+	}
+	lock_acquire(&mheap.lock);
+	s->next = mheap.refused;
+	order_stores();
+	mheap.refused = s;
+	lock_release(&mheap.lock);
+}
+
+void mheap_free_refused(struct pcache *pc)
+{
+	struct mspan *s, *next;
+
+	lock_acquire(&mheap.lock);
+	s = mheap.refused;
+	mheap.refused = NULL;
+	lock_release(&mheap.lock);
+	for (; s != NULL; s = next) {
+		next = s->next;
+		mheap_free_guarded(pc, s);
+	}
 }
 
 bool mheap_resize_big(struct mspan *s, size_t npages)
@@ -494,7 +529,7 @@ bool mheap_resize_big(struct mspan *s, size_t npages)
 		return false;
 	if (npages < had) {
 		uintptr_t cut = s->base + npages * PAGE_SIZE;
-		bool clean = s->moved && os_remap((void *)cut, (had - npages) * PAGE_SIZE);
+		bool clean = s->moved && remap_pages(cut, had - npages);
 
 		lock_acquire(&mheap.lock);
 		free_pages_locked(cut, had - npages, clean);

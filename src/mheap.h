@@ -33,8 +33,10 @@ struct mheap {
 	_Atomic size_t committed;                    /* [a] bytes of pages the heap has grown to */
 	uint32_t dirty_head;                         /* [h] scavenger's list of chunks */
 	uint32_t dirty_tail;                         /* [h] */
+	uint32_t releases;                           /* [h] counts the calls of scavenge_all() */
 	struct mspan *guarded;                       /* [h] empty spans of SPANCLASS_NOTHING; they stay what they are */
 	size_t guarded_npages;                       /* [h] of these */
+	struct mspan *refused;                       /* [h] freed spans that the system did not make ready: tried again */
 	uint64_t now_ms;                             /* [h] time of the last poll */
 	_Atomic uintptr_t *arenas;                   /* [c] arena_table, or one that fast paths do not see */
 	bool ready;                                  /* [c] mheap_init succeeded */
@@ -143,6 +145,13 @@ struct mspan *mheap_reuse_big(struct pcache *pc, size_t npages, size_t align_pag
 
 /* Frees a span that nobody uses. Its pages go to the page cache if they fit there, else to the heap. */
 void mheap_free_span(struct pcache *pc, struct mspan *s);
+
+/* The same for a big span whose pages may be guarded: they become one mapping with their neighbours again. Refused by the
+ * system they cannot be used, and the span waits for mheap_free_refused(). */
+void mheap_free_guarded(struct pcache *pc, struct mspan *s);
+
+/* Tries again to free what the system refused. */
+void mheap_free_refused(struct pcache *pc);
 
 /* Changes the length of a big span without moving it. False: no room behind it, nothing changed. */
 bool mheap_resize_big(struct mspan *s, size_t npages);

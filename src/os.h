@@ -8,6 +8,7 @@
  *   ready  --touch-->  in memory  --os_release-->  ready      any  --os_unreserve-->  none
  *   ready or in memory  --os_guard-->  reserved, the bytes gone
  *
+ * Ranges are whole pages of the kernel: it would round up what is not, and reach the neighbours' bytes.
  * Every call keeps errno. Thread safe. None allocates from our heap or takes a lock of ours.
  * tests/support/os_fail.c stands in front of this file's memory calls in the failure tests.
  */
@@ -19,11 +20,17 @@
 /* The kernel's page size, a power of two. */
 size_t os_page_size(void);
 
+static inline bool os_is_whole_pages(const void *p, size_t nbytes)
+{
+	return (((uintptr_t)p | nbytes) & (os_page_size() - 1)) == 0;
+}
+
 /* nbytes of address space at hint if that is free, else anywhere; NULL when there is none. */
 void *os_reserve(void *hint, size_t nbytes);
 
-/* Gives address space back, in whatever state it is. */
-void os_unreserve(void *p, size_t nbytes);
+/* Gives address space back, in whatever state it is. False: it is as before; a process with as many mappings as it may have
+ * cannot cut one in two. */
+bool os_unreserve(void *p, size_t nbytes);
 
 /* reserved -> ready; false when the kernel does not promise the memory (state as before). */
 bool os_commit(void *p, size_t nbytes);

@@ -25,6 +25,9 @@
 #ifndef MREMAP_DONTUNMAP
 #define MREMAP_DONTUNMAP 4
 #endif
+#ifndef MAP_FIXED_NOREPLACE
+#define MAP_FIXED_NOREPLACE 0x100000
+#endif
 
 /* The result of a system call, -1 for any failure, with errno as it was. */
 #define QUIETLY(call) \
@@ -67,12 +70,11 @@ void *os_reserve(void *hint, size_t nbytes)
 	return map(hint, nbytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE);
 }
 
-void os_unreserve(void *p, size_t nbytes)
+bool os_unreserve(void *p, size_t nbytes)
 {
 	if (GOALLOC_SANITIZED)
-		(void)QUIETLY(munmap(p, nbytes));
-	else
-		(void)QUIETLY(syscall(SYS_munmap, p, nbytes));
+		return QUIETLY(munmap(p, nbytes)) == 0;
+	return QUIETLY(syscall(SYS_munmap, p, nbytes)) == 0;
 }
 
 bool os_commit(void *p, size_t nbytes)
@@ -87,15 +89,36 @@ bool os_release(void *p, size_t nbytes)
 
 bool os_guard(void *p, size_t nbytes)
 {
-	return os_release(p, nbytes) && QUIETLY(syscall(SYS_mprotect, p, nbytes, PROT_NONE)) == 0;
+	if (!os_release(p, nbytes))
+		return false;
+	if (QUIETLY(syscall(SYS_mprotect, p, nbytes, PROT_NONE)) == 0)
+		return true;
+	/* Of several mappings in the range the first may be protected already. */
+	(void)os_commit(p, nbytes);
+	return false;
+}
+
+/* Makes a range that may be mapped no longer ready again; one that is mapped stays as it is. */
+static void fill_hole(void *p, size_t nbytes)
+{
+	void *got = map(p, nbytes, PROT_READ | PROT_WRITE,
+			MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE);
+
+	/* Kernels before 4.17 do not know the flag; they do not know DONTUNMAP either, and unmap nothing. */
+	if (got != NULL && got != p)
+		(void)os_unreserve(got, nbytes);
 }
 
 bool os_move_pages(void *from, void *to, size_t nbytes)
 {
 	/* DONTUNMAP keeps the old range mapped: there is no moment in which another mapping could
 	 * take its place. Kernels before 5.7 refuse it, and the caller copies. */
-	return QUIETLY(syscall(SYS_mremap, from, nbytes, nbytes,
-			       MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP, to)) == (long)to;
+	if (QUIETLY(syscall(SYS_mremap, from, nbytes, nbytes, MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP, to)) ==
+	    (long)to)
+		return true;
+	/* Kernels before 6.17 refuse a range of several mappings after they have unmapped what was at the other place. */
+	fill_hole(to, nbytes);
+	return false;
 }
 
 bool os_remap(void *p, size_t nbytes)

@@ -391,7 +391,19 @@ bool pagealloc_alloc_word(struct pagealloc *pa, unsigned npages, uint64_t *page,
 	return true;
 }
 
-void pagealloc_take_dirty(struct pagealloc *pa, uint64_t chunk, uint64_t taken[CHUNK_PAGES / 64])
+/* The bits of the aligned groups of unit bits that are all in whole and of which one is in any. */
+static uint64_t groups(uint64_t whole, uint64_t any, unsigned unit)
+{
+	uint64_t first = ~(uint64_t)0 / low_mask64(unit);
+
+	for (unsigned n = 1; n < unit; n *= 2) {
+		whole &= whole >> n;
+		any |= any >> n;
+	}
+	return (whole & any & first) * low_mask64(unit);
+}
+
+void pagealloc_take_dirty(struct pagealloc *pa, uint64_t chunk, unsigned unit, uint64_t taken[CHUNK_PAGES / 64])
 {
 	struct heap_arena *ha = pa->arenas[chunk / ARENA_CHUNKS];
 	unsigned first = (unsigned)(chunk % ARENA_CHUNKS) * (CHUNK_PAGES / 64);
@@ -399,7 +411,9 @@ void pagealloc_take_dirty(struct pagealloc *pa, uint64_t chunk, uint64_t taken[C
 
 	for (unsigned w = first; w < first + CHUNK_PAGES / 64; w++) {
 		bool huge = (ha->huge_regions >> w / (REGION_PAGES / 64) & 1) != 0;
-		uint64_t bits = ~ha->alloc_bits[w] & (huge ? ~(uint64_t)0 : ~ha->clean_bits[w]);
+		uint64_t free = ~ha->alloc_bits[w];
+		uint64_t dirty = free & ~ha->clean_bits[w];
+		uint64_t bits = huge ? free : dirty | groups(free, dirty, unit);
 
 		taken[w - first] = bits;
 		pa->nclean -= popcount64(ha->clean_bits[w] & bits);
@@ -410,6 +424,17 @@ void pagealloc_take_dirty(struct pagealloc *pa, uint64_t chunk, uint64_t taken[C
 	pa->nfree -= npages;
 	if (npages != 0)
 		update(pa, chunk * CHUNK_PAGES, CHUNK_PAGES);
+}
+
+bool pagealloc_has_dirty(const struct pagealloc *pa, uint64_t chunk, unsigned unit)
+{
+	const struct heap_arena *ha = pa->arenas[chunk / ARENA_CHUNKS];
+	unsigned first = (unsigned)(chunk % ARENA_CHUNKS) * (CHUNK_PAGES / 64);
+	uint64_t found = 0;
+
+	for (unsigned w = first; w < first + CHUNK_PAGES / 64; w++)
+		found |= groups(~ha->alloc_bits[w], ~ha->alloc_bits[w] & ~ha->clean_bits[w], unit);
+	return found != 0;
 }
 
 void pagealloc_free(struct pagealloc *pa, uint64_t page, size_t npages, bool clean)

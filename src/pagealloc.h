@@ -54,8 +54,12 @@ bool pagealloc_alloc_word(struct pagealloc *pa, unsigned npages, uint64_t *page,
 			  uint64_t *clean);
 
 /* Takes all free pages of a chunk that may have memory behind them: those that are not clean, and all of regions with huge
- * pages. taken tells bit by bit. */
-void pagealloc_take_dirty(struct pagealloc *pa, uint64_t chunk, uint64_t taken[CHUNK_PAGES / 64]);
+ * pages. Where the kernel's pages are unit of ours, a power of two up to 64, the clean ones beside one that is not share its
+ * memory: they are taken too when all of the kernel's page is free. taken tells bit by bit. */
+void pagealloc_take_dirty(struct pagealloc *pa, uint64_t chunk, unsigned unit, uint64_t taken[CHUNK_PAGES / 64]);
+
+/* pagealloc_take_dirty() would find pages that can be given back: at least one whole page of the kernel. */
+bool pagealloc_has_dirty(const struct pagealloc *pa, uint64_t chunk, unsigned unit);
 
 /* Frees pages. clean: they have no memory behind them. */
 void pagealloc_free(struct pagealloc *pa, uint64_t page, size_t npages, bool clean);

@@ -8,7 +8,8 @@
  *          (malloc_trim), thread.c runs the optional thread. Calls pagealloc.h, os.h.
  * Locks    mheap.lock covers the list. Pages that are being released are in use in the bitmap, so that
  *          the lock is dropped while the kernel works.
- * Holds    a chunk with a free page that is not clean is on the list, or is being released.
+ * Holds    a chunk with a free page that is not clean is on the list, or is being released; where the kernel's pages are larger
+ *          than ours, one of which all is free.
  */
 #include "scavenge.h"
 #include "mheap.h"
@@ -31,6 +32,7 @@ static void append_locked(uint32_t chunk)
 {
 	chunk_at(chunk)->dirty_next = DIRTY_END;
 	chunk_at(chunk)->dirty_listed = true;
+	chunk_at(chunk)->listed_at = mheap.releases;
 	if (mheap.dirty_tail == DIRTY_END)
 		mheap.dirty_head = chunk;
 	else
@@ -95,10 +97,9 @@ static size_t release_chunk_locked(uint32_t chunk)
 	uint64_t taken[CHUNK_PAGES / 64];
 	uint64_t clean[CHUNK_PAGES / 64] = { 0 };
 	size_t released = 0;
-	bool refused = false;
 	uint32_t huge;
 
-	pagealloc_take_dirty(&mheap.pages, chunk, taken);
+	pagealloc_take_dirty(&mheap.pages, chunk, unit, taken);
 	huge = end_huge_regions_locked(chunk, taken);
 	lock_release(&mheap.lock);
 	/* Else the kernel would make whole again what is given back in part. */
@@ -111,10 +112,8 @@ static size_t release_chunk_locked(uint32_t chunk)
 
 		if (a >= b)
 			continue;
-		if (!os_release((void *)(base + a * PAGE_SIZE), (b - a) * PAGE_SIZE)) {
-			refused = true;
+		if (!os_release((void *)(base + a * PAGE_SIZE), (b - a) * PAGE_SIZE))
 			continue;
-		}
 		released += b - a;
 		for (unsigned i = a; i < b; i++)
 			clean[i / 64] |= (uint64_t)1 << i % 64;
@@ -122,7 +121,8 @@ static size_t release_chunk_locked(uint32_t chunk)
 	lock_acquire(&mheap.lock);
 	for (unsigned i = 0; i < CHUNK_PAGES / 64; i++)
 		pagealloc_free_word(&mheap.pages, first + i * 64, taken[i], clean[i]);
-	if (refused)
+	/* Refused; or one thread had a part of a page of the kernel in hand while another had the rest. */
+	if (pagealloc_has_dirty(&mheap.pages, chunk, unit))
 		scavenge_note_free_locked(chunk);
 	return released * PAGE_SIZE;
 }
@@ -152,16 +152,14 @@ bool scavenge_poll(uint64_t now_ms)
 size_t scavenge_all(void)
 {
 	size_t nbytes = 0;
+	uint32_t begun;
 
 	lock_acquire(&mheap.lock);
-	/* What is freed meanwhile goes to the end; edges that cannot be released do not come back. */
-	for (uint32_t last = mheap.dirty_tail; mheap.dirty_head != DIRTY_END;) {
-		uint32_t chunk = remove_head_locked();
-
-		nbytes += release_chunk_locked(chunk);
-		if (chunk == last)
-			break;
-	}
+	begun = ++mheap.releases;
+	/* What is freed or refused meanwhile, by whatever thread, goes to the end and is not looked at. Signed: the count may
+	 * overflow. */
+	while (mheap.dirty_head != DIRTY_END && (int32_t)(chunk_at(mheap.dirty_head)->listed_at - begun) < 0)
+		nbytes += release_chunk_locked(remove_head_locked());
 	lock_release(&mheap.lock);
 	return nbytes;
 }

@@ -16,7 +16,9 @@ enum os_call {
 	OS_REMAP = 16,
 	OS_ALLOC_METADATA = 32,
 	OS_GUARD = 64,
-	OS_ALL_CALLS = 127,
+	OS_UNRESERVE = 128,
+	OS_HUGE_PAGES = 256,
+	OS_ALL_CALLS = 511,
 };
 
 /* From now on counts the calls in the set; the n-th (from 1) fails, only it. */
@@ -25,16 +27,25 @@ void os_fail_nth(unsigned calls, unsigned n);
 /* The same, and all that follow fail too, until os_fail_stop(). */
 void os_fail_from(unsigned calls, unsigned n);
 
+/* One of every one_in calls fails, at random; the same seed and order of calls fail the same ones. */
+void os_fail_at_random(unsigned calls, unsigned one_in, uint64_t seed);
+
+/* Any thread may call it, and any of the above when no other thread is in the heap. */
 void os_fail_stop(void);
 
 /* Calls of the set since os_fail_nth() or os_fail_from(), and how many of them failed. */
 unsigned os_fail_seen(void);
 unsigned os_fail_failed(void);
 
-/* Answers os_reserve() and hears of os_unreserve() instead of the kernel; NULL: the kernel does. */
+/* Address space that was mapped and not unmapped since the start: reservations and records. */
+size_t os_fail_mapped(void);
+
+/* Answers os_reserve() and hears of os_unreserve() instead of the kernel; NULL: the kernel does. before_release is called
+ * first in os_release(), unless NULL. */
 struct os_space_hooks {
 	void *(*reserve)(void *hint, size_t nbytes);
 	void (*unreserve)(void *p, size_t nbytes);
+	void (*before_release)(void);
 };
 void os_fail_set_hooks(const struct os_space_hooks *hooks);
 

@@ -78,7 +78,7 @@ static void space_unreserve(void *p, size_t nbytes)
 
 static int setup_space(void **state)
 {
-	static const struct os_space_hooks hooks = { space_reserve, space_unreserve };
+	static const struct os_space_hooks hooks = { .reserve = space_reserve, .unreserve = space_unreserve };
 
 	(void)state;
 	memset(&space, 0, sizeof(space));
@@ -115,7 +115,7 @@ static void occupy(uintptr_t addr, size_t nbytes)
 
 static void there_is_nothing_to_extend_before_the_first_place(void **state)
 {
-	struct arena_space a = { 0, 0 };
+	struct arena_space a = { .next = 0 };
 
 	(void)state;
 	assert_int_equal(arena_space_extend(&a, PAGE_SIZE), 0);
@@ -124,7 +124,7 @@ static void there_is_nothing_to_extend_before_the_first_place(void **state)
 
 static void a_place_is_a_whole_slot_and_what_is_asked_for_its_beginning(void **state)
 {
-	struct arena_space a = { 0, 0 };
+	struct arena_space a = { .next = 0 };
 	uintptr_t addr = arena_space_move(&a, KiB(512));
 
 	(void)state;
@@ -138,7 +138,7 @@ static void a_place_is_a_whole_slot_and_what_is_asked_for_its_beginning(void **s
 
 static void a_place_for_more_than_a_slot_is_whole_slots(void **state)
 {
-	struct arena_space a = { 0, 0 };
+	struct arena_space a = { .next = 0 };
 	uintptr_t addr = arena_space_move(&a, 2 * ARENA_SIZE + PAGE_SIZE);
 
 	(void)state;
@@ -150,7 +150,7 @@ static void a_place_for_more_than_a_slot_is_whole_slots(void **state)
 
 static void the_edges_of_an_aligned_place_are_given_back(void **state)
 {
-	struct arena_space a = { 0, 0 };
+	struct arena_space a = { .next = 0 };
 	uintptr_t addr;
 
 	(void)state;
@@ -160,7 +160,7 @@ static void the_edges_of_an_aligned_place_are_given_back(void **state)
 		memset(space.used, 0, sizeof(space.used));
 		space.nused = 0;
 		space.top = WINDOW_UNITS - shift;
-		a = (struct arena_space){ 0, 0 };
+		a = (struct arena_space){ .next = 0 };
 		addr = arena_space_move(&a, CHUNK_SIZE);
 		assert_int_not_equal(addr, 0);
 		assert_int_equal(addr % ARENA_SIZE, 0);
@@ -173,7 +173,7 @@ static void the_edges_of_an_aligned_place_are_given_back(void **state)
 
 static void extend_continues_what_was_handed_out_last(void **state)
 {
-	struct arena_space a = { 0, 0 };
+	struct arena_space a = { .next = 0 };
 	uintptr_t addr = arena_space_move(&a, PAGE_SIZE * 64);
 
 	(void)state;
@@ -185,7 +185,7 @@ static void extend_continues_what_was_handed_out_last(void **state)
 
 static void the_last_page_of_a_slot_needs_no_second_slot(void **state)
 {
-	struct arena_space a = { 0, 0 };
+	struct arena_space a = { .next = 0 };
 	uintptr_t addr;
 
 	(void)state;
@@ -214,7 +214,7 @@ static uintptr_t place_in_slot_1(struct arena_space *a, size_t nbytes)
 
 static void extend_beyond_the_slot_takes_the_next_one_whole(void **state)
 {
-	struct arena_space a = { 0, 0 };
+	struct arena_space a = { .next = 0 };
 	uintptr_t addr = place_in_slot_1(&a, ARENA_SIZE - PAGE_SIZE);
 
 	(void)state;
@@ -226,7 +226,7 @@ static void extend_beyond_the_slot_takes_the_next_one_whole(void **state)
 
 static void extend_takes_chunks_when_a_whole_slot_is_refused(void **state)
 {
-	struct arena_space a = { 0, 0 };
+	struct arena_space a = { .next = 0 };
 	uintptr_t addr = place_in_slot_1(&a, ARENA_SIZE);
 
 	(void)state;
@@ -237,9 +237,31 @@ static void extend_takes_chunks_when_a_whole_slot_is_refused(void **state)
 	assert_int_equal(space.nused, space.limit);
 }
 
+static void extend_takes_what_is_missing_when_a_chunk_is_refused(void **state)
+{
+	struct arena_space a = { .next = 0 };
+	uintptr_t addr = place_in_slot_1(&a, ARENA_SIZE);
+	const size_t word = GROW_MIN_PAGES * PAGE_SIZE;
+
+	(void)state;
+	space.limit = space.nused + 3 * word / UNIT;
+	assert_int_equal(arena_space_extend(&a, 2 * word), addr + ARENA_SIZE);
+	assert_int_equal(a.end, addr + ARENA_SIZE + 2 * word);
+	assert_int_equal(arena_space_extend(&a, word), addr + ARENA_SIZE + 2 * word);
+	assert_int_equal(space.nused, space.limit);
+	assert_int_equal(arena_space_extend(&a, word), 0);
+	/* There is room again: the reservation ends on a chunk, then on a slot. */
+	space.limit += CHUNK_SIZE / UNIT;
+	assert_int_not_equal(arena_space_extend(&a, word), 0);
+	assert_int_equal(a.end, addr + ARENA_SIZE + CHUNK_SIZE);
+	space.limit = WINDOW_UNITS;
+	assert_int_not_equal(arena_space_extend(&a, CHUNK_SIZE), 0);
+	assert_int_equal(a.end, addr + 2 * ARENA_SIZE);
+}
+
 static void extend_that_is_refused_changes_nothing(void **state)
 {
-	struct arena_space a = { 0, 0 };
+	struct arena_space a = { .next = 0 };
 	struct arena_space before;
 	size_t nused;
 
@@ -258,7 +280,7 @@ static void extend_that_is_refused_changes_nothing(void **state)
 
 static void undo_takes_back_what_was_handed_out_last(void **state)
 {
-	struct arena_space a = { 0, 0 };
+	struct arena_space a = { .next = 0 };
 	uintptr_t addr = arena_space_move(&a, MiB(1));
 
 	(void)state;
@@ -273,7 +295,7 @@ static void undo_takes_back_what_was_handed_out_last(void **state)
 
 static void move_gives_back_what_was_left_of_the_old_place(void **state)
 {
-	struct arena_space a = { 0, 0 };
+	struct arena_space a = { .next = 0 };
 	uintptr_t old = place_in_slot_1(&a, MiB(5));
 	uintptr_t addr = arena_space_move(&a, MiB(1));
 
@@ -289,7 +311,7 @@ static void a_smaller_reservation_is_taken_when_a_slot_cannot_be_had(void **stat
 	(void)state;
 	/* Aligning needs room for twice as much, a chunk's alignment a chunk more. */
 	for (size_t room = 2 * CHUNK_SIZE; room < 2 * ARENA_SIZE; room += CHUNK_SIZE) {
-		struct arena_space a = { 0, 0 };
+		struct arena_space a = { .next = 0 };
 		uintptr_t addr;
 
 		setup_space(state);
@@ -308,7 +330,7 @@ static void a_smaller_reservation_is_taken_when_a_slot_cannot_be_had(void **stat
 
 static void a_smaller_reservation_still_holds_what_was_asked_for(void **state)
 {
-	struct arena_space a = { 0, 0 };
+	struct arena_space a = { .next = 0 };
 	uintptr_t addr;
 
 	(void)state;
@@ -319,9 +341,48 @@ static void a_smaller_reservation_still_holds_what_was_asked_for(void **state)
 	assert_int_equal(a.end, addr + 5 * CHUNK_SIZE);
 }
 
+/* A hole of less than a chunk is enough for what is needed. */
+static void a_place_may_be_smaller_than_a_chunk(void **state)
+{
+	const size_t word = GROW_MIN_PAGES * PAGE_SIZE;
+	struct arena_space a = { .next = 0 };
+	uintptr_t addr;
+
+	(void)state;
+	space.limit = 3 * word / UNIT;
+	addr = arena_space_move(&a, 2 * word);
+	assert_int_not_equal(addr, 0);
+	assert_int_equal(addr % word, 0);
+	assert_int_equal(a.end, addr + 2 * word);
+	assert_int_equal(space.nused, 2 * word / UNIT);
+}
+
+static void what_the_system_does_not_take_back_is_offered_again(void **state)
+{
+	struct arena_space a = { .next = 0 };
+	uintptr_t old = place_in_slot_1(&a, MiB(5));
+	uintptr_t addr;
+
+	(void)state;
+	space.ignore_hints = true;
+	/* The places of four hints, the edges of an aligned one, the rest of the old place. */
+	os_fail_from(OS_UNRESERVE, 1);
+	addr = arena_space_move(&a, ARENA_SIZE);
+	assert_int_not_equal(addr, 0);
+	assert_true(os_fail_failed() >= 6);
+	assert_true(is_reserved(old, ARENA_SIZE));
+	os_fail_stop();
+	/* This is refused, too: but nothing is lost. */
+	space.limit = space.nused;
+	assert_int_equal(arena_space_extend(&a, PAGE_SIZE), 0);
+	assert_false(is_reserved(old + MiB(5), UNIT));
+	assert_int_equal(space.nused, (MiB(5) + ARENA_SIZE) / UNIT);
+	assert_true(is_reserved(old, MiB(5)) && is_reserved(addr, ARENA_SIZE));
+}
+
 static void move_that_is_refused_keeps_the_old_place(void **state)
 {
-	struct arena_space a = { 0, 0 };
+	struct arena_space a = { .next = 0 };
 	struct arena_space before;
 
 	(void)state;
@@ -337,7 +398,7 @@ static void move_that_is_refused_keeps_the_old_place(void **state)
 
 static void an_address_beyond_the_arena_table_is_refused_and_given_back(void **state)
 {
-	struct arena_space a = { 0, 0 };
+	struct arena_space a = { .next = 0 };
 
 	(void)state;
 	space.base = (uintptr_t)1 << ADDR_BITS;
@@ -353,7 +414,7 @@ static void an_address_beyond_the_arena_table_is_refused_and_given_back(void **s
 
 static void a_run_that_would_pass_the_end_of_the_table_is_refused(void **state)
 {
-	struct arena_space a;
+	struct arena_space a = { .next = 0 };
 
 	(void)state;
 	/* No reservation is tried: the pretended one would fail the test. */
@@ -389,7 +450,7 @@ static void a_new_record_owns_no_page(void **state)
 
 static void the_kernel_gives_a_slot_that_can_be_extended(void **state)
 {
-	struct arena_space a = { 0, 0 };
+	struct arena_space a = { .next = 0 };
 	uintptr_t addr = arena_space_move(&a, MiB(1));
 
 	(void)state;
@@ -430,7 +491,7 @@ static void the_base_differs_from_process_to_process(void **state)
 
 static int print_base(void)
 {
-	struct arena_space a = { 0, 0 };
+	struct arena_space a = { .next = 0 };
 
 	printf("%llx\n", (unsigned long long)arena_space_move(&a, MiB(1)));
 	return 0;
@@ -449,11 +510,14 @@ int main(int argc, char **argv)
 		test_in_space(the_last_page_of_a_slot_needs_no_second_slot),
 		test_in_space(extend_beyond_the_slot_takes_the_next_one_whole),
 		test_in_space(extend_takes_chunks_when_a_whole_slot_is_refused),
+		test_in_space(extend_takes_what_is_missing_when_a_chunk_is_refused),
 		test_in_space(extend_that_is_refused_changes_nothing),
 		test_in_space(undo_takes_back_what_was_handed_out_last),
 		test_in_space(move_gives_back_what_was_left_of_the_old_place),
 		test_in_space(a_smaller_reservation_is_taken_when_a_slot_cannot_be_had),
 		test_in_space(a_smaller_reservation_still_holds_what_was_asked_for),
+		test_in_space(a_place_may_be_smaller_than_a_chunk),
+		test_in_space(what_the_system_does_not_take_back_is_offered_again),
 		test_in_space(move_that_is_refused_keeps_the_old_place),
 		test_in_space(an_address_beyond_the_arena_table_is_refused_and_given_back),
 		test_in_space(a_run_that_would_pass_the_end_of_the_table_is_refused),

@@ -932,7 +932,7 @@ static void unreserve_placed(void *p, size_t nbytes)
 
 static void start_with_places(const struct place *places)
 {
-	static const struct os_space_hooks hooks = { reserve_placed, unreserve_placed };
+	static const struct os_space_hooks hooks = { .reserve = reserve_placed, .unreserve = unreserve_placed };
 
 	next_place = places;
 	os_fail_set_hooks(&hooks);

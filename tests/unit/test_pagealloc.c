@@ -152,7 +152,7 @@ static void check_free(uint64_t page, size_t npages, bool clean)
 
 static void check_take_dirty(uint64_t chunk, uint64_t dirty[CHUNK_PAGES / 64])
 {
-	pagealloc_take_dirty(&pa, chunk, dirty);
+	pagealloc_take_dirty(&pa, chunk, 1, dirty);
 	for (unsigned i = 0; i < CHUNK_PAGES; i++) {
 		uint8_t *m = &model[chunk * CHUNK_PAGES + i];
 
@@ -473,6 +473,45 @@ static void take_dirty_takes_what_has_memory_and_nothing_else(void **state)
 	check_take_dirty(1, dirty);
 	assert_true(dirty[0] == 3);
 	compare();
+}
+
+/* Eight of ours are one of the kernel's: clean pages beside a used one have its memory behind them. */
+static void take_dirty_takes_whole_pages_of_the_kernel(void **state)
+{
+	uint64_t taken[CHUNK_PAGES / 64];
+	size_t nfree;
+
+	(void)state;
+	check_grow(0, 512);
+	assert_int_equal(check_alloc(512), 0);
+	/* All free, one not clean; all free, and clean; one in use. */
+	check_free(0, 8, true);
+	assert_true(check_alloc_at(3, 1));
+	check_free(3, 1, false);
+	check_free(8, 8, true);
+	check_free(16, 5, true);
+	check_free(21, 2, false);
+	/* The last ones of a word, and across two words. */
+	check_free(56, 7, true);
+	check_free(63, 2, false);
+	nfree = pa.nfree;
+	assert_true(pagealloc_has_dirty(&pa, 0, 8));
+	pagealloc_take_dirty(&pa, 0, 8, taken);
+	assert_false(pagealloc_has_dirty(&pa, 0, 8));
+	assert_true(taken[0] == (UINT64_C(0xff) << 56 | 3 << 21 | 0xff));
+	assert_true(taken[1] == 1);
+	pagealloc_check(&pa);
+	assert_int_equal(pa.nfree, nfree - 8 - 2 - 8 - 1);
+	assert_int_equal(pa.nclean, 8 + 5);
+	/* Whole ones were given back; what shares one with pages in use can only stay. */
+	pagealloc_free_word(&pa, 0, taken[0], taken[0] & ~(UINT64_C(3) << 21));
+	pagealloc_free_word(&pa, 64, taken[1], 0);
+	assert_false(pagealloc_has_dirty(&pa, 0, 8));
+	assert_true(pagealloc_has_dirty(&pa, 0, 2));
+	pagealloc_take_dirty(&pa, 0, 2, taken);
+	assert_true(taken[0] == UINT64_C(7) << 20);
+	assert_true(taken[1] == 1);
+	pagealloc_check(&pa);
 }
 
 static void free_before_counts_back_to_the_last_page_in_use(void **state)
@@ -835,6 +874,7 @@ int main(void)
 		test(a_word_is_handed_out_with_all_its_free_pages),
 		test(a_run_across_two_words_is_no_word),
 		test(take_dirty_takes_what_has_memory_and_nothing_else),
+		test(take_dirty_takes_whole_pages_of_the_kernel),
 		test(free_before_counts_back_to_the_last_page_in_use),
 		test(free_before_stops_at_a_gap),
 		test(indices_run_out_with_an_answer),

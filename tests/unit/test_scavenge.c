@@ -266,6 +266,41 @@ TEST_IN_CHILD(pages_that_the_system_did_not_take_are_offered_again)
 	CHECK(dirty_pages() == 0);
 }
 
+/* Another thread takes the free pages of the chunk that is last on the list, and then goes through the list itself. */
+static void take_last_chunk(void)
+{
+	static bool done;
+
+	if (done)
+		return;
+	done = true;
+	(void)big(CHUNK_PAGES);
+	(void)scavenge_all();
+}
+
+TEST_IN_CHILD(scavenge_all_ends_though_the_system_refuses_and_the_list_changes)
+{
+	static const struct os_space_hooks hooks = { .before_release = take_last_chunk };
+	struct mspan *first, *between, *last;
+
+	start(0);
+	first = used(CHUNK_PAGES);
+	between = big(CHUNK_PAGES);
+	last = used(CHUNK_PAGES);
+	CHECK(between->base == first->base + mspan_nbytes(first));
+	mheap_free_span(NULL, first);
+	mheap_free_span(NULL, last);
+	os_fail_set_hooks(&hooks);
+	os_fail_from(OS_RELEASE, 1);
+	alarm(10);
+	CHECK(scavenge_all() == 0);
+	CHECK(os_fail_failed() != 0);
+	os_fail_stop();
+	mheap_check();
+	CHECK(scavenge_all() == CHUNK_SIZE);
+	CHECK(dirty_pages() == 0);
+}
+
 static bool is_huge(uintptr_t addr)
 {
 	return (arena_of(addr)->huge_regions >> addr % ARENA_SIZE / REGION_SIZE & 1) != 0;
@@ -431,6 +466,7 @@ int main(void)
 		cmocka_unit_test(the_tail_of_a_shrunk_span_is_released_and_its_head_is_kept),
 		cmocka_unit_test(pages_that_the_system_does_not_take_stay_free_and_used),
 		cmocka_unit_test(pages_that_the_system_did_not_take_are_offered_again),
+		cmocka_unit_test(scavenge_all_ends_though_the_system_refuses_and_the_list_changes),
 		cmocka_unit_test(a_region_that_small_objects_begin_has_a_huge_page_and_gives_all_of_it_back),
 		cmocka_unit_test(what_of_a_huge_page_was_never_handed_out_is_released_with_what_was),
 		cmocka_unit_test(big_objects_begin_no_region_and_neither_does_any_with_thp_off),
