@@ -52,6 +52,7 @@ struct heap_arena {
 	uint32_t huge_regions;                         /* [h] 1: huge pages were asked for; free pages may have memory
 							* behind them, clean or not */
 	struct arena_chunk chunks[ARENA_CHUNKS];       /* [h] */
+	_Atomic uint64_t mapped_words[ARENA_PAGES / 64 / 64]; /* [a] 1: of these 64 pages some may have had an entry in spans */
 	page_entry spans[ARENA_PAGES];                 /* [a] page -> span: every page of a small
 							* span, the first of a big one; 0 */
 };

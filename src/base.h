@@ -42,6 +42,17 @@
 #define ASSUME(c) ((c) ? (void)0 : __builtin_unreachable())
 #define EXPORT __attribute__((visibility("default")))
 #define WEAK __attribute__((weak))
+/* Another name for a function of this file, which nobody outside can take over. A compiler that is asked whether the two are the
+ * same function takes them for two: ask with OPAQUE(). */
+#define OWN_NAME(name, of) extern __typeof__(of) name __attribute__((alias(#of), visibility("hidden")))
+
+/* The pointer p, of which the compiler knows nothing. */
+#define OPAQUE(p) \
+	({ \
+		__typeof__(p) opaque_pointer = (p); \
+		__asm__("" : "+r"(opaque_pointer)); \
+		opaque_pointer; \
+	})
 #define CONSTRUCTOR __attribute__((constructor))
 #define DESTRUCTOR __attribute__((destructor))
 #define ALIGNED(n) __attribute__((aligned(n)))

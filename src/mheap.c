@@ -80,11 +80,14 @@ static uintptr_t commit_more_locked(size_t nbytes, bool extend)
 
 	if (addr == 0)
 		return 0;
-	if (!add_arenas_locked(addr, nbytes) || !os_commit((void *)addr, nbytes)) {
-		arena_space_undo(&mheap.space, nbytes);
-		return 0;
+	/* The memory first: numbers of arenas are never given back. */
+	if (os_commit((void *)addr, nbytes)) {
+		if (add_arenas_locked(addr, nbytes))
+			return addr;
+		(void)os_guard((void *)addr, nbytes);
 	}
-	return addr;
+	arena_space_undo(&mheap.space, nbytes);
+	return 0;
 }
 
 /* Huge pages are worth it: the heap is so large that what a part-used region wastes is small beside it. */
@@ -134,7 +137,8 @@ static bool grow_locked(size_t npages, bool in_place)
 	size_t nbytes;
 	uintptr_t addr;
 
-	if (npages > ((size_t)1 << ADDR_BITS) / PAGE_SIZE)
+	/* More than there are numbers for, one for the gap before a new place and one for a part at its end included. */
+	if (npages >= ARENA_PAGES && npages / ARENA_PAGES + 2 > MAX_ARENAS - mheap.pages.narenas)
 		return false;
 	DCHECK(tail < npages);
 	nbytes = align_up(max_size(npages - tail, step), GROW_MIN_PAGES) * PAGE_SIZE;
@@ -323,9 +327,42 @@ static page_entry *map_entry(uintptr_t addr)
 	return page_entry_of(arena_origin(addr), addr);
 }
 
+/* The word of mapped_words that tells of the page at addr and its 63 neighbours, and the bit in it. */
+static _Atomic uint64_t *mapped_word(uintptr_t addr, uint64_t *bit)
+{
+	size_t word = addr % ARENA_SIZE / PAGE_SIZE / 64;
+
+	*bit = (uint64_t)1 << word % 64;
+	return &arena_of(addr)->mapped_words[word / 64];
+}
+
+/* Relaxed: who gets a page has synchronised with all who had it, and so with who set the bit for it. */
+static bool may_be_mapped(uintptr_t addr)
+{
+	uint64_t bit;
+	_Atomic uint64_t *word = mapped_word(addr, &bit);
+
+	return (atomic_load_explicit(word, memory_order_relaxed) & bit) != 0;
+}
+
+static void note_mapped(uintptr_t addr)
+{
+	uint64_t bit;
+	_Atomic uint64_t *word = mapped_word(addr, &bit);
+
+	/* Relaxed: see may_be_mapped(). */
+	if ((atomic_load_explicit(word, memory_order_relaxed) & bit) == 0)
+		atomic_fetch_or_explicit(word, bit, memory_order_relaxed);
+}
+
 /* Enters the same for npages pages from addr on, or one page after the other. */
 static void map_pages(uintptr_t addr, size_t npages, uint64_t entry, uint64_t step)
 {
+	uintptr_t last = addr + (npages - 1) * PAGE_SIZE;
+
+	note_mapped(addr);
+	/* No small span is longer than 64 pages. */
+	note_mapped(last);
 	for (; npages > 0; npages--, addr += PAGE_SIZE, entry += step)
 		/* Release: the span is complete. Pairs with the acquire in entry_of(). */
 		atomic_store_explicit(map_entry(addr), entry, memory_order_release);
@@ -342,14 +379,21 @@ static void map_span(const struct mspan *s)
 		map_pages(s->base, s->npages, entry | s->spanclass, 1 << 8);
 }
 
-/* The pages behind the first one of a big object: no entry. They are mostly empty already, and then the
- * map's memory is not touched. */
+/* The pages behind the first one of a big object: no entry. Where there never was one the map's memory is not touched. */
 static void unmap_pages(uintptr_t addr, size_t npages)
 {
-	for (; npages > 0; npages--, addr += PAGE_SIZE)
-		/* Relaxed: only who owns the page stores here. */
-		if (atomic_load_explicit(map_entry(addr), memory_order_relaxed) != 0)
-			atomic_store_explicit(map_entry(addr), 0, memory_order_relaxed);
+	uintptr_t end = addr + npages * PAGE_SIZE;
+
+	while (addr < end) {
+		uintptr_t stop = min_size(end, align_down(addr, 64 * PAGE_SIZE) + 64 * PAGE_SIZE);
+
+		if (may_be_mapped(addr))
+			for (uintptr_t page = addr; page < stop; page += PAGE_SIZE)
+				/* Relaxed: only who owns the page stores here. */
+				if (atomic_load_explicit(map_entry(page), memory_order_relaxed) != 0)
+					atomic_store_explicit(map_entry(page), 0, memory_order_relaxed);
+		addr = stop;
+	}
 }
 
 static struct mspan *alloc_record(unsigned shape)

@@ -7,7 +7,8 @@
  * Callers  every layer. Calls libc's syscall(), which neither allocates nor locks and which
  *          programs do not interpose, so that hooked mmap or open functions never recurse into us.
  * Locks    none.
- * Holds    errno is as the caller left it after every function.
+ * Holds    errno is as the caller left it after every function. No mapping is MAP_NORESERVE: a request that the system has no memory
+ *          for is refused, as it would be to glibc.
  */
 #include "os.h"
 #include "config.h"
@@ -67,7 +68,7 @@ size_t os_page_size(void)
 
 void *os_reserve(void *hint, size_t nbytes)
 {
-	return map(hint, nbytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE);
+	return map(hint, nbytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS);
 }
 
 bool os_unreserve(void *p, size_t nbytes)
@@ -102,7 +103,7 @@ bool os_guard(void *p, size_t nbytes)
 static void fill_hole(void *p, size_t nbytes)
 {
 	void *got = map(p, nbytes, PROT_READ | PROT_WRITE,
-			MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE);
+			MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE);
 
 	/* Kernels before 4.17 do not know the flag; they do not know DONTUNMAP either, and unmap nothing. */
 	if (got != NULL && got != p)
@@ -124,7 +125,7 @@ bool os_move_pages(void *from, void *to, size_t nbytes)
 bool os_remap(void *p, size_t nbytes)
 {
 	return map(p, nbytes, PROT_READ | PROT_WRITE,
-		   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED) == p;
+		   MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED) == p;
 }
 
 void os_want_huge_pages(void *p, size_t nbytes, bool huge)

@@ -191,6 +191,22 @@ static void a_handlers_exception_passes_through_new()
 	CHECK(caught == 17);
 }
 
+static void nothrow_new_catches_a_handlers_bad_alloc()
+{
+	void *volatile p;
+
+	std::set_new_handler([] { throw std::bad_alloc(); });
+	p = ::operator new(huge, std::nothrow);
+	CHECK(p == nullptr);
+	p = ::operator new[](huge, std::nothrow);
+	CHECK(p == nullptr);
+	p = ::operator new(huge, std::align_val_t{64}, std::nothrow);
+	CHECK(p == nullptr);
+	p = ::operator new[](huge, std::align_val_t{64}, std::nothrow);
+	CHECK(p == nullptr);
+	std::set_new_handler(nullptr);
+}
+
 static void after_bad_alloc_new_works_again()
 {
 	CHECK(throws_bad_alloc([] { ::operator delete(::operator new(huge)); }));
@@ -294,6 +310,7 @@ int main()
 	nothrow_new_that_fails_returns_nullptr();
 	the_new_handler_is_called_until_there_is_none();
 	a_handlers_exception_passes_through_new();
+	nothrow_new_catches_a_handlers_bad_alloc();
 	after_bad_alloc_new_works_again();
 	containers_and_over_aligned_types_work();
 	thread_local_destructors_allocate_and_free();

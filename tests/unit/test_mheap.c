@@ -1109,6 +1109,30 @@ static void mheap_check_stops_at_each_kind_of_lie(void **state)
 	}
 }
 
+TEST_IN_CHILD(what_cannot_be_had_takes_no_arenas)
+{
+	static const unsigned sizes[] = { 30, 34, 40, 41, 42, 46 };
+	uint32_t narenas;
+
+	mheap_init();
+	CHECK(mheap_alloc_big(NULL, 1, 1, false) != NULL);
+	narenas = mheap.pages.narenas;
+	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+		size_t npages = ((size_t)1 << sizes[i]) / PAGE_SIZE;
+
+		os_fail_from(OS_COMMIT, 1);
+		CHECK(mheap_alloc_big(NULL, npages, 1, false) == NULL);
+		CHECK(mheap_alloc_big(NULL, npages, ARENA_PAGES, false) == NULL);
+		os_fail_stop();
+	}
+	CHECK(mheap.pages.narenas == narenas);
+	/* More than there are numbers for, whatever the system says. */
+	CHECK(mheap_alloc_big(NULL, (size_t)MAX_ARENAS * ARENA_PAGES, 1, false) == NULL);
+	CHECK(mheap.pages.narenas == narenas);
+	CHECK(mheap_alloc_big(NULL, 2 * ARENA_PAGES, 1, false) != NULL);
+	mheap_check();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -1153,6 +1177,7 @@ int main(void)
 		cmocka_unit_test(a_small_reservation_into_an_arena_that_is_known_is_used_without_harm),
 		cmocka_unit_test(an_extension_into_an_arena_that_is_known_is_used_without_harm),
 		cmocka_unit_test(mheap_check_stops_at_each_kind_of_lie),
+		cmocka_unit_test(what_cannot_be_had_takes_no_arenas),
 	};
 
 	return cmocka_run_group_tests_name("mheap", tests, NULL, NULL);

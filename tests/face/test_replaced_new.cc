@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * test_replaced_new.cc - a program that replaces some of the twenty operators: by default all others come to these, as [new.delete] says.
+ *
+ * What is replaced puts a header before the object, so that a form that does not come here is found out.
+ *
+ * Callers  CTest, linked with the library and preloaded.
+ */
+#include "face.h"
+
+#include <malloc.h>
+
+#include <new>
+
+static const size_t mark = 0x600dc0de600dc0de;
+static long live;
+
+void *operator new(size_t n)
+{
+	size_t *p = n > SIZE_MAX / 4 ? nullptr : static_cast<size_t *>(malloc(n + 16));
+
+	if (p == nullptr)
+		throw std::bad_alloc();
+	p[0] = mark;
+	live++;
+	return p + 2;
+}
+
+void operator delete(void *object) noexcept
+{
+	size_t *p = static_cast<size_t *>(object) - 2;
+
+	if (object == nullptr)
+		return;
+	CHECK(p[0] == mark);
+	p[0] = 0;
+	live--;
+	free(p);
+}
+
+void *operator new(size_t n, std::align_val_t align)
+{
+	live += 1000;
+	return memalign(static_cast<size_t>(align), n);
+}
+
+void operator delete(void *object, std::align_val_t) noexcept
+{
+	live -= 1000;
+	free(object);
+}
+
+static void *volatile p;
+
+static void every_new_goes_with_every_delete()
+{
+	for (int form = 0; form < 4; form++)
+		for (int end = 0; end < 6; end++) {
+			p = form == 0 ? ::operator new(40) :
+			    form == 1 ? ::operator new[](40) :
+			    form == 2 ? ::operator new(40, std::nothrow) : ::operator new[](40, std::nothrow);
+			CHECK(live == 1);
+			switch (end) {
+			case 0: ::operator delete(p); break;
+			case 1: ::operator delete[](p); break;
+			case 2: ::operator delete(p, 40); break;
+			case 3: ::operator delete[](p, 40); break;
+			case 4: ::operator delete(p, std::nothrow); break;
+			case 5: ::operator delete[](p, std::nothrow); break;
+			}
+			CHECK(live == 0);
+		}
+}
+
+static void the_aligned_forms_have_their_own()
+{
+	const std::align_val_t align{64};
+
+	for (int form = 0; form < 4; form++)
+		for (int end = 0; end < 6; end++) {
+			p = form == 0 ? ::operator new(40, align) :
+			    form == 1 ? ::operator new[](40, align) :
+			    form == 2 ? ::operator new(40, align, std::nothrow) : ::operator new[](40, align, std::nothrow);
+			CHECK(live == 1000);
+			switch (end) {
+			case 0: ::operator delete(p, align); break;
+			case 1: ::operator delete[](p, align); break;
+			case 2: ::operator delete(p, 40, align); break;
+			case 3: ::operator delete[](p, 40, align); break;
+			case 4: ::operator delete(p, align, std::nothrow); break;
+			case 5: ::operator delete[](p, align, std::nothrow); break;
+			}
+			CHECK(live == 0);
+		}
+}
+
+static volatile size_t huge = SIZE_MAX / 2;
+
+static void nothrow_catches_what_new_throws()
+{
+	p = ::operator new(huge, std::nothrow);
+	CHECK(p == nullptr);
+	p = ::operator new[](huge, std::nothrow);
+	CHECK(p == nullptr);
+}
+
+int main()
+{
+	CHECK(face_malloc_is_goalloc());
+	every_new_goes_with_every_delete();
+	the_aligned_forms_have_their_own();
+	nothrow_catches_what_new_throws();
+}
