@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * test_share.c - how much of RLIMIT_AS or RLIMIT_DATA a program gets from malloc until it says NULL, and how much of that again
+ * when all was freed.
+ *
+ * Owns     the limit: the program sets it and runs itself anew, as under `ulimit -v` or `ulimit -d`.
+ * Callers  CTest, linked with the library and preloaded. argv: "as" or "data", the limit in KiB, the size of the objects in
+ *          bytes or "mixed", and the least share in per mille of what the limit left to main(). Prints the shares; by hand without
+ *          the library, those of another malloc.
+ */
+#include "face.h"
+
+#include <sys/resource.h>
+
+/* An object begins with the one before it: no table counts against the limit. */
+struct object {
+	struct object *before;
+	size_t n;
+};
+
+static size_t fixed_size;    /* 0: mixed */
+
+static size_t next_size(uint64_t *rng)
+{
+	return fixed_size != 0 ? fixed_size : sizeof(struct object) + 1 + face_mixed_size(rng);
+}
+
+/* Allocates until there is no more; the bytes that were asked for and had. */
+static size_t fill_up(struct object **all)
+{
+	uint64_t rng = 11;
+	size_t nbytes = 0;
+
+	for (;;) {
+		size_t n = next_size(&rng);
+		struct object *o;
+
+		errno = 0;
+		o = malloc(n);
+		if (o == NULL)
+			break;
+		o->before = *all;
+		o->n = n;
+		((char *)o)[n - 1] = 1;
+		*all = o;
+		nbytes += n;
+	}
+	CHECK(errno == ENOMEM);
+	return nbytes;
+}
+
+static void free_all(struct object **all)
+{
+	while (*all != NULL) {
+		struct object *o = *all;
+
+		*all = o->before;
+		CHECK(((char *)o)[o->n - 1] == 1);
+		free(o);
+	}
+}
+
+/* What counts against the limit already: all mappings, or those that are private and writable. */
+static size_t used_bytes(bool data)
+{
+	char buf[4096];
+	const char *at;
+
+	CHECK(face_read_file("/proc/self/status", buf, sizeof(buf)));
+	at = strstr(buf, data ? "\nVmData:" : "\nVmSize:");
+	CHECK(at != NULL);
+	return (size_t)strtoull(at + 8, NULL, 10) * KiB;
+}
+
+int main(int argc, char **argv)
+{
+	struct object *all = NULL;
+	size_t limit, used, got, again, least_share;
+	bool data;
+
+	CHECK(argc == 5);
+	data = strcmp(argv[1], "data") == 0;
+	limit = (size_t)strtoull(argv[2], NULL, 10) * KiB;
+	if (getenv("FACE_LIMITED") == NULL) {
+		struct rlimit r = {limit, limit};
+
+		CHECK(setenv("FACE_LIMITED", "1", 1) == 0);
+		CHECK(setrlimit(data ? RLIMIT_DATA : RLIMIT_AS, &r) == 0);
+		(void)execv("/proc/self/exe", argv);
+		face_fail(__FILE__, __LINE__, "exec");
+	}
+	CHECK(face_malloc_is_goalloc());
+	fixed_size = strcmp(argv[3], "mixed") == 0 ? 0 : (size_t)strtoull(argv[3], NULL, 10);
+	least_share = (size_t)strtoull(argv[4], NULL, 10);
+	used = used_bytes(data);
+	got = fill_up(&all);
+	free_all(&all);
+	again = fill_up(&all);
+	free_all(&all);
+	(void)printf("%s %zu KiB, objects of %s: %.1f %% of the limit, %.1f %% of what main had left (%zu KiB), again %.2f %%\n",
+		     argv[1], limit / KiB, argv[3], 100.0 * (double)got / (double)limit,
+		     100.0 * (double)got / (double)(limit - used), (limit - used) / KiB,
+		     100.0 * (double)again / (double)got);
+	CHECK_LE(least_share * ((limit - used) / 1000), got);
+	/* The first NULL may come two objects of the largest of the mixed sizes earlier. */
+	CHECK_LE(got / 1000 * 990, again + (fixed_size != 0 ? 0 : MiB));
+	return 0;
+}
