@@ -736,9 +736,7 @@ our_destructor:
 		fi
 	}
 	/* give_cache(), after mcache_flush() */
-#ifndef MUTANT_KEEPS_WATCHED
 	atomic { assert(in_use[c]); watched[c] = false }
-#endif
 	atomic { in_use[c] = false; c = 0 }
 user_destructor:
 	if

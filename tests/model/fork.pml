@@ -1020,6 +1020,17 @@ init
 		:: begin_span(2); begin_span(1)
 #endif
 		fi;
+#ifdef STALE
+		/* What was popped is still there above the top. */
+		if
+		:: top[LAST_GONE] < DEPTH ->
+			select (i : 1 .. 2);
+			first[2 * LAST_GONE + top[LAST_GONE]] = ENTRY(1, i)
+		:: top[LAST_GONE] == DEPTH ->
+			select (i : 1 .. 2);
+			deep[2 * LAST_GONE] = ENTRY(1, i)
+		fi;
+#endif
 		varied = 0;
 		shared_lock = (IN_SHARED_CACHE -> SHARED_CACHE : 0);
 		s = 0; c = 0; i = 0;
@@ -1055,10 +1066,16 @@ init
 #ifdef AGAIN
 	/* And a fork by either of the child's threads. */
 	atomic {
-#ifndef FORK_IN_ADOPTION
+#ifdef FORK_IN_ADOPTION
+		/* Not by the one that adopts. */
+		if
+		:: init_lock != 1 -> me = 1
+		:: init_lock != 2 -> me = 2
+		fi;
+#else
 		init_lock == 0 ->
-#endif
 		select (me : 1 .. 2);
+#endif
 		generation = 2;
 		after_fork(me);
 		mcache_of[3 - me] = 0;

@@ -31,7 +31,7 @@ exit="
 "
 # MENDED: the source with the holes closed.
 fork="
-	-DALONE -DFREES
+	-DALONE -DFREES -DSTALE
 	-DAGAIN -DALONE -DIDLE
 	-DMENDED -DALONE
 	-DMENDED -DALONE -DIN_SHARED
