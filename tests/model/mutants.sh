@@ -1,8 +1,11 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 #
-# mutants.sh - breaks the protocol on purpose, in each way that the models know, and expects spin to find an
-# error in every one: the models can fail. Exit status 0 when all are found.
+# mutants.sh [MODEL] - breaks the protocol on purpose, in each way that the models know, and expects spin to find an
+# error in every one: the models can fail. Exit status 0 when all are found. MODEL: only those of span.pml, say.
+#
+# What is a hole in the source today (HOLE_x, see fork.pml and exit.pml) must be found, too: when it is not, the source or
+# the model was mended, and the configuration belongs in run.sh.
 set -u
 here=$(cd "$(dirname "$0")" && pwd)
 . "$here/search.sh"
@@ -12,16 +15,22 @@ OPT=-O0
 small="-DBUDGET=4 -DSTACK=0 -DFRESH_HINT"
 large="-DNSLOT=3 -DWORTH=2 -DBUDGET=4 -DLIVES=1 -DSTACK=0 -DFRESH_HINT"
 failed=0
+only=${1-}
 
-# expect_error MODEL MUTANT MACROS
-expect_error() {
-	search "$here/$1" "-DMUTANT_$2 $3"
+# expect KIND MODEL NAME MACROS
+expect() {
+	case $only in '' | "$2") ;; *) return ;; esac
+	search "$here/$2" "-D$1_$3 $4"
 	case $? in
-	1) echo "found   $1 $2" ;;
-	0) echo "MISSED  $1 $2"; failed=1 ;;
-	*) echo "BROKEN  $1 $2"; cat out; failed=1 ;;
+	1) echo "found   $2 $1_$3" ;;
+	0) echo "MISSED  $2 $1_$3"; failed=1 ;;
+	*) echo "BROKEN  $2 $1_$3"; cat out; failed=1 ;;
 	esac
 }
+
+# expect_error MODEL MUTANT MACROS; expect_hole MODEL HOLE MACROS
+expect_error() { expect MUTANT "$@"; }
+expect_hole() { expect HOLE "$@"; }
 
 enter_scratch
 expect_error span.pml BITS_BEFORE_OWNER "$small"
@@ -40,11 +49,39 @@ expect_error tiny.pml WORD_NOT_PINNED "-DNFREE=2"
 expect_error tiny.pml CURRENT_NOT_PINNED "-DNFREE=2"
 expect_error tiny.pml MARK_BEFORE_STATE "-DNFREE=2"
 expect_error tiny.pml MARK_IS_FREE "-DNFREE=2"
+expect_error exit.pml STACKS_LAST "-DFRESH_HINT"
+expect_error exit.pml GIVE_FIRST "-DFRESH_HINT"
+expect_error exit.pml NOT_TOLD "-DFRESH_HINT"
+expect_error exit.pml NO_DETACH "-DFRESH_HINT -DTINY"
+expect_error exit.pml NO_WORD "-DFRESH_HINT"
+expect_error exit.pml HOME_WITHOUT_SWAP "-DFRESH_HINT"
+expect_error exit.pml NO_SECOND_LOOK "-DSTART -DNTHREADS=2"
+expect_error exit.pml DONE_BEFORE_KEY "-DSTART -DNTHREADS=2"
+expect_error exit.pml WATCHED_AFTER "-DSTART -DNTHREADS=2"
+expect_hole exit.pml DESTRUCTOR "-DSTART -DNTHREADS=2"
+expect_error fork.pml HEAD_FIRST ""
+expect_error fork.pml UNLINK_FIRST ""
+expect_error fork.pml OWNER_FIRST ""
+expect_error fork.pml TOP_FIRST "-DALONE -DSTALE"
+expect_error fork.pml DEEPEN_TOP_FIRST "-DALONE -DSTALE"
+expect_error fork.pml NO_OWN_FLUSH "-DALONE"
+expect_error fork.pml NO_OWNER_CHECK ""
+expect_error fork.pml NO_RESET ""
+expect_error fork.pml NO_INIT_LOCK "-DALONE -DIDLE"
+expect_error fork.pml ONE_BY_ONE "-DALONE -DIDLE -DNGONE=2"
+expect_hole fork.pml TORN_COUNT "-DALONE"
+expect_hole fork.pml SHARED "-DALONE -DIDLE"
+expect_hole fork.pml IN_SHARED "-DALONE"
+expect_hole fork.pml FORK_IN_ADOPTION "-DALONE -DIDLE"
 
-# Every mutant in the models is tried.
-for mutant in $(sed -n 's/^#if.*def MUTANT_\([A-Z_]*\).*/\1/p' "$here"/*.pml | sort -u); do
-	grep -q "^expect_error [a-z.]* $mutant " "$here/mutants.sh" || {
-		echo "NOT TRIED $mutant"
+# Every mutant and every hole in the models is tried.
+for name in $(sed -n 's/^#if.*def \(MUTANT_[A-Z_]*\|HOLE_[A-Z_]*\).*/\1/p' "$here"/*.pml | sort -u); do
+	case $name in
+	MUTANT_*) line="expect_error [a-z.]* ${name#MUTANT_} " ;;
+	*) line="expect_hole [a-z.]* ${name#HOLE_} " ;;
+	esac
+	grep -q "^$line" "$here/mutants.sh" || {
+		echo "NOT TRIED $name"
 		failed=1
 	}
 done

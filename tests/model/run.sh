@@ -1,10 +1,10 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 #
-# run.sh [deep] - searches every interleaving of span.pml and tiny.pml in some small configurations.
+# run.sh [deep] [MODEL...] - searches every interleaving of the models (span.pml, say) in some small configurations.
 #
 # Exit status 0: no error in any. Otherwise 1, with spin's message and the trail, step by step. Takes some
-# 15 s of one core and 400 MB; deep: some minutes and up to 3 GB, for changes of the protocol.
+# 15 s of one core and 400 MB for a model; deep: some minutes and up to 3 GB, for changes of the protocol.
 # The largest state spaces are searched with hash-compact storage (HC4), whose chance to miss a state is
 # below one in a million; nothing else is left out.
 set -u
@@ -23,8 +23,37 @@ span="
 tiny="
 	-DNFREE=2 -DBUDGET=6
 "
+exit="
+	-DFRESH_HINT
+	-DFRESH_HINT -DTINY -DBUDGET=2
+	-DNTHREADS=2 -DTINY
+	-DSTART -DNTHREADS=2 -DREFUSALS=0
+"
+# MENDED: the source with the holes closed.
+fork="
+	-DALONE -DFREES -DSTALE
+	-DAGAIN -DALONE -DIDLE
+	-DMENDED -DALONE
+	-DMENDED -DALONE -DIN_SHARED
+"
 if [ "${1-}" = deep ]; then
+	shift
 	MEMLIM=6000
+	exit="$exit
+	-DTINY
+	-DBUDGET=4 -DFRESH_HINT
+	-DSTART -DNTHREADS=2
+	-DSTART -DNREQUESTS=1 -DREFUSALS=0
+"
+	fork="$fork
+	-DFREES
+	-DAGAIN
+	-DNGONE=2 -DALONE
+	-DMENDED
+	-DMENDED -DIN_SHARED
+	-DMENDED -DAGAIN -DFORK_IN_ADOPTION -DALONE -DIDLE
+	-DMENDED -DNGONE=2 -DALONE
+"
 	span="$span
 	-DBUDGET=3
 	-DBUDGET=4 -DFRESH_HINT
@@ -49,6 +78,13 @@ check() {
 }
 
 enter_scratch
-check span.pml "$span"
-check tiny.pml "$tiny"
+for model in ${*:-span.pml tiny.pml exit.pml fork.pml}; do
+	case $model in
+	span.pml) check span.pml "$span" ;;
+	tiny.pml) check tiny.pml "$tiny" ;;
+	exit.pml) check exit.pml "$exit" ;;
+	fork.pml) check fork.pml "$fork" ;;
+	*) echo "run.sh: no model $model"; failed=1 ;;
+	esac
+done
 exit $failed

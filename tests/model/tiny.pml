@@ -9,7 +9,7 @@
  * and that no block is forgotten. Who owns the span is span.pml's matter: here it is one thread.
  *
  * Steps    each load and store of a state byte and each access to remote_bits is a step.
- * Order    seq_cst. In C the store of FREE must release and the scan that finds a block free must acquire:
+ * Order    seq_cst. In C the store of FREE must release (tiny_set_free()) and the scan that finds a block free acquire (tiny_byte()):
  *          the scan, not the mark, is what hands the block from thread to thread here.
  * Asserts  no two live objects at one place; no block in free_bits, in alloc_cache or current twice; at the
  *          end, when all objects are freed, all blocks are free.
