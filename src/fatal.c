@@ -119,13 +119,19 @@ _Noreturn void fatal_error(const char *what)
 	abort();
 }
 
-_Noreturn void fatal_reentered(void)
+/* For what is found with locks held: the handler of SIGABRT may call malloc and come here again, and is called once only. */
+static void call_no_handler_twice(void)
 {
 	static _Atomic bool before;
 
-	/* The handler may be that of SIGABRT, and would come here again. Relaxed: a thread sees its own store. */
+	/* Relaxed: a thread sees its own store. */
 	if (atomic_exchange_explicit(&before, true, memory_order_relaxed))
 		(void)signal(SIGABRT, SIG_DFL);
+}
+
+_Noreturn void fatal_reentered(void)
+{
+	call_no_handler_twice();
 	fatal_error("malloc called by the handler of a signal that came inside of malloc or free");
 }
 
@@ -140,5 +146,6 @@ _Noreturn void fatal_assert(const char *file, int line, const char *condition)
 	report_str(&r, ": broken: ");
 	report_str(&r, condition);
 	report_write(&r, 2);
+	call_no_handler_twice();
 	abort();
 }

@@ -3,16 +3,17 @@
  * plugin_lib.c - a shared library that test_plugin.c loads many times over: it allocates when it is loaded, when it is called
  * and when it is unloaded, and has thread-local storage.
  *
- * Callers  test_plugin.c, by dlsym. Built twice: with the usual thread-local storage, which libc allocates at the first touch, and
+ * Callers  test_plugin.c and test_audit.c, by dlsym. Built twice: with the usual thread-local storage, which libc allocates at the first touch, and
  *          with initial-exec (PLUGIN_STATIC_TLS), of which there is little room.
  */
 #include <stdlib.h>
 #include <string.h>
 
+/* volatile: a compiler makes an array of which one element is used that one. */
 #ifdef PLUGIN_STATIC_TLS
-static __thread char mine[200] __attribute__((tls_model("initial-exec")));
+static __thread volatile char mine[200] __attribute__((tls_model("initial-exec")));
 #else
-static __thread char mine[3000];
+static __thread volatile char mine[3000];
 #endif
 
 static char *name;

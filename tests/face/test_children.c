@@ -315,11 +315,11 @@ int main(int argc, char **argv)
 		void (*run)(void);
 		size_t count;
 	} cases[] = {
-		{ "fork", forks_in_numbers_do_not_hang, 300 },
+		{ "fork", forks_in_numbers_do_not_hang, 150 },
 		{ "vfork", vfork_and_exec_under_load, 100 },
 		{ "spawn", posix_spawn_with_file_actions_under_load, 100 },
 		{ "clone", clone_by_hand, 100 },
-		{ "daemon", a_daemon_forks_twice, 50 },
+		{ "daemon", a_daemon_forks_twice, 20 },
 	};
 
 	CHECK(argc == 2 || argc == 3);

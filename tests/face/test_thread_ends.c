@@ -37,27 +37,27 @@ static void allocate_a_little(void)
 		free(p[i]);
 }
 
-/* Starts n threads, four at a time. */
-static void run_threads(size_t n, void *(*body)(void *))
+/* Starts n threads, some at a time. */
+static void run_threads(size_t n, size_t at_a_time, void *(*body)(void *))
 {
-	for (size_t i = 0; i < n; i += 4) {
-		pthread_t thread[4];
+	pthread_t thread[4];
 
-		for (size_t k = 0; k < 4; k++)
+	for (size_t i = 0; i < n; i += at_a_time) {
+		for (size_t k = 0; k < at_a_time; k++)
 			CHECK(pthread_create(&thread[k], NULL, body, NULL) == 0);
-		for (size_t k = 0; k < 4; k++)
+		for (size_t k = 0; k < at_a_time; k++)
 			CHECK(pthread_join(thread[k], NULL) == 0);
 	}
 }
 
 /* The resident size after some threads, and after count more. */
-static void check_growth(void *(*body)(void *), size_t limit)
+static void check_growth(size_t at_a_time, void *(*body)(void *), size_t limit)
 {
 	size_t after_some;
 
-	run_threads(WARM_UP, body);
+	run_threads(WARM_UP, at_a_time, body);
 	after_some = face_rss();
-	run_threads(count, body);
+	run_threads(count, at_a_time, body);
 	CHECK_LE(face_rss(), after_some + limit);
 }
 
@@ -71,7 +71,7 @@ static void *short_thread(void *arg)
 
 static void short_threads_leave_nothing_behind(void)
 {
-	check_growth(short_thread, 256 * KiB);
+	check_growth(1, short_thread, 256 * KiB);
 }
 
 static pthread_barrier_t all_there, all_measured;
@@ -107,7 +107,7 @@ static void threads_that_live_at_the_same_time_are_small(void)
 		CHECK(pthread_join(threads[i], NULL) == 0);
 	free(threads);
 	/* The next ones find the memory of the first. */
-	check_growth(short_thread, 256 * KiB);
+	check_growth(1, short_thread, 256 * KiB);
 }
 
 /* --- destructors of thread-specific data --- */
@@ -142,7 +142,7 @@ static void requests_from_any_round_of_destructors_leave_nothing_behind(void)
 	CHECK(pthread_key_create(&key, count_rounds) == 0);
 	for (first_request = 0; first_request <= rounds; first_request++) {
 		requests = 0;
-		check_growth(thread_with_rounds, 256 * KiB);
+		check_growth(4, thread_with_rounds, MiB);
 		CHECK(requests == (count + WARM_UP) * (first_request == 0 ? rounds : rounds + 1 - first_request));
 	}
 }
@@ -233,7 +233,7 @@ static void a_thread_may_fork_in_any_round_of_its_destructors(void)
 	CHECK(pthread_key_create(&key, fork_in_destructor) == 0);
 	CHECK(pthread_create(&load, NULL, churn, NULL) == 0);
 	for (first_request = 0; first_request < 2; first_request++)
-		run_threads(12, thread_with_rounds);
+		run_threads(12, 4, thread_with_rounds);
 	stop = true;
 	CHECK(pthread_join(load, NULL) == 0);
 }
