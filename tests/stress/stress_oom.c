@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * stress_oom.c - threads at work while the system refuses memory calls: NULL and ENOMEM or a later release, no harm, nothing lost.
+ * stress_oom.c - threads at work while the system refuses memory calls: NULL and ENOMEM or a later release, nothing lost.
  *
  * A round is a child process with a heap of its own. One kind of call of os.h, or all of them, fails at its n-th call, or from it
  * on, or at random, n = 1 .. 200; threads allocate in every way, exchange objects, end, and trim meanwhile. Then there is memory
