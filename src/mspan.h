@@ -68,7 +68,8 @@ struct mspan {
 	uint16_t state_bytes;        /* [c] for the life of the record: room for state */
 	uint8_t shape;               /* [c] for the life of the record: which pool it is from */
 	uint8_t words;               /* [c] for the life of the record: of free_bits and remote_bits */
-	bool moved;                  /* [c] big: its pages were moved here, or one of them is guarded (hardened.c); mappings of its own */
+	bool moved;                  /* [c] big: its pages were moved here, or one is guarded (hardened.c):
+				      *     mappings of its own */
 	bool grown;                  /* [c] big: realloc made it, or made it longer; then its owner sets it */
 	_Atomic uint8_t state[] ALIGNED(8);  /* [a] SLOT_FREE or SLOT_LIVE; stored by who holds the object */
 };

@@ -5,8 +5,8 @@
  *
  * Owns     the limit: the program sets it and runs itself anew, as under `ulimit -v` or `ulimit -d`.
  * Callers  CTest, linked with the library and preloaded. argv: "as" or "data", the limit in KiB, the size of the objects in
- *          bytes or "mixed", and the least share in per mille of what the limit left to main(). Prints the shares; by hand without
- *          the library, those of another malloc.
+ *          bytes or "mixed", and the least share in per mille of what the limit left to main(). Prints the shares; by
+ *          hand without the library, those of another malloc.
  */
 #include "face.h"
 

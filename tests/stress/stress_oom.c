@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * stress_oom.c - threads at work while the system refuses memory calls: NULL and ENOMEM or a later release, no harm, nothing lost.
+ * stress_oom.c - threads at work while the system refuses memory calls: NULL and ENOMEM or a later release, nothing lost.
  *
  * A round is a child process with a heap of its own. One kind of call of os.h, or all of them, fails at its n-th call, or from it
  * on, or at random, n = 1 .. 200; threads allocate in every way, exchange objects, end, and trim meanwhile. Then there is memory
@@ -97,6 +97,7 @@ static size_t any_size(struct rng *r)
 	case 2:
 		return 32768 + rng_below(r, 300000);
 	case 3:
+	case 5:
 		return MiB(1) + rng_below(r, MiB(2));
 	case 4:
 		return rng_below(r, 64) == 0 ? MiB(70) : 100;
@@ -148,7 +149,8 @@ static void make(struct object *o, struct rng *r, size_t size)
 
 static void resize(struct object *o, struct rng *r)
 {
-	size_t size = any_size(r) + sizeof(*o);
+	/* The large ones to another large size: their pages are moved. */
+	size_t size = o->size >= MiB(1) ? MiB(1) + rng_below(r, MiB(4)) : any_size(r) + sizeof(*o);
 	struct object to = *o;
 
 	check(o);

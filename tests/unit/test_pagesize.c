@@ -78,7 +78,8 @@ static void make(size_t i, struct random *rnd)
 
 static void resize(size_t i, struct random *rnd)
 {
-	size_t size = any_size(rnd) + 1;
+	/* The large ones to another large size: their pages are moved where that can be. */
+	size_t size = objects[i].nbytes >= MiB(1) ? MiB(1) + random_below(rnd, MiB(4)) : any_size(rnd) + 1;
 
 	check(i);
 	objects[i].p = heap_realloc(objects[i].p, size, false, "realloc");
