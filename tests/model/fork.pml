@@ -1059,19 +1059,22 @@ init
 	atomic {
 		generation = 1;
 		after_fork(1);
+#ifdef FORK_IN_ADOPTION
+		/* One thread adopts, and the other forks. */
+		nrunning = 1;
+		select (me : 1 .. 2);
+		run child(me, 1)
+#else
 		nrunning = 2;
 		run child(1, 1);
 		run child(2, 1)
+#endif
 	}
 #ifdef AGAIN
 	/* And a fork by either of the child's threads. */
 	atomic {
 #ifdef FORK_IN_ADOPTION
-		/* Not by the one that adopts. */
-		if
-		:: init_lock != 1 -> me = 1
-		:: init_lock != 2 -> me = 2
-		fi;
+		me = 3 - me;
 #else
 		init_lock == 0 ->
 		select (me : 1 .. 2);
@@ -1079,9 +1082,14 @@ init
 		generation = 2;
 		after_fork(me);
 		mcache_of[3 - me] = 0;
+#ifdef FORK_IN_ADOPTION
+		nrunning = 1;
+		run child(me, 2)
+#else
 		nrunning = 2;
 		run child(1, 2);
 		run child(2, 2)
+#endif
 	}
 #endif
 	nrunning == 0;
