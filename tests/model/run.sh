@@ -31,6 +31,7 @@ exit="
 "
 # MENDED: the source with the holes closed.
 fork="
+	-DNGONE=1
 	-DALONE -DFREES -DSTALE
 	-DAGAIN -DALONE -DIDLE
 	-DMENDED -DALONE
@@ -49,7 +50,7 @@ if [ "${1-}" = deep ]; then
 "
 	fork="$fork
 	-DFREES
-	-DAGAIN
+	-DAGAIN -DALONE
 	-DNGONE=2 -DALONE
 	-DMENDED
 	-DMENDED -DIN_SHARED
