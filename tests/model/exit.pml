@@ -16,6 +16,12 @@
  * Left out big objects and pages; tick(), which does while a thread lives what span.pml has; two span classes, as there.
  *          mcache_flush() goes over the classes one by one: one span stands for all, as a thread that gives a span lists none.
  *
+ * The start: threads whose first slow path comes before, while and after another makes the key; each has NREQUESTS slow paths, and one
+ * more in the destructor of a key of the program. Who comes by a slow path that begins when the key is there is watched, and its cache
+ * is given back, unless libc has no memory for the value (REFUSALS).
+ *
+ * HOLE_DESTRUCTOR  a thread that comes by such a slow path in a destructor only: with DESTRUCTOR_ROUNDS counted from there, libc is
+ *          through with its rounds before thread_exit() comes to the last. The source does it; see fork.pml for how holes are searched.
  * MUTANT_x are wrong variants: mutants.sh.
  */
 

@@ -22,7 +22,9 @@
  *
  * HOLE_x   what the source does today and should not: each needs an accident of the fork that other configurations leave out.
  *          spin finds an error in each, mutants.sh expects it. MENDED is the source with a change for each, searched with all
- *          of these accidents.
+ *          of these accidents: mcentral_after_fork() counts nfree anew; the adopter flushes the shared cache, too, and itself
+ *          only if it is no orphan; of the shared cache all spans that have it as owner are rebuilt, not those on its lists alone; where
+ *          init_lock was held, the parked cache is an orphan; an entry leaves the stack before it is adopted.
  * MUTANT_x are wrong variants: mutants.sh.
  */
 
@@ -108,7 +110,6 @@ byte span_hand[N];         /* threads that work on it on no list, or that are to
 byte slot_hand[N];         /* slots between two places */
 byte generation;           /* 0 before the fork */
 byte nrunning;
-byte nidle;                /* threads that have done their operation */
 bool ordered;              /* the beginning is made */
 
 #define EMPTY(s) (nfree[s] == 2)
@@ -557,8 +558,7 @@ loads:
 	load_word(s);
 over:
 	skip
-	} unless { generation > 0 };
-	nidle++
+	} unless { generation > 0 }
 }
 
 /* --- the child --- */
@@ -1059,19 +1059,22 @@ init
 	atomic {
 		generation = 1;
 		after_fork(1);
+#ifdef FORK_IN_ADOPTION
+		/* One thread adopts, and the other forks. */
+		nrunning = 1;
+		select (me : 1 .. 2);
+		run child(me, 1)
+#else
 		nrunning = 2;
 		run child(1, 1);
 		run child(2, 1)
+#endif
 	}
 #ifdef AGAIN
 	/* And a fork by either of the child's threads. */
 	atomic {
 #ifdef FORK_IN_ADOPTION
-		/* Not by the one that adopts. */
-		if
-		:: init_lock != 1 -> me = 1
-		:: init_lock != 2 -> me = 2
-		fi;
+		me = 3 - me;
 #else
 		init_lock == 0 ->
 		select (me : 1 .. 2);
@@ -1079,9 +1082,14 @@ init
 		generation = 2;
 		after_fork(me);
 		mcache_of[3 - me] = 0;
+#ifdef FORK_IN_ADOPTION
+		nrunning = 1;
+		run child(me, 2)
+#else
 		nrunning = 2;
 		run child(1, 2);
 		run child(2, 2)
+#endif
 	}
 #endif
 	nrunning == 0;

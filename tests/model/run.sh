@@ -31,13 +31,16 @@ exit="
 "
 # MENDED: the source with the holes closed.
 fork="
+	-DNGONE=1
 	-DALONE -DFREES -DSTALE
 	-DAGAIN -DALONE -DIDLE
 	-DMENDED -DALONE
 	-DMENDED -DALONE -DIN_SHARED
 "
+deep=
 if [ "${1-}" = deep ]; then
 	shift
+	deep=1
 	MEMLIM=6000
 	exit="$exit
 	-DTINY
@@ -47,7 +50,7 @@ if [ "${1-}" = deep ]; then
 "
 	fork="$fork
 	-DFREES
-	-DAGAIN
+	-DAGAIN -DALONE
 	-DNGONE=2 -DALONE
 	-DMENDED
 	-DMENDED -DIN_SHARED
@@ -83,7 +86,8 @@ for model in ${*:-span.pml tiny.pml exit.pml fork.pml}; do
 	span.pml) check span.pml "$span" ;;
 	tiny.pml) check tiny.pml "$tiny" ;;
 	exit.pml) check exit.pml "$exit" ;;
-	fork.pml) check fork.pml "$fork" ;;
+	# A large program, a short search.
+	fork.pml) OPT=-O$([ -n "$deep" ] && echo 1 || echo 0) check fork.pml "$fork" ;;
 	*) echo "run.sh: no model $model"; failed=1 ;;
 	esac
 done
