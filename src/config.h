@@ -90,6 +90,10 @@ _Static_assert(SPAN_MAX_SLOTS % 64 == 0 && SPAN_MAX_SLOTS < 65536, "slot counts 
 /* Live big objects that have a guarded page: each costs two mappings, of which the kernel allows some 65000 a process. */
 #define MAX_GUARDED_BIG 8192
 
+/* Address space for records that heaps of RESERVE_MIN_HEAP or more have put aside. */
+#define METADATA_RESERVE MiB(1)
+#define RESERVE_MIN_HEAP MiB(64)
+
 /* The heap is committed in steps of at least this many pages, and of 1/16 of itself. */
 #define GROW_MIN_PAGES 64
 #define GROW_MAX_PAGES 2048

@@ -51,6 +51,7 @@ static struct {
 	struct lock lock;
 	struct region slabs;      /* [m] */
 	struct region records;    /* [m] large records */
+	struct region reserve;    /* [m] for when the system gives no more */
 	size_t sys_bytes;         /* [m] of all regions */
 	uint32_t epoch;           /* [m] counts forks that found a list torn */
 } metadata = { .lock = LOCK_INITIALIZER(LOCK_METADATA) };
@@ -72,6 +73,15 @@ static void **link_of(const struct fixalloc *f, void *record)
 	return (void **)((char *)record + f->link_offset);
 }
 
+static bool take_reserve_locked(struct region *r, size_t least)
+{
+	if (metadata.reserve.end - metadata.reserve.next < least)
+		return false;
+	*r = metadata.reserve;
+	metadata.reserve = (struct region){ 0, 0 };
+	return true;
+}
+
 /* More address space for a region, with room for nbytes aligned to align. What is left of the old piece is lost:
  * less than that. */
 static bool region_grow_locked(struct region *r, size_t nbytes, size_t align)
@@ -89,7 +99,7 @@ static bool region_grow_locked(struct region *r, size_t nbytes, size_t align)
 		metadata.sys_bytes += r->end - r->next;
 		return true;
 	}
-	return false;
+	return take_reserve_locked(r, least);
 }
 
 static void *region_take_locked(struct region *r, size_t nbytes, size_t align)
@@ -247,6 +257,30 @@ void fixalloc_free(struct fixalloc *f, void *record)
 	}
 	f->inuse--;
 	lock_release(&metadata.lock);
+}
+
+void fixalloc_keep_reserve(size_t nbytes)
+{
+	lock_acquire(&metadata.lock);
+	if (metadata.reserve.end == 0) {
+		void *p = os_alloc_metadata(nbytes);
+
+		if (p != NULL) {
+			metadata.reserve = (struct region){ (uintptr_t)p, (uintptr_t)p + nbytes };
+			metadata.sys_bytes += nbytes;
+		}
+	}
+	lock_release(&metadata.lock);
+}
+
+void *fixalloc_table(size_t nbytes)
+{
+	void *p = os_alloc_metadata(nbytes);
+
+	lock_acquire(&metadata.lock);
+	metadata.sys_bytes += p != NULL ? nbytes : 0;
+	lock_release(&metadata.lock);
+	return p;
 }
 
 size_t fixalloc_sys_bytes(void)

@@ -34,6 +34,13 @@ void fixalloc_free(struct fixalloc *f, void *record);
  * afterwards, and is still a record of this type. Takes the metadata lock. */
 void fixalloc_release(struct fixalloc *f);
 
+/* Sees to it that nbytes of records can still be had when the system gives no more address space: large objects may have taken
+ * all, and small ones in their place need more records. Takes the metadata lock. */
+void fixalloc_keep_reserve(size_t nbytes);
+
+/* Zeroed memory among the records, never freed; NULL when there is none. */
+void *fixalloc_table(size_t nbytes);
+
 /* Bytes of address space taken for records so far. */
 size_t fixalloc_sys_bytes(void);
 

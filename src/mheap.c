@@ -22,7 +22,7 @@ struct mheap mheap = { .arenas = arena_table };
 
 bool mheap_hide_arenas(void)
 {
-	void *table = os_alloc_metadata(sizeof(arena_table));
+	void *table = fixalloc_table(sizeof(arena_table));
 
 	if (table == NULL)
 		return false;
@@ -159,6 +159,8 @@ static bool grow_locked(size_t npages, bool in_place)
 		return false;
 	add_pages_locked(addr, nbytes);
 	atomic_store_explicit(&mheap.committed, committed + nbytes, memory_order_relaxed);
+	if (committed + nbytes >= RESERVE_MIN_HEAP)
+		fixalloc_keep_reserve(METADATA_RESERVE);
 	return true;
 }
 

@@ -134,12 +134,14 @@ void os_want_huge_pages(void *p, size_t nbytes, bool huge)
 }
 
 uint32_t os_key_rights;
-static int metadata_key = -1;    /* -1 says to pkey_mprotect(2): like mprotect(2) */
+static int metadata_key = -1;       /* -1 says to pkey_mprotect(2): like mprotect(2) */
+static bool metadata_is_guarded;
 
-bool os_make_key(void)
+bool os_harden_metadata(void)
 {
 	long key = CPU_HAS_RIGHTS ? QUIETLY(syscall(SYS_pkey_alloc, 0L, 0L)) : -1;
 
+	metadata_is_guarded = true;
 	if (key <= 0)
 		return false;
 	metadata_key = (int)key;
@@ -156,14 +158,17 @@ void os_drop_key(void)
 
 void *os_alloc_metadata(size_t nbytes)
 {
-	size_t guard = os_page_size();
-	char *p = os_reserve(NULL, nbytes + 2 * guard);
 	long protect = metadata_key < 0 ? SYS_mprotect : SYS_pkey_mprotect;
+	size_t guard = os_page_size();
+	char *p;
 
+	if (!metadata_is_guarded)
+		return map(NULL, nbytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS);
+	p = os_reserve(NULL, nbytes + 2 * guard);
 	if (p == NULL)
 		return NULL;
 	if (QUIETLY(syscall(protect, p + guard, nbytes, PROT_READ | PROT_WRITE, metadata_key)) != 0) {
-		os_unreserve(p, nbytes + 2 * guard);
+		(void)os_unreserve(p, nbytes + 2 * guard);
 		return NULL;
 	}
 	return p + guard;

@@ -10,6 +10,8 @@
  */
 #include "stress.h"
 
+#include "rights.h"
+
 #include "options.h"
 #include "os.h"
 #include "os_fail.h"
@@ -260,6 +262,7 @@ static void check_nothing_is_lost(void)
 	size_t unit = max_size(os_page_size(), PAGE_SIZE) / PAGE_SIZE;
 	size_t records = 0, guarded = 0;
 	struct heap_stats hs;
+	uint32_t rights;
 	void *p;
 
 	heap_trim();
@@ -271,8 +274,10 @@ static void check_nothing_is_lost(void)
 	CHECK(mheap.refused == NULL);
 	for (unsigned shape = 0; shape < SPAN_SHAPES; shape++)
 		records += mheap.span_pools[shape].inuse;
+	rights = rights_open();
 	for (const struct mspan *s = mheap.guarded; s != NULL; s = s->next)
 		guarded++;
+	rights_close(rights);
 	CHECK(records == guarded && hs.spans == guarded);
 	/* More than the heap has: what could not be unmapped is, now that the heap looks for room. */
 	p = heap_malloc(mheap.pages.ntotal * PAGE_SIZE + ARENA_SIZE);

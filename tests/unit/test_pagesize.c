@@ -10,6 +10,7 @@
 #include "heapcheck.h"
 #include "malloc.h"
 #include "options.h"
+#include "rights.h"
 #include "os.h"
 #include "os_fail.h"
 
@@ -172,10 +173,12 @@ static void find_the_guard(void)
 	page_size = KiB(64);
 	for (size_t size = MAX_SMALL_SIZE; size <= KiB(200); size += 4099) {
 		unsigned char *p = heap_malloc(size);
+		uint32_t rights = rights_open();
 		struct mspan *s = span_of((uintptr_t)p);
 
 		CHECK((uintptr_t)p % page_size == 0 && mspan_nbytes(s) % page_size == 0);
 		CHECK(s->moved && mspan_nbytes(s) - page_size >= size && mspan_nbytes(s) - page_size < size + page_size);
+		rights_close(rights);
 		/* All of it can be used. */
 		CHECK(heap_usable_size(p, "test") == size);
 		p[size - 1] = 1;
