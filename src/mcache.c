@@ -579,15 +579,22 @@ void mcache_adopt_stacks(struct mcache *c, struct mcache *dead)
 		struct mcache_slot *t = &dead->slots[sc];
 		uint32_t first = first_bottom((spanclass_t)sc);
 		bool deep = t->stack_top > first + STACK_FIRST_ENTRIES * sizeof(struct free_entry);
+		uint32_t bottom = deep ? deep_bottom((spanclass_t)sc) : first;
 
-		for (uint32_t at = deep ? deep_bottom((spanclass_t)sc) : first; at < t->stack_top;
-		     at += (uint32_t)sizeof(struct free_entry))
-			adopt_slot(c, sc, stack_entry(dead, at)->addr);
+		/* An entry leaves the stack before its slot is free elsewhere: a child that is forked meanwhile adopts anew. */
+		while (t->stack_top > bottom) {
+			t->stack_top -= (uint32_t)sizeof(struct free_entry);
+			order_stores();
+			adopt_slot(c, sc, stack_entry(dead, t->stack_top)->addr);
+		}
 		reset_stack(t, (spanclass_t)sc);
 	}
 	for (unsigned i = 0; options.hardened && i < QUARANTINE_SMALL; i++) {
-		adopt_slot(c, NUM_SPAN_CLASSES, dead->quarantine.small[i]);
+		uintptr_t addr = dead->quarantine.small[i];
+
 		dead->quarantine.small[i] = 0;
+		order_stores();
+		adopt_slot(c, NUM_SPAN_CLASSES, addr);
 	}
 }
 
@@ -601,18 +608,40 @@ static void adopt_span(struct mcache *c, struct mcache *dead, struct mspan *s)
 	give_span(c, s);
 }
 
+/* The caches of an adoption. */
+struct adoption {
+	struct mcache *c;
+	struct mcache *dead;
+};
+
+static void adopt_if_owned(struct mspan *s, void *arg)
+{
+	struct adoption *a = arg;
+
+	if (s->kind != SPAN_BIG)
+		adopt_span(a->c, a->dead, s);
+}
+
+void mcache_adopt_all_spans(struct mcache *c, struct mcache *dead)
+{
+	struct adoption a = { c, dead };
+
+	mcache_adopt_spans(c, dead);
+	mheap_each_span(adopt_if_owned, &a);
+}
+
 void mcache_adopt_spans(struct mcache *c, struct mcache *dead)
 {
 	for (unsigned sc = 0; sc < NUM_SPAN_CLASSES; sc++) {
 		struct mcache_slot *t = &dead->slots[sc];
-		struct mspan *s = t->partial;
+		struct mspan *s;
 
 		adopt_span(c, dead, t->span);
-		while (s != NULL && mspan_owner_relaxed(s) == mcache_owner(dead)) {
-			struct mspan *next = s->next;
-
+		/* Each leaves the list first, as entries leave their stack. */
+		while ((s = t->partial) != NULL && mspan_owner_relaxed(s) == mcache_owner(dead)) {
+			t->partial = s->next;
+			order_stores();
 			adopt_span(c, dead, s);
-			s = next;
 		}
 		t->span = NULL;
 		t->partial = NULL;
@@ -621,22 +650,23 @@ void mcache_adopt_spans(struct mcache *c, struct mcache *dead)
 	}
 	dead->partial_npages = 0;
 	for (unsigned n = 0; n <= BIG_CACHE_MAX_RUN; n++) {
-		struct mspan *s = dead->big[n];
+		struct mspan *s;
 
-		while (s != NULL) {
-			struct mspan *next = s->next;
-
+		while ((s = dead->big[n]) != NULL) {
+			dead->big[n] = s->next;
+			order_stores();
 			if (slot_state(&s->state[0]) == SLOT_FREE)
 				mheap_free_span(NULL, s);
-			s = next;
 		}
-		dead->big[n] = NULL;
 	}
 	for (unsigned i = 0; options.hardened && i < QUARANTINE_BIG; i++) {
-		/* Guarded, and in no list: the forking thread's own quarantine takes it. */
-		if (dead->quarantine.big[i] != NULL)
-			hardened_free_big(c, dead->quarantine.big[i]);
+		struct mspan *s = dead->quarantine.big[i];
+
 		dead->quarantine.big[i] = NULL;
+		order_stores();
+		/* Guarded, and in no list: the quarantine of who adopts takes it. */
+		if (s != NULL)
+			hardened_free_big(c, s);
 	}
 	dead->big_npages = 0;
 	mheap_flush_pcache(&dead->pages);

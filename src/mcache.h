@@ -226,6 +226,9 @@ void mcache_poll(struct mcache *c);
 void mcache_adopt_stacks(struct mcache *c, struct mcache *dead);
 void mcache_adopt_spans(struct mcache *c, struct mcache *dead);
 
+/* The same, and what the thread had in hand, on no list, is found: for a record that will be used again. */
+void mcache_adopt_all_spans(struct mcache *c, struct mcache *dead);
+
 /* Every slot, list and stack. The owner does not run. */
 void mcache_check(struct mcache *c);
 

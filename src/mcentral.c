@@ -114,8 +114,10 @@ void mcentral_after_fork(void)
 
 			/* The one that was about to leave or to come may have another owner: it is lost
 			 * with the thread that held it. */
-			if (mspan_owner_relaxed(s) == owner_word(mc))
+			if (mspan_owner_relaxed(s) == owner_word(mc)) {
+				mspan_recount(s);
 				insert_locked(mc, s);
+			}
 			s = next;
 		}
 	}

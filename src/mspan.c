@@ -326,6 +326,15 @@ void mspan_rebuild(struct mspan *s)
 	mspan_set_owner(s, 0);
 }
 
+void mspan_recount(struct mspan *s)
+{
+	unsigned nfree = 0;
+
+	for (unsigned w = 0; w < s->words; w++)
+		nfree += popcount64(mspan_free_bits(s)[w]);
+	s->nfree = (uint16_t)nfree;
+}
+
 void mspan_check(struct mspan *s)
 {
 	unsigned nfree = 0;

@@ -240,6 +240,9 @@ void mspan_rebuild(struct mspan *s);
 /* What must hold for a span that the caller owns. */
 void mspan_check(struct mspan *s);
 
+/* Counts nfree anew: another thread, which is gone, was in the middle of mspan_absorb(). */
+void mspan_recount(struct mspan *s);
+
 /* Slots that are live, by their states; for statistics, without any lock. */
 unsigned mspan_count_live(const struct mspan *s);
 

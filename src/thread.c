@@ -201,6 +201,7 @@ static struct mcache *take_cache(void)
 	lock_acquire(&threads.lock);
 	set_user_locked(c);
 	c->next_all = threads.all;
+	order_stores();
 	threads.all = c;
 	threads.made++;
 	/* Relaxed: see mcache.h. */
@@ -250,6 +251,13 @@ static void thread_exit(void *value)
 {
 	uintptr_t rounds_left = (uintptr_t)value;
 
+	/* A child's thread that ends before its first slow path. */
+	if (own_cache == NULL && parked_for == lock_self() && parked != NULL) {
+		uint32_t rights = rights_open();
+
+		(void)thread_enter();
+		rights_close(rights);
+	}
 	if (own_cache == NULL)
 		return;
 	if (rounds_left > 1 && pthread_setspecific(threads.key, (void *)(rounds_left - 1)) == 0)
@@ -303,14 +311,32 @@ static void start_scavenger(void)
 
 /* --- fork --- */
 
+/* What a cache keeps could not be told from what others left: it goes back first. */
+static void flush_for_adoption(struct mcache *c)
+{
+	/* One that is an orphan itself, the shared one, is adopted like the others. */
+	if (c->orphan)
+		return;
+	mcache_flush_stacks(c);
+	tiny_detach(c);
+}
+
+/* The same for the shared cache, which keeps free slots, too, when no thread is in it. */
+static void flush_shared_for_adoption(void)
+{
+	lock_acquire(&shared_lock);
+	if (shared_made)
+		flush_for_adoption(&shared_cache);
+	lock_release(&shared_lock);
+}
+
 /* What the threads that are gone had is made free, or this process's. The caller holds init_lock, and no other
  * thread has a cache: what one frees meanwhile could not be told from what the gone left. */
 static void adopt_orphans_locked(struct mcache *c)
 {
 	struct mcache *dead;
 
-	mcache_flush_stacks(c);
-	tiny_detach(c);
+	flush_for_adoption(c);
 	for (dead = threads.all; dead != NULL; dead = dead->next_all)
 		if (dead->orphan)
 			mcache_adopt_stacks(c, dead);
@@ -324,8 +350,9 @@ static void adopt_orphans_locked(struct mcache *c)
 		mcache_adopt_spans(c, dead);
 		dead->orphan = false;
 	}
+	/* This one is. */
 	if (shared_cache.orphan)
-		mcache_adopt_spans(c, &shared_cache);
+		mcache_adopt_all_spans(c, &shared_cache);
 	shared_cache.orphan = false;
 }
 
@@ -336,6 +363,7 @@ static void wait_for_adoption(void)
 	/* Relaxed: under the lock. */
 	if (atomic_load_explicit(&orphans, memory_order_relaxed)) {
 		if (parked != NULL) {
+			flush_shared_for_adoption();
 			adopt_orphans_locked(parked);
 		} else {
 			adopt_orphans_locked(lock_shared());
@@ -355,11 +383,12 @@ static void after_fork_open(void)
 	bool others = false;
 	bool rebuilt;
 
-	/* A child that forks again before it has adopted. */
-	if (mine == NULL)
-		mine = parked_for == lock_self() ? parked : NULL;
+	/* Another thread was adopting, with the parked cache: that is in the middle of a change. */
+	bool adopting = lock_reset_orphan(&init_lock) && atomic_load_explicit(&orphans, memory_order_relaxed);
 
-	(void)lock_reset_orphan(&init_lock);
+	/* A child that forks again before it has adopted. */
+	if (mine == NULL && parked_for == lock_self() && !adopting)
+		mine = parked;
 	(void)lock_reset_orphan(&threads.lock);
 	if (!heap_is_ready())
 		return;
@@ -394,6 +423,8 @@ static void after_fork_open(void)
 		/* A child that only calls exec does not pay for adopting: the first slow path does it. Until
 		 * then there are no fast paths. */
 		parked = mine;
+		if (mine != NULL)
+			mine->watched = false;
 		parked_for = lock_self();
 		set_cache(NULL);
 		atomic_store_explicit(&orphans, true, memory_order_relaxed);

@@ -21,7 +21,8 @@
  * is given back, unless libc has no memory for the value (REFUSALS).
  *
  * HOLE_DESTRUCTOR  a thread that comes by such a slow path in a destructor only: with DESTRUCTOR_ROUNDS counted from there, libc is
- *          through with its rounds before thread_exit() comes to the last. The source does it; see fork.pml for how holes are searched.
+ *          through with its rounds before thread_exit() comes to the last. Its cache is not given back when it ends, but taken by the
+ *          next thread in its place: find_left_behind_locked(), which is not in the model.
  * MUTANT_x are wrong variants: mutants.sh.
  */
 

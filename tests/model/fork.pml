@@ -20,11 +20,9 @@
  * Left out tiny blocks (the pins; a current block is like a slot in a stack), the quarantine (as a stack), big objects, the pages
  *          (mheap_after_fork()), fork from a signal handler inside malloc.
  *
- * HOLE_x   what the source does today and should not: each needs an accident of the fork that other configurations leave out.
- *          spin finds an error in each, mutants.sh expects it. MENDED is the source with a change for each, searched with all
- *          of these accidents: mcentral_after_fork() counts nfree anew; the adopter flushes the shared cache, too, and itself
- *          only if it is no orphan; of the shared cache all spans that have it as owner are rebuilt, not those on its lists alone; where
- *          init_lock was held, the parked cache is an orphan; an entry leaves the stack before it is adopted.
+ * With     each an accident of the fork that the ordinary search leaves out: TORN_COUNT, between the two stores of mspan_absorb() in
+ *          mcentral_put(); SHARED, the shared cache has slots, and no thread is in it; IN_SHARED, another thread is in it;
+ *          FORK_IN_ADOPTION (and AGAIN), one thread of the child forks while another adopts.
  * MUTANT_x are wrong variants: mutants.sh.
  */
 
@@ -34,26 +32,6 @@
 #ifndef NGONE
 #define NGONE 1
 #endif
-#ifdef MENDED
-#define TORN_COUNT
-#define SHARED
-#define FREES
-#endif
-#ifdef HOLE_TORN_COUNT         /* between the two stores of mspan_absorb() in mcentral_put() */
-#define TORN_COUNT
-#define FREES
-#endif
-#ifdef HOLE_SHARED             /* the shared cache has slots, and no thread is in it */
-#define SHARED
-#endif
-#ifdef HOLE_IN_SHARED          /* another thread is in the shared cache */
-#define IN_SHARED
-#endif
-#ifdef HOLE_FORK_IN_ADOPTION   /* one thread of the child forks while another adopts */
-#define FORK_IN_ADOPTION
-#define AGAIN
-#endif
-
 #define ALL 3
 #define POP(x) (((x) & 1) + ((x) >> 1))
 
@@ -578,7 +556,7 @@ inline adopt_slot(e)
 /* mcache_adopt_stacks() */
 inline adopt_stacks(d)
 {
-#ifdef MENDED
+#ifndef MUTANT_ENTRY_STAYS
 	/* From the top down: an entry is left before its slot is free elsewhere. */
 	do
 	:: atomic {
@@ -636,8 +614,8 @@ inline adopt_spans(d)
 			i++;
 			if
 			:: at != 0 && owner[at] == d -> assert(i <= NSPAN); s = at; at = next[at]
-#ifdef MENDED
-			/* The shared cache is used again: what the thread had in hand is found by mheap_each_span(). */
+#ifndef MUTANT_LISTS_ALONE
+			/* The shared cache is used again: mcache_adopt_all_spans() finds what the thread had in hand. */
 			:: !(at != 0 && owner[at] == d) && d == SHARED_CACHE ->
 				at = 0;
 				s = 1;
@@ -664,8 +642,8 @@ inline adopt_spans(d)
 /* adopt_orphans_locked() */
 inline adopt_orphans()
 {
-#ifdef MENDED
-	/* The shared cache keeps free slots, too. */
+#ifndef MUTANT_SHARED_LEFT
+	/* flush_shared_for_adoption() */
 	if
 	:: !orphan[SHARED_CACHE] ->
 		if
@@ -676,14 +654,13 @@ inline adopt_orphans()
 		fi
 	:: orphan[SHARED_CACHE]
 	fi;
+#endif
+#ifndef MUTANT_NO_OWN_FLUSH
+	/* flush_for_adoption() */
 	if
 	:: !orphan[c] -> flush_stack()
 	:: orphan[c]
 	fi;
-#else
-#ifndef MUTANT_NO_OWN_FLUSH
-	flush_stack();
-#endif
 #endif
 #ifdef MUTANT_ONE_BY_ONE
 	d = 1;
@@ -770,7 +747,7 @@ proctype child(byte me; byte born)
 	}
 }
 
-/* after_fork(), the caller is this thread of the child. */
+/* after_fork_open(), the caller is this thread of the child. */
 inline after_fork(me)
 {
 	mine = mcache_of[me];
@@ -778,7 +755,7 @@ inline after_fork(me)
 	:: mine == 0 && parked_for == me -> mine = parked
 	:: else
 	fi;
-#ifdef MENDED
+#ifndef MUTANT_PARKED_WHOLE
 	/* lock_reset_orphan() says that another thread was adopting: what it adopted with is in the middle of a change. */
 	if
 	:: init_lock != 0 && init_lock != me && mine == parked && mcache_of[me] == 0 -> mine = 0
@@ -805,7 +782,8 @@ inline after_fork(me)
 #else
 			:: owner[s] == CENTRAL ->
 #endif
-#ifdef MENDED
+#ifndef MUTANT_COUNT_KEPT
+				/* mspan_recount() */
 				nfree[s] = POP(free_bits[s]);
 #endif
 				next[s] = central;

@@ -29,13 +29,13 @@ exit="
 	-DNTHREADS=2 -DTINY
 	-DSTART -DNTHREADS=2 -DREFUSALS=0
 "
-# MENDED: the source with the holes closed.
+accidents="-DTORN_COUNT -DSHARED -DFREES"
 fork="
 	-DNGONE=1
 	-DALONE -DFREES -DSTALE
 	-DAGAIN -DALONE -DIDLE
-	-DMENDED -DALONE
-	-DMENDED -DALONE -DIN_SHARED
+	$accidents -DALONE
+	$accidents -DALONE -DIN_SHARED
 "
 deep=
 if [ "${1-}" = deep ]; then
@@ -52,10 +52,10 @@ if [ "${1-}" = deep ]; then
 	-DFREES
 	-DAGAIN -DALONE
 	-DNGONE=2 -DALONE
-	-DMENDED
-	-DMENDED -DIN_SHARED
-	-DMENDED -DAGAIN -DFORK_IN_ADOPTION -DALONE -DIDLE
-	-DMENDED -DNGONE=2 -DALONE
+	$accidents
+	$accidents -DIN_SHARED
+	$accidents -DAGAIN -DFORK_IN_ADOPTION -DALONE -DIDLE
+	$accidents -DNGONE=2 -DALONE
 "
 	span="$span
 	-DBUDGET=3
