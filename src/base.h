@@ -154,7 +154,7 @@ static inline uint64_t cycle_counter(void)
 }
 
 /* The calling thread's rights to pages with a protection key, two bits a key: no access, no write (pkeys(7)). Only where
- * os_harden_metadata() made a key. */
+ * os_make_key() made a key. */
 #if defined(__x86_64__)
 #define CPU_HAS_RIGHTS 1
 static inline uint32_t cpu_read_rights(void)

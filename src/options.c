@@ -86,6 +86,17 @@ static bool piece_flag(struct piece p, bool *out)
 	return true;
 }
 
+static bool piece_hardened(struct piece p, struct options *o)
+{
+	uint32_t level = 1;
+
+	if (p.text != NULL && !piece_number(p, 2, &level))
+		return false;
+	o->hardened = level >= 1;
+	o->keyed = level == 2;
+	return true;
+}
+
 static bool set_tiny_align(struct options *o, struct piece value)
 {
 	uint32_t n;
@@ -121,7 +132,7 @@ static enum outcome option_set(struct options *o, struct piece key, struct piece
 	else if (piece_is(key, "clobberfree"))
 		ok = piece_flag(value, &o->clobberfree);
 	else if (piece_is(key, "hardened"))
-		ok = piece_flag(value, &o->hardened);
+		ok = piece_hardened(value, o);
 	else if (piece_is(key, "scavenge"))
 		ok = piece_number(value, SCAVENGE_MAX_MS, &o->scavenge_ms);
 	else if (piece_is(key, "tiny_align"))

@@ -15,6 +15,7 @@ struct options {
 	bool invalidptr_abort;     /* invalidptr=abort: foreign pointers are fatal */
 	bool clobberfree;          /* clobberfree=1: fill objects when they are freed */
 	bool hardened;             /* hardened=1: see hardened.c */
+	bool keyed;                /* hardened=2: records behind a key, too; see rights.h */
 	uint32_t scavenge_ms;      /* scavenge=MS: how long free pages stay; 0 at once */
 	uint32_t tiny_align;       /* tiny_align=1|2|4|8: floor of malloc's tiny objects, bytes */
 	bool stats;                /* stats=1, GOALLOC_STATS=1|FILE: a summary at exit */

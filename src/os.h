@@ -54,9 +54,12 @@ void os_want_huge_pages(void *p, size_t nbytes, bool huge);
 /* Zeroed memory for our own records; NULL when there is none. */
 void *os_alloc_metadata(size_t nbytes);
 
-/* What os_alloc_metadata() gives from now on lies between two pages that cannot be touched, and behind a protection key, which the
- * calling thread has open: see rights.h. False: there are no keys here. Once, before the first object. */
-bool os_harden_metadata(void);
+/* What os_alloc_metadata() gives from now on lies between two pages that cannot be touched. */
+void os_guard_metadata(void);
+
+/* And is behind a protection key, which the calling thread has open: see rights.h. False: there are no keys here. Once, before the
+ * first object. */
+bool os_make_key(void);
 
 /* As if there were none; nothing is behind it yet. */
 void os_drop_key(void);

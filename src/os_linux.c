@@ -137,11 +137,15 @@ uint32_t os_key_rights;
 static int metadata_key = -1;       /* -1 says to pkey_mprotect(2): like mprotect(2) */
 static bool metadata_is_guarded;
 
-bool os_harden_metadata(void)
+void os_guard_metadata(void)
+{
+	metadata_is_guarded = true;
+}
+
+bool os_make_key(void)
 {
 	long key = CPU_HAS_RIGHTS ? QUIETLY(syscall(SYS_pkey_alloc, 0L, 0L)) : -1;
 
-	metadata_is_guarded = true;
 	if (key <= 0)
 		return false;
 	metadata_key = (int)key;

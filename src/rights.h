@@ -2,7 +2,7 @@
 /*
  * rights.h - the heap's records out of the program's reach: a protection key (pkeys(7)) that a thread opens while it is in the heap.
  *
- * With hardened=1, where processor and kernel have such keys, records can neither be read nor written by code that is not ours; what
+ * With hardened=2, where processor and kernel have such keys, records can neither be read nor written by code that is not ours; what
  * tries gets SIGSEGV. That holds in signal handlers, too, for which the kernel closes all keys. So fast paths, which do not open, must
  * not come to any record: thread_cache() is MCACHE_NONE and arena_table is empty then.
  * Not behind the key: what lies in the library's own data, the heads of lists among it.

@@ -108,7 +108,8 @@ static void read_options(void)
 	if (options.hardened) {
 		hardened_init();
 		sizeclass_divert_all();
-		if (os_harden_metadata() && !mheap_hide_arenas())
+		os_guard_metadata();
+		if (options.keyed && os_make_key() && !mheap_hide_arenas())
 			os_drop_key();
 	}
 }

@@ -63,6 +63,7 @@ static void assert_same(struct options a, struct options b)
 	assert_int_equal(a.invalidptr_abort, b.invalidptr_abort);
 	assert_int_equal(a.clobberfree, b.clobberfree);
 	assert_int_equal(a.hardened, b.hardened);
+	assert_int_equal(a.keyed, b.keyed);
 	assert_int_equal(a.scavenge_ms, b.scavenge_ms);
 	assert_int_equal(a.tiny_align, b.tiny_align);
 	assert_int_equal(a.stats, b.stats);
@@ -92,7 +93,7 @@ static void flags_take_0_and_1_quietly(void **state)
 
 static void a_flag_that_is_neither_0_nor_1_warns_and_changes_nothing(void **state)
 {
-	static const char *const keys[] = { "off", "thp", "scavthread", "clobberfree", "hardened", "stats" };
+	static const char *const keys[] = { "off", "thp", "scavthread", "clobberfree", "stats" };
 	static const char *const values[] = { "", "2", "00", "01", "10", "yes", "true", "1 ", " 1", "-1" };
 
 	(void)state;
@@ -104,6 +105,25 @@ static void a_flag_that_is_neither_0_nor_1_warns_and_changes_nothing(void **stat
 			snprintf(line, sizeof(line), "goalloc: GOALLOC: bad value in '%s', ignored\n", text);
 			assert_same(parse(text, line), defaults);
 		}
+}
+
+static void hardened_has_two_levels(void **state)
+{
+	static const char *const values[] = { "", "3", "10", "yes", "1 ", "-1" };
+
+	(void)state;
+	assert_same(parse("hardened=0", ""), defaults);
+	assert_true(parse("hardened=1", "").hardened && !parse("hardened=1", "").keyed);
+	assert_true(parse("hardened=2", "").hardened && parse("hardened=2", "").keyed);
+	assert_true(parse("hardened", "").hardened && !parse("hardened", "").keyed);
+	assert_same(parse("hardened=2,hardened=0", ""), defaults);
+	for (size_t v = 0; v < sizeof(values) / sizeof(values[0]); v++) {
+		char text[64], line[128];
+
+		snprintf(text, sizeof(text), "hardened=%s", values[v]);
+		snprintf(line, sizeof(line), "goalloc: GOALLOC: bad value in '%s', ignored\n", text);
+		assert_same(parse(text, line), defaults);
+	}
 }
 
 static void scavenge_is_a_number_of_ms_up_to_a_day(void **state)
@@ -449,6 +469,7 @@ int main(void)
 		cmocka_unit_test(the_defaults_are_the_documented_ones),
 		cmocka_unit_test(flags_take_0_and_1_quietly),
 		cmocka_unit_test(a_flag_that_is_neither_0_nor_1_warns_and_changes_nothing),
+		cmocka_unit_test(hardened_has_two_levels),
 		cmocka_unit_test(scavenge_is_a_number_of_ms_up_to_a_day),
 		cmocka_unit_test(scavenge_that_is_no_number_warns),
 		cmocka_unit_test(tiny_align_is_1_2_4_or_8),
