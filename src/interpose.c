@@ -97,17 +97,14 @@ EXPORT void *memalign(size_t align, size_t size)
 
 EXPORT int posix_memalign(void **out, size_t align, size_t size)
 {
-	int saved_errno = errno;
 	void *p;
 
 	if (UNLIKELY(!is_pow2(align) || align % sizeof(void *) != 0))
 		return EINVAL;
 	p = heap_aligned(align, size, false);
-	if (UNLIKELY(p == NULL)) {
-		/* The error is the result; POSIX leaves errno alone. */
-		errno = saved_errno;
+	/* errno says so, too, as with glibc: POSIX leaves it open, and there are programs that look there. */
+	if (UNLIKELY(p == NULL))
 		return ENOMEM;
-	}
 	*out = p;
 	return 0;
 }
