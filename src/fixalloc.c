@@ -195,6 +195,14 @@ static void slab_free_locked(struct fixalloc *f, void *record)
 		list_slab(f, b);
 }
 
+/* Relaxed atomics: a late freer may still look at the header of a record that is free (mspan.c, rule 3), and finds what was there, or
+ * zeros. */
+static void clear_records(_Atomic uint64_t *word, size_t nbytes)
+{
+	for (size_t i = 0; i < nbytes / sizeof(*word); i++)
+		atomic_store_explicit(&word[i], 0, memory_order_relaxed);
+}
+
 void fixalloc_release(struct fixalloc *f)
 {
 	/* The slab's own beginning stays. */
@@ -208,7 +216,7 @@ void fixalloc_release(struct fixalloc *f)
 			continue;
 		if (!os_release((char *)b + kept, SLAB_SIZE - kept))
 			continue;
-		zero_bytes((char *)b + CACHE_LINE, kept - CACHE_LINE);
+		clear_records((_Atomic uint64_t *)(void *)((char *)b + CACHE_LINE), kept - CACHE_LINE);
 		b->free = NULL;
 		b->made = 0;
 	}
