@@ -152,7 +152,8 @@ static void thread_local_storage_of_many_libraries(void)
 		if (round == 4)
 			after_some = face_rss();
 	}
-	CHECK_LE(face_rss(), after_some + MiB);
+	/* Threads meet differently in each round. */
+	CHECK_LE(face_rss(), after_some + 3 * MiB);
 	drop_copies();
 }
 
