@@ -34,7 +34,8 @@ static bool in_table(uintptr_t addr, size_t nbytes)
 	       addr <= ((uintptr_t)1 << ADDR_BITS) - nbytes;
 }
 
-/* Gives address space back, later when the system refuses it now. */
+/* Gives address space back, later when the system refuses it now. What it refuses when there is no place left to note it stays
+ * reserved for good. */
 static void give_back(struct arena_space *a, uintptr_t addr, size_t nbytes)
 {
 	if (os_unreserve((void *)addr, nbytes))

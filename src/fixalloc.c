@@ -73,6 +73,7 @@ static void **link_of(const struct fixalloc *f, void *record)
 	return (void **)((char *)record + f->link_offset);
 }
 
+/* What fixalloc_keep_reserve() put aside becomes the region, if that is enough. */
 static bool take_reserve_locked(struct region *r, size_t least)
 {
 	if (metadata.reserve.end - metadata.reserve.next < least)

@@ -362,8 +362,9 @@ static void map_pages(uintptr_t addr, size_t npages, uint64_t entry, uint64_t st
 {
 	uintptr_t last = addr + (npages - 1) * PAGE_SIZE;
 
+	/* No small span is longer than that: it is in one word or two. */
+	DCHECK(npages <= 64);
 	note_mapped(addr);
-	/* No small span is longer than 64 pages. */
 	note_mapped(last);
 	for (; npages > 0; npages--, addr += PAGE_SIZE, entry += step)
 		/* Release: the span is complete. Pairs with the acquire in entry_of(). */

@@ -45,9 +45,9 @@ struct mheap {
 
 extern struct mheap mheap;
 
-/* The table that fast paths ask: addr >> ARENA_SHIFT -> where the page map of that arena would have the entry of address 0, so that the entry of any of
- * its pages is at that + (addr >> PAGE_SHIFT) * 8; 0 where there is no arena. One load says of any address whether it is
- * ours. Acquire-loaded; stored with release once, under mheap.lock, and never changed. */
+/* The table that fast paths ask: addr >> ARENA_SHIFT -> where the page map of that arena would have the entry of address 0, so that
+ * the entry of any of its pages is at that + (addr >> PAGE_SHIFT) * 8; 0 where there is no arena. One load says of any address
+ * whether it is ours. Acquire-loaded; stored with release once, under mheap.lock, and never changed. */
 extern _Atomic uintptr_t arena_table[ARENA_TABLE_LEN];
 
 static inline page_entry *page_entry_of(uintptr_t origin, uintptr_t addr)
@@ -55,6 +55,7 @@ static inline page_entry *page_entry_of(uintptr_t origin, uintptr_t addr)
 	return (page_entry *)(origin + (addr >> PAGE_SHIFT) * sizeof(page_entry));
 }
 
+/* The entry of an address in this table or mheap.arenas. */
 FAST_PATH uintptr_t arena_origin_in(const _Atomic uintptr_t *table, uintptr_t addr)
 {
 	uintptr_t slot = addr >> ARENA_SHIFT;
@@ -81,6 +82,7 @@ static inline struct heap_arena *arena_of(uintptr_t addr)
 				     offsetof(struct heap_arena, spans));
 }
 
+/* The page map's entry of an address by way of a table. */
 FAST_PATH uint64_t entry_in(const _Atomic uintptr_t *table, uintptr_t addr)
 {
 	uintptr_t origin = arena_origin_in(table, addr);

@@ -37,11 +37,13 @@ const uint32_t sizeclass_divmul[NUM_SPAN_CLASSES] = {
 
 void sizeclass_divert_least(void)
 {
+	/* Relaxed: pairs with nothing; see sizeclass_of_malloc(). */
 	atomic_store_explicit(&sizeclass_malloc[1], SPANCLASS_BIG, memory_order_relaxed);
 }
 
 void sizeclass_divert_all(void)
 {
+	/* Relaxed: as above. */
 	for (size_t i = 0; i <= MAX_SMALL_SIZE / 8; i++)
 		atomic_store_explicit(&sizeclass_malloc[i], SPANCLASS_BIG, memory_order_relaxed);
 }

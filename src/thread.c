@@ -23,6 +23,7 @@
 #include "scavenge.h"
 #include "tiny.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <signal.h>
 
@@ -270,12 +271,15 @@ static void thread_exit(void *value)
  * path asks. */
 static SLOW_PATH void watch_exit(struct mcache *c)
 {
+	int saved_errno = errno;
+
 	/* Acquire: the key. Pairs with the release in thread_late_init(). */
 	if (atomic_load_explicit(&late_state, memory_order_acquire) != LATE_DONE)
 		return;
-	/* First: libc may allocate. */
+	/* First: libc may allocate, and find no memory; free() may be what brought us here. */
 	c->watched = true;
 	c->watched = pthread_setspecific(threads.key, (void *)(uintptr_t)DESTRUCTOR_ROUNDS) == 0;
+	errno = saved_errno;
 }
 
 /* --- the optional scavenger thread --- */

@@ -10,6 +10,7 @@
 #include "malloc.h"
 #include "thread.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <semaphore.h>
 
@@ -26,6 +27,20 @@ int __wrap_pthread_key_create(pthread_key_t *key, void (*destructor)(void *))
 	if (call != NULL)
 		call();
 	return __real_pthread_key_create(key, destructor);
+}
+
+static bool refuse_values;
+
+int __real_pthread_setspecific(pthread_key_t key, const void *value);
+int __wrap_pthread_setspecific(pthread_key_t key, const void *value);
+
+/* As libc does when it has no memory for the value. */
+int __wrap_pthread_setspecific(pthread_key_t key, const void *value)
+{
+	if (!refuse_values)
+		return __real_pthread_setspecific(key, value);
+	errno = ENOMEM;
+	return ENOMEM;
 }
 
 static size_t caches_in_use(void)
@@ -112,11 +127,35 @@ TEST_IN_CHILD(thread_that_begins_before_the_key)
 	heapcheck();
 }
 
+/* --- a thread that libc has no memory to watch --- */
+
+static void *unwatched_user(void *arg)
+{
+	errno = 0;
+	use_heap();
+	CHECK(errno == 0);
+	refuse_values = false;
+	use_heap();
+	return arg;
+}
+
+TEST_IN_CHILD(thread_that_cannot_be_watched_keeps_errno_and_is_watched_later)
+{
+	pthread_t t;
+
+	use_heap();
+	refuse_values = true;
+	CHECK(pthread_create(&t, NULL, unwatched_user, NULL) == 0);
+	CHECK(pthread_join(t, NULL) == 0);
+	CHECK(!refuse_values && caches_in_use() == 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(ended_threads_leave_nothing),
 		cmocka_unit_test(thread_that_begins_before_the_key),
+		cmocka_unit_test(thread_that_cannot_be_watched_keeps_errno_and_is_watched_later),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
