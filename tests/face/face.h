@@ -178,4 +178,24 @@ __attribute__((unused)) static bool face_object_intact(const void *p, size_t n, 
 	return n == sizeof(*o) || ((const unsigned char *)p)[n - 1] == (unsigned char)(o->tag * 31);
 }
 
+/* A part of a program that CTest runs by name. */
+struct face_case {
+	const char *name;
+	void (*run)(void);
+};
+
+/* Runs the case that the only argument names. For main() to return. */
+__attribute__((unused)) static int face_run_case(int argc, char **argv, const struct face_case *cases, size_t n)
+{
+	CHECK(argc == 2);
+	CHECK(face_malloc_is_goalloc());
+	for (size_t i = 0; i < n; i++) {
+		if (strcmp(argv[1], cases[i].name) == 0) {
+			cases[i].run();
+			return 0;
+		}
+	}
+	face_fail(__FILE__, __LINE__, "the name of a case");
+}
+
 #endif

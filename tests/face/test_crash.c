@@ -273,22 +273,11 @@ static void misuse_by_a_thread_that_is_to_be_cancelled_ends_the_process(void)
 
 int main(int argc, char **argv)
 {
-	static const struct {
-		const char *name;
-		void (*run)(void);
-	} cases[] = {
+	static const struct face_case cases[] = {
 		{ "abort", a_handler_of_sigabrt_may_allocate },
 		{ "fault", a_handler_of_a_fault_inside_of_malloc_does_not_wait_for_its_own_thread },
 		{ "cancelled", misuse_by_a_thread_that_is_to_be_cancelled_ends_the_process },
 	};
 
-	CHECK(argc == 2);
-	CHECK(face_malloc_is_goalloc());
-	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		if (strcmp(argv[1], cases[i].name) == 0) {
-			cases[i].run();
-			return 0;
-		}
-	}
-	face_fail(__FILE__, __LINE__, "the name of a case");
+	return face_run_case(argc, argv, cases, sizeof(cases) / sizeof(cases[0]));
 }

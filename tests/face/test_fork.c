@@ -337,23 +337,12 @@ static void a_handler_may_fork_in_the_middle_of_malloc(void)
 
 int main(int argc, char **argv)
 {
-	static const struct {
-		const char *name;
-		void (*run)(void);
-	} cases[] = {
+	static const struct face_case cases[] = {
 		{"threaded_parent", children_of_a_threaded_parent_live_on},
 		{"generations", a_thread_may_fork_and_its_child_again},
 		{"handler", a_handler_may_fork_while_other_threads_allocate},
 		{"handler_in_malloc", a_handler_may_fork_in_the_middle_of_malloc},
 	};
 
-	CHECK(argc == 2);
-	CHECK(face_malloc_is_goalloc());
-	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		if (strcmp(argv[1], cases[i].name) == 0) {
-			cases[i].run();
-			return 0;
-		}
-	}
-	face_fail(__FILE__, __LINE__, "the name of a case");
+	return face_run_case(argc, argv, cases, sizeof(cases) / sizeof(cases[0]));
 }

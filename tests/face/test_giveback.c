@@ -271,10 +271,7 @@ static void mappings_stay_few(void)
 
 int main(int argc, char **argv)
 {
-	static const struct {
-		const char *name;
-		void (*run)(void);
-	} cases[] = {
+	static const struct face_case cases[] = {
 		{"same_thread", freed_by_the_thread_that_allocated},
 		{"random_order", freed_in_random_order},
 		{"other_thread", freed_by_another_thread},
@@ -285,14 +282,6 @@ int main(int argc, char **argv)
 		{"mappings", mappings_stay_few},
 	};
 
-	CHECK(argc == 2);
-	CHECK(face_malloc_is_goalloc());
 	begin();
-	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		if (strcmp(argv[1], cases[i].name) == 0) {
-			cases[i].run();
-			return 0;
-		}
-	}
-	face_fail(__FILE__, __LINE__, "the name of a case");
+	return face_run_case(argc, argv, cases, sizeof(cases) / sizeof(cases[0]));
 }

@@ -179,23 +179,12 @@ static void holes_of_5_mib(void)
 
 int main(int argc, char **argv)
 {
-	static const struct {
-		const char *name;
-		void (*run)(void);
-	} cases[] = {
+	static const struct face_case cases[] = {
 		{"many_blocks", many_blocks},
 		{"few_left", few_mappings_left},
 		{"holes_1", holes_of_1_mib},
 		{"holes_5", holes_of_5_mib},
 	};
 
-	CHECK(argc == 2);
-	CHECK(face_malloc_is_goalloc());
-	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		if (strcmp(argv[1], cases[i].name) == 0) {
-			cases[i].run();
-			return 0;
-		}
-	}
-	face_fail(__FILE__, __LINE__, "the name of a case");
+	return face_run_case(argc, argv, cases, sizeof(cases) / sizeof(cases[0]));
 }

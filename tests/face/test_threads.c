@@ -341,10 +341,7 @@ static void idle_threads_keep_a_bounded_amount(void)
 
 int main(int argc, char **argv)
 {
-	static const struct {
-		const char *name;
-		void (*run)(void);
-	} cases[] = {
+	static const struct face_case cases[] = {
 		{"short_threads", thousands_of_short_threads_do_not_grow_the_process},
 		{"cross_free", threads_that_free_each_others_objects_find_them_intact},
 		{"producer_consumer", what_one_thread_makes_and_another_frees_is_used_again},
@@ -353,13 +350,5 @@ int main(int argc, char **argv)
 		{"idle_threads", idle_threads_keep_a_bounded_amount},
 	};
 
-	CHECK(argc == 2);
-	CHECK(face_malloc_is_goalloc());
-	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		if (strcmp(argv[1], cases[i].name) == 0) {
-			cases[i].run();
-			return 0;
-		}
-	}
-	face_fail(__FILE__, __LINE__, "the name of a case");
+	return face_run_case(argc, argv, cases, sizeof(cases) / sizeof(cases[0]));
 }
