@@ -199,6 +199,16 @@ static inline void copy_bytes(void *restrict to, const void *restrict from, size
 	__builtin_memcpy(to, from, nbytes);
 }
 
+/* strlen(3); programs replace that one, too. */
+static inline size_t string_length(const char *s)
+{
+	size_t n = 0;
+
+	while (s[n] != '\0')
+		n++;
+	return n;
+}
+
 /* fatal.c; reports file, line and condition, then aborts. */
 _Noreturn void fatal_assert(const char *file, int line, const char *condition);
 

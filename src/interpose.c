@@ -356,6 +356,6 @@ CONSTRUCTOR static void start(void)
 
 DESTRUCTOR static void stop(void)
 {
-	if (options.stats)
+	if (options.stats_fd >= 0)
 		report_stats(options.stats_fd);
 }

@@ -94,6 +94,11 @@ bool os_is_secure(void);            /* AT_SECURE: setuid and the like */
 int os_pid(void);
 
 int os_dup_cloexec(int fd);         /* on a high number; -1 */
-int os_open_append(const char *path);      /* on a high number, too; -1 */
+int os_open_write(const char *path, bool append);   /* made if need be, emptied unless append; on a high number, too; -1 */
+int os_open_read(const char *path);        /* -1 */
+void os_close(int fd);
+long os_read(int fd, void *p, size_t nbytes);          /* bytes; 0 at the end, -1 */
+long os_write(int fd, const void *p, size_t nbytes);   /* bytes, after interruptions; -1 */
+bool os_directory(char *path, size_t nbytes);          /* the current one; false: none, or too long */
 
 #endif

@@ -241,16 +241,53 @@ int os_dup_cloexec(int fd)
 	return (int)QUIETLY(syscall(SYS_fcntl, fd, F_DUPFD_CLOEXEC, 100));
 }
 
-int os_open_append(const char *path)
+int os_open_write(const char *path, bool append)
 {
-	int fd = (int)QUIETLY(syscall(SYS_openat, AT_FDCWD, path,
-				      O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666));
+	int flags = O_WRONLY | O_CREAT | O_CLOEXEC | (append ? O_APPEND : O_TRUNC);
+	int fd = (int)QUIETLY(syscall(SYS_openat, AT_FDCWD, path, flags, 0666));
 	int high;
 
 	if (fd < 0)
 		return -1;
 	/* Programs count on the low numbers. */
 	high = os_dup_cloexec(fd);
-	(void)QUIETLY(syscall(SYS_close, fd));
+	os_close(fd);
 	return high;
+}
+
+int os_open_read(const char *path)
+{
+	return (int)QUIETLY(syscall(SYS_openat, AT_FDCWD, path, O_RDONLY | O_CLOEXEC));
+}
+
+void os_close(int fd)
+{
+	(void)QUIETLY(syscall(SYS_close, fd));
+}
+
+/* Interrupted by a signal it is begun again. */
+#define RESTARTED(call) \
+	({ \
+		int saved_errno = errno; \
+		long result; \
+		do \
+			result = (long)(call); \
+		while (result < 0 && errno == EINTR); \
+		errno = saved_errno; \
+		result; \
+	})
+
+long os_read(int fd, void *p, size_t nbytes)
+{
+	return RESTARTED(syscall(SYS_read, fd, p, nbytes));
+}
+
+long os_write(int fd, const void *p, size_t nbytes)
+{
+	return RESTARTED(syscall(SYS_write, fd, p, nbytes));
+}
+
+bool os_directory(char *path, size_t nbytes)
+{
+	return QUIETLY(syscall(SYS_getcwd, path, nbytes)) > 0 && path[0] == '/';
 }
