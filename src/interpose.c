@@ -12,8 +12,8 @@
 #include "fatal.h"
 #include "heapcheck.h"
 #include "malloc.h"
-#include "options.h"
 #include "os.h"
+#include "service.h"
 
 #include "../include/goalloc.h"
 
@@ -49,10 +49,8 @@ EXPORT void *calloc(size_t n, size_t size)
 
 static void *resize(void *p, size_t size, bool noscan, const char *func)
 {
-	if (UNLIKELY(size == 0 && p != NULL)) {
-		heap_free(p, func);
-		return NULL;
-	}
+	if (UNLIKELY(size == 0 && p != NULL))
+		return heap_realloc_zero(p, noscan, func);
 	return heap_realloc(p, size, noscan, func);
 }
 
@@ -352,10 +350,10 @@ EXPORT int malloc_info(int options_arg, FILE *fp)
 CONSTRUCTOR static void start(void)
 {
 	thread_late_init();
+	service_start(report_stats);
 }
 
 DESTRUCTOR static void stop(void)
 {
-	if (options.stats_fd >= 0)
-		report_stats(options.stats_fd);
+	service_at_exit();
 }

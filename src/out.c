@@ -3,13 +3,15 @@
  * out.c - text and bytes on a descriptor, buffered, without stdio and without memory from the heap.
  * See malloc.c for the overview.
  *
- * Owns     the number of files opened.
+ * Owns     nothing.
  * Callers  all who write statistics, profiles, reports and maps. Calls os.h.
  * Locks    none: a struct out is its writer's own.
  * Holds    errno is as the caller left it. After a failed write nothing more is written, so that a file has a beginning, not holes.
  */
 #include "out.h"
 #include "os.h"
+
+#include <errno.h>
 
 #define PATH_BUFFER 1024
 
@@ -134,20 +136,17 @@ void out_size(struct out *o, uint64_t nbytes)
 	out_str(o, units[unit]);
 }
 
-int out_open(const char *file, bool append)
+/* The name with %p and %n replaced; false: it is too long. */
+static bool expand(const char *file, uint64_t number, char path[PATH_BUFFER])
 {
-	static _Atomic uint32_t opened;
-	/* Relaxed: a number that no other call gets. */
-	uint32_t number = atomic_fetch_add_explicit(&opened, 1, memory_order_relaxed) + 1;
-	char path[PATH_BUFFER];
 	size_t len = 0;
 
 	for (const char *s = file; *s != '\0'; s++) {
 		char digits[20];
 		size_t n;
 
-		if (len + sizeof(digits) >= sizeof(path))
-			return -1;
+		if (len + sizeof(digits) >= PATH_BUFFER)
+			return false;
 		if (s[0] != '%' || (s[1] != 'p' && s[1] != 'n')) {
 			path[len++] = *s;
 			continue;
@@ -158,5 +157,42 @@ int out_open(const char *file, bool append)
 		len += n;
 	}
 	path[len] = '\0';
-	return os_open_write(path, append);
+	return true;
+}
+
+int out_open_nth(const char *file, bool append, uint64_t n)
+{
+	char path[PATH_BUFFER];
+
+	return expand(file, n, path) ? os_open_write(path, append) : -1;
+}
+
+int out_open(const char *file, bool append)
+{
+	return out_open_nth(file, append, 1);
+}
+
+const char *out_obstacle(const char *file)
+{
+	char path[PATH_BUFFER];
+	int error = expand(file, 1, path) ? os_check_write(path) : ENAMETOOLONG;
+
+	switch (error) {
+	case 0:
+		return NULL;
+	case ENOENT:
+	case ENOTDIR:
+		return "no such directory";
+	case EISDIR:
+		return "it is a directory";
+	case EACCES:
+	case EPERM:
+		return "permission denied";
+	case EROFS:
+		return "read-only file system";
+	case ENAMETOOLONG:
+		return "file name too long";
+	default:
+		return "it cannot be opened";
+	}
 }

@@ -35,8 +35,14 @@ void out_size(struct out *o, uint64_t nbytes);
 /* Writes what is buffered. False when this or an earlier write failed. */
 bool out_flush(struct out *o);
 
-/* Opens a file to write to: made if need be; %p in its name is the process id, %n the number of this call in the process, from 1. A
- * high descriptor, close-on-exec; -1. */
+/* Opens a file to write to: made if need be; %p in its name is the process id, %n a number: n. A high descriptor, close-on-exec;
+ * -1. */
+int out_open_nth(const char *file, bool append, uint64_t n);
+
+/* The same, where only one is written: n is 1. */
 int out_open(const char *file, bool append);
+
+/* Why such a file cannot be opened, in words; NULL: it can, as far as is seen without opening it. */
+const char *out_obstacle(const char *file);
 
 #endif
