@@ -17,7 +17,7 @@ endif()
 
 # L0 and L1: one level each, in this order.
 set(ORDERED_0 base config fatal os os_linux rights lock)
-set(ORDERED_1 sizeclass_table sizeclass fixalloc options stats)
+set(ORDERED_1 unwind sizeclass_table sizeclass fixalloc options stats)
 set(LEVEL_2 arena pagealloc mspan)
 set(LEVEL_3 mheap scavenge)
 set(LEVEL_4 mcentral)
