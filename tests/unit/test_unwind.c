@@ -2,7 +2,7 @@
 /*
  * test_unwind.c - unwind.h finds the frames that libgcc's unwinder finds, where that finds any, and never faults.
  *
- * The oracle is backtrace(3). UNWIND_MODULE_A and _B are libraries made of unwind_module.c.
+ * The oracle is _Unwind_Backtrace(). UNWIND_MODULE_A and _B are libraries made of unwind_module.c.
  */
 #include "unit.h"
 
@@ -13,7 +13,6 @@
 
 #include <dlfcn.h>
 #include <errno.h>
-#include <execinfo.h>
 #include <pthread.h>
 #include <semaphore.h>
 #include <signal.h>
@@ -25,6 +24,7 @@
 #include <time.h>
 #include <ucontext.h>
 #include <unistd.h>
+#include <unwind.h>
 
 #define MAX_FRAMES 128
 
@@ -39,21 +39,38 @@ static struct seen {
 	uintptr_t pcs[MAX_FRAMES];
 } seen;
 
+struct wanted {
+	unsigned n;
+	uintptr_t pcs[MAX_FRAMES];
+};
+
+static _Unwind_Reason_Code want(struct _Unwind_Context *context, void *arg)
+{
+	struct wanted *w = arg;
+	uintptr_t pc = _Unwind_GetIP(context);
+
+	if (pc == 0 || w->n == MAX_FRAMES)
+		return _URC_END_OF_STACK;
+	w->pcs[w->n++] = pc;
+	return _URC_NO_REASON;
+}
+
 static void look_into(struct seen *s)
 {
-	void *wanted[MAX_FRAMES];
+	struct wanted wanted = { .n = 0 };
 	uintptr_t pcs[MAX_FRAMES];
 
 	s->n = unwind_stack(s->pcs, MAX_FRAMES, 0);
-	s->nwanted = (unsigned)backtrace(wanted, MAX_FRAMES);
+	_Unwind_Backtrace(want, &wanted);
+	s->nwanted = wanted.n;
 	s->again = unwind_stack(pcs, MAX_FRAMES, 0) == s->n && memcmp(pcs + 1, s->pcs + 1, (s->n - 1) * sizeof(*pcs)) == 0;
 	s->same = s->n == s->nwanted && s->n > 1;
 	for (unsigned i = 1; s->same && i < s->n; i++)
-		s->same = s->pcs[i] == (uintptr_t)wanted[i];
+		s->same = s->pcs[i] == wanted.pcs[i];
 	if (!s->same && getenv("UNWIND_SHOW") != NULL)
 		for (unsigned i = 0; i < s->n || i < s->nwanted; i++)
 			fprintf(stderr, "%2u %12lx %12lx\n", i, i < s->n ? s->pcs[i] : 0,
-				i < s->nwanted ? (unsigned long)wanted[i] : 0);
+				i < s->nwanted ? wanted.pcs[i] : 0);
 }
 
 static SLOW_PATH void look(void)
