@@ -70,6 +70,12 @@ extern uint32_t os_key_rights;
 /* Stores a word in a mapping that is read-only, and is again afterwards. */
 void os_store_protected(uintptr_t *word, uintptr_t value);
 
+/* The 8 bytes at an aligned address, and so all of its page, can be read now. */
+bool os_can_read(uintptr_t addr);
+
+/* The ELF header of the program, as it lies in memory; 0 when it is not there. */
+uintptr_t os_program_header(void);
+
 /* CLOCK_MONOTONIC, in milliseconds, from a coarse clock. */
 uint64_t os_now_ms(void);
 
