@@ -94,6 +94,13 @@ _Static_assert(SPAN_MAX_SLOTS % 64 == 0 && SPAN_MAX_SLOTS < 65536, "slot counts 
 #define METADATA_RESERVE MiB(1)
 #define RESERVE_MIN_HEAP MiB(64)
 
+/* The profile: return addresses kept of a stack, the innermost; frames of this library that may be before these; and address
+ * space for records asked for at a time. */
+#define PROFILE_MAX_FRAMES 64
+#define PROFILE_OWN_FRAMES 16
+#define PROFILE_CHUNK KiB(256)
+_Static_assert(PROFILE_MAX_FRAMES <= 128, "stacks are on the stack while they are recorded and written");
+
 /* The heap is committed in steps of at least this many pages, and of 1/16 of itself. */
 #define GROW_MIN_PAGES 64
 #define GROW_MAX_PAGES 2048
