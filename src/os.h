@@ -73,6 +73,12 @@ void os_store_protected(uintptr_t *word, uintptr_t value);
 /* Copies bytes of this process, mapped or not; false when not all of them can be read, or the system does not tell. */
 bool os_read_memory(uintptr_t addr, void *to, size_t nbytes);
 
+/* The 8 bytes at an aligned address, and so all of its page, can be read now. */
+bool os_can_read(uintptr_t addr);
+
+/* The ELF header of the program, as it lies in memory; 0 when it is not there. */
+uintptr_t os_program_header(void);
+
 /* CLOCK_MONOTONIC, in milliseconds, from a coarse clock. */
 uint64_t os_now_ms(void);
 

@@ -13,6 +13,7 @@
 #include "os.h"
 #include "config.h"
 
+#include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/futex.h>
@@ -206,6 +207,29 @@ bool os_read_memory(uintptr_t addr, void *to, size_t nbytes)
 	struct iovec here = { to, nbytes }, there = { (void *)addr, nbytes };
 
 	return QUIETLY(syscall(SYS_process_vm_readv, os_pid(), &here, 1L, &there, 1L, 0L)) == (long)nbytes;
+}
+
+bool os_can_read(uintptr_t addr)
+{
+	int saved_errno = errno;
+	bool readable;
+
+	/* The kernel reads the signal set before it finds that there is no such operation. */
+	(void)syscall(SYS_rt_sigprocmask, -1L, addr, NULL, 8L);
+	readable = errno == EINVAL;
+	errno = saved_errno;
+	return readable;
+}
+
+uintptr_t os_program_header(void)
+{
+	int saved_errno = errno;
+	uintptr_t addr = (uintptr_t)getauxval(AT_PHDR) - sizeof(Elf64_Ehdr);
+
+	errno = saved_errno;
+	if (addr % os_page_size() != 0 || !os_can_read(addr) || __builtin_memcmp((const void *)addr, ELFMAG, SELFMAG) != 0)
+		return 0;
+	return addr;
 }
 
 uint64_t os_now_ms(void)
