@@ -462,6 +462,8 @@ void profile_after_fork(void)
 	(void)lock_reset_orphan(&profile.use_lock);
 	if (!lock_reset_orphan(&profile.lock) || profile.rate == 0)
 		return;
+	/* What is not cut yet of the current chunk is lost: the two may not belong together. */
+	profile.next = profile.end = 0;
 	if (profile.objects.moving || profile.buckets.moving || profile.places.moving)
 		forget_locked();
 }
