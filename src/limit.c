@@ -178,7 +178,7 @@ bool limit_has_room_slow(size_t npages)
 	return limit_get_state() == LIMIT_OVER && !round_is_due_locked(total - limit_bytes());
 }
 
-bool limit_admits_slow(uint64_t page, size_t npages)
+bool limit_admits_slow(uint64_t page, size_t npages, bool in_earnest)
 {
 	size_t over;
 
@@ -186,6 +186,8 @@ bool limit_admits_slow(uint64_t page, size_t npages)
 	if (stays_far_locked(npages))
 		return true;
 	over = overshoot_locked(page, npages);
+	if (!in_earnest)
+		return over == 0 || (limit_get_state() == LIMIT_OVER && !round_is_due_locked(over));
 	if (over != 0 && pays_locked(over)) {
 		(void)scavenge_locked(over + margin() / 2);
 		over = overshoot_locked(page, npages);

@@ -68,12 +68,13 @@ static inline bool limit_has_room_locked(size_t npages)
 }
 
 /* The heap may take these pages (PAGE_NONE: the lowest run of as many). False: the request is to fail. The first time the caller can
- * give back what the thread keeps, and ask again: limit_wants_flush() tells. mheap.lock held; it may be dropped meanwhile. */
-bool limit_admits_slow(uint64_t page, size_t npages);
+ * give back what the thread keeps, and ask again: limit_wants_flush() tells. Not in_earnest: the caller has something else to try
+ * first, and nothing is released for it. mheap.lock held; it may be dropped meanwhile. */
+bool limit_admits_slow(uint64_t page, size_t npages, bool in_earnest);
 
-static inline bool limit_admits_locked(uint64_t page, size_t npages)
+static inline bool limit_admits_locked(uint64_t page, size_t npages, bool in_earnest)
 {
-	return LIKELY(limit_bytes() == 0) || limit_admits_slow(page, npages);
+	return LIKELY(limit_bytes() == 0) || limit_admits_slow(page, npages, in_earnest);
 }
 
 bool limit_wants_flush(void);

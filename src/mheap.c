@@ -171,7 +171,7 @@ static uint64_t alloc_pages_locked(size_t npages, bool grow, size_t *nclean)
 	uint64_t page;
 
 	DCHECK(lock_held(&mheap.lock));
-	if (!limit_admits_locked(PAGE_NONE, npages))
+	if (!limit_admits_locked(PAGE_NONE, npages, grow))
 		return PAGE_NONE;
 	page = pagealloc_alloc(&mheap.pages, npages, nclean);
 	/* Twice: the first growth may lie across two arenas that are no neighbours in number. */
@@ -594,7 +594,7 @@ bool mheap_resize_big(struct mspan *s, size_t npages)
 		bool admitted;
 
 		lock_acquire(&mheap.lock);
-		admitted = limit_admits_locked(page, more);
+		admitted = limit_admits_locked(page, more, true);
 		ok = admitted && pagealloc_alloc_at(&mheap.pages, page, more, &nclean);
 		/* The last object of the heap grows with it. */
 		if (admitted && !ok && end + tail_pages_locked() * PAGE_SIZE == mheap.space.next &&
