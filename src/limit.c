@@ -165,17 +165,22 @@ static bool stays_far_locked(size_t npages)
 	return true;
 }
 
+/* Beyond the limit without more ado: it was tried not long ago. */
+static bool goes_on_locked(size_t over)
+{
+	return limit_get_state() == LIMIT_OVER && !pays_locked(over) && !round_is_due_locked(over);
+}
+
 bool limit_has_room_slow(size_t npages)
 {
 	size_t total = limit_used_locked() + npages * PAGE_SIZE;
 
 	if (stays_far_locked(npages))
 		return true;
-	if (total <= limit_bytes()) {
-		set_state_locked(LIMIT_NEAR);
-		return true;
-	}
-	return limit_get_state() == LIMIT_OVER && !round_is_due_locked(total - limit_bytes());
+	if (total > limit_bytes())
+		return goes_on_locked(total - limit_bytes());
+	set_state_locked(LIMIT_NEAR);
+	return true;
 }
 
 bool limit_admits_slow(uint64_t page, size_t npages, bool in_earnest)
@@ -187,7 +192,7 @@ bool limit_admits_slow(uint64_t page, size_t npages, bool in_earnest)
 		return true;
 	over = overshoot_locked(page, npages);
 	if (!in_earnest)
-		return over == 0 || (limit_get_state() == LIMIT_OVER && !round_is_due_locked(over));
+		return over == 0 || goes_on_locked(over);
 	if (over != 0 && pays_locked(over)) {
 		(void)scavenge_locked(over + margin() / 2);
 		over = overshoot_locked(page, npages);
