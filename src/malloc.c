@@ -62,6 +62,7 @@
 #include "fatal.h"
 #include "foreign.h"
 #include "hardened.h"
+#include "limit.h"
 #include "mcentral.h"
 #include "options.h"
 #include "os.h"
@@ -666,6 +667,17 @@ static void *resized_in_place(struct mcache *c, struct mspan *s, size_t size)
 	return (void *)s->base;
 }
 
+/* A big object in its place, with other pages. At the memory limit the thread gives back what it keeps, and tries again. */
+static bool resize_big(struct mcache *c, struct mspan *s, size_t npages)
+{
+	if (mheap_extend_cached(&c->pages, s, npages) || mheap_resize_big(s, npages))
+		return true;
+	if (!limit_wants_flush())
+		return false;
+	mcache_flush(c);
+	return mheap_resize_big(s, npages);
+}
+
 /* Without copying: in its span, longer or shorter, or its pages moved. NULL: copy. */
 static void *realloc_big(const struct object *o, size_t size, bool noscan, const char *func)
 {
@@ -684,7 +696,7 @@ static void *realloc_big(const struct object *o, size_t size, bool noscan, const
 		return (void *)s->base;
 	}
 	c = enter();
-	if (mheap_extend_cached(&c->pages, s, npages) || mheap_resize_big(s, npages))
+	if (resize_big(c, s, npages))
 		return resized_in_place(c, s, size);
 	p = move_big(c, s, npages, noscan);
 	if (p != NULL)
@@ -818,6 +830,27 @@ size_t heap_usable_size(void *p, const char *func)
 	    LIKELY(slot_state(&entry_span(entry)->state[slot]) != SLOT_FREE) && LIKELY(!options.hardened))
 		return spanclass_info(entry_spanclass(entry))->elemsize;
 	return usable_size_slow(p, func);
+}
+
+size_t heap_limit(void)
+{
+	size_t bytes = limit_bytes();
+
+	return bytes == 0 ? SIZE_MAX : bytes;
+}
+
+size_t heap_set_limit(size_t bytes)
+{
+	uint32_t rights = rights_open();
+	size_t before;
+
+	/* The options have been read. */
+	thread_leave(enter());
+	before = limit_set(bytes > PTRDIFF_MAX ? 0 : bytes);
+	rights_close(rights);
+	if (limit_used() > bytes)
+		(void)heap_trim();
+	return before == 0 ? SIZE_MAX : before;
 }
 
 bool heap_trim(void)
