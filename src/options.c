@@ -564,11 +564,9 @@ static void check_file(const char *name, char *file, bool secure)
 	if (file[0] == '\0' || option_file_is_stderr(file))
 		return;
 	obstacle = secure ? "no files in setuid programs" : make_absolute(file);
-	if (obstacle == NULL)
-		obstacle = out_obstacle(file);
-	if (obstacle == NULL)
+	if (obstacle == NULL && out_check(file) == 0)
 		return;
-	options_warn_file(name, file, obstacle);
+	options_warn_file(name, file, obstacle != NULL ? obstacle : out_reason(-out_check(file)));
 	file[0] = '\0';
 }
 
@@ -578,6 +576,8 @@ static void open_outputs(struct options *o)
 	if (o->stats[0] == '\0' && o->profile[0] == '\0' && o->heapmap[0] == '\0' && o->leakcheck == 0 && o->signal == 0)
 		return;
 	o->report_fd = os_dup_cloexec(2);
+	if (o->report_fd < 0)
+		o->report_fd = -1;
 	if (option_file_is_stderr(o->stats))
 		o->stats_fd = o->report_fd;
 	else if (o->stats[0] != '\0')
@@ -585,8 +585,9 @@ static void open_outputs(struct options *o)
 	if (o->stats[0] == '\0' || o->stats_fd >= 0)
 		return;
 	if (!option_file_is_stderr(o->stats))
-		options_warn_file("stats", o->stats, "it cannot be opened");
+		options_warn_file("stats", o->stats, out_reason(-o->stats_fd));
 	o->stats[0] = '\0';
+	o->stats_fd = -1;
 }
 
 void options_init(void)

@@ -3,7 +3,7 @@
  * out.c - text and bytes on a descriptor, buffered, without stdio and without memory from the heap.
  * See malloc.c for the overview.
  *
- * Owns     nothing.
+ * Owns     the number of files opened by names with %n.
  * Callers  all who write statistics, profiles, reports and maps. Calls os.h.
  * Locks    none: a struct out is its writer's own.
  * Holds    errno is as the caller left it. After a failed write nothing more is written, so that a file has a beginning, not holes.
@@ -18,7 +18,7 @@
 void out_init(struct out *o, int fd)
 {
 	o->fd = fd;
-	o->failed = false;
+	o->error = 0;
 	o->len = 0;
 	o->written = 0;
 }
@@ -27,17 +27,17 @@ bool out_flush(struct out *o)
 {
 	size_t done = 0;
 
-	while (!o->failed && done < o->len) {
+	while (o->error == 0 && done < o->len) {
 		long n = os_write(o->fd, o->buffer + done, o->len - done);
 
 		if (n <= 0)
-			o->failed = true;
+			o->error = n < 0 ? (int)-n : EIO;
 		else
 			done += (size_t)n;
 	}
 	o->written += o->len;
 	o->len = 0;
-	return !o->failed;
+	return o->error == 0;
 }
 
 void out_bytes(struct out *o, const void *p, size_t n)
@@ -164,22 +164,37 @@ int out_open_nth(const char *file, bool append, uint64_t n)
 {
 	char path[PATH_BUFFER];
 
-	return expand(file, n, path) ? os_open_write(path, append) : -1;
+	return expand(file, n, path) ? os_open_write(path, append) : -ENAMETOOLONG;
+}
+
+static bool has_number(const char *file)
+{
+	while (*file != '\0' && (file[0] != '%' || file[1] != 'n'))
+		file++;
+	return *file != '\0';
 }
 
 int out_open(const char *file, bool append)
 {
-	return out_open_nth(file, append, 1);
+	static _Atomic uint32_t opened;
+	uint64_t n = 0;
+
+	/* Relaxed: a number that no other call gets. */
+	if (has_number(file))
+		n = atomic_fetch_add_explicit(&opened, 1, memory_order_relaxed) + 1u;
+	return out_open_nth(file, append, n);
 }
 
-const char *out_obstacle(const char *file)
+int out_check(const char *file)
 {
 	char path[PATH_BUFFER];
-	int error = expand(file, 1, path) ? os_check_write(path) : ENAMETOOLONG;
 
+	return expand(file, 1, path) ? os_check_write(path) : -ENAMETOOLONG;
+}
+
+const char *out_reason(int error)
+{
 	switch (error) {
-	case 0:
-		return NULL;
 	case ENOENT:
 	case ENOTDIR:
 		return "no such directory";
@@ -192,7 +207,15 @@ const char *out_obstacle(const char *file)
 		return "read-only file system";
 	case ENAMETOOLONG:
 		return "file name too long";
+	case ENOSPC:
+	case EDQUOT:
+		return "no space left";
+	case EMFILE:
+	case ENFILE:
+		return "too many open files";
+	case EPIPE:
+		return "nobody reads it";
 	default:
-		return "it cannot be opened";
+		return "input/output error";
 	}
 }

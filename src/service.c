@@ -16,6 +16,7 @@
 #include "options.h"
 #include "os.h"
 #include "out.h"
+#include "profile.h"
 #include "rights.h"
 #include "thread.h"
 
@@ -44,20 +45,37 @@ struct output {
 	const char *option;                         /* its name */
 	const char *file;                           /* in options: where to; "" for not at all */
 	bool append;
-	bool (*write)(int fd, const char *file);    /* false: not all of it could be written */
+	int (*write)(int fd, const char *file);     /* 0, or the errno of what failed */
 };
 
 static void (*stat_print)(int fd);
 
-static bool write_stats(int fd, const char *file)
+static int write_stats(int fd, const char *file)
 {
 	(void)file;
 	stat_print(fd);
-	return true;
+	return 0;
+}
+
+static bool ends_with(const char *file, const char *end)
+{
+	size_t n = string_length(file), nend = string_length(end);
+
+	while (n > 0 && nend > 0 && file[n - 1] == end[nend - 1]) {
+		n--;
+		nend--;
+	}
+	return nend == 0;
+}
+
+static int write_profile(int fd, const char *file)
+{
+	return profile_write(fd, ends_with(file, ".heap"));
 }
 
 static const struct output outputs[] = {
 	{ "stats", options.stats, true, write_stats },
+	{ "profile", options.profile, false, write_profile },
 };
 
 #define NUM_OUTPUTS (sizeof(outputs) / sizeof(outputs[0]))
@@ -80,24 +98,18 @@ static int find_kept(const struct output *output)
 	return -1;
 }
 
-static void complain(const struct output *output)
-{
-	const char *obstacle = out_obstacle(output->file);
-
-	options_warn_file(output->option, output->file, obstacle != NULL ? obstacle : "it failed");
-}
-
 static void write_output(const struct output *output)
 {
-	int kept = find_kept(output), fd = kept;
+	int kept = find_kept(output), fd = kept, error;
 
 	/* When it is closed, there is nobody to tell. */
 	if (kept < 0 && option_file_is_stderr(output->file))
 		return;
 	if (kept < 0)
 		fd = out_open_nth(output->file, output->append, service.writings);
-	if (fd < 0 || !output->write(fd, output->file))
-		complain(output);
+	error = fd < 0 ? -fd : output->write(fd, output->file);
+	if (error != 0)
+		options_warn_file(output->option, output->file, out_reason(error));
 	if (kept < 0 && fd >= 0)
 		os_close(fd);
 }
