@@ -9,6 +9,7 @@
 #include "face.h"
 
 #include <malloc.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
@@ -118,6 +119,23 @@ static size_t unchanged_after_free(void)
 	return same;
 }
 
+/* Does /proc/self/maps have our names? Can it have names at all? */
+static const char *names_of_mappings(void)
+{
+	static char maps[1 << 18];
+	size_t page = (size_t)sysconf(_SC_PAGESIZE);
+	void *p = aligned_alloc(page, page);
+	bool can;
+
+	CHECK(p != NULL && face_read_file("/proc/self/maps", maps, sizeof(maps)));
+	if (strstr(maps, "[anon:goalloc: heap]") != NULL && strstr(maps, "[anon:goalloc: metadata]") != NULL)
+		return "decorated";
+	/* PR_SET_VMA, PR_SET_VMA_ANON_NAME */
+	can = prctl(0x53564d41, 0, p, page, "probe") == 0;
+	free(p);
+	return strstr(maps, "goalloc: ") != NULL ? "half" : can || getenv("GOALLOC") == NULL ? "plain" : "no names here";
+}
+
 /* What realloc(p, 0) does: "freed" or "object". */
 static const char *realloc_to_zero(void)
 {
@@ -161,6 +179,8 @@ int main(int argc, char **argv)
 		printf("ok\n");
 	} else if (strcmp(argv[1], "realloc_zero") == 0) {
 		printf("%s\n", realloc_to_zero());
+	} else if (strcmp(argv[1], "names") == 0) {
+		printf("%s\n", names_of_mappings());
 	} else if (strcmp(argv[1], "chdir") == 0) {
 		CHECK(chdir("/") == 0);
 		printf("ok\n");

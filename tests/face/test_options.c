@@ -152,6 +152,16 @@ static void help_prints_the_table(void **state)
 	assert_non_null(strstr(result.err, "  help "));
 }
 
+/* Where the kernel has no names, nothing changes. */
+static void mappings_may_be_decorated(void **state)
+{
+	(void)state;
+	assert_string_equal(run("names", NULL, NULL), "plain\n");
+	(void)run("names", "GOALLOC=decoratemappings=1", NULL);
+	expect_warnings(0);
+	assert_true(strcmp(result.out, "decorated\n") == 0 || strcmp(result.out, "no names here\n") == 0);
+}
+
 static void realloc_of_size_0_is_as_chosen(void **state)
 {
 	(void)state;
@@ -341,6 +351,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(a_slip_is_told_the_name_that_was_meant),
 		cmocka_unit_test(the_variables_of_the_go_names_are_read),
 		cmocka_unit_test(help_prints_the_table),
+		cmocka_unit_test(mappings_may_be_decorated),
 		cmocka_unit_test(realloc_of_size_0_is_as_chosen),
 		cmocka_unit_test(realloc_of_size_0_may_stop_the_program),
 		cmocka_unit_test(the_programs_goalloc_conf_is_read_too),
