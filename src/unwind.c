@@ -832,12 +832,13 @@ jump:
 
 /*
  * What most frames need: CFA is sp or fp and a distance, the return address and fp are at the CFA less another, all in words.
+ * 0 for fp: it is as it was; for the return address: there is none, the stack begins here.
  * Access: [a] relaxed. The words of an entry need no order among them, nor does anything else depend on them: each has a part of
  * the tag, which a reader has computed from what it found, so words that do not belong together are those of no entry. Pairs
  * with the loads in cached_rule() and the stores in remember_rule().
  */
 struct entry {
-	_Atomic uint64_t rule;      /* [a] bits 0: from fp, 1: not empty, 2..14: CFA, 15..27: return address, 28..40: fp or 0; tag */
+	_Atomic uint64_t rule;      /* [a] bits 0: from fp, 1: not empty, 2..14: CFA, 15..27: return address, 28..40: fp; tag */
 	_Atomic uint64_t place;     /* [a] the row of the object's table, 32 bits of tag above */
 };
 
@@ -860,17 +861,20 @@ static inline uint64_t hash_bytes(uint64_t hash, const struct bytes *b)
 {
 	const uint8_t *at = b->at;
 
+	/* A multiplication for each would be a chain as long as all the rest of a step. Entries are whole words of 4 bytes. */
 	for (; b->end - at >= 8; at += 8)
-		hash = (hash ^ load64(at)) * UINT64_C(0x9e3779b97f4a7c15);
+		hash = (hash << 9 | hash >> 55) + load64(at);
 	if (b->end - at >= 4)
-		hash = (hash ^ load32(at)) * UINT64_C(0x9e3779b97f4a7c15);
+		hash = (hash << 9 | hash >> 55) + load32(at);
 	return hash;
 }
 
-/* All that a rule is made from. Its upper bits are the tag. */
+/* All that a rule is made from. The lower half and the upper bits are the tag. */
 static inline uint64_t rule_hash(uintptr_t pc, const struct bytes *fde, const struct bytes *cie)
 {
-	return hash_bytes(hash_bytes(pc, fde), cie);
+	uint64_t hash = hash_bytes(hash_bytes(pc, fde), cie);
+
+	return (hash ^ hash >> 32) * UINT64_C(0x9e3779b97f4a7c15);
 }
 
 static inline uint64_t rule_field(uint64_t rule, unsigned shift)
@@ -905,24 +909,30 @@ static void remember_rule(uintptr_t pc, const struct function *f, const struct r
 {
 	struct entry *e = cache_entry(pc);
 	uint64_t limit = UINT64_C(1) << RULE_FIELD_BITS;
-	uint64_t cfa, ra, fp = 0;
+	uint64_t rule = RULE_PRESENT;
 
-	if (f->is_signal || rule_kind(row->cfa) != RULE_IS || (row->cfa_reg != CPU_SP && row->cfa_reg != CPU_FP) ||
-	    row->reg[CPU_SP] != RULE_SAME || rule_kind(row->reg[f->ra]) != RULE_AT)
-		return;
-	cfa = field_of(rule_number(row->cfa));
-	ra = field_of(-rule_number(row->reg[f->ra]));
-	if (rule_kind(row->reg[CPU_FP]) == RULE_AT)
-		fp = field_of(-rule_number(row->reg[CPU_FP]));
-	else if (row->reg[CPU_FP] != RULE_SAME)
-		return;
-	if (cfa >= limit || ra >= limit || fp >= limit || (fp == 0 && row->reg[CPU_FP] != RULE_SAME))
-		return;
+	if (rule_kind(row->reg[f->ra]) != RULE_UNDEFINED) {
+		uint64_t cfa = field_of(rule_number(row->cfa));
+		uint64_t ra = field_of(-rule_number(row->reg[f->ra]));
+		uint64_t fp = 0;
+
+		if (f->is_signal || rule_kind(row->cfa) != RULE_IS || (row->cfa_reg != CPU_SP && row->cfa_reg != CPU_FP) ||
+		    row->reg[CPU_SP] != RULE_SAME || rule_kind(row->reg[f->ra]) != RULE_AT)
+			return;
+		if (row->reg[CPU_FP] != RULE_SAME) {
+			fp = field_of(-rule_number(row->reg[CPU_FP]));
+			if (rule_kind(row->reg[CPU_FP]) != RULE_AT || fp == 0)
+				return;
+		}
+		if (cfa >= limit || ra >= limit || ra == 0 || fp >= limit)
+			return;
+		rule |= fp << RULE_FP_SHIFT | ra << RULE_RA_SHIFT | cfa << RULE_CFA_SHIFT;
+		if (row->cfa_reg == CPU_FP)
+			rule |= RULE_FROM_FP;
+	}
 	/* Relaxed: see struct entry. */
 	atomic_store_explicit(&e->place, (uint64_t)(uint32_t)hash << 32 | place, memory_order_relaxed);
-	atomic_store_explicit(&e->rule, hash >> RULE_TAG_SHIFT << RULE_TAG_SHIFT | fp << RULE_FP_SHIFT | ra << RULE_RA_SHIFT |
-			      cfa << RULE_CFA_SHIFT | RULE_PRESENT | (row->cfa_reg == CPU_FP ? RULE_FROM_FP : 0),
-			      memory_order_relaxed);
+	atomic_store_explicit(&e->rule, hash >> RULE_TAG_SHIFT << RULE_TAG_SHIFT | rule, memory_order_relaxed);
 }
 
 /* --- steps: from a frame to that of its caller; false where it is the last --- */
@@ -930,10 +940,11 @@ static void remember_rule(uintptr_t pc, const struct function *f, const struct r
 static bool step_by_rule(struct walk *w, uint64_t rule)
 {
 	uintptr_t cfa = w->reg[rule & RULE_FROM_FP ? CPU_FP : CPU_SP] + rule_field(rule, RULE_CFA_SHIFT);
+	uintptr_t ra = rule_field(rule, RULE_RA_SHIFT);
 	uintptr_t fp = rule_field(rule, RULE_FP_SHIFT);
 	uintptr_t pc;
 
-	if (cfa <= w->reg[CPU_SP] || !read_word(w, cfa - rule_field(rule, RULE_RA_SHIFT), &pc))
+	if (ra == 0 || cfa <= w->reg[CPU_SP] || !read_word(w, cfa - ra, &pc))
 		return false;
 	if (fp != 0 && !read_word(w, cfa - fp, &w->reg[CPU_FP]))
 		return false;
