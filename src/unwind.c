@@ -11,7 +11,7 @@
  *          pointer. A word is read only in a page known to be readable, and sp never falls, but where a handler returns to the
  *          stack it came from: whatever a stack and its code say, a walk ends, and no read of a stack is a fault.
  *          A cached rule is used only if the bytes it was made from are those that are there now.
- *          Call frame information is trusted to be where the tables say, inside its object. An object that is on no stack may be
+ *          Call frame information is trusted to be where the tables say. An object that is on no stack may be
  *          unloaded at any time: an address in it must not come from anywhere but a stack.
  */
 #include "unwind.h"
@@ -29,10 +29,12 @@ struct place {
 	int32_t fde;
 };
 
-/* A loaded object. None: size is 0. */
+/* A loaded object, or a segment of it with code. None: size is 0. */
 struct object {
 	uintptr_t start;
 	uintptr_t size;
+	uintptr_t info_start;        /* between these is its call frame information */
+	uintptr_t info_end;
 	const uint8_t *hdr;          /* .eh_frame_hdr; NULL when there is none that we can read */
 	const struct place *table;   /* sorted by pc */
 	uint32_t nplaces;
@@ -274,15 +276,12 @@ extern const char __ehdr_start[] WEAK HIDDEN;
 static SLOW_PATH void find_object(struct object *o, uintptr_t pc)
 {
 	uintptr_t program;
-	bool asked;
 
 	o->start = 0;
 	o->size = 0;
 	o->hdr = NULL;
 	o->nplaces = 0;
-	asked = ask_loader(o, pc);
-	/* Of a static program the loader knows the code only. */
-	if (!asked || (o->hdr != NULL && !is_in_object(o, (uintptr_t)o->hdr))) {
+	if (!ask_loader(o, pc)) {
 		if (__ehdr_start != NULL)
 			ask_header(o, (uintptr_t)__ehdr_start, pc);
 		program = o->size == 0 ? os_program_header() : 0;
@@ -291,10 +290,16 @@ static SLOW_PATH void find_object(struct object *o, uintptr_t pc)
 	}
 	/* Version 1; a count of 4 bytes; a table of rows like ours. All linkers write it so, and gaps in it are code without
 	 * call frame information. */
-	if (o->hdr == NULL || !is_in_object(o, (uintptr_t)o->hdr) || o->hdr[0] != 1 || o->hdr[2] != PE_U4 ||
-	    o->hdr[3] != (PE_DATAREL | PE_S4))
+	if (o->hdr == NULL || o->hdr[0] != 1 || o->hdr[2] != PE_U4 || o->hdr[3] != (PE_DATAREL | PE_S4))
 		return;
-	struct bytes b = { o->hdr + 4, (const uint8_t *)(o->start + o->size), false };
+	o->info_start = o->start;
+	o->info_end = o->start + o->size;
+	if (!is_in_object(o, (uintptr_t)o->hdr)) {
+		/* It is in another segment, whose end nobody tells; rows reach so far. */
+		o->info_start = (uintptr_t)o->hdr - min_size((uintptr_t)o->hdr, GiB(2));
+		o->info_end = (uintptr_t)o->hdr + GiB(2);
+	}
+	struct bytes b = { o->hdr + 4, (const uint8_t *)o->info_end, false };
 	(void)read_encoded(&b, o->hdr[1], (uintptr_t)o->hdr);
 	o->nplaces = (uint32_t)read_fixed(&b, 4);
 	o->table = (const struct place *)b.at;
@@ -331,10 +336,10 @@ static bool find_place(const struct object *o, uintptr_t pc, uint32_t *place)
 /* The bytes of a CIE or FDE behind its length. */
 static bool find_entry(const struct object *o, uintptr_t at, struct bytes *b)
 {
-	uintptr_t end = o->start + o->size;
+	uintptr_t end = o->info_end;
 	uint32_t nbytes;
 
-	if (at < o->start || at > end - 8)
+	if (at < o->info_start || at > end - 8)
 		return false;
 	nbytes = load32((const void *)at);
 	/* 0 is the end of the section; those above announce 64-bit lengths, which nobody writes. */
@@ -685,7 +690,7 @@ static bool two_operands(unsigned op, uintptr_t a, uintptr_t b, uintptr_t *resul
 /* The value of the expression at hdr + distance; its stack begins with first. */
 static SLOW_PATH bool evaluate(struct walk *w, intptr_t distance, uintptr_t first, uintptr_t *result)
 {
-	struct bytes b = { w->object.hdr + distance, (const uint8_t *)(w->object.start + w->object.size), false };
+	struct bytes b = { w->object.hdr + distance, (const uint8_t *)w->object.info_end, false };
 	uintptr_t stack[UNWIND_MAX_OPERANDS];
 	const uint8_t *start;
 	uintptr_t value;
