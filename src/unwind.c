@@ -307,14 +307,7 @@ static SLOW_PATH void find_object(struct object *o, uintptr_t pc)
 		o->nplaces = 0;
 }
 
-/* Row i is that of the function with the pc, or of one before it. */
-static inline bool is_place(const struct object *o, uint32_t i, uintptr_t pc)
-{
-	int64_t distance = (int64_t)(pc - (uintptr_t)o->hdr);
-
-	return o->table[i].pc <= distance && (i + 1 == o->nplaces || distance < o->table[i + 1].pc);
-}
-
+/* The row of the function with the pc, or of one before it. */
 static bool find_place(const struct object *o, uintptr_t pc, uint32_t *place)
 {
 	int64_t distance = (int64_t)(pc - (uintptr_t)o->hdr);
@@ -874,10 +867,12 @@ static inline uint64_t hash_bytes(uint64_t hash, const struct bytes *b)
 	return hash;
 }
 
-/* All that a rule is made from. The lower half and the upper bits are the tag. */
+/* All that a rule is made from. The FDE holds where its function begins, from its own place on, and how long it is: with the same hash it
+ * is still that of the pc. The lower half and the upper bits are the tag. */
 static inline uint64_t rule_hash(uintptr_t pc, const struct bytes *fde, const struct bytes *cie)
 {
-	uint64_t hash = hash_bytes(hash_bytes(pc, fde), cie);
+	uintptr_t at = (uintptr_t)fde->at;
+	uint64_t hash = hash_bytes(hash_bytes(pc + (at << 32 | at >> 32), fde), cie);
 
 	return (hash ^ hash >> 32) * UINT64_C(0x9e3779b97f4a7c15);
 }
@@ -897,8 +892,7 @@ static inline uint64_t cached_rule(const struct object *o, uintptr_t pc)
 	struct bytes fde, cie;
 	uint64_t hash;
 
-	if (rule == 0 || (uint32_t)place >= o->nplaces || !is_place(o, (uint32_t)place, pc) ||
-	    !find_fde(o, (uint32_t)place, &fde, &cie))
+	if (rule == 0 || (uint32_t)place >= o->nplaces || !find_fde(o, (uint32_t)place, &fde, &cie))
 		return 0;
 	hash = rule_hash(pc, &fde, &cie);
 	return rule >> RULE_TAG_SHIFT == hash >> RULE_TAG_SHIFT && place >> 32 == (uint32_t)hash ? rule : 0;
@@ -1076,7 +1070,7 @@ static SLOW_PATH bool step_by_frame_pointer(struct walk *w)
 		}
 		w->reg[CPU_PC] = cpu_strip_pc(pc);
 	} else {
-		if (!(w->known & BIT(CPU_FP)) || fp < sp || fp - sp > UNWIND_MAX_FRAME || !read_word(w, fp, &outer_fp) ||
+		if (!(w->known & BIT(CPU_FP)) || fp - sp > UNWIND_MAX_FRAME || !read_word(w, fp, &outer_fp) ||
 		    !read_word(w, fp + sizeof(fp), &pc))
 			return false;
 		w->reg[CPU_FP] = outer_fp;
