@@ -59,6 +59,15 @@ void out_str(struct out *o, const char *s)
 	out_bytes(o, s, string_length(s));
 }
 
+void out_left(struct out *o, const char *s, unsigned width)
+{
+	size_t n = string_length(s);
+
+	out_bytes(o, s, n);
+	for (; n < width; n++)
+		out_bytes(o, " ", 1);
+}
+
 /* The digits of v end at end. Their number. */
 static size_t put_digits(char *end, uint64_t v, unsigned radix)
 {

@@ -23,6 +23,7 @@ void out_init(struct out *o, int fd);
 void out_bytes(struct out *o, const void *p, size_t n);
 void out_str(struct out *o, const char *s);
 void out_dec(struct out *o, uint64_t v);
+void out_left(struct out *o, const char *s, unsigned width); /* left-aligned: spaces behind it */
 void out_hex(struct out *o, uint64_t v);                    /* 0x..., lowercase, no padding */
 void out_padded(struct out *o, uint64_t v, unsigned width); /* decimal, right-aligned with spaces */
 
