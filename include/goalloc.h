@@ -141,6 +141,13 @@ struct goalloc_memstats {
  */
 int goalloc_memstats(struct goalloc_memstats *m);
 
+/*
+ * From now on allocations are counted, or no longer: Mallocs, Frees and TotalAlloc. What is live then counts as allocated. They are
+ * counted from the start of a program with GOALLOC_STATS, and always while a heap profile is taken; counting costs some
+ * instructions an allocation.
+ */
+void goalloc_count(int on);
+
 /* What a metric is. */
 enum goalloc_metric_kind {
 	GOALLOC_METRIC_BAD = 0,    /* there is none of that name */

@@ -4,11 +4,13 @@
  * See malloc.c for the overview.
  *
  * Owns     nothing.
- * Callers  programs. Calls stat.h, metric.h.
+ * Callers  programs. Calls stat.h, metric.h, sample.h.
  * Locks    none.
  * Holds    no logic: each function checks its arguments as goalloc.h says, and passes on.
  */
 #include "metric.h"
+#include "rights.h"
+#include "sample.h"
 #include "stat.h"
 
 #include "../include/goalloc.h"
@@ -103,6 +105,14 @@ EXPORT int goalloc_memstats(struct goalloc_memstats *m)
 	fill_more(&full, &st);
 	copy_bytes(m, &full, full.size);
 	return 0;
+}
+
+EXPORT void goalloc_count(int on)
+{
+	uint32_t rights = rights_open();
+
+	sample_count(on != 0);
+	rights_close(rights);
 }
 
 EXPORT int goalloc_metrics_read(struct goalloc_metric *metrics, size_t n)

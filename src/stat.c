@@ -5,7 +5,7 @@
  *
  * Owns     nothing: a snapshot is its reader's.
  * Callers  interpose.c, interpose_tools.c, metric.c, who asks for statistics at exit or by signal. Calls heapwalk.h, thread.h,
- *          fixalloc.h, out.h.
+ *          sample.h, fixalloc.h, out.h.
  * Locks    those of the modules it calls, one after the other; none while slots are counted.
  * Holds    the equations in stat.h, at any moment and whatever other threads do: of two figures that make up a third, one is read and
  *          the other is what is left. What two looks could tell differently is looked at once, or bounded by what was seen
@@ -18,7 +18,7 @@
 #include "os.h"
 #include "out.h"
 #include "rights.h"
-#include "thread.h"
+#include "sample.h"
 
 /* --- spans --- */
 
@@ -122,14 +122,15 @@ READS_OTHERS static void add_cache(struct mcache *c, void *arg)
 
 	st->held_bytes += popcount64(PEEK(c->pages.free)) * PAGE_SIZE;
 	st->held_released_bytes += popcount64(PEEK(c->pages.clean)) * PAGE_SIZE;
-	for (unsigned sc = 2; sc < NUM_SPAN_CLASSES; sc++) {
-		const struct mcache_slot *t = &c->slots[sc];
+	for (unsigned slot = 2; slot < NUM_SLOTS; slot++) {
+		const struct mcache_slot *t = &c->slots[slot];
+		unsigned sc = slot < NUM_SPAN_CLASSES ? slot : make_spanclass(slot - NUM_SPAN_CLASSES, false);
 		size_t top = PEEK(t->stack_top), bottom = PEEK(t->stack_bottom);
 		size_t n = top > bottom ? (top - bottom) / sizeof(struct free_entry) : 0;
 
 		/* Tiny blocks in caches are known by their pins. */
 		n += sc == SPANCLASS_TINY ? 0 : popcount64(PEEK(t->alloc_cache));
-		st->classes[sc].cached_bytes += n * t->elemsize;
+		st->classes[sc].cached_bytes += n * spanclass_info((spanclass_t)sc)->elemsize;
 	}
 	for (unsigned i = 0; options.hardened && i < QUARANTINE_SMALL; i++) {
 		uintptr_t addr = PEEK(c->quarantine.small[i]);
@@ -179,15 +180,30 @@ static void add_records(struct stat_snapshot *st)
 
 /* --- sums --- */
 
-/* What was allocated since counting began: never less than what is live. */
-static void set_counts(struct stat_class *k, spanclass_t sc)
+/* What was allocated since counting began. It is never less than what is live. */
+static void set_counts(struct stat_class *k, spanclass_t sc, const struct alloc_counts *counts)
 {
-	size_t each = spanclass_info(sc)->elemsize;
+	size_t each = sc == SPANCLASS_NOTHING ? 0 : spanclass_info(sc)->elemsize;
 
-	k->mallocs = k->live;
+	k->mallocs = counts->mallocs[sc];
 	k->frees = k->mallocs - k->live;
-	k->freed_bytes = sc == SPANCLASS_NOTHING ? 0 : k->frees * each;
+	k->freed_bytes = sc > SPANCLASS_BIG_NOSCAN ? k->frees * each : counts->big_bytes[sc] - k->live_bytes;
 	k->malloc_bytes = k->live_bytes + k->freed_bytes;
+}
+
+static void read_counts(struct stat_snapshot *st)
+{
+	struct alloc_counts counts;
+	struct live_counts live;
+
+	for (unsigned sc = 0; sc < NUM_SPAN_CLASSES; sc++)
+		live.objects[sc] = st->classes[sc].live;
+	for (unsigned sc = SPANCLASS_BIG; sc <= SPANCLASS_BIG_NOSCAN; sc++)
+		live.big_bytes[sc] = st->classes[sc].live_bytes;
+	sample_read_counts(&live, &counts);
+	for (unsigned sc = 0; sc < NUM_SPAN_CLASSES; sc++)
+		set_counts(&st->classes[sc], (spanclass_t)sc, &counts);
+	st->counting = sample_counts();
 }
 
 static void add_class(struct stat_class *sum, const struct stat_class *k)
@@ -215,7 +231,6 @@ static void sum_up(struct stat_snapshot *st)
 		struct stat_class *k = &st->classes[sc];
 
 		k->cached_bytes = min_size(k->cached_bytes, k->free_bytes);
-		set_counts(k, (spanclass_t)sc);
 		add_class(&st->all, k);
 		if (spanclass_noscan((spanclass_t)sc))
 			add_class(&st->noscan, k);
@@ -235,6 +250,7 @@ void stat_read(struct stat_snapshot *st)
 	walk_heap(st);
 	add_caches(st);
 	add_records(st);
+	read_counts(st);
 	sum_up(st);
 	rights_close(rights);
 }

@@ -69,7 +69,8 @@ struct stat_snapshot {
 	bool counting;                       /* mallocs and frees are counted; else what is live counts as allocated */
 };
 
-/* Looks at the whole heap. Any thread; others run on. Takes mheap.lock, threads lock and the metadata lock, one after the other. */
+/* Looks at the whole heap. Any thread; others run on. Takes mheap.lock,
+ * threads lock, the metadata lock and sample_lock, one after the other. */
 void stat_read(struct stat_snapshot *st);
 
 /* A page of text for people. */
