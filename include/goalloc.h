@@ -188,6 +188,19 @@ int goalloc_metric_read(const char *name, uint64_t *value);
  */
 const char *goalloc_metric_name(size_t i);
 
+/*
+ * Writes a map of the heap to a file: every page by what it is used for, spans by their size class and how full they are. A picture
+ * (SVG), or text when the name ends with ".txt". In the name %p is the process id and %n the number of the file. The same at
+ * exit: GOALLOC=heapmap=FILE.
+ *
+ * Other threads run on; each arena is shown as it is at one moment. Allocates nothing; needs 64 KiB of stack.
+ * Returns 0, or -1 when the file cannot be opened or written to; errno is unchanged.
+ */
+int goalloc_heap_map(const char *file);
+
+/* The same to an open descriptor: as a picture if svg is not 0, else as text. */
+int goalloc_heap_map_fd(int fd, int svg);
+
 #ifdef __cplusplus
 }
 #endif

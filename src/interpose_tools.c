@@ -8,6 +8,7 @@
  * Locks    none.
  * Holds    no logic: each function checks its arguments as goalloc.h says, and passes on.
  */
+#include "heapmap.h"
 #include "metric.h"
 #include "rights.h"
 #include "sample.h"
@@ -146,4 +147,14 @@ EXPORT int goalloc_metric_read(const char *name, uint64_t *value)
 EXPORT const char *goalloc_metric_name(size_t i)
 {
 	return metric_name(i);
+}
+
+EXPORT int goalloc_heap_map(const char *file)
+{
+	return heapmap_write_file(file) ? 0 : -1;
+}
+
+EXPORT int goalloc_heap_map_fd(int fd, int svg)
+{
+	return heapmap_write(fd, svg != 0) ? 0 : -1;
 }

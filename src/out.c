@@ -143,6 +143,21 @@ void out_size(struct out *o, uint64_t nbytes)
 	out_str(o, units[unit]);
 }
 
+void out_short_size(struct out *o, uint64_t nbytes)
+{
+	static const char *const units[] = { " B", " KiB", " MiB", " GiB", " TiB" };
+	unsigned unit = 0;
+	uint64_t tenths = nbytes * 10;
+
+	for (; tenths >= 10240 && unit < 4; unit++)
+		tenths /= 1024;
+	if (unit == 0)
+		out_dec(o, nbytes);
+	else
+		out_fixed(o, tenths, 1);
+	out_str(o, units[unit]);
+}
+
 int out_open(const char *file, bool append)
 {
 	static _Atomic uint32_t opened;

@@ -33,6 +33,9 @@ void out_fixed(struct out *o, uint64_t v, unsigned digits);
 /* Right-aligned, with a binary unit and one place: "  12.3 MiB"; 10 characters wide up to the exbibyte. */
 void out_size(struct out *o, uint64_t nbytes);
 
+/* The same without blanks before it, and none in the middle: "12.3 MiB", "48 B". */
+void out_short_size(struct out *o, uint64_t nbytes);
+
 /* Writes what is buffered. False when this or an earlier write failed. */
 bool out_flush(struct out *o);
 

@@ -287,19 +287,6 @@ static void print_figure(struct out *o, const char *label, size_t nbytes)
 	out_str(o, "           ");
 }
 
-/* Without the blanks before it. */
-static void print_size(struct out *o, size_t nbytes)
-{
-	static const char *const units[] = { " B", " KiB", " MiB", " GiB", " TiB" };
-	unsigned unit = 0;
-	uint64_t tenths = nbytes * 10;
-
-	for (; tenths >= 10240 && unit < 4; unit++)
-		tenths /= 1024;
-	out_fixed(o, unit == 0 ? tenths / 10 : tenths, unit == 0 ? 0 : 1);
-	out_str(o, units[unit]);
-}
-
 static void print_count(struct out *o, uint64_t n, const char *what)
 {
 	out_dec(o, n);
@@ -316,25 +303,25 @@ static void print_heap(struct out *o, const struct stat_snapshot *st)
 	print_count(o, st->narenas, st->narenas == 1 ? " arena\n" : " arenas\n");
 	print_part(o, "  live objects", a->live_bytes, heap);
 	print_count(o, a->live, " objects, ");
-	print_size(o, st->noscan.live_bytes);
+	out_short_size(o, st->noscan.live_bytes);
 	out_str(o, " of them noscan\n");
 	print_part(o, "  slack in tiny blocks", a->slack_bytes, heap);
 	out_str(o, "beside the objects in them\n");
 	print_part(o, "  free slots", a->free_bytes - kept, heap);
-	print_size(o, a->cached_bytes);
+	out_short_size(o, a->cached_bytes);
 	out_str(o, " of them in threads' caches\n");
 	print_part(o, "  big objects kept", kept, heap);
 	out_str(o, "freed, for the next of their length\n");
 	print_part(o, "  behind the last slots", a->tail_bytes, heap);
 	print_count(o, a->spans, " spans, ");
-	print_size(o, st->empty_bytes);
+	out_short_size(o, st->empty_bytes);
 	out_str(o, " in empty ones\n");
 	print_part(o, "  free pages", st->free_bytes, heap);
 	out_str(o, "in no span, not given back yet\n");
 	print_part(o, "  released pages", st->released_bytes, heap);
 	out_str(o, "in no span, without memory\n");
 	print_part(o, "  threads' page words", st->held_bytes, heap);
-	print_size(o, st->held_released_bytes);
+	out_short_size(o, st->held_released_bytes);
 	out_str(o, " of them without memory\n");
 	if (st->moving_bytes != 0) {
 		print_part(o, "  on their way", st->moving_bytes, heap);
@@ -346,7 +333,7 @@ static void print_records(struct out *o, const char *label, const struct stat_re
 {
 	print_figure(o, label, r->bytes);
 	print_count(o, r->inuse, what);
-	print_size(o, r->inuse_bytes);
+	out_short_size(o, r->inuse_bytes);
 	out_str(o, " in use\n");
 }
 
@@ -377,11 +364,11 @@ static void print_rest(struct out *o, const struct stat_snapshot *st)
 	print_records(o, "  thread caches", &st->caches, " threads, ");
 	print_records(o, "  arena records", &st->arenas, " arenas, ");
 	print_figure(o, "  not in use", st->other_bytes);
-	print_size(o, st->table_bytes);
+	out_short_size(o, st->table_bytes);
 	out_str(o, " of static tables are not in the sums\n");
 	print_figure(o, "heap and metadata", st->sys_bytes);
 	out_str(o, "address space, asked for; of the heap, ");
-	print_size(o, st->huge_bytes);
+	out_short_size(o, st->huge_bytes);
 	out_str(o, " in huge pages\n");
 	print_figure(o, "resident", resident_bytes());
 	out_str(o, "all of the process, as the kernel counts\n");
@@ -395,10 +382,10 @@ static void print_counts(struct out *o, const struct stat_snapshot *st)
 		return;
 	out_str(o, "\nallocated ");
 	print_count(o, st->all.mallocs, " objects, ");
-	print_size(o, st->all.malloc_bytes);
+	out_short_size(o, st->all.malloc_bytes);
 	out_str(o, "; freed ");
 	print_count(o, st->all.frees, ", ");
-	print_size(o, st->all.freed_bytes);
+	out_short_size(o, st->all.freed_bytes);
 	out_str(o, "\n");
 }
 
@@ -438,17 +425,21 @@ static void print_classes(struct out *o, const struct stat_snapshot *st)
 	}
 }
 
-/* The name of the program, as the kernel has it. */
-static void print_program(struct out *o)
+size_t stat_program(char name[STAT_PROGRAM_MAX])
 {
 	int fd = os_open_read("/proc/self/comm");
-	char name[32];
-	long n = fd < 0 ? -1 : os_read(fd, name, sizeof(name));
+	long n = fd < 0 ? -1 : os_read(fd, name, STAT_PROGRAM_MAX);
 
 	if (fd >= 0)
 		os_close(fd);
-	if (n > 1)
-		out_bytes(o, name, (size_t)n - 1);
+	return n > 1 ? (size_t)n - 1 : 0;
+}
+
+static void print_program(struct out *o)
+{
+	char name[STAT_PROGRAM_MAX];
+
+	out_bytes(o, name, stat_program(name));
 	out_str(o, ", pid ");
 	out_dec(o, (uint64_t)os_pid());
 }

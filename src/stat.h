@@ -73,6 +73,10 @@ struct stat_snapshot {
  * threads lock, the metadata lock and sample_lock, one after the other. */
 void stat_read(struct stat_snapshot *st);
 
+/* The name of the program, as the kernel has it, without an end. Its length; 0 when there is no telling. */
+#define STAT_PROGRAM_MAX 32
+size_t stat_program(char name[STAT_PROGRAM_MAX]);
+
 /* A page of text for people. */
 void stat_print(int fd);
 
