@@ -228,6 +228,19 @@ void sample_end(void)
 	lock_release(&counts.lock);
 }
 
+void sample_count(bool on)
+{
+	uint64_t rate, guardrate;
+
+	lock_acquire(&counts.lock);
+	/* Relaxed: written under the lock. */
+	rate = atomic_load_explicit(&sampling.rate, memory_order_relaxed);
+	guardrate = atomic_load_explicit(&sampling.guardrate, memory_order_relaxed);
+	if (on != sample_counts() && rate == 0 && guardrate == 0)
+		switch_locked(on, 0, 0);
+	lock_release(&counts.lock);
+}
+
 void sample_after_fork(void)
 {
 	(void)lock_reset_orphan(&counts.lock);

@@ -48,6 +48,9 @@ void sample_begin(uint64_t rate, uint64_t guardrate);
 /* Nothing is any more. */
 void sample_end(void);
 
+/* Allocations are counted beside what is sampled; false: no longer, unless some are sampled or guarded. */
+void sample_count(bool on);
+
 /* Live objects of every span class, and bytes of big ones, as a walk of the heap finds them. */
 struct live_counts {
 	uint64_t objects[NUM_SPAN_CLASSES];

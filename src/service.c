@@ -12,14 +12,17 @@
  *          service_at_exit() nothing is written any more: no file is cut short by the end of the process.
  */
 #include "service.h"
+#include "heapmap.h"
 #include "lock.h"
 #include "options.h"
 #include "os.h"
 #include "out.h"
 #include "profile.h"
 #include "rights.h"
+#include "stat.h"
 #include "thread.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -48,8 +51,6 @@ struct output {
 	int (*write)(int fd, const char *file);     /* 0, or the errno of what failed */
 };
 
-static void (*stat_print)(int fd);
-
 static int write_stats(int fd, const char *file)
 {
 	(void)file;
@@ -73,9 +74,17 @@ static int write_profile(int fd, const char *file)
 	return profile_write(fd, ends_with(file, ".heap"));
 }
 
+static int write_heapmap(int fd, const char *file)
+{
+	bool text = ends_with(file, ".txt") || option_file_is_stderr(file);
+
+	return heapmap_write(fd, !text) ? 0 : EIO;
+}
+
 static const struct output outputs[] = {
 	{ "stats", options.stats, true, write_stats },
 	{ "profile", options.profile, false, write_profile },
+	{ "heapmap", options.heapmap, false, write_heapmap },
 };
 
 #define NUM_OUTPUTS (sizeof(outputs) / sizeof(outputs[0]))
@@ -212,12 +221,11 @@ static void begin_in_child(void)
 		(void)thread_start_own(serve);
 }
 
-void service_start(void (*print_stats)(int fd))
+void service_start(void)
 {
 	/* On the alternative stack if the program has one: its threads' own may be small. Its calls are not disturbed. */
 	struct sigaction action = { .sa_handler = on_signal, .sa_flags = SA_RESTART | SA_ONSTACK };
 
-	stat_print = print_stats;
 	if (!anything_is_asked_for())
 		return;
 	service.stats_id = os_file_id(options.stats_fd);

@@ -9,7 +9,7 @@
 
 /* When the program starts, after thread_late_init(): installs the signal's handler and starts the thread that serves it, if the
  * options ask for a signal. */
-void service_start(void (*print_stats)(int fd));
+void service_start(void);
 
 /* Writes all that the options ask for. Any thread that holds no lock of ours; one writing at a time. */
 void service_write_all(void);

@@ -30,7 +30,8 @@ static _Atomic unsigned writings, ended;
 static _Atomic int last_fd;
 static _Atomic bool waits;
 
-static void print_stats(int fd)
+void __wrap_stat_print(int fd);
+void __wrap_stat_print(int fd)
 {
 	atomic_fetch_add_explicit(&writings, 1, memory_order_seq_cst);
 	atomic_store_explicit(&last_fd, fd, memory_order_seq_cst);
@@ -54,7 +55,7 @@ static void start_with(const char *setting)
 	if (options.stats[0] != '\0')
 		options.stats_fd = options.report_fd;
 	thread_late_init();
-	service_start(print_stats);
+	service_start();
 }
 
 static void wait_for_writing(void)
