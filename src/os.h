@@ -41,6 +41,12 @@ bool os_release(void *p, size_t nbytes);
 /* ready or in memory -> reserved: touching it is a fault. False: what was in memory may be ready. */
 bool os_guard(void *p, size_t nbytes);
 
+/* The range can be read, whatever it was before, and not written. False: as before. */
+bool os_make_readable(void *p, size_t nbytes);
+
+/* Which of n pages of the kernel have memory or are in a cache of the file, one byte each; for shared mappings. */
+bool os_which_resident(uintptr_t addr, size_t n, unsigned char *resident);
+
 /* Moves the pages of a ready range over another ready range, whose own pages are dropped.
  * The old range is ready (zero) afterwards. False: nothing moved. */
 bool os_move_pages(void *from, void *to, size_t nbytes);
@@ -53,6 +59,12 @@ void os_want_huge_pages(void *p, size_t nbytes, bool huge);
 
 /* Zeroed memory for our own records; NULL when there is none. */
 void *os_alloc_metadata(size_t nbytes);
+
+/* Calls visit for all that os_alloc_metadata() gave. Takes no lock: what others take meanwhile may be missing. */
+void os_each_metadata(void (*visit)(uintptr_t addr, size_t nbytes, void *arg), void *arg);
+
+/* nbytes that are zero and that processes made by fork share; NULL. os_unreserve() gives them back. */
+void *os_alloc_shared(size_t nbytes);
 
 /* What os_alloc_metadata() gives from now on lies between two pages that cannot be touched. */
 void os_guard_metadata(void);
@@ -98,6 +110,7 @@ int os_open_write(const char *path, bool append);   /* made if need be, emptied 
 int os_open_read(const char *path);        /* -1 */
 void os_close(int fd);
 long os_read(int fd, void *p, size_t nbytes);          /* bytes; 0 at the end, -1 */
+bool os_read_at(int fd, void *p, size_t nbytes, uint64_t offset);   /* all of it */
 long os_write(int fd, const void *p, size_t nbytes);   /* bytes, after interruptions; -1 */
 bool os_directory(char *path, size_t nbytes);          /* the current one; false: none, or too long */
 

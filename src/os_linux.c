@@ -3,7 +3,7 @@
  * os_linux.c - the kernel calls of the heap, and the only file that maps memory.
  * See malloc.c for the overview.
  *
- * Owns     the cached page size; the protection key of metadata.
+ * Owns     the cached page size; the protection key of metadata; the list of where metadata is.
  * Callers  every layer. Calls libc's syscall(), which neither allocates nor locks and which
  *          programs do not interpose, so that hooked mmap or open functions never recurse into us.
  * Locks    none.
@@ -99,6 +99,16 @@ bool os_guard(void *p, size_t nbytes)
 	return false;
 }
 
+bool os_make_readable(void *p, size_t nbytes)
+{
+	return QUIETLY(syscall(SYS_mprotect, p, nbytes, PROT_READ)) == 0;
+}
+
+bool os_which_resident(uintptr_t addr, size_t n, unsigned char *resident)
+{
+	return QUIETLY(syscall(SYS_mincore, addr, n * os_page_size(), resident)) == 0;
+}
+
 /* Makes a range that may be mapped no longer ready again; one that is mapped stays as it is. */
 static void fill_hole(void *p, size_t nbytes)
 {
@@ -160,14 +170,87 @@ void os_drop_key(void)
 	os_key_rights = 0;
 }
 
-void *os_alloc_metadata(size_t nbytes)
+#define PLACES 255
+
+/*
+ * Where metadata is.
+ * Access: [a] atomic, any thread
+ */
+struct places {
+	_Atomic uint32_t len;              /* [a] places taken */
+	_Atomic(struct places *) next;     /* [a] NULL; set once */
+	struct place {
+		uintptr_t addr;            /* written by who took the place, before nbytes */
+		_Atomic size_t nbytes;     /* [a] 0: not written yet */
+	} at[PLACES];
+};
+_Static_assert(sizeof(struct places) == 4096, "a page of the kernel, and no more");
+
+static struct places first_places;
+
+/* The places behind these, made if need be; NULL when there is no memory. */
+static struct places *more_places(struct places *places)
+{
+	/* Acquire: what lies there is zero. Pairs with the release of the exchange. */
+	struct places *next = atomic_load_explicit(&places->next, memory_order_acquire);
+	struct places *fresh;
+
+	if (next != NULL)
+		return next;
+	fresh = map(NULL, sizeof(*fresh), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS);
+	if (fresh == NULL)
+		return NULL;
+	/* Release: see the load. Acquire: if another thread was first, its places are zero. */
+	if (atomic_compare_exchange_strong_explicit(&places->next, &next, fresh, memory_order_acq_rel, memory_order_acquire))
+		return fresh;
+	(void)os_unreserve(fresh, sizeof(*fresh));
+	return next;
+}
+
+/* Without memory to note it, it is not noted. */
+static void note_metadata(uintptr_t addr, size_t nbytes)
+{
+	for (struct places *places = &first_places; places != NULL; places = more_places(places)) {
+		/* Relaxed: a number that no other thread gets. The load keeps the count from running over. */
+		uint32_t n = atomic_load_explicit(&places->len, memory_order_relaxed);
+
+		if (n < PLACES)
+			n = atomic_fetch_add_explicit(&places->len, 1, memory_order_relaxed);
+		if (n >= PLACES)
+			continue;
+		places->at[n].addr = addr;
+		/* Release: the address. Pairs with the acquire in os_each_metadata(). */
+		atomic_store_explicit(&places->at[n].nbytes, nbytes, memory_order_release);
+		return;
+	}
+}
+
+void os_each_metadata(void (*visit)(uintptr_t addr, size_t nbytes, void *arg), void *arg)
+{
+	/* Acquire: as in more_places(). */
+	for (struct places *places = &first_places; places != NULL;
+	     places = atomic_load_explicit(&places->next, memory_order_acquire)) {
+		for (size_t i = 0; i < PLACES; i++) {
+			/* Acquire: the address. Pairs with the release in note_metadata(). */
+			size_t nbytes = atomic_load_explicit(&places->at[i].nbytes, memory_order_acquire);
+
+			if (nbytes != 0)
+				visit(places->at[i].addr, nbytes, arg);
+		}
+	}
+}
+
+void *os_alloc_shared(size_t nbytes)
+{
+	return map(NULL, nbytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS);
+}
+
+static void *alloc_guarded_metadata(size_t nbytes)
 {
 	long protect = metadata_key < 0 ? SYS_mprotect : SYS_pkey_mprotect;
 	size_t guard = os_page_size();
 	char *p;
 
-	if (!metadata_is_guarded)
-		return map(NULL, nbytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS);
 	p = os_reserve(NULL, nbytes + 2 * guard);
 	if (p == NULL)
 		return NULL;
@@ -176,6 +259,16 @@ void *os_alloc_metadata(size_t nbytes)
 		return NULL;
 	}
 	return p + guard;
+}
+
+void *os_alloc_metadata(size_t nbytes)
+{
+	void *p = metadata_is_guarded ? alloc_guarded_metadata(nbytes) :
+					map(NULL, nbytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS);
+
+	if (p != NULL)
+		note_metadata((uintptr_t)p, nbytes);
+	return p;
 }
 
 void os_store_protected(uintptr_t *word, uintptr_t value)
@@ -280,6 +373,11 @@ void os_close(int fd)
 long os_read(int fd, void *p, size_t nbytes)
 {
 	return RESTARTED(syscall(SYS_read, fd, p, nbytes));
+}
+
+bool os_read_at(int fd, void *p, size_t nbytes, uint64_t offset)
+{
+	return RESTARTED(syscall(SYS_pread64, fd, p, nbytes, offset)) == (long)nbytes;
 }
 
 long os_write(int fd, const void *p, size_t nbytes)
