@@ -4,10 +4,11 @@
  * See malloc.c for the overview.
  *
  * Owns     nothing.
- * Callers  programs. Calls malloc.h.
+ * Callers  programs. Calls malloc.h, leak.h.
  * Locks    none.
  * Holds    no logic: what a function does is done below.
  */
+#include "leak.h"
 #include "malloc.h"
 
 #include "../include/goalloc.h"
@@ -15,4 +16,11 @@
 EXPORT size_t goalloc_set_memory_limit(size_t bytes)
 {
 	return bytes == 0 ? heap_limit() : heap_set_limit(bytes);
+}
+
+EXPORT ssize_t goalloc_leak_check(int fd)
+{
+	size_t nobjects, nbytes;
+
+	return leak_check(fd, &nobjects, &nbytes) ? (ssize_t)nobjects : -1;
 }

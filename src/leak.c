@@ -7,7 +7,7 @@
  * address. The others are indirect. Both are reported together by where they were allocated, if that is known, else by size.
  *
  * Owns     the groups of the report, in the snapshot.
- * Callers  service.c at exit and on a signal, interpose_tools.c. Calls snapshot.h, roots.h, mark.h, procmap.h, out.h.
+ * Callers  service.c at exit and on a signal, interpose_tools.c. Calls snapshot.h, roots.h, mark.h, procmap.h, profile.h, out.h.
  * Locks    none; see snapshot.c.
  * Holds    the program's own process only waits; what reads and marks is the copy.
  */
@@ -17,6 +17,7 @@
 #include "os_process.h"
 #include "out.h"
 #include "procmap.h"
+#include "profile.h"
 #include "rights.h"
 #include "roots.h"
 #include "snapshot.h"
@@ -115,7 +116,8 @@ static struct group *group_of(struct groups *g, const uintptr_t *pcs, unsigned n
 static void add_lost(const struct mark_object *o, bool direct, void *arg)
 {
 	uintptr_t pcs[MAX_FRAMES];
-	unsigned npcs = 0;
+	bool may_be_sampled = (slot_state(o->state) & SLOT_SAMPLED) != 0 || o->spanclass == SPANCLASS_TINY;
+	unsigned npcs = may_be_sampled ? profile_stack_of(o->base, pcs, MAX_FRAMES) : 0;
 	struct group *group = group_of(arg, pcs, npcs, (uint32_t)min_size(o->nbytes, UINT32_MAX));
 
 	if (group->example == 0)
@@ -287,6 +289,7 @@ static void look(struct snapshot *sn, void *arg)
 	struct out o;
 
 	os_close_all_but(leak->fd);
+	profile_after_fork();
 	out_init(&o, leak->fd);
 	leak->said = true;
 	failure = find(sn, &o, leak);

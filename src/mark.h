@@ -14,7 +14,7 @@
 #define MARK_INDIRECT 0x40     /* not reached, but from an object that is not reached */
 #define MARK_LEADER 0x20       /* not reached by anything, or only by what it reaches itself */
 _Static_assert((TINY_PIN & MARK_REACHED) != 0, "what is pinned is passed over");
-_Static_assert(((SLOT_LIVE | SLOT_RESIZED | TINY_SIZE) & (MARK_REACHED | MARK_INDIRECT | MARK_LEADER)) == 0,
+_Static_assert(((SLOT_LIVE | SLOT_RESIZED | SLOT_SAMPLED | TINY_SIZE) & (MARK_REACHED | MARK_INDIRECT | MARK_LEADER)) == 0,
 	       "states and sizes of tiny objects have other bits");
 
 /* Where an object is, and its state byte. */

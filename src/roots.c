@@ -181,10 +181,11 @@ static void each_part(const struct mapping *mapping, bool heap, void (*visit)(ui
 		uintptr_t to = from;
 		bool here = is_heap(from);
 
-		while (to < mapping->end && is_heap(to) == here)
-			to = align_down(to, arena_of(to) != NULL ? HEAP_UNIT : ARENA_SIZE) +
-			     (arena_of(to) != NULL ? HEAP_UNIT : ARENA_SIZE);
-		to = min_size(to, mapping->end);
+		while (to < mapping->end && is_heap(to) == here) {
+			size_t unit = arena_of(to) != NULL ? HEAP_UNIT : ARENA_SIZE;
+
+			to += min_size(unit - to % unit, mapping->end - to);
+		}
 		if (here == heap)
 			visit(from, to, r);
 		from = to;
