@@ -324,6 +324,11 @@ long os_read(int fd, void *p, size_t nbytes)
 	return RESTARTED(syscall(SYS_read, fd, p, nbytes));
 }
 
+long os_read_at(int fd, void *p, size_t nbytes, uint64_t offset)
+{
+	return RESTARTED(syscall(SYS_pread64, fd, p, nbytes, offset));
+}
+
 long os_write(int fd, const void *p, size_t nbytes)
 {
 	return RESTARTED(syscall(SYS_write, fd, p, nbytes));
