@@ -214,15 +214,31 @@ static size_t nbytes_in(spanclass_t sc, size_t size, size_t align, bool noscan)
 	return sc <= SPANCLASS_BIG_NOSCAN ? pages_for(max_size(size, 1)) * PAGE_SIZE : spanclass_info(sc)->elemsize;
 }
 
-/* The live object at p has a sample's record, which goes when it is freed. */
-static void mark_sampled(void *p)
+/* The state byte of the small or big object at p. */
+static _Atomic uint8_t *state_of(void *p)
 {
 	struct mspan *s = span_of((uintptr_t)p);
 	uint32_t slot = 0;
 
 	if (s->kind == SPAN_SMALL)
 		(void)mspan_slot_of(s, (uintptr_t)p, &slot);
-	slot_set(&s->state[slot], slot_state(&s->state[slot]) | SLOT_SAMPLED);
+	return &s->state[slot];
+}
+
+/* The live object at p has a sample's record, which goes when it is freed. */
+static void mark_sampled(void *p)
+{
+	slot_set(state_of(p), slot_state(state_of(p)) | SLOT_SAMPLED);
+}
+
+/* A sample that would be in a tiny block, where there is no room for the mark. */
+static void *alloc_tiny_alone(struct mcache *c, size_t size, bool zero)
+{
+	void *p = alloc_small(c, make_spanclass(sizeclass_for(2 * TINY_SIZE, TINY_SIZE), true), zero ? size : 0);
+
+	if (p != NULL)
+		slot_set(state_of(p), SLOT_RESIZED);
+	return p;
 }
 
 static SLOW_PATH void *alloc_counted(struct mcache *c, spanclass_t sc, size_t size, size_t align, bool noscan, bool zero,
@@ -240,9 +256,8 @@ static SLOW_PATH void *alloc_counted(struct mcache *c, spanclass_t sc, size_t si
 		return p;
 	}
 	what = sample_one(c, sc, nbytes);
-	/* In a tiny block there is no room for the mark. */
 	if ((what & SAMPLE_STACK) != 0 && sc == SPANCLASS_TINY && !options.hardened)
-		p = alloc_small(c, make_spanclass(sizeclass_for(2 * TINY_SIZE, TINY_SIZE), true), zero ? size : 0);
+		p = alloc_tiny_alone(c, size, zero);
 	else
 		p = alloc_from(c, sc, size, align, noscan, zero);
 	if (p == NULL) {
