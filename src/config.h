@@ -71,6 +71,9 @@ _Static_assert(SPAN_MAX_SLOTS % 64 == 0 && SPAN_MAX_SLOTS < 65536, "slot counts 
 #define STACK_MAX_ENTRIES 1024
 #define STACK_FIRST_ENTRIES 15
 
+/* Objects that malloc takes at a time while allocations are counted. */
+#define COUNTED_ENTRIES 32
+
 /* Stacks do not become deep where there are more caches than this. */
 #define STACK_DEEP_CACHES 16
 

@@ -24,7 +24,7 @@
 
 /* Asked of the kernel at a time; less when it refuses. */
 #define METADATA_MAX MiB(1)
-#define METADATA_FIRST KiB(288)
+#define METADATA_FIRST KiB(336)
 #define METADATA_MIN KiB(16)
 
 /*

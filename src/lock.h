@@ -11,6 +11,7 @@
 
 enum lock_rank {
 	LOCK_INIT = 1,    /* start-up of the heap, once */
+	LOCK_SAMPLE,      /* switching of counts and samples */
 	LOCK_THREADS,     /* list of thread caches */
 	LOCK_SHARED,      /* the cache of threads that have none of their own */
 	LOCK_MCENTRAL,    /* partial spans of one class */

@@ -32,7 +32,7 @@ FAST_PATH void *heap_malloc(size_t size)
 	bool fresh;
 
 	if (LIKELY(size <= MAX_SMALL_SIZE)) {
-		void *p = mcache_alloc_fast(thread_cache(), sizeclass_of_malloc(size), &fresh);
+		void *p = mcache_alloc_fast(thread_cache(), sizeclass_slot_of_malloc(size), &fresh);
 
 		if (LIKELY(p != NULL))
 			return p;
@@ -46,7 +46,7 @@ FAST_PATH void *heap_calloc(size_t size)
 	bool fresh;
 
 	if (LIKELY(size <= MAX_SMALL_SIZE)) {
-		void *p = mcache_alloc_fast(thread_cache(), sizeclass_of_malloc(size), &fresh);
+		void *p = mcache_alloc_fast(thread_cache(), sizeclass_slot_of_malloc(size), &fresh);
 
 		if (LIKELY(p != NULL)) {
 			zero_object(p, size, fresh);

@@ -22,7 +22,7 @@ set(LEVEL_2 arena pagealloc mspan)
 set(LEVEL_3 mheap scavenge limit)
 set(LEVEL_4 mcentral)
 set(LEVEL_5 mcache tiny hardened)
-set(LEVEL_6 thread heapcheck stat heapmap profile pprof guard leak)
+set(LEVEL_6 thread sample heapcheck stat heapmap profile pprof guard leak)
 set(LEVEL_7 foreign malloc service)
 set(LEVEL_8 interpose interpose_cxx interpose_dlopen interpose_static interpose_token interpose_tools)
 
