@@ -213,21 +213,22 @@ static size_t nbytes_in(spanclass_t sc, size_t size, size_t align, bool noscan)
 	return sc <= SPANCLASS_BIG_NOSCAN ? pages_for(max_size(size, 1)) * PAGE_SIZE : spanclass_info(sc)->elemsize;
 }
 
-/* The live object at p has a sample's record, which goes when it is freed. */
-static void mark_sampled(void *p)
+/* The live object at p has a sample's record, which goes when it is freed. resized: its slot is not the one of its size. */
+static void mark_sampled(void *p, bool resized)
 {
 	struct mspan *s = span_of((uintptr_t)p);
 	uint32_t slot = 0;
 
 	if (s->kind == SPAN_SMALL)
 		(void)mspan_slot_of(s, (uintptr_t)p, &slot);
-	slot_set(&s->state[slot], slot_state(&s->state[slot]) | SLOT_SAMPLED);
+	slot_set(&s->state[slot], (resized ? SLOT_RESIZED : slot_state(&s->state[slot])) | SLOT_SAMPLED);
 }
 
 static SLOW_PATH void *alloc_counted(struct mcache *c, spanclass_t sc, size_t size, size_t align, bool noscan, bool zero,
 				     size_t *sampled)
 {
 	size_t nbytes = nbytes_in(sc, size, align, noscan);
+	bool tiny_sample;
 	unsigned what;
 	void *p = NULL;
 
@@ -240,14 +241,15 @@ static SLOW_PATH void *alloc_counted(struct mcache *c, spanclass_t sc, size_t si
 	}
 	what = sample_one(c, sc, nbytes);
 	/* In a tiny block there is no room for the mark. */
-	if ((what & SAMPLE_STACK) != 0 && sc == SPANCLASS_TINY && !options.hardened)
+	tiny_sample = (what & SAMPLE_STACK) != 0 && sc == SPANCLASS_TINY && !options.hardened;
+	if (tiny_sample)
 		p = alloc_small(c, make_spanclass(sizeclass_for(2 * TINY_SIZE, TINY_SIZE), true), zero ? size : 0);
 	else
 		p = alloc_from(c, sc, size, align, noscan, zero);
 	if (p == NULL) {
 		sample_undo(c, sc, nbytes);
 	} else if ((what & SAMPLE_STACK) != 0) {
-		mark_sampled(p);
+		mark_sampled(p, tiny_sample);
 		*sampled = nbytes;
 	}
 	return p;
@@ -260,7 +262,7 @@ static void count_big(struct mcache *c, struct mspan *s, size_t *sampled)
 		return;
 	if ((sample_one(c, s->spanclass, mspan_nbytes(s)) & SAMPLE_STACK) == 0)
 		return;
-	mark_sampled((void *)s->base);
+	mark_sampled((void *)s->base, false);
 	*sampled = mspan_nbytes(s);
 }
 
@@ -326,16 +328,18 @@ SLOW_PATH void *heap_calloc_slow(size_t size)
 	return alloc_or_errno(size, 0, false, true);
 }
 
-/* A slot without going slow; NULL also for what is no matter of slots. */
+/* A slot without going slow; NULL also where it is no matter of slots, or not of those of a span class. */
 FAST_PATH void *noscan_slot(size_t size, bool *fresh)
 {
-	spanclass_t sc;
+	unsigned slot;
 
 	if (size <= TINY_SIZE || size > MAX_SMALL_SIZE)
 		return NULL;
-	sc = sizeclass_of_malloc(size);
 	/* The lookup says whether there are fast paths. */
-	return LIKELY(sc != SPANCLASS_BIG) ? mcache_alloc_fast(thread_cache(), make_spanclass(sc >> 1, true), fresh) : NULL;
+	slot = sizeclass_slot_of_malloc(size);
+	if (UNLIKELY(slot - 1 >= NUM_SPAN_CLASSES - 1))
+		return NULL;
+	return mcache_alloc_fast(thread_cache(), make_spanclass(slot >> 1, true), fresh);
 }
 
 void *heap_malloc_noscan(size_t size)
