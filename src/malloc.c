@@ -62,6 +62,7 @@
 #include "fatal.h"
 #include "foreign.h"
 #include "hardened.h"
+#include "limit.h"
 #include "mcentral.h"
 #include "options.h"
 #include "os.h"
@@ -213,22 +214,37 @@ static size_t nbytes_in(spanclass_t sc, size_t size, size_t align, bool noscan)
 	return sc <= SPANCLASS_BIG_NOSCAN ? pages_for(max_size(size, 1)) * PAGE_SIZE : spanclass_info(sc)->elemsize;
 }
 
-/* The live object at p has a sample's record, which goes when it is freed. resized: its slot is not the one of its size. */
-static void mark_sampled(void *p, bool resized)
+/* The state byte of the small or big object at p. */
+static _Atomic uint8_t *state_of(void *p)
 {
 	struct mspan *s = span_of((uintptr_t)p);
 	uint32_t slot = 0;
 
 	if (s->kind == SPAN_SMALL)
 		(void)mspan_slot_of(s, (uintptr_t)p, &slot);
-	slot_set(&s->state[slot], (resized ? SLOT_RESIZED : slot_state(&s->state[slot])) | SLOT_SAMPLED);
+	return &s->state[slot];
+}
+
+/* The live object at p has a sample's record, which goes when it is freed. */
+static void mark_sampled(void *p)
+{
+	slot_set(state_of(p), slot_state(state_of(p)) | SLOT_SAMPLED);
+}
+
+/* A sample that would be in a tiny block, where there is no room for the mark. */
+static void *alloc_tiny_alone(struct mcache *c, size_t size, bool zero)
+{
+	void *p = alloc_small(c, make_spanclass(sizeclass_for(2 * TINY_SIZE, TINY_SIZE), true), zero ? size : 0);
+
+	if (p != NULL)
+		slot_set(state_of(p), SLOT_RESIZED);
+	return p;
 }
 
 static SLOW_PATH void *alloc_counted(struct mcache *c, spanclass_t sc, size_t size, size_t align, bool noscan, bool zero,
 				     size_t *sampled)
 {
 	size_t nbytes = nbytes_in(sc, size, align, noscan);
-	bool tiny_sample;
 	unsigned what;
 	void *p = NULL;
 
@@ -240,16 +256,14 @@ static SLOW_PATH void *alloc_counted(struct mcache *c, spanclass_t sc, size_t si
 		return p;
 	}
 	what = sample_one(c, sc, nbytes);
-	/* In a tiny block there is no room for the mark. */
-	tiny_sample = (what & SAMPLE_STACK) != 0 && sc == SPANCLASS_TINY && !options.hardened;
-	if (tiny_sample)
-		p = alloc_small(c, make_spanclass(sizeclass_for(2 * TINY_SIZE, TINY_SIZE), true), zero ? size : 0);
+	if ((what & SAMPLE_STACK) != 0 && sc == SPANCLASS_TINY && !options.hardened)
+		p = alloc_tiny_alone(c, size, zero);
 	else
 		p = alloc_from(c, sc, size, align, noscan, zero);
 	if (p == NULL) {
 		sample_undo(c, sc, nbytes);
 	} else if ((what & SAMPLE_STACK) != 0) {
-		mark_sampled(p, tiny_sample);
+		mark_sampled(p);
 		*sampled = nbytes;
 	}
 	return p;
@@ -262,7 +276,7 @@ static void count_big(struct mcache *c, struct mspan *s, size_t *sampled)
 		return;
 	if ((sample_one(c, s->spanclass, mspan_nbytes(s)) & SAMPLE_STACK) == 0)
 		return;
-	mark_sampled((void *)s->base, false);
+	mark_sampled((void *)s->base);
 	*sampled = mspan_nbytes(s);
 }
 
@@ -678,6 +692,17 @@ static void *resized_in_place(struct mcache *c, struct mspan *s, size_t size)
 	return (void *)s->base;
 }
 
+/* A big object in its place, with other pages. At the memory limit the thread gives back what it keeps, and tries again. */
+static bool resize_big(struct mcache *c, struct mspan *s, size_t npages)
+{
+	if (mheap_extend_cached(&c->pages, s, npages) || mheap_resize_big(s, npages))
+		return true;
+	if (!limit_wants_flush())
+		return false;
+	mcache_flush(c);
+	return mheap_resize_big(s, npages);
+}
+
 /* Without copying: in its span, longer or shorter, or its pages moved. NULL: copy. */
 static void *realloc_big(const struct object *o, size_t size, bool noscan, const char *func)
 {
@@ -696,7 +721,7 @@ static void *realloc_big(const struct object *o, size_t size, bool noscan, const
 		return (void *)s->base;
 	}
 	c = enter();
-	if (mheap_extend_cached(&c->pages, s, npages) || mheap_resize_big(s, npages))
+	if (resize_big(c, s, npages))
 		return resized_in_place(c, s, size);
 	p = move_big(c, s, npages, noscan);
 	if (p != NULL)
@@ -831,6 +856,27 @@ size_t heap_usable_size(void *p, const char *func)
 	    LIKELY(slot_state(&entry_span(entry)->state[slot]) != SLOT_FREE) && LIKELY(!options.hardened))
 		return spanclass_info(entry_spanclass(entry))->elemsize;
 	return usable_size_slow(p, func);
+}
+
+size_t heap_limit(void)
+{
+	size_t bytes = limit_bytes();
+
+	return bytes == 0 ? SIZE_MAX : bytes;
+}
+
+size_t heap_set_limit(size_t bytes)
+{
+	uint32_t rights = rights_open();
+	size_t before;
+
+	/* The options have been read. */
+	thread_leave(enter());
+	before = limit_set(bytes > PTRDIFF_MAX ? 0 : bytes);
+	rights_close(rights);
+	if (limit_used() > bytes)
+		(void)heap_trim();
+	return before == 0 ? SIZE_MAX : before;
 }
 
 bool heap_trim(void)

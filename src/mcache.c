@@ -16,6 +16,7 @@
 #include "mcentral.h"
 #include "fatal.h"
 #include "hardened.h"
+#include "limit.h"
 #include "options.h"
 #include "os.h"
 #include "scavenge.h"
@@ -177,12 +178,12 @@ void mcache_init(struct mcache *c)
 /* --- partial spans --- */
 
 /* A thread's share of what all threads may keep from each other: all of one that is alone, else at least least. Alone is who
- * always was: of threads that come and go, the one that stays would keep what the next need. */
+ * always was: of threads that come and go, the one that stays would keep what the next need. At the memory limit nobody is. */
 static uint32_t share(uint32_t alone, uint32_t all, uint32_t least)
 {
 	uint32_t ncaches = count_caches();
 
-	return ncaches <= 1 ? alone : (uint32_t)max_size(all / ncaches, least);
+	return ncaches <= 1 && limit_get_state() == LIMIT_FAR ? alone : (uint32_t)max_size(all / ncaches, least);
 }
 
 /* Pages that the partial spans of a cache may have. */
@@ -621,13 +622,15 @@ static void tick(struct mcache *c)
 void mcache_poll(struct mcache *c)
 {
 	uint64_t cycles = cycle_counter();
+	bool called = c->limit_calls != limit_calls();
 	uint64_t now_ms;
 
-	if (LIKELY(cycles - c->poll_cycles < POLL_CYCLES))
+	if (LIKELY(cycles - c->poll_cycles < POLL_CYCLES) && LIKELY(!called))
 		return;
 	c->poll_cycles = cycles;
+	c->limit_calls = limit_calls();
 	now_ms = os_now_ms();
-	if (now_ms - c->tick_ms >= options.scavenge_ms) {
+	if (called || now_ms - c->tick_ms >= limit_decay_ms()) {
 		c->tick_ms = now_ms;
 		tick(c);
 		mheap_release_records();
