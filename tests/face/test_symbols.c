@@ -270,6 +270,79 @@ static void thread_local_storage_is_small_and_initial_exec(void **state)
 		assert_string_not_equal(lib.names + lib.symbols[i].st_name, "__tls_get_addr");
 }
 
+/* --- probes: the entries of SystemTap's form, version 3 --- */
+
+struct __attribute__((packed)) probe_note {
+	Elf64_Nhdr header;
+	char owner[8];
+	uint64_t pc, base, semaphore;
+	char strings[]; /* provider, name, arguments */
+};
+
+static const Elf64_Shdr *section(const char *name)
+{
+	const char *names = (const char *)lib.bytes + lib.sections[lib.header->e_shstrndx].sh_offset;
+
+	for (size_t i = 0; i < lib.header->e_shnum; i++)
+		if (strcmp(names + lib.sections[i].sh_name, name) == 0)
+			return &lib.sections[i];
+	return NULL;
+}
+
+static bool is_nop(uint64_t pc)
+{
+	const Elf64_Shdr *text = section(".text");
+	const unsigned char *at = lib.bytes + (pc - text->sh_addr + text->sh_offset);
+
+	if (pc < text->sh_addr || pc >= text->sh_addr + text->sh_size)
+		return false;
+	return lib.header->e_machine == EM_AARCH64 ? memcmp(at, "\x1f\x20\x03\xd5", 4) == 0 : *at == 0x90;
+}
+
+/* Three of "8@": unsigned, 8 bytes. */
+static bool has_three_arguments(const char *arguments)
+{
+	size_t n = 0;
+
+	for (const char *at = arguments; at != NULL; at = strchr(at, ' '), n++) {
+		at += *at == ' ';
+		if (strncmp(at, "8@", 2) != 0 || at[2] == ' ' || at[2] == '\0')
+			return false;
+	}
+	return n == 3;
+}
+
+static void a_probe_is_a_nop_with_three_arguments(void **state)
+{
+	const Elf64_Shdr *notes = section(".note.stapsdt"), *base = section(".stapsdt.base");
+	size_t allocs = 0, frees = 0, next;
+
+	(void)state;
+	assert_non_null(notes);
+	assert_non_null(base);
+	/* In the file only. */
+	assert_int_equal(notes->sh_type, SHT_NOTE);
+	assert_false(notes->sh_flags & SHF_ALLOC);
+	for (size_t at = 0; at < notes->sh_size; at = next) {
+		const struct probe_note *note = (const void *)(lib.bytes + notes->sh_offset + at);
+		const char *name = note->strings + strlen(note->strings) + 1, *arguments = name + strlen(name) + 1;
+
+		next = at + offsetof(struct probe_note, pc) + (note->header.n_descsz + 3) / 4 * 4;
+		assert_int_equal(note->header.n_namesz, 8);
+		assert_int_equal(note->header.n_type, 3);
+		assert_string_equal(note->owner, "stapsdt");
+		assert_string_equal(note->strings, "goalloc");
+		assert_int_equal(note->base, base->sh_addr);
+		assert_int_equal(note->semaphore, 0);
+		assert_true(is_nop(note->pc));
+		assert_true(has_three_arguments(arguments));
+		allocs += strcmp(name, "sampled_alloc") == 0;
+		frees += strcmp(name, "sampled_free") == 0;
+	}
+	assert_int_equal(allocs, 1);
+	assert_int_equal(frees, 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -282,6 +355,7 @@ int main(void)
 		cmocka_unit_test(soname_carries_the_major_version),
 		cmocka_unit_test(it_is_bound_at_load_never_unloaded_and_not_symbolic),
 		cmocka_unit_test(thread_local_storage_is_small_and_initial_exec),
+		cmocka_unit_test(a_probe_is_a_nop_with_three_arguments),
 	};
 	return cmocka_run_group_tests(tests, open_library, NULL);
 }
