@@ -180,7 +180,7 @@ static inline uint64_t cycle_counter(void)
 			 ".popsection\n" \
 			 ".endif\n" \
 			 : \
-			 : "nor"((uint64_t)(a)), "nor"((uint64_t)(b)), "nor"((uint64_t)(c)))
+			 : "nr"((uint64_t)(a)), "nr"((uint64_t)(b)), "nr"((uint64_t)(c)))
 #else
 #define PROBE_3(provider, name, a, b, c) ((void)(a), (void)(b), (void)(c))
 #endif
