@@ -7,7 +7,7 @@
  * address. The others are indirect. Both are reported together by where they were allocated, if that is known, else by size.
  *
  * Owns     the groups of the report, in the snapshot.
- * Callers  service.c at exit and on a signal, interpose_tools.c. Calls snapshot.h, roots.h, mark.h, procmap.h, profile.h, out.h.
+ * Callers  service.c at exit and on a signal, interpose_tools.c. Calls snapshot.h, roots.h, mark.h, procmap.h, profile.h, symbol.h, out.h.
  * Locks    none; see snapshot.c.
  * Holds    the program's own process only waits; what reads and marks is the copy.
  */
@@ -21,6 +21,7 @@
 #include "rights.h"
 #include "roots.h"
 #include "snapshot.h"
+#include "symbol.h"
 
 #include <errno.h>
 
@@ -171,33 +172,7 @@ static void write_amount(struct out *o, size_t n, size_t nbytes)
 	write_count(o, nbytes, "byte");
 }
 
-static void write_frame(struct out *o, const struct procmap *maps, uintptr_t pc)
-{
-	const struct mapping *mapping = procmap_find(maps, pc);
-	const char *name;
-	size_t len;
-
-	out_str(o, "    ");
-	out_hex(o, pc);
-	if (mapping != NULL && mapping->name_len != 0) {
-		name = mapping->name;
-		len = mapping->name_len;
-		for (size_t i = len; i > 0; i--) {
-			if (name[i - 1] != '/')
-				continue;
-			name += i;
-			len -= i;
-			break;
-		}
-		out_str(o, " ");
-		out_bytes(o, name, len);
-		out_str(o, "+");
-		out_hex(o, pc - procmap_module_base(maps, mapping));
-	}
-	out_str(o, "\n");
-}
-
-static void write_group(struct out *o, const struct procmap *maps, const struct group *group)
+static void write_group(struct out *o, struct symbols *symbols, const struct group *group)
 {
 	out_str(o, "goalloc: leak: ");
 	write_amount(o, group->ndirect + group->nindirect, group_bytes(group));
@@ -214,30 +189,46 @@ static void write_group(struct out *o, const struct procmap *maps, const struct 
 	out_str(o, ", the first at ");
 	out_hex(o, group->example);
 	out_str(o, group->npcs != 0 ? ", allocated at\n" : "\n");
-	for (uint32_t i = 0; i < group->npcs; i++)
-		write_frame(o, maps, group->pcs[i]);
+	for (uint32_t i = 0; i < group->npcs; i++) {
+		out_str(o, "    ");
+		symbols_print(symbols, o, group->pcs[i], true);
+		out_str(o, "\n");
+	}
 }
 
-static void write_report(struct out *o, const struct procmap *maps, struct groups *g, const struct mark_counts *counts,
-			 const struct snapshot *sn)
+/* Whose registers, and stack pointers, are not known. */
+static void write_missed(struct out *o, const struct snapshot *sn)
 {
 	size_t missed = snapshot_missed(sn);
 
+	if (!sn->refused && !sn->unsettled && missed == 0)
+		return;
+	out_str(o, "goalloc: leak check: ");
+	if (sn->refused) {
+		out_str(o, "threads were not stopped, as tracing them is refused");
+	} else if (missed == 0) {
+		out_str(o, "threads were not stopped, as they are not known");
+	} else {
+		write_count(o, missed, "thread");
+		out_str(o, " could not be stopped");
+	}
+	out_str(o, ": what only registers lead to counts as leaked\n");
+}
+
+static void write_report(struct out *o, struct groups *g, const struct mark_counts *counts, const struct snapshot *sn)
+{
+	struct symbols symbols;
+
+	symbols_init(&symbols);
 	sort_groups(g);
 	for (uint32_t i = 0; i < g->len && i < GROUPS_SHOWN; i++)
-		write_group(o, maps, &g->at[g->order[i]]);
+		write_group(o, &symbols, &g->at[g->order[i]]);
 	if (g->len > GROUPS_SHOWN) {
 		out_str(o, "goalloc: leak: and ");
 		write_count(o, g->len - GROUPS_SHOWN, "smaller group");
 		out_str(o, "\n");
 	}
-	if (missed != 0 || sn->unsettled) {
-		out_str(o, "goalloc: leak check: ");
-		write_count(o, missed, "thread");
-		out_str(o, " could not be stopped");
-		out_str(o, sn->refused ? ", as tracing is refused: what only registers knew is among the leaks\n" :
-					 ": what only registers knew is among the leaks\n");
-	}
+	write_missed(o, sn);
 	out_str(o, "goalloc: leaked: ");
 	write_amount(o, counts->nlost, counts->lost_bytes);
 	out_str(o, "; live: ");
@@ -275,7 +266,7 @@ static const char *find(const struct snapshot *sn, struct out *o, struct leak *l
 	if (mark.failed)
 		return "no memory";
 	mark_each_lost(add_lost, &groups, &counts);
-	write_report(o, &maps, &groups, &counts, sn);
+	write_report(o, &groups, &counts, sn);
 	leak->error = 0;
 	leak->nobjects = counts.nlost;
 	leak->nbytes = counts.lost_bytes;

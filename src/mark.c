@@ -237,7 +237,8 @@ void mark_each_present(int pagemap, uintptr_t addr, uintptr_t end, void (*visit)
 		uintptr_t stop = min_size(end, addr + n * page);
 		uintptr_t first = addr;
 
-		if (pagemap < 0 || !os_read_at(pagemap, entries, n * sizeof(entries[0]), addr / page * sizeof(entries[0]))) {
+		if (pagemap < 0 || os_read_at(pagemap, entries, n * sizeof(entries[0]), addr / page * sizeof(entries[0])) !=
+				   (long)(n * sizeof(entries[0]))) {
 			visit(addr, stop, arg);
 			addr = stop;
 			continue;

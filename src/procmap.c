@@ -135,22 +135,3 @@ bool mapping_named(const struct mapping *mapping, const char *beginning)
 		n++;
 	return beginning[n] == '\0';
 }
-
-static bool same_name(const struct mapping *a, const struct mapping *b)
-{
-	size_t n = 0;
-
-	while (n < a->name_len && n < b->name_len && a->name[n] == b->name[n])
-		n++;
-	return n == a->name_len && n == b->name_len;
-}
-
-uintptr_t procmap_module_base(const struct procmap *m, const struct mapping *mapping)
-{
-	const struct mapping *first = mapping;
-
-	/* The mappings of a file that is loaded follow each other, the one of its beginning first. */
-	while (first > m->at && first->offset != 0 && same_name(first - 1, mapping))
-		first--;
-	return first->offset == 0 ? first->start : mapping->start - mapping->offset;
-}

@@ -35,7 +35,4 @@ const struct mapping *procmap_find(const struct procmap *m, uintptr_t addr);
 /* The name begins with this. */
 bool mapping_named(const struct mapping *mapping, const char *beginning);
 
-/* Where the file that a mapping is of was put: addr minus this is what tools for the file call addr. */
-uintptr_t procmap_module_base(const struct procmap *m, const struct mapping *mapping);
-
 #endif
