@@ -570,6 +570,15 @@ static void check_file(const char *name, char *file, bool secure)
 	file[0] = '\0';
 }
 
+/* A report needs a place, and a place a report. */
+static void complete(struct options *o)
+{
+	if (o->leakcheck == 0)
+		o->leakreport[0] = '\0';
+	else if (o->leakreport[0] == '\0')
+		(void)set_file(o->leakreport, "-", (struct piece){ "1", 1 });
+}
+
 /* The descriptors are taken now: programs close stderr before our exit handler runs. */
 static void open_outputs(struct options *o)
 {
@@ -606,5 +615,6 @@ void options_init(void)
 	for (size_t i = 0; i < NUM_OPTIONS; i++)
 		if (table[i].type == OPTION_FILE)
 			check_file(table[i].name, (char *)&options + table[i].field, secure);
+	complete(&options);
 	open_outputs(&options);
 }

@@ -43,7 +43,7 @@ struct options {
 	size_t memprofilerate;     /* bytes between samples, the mean; 0 none, 1 every allocation */
 	option_file stats;         /* appended to */
 	option_file profile;
-	option_file leakreport;    /* appended to */
+	option_file leakreport;    /* appended to; "" unless leakcheck */
 	option_file heapmap;
 	int stats_fd;              /* where statistics go; -1 while they are not asked for */
 	int report_fd;             /* standard error as it was at start, for reports that come late; -1 while none was asked for */

@@ -3,7 +3,7 @@
  * os_linux.c - the kernel calls of the heap, and the only file that maps memory.
  * See malloc.c for the overview.
  *
- * Owns     the cached page size; the protection key of metadata; whether mappings have names.
+ * Owns     the cached page size; the protection key of metadata; the list of where metadata is; whether mappings have names.
  * Callers  every layer. Calls libc's syscall(), which neither allocates nor locks and which
  *          programs do not interpose, so that hooked mmap or open functions never recurse into us.
  * Locks    none.
@@ -47,15 +47,18 @@
 		quiet_result; \
 	})
 
-/* The same, but for a failure it is the negative errno. */
-#define WITH_REASON(call) \
+/* Interrupted by a signal it is begun again. Negative errno for a failure. */
+#define RESTARTED(call) \
 	({ \
-		int outer_errno = errno; \
-		long reason_result = (long)(call); \
-		if (reason_result < 0) \
-			reason_result = -errno; \
-		errno = outer_errno; \
-		reason_result; \
+		int saved_errno = errno; \
+		long result; \
+		do \
+			result = (long)(call); \
+		while (result < 0 && errno == EINTR); \
+		if (result < 0) \
+			result = -errno; \
+		errno = saved_errno; \
+		result; \
 	})
 
 static void *map(void *hint, size_t nbytes, int prot, int flags)
@@ -100,6 +103,8 @@ static void *name_mapping(void *p, size_t nbytes, const char *name)
 	return p;
 }
 
+#define METADATA_NAME "goalloc: metadata"
+
 /* Of the heap. A name goes with mprotect(2) and mremap(2), but what is mapped anew has none, and neighbours of two names are
  * two mappings. */
 static void *map_heap(void *hint, size_t nbytes, int prot, int flags)
@@ -138,6 +143,16 @@ bool os_guard(void *p, size_t nbytes)
 	/* Of several mappings in the range the first may be protected already. */
 	(void)os_commit(p, nbytes);
 	return false;
+}
+
+bool os_make_readable(void *p, size_t nbytes)
+{
+	return QUIETLY(syscall(SYS_mprotect, p, nbytes, PROT_READ)) == 0;
+}
+
+bool os_which_resident(uintptr_t addr, size_t n, unsigned char *resident)
+{
+	return QUIETLY(syscall(SYS_mincore, addr, n * os_page_size(), resident)) == 0;
 }
 
 /* Makes a range that may be mapped no longer ready again; one that is mapped stays as it is. */
@@ -201,16 +216,88 @@ void os_drop_key(void)
 	os_key_rights = 0;
 }
 
-void *os_alloc_metadata(size_t nbytes)
+#define PLACES 255
+
+/*
+ * Where metadata is.
+ * Access: [a] atomic, any thread
+ */
+struct places {
+	_Atomic uint32_t len;              /* [a] places taken */
+	_Atomic(struct places *) next;     /* [a] NULL; set once */
+	struct place {
+		uintptr_t addr;            /* written by who took the place, before nbytes */
+		_Atomic size_t nbytes;     /* [a] 0: not written yet */
+	} at[PLACES];
+};
+_Static_assert(sizeof(struct places) == 4096, "a page of the kernel, and no more");
+
+static struct places first_places;
+
+/* The places behind these, made if need be; NULL when there is no memory. */
+static struct places *more_places(struct places *places)
 {
-	static const char name[] = "goalloc: metadata";
+	/* Acquire: what lies there is zero. Pairs with the release of the exchange. */
+	struct places *next = atomic_load_explicit(&places->next, memory_order_acquire);
+	struct places *fresh;
+
+	if (next != NULL)
+		return next;
+	fresh = map(NULL, sizeof(*fresh), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS);
+	if (fresh == NULL)
+		return NULL;
+	/* Release: see the load. Acquire: if another thread was first, its places are zero. */
+	if (atomic_compare_exchange_strong_explicit(&places->next, &next, fresh, memory_order_acq_rel, memory_order_acquire))
+		return fresh;
+	(void)os_unreserve(fresh, sizeof(*fresh));
+	return next;
+}
+
+/* Without memory to note it, it is not noted. */
+static void note_metadata(uintptr_t addr, size_t nbytes)
+{
+	for (struct places *places = &first_places; places != NULL; places = more_places(places)) {
+		/* Relaxed: a number that no other thread gets. The load keeps the count from running over. */
+		uint32_t n = atomic_load_explicit(&places->len, memory_order_relaxed);
+
+		if (n < PLACES)
+			n = atomic_fetch_add_explicit(&places->len, 1, memory_order_relaxed);
+		if (n >= PLACES)
+			continue;
+		places->at[n].addr = addr;
+		/* Release: the address. Pairs with the acquire in os_each_metadata(). */
+		atomic_store_explicit(&places->at[n].nbytes, nbytes, memory_order_release);
+		return;
+	}
+}
+
+void os_each_metadata(void (*visit)(uintptr_t addr, size_t nbytes, void *arg), void *arg)
+{
+	/* Acquire: as in more_places(). */
+	for (struct places *places = &first_places; places != NULL;
+	     places = atomic_load_explicit(&places->next, memory_order_acquire)) {
+		for (size_t i = 0; i < PLACES; i++) {
+			/* Acquire: the address. Pairs with the release in note_metadata(). */
+			size_t nbytes = atomic_load_explicit(&places->at[i].nbytes, memory_order_acquire);
+
+			if (nbytes != 0)
+				visit(places->at[i].addr, nbytes, arg);
+		}
+	}
+}
+
+void *os_alloc_shared(size_t nbytes)
+{
+	return map(NULL, nbytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS);
+}
+
+static void *alloc_guarded_metadata(size_t nbytes)
+{
 	long protect = metadata_key < 0 ? SYS_mprotect : SYS_pkey_mprotect;
 	size_t guard = os_page_size();
 	char *p;
 
-	if (!metadata_is_guarded)
-		return name_mapping(map(NULL, nbytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS), nbytes, name);
-	p = name_mapping(map(NULL, nbytes + 2 * guard, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS), nbytes + 2 * guard, name);
+	p = name_mapping(map(NULL, nbytes + 2 * guard, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS), nbytes + 2 * guard, METADATA_NAME);
 	if (p == NULL)
 		return NULL;
 	if (QUIETLY(syscall(protect, p + guard, nbytes, PROT_READ | PROT_WRITE, metadata_key)) != 0) {
@@ -218,6 +305,17 @@ void *os_alloc_metadata(size_t nbytes)
 		return NULL;
 	}
 	return p + guard;
+}
+
+void *os_alloc_metadata(size_t nbytes)
+{
+	void *p = metadata_is_guarded ? alloc_guarded_metadata(nbytes) :
+					name_mapping(map(NULL, nbytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS), nbytes,
+						     METADATA_NAME);
+
+	if (p != NULL)
+		note_metadata((uintptr_t)p, nbytes);
+	return p;
 }
 
 void os_store_protected(uintptr_t *word, uintptr_t value)
@@ -316,21 +414,18 @@ int os_pid(void)
 	return (int)QUIETLY(syscall(SYS_getpid));
 }
 
-/* Our descriptors have this number or a higher one. */
-#define HIGH_FD 100
-
 int os_dup_cloexec(int fd)
 {
-	int high = (int)WITH_REASON(syscall(SYS_fcntl, fd, F_DUPFD_CLOEXEC, HIGH_FD));
+	int high = (int)QUIETLY(syscall(SYS_fcntl, fd, F_DUPFD_CLOEXEC, 100));
 
 	/* With few descriptors allowed; 0 to 2 have a meaning. */
-	return high >= 0 ? high : (int)WITH_REASON(syscall(SYS_fcntl, fd, F_DUPFD_CLOEXEC, 3));
+	return high >= 0 ? high : (int)QUIETLY(syscall(SYS_fcntl, fd, F_DUPFD_CLOEXEC, 3));
 }
 
 int os_open_write(const char *path, bool append)
 {
 	int flags = O_WRONLY | O_CREAT | O_CLOEXEC | (append ? O_APPEND : O_TRUNC);
-	int fd = (int)WITH_REASON(syscall(SYS_openat, AT_FDCWD, path, flags, 0666));
+	int fd = (int)RESTARTED(syscall(SYS_openat, AT_FDCWD, path, flags, 0666));
 	int high;
 
 	if (fd < 0)
@@ -338,7 +433,7 @@ int os_open_write(const char *path, bool append)
 	/* Programs count on the low numbers. */
 	high = os_dup_cloexec(fd);
 	os_close(fd);
-	return high;
+	return high < 0 ? -EMFILE : high;
 }
 
 /* A file can be made in the directory that path is in: 0, or -errno. */
@@ -358,19 +453,19 @@ static int check_directory(const char *path)
 	/* "/" is its own. */
 	if (slash > 0)
 		directory[slash > 1 ? slash - 1 : 1] = '\0';
-	return (int)WITH_REASON(syscall(SYS_faccessat, AT_FDCWD, directory, W_OK | X_OK));
+	return (int)RESTARTED(syscall(SYS_faccessat, AT_FDCWD, directory, W_OK | X_OK));
 }
 
 int os_check_write(const char *path)
 {
 	struct stat st;
-	int found = (int)WITH_REASON(syscall(SYS_newfstatat, AT_FDCWD, path, &st, 0));
+	int found = (int)RESTARTED(syscall(SYS_newfstatat, AT_FDCWD, path, &st, 0));
 
 	if (found == -ENOENT)
 		return check_directory(path);
 	if (found < 0)
 		return found;
-	return S_ISDIR(st.st_mode) ? -EISDIR : (int)WITH_REASON(syscall(SYS_faccessat, AT_FDCWD, path, W_OK));
+	return S_ISDIR(st.st_mode) ? -EISDIR : (int)RESTARTED(syscall(SYS_faccessat, AT_FDCWD, path, W_OK));
 }
 
 uint64_t os_file_id(int fd)
@@ -392,23 +487,14 @@ void os_close(int fd)
 	(void)QUIETLY(syscall(SYS_close, fd));
 }
 
-/* Interrupted by a signal it is begun again. Negative errno for a failure. */
-#define RESTARTED(call) \
-	({ \
-		int saved_errno = errno; \
-		long result; \
-		do \
-			result = (long)(call); \
-		while (result < 0 && errno == EINTR); \
-		if (result < 0) \
-			result = -errno; \
-		errno = saved_errno; \
-		result; \
-	})
-
 long os_read(int fd, void *p, size_t nbytes)
 {
 	return RESTARTED(syscall(SYS_read, fd, p, nbytes));
+}
+
+long os_read_at(int fd, void *p, size_t nbytes, uint64_t offset)
+{
+	return RESTARTED(syscall(SYS_pread64, fd, p, nbytes, offset));
 }
 
 long os_write(int fd, const void *p, size_t nbytes)

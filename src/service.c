@@ -13,6 +13,7 @@
  */
 #include "service.h"
 #include "heapmap.h"
+#include "leak.h"
 #include "lock.h"
 #include "options.h"
 #include "os.h"
@@ -58,6 +59,17 @@ static int write_stats(int fd, const char *file)
 	return 0;
 }
 
+static int write_leaks(int fd, const char *file)
+{
+	size_t nbytes;
+
+	(void)file;
+	/* It says itself, there, why it could not be done. */
+	if (!leak_check(fd, &service.leaks, &nbytes))
+		service.leaks = 0;
+	return 0;
+}
+
 static bool ends_with(const char *file, const char *end)
 {
 	size_t n = string_length(file), nend = string_length(end);
@@ -71,7 +83,7 @@ static bool ends_with(const char *file, const char *end)
 
 static int write_profile(int fd, const char *file)
 {
-	return profile_write(fd, ends_with(file, ".heap"));
+	return profile_write_or_errno(fd, profile_is_text(file));
 }
 
 static int write_heapmap(int fd, const char *file)
@@ -83,6 +95,7 @@ static int write_heapmap(int fd, const char *file)
 
 static const struct output outputs[] = {
 	{ "stats", options.stats, true, write_stats },
+	{ "leakreport", options.leakreport, true, write_leaks },
 	{ "profile", options.profile, false, write_profile },
 	{ "heapmap", options.heapmap, false, write_heapmap },
 };

@@ -555,6 +555,11 @@ void thread_leave(struct mcache *c)
 		lock_release(&shared_lock);
 }
 
+struct address_range thread_shared_place(void)
+{
+	return (struct address_range){ (uintptr_t)&shared_cache, sizeof(shared_cache) };
+}
+
 void thread_flush_shared(void)
 {
 	lock_acquire(&shared_lock);

@@ -31,6 +31,9 @@ static inline struct mcache *thread_cache(void)
 struct mcache *thread_enter(void);
 void thread_leave(struct mcache *c);
 
+/* Where the shared cache is, among the library's own data. */
+struct address_range thread_shared_place(void);
+
 /* Gives back what the shared cache has. */
 void thread_flush_shared(void);
 
