@@ -60,8 +60,15 @@ void map_extent(const struct heapwalk *w, uint32_t *begin, uint32_t *end);
 /* Adds a run to the totals of its kind. */
 void map_add(struct map_total totals[NUM_KINDS], const struct heap_run *r);
 
-/* Fills in the arena of the walk, and adds it to the totals. */
-void map_paint(struct map_arena *a, struct heapwalk *w, struct map_total totals[NUM_KINDS]);
+/* The next run of the arena, cut off at page end; false: there is none before it. */
+bool map_next(struct heapwalk *w, struct heap_run *r, uint32_t end);
+
+/* Fills in the arena of the walk up to page end, and adds it to the totals. */
+void map_paint(struct map_arena *a, struct heapwalk *w, uint32_t end, struct map_total totals[NUM_KINDS]);
+
+/* Cells of n pages each in place of one: cell i stands for those from i * n on. It has the kind that most of them have, and is as full as
+ * they are in the mean. */
+void map_merge(struct map_cell *cells, size_t ncells, unsigned n);
 
 /* heapsvg.c */
 bool heapsvg_write(int fd);
