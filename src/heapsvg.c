@@ -72,7 +72,7 @@ static size_t row_pages(const struct measures *m)
 static const uint32_t scan_ramp[] = { 0x433c80, 0x375295, 0x1769a5, 0x0081ac, 0x0097ab, 0x00aba1, 0x44bb96, 0x7cc88b, 0xadd386 };
 static const uint32_t noscan_ramp[] = { 0x6f2563, 0x8a2f62, 0xa43c5d, 0xbc4b55, 0xd15e48, 0xdd7740, 0xe6913f, 0xeaac49, 0xebc75e };
 
-#define RAMP_STEPS (sizeof(scan_ramp) / sizeof(scan_ramp[0]) - 1)
+#define RAMP_STEPS ((unsigned)(sizeof(scan_ramp) / sizeof(scan_ramp[0])) - 1)
 
 static uint32_t between(uint32_t a, uint32_t b, unsigned part, unsigned whole)
 {
@@ -86,6 +86,20 @@ static uint32_t between(uint32_t a, uint32_t b, unsigned part, unsigned whole)
 	return colour;
 }
 
+/* How far up the ramp a size is: by its logarithm, 8 at 0, and as much further for each doubling. */
+#define PER_OCTAVE 64
+#define OCTAVES 12
+_Static_assert(MAX_SMALL_SIZE == 8 << OCTAVES, "the ramp goes from 8 bytes to the largest small size");
+
+static unsigned ramp_position(unsigned elemsize)
+{
+	unsigned octave = 0;
+
+	while ((16u << octave) <= elemsize)
+		octave++;
+	return octave * PER_OCTAVE + (elemsize - (8u << octave)) * PER_OCTAVE / (8u << octave);
+}
+
 static uint32_t colour_of(unsigned kind)
 {
 	const uint32_t *ramp = spanclass_noscan((spanclass_t)kind) ? noscan_ramp : scan_ramp;
@@ -97,11 +111,11 @@ static uint32_t colour_of(unsigned kind)
 		return 0xf1d9b8;
 	if (kind == SPANCLASS_NOTHING)
 		return 0x404040;
-	at = ((kind >> 1) - 1) * RAMP_STEPS;
-	if (at == (NUM_SIZE_CLASSES - 2) * RAMP_STEPS)
+	at = ramp_position(sizeclasses[kind >> 1].elemsize) * RAMP_STEPS;
+	if (at == OCTAVES * PER_OCTAVE * RAMP_STEPS)
 		return ramp[RAMP_STEPS];
-	return between(ramp[at / (NUM_SIZE_CLASSES - 2)], ramp[at / (NUM_SIZE_CLASSES - 2) + 1], at % (NUM_SIZE_CLASSES - 2),
-		       NUM_SIZE_CLASSES - 2);
+	return between(ramp[at / (OCTAVES * PER_OCTAVE)], ramp[at / (OCTAVES * PER_OCTAVE) + 1], at % (OCTAVES * PER_OCTAVE),
+		       OCTAVES * PER_OCTAVE);
 }
 
 static void put_colour(struct out *o, uint32_t colour)
@@ -259,7 +273,7 @@ static void put_styles(struct out *o, const struct measures *m)
 		out_str(o, ".f");
 		out_dec(o, i - 1);
 		out_str(o, "{stroke-opacity:.");
-		out_dec(o, 22 + 78 * (i - 1) / (FILL_STEPS - 1));
+		out_dec(o, 30 + 69 * (i - 1) / (FILL_STEPS - 1));
 		out_str(o, "}");
 	}
 	for (unsigned kind = 0; kind < NUM_SPAN_CLASSES; kind++) {
@@ -397,7 +411,7 @@ static void put_label(struct out *o, const struct measures *m, const struct heap
 {
 	bool big = r->spanclass <= SPANCLASS_BIG_NOSCAN;
 	/* White on a dark bar. */
-	bool dark = map_fill(r) > 150 && !big && r->spanclass / 2 < NUM_SIZE_CLASSES * 2 / 3;
+	bool dark = map_fill(r) > 150 && !big && sizeclasses[r->spanclass / 2].elemsize <= 1024;
 	size_t whole = m->scale.px >= 32 ? 3 : 5;
 
 	if (m->scale.px < 16 || (n < whole && (m->scale.px < 32 || big || sizeclasses[r->spanclass / 2].elemsize > 999)))
