@@ -305,6 +305,7 @@ TEST_IN_CHILD(a_map_is_whole_while_others_allocate)
 {
 	pthread_t thread[2];
 
+	heap_free(heap_malloc(1), "free");
 	for (uintptr_t i = 0; i < 2; i++)
 		CHECK(pthread_create(&thread[i], NULL, allocate, (void *)(i + 5)) == 0);
 	for (int i = 0; i < 60; i++) {
