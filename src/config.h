@@ -97,6 +97,24 @@ _Static_assert(SPAN_MAX_SLOTS % 64 == 0 && SPAN_MAX_SLOTS < 65536, "slot counts 
 #define METADATA_RESERVE MiB(1)
 #define RESERVE_MIN_HEAP MiB(64)
 
+/* The profile: return addresses kept of a stack, the innermost; frames of this library that may be before these; and address
+ * space for records asked for at a time. */
+#define PROFILE_MAX_FRAMES 64
+#define PROFILE_OWN_FRAMES 16
+#define PROFILE_CHUNK KiB(256)
+_Static_assert(PROFILE_MAX_FRAMES <= 128, "stacks are on the stack while they are recorded and written");
+
+/* Return addresses whose unwind rule is remembered, 16 bytes each; a power of two. */
+#define UNWIND_CACHE_ENTRIES 1024
+_Static_assert(UNWIND_CACHE_ENTRIES >= 64 && (UNWIND_CACHE_ENTRIES & (UNWIND_CACHE_ENTRIES - 1)) == 0, "a slot is some bits of a hash");
+
+/* Where code tells nothing of its frames: the largest frame that is believed. In call frame information: states remembered inside
+ * each other; words of an expression's stack, and its operations. */
+#define UNWIND_MAX_FRAME MiB(1)
+#define UNWIND_MAX_REMEMBERED 3
+#define UNWIND_MAX_OPERANDS 16
+#define UNWIND_MAX_OPERATIONS 256
+
 /* The heap is committed in steps of at least this many pages, and of 1/16 of itself. */
 #define GROW_MIN_PAGES 64
 #define GROW_MAX_PAGES 2048

@@ -312,7 +312,7 @@ static void print_head(struct out *o, unsigned cell_pages)
 	out_str(o, "; behind it, how full its spans are\n");
 }
 
-static bool write_text(int fd)
+static int write_text(int fd)
 {
 	struct map_total totals[NUM_KINDS] = { { 0 } };
 	unsigned cell_pages = choose_cell_pages();
@@ -330,30 +330,26 @@ static bool write_text(int fd)
 		print_arena(&o, &a, cell_pages);
 	}
 	print_letters(&o, &letters);
-	return out_flush(&o);
+	(void)out_flush(&o);
+	return o.error;
 }
 
-bool heapmap_write(int fd, bool svg)
+int heapmap_write_or_errno(int fd, bool svg)
 {
 	uint32_t rights = rights_open();
-	bool ok = svg ? heapsvg_write(fd) : write_text(fd);
+	int error = svg ? heapsvg_write_or_errno(fd) : write_text(fd);
 
 	rights_close(rights);
-	return ok;
+	return error;
 }
 
-bool heapmap_write_file(const char *file)
+bool heapmap_is_text(const char *file)
 {
-	static const char text_end[] = ".txt";
-	size_t n = string_length(file), nend = sizeof(text_end) - 1;
-	int fd = out_open(file, false);
-	bool svg = false, ok;
+	static const char end[] = ".txt";
+	size_t n = string_length(file), nend = sizeof(end) - 1;
 
-	if (fd < 0)
-		return false;
-	for (size_t i = 0; i < nend; i++)
-		svg |= n < nend || file[n - nend + i] != text_end[i];
-	ok = heapmap_write(fd, svg);
-	os_close(fd);
-	return ok;
+	for (size_t i = 0; n >= nend && i < nend; i++)
+		if (file[n - nend + i] != end[i])
+			return false;
+	return n >= nend;
 }

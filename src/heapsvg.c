@@ -730,7 +730,7 @@ static void put_svg(struct out *o, const struct measures *m, const struct stat_s
 	out_str(o, "</svg>\n");
 }
 
-bool heapsvg_write(int fd)
+int heapsvg_write_or_errno(int fd)
 {
 	struct stat_snapshot st;
 	struct measures m;
@@ -740,5 +740,6 @@ bool heapsvg_write(int fd)
 	m = measure(&st);
 	out_init(&o, fd);
 	put_svg(&o, &m, &st);
-	return out_flush(&o);
+	(void)out_flush(&o);
+	return o.error;
 }

@@ -1,15 +1,20 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * interpose_tools.c - the face of what looks into the heap: the functions of goalloc.h that allocate nothing.
+ * interpose_tools.c - the functions of goalloc.h that look into the heap and steer it.
  * See malloc.c for the overview.
  *
  * Owns     nothing.
- * Callers  programs. Calls stat.h, metric.h, sample.h.
+ * Callers  programs. Calls malloc.h, stat.h, metric.h, heapmap.h, profile.h, sample.h.
  * Locks    none.
  * Holds    no logic: each function checks its arguments as goalloc.h says, and passes on.
  */
 #include "heapmap.h"
+#include "malloc.h"
 #include "metric.h"
+#include "options.h"
+#include "os.h"
+#include "out.h"
+#include "profile.h"
 #include "rights.h"
 #include "sample.h"
 #include "stat.h"
@@ -23,6 +28,15 @@ _Static_assert(sizeof(struct goalloc_histogram) == sizeof(struct metric_histogra
 	       offsetof(struct goalloc_histogram, counts) == offsetof(struct metric_histogram, counts), "the same, with a public name");
 _Static_assert((int)GOALLOC_METRIC_UINT64 == (int)METRIC_UINT64 && (int)GOALLOC_METRIC_HISTOGRAM == (int)METRIC_HISTOGRAM,
 	       "the same, with a public name");
+
+/* What a function of the face returns for an errno, or 0. */
+static int result_of(int error)
+{
+	if (error == 0)
+		return 0;
+	errno = error;
+	return -1;
+}
 
 /* --- statistics --- */
 
@@ -95,10 +109,8 @@ EXPORT int goalloc_memstats(struct goalloc_memstats *m)
 	struct stat_snapshot st;
 	struct goalloc_memstats full = { .version = GOALLOC_MEMSTATS_VERSION };
 
-	if (m->size < offsetof(struct goalloc_memstats, Alloc)) {
-		errno = EINVAL;
-		return -1;
-	}
+	if (m->size < offsetof(struct goalloc_memstats, Alloc))
+		return result_of(EINVAL);
 	stat_read(&st);
 	full.size = min_size(m->size, sizeof(full));
 	fill_go(&full, &st);
@@ -129,9 +141,7 @@ EXPORT int goalloc_metrics_read(struct goalloc_metric *metrics, size_t n)
 								(struct metric_histogram *)(void *)m->histogram);
 		known &= m->kind != GOALLOC_METRIC_BAD;
 	}
-	if (!known)
-		errno = ENOENT;
-	return known ? 0 : -1;
+	return result_of(known ? 0 : ENOENT);
 }
 
 EXPORT int goalloc_metric_read(const char *name, uint64_t *value)
@@ -149,12 +159,91 @@ EXPORT const char *goalloc_metric_name(size_t i)
 	return metric_name(i);
 }
 
-EXPORT int goalloc_heap_map(const char *file)
-{
-	return heapmap_write_file(file) ? 0 : -1;
-}
+/* --- the heap map --- */
 
 EXPORT int goalloc_heap_map_fd(int fd, int svg)
 {
-	return heapmap_write(fd, svg != 0) ? 0 : -1;
+	return result_of(heapmap_write_or_errno(fd, svg != 0));
+}
+
+EXPORT int goalloc_heap_map(const char *file)
+{
+	int fd = out_open(file, false);
+	int result;
+
+	if (fd < 0)
+		return result_of(-fd);
+	result = goalloc_heap_map_fd(fd, !heapmap_is_text(file));
+	os_close(fd);
+	return result;
+}
+
+/* --- the profile --- */
+
+/* The leak finder knows from the same records where objects came from. */
+static int profile_obstacle(void)
+{
+	return options.off ? ENOTSUP : options.leakcheck != 0 ? EBUSY : 0;
+}
+
+EXPORT int goalloc_profile_start(size_t rate)
+{
+	int error = rate == 0 ? EINVAL : profile_obstacle();
+	uint32_t rights;
+
+	if (error != 0)
+		return result_of(error);
+	thread_attend();
+	rights = rights_open();
+	if (profile_start(rate))
+		sample_begin(rate, options.guardrate);
+	else
+		error = ENOMEM;
+	rights_close(rights);
+	return result_of(error);
+}
+
+EXPORT int goalloc_profile_stop(void)
+{
+	int error = profile_obstacle();
+	uint32_t rights;
+
+	if (error != 0)
+		return result_of(error);
+	rights = rights_open();
+	profile_stop();
+	if (options.guardrate != 0 || options.stats_fd >= 0)
+		sample_begin(0, options.guardrate);
+	else
+		sample_end();
+	rights_close(rights);
+	return 0;
+}
+
+EXPORT int goalloc_profile_write_fd(int fd, int text)
+{
+	uint32_t rights = rights_open();
+	int error = profile_write_or_errno(fd, text != 0);
+
+	rights_close(rights);
+	return result_of(error);
+}
+
+EXPORT int goalloc_profile_write(const char *file)
+{
+	int fd = out_open(file, false);
+	int result;
+
+	if (fd < 0)
+		return result_of(-fd);
+	result = goalloc_profile_write_fd(fd, profile_is_text(file));
+	os_close(fd);
+	return result;
+}
+
+/* --- the memory limit --- */
+
+EXPORT size_t goalloc_set_memory_limit(size_t bytes)
+{
+	return bytes == 0 ? heap_limit() : heap_set_limit(bytes);
 }

@@ -16,6 +16,8 @@ enum lock_rank {
 	LOCK_SHARED,      /* the cache of threads that have none of their own */
 	LOCK_MCENTRAL,    /* partial spans of one class */
 	LOCK_MHEAP,       /* pages, arenas, scavenger */
+	LOCK_PROFILE_USE, /* the profile is begun or written */
+	LOCK_PROFILE,     /* the profile's tables */
 	LOCK_METADATA,    /* fixalloc */
 	LOCK_RANKS
 };

@@ -13,6 +13,7 @@
 #include "os.h"
 #include "config.h"
 
+#include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/futex.h>
@@ -20,6 +21,7 @@
 #include <sys/auxv.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -37,6 +39,20 @@
 		long quiet_result = (long)(call); \
 		errno = saved_errno; \
 		quiet_result; \
+	})
+
+/* Interrupted by a signal it is begun again. Negative errno for a failure. */
+#define RESTARTED(call) \
+	({ \
+		int saved_errno = errno; \
+		long result; \
+		do \
+			result = (long)(call); \
+		while (result < 0 && errno == EINTR); \
+		if (result < 0) \
+			result = -errno; \
+		errno = saved_errno; \
+		result; \
 	})
 
 static void *map(void *hint, size_t nbytes, int prot, int flags)
@@ -189,12 +205,50 @@ void os_store_protected(uintptr_t *word, uintptr_t value)
 	(void)QUIETLY(syscall(SYS_mprotect, page, nbytes, PROT_READ));
 }
 
+bool os_read_memory(uintptr_t addr, void *to, size_t nbytes)
+{
+	struct iovec here = { to, nbytes }, there = { (void *)addr, nbytes };
+
+	return QUIETLY(syscall(SYS_process_vm_readv, os_pid(), &here, 1L, &there, 1L, 0L)) == (long)nbytes;
+}
+
+bool os_can_read(uintptr_t addr)
+{
+	int saved_errno = errno;
+	bool readable;
+
+	/* The kernel reads the signal set before it finds that there is no such operation. */
+	(void)syscall(SYS_rt_sigprocmask, -1L, addr, NULL, 8L);
+	readable = errno == EINVAL;
+	errno = saved_errno;
+	return readable;
+}
+
+uintptr_t os_program_header(void)
+{
+	int saved_errno = errno;
+	uintptr_t addr = (uintptr_t)getauxval(AT_PHDR) - sizeof(Elf64_Ehdr);
+
+	errno = saved_errno;
+	if (addr % os_page_size() != 0 || !os_can_read(addr) || __builtin_memcmp((const void *)addr, ELFMAG, SELFMAG) != 0)
+		return 0;
+	return addr;
+}
+
 uint64_t os_now_ms(void)
 {
 	struct timespec ts = { 0, 0 };
 
 	(void)QUIETLY(syscall(SYS_clock_gettime, CLOCK_MONOTONIC_COARSE, &ts));
 	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
+}
+
+uint64_t os_time_ns(void)
+{
+	struct timespec ts = { 0, 0 };
+
+	(void)QUIETLY(syscall(SYS_clock_gettime, CLOCK_REALTIME, &ts));
+	return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
 }
 
 uint64_t os_random(void)
@@ -244,15 +298,15 @@ int os_dup_cloexec(int fd)
 int os_open_write(const char *path, bool append)
 {
 	int flags = O_WRONLY | O_CREAT | O_CLOEXEC | (append ? O_APPEND : O_TRUNC);
-	int fd = (int)QUIETLY(syscall(SYS_openat, AT_FDCWD, path, flags, 0666));
+	int fd = (int)RESTARTED(syscall(SYS_openat, AT_FDCWD, path, flags, 0666));
 	int high;
 
 	if (fd < 0)
-		return -1;
+		return fd;
 	/* Programs count on the low numbers. */
 	high = os_dup_cloexec(fd);
 	os_close(fd);
-	return high;
+	return high < 0 ? -EMFILE : high;
 }
 
 int os_open_read(const char *path)
@@ -265,21 +319,14 @@ void os_close(int fd)
 	(void)QUIETLY(syscall(SYS_close, fd));
 }
 
-/* Interrupted by a signal it is begun again. */
-#define RESTARTED(call) \
-	({ \
-		int saved_errno = errno; \
-		long result; \
-		do \
-			result = (long)(call); \
-		while (result < 0 && errno == EINTR); \
-		errno = saved_errno; \
-		result; \
-	})
-
 long os_read(int fd, void *p, size_t nbytes)
 {
 	return RESTARTED(syscall(SYS_read, fd, p, nbytes));
+}
+
+long os_read_at(int fd, void *p, size_t nbytes, uint64_t offset)
+{
+	return RESTARTED(syscall(SYS_pread64, fd, p, nbytes, offset));
 }
 
 long os_write(int fd, const void *p, size_t nbytes)
