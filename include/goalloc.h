@@ -57,21 +57,6 @@ void *goalloc_realloc_noscan(void *p, size_t size);
  */
 void *goalloc_aligned_alloc_noscan(size_t align, size_t size);
 
-/*
- * Sets the memory limit of the process, as Go's debug.SetMemoryLimit does; GOALLOC_MEMLIMIT sets it at start.
- *
- * What counts is what the process has of memory through this library: pages with objects in them, pages that are free but not given
- * back to the system, and the library's records. As the limit nears, threads keep less, and what is free is given back sooner; when
- * a request would cross it, at once. If what is in use does not fit all the same, the heap grows beyond the limit, or with the option
- * hard=1 the request fails with ENOMEM. When more is in use than the new limit, what is free is given back in this call; no object is
- * touched.
- *
- * bytes  the limit; 0 only asks; SIZE_MAX, or any number above PTRDIFF_MAX, is no limit.
- * Returns the limit before, SIZE_MAX when there was none. Never fails; errno is unchanged. Thread safe. A forked child has the limit
- * for itself.
- */
-size_t goalloc_set_memory_limit(size_t bytes);
-
 /* --- statistics: one look at the heap, under the names that Go's runtime has for its figures --- */
 
 /*
@@ -210,12 +195,27 @@ const char *goalloc_metric_name(size_t i);
  * exit: GOALLOC=heapmap=FILE.
  *
  * Other threads run on; each arena is shown as it is at one moment. Allocates nothing; needs 64 KiB of stack.
- * Returns 0, or -1 when the file cannot be opened or written to; errno is unchanged.
+ * Returns 0; -1 with errno as of open(2) or write(2).
  */
 int goalloc_heap_map(const char *file);
 
 /* The same to an open descriptor: as a picture if svg is not 0, else as text. */
 int goalloc_heap_map_fd(int fd, int svg);
+
+/*
+ * Sets the memory limit of the process, as Go's debug.SetMemoryLimit does; GOALLOC_MEMLIMIT sets it at start.
+ *
+ * What counts is what the process has of memory through this library: pages with objects in them, pages that are free but not given
+ * back to the system, and the library's records. As the limit nears, threads keep less, and what is free is given back sooner; when
+ * a request would cross it, at once. If what is in use does not fit all the same, the heap grows beyond the limit, or with the option
+ * hard=1 the request fails with ENOMEM. When more is in use than the new limit, what is free is given back in this call; no object is
+ * touched.
+ *
+ * bytes  the limit; 0 only asks; SIZE_MAX, or any number above PTRDIFF_MAX, is no limit.
+ * Returns the limit before, SIZE_MAX when there was none. Never fails; errno is unchanged. Thread safe. A forked child has the limit
+ * for itself.
+ */
+size_t goalloc_set_memory_limit(size_t bytes);
 
 /*
  * The heap profile: which code allocated how much, and how much of it is still there. A sample of the allocations is recorded with

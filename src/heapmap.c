@@ -15,8 +15,11 @@
 #include "rights.h"
 #include "stat.h"
 
-/* Pages in a line: those of a word in the bitmaps, 512 KiB. */
-#define LINE_PAGES 64
+/* Letters in a line. */
+#define LINE_CELLS 64
+
+/* Lines of the map, at most, before a letter stands for more pages. */
+#define MAX_LINES 256
 
 /* --- cells --- */
 
@@ -77,14 +80,23 @@ void map_add(struct map_total totals[NUM_KINDS], const struct heap_run *r)
 	t->used += r->fill.slots;
 }
 
-void map_paint(struct map_arena *a, struct heapwalk *w, struct map_total totals[NUM_KINDS])
+bool map_next(struct heapwalk *w, struct heap_run *r, uint32_t end)
+{
+	if (!heapwalk_run(w, r) || r->page >= end)
+		return false;
+	r->npages = (uint32_t)min_size(r->npages, end - r->page);
+	return true;
+}
+
+void map_paint(struct map_arena *a, struct heapwalk *w, uint32_t end, struct map_total totals[NUM_KINDS])
 {
 	struct heap_run r;
 
 	a->base = w->ha->base;
 	a->huge_regions = w->huge_regions;
 	map_extent(w, &a->begin, &a->end);
-	while (heapwalk_run(w, &r)) {
+	a->end = (uint32_t)min_size(a->end, end);
+	while (map_next(w, &r, end)) {
 		struct map_cell cell = { (uint8_t)map_kind(&r), map_fill(&r), false };
 
 		map_add(totals, &r);
@@ -92,6 +104,34 @@ void map_paint(struct map_arena *a, struct heapwalk *w, struct map_total totals[
 			a->cells[r.page + i] = cell;
 		a->cells[r.page].first = r.use == RUN_SPAN && r.first;
 	}
+}
+
+static struct map_cell merge(const struct map_cell *cells, unsigned n)
+{
+	struct map_cell best = cells[0];
+	unsigned most = 0;
+
+	for (unsigned i = 0; i < n && most <= n / 2; i++) {
+		unsigned same = 0, fill = 0;
+
+		for (unsigned k = 0; k < n; k++) {
+			same += cells[k].kind == cells[i].kind;
+			fill += cells[k].kind == cells[i].kind ? cells[k].fill : 0;
+		}
+		if (same <= most)
+			continue;
+		most = same;
+		best = cells[i];
+		best.fill = (uint8_t)(fill / same);
+	}
+	return best;
+}
+
+void map_merge(struct map_cell *cells, size_t ncells, unsigned n)
+{
+	/* In place: a cell is read before it is written. */
+	for (size_t i = 0; n > 1 && i < ncells; i++)
+		cells[i] = merge(&cells[i * n], n);
 }
 
 /* --- text --- */
@@ -129,7 +169,7 @@ static void print_fill(struct out *o, const struct map_cell *cells)
 	static const char *const bars[] = { " ", "▁", "▂", "▃", "▄", "▅", "▆", "▇", "█" };
 	size_t sum = 0, n = 0;
 
-	for (unsigned i = 0; i < LINE_PAGES; i++) {
+	for (unsigned i = 0; i < LINE_CELLS; i++) {
 		if (cells[i].kind >= NUM_SPAN_CLASSES)
 			continue;
 		sum += cells[i].fill;
@@ -145,7 +185,7 @@ static void print_fill(struct out *o, const struct map_cell *cells)
 
 static bool is_same_line(const struct map_cell *a, const struct map_cell *b)
 {
-	for (unsigned i = 0; i < LINE_PAGES; i++)
+	for (unsigned i = 0; i < LINE_CELLS; i++)
 		if (letter_of(&a[i]) != letter_of(&b[i]))
 			return false;
 	return true;
@@ -153,9 +193,9 @@ static bool is_same_line(const struct map_cell *a, const struct map_cell *b)
 
 static void print_line(struct out *o, uintptr_t addr, const struct map_cell *cells)
 {
-	char text[LINE_PAGES];
+	char text[LINE_CELLS];
 
-	for (unsigned i = 0; i < LINE_PAGES; i++)
+	for (unsigned i = 0; i < LINE_CELLS; i++)
 		text[i] = letter_of(&cells[i]);
 	out_hex(o, addr);
 	out_str(o, " |");
@@ -165,28 +205,40 @@ static void print_line(struct out *o, uintptr_t addr, const struct map_cell *cel
 	out_str(o, "\n");
 }
 
-/* Lines like the one before are counted. */
-static void print_arena(struct out *o, const struct map_arena *a, struct letters *letters)
+static void print_same(struct out *o, size_t n)
 {
-	size_t same = 0;
+	if (n == 0)
+		return;
+	out_str(o, "               * ");
+	out_dec(o, n);
+	out_str(o, " more like this\n");
+}
 
-	for (uint32_t page = a->begin; page < a->end; page += LINE_PAGES) {
-		const struct map_cell *cells = &a->cells[page];
+/* Lines like the one before are counted. */
+static void print_arena(struct out *o, struct map_arena *a, unsigned cell_pages)
+{
+	uint32_t line_pages = LINE_CELLS * cell_pages;
+	uint32_t begin = (uint32_t)align_down(a->begin, line_pages);
+	size_t nlines = (a->end - begin + line_pages - 1) / line_pages, same = 0;
+	struct map_cell *cells = &a->cells[begin];
 
-		for (unsigned i = 0; i < LINE_PAGES; i++)
-			letters->npages[(unsigned char)letter_of(&cells[i])]++;
-		if (page != a->begin && page + LINE_PAGES < a->end && is_same_line(cells, cells - LINE_PAGES)) {
+	map_merge(cells, nlines * LINE_CELLS, cell_pages);
+	for (size_t i = 0; i < nlines; i++, cells += LINE_CELLS) {
+		if (i > 0 && is_same_line(cells, cells - LINE_CELLS)) {
 			same++;
 			continue;
 		}
-		if (same != 0) {
-			out_str(o, "               * ");
-			out_dec(o, same);
-			out_str(o, same == 1 ? " more line like this\n" : " more lines like this\n");
-		}
+		print_same(o, same);
 		same = 0;
-		print_line(o, a->base + page * PAGE_SIZE, cells);
+		print_line(o, a->base + begin * PAGE_SIZE + i * line_pages * PAGE_SIZE, cells);
 	}
+	print_same(o, same);
+}
+
+static void count_letters(struct letters *letters, const struct map_arena *a)
+{
+	for (uint32_t page = 0; page < ARENA_PAGES; page++)
+		letters->npages[(unsigned char)letter_of(&a->cells[page])]++;
 }
 
 static void print_letter(struct out *o, const struct letters *letters, char letter, const char *what)
@@ -234,51 +286,70 @@ static void print_letters(struct out *o, const struct letters *letters)
 	print_letter(o, letters, '_', "free and released: without memory\n");
 }
 
-static bool write_text(int fd)
+/* So that a large heap is no longer than some screens. */
+static unsigned choose_cell_pages(void)
+{
+	size_t npages = atomic_load_explicit(&mheap.committed, memory_order_relaxed) / PAGE_SIZE;
+	unsigned n = 1;
+
+	while (n < ARENA_PAGES / LINE_CELLS && npages / (n * LINE_CELLS) > MAX_LINES)
+		n *= 2;
+	return n;
+}
+
+static void print_head(struct out *o, unsigned cell_pages)
+{
+	char name[STAT_PROGRAM_MAX];
+
+	out_str(o, "goalloc: heap of ");
+	out_bytes(o, name, stat_program(name));
+	out_str(o, ", pid ");
+	out_dec(o, (uint64_t)os_pid());
+	out_str(o, "; a letter is ");
+	out_short_size(o, cell_pages * PAGE_SIZE);
+	out_str(o, ", a line ");
+	out_short_size(o, cell_pages * LINE_CELLS * PAGE_SIZE);
+	out_str(o, "; behind it, how full its spans are\n");
+}
+
+static int write_text(int fd)
 {
 	struct map_total totals[NUM_KINDS] = { { 0 } };
+	unsigned cell_pages = choose_cell_pages();
 	struct letters letters = { { 0 } };
-	char name[STAT_PROGRAM_MAX];
 	struct map_arena a;
 	struct heapwalk w;
 	struct out o;
 
 	out_init(&o, fd);
-	out_str(&o, "goalloc: heap of ");
-	out_bytes(&o, name, stat_program(name));
-	out_str(&o, ", pid ");
-	out_dec(&o, (uint64_t)os_pid());
-	out_str(&o, "; a letter is a page of 8 KiB, a line 512 KiB; how much of the slots is in use\n");
+	print_head(&o, cell_pages);
 	heapwalk_init(&w);
 	while (heapwalk_arena(&w)) {
-		map_paint(&a, &w, totals);
-		print_arena(&o, &a, &letters);
+		map_paint(&a, &w, ARENA_PAGES, totals);
+		count_letters(&letters, &a);
+		print_arena(&o, &a, cell_pages);
 	}
 	print_letters(&o, &letters);
-	return out_flush(&o);
+	(void)out_flush(&o);
+	return o.error;
 }
 
-bool heapmap_write(int fd, bool svg)
+int heapmap_write_or_errno(int fd, bool svg)
 {
 	uint32_t rights = rights_open();
-	bool ok = svg ? heapsvg_write(fd) : write_text(fd);
+	int error = svg ? heapsvg_write_or_errno(fd) : write_text(fd);
 
 	rights_close(rights);
-	return ok;
+	return error;
 }
 
-bool heapmap_write_file(const char *file)
+bool heapmap_is_text(const char *file)
 {
-	static const char text_end[] = ".txt";
-	size_t n = string_length(file), nend = sizeof(text_end) - 1;
-	int fd = out_open(file, false);
-	bool svg = false, ok;
+	static const char end[] = ".txt";
+	size_t n = string_length(file), nend = sizeof(end) - 1;
 
-	if (fd < 0)
-		return false;
-	for (size_t i = 0; i < nend; i++)
-		svg |= n < nend || file[n - nend + i] != text_end[i];
-	ok = heapmap_write(fd, svg);
-	os_close(fd);
-	return ok;
+	for (size_t i = 0; n >= nend && i < nend; i++)
+		if (file[n - nend + i] != end[i])
+			return false;
+	return n >= nend;
 }

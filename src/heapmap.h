@@ -7,12 +7,17 @@
 
 #include "heapwalk.h"
 
-/* Writes the map as a picture (SVG) or as text (UTF-8). Any thread; others run on, and each arena is shown as it was at one moment.
- * False: a write failed. Takes mheap.lock, for a copy of an arena's bitmaps, and what stat_read() takes. */
-bool heapmap_write(int fd, bool svg);
+/* Writes the map as a picture (SVG) or as text (UTF-8). Any thread; others run on, and each arena is shown as it was at one moment. 0, or
+ * the errno of the write that failed. Takes mheap.lock, for a copy of an arena's bitmaps, and what stat_read() takes. */
+int heapmap_write_or_errno(int fd, bool svg);
 
-/* The same into a file, whose name may have %p and %n: text if it ends with .txt. False: it cannot be opened or written to. */
-bool heapmap_write_file(const char *file);
+static inline bool heapmap_write(int fd, bool svg)
+{
+	return heapmap_write_or_errno(fd, svg) == 0;
+}
+
+/* A file of this name is text: it ends with .txt. */
+bool heapmap_is_text(const char *file);
 
 /* --- for heapsvg.c --- */
 
@@ -60,10 +65,17 @@ void map_extent(const struct heapwalk *w, uint32_t *begin, uint32_t *end);
 /* Adds a run to the totals of its kind. */
 void map_add(struct map_total totals[NUM_KINDS], const struct heap_run *r);
 
-/* Fills in the arena of the walk, and adds it to the totals. */
-void map_paint(struct map_arena *a, struct heapwalk *w, struct map_total totals[NUM_KINDS]);
+/* The next run of the arena, cut off at page end; false: there is none before it. */
+bool map_next(struct heapwalk *w, struct heap_run *r, uint32_t end);
+
+/* Fills in the arena of the walk up to page end, and adds it to the totals. */
+void map_paint(struct map_arena *a, struct heapwalk *w, uint32_t end, struct map_total totals[NUM_KINDS]);
+
+/* Cells of n pages each in place of one: cell i stands for those from i * n on. It has the kind that most of them have, and is as full as
+ * they are in the mean. */
+void map_merge(struct map_cell *cells, size_t ncells, unsigned n);
 
 /* heapsvg.c */
-bool heapsvg_write(int fd);
+int heapsvg_write_or_errno(int fd);
 
 #endif

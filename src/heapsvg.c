@@ -3,9 +3,9 @@
  * heapsvg.c - the map of the heap as a picture.
  * See malloc.c for the overview.
  *
- * The cells of an arena lie in rows, in the order of addresses. In a heap of few spans each is a box of its own with a bar as high as it is
- * full, and a tooltip; in others the runs of a kind and a fill are one path, so that 1 GiB of fragments stays below 2 MB, and the
- * tooltips are the rows'.
+ * An arena is a block; its cells lie in rows, in the order of addresses. In a heap of few spans each is a box of its own with a bar as high
+ * as it is full, and a tooltip; in others the runs of a kind and a fill are one path, so that 1 GiB of fragments stays below 2 MB, and
+ * the tooltips are the rows'.
  *
  * Owns     colours and measures.
  * Callers  heapmap.c. Calls heapmap.h, stat.h, out.h.
@@ -19,40 +19,52 @@
 #include "stat.h"
 
 /* Pixels. */
-#define MAP_WIDTH 1024
 #define MARGIN 24
-#define GUTTER 92                                      /* left of the cells, for offsets and addresses */
-#define PICTURE_WIDTH (MARGIN + GUTTER + MAP_WIDTH + MARGIN)
+#define GUTTER 52                                      /* left of the cells, for offsets */
 #define LEFT (MARGIN + GUTTER)
-#define HEAD_HEIGHT 128
-#define ARENA_HEAD 30
-#define ARENA_GAP 10
+#define HEAD_HEIGHT 146
+#define ARENA_HEAD 26                                  /* above a block */
+#define ARENA_GAP 12                                   /* beside a block and below it */
 #define LEGEND_COLUMNS 4
 #define LEGEND_ROW 17
 
 /* Spans that have a box of their own, at most. */
 #define MAX_BOXES 5000
 
-/* Arenas that have a heading, at most. */
-#define MAX_HEADINGS 32
-
 /* Steps of opacity where there are no bars. */
 #define FILL_STEPS 6
 
-struct measures {
-	bool boxes;               /* each span has one */
-	unsigned columns;         /* cells in a row, a power of two */
+/* The more arenas there are, the smaller are the blocks: of columns cells in a row, px pixels wide and high, in_row of them side by side. Of
+ * one arena only the rows up to the last that is committed are shown, and the fewer these are, the larger. */
+struct scale {
+	size_t narenas, npages;   /* up to so many */
+	unsigned columns;         /* of a block, a power of two */
 	unsigned cell_pages;      /* pages in a cell, a power of two */
-	unsigned px;              /* of a cell's height; it is as wide, but where an arena has fewer cells than a row had room for */
-	bool dense;               /* so many arenas that they have no heading */
-	size_t narenas;
-	size_t rows;              /* of all arenas */
+	unsigned px;              /* a cell's side */
+	unsigned in_row;
+};
+
+static const struct scale scales[] = {
+	{ 1, 512, 32, 1, 32, 1 },
+	{ 1, 2048, 64, 1, 16, 1 },
+	{ 1, SIZE_MAX, 128, 1, 8, 1 },
+	{ 8, SIZE_MAX, 128, 1, 4, 2 },
+	{ 32, SIZE_MAX, 128, 1, 2, 4 },
+	{ 1024, SIZE_MAX, 64, 4, 2, 8 },
+	{ SIZE_MAX, SIZE_MAX, 16, 64, 4, 16 },
+};
+
+struct measures {
+	struct scale scale;
+	bool boxes;               /* each span has one */
+	size_t rows;              /* of cells in a block */
+	size_t block_rows;        /* of blocks */
 	size_t kinds;             /* in the legend */
 };
 
 static size_t row_pages(const struct measures *m)
 {
-	return (size_t)m->columns * m->cell_pages;
+	return (size_t)m->scale.columns * m->scale.cell_pages;
 }
 
 /* --- colours: dark small, light large; cold scan, warm noscan; lightness and hue go evenly through OKLCH --- */
@@ -60,7 +72,7 @@ static size_t row_pages(const struct measures *m)
 static const uint32_t scan_ramp[] = { 0x433c80, 0x375295, 0x1769a5, 0x0081ac, 0x0097ab, 0x00aba1, 0x44bb96, 0x7cc88b, 0xadd386 };
 static const uint32_t noscan_ramp[] = { 0x6f2563, 0x8a2f62, 0xa43c5d, 0xbc4b55, 0xd15e48, 0xdd7740, 0xe6913f, 0xeaac49, 0xebc75e };
 
-#define RAMP_STEPS (sizeof(scan_ramp) / sizeof(scan_ramp[0]) - 1)
+#define RAMP_STEPS ((unsigned)(sizeof(scan_ramp) / sizeof(scan_ramp[0])) - 1)
 
 static uint32_t between(uint32_t a, uint32_t b, unsigned part, unsigned whole)
 {
@@ -74,6 +86,20 @@ static uint32_t between(uint32_t a, uint32_t b, unsigned part, unsigned whole)
 	return colour;
 }
 
+/* How far up the ramp a size is: by its logarithm, 8 at 0, and as much further for each doubling. */
+#define PER_OCTAVE 64
+#define OCTAVES 12
+_Static_assert(MAX_SMALL_SIZE == 8 << OCTAVES, "the ramp goes from 8 bytes to the largest small size");
+
+static unsigned ramp_position(unsigned elemsize)
+{
+	unsigned octave = 0;
+
+	while ((16u << octave) <= elemsize)
+		octave++;
+	return octave * PER_OCTAVE + (elemsize - (8u << octave)) * PER_OCTAVE / (8u << octave);
+}
+
 static uint32_t colour_of(unsigned kind)
 {
 	const uint32_t *ramp = spanclass_noscan((spanclass_t)kind) ? noscan_ramp : scan_ramp;
@@ -85,11 +111,11 @@ static uint32_t colour_of(unsigned kind)
 		return 0xf1d9b8;
 	if (kind == SPANCLASS_NOTHING)
 		return 0x404040;
-	at = ((kind >> 1) - 1) * RAMP_STEPS;
-	if (at == (NUM_SIZE_CLASSES - 2) * RAMP_STEPS)
+	at = ramp_position(sizeclasses[kind >> 1].elemsize) * RAMP_STEPS;
+	if (at == OCTAVES * PER_OCTAVE * RAMP_STEPS)
 		return ramp[RAMP_STEPS];
-	return between(ramp[at / (NUM_SIZE_CLASSES - 2)], ramp[at / (NUM_SIZE_CLASSES - 2) + 1], at % (NUM_SIZE_CLASSES - 2),
-		       NUM_SIZE_CLASSES - 2);
+	return between(ramp[at / (OCTAVES * PER_OCTAVE)], ramp[at / (OCTAVES * PER_OCTAVE) + 1], at % (OCTAVES * PER_OCTAVE),
+		       OCTAVES * PER_OCTAVE);
 }
 
 static void put_colour(struct out *o, uint32_t colour)
@@ -175,22 +201,79 @@ static void put_kind_name(struct out *o, unsigned kind)
 	}
 }
 
-static void put_styles(struct out *o)
+/* --- measures --- */
+
+static const struct scale *choose_scale(size_t narenas, size_t npages)
+{
+	const struct scale *s = scales;
+
+	while (narenas > s->narenas || npages > s->npages)
+		s++;
+	return s;
+}
+
+/* What the picture has room for, by a first look: what comes later is not drawn. */
+static struct measures measure(const struct stat_snapshot *st)
+{
+	struct measures m = { .scale = *choose_scale(st->narenas, st->heap_bytes / PAGE_SIZE) };
+	struct heapwalk w;
+
+	m.boxes = st->all.spans <= MAX_BOXES && m.scale.px >= 4 && m.scale.cell_pages == 1;
+	m.rows = ARENA_PAGES / row_pages(&m);
+	m.block_rows = (st->narenas + m.scale.in_row - 1) / m.scale.in_row;
+	heapwalk_init(&w);
+	if (st->narenas == 1 && heapwalk_arena(&w)) {
+		uint32_t begin, end;
+
+		map_extent(&w, &begin, &end);
+		m.rows = (end + row_pages(&m) - 1) / row_pages(&m);
+	}
+	for (unsigned sc = 0; sc < NUM_SPAN_CLASSES; sc++)
+		m.kinds += st->classes[sc].spans != 0;
+	/* And some that come while it is drawn. */
+	m.kinds += LEGEND_COLUMNS;
+	return m;
+}
+
+/* From the left edge of a block to that of the next, and from the upper edge of its heading. */
+static size_t block_width(const struct measures *m)
+{
+	return (size_t)m->scale.columns * m->scale.px + ARENA_GAP;
+}
+
+static size_t block_height(const struct measures *m)
+{
+	return m->rows * m->scale.px + ARENA_HEAD + ARENA_GAP;
+}
+
+static size_t map_width(const struct measures *m)
+{
+	return m->scale.in_row * block_width(m) - ARENA_GAP;
+}
+
+static size_t legend_height(const struct measures *m)
+{
+	return (m->kinds / LEGEND_COLUMNS + 4) * LEGEND_ROW;
+}
+
+static void put_styles(struct out *o, const struct measures *m)
 {
 	out_str(o, "<style>\n"
 		   "text{font:12px \"DejaVu Sans\",Verdana,sans-serif;fill:#333}\n"
 		   ".title{font-size:17px;font-weight:bold;fill:#111}.small{font-size:10px;fill:#666}.end{text-anchor:end}\n"
-		   ".off{font-size:10px;fill:#888;text-anchor:end}.in{font-size:.58px;fill:#fff;stroke:#222;stroke-width:.09;paint-order:stroke}\n"
+		   ".off{font-size:10px;fill:#888;text-anchor:end}.in{fill:#223}.on{fill:#fff}\n"
 		   ".t{fill-opacity:.28;stroke:#fff;stroke-width:.07}.row{fill:none;pointer-events:all}.row:hover{stroke:#000;stroke-width:.2}\n"
-		   ".huge{fill:none;stroke:#111;stroke-opacity:.55;stroke-width:1.2}.paths path{fill:none;stroke:currentColor;stroke-width:1}\n"
+		   ".huge{fill:#444}.all{fill:none;stroke:#ccc}.paths path{fill:none;stroke:currentColor;stroke-width:1}\n"
 		   ".k136{fill:#dcdcdc;color:#dcdcdc}.k137{fill:#f4f4f4;color:#f4f4f4}.k138{fill:#b9b9c4;color:#b9b9c4}"
 		   ".k139{fill:none;color:#fff}\n"
 		   ".live{fill:#2c6e9b}.unused{fill:#a8c8de}.kept{fill:#d5e3ec}.released{fill:#f4f4f4;stroke:#bbb;stroke-width:.5}\n");
+	/* In cells. */
+	out_str(o, m->scale.px >= 32 ? ".in,.on{font-size:.4px}\n" : ".in,.on{font-size:.6px}\n");
 	for (unsigned i = 1; i < FILL_STEPS; i++) {
 		out_str(o, ".f");
 		out_dec(o, i - 1);
 		out_str(o, "{stroke-opacity:.");
-		out_dec(o, 22 + 78 * (i - 1) / (FILL_STEPS - 1));
+		out_dec(o, 30 + 69 * (i - 1) / (FILL_STEPS - 1));
 		out_str(o, "}");
 	}
 	for (unsigned kind = 0; kind < NUM_SPAN_CLASSES; kind++) {
@@ -205,92 +288,18 @@ static void put_styles(struct out *o)
 	out_str(o, "\n</style>\n");
 }
 
-/* --- measures --- */
-
-static struct measures choose_measures(size_t npages, size_t nspans)
-{
-	/* Larger heaps have smaller cells, so that the picture stays about as high as it is wide. */
-	static const struct {
-		size_t npages;
-		unsigned columns, px;
-	} scales[] = { { 2048, 64, 16 }, { 8192, 128, 8 }, { 65536, 256, 4 }, { 262144, 512, 2 } };
-	struct measures m = { .cell_pages = 1 };
-	unsigned i = 0;
-
-	while (i < 3 && npages > scales[i].npages)
-		i++;
-	m.columns = scales[i].columns;
-	m.px = scales[i].px;
-	while (npages / m.cell_pages > scales[3].npages)
-		m.cell_pages *= 2;
-	/* An arena begins a row. */
-	m.columns = (unsigned)min_size(m.columns, ARENA_PAGES / m.cell_pages);
-	m.boxes = nspans <= MAX_BOXES && m.px >= 4;
-	return m;
-}
-
-/* Rows from the first to the last that has committed pages; *first its number in the arena. */
-static size_t rows_of(const struct measures *m, uint32_t begin, uint32_t end, size_t *first)
-{
-	*first = begin / row_pages(m);
-	return end == 0 ? 0 : (end - 1) / row_pages(m) + 1 - *first;
-}
-
-static size_t kinds_in_use(const struct stat_snapshot *st)
-{
-	size_t n = 0;
-
-	for (unsigned sc = 0; sc < NUM_SPAN_CLASSES; sc++)
-		n += st->classes[sc].spans != 0;
-	return n;
-}
-
-static struct measures measure(const struct stat_snapshot *st)
-{
-	struct measures m = choose_measures(st->heap_bytes / PAGE_SIZE, st->all.spans);
-	struct heapwalk w;
-
-	heapwalk_init(&w);
-	while (heapwalk_arena(&w)) {
-		uint32_t begin, end;
-		size_t first;
-
-		map_extent(&w, &begin, &end);
-		m.rows += rows_of(&m, begin, end, &first);
-		m.narenas += end != 0;
-	}
-	m.dense = m.narenas > MAX_HEADINGS;
-	/* And some that come while it is drawn. */
-	m.kinds = kinds_in_use(st) + 2 * LEGEND_COLUMNS;
-	return m;
-}
-
-static size_t arena_head(const struct measures *m)
-{
-	return m->dense ? 0 : ARENA_HEAD;
-}
-
-static size_t arena_gap(const struct measures *m)
-{
-	return m->dense ? 1 : ARENA_GAP;
-}
-
-static size_t map_height(const struct measures *m)
-{
-	return m->rows * m->px + m->narenas * (arena_head(m) + arena_gap(m));
-}
-
-static size_t legend_height(const struct measures *m)
-{
-	return (m->kinds / LEGEND_COLUMNS + 6) * LEGEND_ROW;
-}
-
 /* --- the head --- */
 
-/* A part of the bar of all pages, from *x on. Behind the last one nothing is left. */
-static void put_share(struct out *o, const char *class, const char *what, size_t nbytes, size_t whole, size_t *x)
+/* The bar of all pages, part by part. */
+struct share_bar {
+	size_t x;                 /* where the next part begins */
+	size_t label;             /* and its label */
+	size_t width, nbytes;     /* of the whole */
+};
+
+static void put_share(struct out *o, struct share_bar *bar, const char *class, const char *what, size_t nbytes)
 {
-	size_t width = whole == 0 ? 0 : nbytes * MAP_WIDTH / whole;
+	size_t width = bar->nbytes == 0 ? 0 : nbytes * bar->width / bar->nbytes;
 
 	if (nbytes == 0)
 		return;
@@ -299,23 +308,22 @@ static void put_share(struct out *o, const char *class, const char *what, size_t
 	out_str(o, ": ");
 	out_short_size(o, nbytes);
 	out_str(o, "</title>");
-	put_rect(o, class, *x, 86, max_size(width, 1), 14);
+	put_rect(o, class, bar->x, 98, max_size(width, 1), 14);
 	out_str(o, "</g>\n");
-	/* What fits is written below. */
-	if (width >= 110) {
-		begin_text(o, "small", *x, 112);
-		out_str(o, what);
-		out_str(o, " ");
-		out_short_size(o, nbytes);
-		end_text(o);
-	}
-	*x += width;
+	put_rect(o, class, bar->label, 118, 9, 9);
+	begin_text(o, "small", bar->label + 14, 126);
+	out_str(o, what);
+	out_str(o, " ");
+	out_short_size(o, nbytes);
+	end_text(o);
+	bar->label += bar->width / 6;
+	bar->x += width;
 }
 
 static void put_head(struct out *o, const struct measures *m, const struct stat_snapshot *st)
 {
 	size_t kept = st->classes[SPANCLASS_BIG].free_bytes + st->classes[SPANCLASS_BIG_NOSCAN].free_bytes;
-	size_t x = LEFT;
+	struct share_bar bar = { LEFT, LEFT, map_width(m), st->heap_bytes };
 	char name[STAT_PROGRAM_MAX];
 
 	begin_text(o, "title", LEFT, 32);
@@ -340,18 +348,21 @@ static void put_head(struct out *o, const struct measures *m, const struct stat_
 	end_text(o);
 	begin_text(o, "small", LEFT, 72);
 	out_str(o, "In the order of addresses; a cell is ");
-	out_dec(o, m->cell_pages);
-	out_str(o, m->cell_pages == 1 ? " page of 8 KiB, a row " : " pages of 8 KiB, a row ");
+	out_dec(o, m->scale.cell_pages);
+	out_str(o, m->scale.cell_pages == 1 ? " page of 8 KiB, a row " : " pages of 8 KiB, a row ");
 	out_short_size(o, row_pages(m) * PAGE_SIZE);
-	out_str(o, m->boxes ? ". The bar in a span is as high as its slots are full." : ". The fuller the slots of a span, the stronger its colour.");
-	out_str(o, " Small sizes are dark, large ones light; cold colours scan, warm ones noscan. Framed: huge pages were asked for.");
+	out_str(o, m->boxes ? ". The bar in a span is as high as it is full of live objects." : ". The fuller a span, the stronger its colour.");
 	end_text(o);
-	put_share(o, "live", "live", st->all.live_bytes, st->heap_bytes, &x);
-	put_share(o, "unused", "free slots", st->all.span_bytes - st->all.live_bytes - kept, st->heap_bytes, &x);
-	put_share(o, "kept", "big, kept", kept, st->heap_bytes, &x);
-	put_share(o, "k138", "held by threads", st->held_bytes + st->moving_bytes, st->heap_bytes, &x);
-	put_share(o, "k136", "free pages", st->free_bytes, st->heap_bytes, &x);
-	put_share(o, "released", "released", st->released_bytes, st->heap_bytes, &x);
+	begin_text(o, "small", LEFT, 86);
+	out_str(o, "Spans of small sizes are dark, of large ones light; cold colours hold pointers (scan), warm ones do not (noscan). "
+		   "Marked on the left: huge pages were asked for.");
+	end_text(o);
+	put_share(o, &bar, "live", "live", st->all.live_bytes);
+	put_share(o, &bar, "unused", "free slots", st->all.span_bytes - st->all.live_bytes - kept);
+	put_share(o, &bar, "kept", "big, kept", kept);
+	put_share(o, &bar, "k138", "held by threads", st->held_bytes + st->moving_bytes);
+	put_share(o, &bar, "k136", "free pages", st->free_bytes);
+	put_share(o, &bar, "released", "released", st->released_bytes);
 }
 
 /* --- cells: one arena in units of cells --- */
@@ -395,25 +406,35 @@ static void put_bar(struct out *o, size_t x, size_t y, size_t width, uint8_t fil
 	out_str(o, "\"/>");
 }
 
-static void put_label(struct out *o, const struct heap_run *r, size_t x, size_t y)
+/* What a span is, if it can be read: in n cells of a row from x on. */
+static void put_label(struct out *o, const struct measures *m, const struct heap_run *r, size_t x, size_t y, size_t n)
 {
-	out_str(o, "<text class=\"in\" x=\"");
+	bool big = r->spanclass <= SPANCLASS_BIG_NOSCAN;
+	/* White on a dark bar. */
+	bool dark = map_fill(r) > 150 && !big && sizeclasses[r->spanclass / 2].elemsize <= 1024;
+	size_t whole = m->scale.px >= 32 ? 3 : 5;
+
+	if (m->scale.px < 16 || (n < whole && (m->scale.px < 32 || big || sizeclasses[r->spanclass / 2].elemsize > 999)))
+		return;
+	out_str(o, dark ? "<text class=\"on\" x=\"" : "<text class=\"in\" x=\"");
 	out_dec(o, x);
-	out_str(o, ".25\" y=\"");
+	out_str(o, ".15\" y=\"");
 	out_dec(o, y);
-	out_str(o, ".72\">");
-	if (r->spanclass <= SPANCLASS_BIG_NOSCAN)
+	out_str(o, ".68\">");
+	if (big)
 		out_short_size(o, r->span_npages * PAGE_SIZE);
+	else if (n >= whole)
+		put_kind_name(o, r->spanclass);
 	else
-		out_dec(o, sizeclasses[r->spanclass >> 1].elemsize);
+		out_dec(o, sizeclasses[r->spanclass / 2].elemsize);
 	out_str(o, "</text>");
 }
 
 /* A run in as many boxes as rows. */
-static void put_run(struct out *o, const struct measures *m, const struct heap_run *r, uint32_t begin, uint32_t end)
+static void put_run(struct out *o, const struct measures *m, const struct heap_run *r)
 {
 	unsigned kind = map_kind(r);
-	size_t page = r->page - begin, left = min_size(r->npages, end - r->page);
+	size_t page = r->page, left = r->npages;
 
 	out_str(o, "<g class=\"");
 	put_kind_class(o, kind);
@@ -421,14 +442,13 @@ static void put_run(struct out *o, const struct measures *m, const struct heap_r
 	if (r->use == RUN_SPAN)
 		put_span_title(o, r);
 	while (left != 0) {
-		size_t x = page % m->columns, y = page / m->columns;
-		size_t n = min_size(left, m->columns - x);
+		size_t x = page % m->scale.columns, y = page / m->scale.columns;
+		size_t n = min_size(left, m->scale.columns - x);
 
 		if (r->use == RUN_SPAN) {
 			put_rect(o, "t", x, y, n, 1);
 			put_bar(o, x, y, n, map_fill(r));
-			if (m->px >= 16 && n >= 4)
-				put_label(o, r, x, y);
+			put_label(o, m, r, x, y, n);
 		} else {
 			put_rect(o, "p", x, y, n, 1);
 		}
@@ -438,40 +458,15 @@ static void put_run(struct out *o, const struct measures *m, const struct heap_r
 	out_str(o, "</g>\n");
 }
 
-static void put_boxes(struct out *o, const struct measures *m, struct heapwalk *w, uint32_t begin, uint32_t end,
-		      struct map_total totals[NUM_KINDS])
+static void put_boxes(struct out *o, const struct measures *m, struct heapwalk *w, uint32_t end, struct map_total totals[NUM_KINDS])
 {
 	struct heap_run r;
 
-	while (heapwalk_run(w, &r)) {
-		if (r.page < begin || r.page >= end)
-			continue;
+	while (map_next(w, &r, end)) {
 		map_add(totals, &r);
 		if (r.use != RUN_NONE)
-			put_run(o, m, &r, begin, end);
+			put_run(o, m, &r);
 	}
-}
-
-/* The cell that stands for cell_pages pages: the kind that has most of them, as full as they are in the mean. */
-static struct map_cell merge_cells(const struct map_cell *cells, unsigned n)
-{
-	struct map_cell best = cells[0];
-	unsigned most = 0;
-
-	for (unsigned i = 0; i < n; i++) {
-		unsigned same = 0, fill = 0;
-
-		for (unsigned k = 0; k < n; k++) {
-			same += cells[k].kind == cells[i].kind;
-			fill += cells[k].kind == cells[i].kind ? cells[k].fill : 0;
-		}
-		if (same <= most)
-			continue;
-		most = same;
-		best = cells[i];
-		best.fill = (uint8_t)(fill / same);
-	}
-	return best;
 }
 
 /* The step of opacity of a cell's fill; others than spans have the last. */
@@ -485,7 +480,7 @@ static unsigned style_of(const struct map_cell *cell)
 	return cell->kind * FILL_STEPS + fill_step(cell);
 }
 
-/* One path for all runs of a style, from cell begin on. */
+/* One path for all runs of a style. */
 static void put_path(struct out *o, const struct measures *m, const struct map_cell *cells, size_t ncells, unsigned style)
 {
 	out_str(o, "<path class=\"");
@@ -498,13 +493,13 @@ static void put_path(struct out *o, const struct measures *m, const struct map_c
 	for (size_t i = 0; i < ncells;) {
 		size_t n = 0;
 
-		while (i + n < ncells && style_of(&cells[i + n]) == style && (n == 0 || (i + n) % m->columns != 0))
+		while (i + n < ncells && style_of(&cells[i + n]) == style && (n == 0 || (i + n) % m->scale.columns != 0))
 			n++;
 		if (n != 0) {
 			out_str(o, "M");
-			out_dec(o, i % m->columns);
+			out_dec(o, i % m->scale.columns);
 			out_str(o, " ");
-			out_dec(o, i / m->columns);
+			out_dec(o, i / m->scale.columns);
 			out_str(o, "h");
 			out_dec(o, n);
 		}
@@ -544,22 +539,20 @@ static void put_row_title(struct out *o, const struct map_arena *a, size_t begin
 	out_str(o, "</title>");
 }
 
-/* The styles that occur, and a path for each; then a box to point at for each row. a->begin is the first cell's page. */
+/* A box to point at for each row; then the styles that occur, and a path for each. */
 static void put_paths(struct out *o, const struct measures *m, struct map_arena *a)
 {
-	size_t ncells = (a->end - a->begin + m->cell_pages - 1) / m->cell_pages;
-	struct map_cell *cells = &a->cells[a->begin];
+	size_t ncells = a->end / m->scale.cell_pages;
 	bool used[NUM_KINDS * FILL_STEPS] = { false };
+	struct map_cell *cells = a->cells;
 
-	for (size_t begin = 0; begin < ncells * m->cell_pages; begin += row_pages(m)) {
+	for (size_t page = align_down(a->begin, row_pages(m)); page < a->end; page += row_pages(m)) {
 		out_str(o, "<g>");
-		put_row_title(o, a, a->begin + begin, min_size(a->begin + begin + row_pages(m), a->end));
-		put_rect(o, "row", 0, begin / row_pages(m), m->columns, 1);
+		put_row_title(o, a, page, min_size(page + row_pages(m), a->end));
+		put_rect(o, "row", 0, page / row_pages(m), m->scale.columns, 1);
 		out_str(o, "</g>\n");
 	}
-	/* In place: a cell is read before those before it are written. */
-	for (size_t i = 0; i < ncells; i++)
-		cells[i] = merge_cells(&cells[i * m->cell_pages], m->cell_pages);
+	map_merge(cells, ncells, m->scale.cell_pages);
 	for (size_t i = 0; i < ncells; i++)
 		used[style_of(&cells[i])] = true;
 	out_str(o, "<g class=\"paths\" pointer-events=\"none\" transform=\"translate(0 .5)\">\n");
@@ -571,111 +564,87 @@ static void put_paths(struct out *o, const struct measures *m, struct map_arena 
 
 /* --- an arena --- */
 
-static void put_arena_head(struct out *o, const struct heapwalk *w, size_t y)
+static void put_arena_head(struct out *o, const struct measures *m, const struct heapwalk *w, size_t x, size_t y)
 {
 	size_t committed = 0;
 
+	/* No room. */
+	if (m->scale.in_row > 8)
+		return;
 	for (unsigned i = 0; i < sizeof(w->committed_words) / sizeof(w->committed_words[0]); i++)
 		committed += popcount64(w->committed_words[i]) * 64 * PAGE_SIZE;
-	begin_text(o, "", LEFT, y + ARENA_HEAD - 8);
-	out_str(o, "Arena ");
+	begin_text(o, m->scale.in_row > 2 ? "small" : "", x, y + ARENA_HEAD - 6);
+	out_str(o, m->scale.in_row > 2 ? "" : "Arena ");
 	out_hex(o, w->ha->base);
-	if (committed == ARENA_SIZE) {
-		out_str(o, ", 64 MiB");
-	} else {
+	if (m->scale.in_row <= 4) {
 		out_str(o, ": ");
 		out_short_size(o, committed);
-		out_str(o, " of 64 MiB committed");
 	}
-	if (w->huge_regions != 0) {
-		out_str(o, ", ");
-		out_short_size(o, popcount64(w->huge_regions) * REGION_SIZE);
-		out_str(o, " of it in huge pages, as the kernel grants them");
+	if (m->scale.in_row <= 2) {
+		if (committed != ARENA_SIZE)
+			out_str(o, " of 64 MiB");
+		if (w->huge_regions != 0) {
+			out_str(o, ", ");
+			out_short_size(o, popcount64(w->huge_regions) * REGION_SIZE);
+			out_str(o, " huge");
+		}
 	}
 	end_text(o);
-}
-
-/* In place of a heading. Where there is room for the next one. */
-static size_t put_address(struct out *o, const struct heapwalk *w, size_t y)
-{
-	begin_text(o, "off", LEFT - 8, y + 8);
-	out_hex(o, w->ha->base);
-	end_text(o);
-	return y + 12;
 }
 
 /* How far into the arena some rows begin. */
-static void put_offsets(struct out *o, const struct measures *m, size_t first, size_t nrows, size_t y)
+static void put_offsets(struct out *o, const struct measures *m, size_t y)
 {
-	size_t step = max_size(64 / m->px, 1);
+	size_t step = max_size(64 / m->scale.px, 1);
 
-	if (m->dense)
-		return;
-	for (size_t row = 0; row < nrows; row += step) {
-		begin_text(o, "off", LEFT - 8, y + row * m->px + max_size(m->px - m->px / 4, 8));
+	for (size_t row = 0; row < m->rows; row += step) {
+		begin_text(o, "off", LEFT - 10, y + row * m->scale.px + max_size(m->scale.px / 2 + 4, 8));
 		out_str(o, "+");
-		out_short_size(o, (first + row) * row_pages(m) * PAGE_SIZE);
+		out_short_size(o, row * row_pages(m) * PAGE_SIZE);
 		end_text(o);
 	}
 }
 
-/* Frames around the regions with huge pages: parts of a row, or some whole ones. */
-static void put_regions(struct out *o, const struct measures *m, uint32_t regions, size_t first, size_t nrows, size_t y)
+/* Bars beside the regions that huge pages were asked for: rows of their own. */
+static void put_regions(struct out *o, const struct measures *m, uint32_t regions, size_t x, size_t y)
 {
-	size_t in_row = max_size(row_pages(m) / REGION_PAGES, 1), rows = max_size(REGION_PAGES / row_pages(m), 1);
-	size_t width = MAP_WIDTH / in_row;
+	size_t rows = REGION_PAGES / row_pages(m);
 
-	for (unsigned i = 0; i < ARENA_PAGES / REGION_PAGES; i++) {
-		size_t row = i / in_row * rows;
-
-		if ((regions >> i & 1) == 0 || row < first || row + rows > first + nrows)
+	for (unsigned i = 0; rows != 0 && i < ARENA_PAGES / REGION_PAGES; i++) {
+		if ((regions >> i & 1) == 0 || (i + 1) * rows > m->rows)
 			continue;
-		put_rect(o, "huge", LEFT + i % in_row * width, y + (row - first) * m->px, width, rows * m->px);
+		put_rect(o, "huge", x - 5, y + i * rows * m->scale.px, 3, rows * m->scale.px);
 		out_str(o, "\n");
 	}
 }
 
-/* Draws the arena of the walk from y on, in at most *rows_left rows. The height it took. */
-static size_t put_arena(struct out *o, const struct measures *m, struct heapwalk *w, size_t y, size_t *rows_left, size_t *next_label,
-			struct map_total totals[NUM_KINDS])
+/* Draws the arena of the walk. x and y of its block. */
+static void put_arena(struct out *o, const struct measures *m, struct heapwalk *w, size_t x, size_t y,
+		      struct map_total totals[NUM_KINDS])
 {
+	uint32_t regions = w->huge_regions, end = (uint32_t)(m->rows * row_pages(m));
 	struct map_arena a;
-	uint32_t begin, end, regions = w->huge_regions;
-	size_t first, nrows;
 
-	map_extent(w, &begin, &end);
-	nrows = min_size(rows_of(m, begin, end, &first), *rows_left);
-	if (nrows == 0)
-		return 0;
-	*rows_left -= nrows;
-	begin = (uint32_t)(first * row_pages(m));
-	end = (uint32_t)min_size((first + nrows) * row_pages(m), end);
-	if (!m->dense)
-		put_arena_head(o, w, y);
-	else if (y >= *next_label)
-		*next_label = put_address(o, w, y);
-	y += arena_head(m);
-	put_offsets(o, m, first, nrows, y);
-	out_str(o, "<g class=\"arena\" transform=\"translate(");
-	out_dec(o, LEFT);
+	put_arena_head(o, m, w, x, y);
+	y += ARENA_HEAD;
+	put_rect(o, "all", x, y, (size_t)m->scale.columns * m->scale.px, m->rows * m->scale.px);
+	out_str(o, "\n<g class=\"arena\" transform=\"translate(");
+	out_dec(o, x);
 	out_str(o, " ");
 	out_dec(o, y);
 	out_str(o, ") scale(");
-	out_dec(o, MAP_WIDTH / m->columns);
-	out_str(o, " ");
-	out_dec(o, m->px);
+	out_dec(o, m->scale.px);
 	out_str(o, ")\">\n");
 	if (m->boxes) {
-		put_boxes(o, m, w, begin, end, totals);
+		put_boxes(o, m, w, end, totals);
 	} else {
-		map_paint(&a, w, totals);
-		a.begin = begin;
-		a.end = end;
+		map_paint(&a, w, end, totals);
 		put_paths(o, m, &a);
 	}
 	out_str(o, "</g>\n");
-	put_regions(o, m, regions, first, nrows, y);
-	return arena_head(m) + nrows * m->px + arena_gap(m);
+	if (m->scale.in_row == 1)
+		put_offsets(o, m, y);
+	put_regions(o, m, regions, x, y);
 }
 
 /* --- the legend --- */
@@ -712,7 +681,7 @@ static void put_entry(struct out *o, unsigned kind, const struct map_total *t, s
 /* Kinds in the order of sizes, column after column; then what is in no span. */
 static void put_legend(struct out *o, const struct measures *m, const struct map_total totals[NUM_KINDS], size_t y)
 {
-	size_t n = 0, i = 0, nrows;
+	size_t n = 0, i = 0, nrows, column = map_width(m) / LEGEND_COLUMNS;
 
 	for (unsigned k = 2; k < NUM_SPAN_CLASSES + 2; k++)
 		n += totals[k % NUM_SPAN_CLASSES].npages != 0;
@@ -722,12 +691,12 @@ static void put_legend(struct out *o, const struct measures *m, const struct map
 
 		if (totals[kind].npages == 0)
 			continue;
-		put_entry(o, kind, &totals[kind], LEFT + i / nrows * (MAP_WIDTH / LEGEND_COLUMNS), y + i % nrows * LEGEND_ROW);
+		put_entry(o, kind, &totals[kind], LEFT + i / nrows * column, y + i % nrows * LEGEND_ROW);
 		i++;
 	}
 	y += nrows * LEGEND_ROW + LEGEND_ROW / 2;
 	for (unsigned kind = KIND_FREE; kind <= KIND_TAKEN; kind++)
-		put_entry(o, kind, &totals[kind], LEFT + (kind - KIND_FREE) * (MAP_WIDTH / LEGEND_COLUMNS), y);
+		put_entry(o, kind, &totals[kind], LEFT + (kind - KIND_FREE) * column, y);
 }
 
 /* --- the picture --- */
@@ -735,31 +704,33 @@ static void put_legend(struct out *o, const struct measures *m, const struct map
 static void put_svg(struct out *o, const struct measures *m, const struct stat_snapshot *st)
 {
 	struct map_total totals[NUM_KINDS] = { { 0 } };
-	size_t height = HEAD_HEIGHT + map_height(m) + legend_height(m) + MARGIN;
-	size_t y = HEAD_HEIGHT, rows_left = m->rows, next_label = 0;
+	size_t map_height = m->block_rows * block_height(m);
+	size_t width = LEFT + map_width(m) + MARGIN;
+	size_t height = HEAD_HEIGHT + map_height + legend_height(m) + MARGIN;
 	struct heapwalk w;
+	size_t i = 0;
 
 	out_str(o, "<svg xmlns=\"http://www.w3.org/2000/svg\"");
-	put_attribute(o, "width", PICTURE_WIDTH);
+	put_attribute(o, "width", width);
 	put_attribute(o, "height", height);
 	out_str(o, " viewBox=\"0 0 ");
-	out_dec(o, PICTURE_WIDTH);
+	out_dec(o, width);
 	out_str(o, " ");
 	out_dec(o, height);
 	out_str(o, "\"");
-	put_attribute(o, "data-cell-pages", m->cell_pages);
+	put_attribute(o, "data-cell-pages", m->scale.cell_pages);
 	out_str(o, ">\n");
-	put_styles(o);
+	put_styles(o, m);
 	out_str(o, "<rect width=\"100%\" height=\"100%\" fill=\"#fff\"/>\n");
 	put_head(o, m, st);
 	heapwalk_init(&w);
-	while (heapwalk_arena(&w))
-		y += put_arena(o, m, &w, y, &rows_left, &next_label, totals);
-	put_legend(o, m, totals, y + LEGEND_ROW + 4);
+	for (; heapwalk_arena(&w) && i < m->block_rows * m->scale.in_row; i++)
+		put_arena(o, m, &w, LEFT + i % m->scale.in_row * block_width(m), HEAD_HEIGHT + i / m->scale.in_row * block_height(m), totals);
+	put_legend(o, m, totals, HEAD_HEIGHT + map_height + LEGEND_ROW + 4);
 	out_str(o, "</svg>\n");
 }
 
-bool heapsvg_write(int fd)
+int heapsvg_write_or_errno(int fd)
 {
 	struct stat_snapshot st;
 	struct measures m;
@@ -769,5 +740,6 @@ bool heapsvg_write(int fd)
 	m = measure(&st);
 	out_init(&o, fd);
 	put_svg(&o, &m, &st);
-	return out_flush(&o);
+	(void)out_flush(&o);
+	return o.error;
 }

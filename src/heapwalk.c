@@ -47,35 +47,48 @@ bool heapwalk_arena(struct heapwalk *w)
 
 /* --- one span --- */
 
-static struct span_fill fill_of_small(const struct mspan *s, unsigned nelems)
+/* How many of the eight bytes are not 0. */
+static unsigned count_bytes(uint64_t word)
+{
+	word |= word >> 4;
+	word |= word >> 2;
+	word |= word >> 1;
+	return popcount64(word & UINT64_C(0x0101010101010101));
+}
+
+/* State bytes behind the last slot's are SLOT_FREE, and the room for them is whole words. */
+READS_OTHERS static struct span_fill fill_of_small(const struct mspan *s, unsigned nelems)
 {
 	struct span_fill f = { 0, 0, 0, 0 };
 
-	for (unsigned i = 0; i < nelems; i++)
-		f.objects += slot_state(&s->state[i]) != SLOT_FREE;
+	for (unsigned i = 0; i < nelems; i += sizeof(uint64_t)) {
+		uint64_t states;
+
+		copy_bytes(&states, (const void *)&s->state[i], sizeof(states));
+		f.objects += count_bytes(states);
+	}
 	f.slots = f.objects;
 	return f;
 }
 
-static struct span_fill fill_of_tiny(const struct mspan *s, unsigned nelems)
+READS_OTHERS static struct span_fill fill_of_tiny(const struct mspan *s, unsigned nelems)
 {
 	struct span_fill f = { 0, 0, 0, 0 };
 
 	for (unsigned slot = 0; slot < nelems; slot++) {
-		const _Atomic uint8_t *state = &s->state[slot * TINY_SIZE];
+		uint8_t states[TINY_SIZE];
 		uint32_t before = f.objects;
 
+		copy_bytes(states, (const void *)&s->state[slot * TINY_SIZE], TINY_SIZE);
 		for (unsigned i = 0; i < TINY_SIZE; i++) {
-			uint8_t nbytes = slot_state(&state[i]);
-
-			if (nbytes == SLOT_FREE || nbytes > TINY_SIZE)
+			if (states[i] == SLOT_FREE || states[i] > TINY_SIZE)
 				continue;
 			f.objects++;
-			f.nbytes += nbytes;
+			f.nbytes += states[i];
 		}
 		if (f.objects != before)
 			f.slots++;
-		else if (slot_state(&state[TINY_SIZE - 1]) == TINY_PIN)
+		else if (states[TINY_SIZE - 1] == TINY_PIN)
 			f.pinned++;
 	}
 	return f;
@@ -84,8 +97,11 @@ static struct span_fill fill_of_tiny(const struct mspan *s, unsigned nelems)
 /* The fields of a record that its owner may be changing. */
 READS_OTHERS static void read_big(const struct mspan *s, struct heap_run *r)
 {
-	r->spanclass = make_spanclass(0, spanclass_noscan(PEEK(s->spanclass)));
-	r->span_npages = max_size(PEEK(s->npages), 1);
+	r->spanclass = (spanclass_t)(PEEK(s->spanclass) & 1 ? SPANCLASS_BIG_NOSCAN : SPANCLASS_BIG);
+	r->span_npages = PEEK(s->npages);
+	/* A record whose memory was given back. */
+	if (r->span_npages == 0)
+		r->span_npages = 1;
 }
 
 /* The span that the entry of a page says to begin there. */

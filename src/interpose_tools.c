@@ -4,7 +4,7 @@
  * See malloc.c for the overview.
  *
  * Owns     nothing.
- * Callers  programs. Calls stat.h, metric.h, sample.h, heapmap.h, leak.h, profile.h, malloc.h.
+ * Callers  programs. Calls malloc.h, stat.h, metric.h, heapmap.h, profile.h, sample.h, leak.h.
  * Locks    none.
  * Holds    no logic: each function checks its arguments as goalloc.h says, and passes on.
  */
@@ -110,10 +110,8 @@ EXPORT int goalloc_memstats(struct goalloc_memstats *m)
 	struct stat_snapshot st;
 	struct goalloc_memstats full = { .version = GOALLOC_MEMSTATS_VERSION };
 
-	if (m->size < offsetof(struct goalloc_memstats, Alloc)) {
-		errno = EINVAL;
-		return -1;
-	}
+	if (m->size < offsetof(struct goalloc_memstats, Alloc))
+		return result_of(EINVAL);
 	stat_read(&st);
 	full.size = min_size(m->size, sizeof(full));
 	fill_go(&full, &st);
@@ -144,9 +142,7 @@ EXPORT int goalloc_metrics_read(struct goalloc_metric *metrics, size_t n)
 								(struct metric_histogram *)(void *)m->histogram);
 		known &= m->kind != GOALLOC_METRIC_BAD;
 	}
-	if (!known)
-		errno = ENOENT;
-	return known ? 0 : -1;
+	return result_of(known ? 0 : ENOENT);
 }
 
 EXPORT int goalloc_metric_read(const char *name, uint64_t *value)
@@ -164,14 +160,23 @@ EXPORT const char *goalloc_metric_name(size_t i)
 	return metric_name(i);
 }
 
-EXPORT int goalloc_heap_map(const char *file)
-{
-	return heapmap_write_file(file) ? 0 : -1;
-}
+/* --- the heap map --- */
 
 EXPORT int goalloc_heap_map_fd(int fd, int svg)
 {
-	return heapmap_write(fd, svg != 0) ? 0 : -1;
+	return result_of(heapmap_write_or_errno(fd, svg != 0));
+}
+
+EXPORT int goalloc_heap_map(const char *file)
+{
+	int fd = out_open(file, false);
+	int result;
+
+	if (fd < 0)
+		return result_of(-fd);
+	result = goalloc_heap_map_fd(fd, !heapmap_is_text(file));
+	os_close(fd);
+	return result;
 }
 
 /* --- the profile --- */

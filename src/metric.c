@@ -4,13 +4,13 @@
  * See malloc.c for the overview.
  *
  * Owns     the table of names.
- * Callers  interpose_tools.c. Calls stat.h.
+ * Callers  interpose_tools.c. Calls stat.h, limit.h.
  * Locks    none.
  * Holds    all /memory/classes/ sum up to the total. Those for which there is nothing here are there, and 0, as a dashboard adds them
  *          up; of what else Go has, names that would say nothing true are missing.
  */
 #include "metric.h"
-#include "options.h"
+#include "limit.h"
 
 /* Go's, for no limit: math.MaxInt64. */
 #define NO_LIMIT ((uint64_t)INT64_MAX)
@@ -50,10 +50,10 @@ static uint64_t tiny_objects(const struct stat_snapshot *st)
 	return st->classes[SPANCLASS_TINY].mallocs;
 }
 
-static uint64_t limit(const struct stat_snapshot *st)
+static uint64_t memory_limit(const struct stat_snapshot *st)
 {
 	(void)st;
-	return options.memlimit != 0 ? options.memlimit : NO_LIMIT;
+	return limit_bytes() != 0 ? limit_bytes() : NO_LIMIT;
 }
 
 static uint64_t heap_free(const struct stat_snapshot *st)
@@ -122,7 +122,7 @@ static const struct metric {
 	uint64_t (*value)(const struct stat_snapshot *st);
 	uint64_t (*count)(const struct stat_class *k);    /* of a class, for a histogram; NULL for a number */
 } table[] = {
-	{ "/gc/gomemlimit:bytes", limit, NULL },
+	{ "/gc/gomemlimit:bytes", memory_limit, NULL },
 	{ "/gc/heap/allocs-by-size:bytes", allocated_objects, class_mallocs },
 	{ "/gc/heap/allocs:bytes", allocated_bytes, NULL },
 	{ "/gc/heap/allocs:objects", allocated_objects, NULL },

@@ -23,7 +23,6 @@
 #include "stat.h"
 #include "thread.h"
 
-#include <errno.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -70,17 +69,6 @@ static int write_leaks(int fd, const char *file)
 	return 0;
 }
 
-static bool ends_with(const char *file, const char *end)
-{
-	size_t n = string_length(file), nend = string_length(end);
-
-	while (n > 0 && nend > 0 && file[n - 1] == end[nend - 1]) {
-		n--;
-		nend--;
-	}
-	return nend == 0;
-}
-
 static int write_profile(int fd, const char *file)
 {
 	return profile_write_or_errno(fd, profile_is_text(file));
@@ -88,9 +76,7 @@ static int write_profile(int fd, const char *file)
 
 static int write_heapmap(int fd, const char *file)
 {
-	bool text = ends_with(file, ".txt") || option_file_is_stderr(file);
-
-	return heapmap_write(fd, !text) ? 0 : EIO;
+	return heapmap_write_or_errno(fd, !heapmap_is_text(file) && !option_file_is_stderr(file));
 }
 
 static const struct output outputs[] = {

@@ -290,7 +290,9 @@ static void print_figure(struct out *o, const char *label, size_t nbytes)
 static void print_count(struct out *o, uint64_t n, const char *what)
 {
 	out_dec(o, n);
+	out_str(o, " ");
 	out_str(o, what);
+	out_str(o, n == 1 ? "" : "s");
 }
 
 static void print_heap(struct out *o, const struct stat_snapshot *st)
@@ -300,9 +302,11 @@ static void print_heap(struct out *o, const struct stat_snapshot *st)
 	size_t heap = st->heap_bytes;
 
 	print_part(o, "heap", heap, heap);
-	print_count(o, st->narenas, st->narenas == 1 ? " arena\n" : " arenas\n");
+	print_count(o, st->narenas, "arena");
+	out_str(o, "\n");
 	print_part(o, "  live objects", a->live_bytes, heap);
-	print_count(o, a->live, " objects, ");
+	print_count(o, a->live, "object");
+	out_str(o, ", ");
 	out_short_size(o, st->noscan.live_bytes);
 	out_str(o, " of them noscan\n");
 	print_part(o, "  slack in tiny blocks", a->slack_bytes, heap);
@@ -313,7 +317,8 @@ static void print_heap(struct out *o, const struct stat_snapshot *st)
 	print_part(o, "  big objects kept", kept, heap);
 	out_str(o, "freed, for the next of their length\n");
 	print_part(o, "  behind the last slots", a->tail_bytes, heap);
-	print_count(o, a->spans, " spans, ");
+	print_count(o, a->spans, "span");
+	out_str(o, ", ");
 	out_short_size(o, st->empty_bytes);
 	out_str(o, " in empty ones\n");
 	print_part(o, "  free pages", st->free_bytes, heap);
@@ -333,6 +338,7 @@ static void print_records(struct out *o, const char *label, const struct stat_re
 {
 	print_figure(o, label, r->bytes);
 	print_count(o, r->inuse, what);
+	out_str(o, ", ");
 	out_short_size(o, r->inuse_bytes);
 	out_str(o, " in use\n");
 }
@@ -360,9 +366,9 @@ static void print_rest(struct out *o, const struct stat_snapshot *st)
 {
 	print_figure(o, "metadata", st->metadata_bytes);
 	out_str(o, "away from the heap\n");
-	print_records(o, "  span records", &st->spans, " spans, ");
-	print_records(o, "  thread caches", &st->caches, " threads, ");
-	print_records(o, "  arena records", &st->arenas, " arenas, ");
+	print_records(o, "  span records", &st->spans, "span");
+	print_records(o, "  thread caches", &st->caches, "thread");
+	print_records(o, "  arena records", &st->arenas, "arena");
 	print_figure(o, "  not in use", st->other_bytes);
 	out_short_size(o, st->table_bytes);
 	out_str(o, " of static tables are not in the sums\n");
@@ -381,10 +387,12 @@ static void print_counts(struct out *o, const struct stat_snapshot *st)
 	if (!st->counting)
 		return;
 	out_str(o, "\nallocated ");
-	print_count(o, st->all.mallocs, " objects, ");
+	print_count(o, st->all.mallocs, "object");
+	out_str(o, ", ");
 	out_short_size(o, st->all.malloc_bytes);
 	out_str(o, "; freed ");
-	print_count(o, st->all.frees, ", ");
+	out_dec(o, st->all.frees);
+	out_str(o, ", ");
 	out_short_size(o, st->all.freed_bytes);
 	out_str(o, "\n");
 }

@@ -338,6 +338,7 @@ TEST_IN_CHILD(the_equations_hold_while_others_allocate)
 	struct stat_snapshot st;
 	size_t objects = 0, nbytes = 0;
 
+	heap_free(heap_malloc(1), "free");
 	for (uint64_t i = 0; i < THREADS; i++) {
 		l[i].random.x = 77 + i;
 		l[i].stop = &stop;
