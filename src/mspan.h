@@ -27,6 +27,7 @@
 #define SLOT_FREE 0
 #define SLOT_LIVE 1
 #define SLOT_RESIZED 2    /* live, and realloc left it in a slot that malloc would not give it */
+#define SLOT_SAMPLED 4    /* a flag beside the two: its allocation was sampled; see sample.h. Not in tiny spans */
 
 /* In the last byte of a tiny block that is in a cache, empty or not: keeps it from being taken for free.
  * No object is that large. */

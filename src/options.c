@@ -3,15 +3,19 @@
  * options.c - the environment, read once into one struct.
  * See malloc.c for the overview.
  *
- * Owns     options, and the descriptor that statistics go to.
- * Callers  thread.c at start-up; every layer reads the struct. Calls fatal.h and os.h.
+ * Owns     options, the table of them, and the descriptors that statistics and reports go to.
+ * Callers  thread.c at start-up; every layer reads the struct. Calls fatal.h, out.h and os.h.
  * Locks    none; start-up is serialised by thread.c.
- * Holds    under AT_SECURE nothing is read: another user's environment must not steer us.
+ * Holds    under AT_SECURE nothing is read: another user's environment must not steer us. What is not in the table
+ *          is no option; goalloc-run --help prints the table, and goalloc(7) is tested against it.
  */
 #include "options.h"
 #include "config.h"
 #include "fatal.h"
 #include "os.h"
+#include "out.h"
+
+#include <signal.h>
 
 extern char **environ;
 
@@ -19,18 +23,17 @@ extern char **environ;
 extern const char *goalloc_conf WEAK;
 
 struct options options = {
-	.scavenge_ms = 1000,
 	.thp = true,
+	.scavenge_ms = 1000,
 	.tiny_align = 8,
+	.memprofilerate = KiB(512),
 	.stats_fd = -1,
+	.report_fd = -1,
 };
 
 #define SCAVENGE_MAX_MS (24 * 3600 * 1000)
 
 static bool options_done;
-
-/* Variables of the Go names that a later version will read. */
-static const char *const not_yet[] = { "GOALLOC_MEMLIMIT", "GOALLOC_PROFILE" };
 
 /* A piece of a settings string. */
 struct piece {
@@ -61,36 +64,48 @@ static struct piece piece_cut(const char **rest, char stop)
 	return p;
 }
 
-static bool piece_number(struct piece p, uint32_t max, uint32_t *out)
+static bool piece_number(struct piece p, uint64_t least, uint64_t most, uint64_t *out)
 {
 	uint64_t n = 0;
 
-	if (p.len == 0 || p.len > 10)
+	if (p.len == 0 || p.len > 15)
 		return false;
 	for (size_t i = 0; i < p.len; i++) {
 		if (p.text[i] < '0' || p.text[i] > '9')
 			return false;
 		n = n * 10 + (unsigned)(p.text[i] - '0');
 	}
-	if (n > max)
-		return false;
-	*out = (uint32_t)n;
-	return true;
+	*out = n;
+	return n >= least && n <= most;
 }
 
-static bool piece_flag(struct piece p, bool *out)
+/* A number with one of Go's units: B, KiB, MiB, GiB, TiB; none is bytes. */
+static bool piece_bytes(struct piece p, uint64_t most, uint64_t *out)
 {
-	if (p.text != NULL && !piece_is(p, "0") && !piece_is(p, "1"))
-		return false;
-	*out = p.text == NULL || p.text[0] == '1';
-	return true;
+	static const char *const units[] = { "", "B", "KiB", "MiB", "GiB", "TiB" };
+	static const unsigned shifts[] = { 0, 0, 10, 20, 30, 40 };
+	struct piece digits = { p.text, 0 }, unit;
+	uint64_t n;
+
+	while (digits.len < p.len && p.text[digits.len] >= '0' && p.text[digits.len] <= '9')
+		digits.len++;
+	unit = (struct piece){ p.text + digits.len, p.len - digits.len };
+	for (unsigned i = 0; i < sizeof(units) / sizeof(units[0]); i++) {
+		if (!piece_is(unit, units[i]) || !piece_number(digits, 0, most >> shifts[i], &n))
+			continue;
+		*out = n << shifts[i];
+		return true;
+	}
+	return false;
 }
 
-static bool piece_hardened(struct piece p, struct options *o)
-{
-	uint32_t level = 1;
+/* --- how a value is taken; each returns false when it is none --- */
 
-	if (p.text != NULL && !piece_number(p, 2, &level))
+static bool set_hardened(struct options *o, struct piece value)
+{
+	uint64_t level = 1;
+
+	if (value.text != NULL && !piece_number(value, 0, 2, &level))
 		return false;
 	o->hardened = level >= 1;
 	o->keyed = level == 2;
@@ -99,11 +114,11 @@ static bool piece_hardened(struct piece p, struct options *o)
 
 static bool set_tiny_align(struct options *o, struct piece value)
 {
-	uint32_t n;
+	uint64_t n;
 
-	if (!piece_number(value, 8, &n) || !is_pow2(n))
+	if (!piece_number(value, 1, 8, &n) || !is_pow2(n))
 		return false;
-	o->tiny_align = n;
+	o->tiny_align = (uint32_t)n;
 	return true;
 }
 
@@ -115,36 +130,238 @@ static bool set_invalidptr(struct options *o, struct piece value)
 	return true;
 }
 
-enum outcome { SET, UNKNOWN_KEY, BAD_VALUE };
-
-static enum outcome option_set(struct options *o, struct piece key, struct piece value)
+static bool set_realloczero(struct options *o, struct piece value)
 {
-	bool ok;
+	static const char *const names[] = { "free", "alloc", "abort" };
 
-	if (piece_is(key, "off"))
-		ok = piece_flag(value, &o->off);
-	else if (piece_is(key, "thp"))
-		ok = piece_flag(value, &o->thp);
-	else if (piece_is(key, "stats"))
-		ok = piece_flag(value, &o->stats);
-	else if (piece_is(key, "scavthread"))
-		ok = piece_flag(value, &o->scavthread);
-	else if (piece_is(key, "clobberfree"))
-		ok = piece_flag(value, &o->clobberfree);
-	else if (piece_is(key, "hardened"))
-		ok = piece_hardened(value, o);
-	else if (piece_is(key, "scavenge"))
-		ok = piece_number(value, SCAVENGE_MAX_MS, &o->scavenge_ms);
-	else if (piece_is(key, "tiny_align"))
-		ok = set_tiny_align(o, value);
-	else if (piece_is(key, "invalidptr"))
-		ok = set_invalidptr(o, value);
-	else
-		return UNKNOWN_KEY;
-	return ok ? SET : BAD_VALUE;
+	for (uint8_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		if (!piece_is(value, names[i]))
+			continue;
+		o->realloczero = i;
+		return true;
+	}
+	return false;
 }
 
-static void warn(const char *name, const char *what, struct piece item)
+/* Of 0 bytes it would be no limit: "off" is the word for that. */
+static bool set_memlimit(struct options *o, struct piece value)
+{
+	struct piece number = { value.text, value.len - 1 };
+	uint64_t bytes = 0, percent = 0;
+
+	if (value.len == 0)
+		return false;
+	if (value.text[value.len - 1] == '%') {
+		if (!piece_number(number, 1, 100, &percent))
+			return false;
+	} else if (!piece_is(value, "off") && (!piece_bytes(value, PTRDIFF_MAX, &bytes) || bytes == 0)) {
+		return false;
+	}
+	o->memlimit = bytes;
+	o->memlimit_percent = (uint32_t)percent;
+	return true;
+}
+
+/* By number, or by name with or without SIG. */
+static bool set_signal(struct options *o, struct piece value)
+{
+	static const struct {
+		const char *name;
+		uint32_t number;
+	} names[] = { { "HUP", SIGHUP }, { "QUIT", SIGQUIT }, { "USR1", SIGUSR1 }, { "USR2", SIGUSR2 },
+		      { "PROF", SIGPROF }, { "WINCH", SIGWINCH }, { "URG", SIGURG }, { "off", 0 } };
+	uint64_t n;
+
+	if (piece_number(value, 0, 64, &n) && n != SIGKILL && n != SIGSTOP) {
+		o->signal = (uint32_t)n;
+		return true;
+	}
+	if (value.len > 3 && value.text[0] == 'S' && value.text[1] == 'I' && value.text[2] == 'G')
+		value = (struct piece){ value.text + 3, value.len - 3 };
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		if (!piece_is(value, names[i].name))
+			continue;
+		o->signal = names[i].number;
+		return true;
+	}
+	return false;
+}
+
+/* --- the table --- */
+
+/* FLAG: 0 or 1, alone it means 1. NUMBER: a uint32_t. BYTES: a size_t, with Go's units. FILE: 0 for none, 1 for fallback,
+ * else a name. OTHER: as set() has it. */
+enum option_type { OPTION_FLAG, OPTION_NUMBER, OPTION_BYTES, OPTION_FILE, OPTION_OTHER };
+
+struct option {
+	const char *name;
+	enum option_type type;
+	size_t field;                /* offset in struct options */
+	uint64_t least, most;        /* NUMBER, BYTES */
+	const char *fallback;        /* FILE */
+	bool (*set)(struct options *o, struct piece value);
+	const char *values, *initial, *help;
+};
+
+#define AT(f) offsetof(struct options, f)
+#define FLAG(name, initial, help) \
+	{ #name, OPTION_FLAG, AT(name), 0, 1, NULL, NULL, "0|1", initial, help }
+#define NUMBER(name, f, least, most, values, initial, help) \
+	{ #name, OPTION_NUMBER, AT(f), least, most, NULL, NULL, values, initial, help }
+#define BYTES(name, most, initial, help) \
+	{ #name, OPTION_BYTES, AT(name), 0, most, NULL, NULL, "BYTES", initial, help }
+#define FILE_NAME(name, fallback, help) \
+	{ #name, OPTION_FILE, AT(name), 0, 0, fallback, NULL, "0|1|FILE", "0", help }
+#define OTHER(name, values, initial, help) \
+	{ #name, OPTION_OTHER, 0, 0, 0, NULL, set_##name, values, initial, help }
+
+static const struct option table[] = {
+	FILE_NAME(stats, "-", "statistics at exit, on standard error or appended to FILE"),
+	FILE_NAME(profile, "goalloc.%p.pb.gz", "heap profile at exit, for pprof; heap_v2 text if FILE ends with .heap"),
+	BYTES(memprofilerate, GiB(1), "512KiB", "mean bytes between two samples of the profile; 1: every allocation"),
+	NUMBER(leakcheck, leakcheck, 0, 2, "0|1|2", "0", "leaks at exit; 2: with the stack of every allocation"),
+	FILE_NAME(leakreport, "-", "where leaks are reported, if not on standard error"),
+	NUMBER(leakexit, leakexit, 0, 255, "0..255", "0", "exit status when there are leaks; 0: the program's own"),
+	FILE_NAME(heapmap, "goalloc.%p.svg", "map of the heap at exit; text if FILE ends with .txt"),
+	OTHER(signal, "NUMBER|NAME|off", "off", "on this signal what is asked for at exit is written at once"),
+	OTHER(memlimit, "BYTES|N%|off", "off", "memory to stay below; N%: of the cgroup's limit"),
+	FLAG(hard, "0", "no memory beyond memlimit: NULL and ENOMEM"),
+	NUMBER(scavenge, scavenge_ms, 0, SCAVENGE_MAX_MS, "0..86400000", "1000", "milliseconds that free pages stay"),
+	FLAG(scavthread, "0", "a thread gives memory back, also of idle processes"),
+	FLAG(thp, "1", "ask for huge pages in large heaps"),
+	OTHER(tiny_align, "1|2|4|8", "8", "least alignment of objects below 8 bytes"),
+	OTHER(realloczero, "free|alloc|abort", "free", "what realloc(p, 0) does"),
+	OTHER(invalidptr, "libc|abort", "libc", "what becomes of pointers of another malloc"),
+	FLAG(decoratemappings, "0", "names for the heap's mappings in /proc/PID/maps"),
+	OTHER(hardened, "0|1|2", "0", "overflows and writes after free are found; 2: records behind a key"),
+	NUMBER(guardrate, guardrate, 0, 1000000000, "0..1000000000", "0", "one of so many objects between guard pages"),
+	FLAG(efence, "0", "every object between guard pages, addresses never used again"),
+	FLAG(sbrk, "0", "memory is never used again"),
+	FLAG(clobberfree, "0", "objects are filled with 0xdf when freed"),
+	FLAG(off, "0", "everything goes to libc's own malloc"),
+	FLAG(help, "0", "these lines, on standard error"),
+};
+
+#define NUM_OPTIONS (sizeof(table) / sizeof(table[0]))
+
+static const struct option *find_option(struct piece key)
+{
+	for (size_t i = 0; i < NUM_OPTIONS; i++)
+		if (piece_is(key, table[i].name))
+			return &table[i];
+	return NULL;
+}
+
+static bool set_file(char *file, const char *fallback, struct piece value)
+{
+	if (value.text == NULL || piece_is(value, "1"))
+		value = (struct piece){ fallback, string_length(fallback) };
+	else if (piece_is(value, "0"))
+		value.len = 0;
+	if (value.len >= OPTION_PATH_MAX)
+		return false;
+	copy_bytes(file, value.text, value.len);
+	file[value.len] = '\0';
+	return true;
+}
+
+/* False: not a value of the option; nothing is changed. */
+static bool option_set(struct options *o, const struct option *option, struct piece value)
+{
+	void *field = (char *)o + option->field;
+	uint64_t n = 1;
+
+	switch (option->type) {
+	case OPTION_FLAG:
+		/* Not "01". */
+		if (value.text != NULL && (value.len != 1 || !piece_number(value, 0, 1, &n)))
+			return false;
+		*(bool *)field = n != 0;
+		return true;
+	case OPTION_NUMBER:
+		if (value.text != NULL && !piece_number(value, option->least, option->most, &n))
+			return false;
+		*(uint32_t *)field = (uint32_t)n;
+		return value.text != NULL || option->least <= 1;
+	case OPTION_BYTES:
+		if (value.text == NULL || !piece_bytes(value, option->most, &n))
+			return false;
+		*(size_t *)field = n;
+		return true;
+	case OPTION_FILE:
+		return set_file(field, option->fallback, value);
+	default:
+		return option->set(o, value);
+	}
+}
+
+/* Changes of a letter, one too many or too few, that make word of the key: as many as most of them do not pass for a slip. */
+static size_t distance(struct piece key, const char *word)
+{
+	size_t row[32];
+	size_t nword = string_length(word);
+
+	if (key.len >= 32 || nword >= 32)
+		return 32;
+	for (size_t j = 0; j <= nword; j++)
+		row[j] = j;
+	for (size_t i = 1; i <= key.len; i++) {
+		size_t diagonal = row[0];
+
+		row[0] = i;
+		for (size_t j = 1; j <= nword; j++) {
+			size_t changed = diagonal + (key.text[i - 1] != word[j - 1]);
+
+			diagonal = row[j];
+			row[j] = min_size(changed, min_size(row[j], row[j - 1]) + 1);
+		}
+	}
+	return row[nword];
+}
+
+/* The option that was meant, if any. */
+static const struct option *nearest_option(struct piece key)
+{
+	const struct option *best = NULL;
+	size_t best_distance = 3;
+
+	for (size_t i = 0; i < NUM_OPTIONS; i++) {
+		size_t d = distance(key, table[i].name);
+
+		if (d >= best_distance || d >= key.len)
+			continue;
+		best = &table[i];
+		best_distance = d;
+	}
+	return best;
+}
+
+static void print_padded(struct out *out, const char *text, size_t width)
+{
+	out_str(out, text);
+	for (size_t n = string_length(text); n < width; n++)
+		out_str(out, " ");
+}
+
+void options_print(int fd)
+{
+	struct out out;
+
+	out_init(&out, fd);
+	for (size_t i = 0; i < NUM_OPTIONS; i++) {
+		out_str(&out, "  ");
+		print_padded(&out, table[i].name, 18);
+		print_padded(&out, table[i].values, 20);
+		out_str(&out, table[i].help);
+		out_str(&out, " [");
+		out_str(&out, table[i].initial);
+		out_str(&out, "]\n");
+	}
+	(void)out_flush(&out);
+}
+
+/* item is what was given; hint may be NULL. */
+static void warn(const char *name, const char *what, struct piece item, const struct option *hint)
 {
 	struct report r;
 
@@ -153,8 +370,13 @@ static void warn(const char *name, const char *what, struct piece item)
 	report_str(&r, ": ");
 	report_str(&r, what);
 	report_str(&r, " in '");
-	report_chars(&r, item.text, item.len);
+	report_chars(&r, item.text, min_size(item.len, 200));
 	report_str(&r, "', ignored");
+	if (hint != NULL) {
+		report_str(&r, "; did you mean ");
+		report_str(&r, hint->name);
+		report_str(&r, "?");
+	}
 	report_write(&r, 2);
 }
 
@@ -162,27 +384,22 @@ void options_parse(struct options *o, const char *name, const char *text)
 {
 	while (*text != '\0') {
 		struct piece item = piece_cut(&text, ',');
-		const char *rest = item.text;
-		struct piece key = { rest, 0 };
-		struct piece value;
+		const struct option *option;
+		struct piece key = { item.text, 0 };
+		struct piece value = { NULL, 0 };
 
 		if (item.len == 0)
 			continue;
-		while (key.len < item.len && rest[key.len] != '=')
+		while (key.len < item.len && item.text[key.len] != '=')
 			key.len++;
 		/* A flag may stand alone: "off" is "off=1". No other value is NULL. */
-		value.text = key.len < item.len ? rest + key.len + 1 : NULL;
-		value.len = key.len < item.len ? item.len - key.len - 1 : 0;
-		switch (option_set(o, key, value)) {
-		case SET:
-			break;
-		case UNKNOWN_KEY:
-			warn(name, "unknown option", item);
-			break;
-		case BAD_VALUE:
-			warn(name, "bad value", item);
-			break;
-		}
+		if (key.len < item.len)
+			value = (struct piece){ item.text + key.len + 1, item.len - key.len - 1 };
+		option = find_option(key);
+		if (option == NULL)
+			warn(name, "unknown option", item, nearest_option(key));
+		else if (!option_set(o, option, value))
+			warn(name, "bad value", item, NULL);
 	}
 }
 
@@ -203,54 +420,52 @@ static const char *env(const char *name)
 	return NULL;
 }
 
-/* A variable's whole value, or as much as a line holds. */
-static struct piece whole(const char *text)
+/* A variable that is an option by itself. */
+static void read_variable(struct options *o, const char *variable, const char *name)
 {
-	struct piece p = { text, 0 };
+	const char *text = env(variable);
+	struct piece value = { text, text == NULL ? 0 : string_length(text) };
 
-	while (text[p.len] != '\0' && p.len < 200)
-		p.len++;
-	return p;
+	if (value.len == 0)
+		return;
+	if (!option_set(o, find_option((struct piece){ name, string_length(name) }), value))
+		warn(variable, "bad value", value, NULL);
 }
 
-/* The file name with %p replaced by the pid, opened for appending; -1. */
-static int open_stats_file(const char *name)
+/* Programs change their directory before the file is written. */
+static void make_absolute(char *file)
 {
-	struct report path;
-	int fd;
+	char there[OPTION_PATH_MAX];
+	size_t n, len = string_length(file);
 
-	path.len = 0;
-	for (const char *s = name; *s != '\0'; s++) {
-		if (s[0] == '%' && s[1] == 'p') {
-			report_dec(&path, (uint64_t)os_pid());
-			s++;
-		} else {
-			report_chars(&path, s, 1);
-		}
-	}
-	path.text[path.len] = '\0';
-	fd = os_open_append(path.text);
-	if (fd < 0) {
-		warn("GOALLOC_STATS", "cannot open the file", whole(name));
-	}
-	return fd;
+	if (len == 0 || file[0] == '/' || (file[0] == '-' && len == 1) || !os_directory(there, sizeof(there)))
+		return;
+	n = string_length(there);
+	if (n + 1 + len >= OPTION_PATH_MAX)
+		return;
+	there[n] = '/';
+	copy_bytes(there + n + 1, file, len + 1);
+	copy_bytes(file, there, n + 1 + len + 1);
 }
 
-/* The descriptor is taken now: programs close stderr before our exit handler runs. */
-static void open_stats(struct options *o, const char *where)
+/* The descriptors are taken now: programs close stderr before our exit handler runs. */
+static void open_outputs(struct options *o)
 {
-	if (where != NULL && where[0] != '\0' && !(where[0] == '0' && where[1] == '\0')) {
-		o->stats = true;
-		if (!(where[0] == '1' && where[1] == '\0')) {
-			o->stats_fd = open_stats_file(where);
-			o->stats = o->stats_fd >= 0;
-			return;
-		}
+	make_absolute(o->profile);
+	make_absolute(o->leakreport);
+	make_absolute(o->heapmap);
+	if (o->stats[0] == '\0' && o->profile[0] == '\0' && o->heapmap[0] == '\0' && o->leakcheck == 0 && o->signal == 0)
+		return;
+	o->report_fd = os_dup_cloexec(2);
+	if (o->stats[0] == '\0')
+		return;
+	if (o->stats[0] == '-' && o->stats[1] == '\0') {
+		o->stats_fd = o->report_fd;
+		return;
 	}
-	if (o->stats) {
-		o->stats_fd = os_dup_cloexec(2);
-		o->stats = o->stats_fd >= 0;
-	}
+	o->stats_fd = out_open(o->stats, true);
+	if (o->stats_fd < 0)
+		warn("GOALLOC_STATS", "cannot open the file", (struct piece){ o->stats, string_length(o->stats) }, NULL);
 }
 
 void options_init(void)
@@ -267,10 +482,10 @@ void options_init(void)
 	text = env("GOALLOC");
 	if (text != NULL)
 		options_parse(&options, "GOALLOC", text);
-	open_stats(&options, env("GOALLOC_STATS"));
-	for (size_t i = 0; i < sizeof(not_yet) / sizeof(not_yet[0]); i++) {
-		text = env(not_yet[i]);
-		if (text != NULL)
-			warn(not_yet[i], "not supported by this version", whole(text));
-	}
+	read_variable(&options, "GOALLOC_STATS", "stats");
+	read_variable(&options, "GOALLOC_PROFILE", "profile");
+	read_variable(&options, "GOALLOC_MEMLIMIT", "memlimit");
+	if (options.help)
+		options_print(2);
+	open_outputs(&options);
 }

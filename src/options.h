@@ -7,27 +7,57 @@
 
 #include "base.h"
 
-/* Written while the process has one thread, read by all afterwards. */
+/* Bytes of a file name in an option, its end included. */
+#define OPTION_PATH_MAX 512
+
+/* What realloc(p, 0) does. */
+enum realloc_zero { REALLOC_ZERO_FREE, REALLOC_ZERO_ALLOC, REALLOC_ZERO_ABORT };
+
+/* A file to write to: "" for none, "-" for standard error, else an absolute name; %p and %n in it are replaced when it is opened
+ * (out.h). */
+typedef char option_file[OPTION_PATH_MAX];
+
+/* Written while the process has one thread, read by all afterwards. What each is for is in the table of options.c. */
 struct options {
-	bool off;                  /* off=1: everything goes to libc's own malloc */
-	bool thp;                  /* thp=0|1: ask for huge pages in large heaps */
-	bool scavthread;           /* scavthread=1: a thread that releases memory of idle processes */
-	bool invalidptr_abort;     /* invalidptr=abort: foreign pointers are fatal */
-	bool clobberfree;          /* clobberfree=1: fill objects when they are freed */
-	bool hardened;             /* hardened=1: see hardened.c */
+	bool off;
+	bool thp;
+	bool scavthread;
+	bool invalidptr_abort;
+	bool clobberfree;
+	bool efence;
+	bool sbrk;
+	bool hardened;
 	bool keyed;                /* hardened=2: records behind a key, too; see rights.h */
-	uint32_t scavenge_ms;      /* scavenge=MS: how long free pages stay; 0 at once */
-	uint32_t tiny_align;       /* tiny_align=1|2|4|8: floor of malloc's tiny objects, bytes */
-	bool stats;                /* stats=1, GOALLOC_STATS=1|FILE: a summary at exit */
-	int stats_fd;              /* where to; -1 while stats is false */
+	bool hard;                 /* no growth beyond the limit */
+	bool decoratemappings;
+	bool help;
+	uint8_t realloczero;       /* enum realloc_zero */
+	uint32_t scavenge_ms;      /* 0 at once */
+	uint32_t tiny_align;       /* bytes */
+	uint32_t guardrate;        /* one of so many allocations; 0 none */
+	uint32_t leakcheck;        /* 0 none, 1 with sampled stacks, 2 with all */
+	uint32_t leakexit;         /* exit status when there are leaks; 0 the program's own */
+	uint32_t signal;           /* number; 0 none */
+	uint32_t memlimit_percent; /* of the cgroup's limit; 0 none */
+	size_t memlimit;           /* bytes; 0 none */
+	size_t memprofilerate;     /* bytes between samples, the mean; 0 none, 1 every allocation */
+	option_file stats;         /* appended to */
+	option_file profile;
+	option_file leakreport;    /* appended to */
+	option_file heapmap;
+	int stats_fd;              /* where statistics go; -1 while they are not asked for */
+	int report_fd;             /* standard error as it was at start, for reports that come late; -1 while none was asked for */
 };
 
 extern struct options options;
 
-/* Reads goalloc_conf, GOALLOC and GOALLOC_STATS. Does nothing before libc has set environ, nor a
+/* Reads goalloc_conf, GOALLOC and the variables of the Go names. Does nothing before libc has set environ, nor a
  * second time; never allocates. What it does not understand it says in one line each, and goes on
  * without. */
 void options_init(void);
+
+/* One line of each option: name, values, default, help. */
+void options_print(int fd);
 
 /* One settings string, "key=value,key=value"; warns of what it does not know. For tests, too. */
 void options_parse(struct options *o, const char *name, const char *text);

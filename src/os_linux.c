@@ -21,6 +21,7 @@
 #include <sys/auxv.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -38,6 +39,20 @@
 		long quiet_result = (long)(call); \
 		errno = saved_errno; \
 		quiet_result; \
+	})
+
+/* Interrupted by a signal it is begun again. Negative errno for a failure. */
+#define RESTARTED(call) \
+	({ \
+		int saved_errno = errno; \
+		long result; \
+		do \
+			result = (long)(call); \
+		while (result < 0 && errno == EINTR); \
+		if (result < 0) \
+			result = -errno; \
+		errno = saved_errno; \
+		result; \
 	})
 
 static void *map(void *hint, size_t nbytes, int prot, int flags)
@@ -190,6 +205,13 @@ void os_store_protected(uintptr_t *word, uintptr_t value)
 	(void)QUIETLY(syscall(SYS_mprotect, page, nbytes, PROT_READ));
 }
 
+bool os_read_memory(uintptr_t addr, void *to, size_t nbytes)
+{
+	struct iovec here = { to, nbytes }, there = { (void *)addr, nbytes };
+
+	return QUIETLY(syscall(SYS_process_vm_readv, os_pid(), &here, 1L, &there, 1L, 0L)) == (long)nbytes;
+}
+
 bool os_can_read(uintptr_t addr)
 {
 	int saved_errno = errno;
@@ -219,6 +241,14 @@ uint64_t os_now_ms(void)
 
 	(void)QUIETLY(syscall(SYS_clock_gettime, CLOCK_MONOTONIC_COARSE, &ts));
 	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
+}
+
+uint64_t os_time_ns(void)
+{
+	struct timespec ts = { 0, 0 };
+
+	(void)QUIETLY(syscall(SYS_clock_gettime, CLOCK_REALTIME, &ts));
+	return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
 }
 
 uint64_t os_random(void)
@@ -265,16 +295,46 @@ int os_dup_cloexec(int fd)
 	return (int)QUIETLY(syscall(SYS_fcntl, fd, F_DUPFD_CLOEXEC, 100));
 }
 
-int os_open_append(const char *path)
+int os_open_write(const char *path, bool append)
 {
-	int fd = (int)QUIETLY(syscall(SYS_openat, AT_FDCWD, path,
-				      O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666));
+	int flags = O_WRONLY | O_CREAT | O_CLOEXEC | (append ? O_APPEND : O_TRUNC);
+	int fd = (int)RESTARTED(syscall(SYS_openat, AT_FDCWD, path, flags, 0666));
 	int high;
 
 	if (fd < 0)
-		return -1;
+		return fd;
 	/* Programs count on the low numbers. */
 	high = os_dup_cloexec(fd);
+	os_close(fd);
+	return high < 0 ? -EMFILE : high;
+}
+
+int os_open_read(const char *path)
+{
+	return (int)QUIETLY(syscall(SYS_openat, AT_FDCWD, path, O_RDONLY | O_CLOEXEC));
+}
+
+void os_close(int fd)
+{
 	(void)QUIETLY(syscall(SYS_close, fd));
-	return high;
+}
+
+long os_read(int fd, void *p, size_t nbytes)
+{
+	return RESTARTED(syscall(SYS_read, fd, p, nbytes));
+}
+
+long os_read_at(int fd, void *p, size_t nbytes, uint64_t offset)
+{
+	return RESTARTED(syscall(SYS_pread64, fd, p, nbytes, offset));
+}
+
+long os_write(int fd, const void *p, size_t nbytes)
+{
+	return RESTARTED(syscall(SYS_write, fd, p, nbytes));
+}
+
+bool os_directory(char *path, size_t nbytes)
+{
+	return QUIETLY(syscall(SYS_getcwd, path, nbytes)) > 0 && path[0] == '/';
 }

@@ -16,15 +16,15 @@ if(NOT ROOT)
 endif()
 
 # L0 and L1: one level each, in this order.
-set(ORDERED_0 base config fatal os os_linux rights lock)
-set(ORDERED_1 unwind sizeclass_table sizeclass fixalloc options stats)
+set(ORDERED_0 base probe config fatal os os_linux out cgroup gzip rights lock)
+set(ORDERED_1 unwind symbol sizeclass_table sizeclass fixalloc hashtable chance options)
 set(LEVEL_2 arena pagealloc mspan)
-set(LEVEL_3 mheap scavenge)
+set(LEVEL_3 mheap scavenge limit)
 set(LEVEL_4 mcentral)
 set(LEVEL_5 mcache tiny hardened)
-set(LEVEL_6 thread heapcheck heapstat)
-set(LEVEL_7 foreign malloc)
-set(LEVEL_8 interpose interpose_cxx interpose_dlopen interpose_static)
+set(LEVEL_6 thread sample heapcheck stat heapmap profile pprof guard leak)
+set(LEVEL_7 foreign malloc service)
+set(LEVEL_8 interpose interpose_cxx interpose_dlopen interpose_static interpose_token interpose_tools)
 
 # Within levels 2..8 a file may use its neighbours: the list gives each level's rank as one number.
 set(rank 0)

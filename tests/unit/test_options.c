@@ -34,7 +34,9 @@ static const struct options defaults = {
 	.scavenge_ms = 1000,
 	.thp = true,
 	.tiny_align = 8,
+	.memprofilerate = KiB(512),
 	.stats_fd = -1,
+	.report_fd = -1,
 };
 
 static void call_parse(void *arg)
@@ -66,7 +68,7 @@ static void assert_same(struct options a, struct options b)
 	assert_int_equal(a.keyed, b.keyed);
 	assert_int_equal(a.scavenge_ms, b.scavenge_ms);
 	assert_int_equal(a.tiny_align, b.tiny_align);
-	assert_int_equal(a.stats, b.stats);
+	assert_string_equal(a.stats, b.stats);
 	assert_int_equal(a.stats_fd, b.stats_fd);
 }
 
@@ -87,13 +89,13 @@ static void flags_take_0_and_1_quietly(void **state)
 	assert_false(parse("scavthread=1,scavthread=0", "").scavthread);
 	assert_true(parse("clobberfree=1", "").clobberfree);
 	assert_false(parse("clobberfree=1,clobberfree=0", "").clobberfree);
-	assert_true(parse("stats=1", "").stats);
-	assert_false(parse("stats=1,stats=0", "").stats);
+	assert_string_equal(parse("stats=1", "").stats, "-");
+	assert_string_equal(parse("stats=1,stats=0", "").stats, "");
 }
 
 static void a_flag_that_is_neither_0_nor_1_warns_and_changes_nothing(void **state)
 {
-	static const char *const keys[] = { "off", "thp", "scavthread", "clobberfree", "stats" };
+	static const char *const keys[] = { "off", "thp", "scavthread", "clobberfree" };
 	static const char *const values[] = { "", "2", "00", "01", "10", "yes", "true", "1 ", " 1", "-1" };
 
 	(void)state;
@@ -201,7 +203,7 @@ static void a_key_that_stands_alone_has_the_value_1(void **state)
 	(void)state;
 	assert_true(parse("off", "").off);
 	assert_true(parse("thp=0,thp", "").thp);
-	assert_true(parse("scavthread,stats,clobberfree", "").stats);
+	assert_true(parse("scavthread,stats,clobberfree", "").stats[0] == 45);
 	assert_same(parse("invalidptr", "goalloc: GOALLOC: bad value in 'invalidptr', ignored\n"), defaults);
 	assert_same(parse("nonsense", "goalloc: GOALLOC: unknown option in 'nonsense', ignored\n"), defaults);
 }
@@ -304,7 +306,7 @@ static void goalloc_in_the_environment_is_read(void **state)
 
 static void expect_defaults(void)
 {
-	CHECK(!options.off && options.thp && options.scavenge_ms == 1000 && !options.stats &&
+	CHECK(!options.off && options.thp && options.scavenge_ms == 1000 && options.stats_fd < 0 &&
 	      options.stats_fd == -1);
 }
 
@@ -384,7 +386,7 @@ static void before_libc_set_environ_nothing_is_read_and_later_it_is(void **state
 
 static void expect_stats_on_a_copy_of_stderr(void)
 {
-	CHECK(options.stats && options.stats_fd > 2);
+	CHECK(options.stats[0] != 0 && options.stats_fd > 2);
 	close(2);
 	CHECK(write(options.stats_fd, "still there\n", 12) == 12);
 	CHECK((fcntl(options.stats_fd, F_GETFD) & FD_CLOEXEC) != 0);
@@ -436,7 +438,7 @@ static void expect_stats_in_the_file_of_this_pid(void)
 {
 	char path[128];
 
-	CHECK(options.stats && options.stats_fd > 2);
+	CHECK(options.stats[0] != 0 && options.stats_fd > 2);
 	CHECK(write(options.stats_fd, "x", 1) == 1);
 	snprintf(path, sizeof(path), "%s/s.%d.txt", stats_dir, (int)getpid());
 	CHECK(access(path, R_OK) == 0);

@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * out.c - text and bytes on a descriptor, buffered, without stdio and without memory from the heap.
+ * See malloc.c for the overview.
+ *
+ * Owns     the number of files opened.
+ * Callers  all who write statistics, profiles, reports and maps. Calls os.h.
+ * Locks    none: a struct out is its writer's own.
+ * Holds    errno is as the caller left it. After a failed write nothing more is written, so that a file has a beginning, not holes.
+ */
+#include "out.h"
+#include "os.h"
+
+#include <errno.h>
+
+#define PATH_BUFFER 1024
+
+void out_init(struct out *o, int fd)
+{
+	o->fd = fd;
+	o->error = 0;
+	o->len = 0;
+	o->written = 0;
+}
+
+bool out_flush(struct out *o)
+{
+	size_t done = 0;
+
+	while (o->error == 0 && done < o->len) {
+		long n = os_write(o->fd, o->buffer + done, o->len - done);
+
+		if (n <= 0)
+			o->error = n < 0 ? (int)-n : EIO;
+		else
+			done += (size_t)n;
+	}
+	o->written += o->len;
+	o->len = 0;
+	return o->error == 0;
+}
+
+void out_bytes(struct out *o, const void *p, size_t n)
+{
+	const char *from = p;
+
+	while (n != 0) {
+		size_t part = min_size(n, OUT_BUFFER - o->len);
+
+		copy_bytes(o->buffer + o->len, from, part);
+		o->len += part;
+		from += part;
+		n -= part;
+		if (o->len == OUT_BUFFER)
+			(void)out_flush(o);
+	}
+}
+
+void out_str(struct out *o, const char *s)
+{
+	out_bytes(o, s, string_length(s));
+}
+
+/* The digits of v end at end. Their number. */
+static size_t put_digits(char *end, uint64_t v, unsigned radix)
+{
+	size_t n = 0;
+
+	do {
+		*--end = "0123456789abcdef"[v % radix];
+		v /= radix;
+		n++;
+	} while (v != 0);
+	return n;
+}
+
+void out_padded(struct out *o, uint64_t v, unsigned width)
+{
+	char digits[20];
+	size_t n = put_digits(digits + sizeof(digits), v, 10);
+
+	for (size_t i = n; i < width; i++)
+		out_bytes(o, " ", 1);
+	out_bytes(o, digits + sizeof(digits) - n, n);
+}
+
+void out_dec(struct out *o, uint64_t v)
+{
+	out_padded(o, v, 0);
+}
+
+void out_hex(struct out *o, uint64_t v)
+{
+	char digits[20];
+	size_t n = put_digits(digits + sizeof(digits), v, 16);
+
+	out_str(o, "0x");
+	out_bytes(o, digits + sizeof(digits) - n, n);
+}
+
+void out_fixed(struct out *o, uint64_t v, unsigned digits)
+{
+	uint64_t scale = 1;
+
+	for (unsigned i = 0; i < digits; i++)
+		scale *= 10;
+	out_dec(o, v / scale);
+	if (digits == 0)
+		return;
+	out_bytes(o, ".", 1);
+	for (v %= scale; digits > 0; digits--, v %= scale) {
+		scale /= 10;
+		out_dec(o, v / scale);
+	}
+}
+
+void out_size(struct out *o, uint64_t nbytes)
+{
+	static const char *const units[] = { "B  ", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB" };
+	unsigned unit = 0;
+	uint64_t rest = 0;
+
+	while (nbytes >= 1024) {
+		rest = nbytes % 1024;
+		nbytes /= 1024;
+		unit++;
+	}
+	out_padded(o, nbytes, 4);
+	if (unit == 0) {
+		out_str(o, "  ");
+	} else {
+		out_str(o, ".");
+		out_dec(o, rest * 10 / 1024);
+	}
+	out_str(o, " ");
+	out_str(o, units[unit]);
+}
+
+int out_open(const char *file, bool append)
+{
+	static _Atomic uint32_t opened;
+	/* Relaxed: a number that no other call gets. */
+	uint32_t number = atomic_fetch_add_explicit(&opened, 1, memory_order_relaxed) + 1;
+	char path[PATH_BUFFER];
+	size_t len = 0;
+
+	for (const char *s = file; *s != '\0'; s++) {
+		char digits[20];
+		size_t n;
+
+		if (len + sizeof(digits) >= sizeof(path))
+			return -ENAMETOOLONG;
+		if (s[0] != '%' || (s[1] != 'p' && s[1] != 'n')) {
+			path[len++] = *s;
+			continue;
+		}
+		s++;
+		n = put_digits(digits + sizeof(digits), *s == 'p' ? (uint64_t)os_pid() : number, 10);
+		copy_bytes(path + len, digits + sizeof(digits) - n, n);
+		len += n;
+	}
+	path[len] = '\0';
+	return os_open_write(path, append);
+}

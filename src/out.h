@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * out.h - text and bytes on a descriptor, buffered, without stdio and without memory from the heap. See out.c.
+ */
+#ifndef GOALLOC_OUT_H
+#define GOALLOC_OUT_H
+
+#include "base.h"
+
+#define OUT_BUFFER 4096
+
+/* Something being written. On the writer's stack. */
+struct out {
+	int fd;
+	int error;           /* errno of a write that failed: what follows is dropped; 0 */
+	size_t len;          /* bytes in buffer */
+	size_t written;      /* bytes before those */
+	char buffer[OUT_BUFFER];
+};
+
+void out_init(struct out *o, int fd);
+
+void out_bytes(struct out *o, const void *p, size_t n);
+void out_str(struct out *o, const char *s);
+void out_dec(struct out *o, uint64_t v);
+void out_hex(struct out *o, uint64_t v);                    /* 0x..., lowercase, no padding */
+void out_padded(struct out *o, uint64_t v, unsigned width); /* decimal, right-aligned with spaces */
+
+/* v / 10^digits with digits places behind the point: out_fixed(o, 1234, 2) is 12.34. */
+void out_fixed(struct out *o, uint64_t v, unsigned digits);
+
+/* Right-aligned, with a binary unit and one place: "  12.3 MiB"; 10 characters wide up to the exbibyte. */
+void out_size(struct out *o, uint64_t nbytes);
+
+/* Writes what is buffered. False when this or an earlier write failed: error tells why. */
+bool out_flush(struct out *o);
+
+/* Opens a file to write to: made if need be; %p in its name is the process id, %n the number of this call in the process, from 1. A
+ * high descriptor, close-on-exec; -errno. */
+int out_open(const char *file, bool append);
+
+#endif
