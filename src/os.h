@@ -110,6 +110,7 @@ int os_open_write(const char *path, bool append);   /* made if need be, emptied 
 int os_open_read(const char *path);        /* -1 */
 void os_close(int fd);
 long os_read(int fd, void *p, size_t nbytes);          /* bytes; 0 at the end, -errno */
+long os_read_at(int fd, void *p, size_t nbytes, uint64_t offset);   /* the same, of a file */
 long os_write(int fd, const void *p, size_t nbytes);   /* bytes, after interruptions; -errno */
 bool os_directory(char *path, size_t nbytes);          /* the current one; false: none, or too long */
 

@@ -16,6 +16,7 @@
  *          record of what it frees stays until the address is sampled again.
  */
 #include "profile.h"
+#include "config.h"
 #include "fixalloc.h"
 #include "hashtable.h"
 #include "lock.h"
@@ -444,7 +445,7 @@ static void each_place(void (*visit)(struct pprof_place *place, void *arg), void
 		visit(&place->written, arg);
 }
 
-int profile_write(int fd, bool text)
+int profile_write_or_errno(int fd, bool text)
 {
 	struct pprof_source source = { .each_sample = each_sample, .each_place = each_place };
 	struct profile_totals totals;
@@ -460,6 +461,14 @@ int profile_write(int fd, bool text)
 	error = text ? pprof_write_text(fd, &source) : pprof_write_proto(fd, &source);
 	lock_release(&profile.use_lock);
 	return error;
+}
+
+bool profile_is_text(const char *file)
+{
+	static const char ending[] = ".heap";
+	size_t len = string_length(file), ending_len = sizeof(ending) - 1;
+
+	return len >= ending_len && __builtin_memcmp(file + len - ending_len, ending, ending_len) == 0;
 }
 
 void profile_count(struct profile_totals *totals)
