@@ -155,7 +155,7 @@ static void *use_up(void *arg)
 	size_t sizes[3000] = {0};
 	uint64_t rng = (uintptr_t)arg + 1;
 
-	for (size_t step = 0; step < 100000; step++) {
+	for (size_t step = 0; step < 40000; step++) {
 		size_t i = face_rng(&rng) % 3000, size = face_mixed_size(&rng) * 4;
 		void *p;
 
