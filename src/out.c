@@ -61,6 +61,15 @@ void out_str(struct out *o, const char *s)
 	out_bytes(o, s, string_length(s));
 }
 
+void out_left(struct out *o, const char *s, unsigned width)
+{
+	size_t n = string_length(s);
+
+	out_bytes(o, s, n);
+	for (; n < width; n++)
+		out_bytes(o, " ", 1);
+}
+
 /* The digits of v end at end. Their number. */
 static size_t put_digits(char *end, uint64_t v, unsigned radix)
 {
@@ -133,6 +142,21 @@ void out_size(struct out *o, uint64_t nbytes)
 		out_dec(o, rest * 10 / 1024);
 	}
 	out_str(o, " ");
+	out_str(o, units[unit]);
+}
+
+void out_short_size(struct out *o, uint64_t nbytes)
+{
+	static const char *const units[] = { " B", " KiB", " MiB", " GiB", " TiB" };
+	unsigned unit = 0;
+	uint64_t tenths = nbytes * 10;
+
+	for (; tenths >= 10240 && unit < 4; unit++)
+		tenths /= 1024;
+	if (unit == 0)
+		out_dec(o, nbytes);
+	else
+		out_fixed(o, tenths, 1);
 	out_str(o, units[unit]);
 }
 

@@ -23,6 +23,7 @@ void out_init(struct out *o, int fd);
 void out_bytes(struct out *o, const void *p, size_t n);
 void out_str(struct out *o, const char *s);
 void out_dec(struct out *o, uint64_t v);
+void out_left(struct out *o, const char *s, unsigned width); /* left-aligned: spaces behind it */
 void out_hex(struct out *o, uint64_t v);                    /* 0x..., lowercase, no padding */
 void out_padded(struct out *o, uint64_t v, unsigned width); /* decimal, right-aligned with spaces */
 
@@ -31,6 +32,9 @@ void out_fixed(struct out *o, uint64_t v, unsigned digits);
 
 /* Right-aligned, with a binary unit and one place: "  12.3 MiB"; 10 characters wide up to the exbibyte. */
 void out_size(struct out *o, uint64_t nbytes);
+
+/* The same without blanks before it, and none in the middle: "12.3 MiB", "48 B". */
+void out_short_size(struct out *o, uint64_t nbytes);
 
 /* Writes what is buffered. False when this or an earlier write failed: error tells why. */
 bool out_flush(struct out *o);

@@ -261,13 +261,13 @@ static void check_nothing_is_lost(void)
 {
 	size_t unit = max_size(os_page_size(), PAGE_SIZE) / PAGE_SIZE;
 	size_t records = 0, guarded = 0;
-	struct heap_stats hs;
+	struct stat_snapshot st;
 	uint32_t rights;
 	void *p;
 
 	heap_trim();
-	heap_stats_read(&hs);
-	CHECK(hs.live_objects == 0);
+	stat_read(&st);
+	CHECK(st.all.live == 0);
 	CHECK(mheap.pages.nfree + mheap.guarded_npages == mheap.pages.ntotal);
 	/* Where the kernel's pages are larger, what shares one with a guarded span stays. */
 	CHECK(mheap.pages.nclean + (unit - 1) * mheap.guarded_npages >= mheap.pages.nfree);
