@@ -838,6 +838,19 @@ void *heap_realloc(void *p, size_t size, bool noscan, const char *func)
 	return to;
 }
 
+void *heap_realloc_zero(void *p, bool noscan, const char *func)
+{
+	switch (options.realloczero) {
+	case REALLOC_ZERO_ALLOC:
+		return heap_realloc(p, 0, noscan, func);
+	case REALLOC_ZERO_ABORT:
+		fatal_pointer(func, p, "realloc of size 0");
+	default:
+		heap_free(p, func);
+		return NULL;
+	}
+}
+
 /* --- the rest --- */
 
 static SLOW_PATH size_t usable_size_slow(void *p, const char *func)
