@@ -56,6 +56,21 @@ void *goalloc_realloc_noscan(void *p, size_t size);
 void *goalloc_aligned_alloc_noscan(size_t align, size_t size);
 
 /*
+ * Sets the memory limit of the process, as Go's debug.SetMemoryLimit does; GOALLOC_MEMLIMIT sets it at start.
+ *
+ * What counts is what the process has of memory through this library: pages with objects in them, pages that are free but not given
+ * back to the system, and the library's records. As the limit nears, threads keep less, and what is free is given back sooner; when
+ * a request would cross it, at once. If what is in use does not fit all the same, the heap grows beyond the limit, or with the option
+ * hard=1 the request fails with ENOMEM. When more is in use than the new limit, what is free is given back in this call; no object is
+ * touched.
+ *
+ * bytes  the limit; 0 only asks; SIZE_MAX, or any number above PTRDIFF_MAX, is no limit.
+ * Returns the limit before, SIZE_MAX when there was none. Never fails; errno is unchanged. Thread safe. A forked child has the limit
+ * for itself.
+ */
+size_t goalloc_set_memory_limit(size_t bytes);
+
+/*
  * The heap profile: which code allocated how much, and how much of it is still there. A sample of the allocations is recorded with
  * the stack of calls; what is written is scaled to all of them, so that on average it is what there was. Frames of the stack are found
  * by call frame information (.eh_frame) or frame pointers: programs need not be compiled in any way. `go tool pprof` and `pprof` show it:

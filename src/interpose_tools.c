@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * interpose_tools.c - the face of what looks into the heap: the functions of goalloc.h that allocate nothing.
+ * interpose_tools.c - the functions of goalloc.h that look into the heap and steer it.
  * See malloc.c for the overview.
  *
  * Owns     nothing.
- * Callers  programs. Calls profile.h, sample.h.
+ * Callers  programs. Calls malloc.h, profile.h, sample.h.
  * Locks    none.
  * Holds    no logic: each function checks its arguments as goalloc.h says, and passes on.
  */
+#include "malloc.h"
 #include "options.h"
 #include "os.h"
 #include "out.h"
@@ -89,4 +90,11 @@ EXPORT int goalloc_profile_write(const char *file)
 	result = goalloc_profile_write_fd(fd, profile_is_text(file));
 	os_close(fd);
 	return result;
+}
+
+/* --- the memory limit --- */
+
+EXPORT size_t goalloc_set_memory_limit(size_t bytes)
+{
+	return bytes == 0 ? heap_limit() : heap_set_limit(bytes);
 }

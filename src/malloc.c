@@ -62,6 +62,7 @@
 #include "fatal.h"
 #include "foreign.h"
 #include "hardened.h"
+#include "limit.h"
 #include "mcentral.h"
 #include "options.h"
 #include "os.h"
@@ -341,14 +342,37 @@ SLOW_PATH void *heap_calloc_slow(size_t size)
 	return alloc_or_errno(size, 0, false, true);
 }
 
+/* A slot without going slow; NULL also where it is no matter of slots, or not of those of a span class. */
+FAST_PATH void *noscan_slot(size_t size, bool *fresh)
+{
+	unsigned slot;
+
+	if (size <= TINY_SIZE || size > MAX_SMALL_SIZE)
+		return NULL;
+	/* The lookup says whether there are fast paths. */
+	slot = sizeclass_slot_of_malloc(size);
+	if (UNLIKELY(slot - 1 >= NUM_SPAN_CLASSES - 1))
+		return NULL;
+	return mcache_alloc_fast(thread_cache(), make_spanclass(slot >> 1, true), fresh);
+}
+
 void *heap_malloc_noscan(size_t size)
 {
-	return alloc_or_errno(size, 0, true, false);
+	bool fresh;
+	void *p = noscan_slot(size, &fresh);
+
+	return LIKELY(p != NULL) ? p : alloc_or_errno(size, 0, true, false);
 }
 
 void *heap_calloc_noscan(size_t size)
 {
-	return alloc_or_errno(size, 0, true, true);
+	bool fresh;
+	void *p = noscan_slot(size, &fresh);
+
+	if (UNLIKELY(p == NULL))
+		return alloc_or_errno(size, 0, true, true);
+	zero_object(p, size, fresh);
+	return p;
 }
 
 void *heap_aligned(size_t align, size_t size, bool noscan)
@@ -565,8 +589,8 @@ static bool size_fits(const struct object *o, size_t size, size_t align)
 {
 	const struct mspan *s = o->span;
 
-	if (s->kind == SPAN_TINY)
-		return o->nbytes == (size == 0 ? 1 : size) ||
+	if (s->kind == SPAN_TINY) /* noscan, or malloc's */
+		return o->nbytes == tiny_nbytes(size, max_size(align, 1)) ||
 		       o->nbytes == tiny_nbytes(size, options.tiny_align);
 	if ((slot_state(&s->state[o->slot]) & SLOT_RESIZED) != 0)
 		return size <= o->nbytes;
@@ -604,8 +628,10 @@ static bool stays_in_slot(const struct object *o, const void *p, size_t size, bo
 {
 	if (size > o->nbytes || size < o->nbytes / 2)
 		return false;
+	/* What is known of the size is the bytes that it has. */
 	if (o->span->kind == SPAN_TINY)
-		return noscan || (size < sizeof(void *) && (uintptr_t)p % options.tiny_align == 0);
+		return size_fits(o, size, 0) &&
+		       (noscan || (size < sizeof(void *) && (uintptr_t)p % options.tiny_align == 0));
 	/* An object of aligned_alloc(8, 20) may be where malloc(20) may not. */
 	return spanclass_noscan(o->span->spanclass) == noscan && (uintptr_t)p % sizeclass_malloc_align(size) == 0;
 }
@@ -666,6 +692,17 @@ static void *resized_in_place(struct mcache *c, struct mspan *s, size_t size)
 	return (void *)s->base;
 }
 
+/* A big object in its place, with other pages. At the memory limit the thread gives back what it keeps, and tries again. */
+static bool resize_big(struct mcache *c, struct mspan *s, size_t npages)
+{
+	if (mheap_extend_cached(&c->pages, s, npages) || mheap_resize_big(s, npages))
+		return true;
+	if (!limit_wants_flush())
+		return false;
+	mcache_flush(c);
+	return mheap_resize_big(s, npages);
+}
+
 /* Without copying: in its span, longer or shorter, or its pages moved. NULL: copy. */
 static void *realloc_big(const struct object *o, size_t size, bool noscan, const char *func)
 {
@@ -684,7 +721,7 @@ static void *realloc_big(const struct object *o, size_t size, bool noscan, const
 		return (void *)s->base;
 	}
 	c = enter();
-	if (mheap_extend_cached(&c->pages, s, npages) || mheap_resize_big(s, npages))
+	if (resize_big(c, s, npages))
 		return resized_in_place(c, s, size);
 	p = move_big(c, s, npages, noscan);
 	if (p != NULL)
@@ -730,7 +767,8 @@ static void *move_hardened(const struct object *o, void *p, size_t size, bool no
 {
 	void *to;
 
-	if (size == o->nbytes && (uintptr_t)p % sizeclass_malloc_align(size) == 0)
+	if (size == o->nbytes && (uintptr_t)p % sizeclass_malloc_align(size) == 0 &&
+	    spanclass_noscan(o->span->spanclass) == noscan)
 		return p;
 	to = alloc_or_errno(size, 0, noscan, false);
 	if (to == NULL)
@@ -818,6 +856,27 @@ size_t heap_usable_size(void *p, const char *func)
 	    LIKELY(slot_state(&entry_span(entry)->state[slot]) != SLOT_FREE) && LIKELY(!options.hardened))
 		return spanclass_info(entry_spanclass(entry))->elemsize;
 	return usable_size_slow(p, func);
+}
+
+size_t heap_limit(void)
+{
+	size_t bytes = limit_bytes();
+
+	return bytes == 0 ? SIZE_MAX : bytes;
+}
+
+size_t heap_set_limit(size_t bytes)
+{
+	uint32_t rights = rights_open();
+	size_t before;
+
+	/* The options have been read. */
+	thread_leave(enter());
+	before = limit_set(bytes > PTRDIFF_MAX ? 0 : bytes);
+	rights_close(rights);
+	if (limit_used() > bytes)
+		(void)heap_trim();
+	return before == 0 ? SIZE_MAX : before;
 }
 
 bool heap_trim(void)

@@ -16,6 +16,7 @@
 #include "mcentral.h"
 #include "fatal.h"
 #include "hardened.h"
+#include "limit.h"
 #include "options.h"
 #include "os.h"
 #include "scavenge.h"
@@ -193,7 +194,7 @@ static uint32_t max_partial_npages(void)
 
 static uint32_t max_big_npages(void)
 {
-	return share(BIG_PAGES_ALONE, BIG_PAGES_ALL, BIG_PAGES_MIN);
+	return share(limit_get_state() == LIMIT_FAR ? BIG_PAGES_ALONE : BIG_PAGES_ALL, BIG_PAGES_ALL, BIG_PAGES_MIN);
 }
 
 static void partial_push(struct mcache *c, struct mcache_slot *t, struct mspan *s)
@@ -621,13 +622,15 @@ static void tick(struct mcache *c)
 void mcache_poll(struct mcache *c)
 {
 	uint64_t cycles = cycle_counter();
+	bool called = c->limit_calls != limit_calls();
 	uint64_t now_ms;
 
-	if (LIKELY(cycles - c->poll_cycles < POLL_CYCLES))
+	if (LIKELY(cycles - c->poll_cycles < POLL_CYCLES) && LIKELY(!called))
 		return;
 	c->poll_cycles = cycles;
+	c->limit_calls = limit_calls();
 	now_ms = os_now_ms();
-	if (now_ms - c->tick_ms >= options.scavenge_ms) {
+	if (called || now_ms - c->tick_ms >= limit_decay_ms()) {
 		c->tick_ms = now_ms;
 		tick(c);
 		mheap_release_records();

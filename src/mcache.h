@@ -84,6 +84,7 @@ struct mcache {
 	uint64_t tick_ms;                                /* time of the last tick */
 	uint32_t partial_npages;                         /* pages of all spans on the partial lists */
 	uint32_t big_frees;                              /* counts */
+	uint32_t limit_calls;                            /* limit.calls when it was answered */
 	uint32_t big_npages;                             /* pages of the spans in big[] */
 	struct mspan *big[BIG_CACHE_MAX_RUN + 1];        /* freed big spans by length, linked by next */
 	struct mcache *next_all;                         /* [t] constant once set */

@@ -231,8 +231,8 @@ enum {
 static const char *const strings[STRINGS] = {
 	"", "alloc_objects", "count", "alloc_space", "bytes", "inuse_objects", "inuse_space", "space",
 	/* With all that they call. Only stacks of a program that has the library in itself have these. */
-	"malloc|calloc|realloc|reallocarray|memalign|aligned_alloc|posix_memalign|valloc|pvalloc|"
-	"operator new(\\[\\])?|_Zn[wa]m.*|__alloc_token_.*|goalloc_.*",
+	("malloc|calloc|realloc|reallocarray|memalign|aligned_alloc|posix_memalign|valloc|pvalloc|"
+	 "operator new(\\[\\])?|_Zn[wa]m.*|__alloc_token_.*|goalloc_.*"),
 };
 
 /* A place and the function that it is in. */

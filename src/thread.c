@@ -16,6 +16,7 @@
 #include "thread.h"
 #include "fatal.h"
 #include "hardened.h"
+#include "limit.h"
 #include "mcentral.h"
 #include "options.h"
 #include "os.h"
@@ -100,6 +101,7 @@ static void read_options(void)
 		return;
 	done = true;
 	options_init();
+	limit_init("");
 	if (options.tiny_align < sizeof(void *))
 		sizeclass_divert_least();
 	if (options.hardened && had_objects) {
