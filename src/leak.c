@@ -176,10 +176,12 @@ static void write_group(struct out *o, struct symbols *symbols, const struct gro
 {
 	out_str(o, "goalloc: leak: ");
 	write_amount(o, group->ndirect + group->nindirect, group_bytes(group));
-	if (group->nindirect != 0) {
-		out_str(o, " (");
+	if (group->ndirect == 0) {
+		out_str(o, ", indirect");
+	} else if (group->nindirect != 0) {
+		out_str(o, ", of these ");
 		write_amount(o, group->ndirect, group->direct_bytes);
-		out_str(o, " direct)");
+		out_str(o, " direct");
 	}
 	if (group->npcs == 0 && group->size != 0) {
 		out_str(o, ", ");
