@@ -347,6 +347,21 @@ void mark_each_lost(void (*visit)(const struct mark_object *o, bool direct, void
 	mheap_each_span(visit_span, &v);
 }
 
+uint64_t mark_order(uintptr_t base)
+{
+	return (uint64_t)arena_of(base)->idx << ARENA_SHIFT | base % ARENA_SIZE;
+}
+
+void mark_object(struct mark *m, const struct mark_object *o)
+{
+	struct mark_candidate c;
+
+	if (!find_candidate(m, o->base, &c))
+		return;
+	add_candidate(m, c);
+	drain(m);
+}
+
 /* --- direct and indirect --- */
 
 /* A lost object that none before it leads to, by address, is a leader. */

@@ -78,11 +78,17 @@ bool mark_start(struct mark *m);
 /* Marks what the words in [from, to) lead to, and what that leads to. from and to are word aligned. */
 void mark_roots(struct mark *m, uintptr_t from, uintptr_t to);
 
+/* The object is reached after all, and what it leads to. */
+void mark_object(struct mark *m, const struct mark_object *o);
+
 /* Afterwards: tells direct from indirect among the lost ones. */
 void mark_lost(struct mark *m);
 
 /* Calls visit for every object that was not reached. */
 void mark_each_lost(void (*visit)(const struct mark_object *o, bool direct, void *arg), void *arg, struct mark_counts *counts);
+
+/* A number that rises in the order in which mark_each_lost() comes to objects, in every snapshot of the process. */
+uint64_t mark_order(uintptr_t base);
 
 /* Which of n pages of the kernel from addr on have memory: calls visit for each run of them. Private mappings only. */
 void mark_each_present(int pagemap, uintptr_t addr, uintptr_t end, void (*visit)(uintptr_t from, uintptr_t to, void *arg), void *arg);

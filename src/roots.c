@@ -30,6 +30,7 @@ struct roots {
 	struct mark *m;
 	const struct snapshot *sn;
 	const struct procmap *maps;
+	uintptr_t own;                  /* an address in shared memory of ours */
 	struct address_range *hidden;   /* sorted by address; they may overlap */
 	size_t len, room;
 	size_t next;                    /* the first that does not end before the walk */
@@ -270,13 +271,14 @@ static void mark_mapping(struct roots *r, const struct mapping *mapping)
 
 	if ((access & MAPPING_READ) != 0 && (access & MAPPING_SHARED) == 0 && (is_memory(mapping) || !is_device(mapping)))
 		each_part(mapping, false, mark_private, r);
-	else if (access == (MAPPING_READ | MAPPING_WRITE | MAPPING_SHARED) && is_memory(mapping))
+	else if (access == (MAPPING_READ | MAPPING_WRITE | MAPPING_SHARED) && is_memory(mapping) &&
+		 r->own - mapping->start >= mapping->end - mapping->start)
 		each_part(mapping, false, mark_shared, r);
 }
 
-bool roots_mark(struct mark *m, const struct snapshot *sn, const struct procmap *maps)
+bool roots_mark(struct mark *m, const struct snapshot *sn, const struct procmap *maps, const void *own)
 {
-	struct roots r = { .m = m, .sn = sn, .maps = maps };
+	struct roots r = { .m = m, .sn = sn, .maps = maps, .own = (uintptr_t)own };
 
 	if (!make_hidden(&r))
 		return false;

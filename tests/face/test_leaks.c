@@ -78,11 +78,12 @@ static void ring(void)
 static void interior(void)
 {
 	hidden h = make(512);
+	size_t nbytes = slot(512);
 
 	global = (char *)show(h) + 511;
 	CHECK_LEAKS(0);
 	/* The neighbour's first byte. */
-	global = (char *)global + slot(512) - 511;
+	global = (char *)global + nbytes - 511;
 	CHECK_LEAKS(1);
 }
 
