@@ -57,6 +57,14 @@
 #define CONSTRUCTOR __attribute__((constructor))
 #define DESTRUCTOR __attribute__((destructor))
 #define ALIGNED(n) __attribute__((aligned(n)))
+
+/* For figures only: a function that reads, with PEEK(), plain fields that their owner may be changing, and takes whatever value it
+ * finds. ThreadSanitizer is not asked. */
+#define READS_OTHERS __attribute__((no_sanitize("thread")))
+#define PEEK(field) (*(const volatile __typeof__(field) *)&(field))
+
+/* Eight bytes of whatever is there. */
+typedef uint64_t any_word __attribute__((may_alias));
 /* Initial-exec: one load from the thread pointer, never __tls_get_addr(), which may call malloc. */
 #define THREAD_LOCAL static __thread __attribute__((tls_model("initial-exec")))
 #define THREAD_LOCAL_EXTERN extern __thread __attribute__((tls_model("initial-exec")))

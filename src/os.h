@@ -57,6 +57,10 @@ bool os_remap(void *p, size_t nbytes);
 /* Asks for huge pages in a committed range, or for none; advice only. */
 void os_want_huge_pages(void *p, size_t nbytes, bool huge);
 
+/* What is reserved or mapped from now on has a name in /proc/PID/maps: "goalloc: heap", our own records "goalloc: metadata". Kernels
+ * before 5.17, and many later ones, know no names: then nothing happens. */
+void os_name_mappings(void);
+
 /* Zeroed memory for our own records; NULL when there is none. */
 void *os_alloc_metadata(size_t nbytes);
 
@@ -120,7 +124,9 @@ int os_pid(void);
 
 int os_dup_cloexec(int fd);         /* on a high number; -1 */
 int os_open_write(const char *path, bool append);   /* made if need be, emptied unless append; on a high number, too; -errno */
+int os_check_write(const char *path);      /* 0, or -errno as os_open_write(), as far as is seen without opening */
 int os_open_read(const char *path);        /* -1 */
+uint64_t os_file_id(int fd);               /* what the descriptor is open on, as a number; 0: it is not open */
 void os_close(int fd);
 long os_read(int fd, void *p, size_t nbytes);          /* bytes; 0 at the end, -errno */
 long os_read_at(int fd, void *p, size_t nbytes, uint64_t offset);   /* the same, of a file */

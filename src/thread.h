@@ -45,6 +45,9 @@ void thread_attend(void);
  * thread if that is asked for. Does nothing before libc is up, nor a second time. */
 void thread_late_init(void);
 
+/* Starts a thread of ours, which takes no signals and is nobody's to join. A forked child does not have it. False: there is none. */
+bool thread_start_own(void *(*body)(void *arg));
+
 /* Calls visit for every cache that a thread uses, and the shared one; the list is locked, the threads
  * run on. */
 void thread_each_cache(void (*visit)(struct mcache *c, void *arg), void *arg);
