@@ -248,11 +248,14 @@ static inline void prefetch(const void *p)
 #if defined(__x86_64__)
 #define CPU_STACK_WORD 19
 #define CPU_TLS_WORD 21
+/* Thread-local storage is found by a record whose words 0 and this are its own address; 0: it has none. */
+#define CPU_TLS_SELF_WORD 2
 /* Bytes below the stack pointer that a function may use. */
 #define CPU_RED_ZONE 128
 #elif defined(__aarch64__)
 #define CPU_STACK_WORD 31
 #define CPU_TLS_WORD CPU_NO_TLS_WORD
+#define CPU_TLS_SELF_WORD 0
 #define CPU_RED_ZONE 0
 #endif
 
