@@ -62,6 +62,9 @@
  * finds. ThreadSanitizer is not asked. */
 #define READS_OTHERS __attribute__((no_sanitize("thread")))
 #define PEEK(field) (*(const volatile __typeof__(field) *)&(field))
+
+/* Eight bytes of whatever is there. */
+typedef uint64_t any_word __attribute__((may_alias));
 /* Initial-exec: one load from the thread pointer, never __tls_get_addr(), which may call malloc. */
 #define THREAD_LOCAL static __thread __attribute__((tls_model("initial-exec")))
 #define THREAD_LOCAL_EXTERN extern __thread __attribute__((tls_model("initial-exec")))
@@ -245,11 +248,14 @@ static inline void prefetch(const void *p)
 #if defined(__x86_64__)
 #define CPU_STACK_WORD 19
 #define CPU_TLS_WORD 21
+/* Thread-local storage is found by a record whose words 0 and this are its own address; 0: it has none. */
+#define CPU_TLS_SELF_WORD 2
 /* Bytes below the stack pointer that a function may use. */
 #define CPU_RED_ZONE 128
 #elif defined(__aarch64__)
 #define CPU_STACK_WORD 31
 #define CPU_TLS_WORD CPU_NO_TLS_WORD
+#define CPU_TLS_SELF_WORD 0
 #define CPU_RED_ZONE 0
 #endif
 

@@ -56,40 +56,48 @@ static unsigned count_bytes(uint64_t word)
 	return popcount64(word & UINT64_C(0x0101010101010101));
 }
 
+/* Eight state bytes at once. */
+READS_OTHERS static uint64_t states_at(const struct mspan *s, unsigned i)
+{
+	return PEEK(*(const any_word *)(const void *)&s->state[i]);
+}
+
 /* State bytes behind the last slot's are SLOT_FREE, and the room for them is whole words. */
-READS_OTHERS static struct span_fill fill_of_small(const struct mspan *s, unsigned nelems)
+static struct span_fill fill_of_small(const struct mspan *s, unsigned nelems)
 {
 	struct span_fill f = { 0, 0, 0, 0 };
 
-	for (unsigned i = 0; i < nelems; i += sizeof(uint64_t)) {
-		uint64_t states;
-
-		copy_bytes(&states, (const void *)&s->state[i], sizeof(states));
-		f.objects += count_bytes(states);
-	}
+	for (unsigned i = 0; i < nelems; i += sizeof(any_word))
+		f.objects += count_bytes(states_at(s, i));
 	f.slots = f.objects;
 	return f;
 }
 
-READS_OTHERS static struct span_fill fill_of_tiny(const struct mspan *s, unsigned nelems)
+/* Adds the objects that start in eight bytes of a tiny block. */
+static void add_tiny(struct span_fill *f, uint64_t states)
+{
+	for (; states != 0; states >>= 8) {
+		uint8_t nbytes = (uint8_t)states;
+
+		f->objects += nbytes != SLOT_FREE && nbytes <= TINY_SIZE;
+		f->nbytes += nbytes <= TINY_SIZE ? nbytes : 0;
+	}
+}
+
+static struct span_fill fill_of_tiny(const struct mspan *s, unsigned nelems)
 {
 	struct span_fill f = { 0, 0, 0, 0 };
 
 	for (unsigned slot = 0; slot < nelems; slot++) {
-		uint8_t states[TINY_SIZE];
+		uint64_t low = states_at(s, slot * TINY_SIZE);
+		uint64_t high = states_at(s, slot * TINY_SIZE + TINY_SIZE / 2);
 		uint32_t before = f.objects;
 
-		copy_bytes(states, (const void *)&s->state[slot * TINY_SIZE], TINY_SIZE);
-		for (unsigned i = 0; i < TINY_SIZE; i++) {
-			if (states[i] == SLOT_FREE || states[i] > TINY_SIZE)
-				continue;
-			f.objects++;
-			f.nbytes += states[i];
-		}
-		if (f.objects != before)
-			f.slots++;
-		else if (states[TINY_SIZE - 1] == TINY_PIN)
-			f.pinned++;
+		add_tiny(&f, low);
+		add_tiny(&f, high);
+		f.slots += f.objects != before;
+		/* In the last byte. */
+		f.pinned += f.objects == before && high >> 56 == TINY_PIN;
 	}
 	return f;
 }

@@ -6,6 +6,9 @@
  * A lost object is a direct leak when no other lost object leads to it, or only such as it leads to itself: of a ring, the first by
  * address. The others are indirect. Both are reported together by where they were allocated, if that is known, else by size.
  *
+ * What a thread is just about to make, or to move, may be known to nobody for some instructions. So where there are other threads a
+ * second look decides: what was lost in the first one and is still is a leak.
+ *
  * Owns     the groups of the report, in the snapshot.
  * Callers  service.c at exit and on a signal, interpose_tools.c. Calls snapshot.h, roots.h, mark.h, procmap.h, profile.h, symbol.h, out.h.
  * Locks    none; see snapshot.c.
@@ -48,12 +51,20 @@ struct groups {
 	uint32_t len;
 };
 
-/* In memory that the program and the copy share. */
+/* Memory that the program and the copies share: as much as can be had, at least a page. */
+#define SHARED_MOST MiB(512)
+
+/* Between two looks, in milliseconds: threads that wait for a processor shall have had one. */
+#define BETWEEN_LOOKS 20
+
 struct leak {
 	int fd;
-	bool said;                     /* the copy came to where it reports */
 	int error;
+	bool said;                     /* a copy came to where it reports */
+	bool again;                    /* what is lost is listed, for a second look */
 	size_t nobjects, nbytes;
+	size_t listed, room;
+	uintptr_t list[];              /* addresses of lost objects, as mark_each_lost() comes to them */
 };
 
 /* --- groups --- */
@@ -176,10 +187,12 @@ static void write_group(struct out *o, struct symbols *symbols, const struct gro
 {
 	out_str(o, "goalloc: leak: ");
 	write_amount(o, group->ndirect + group->nindirect, group_bytes(group));
-	if (group->nindirect != 0) {
-		out_str(o, " (");
+	if (group->ndirect == 0) {
+		out_str(o, ", indirect");
+	} else if (group->nindirect != 0) {
+		out_str(o, ", of these ");
 		write_amount(o, group->ndirect, group->direct_bytes);
-		out_str(o, " direct)");
+		out_str(o, " direct");
 	}
 	if (group->npcs == 0 && group->size != 0) {
 		out_str(o, ", ");
@@ -245,6 +258,47 @@ static void write_failure(struct out *o, const char *why)
 
 /* --- in the copy --- */
 
+static void list_lost(const struct mark_object *o, bool direct, void *arg)
+{
+	struct leak *leak = arg;
+
+	(void)direct;
+	if (leak->listed < leak->room)
+		leak->list[leak->listed] = o->base;
+	leak->listed++;
+}
+
+/* The walk through the lost objects of a second look. */
+struct second_look {
+	struct mark *m;
+	const struct leak *leak;
+	size_t at;      /* the first in the list that is not before */
+};
+
+static void spare_unlisted(const struct mark_object *o, bool direct, void *arg)
+{
+	struct second_look *l = arg;
+
+	(void)direct;
+	while (l->at < l->leak->listed && mark_order(l->leak->list[l->at]) < mark_order(o->base))
+		l->at++;
+	if (l->at == l->leak->listed || l->leak->list[l->at] != o->base)
+		mark_object(l->m, o);
+}
+
+/* True: there are lost objects, and another look is to decide. */
+static bool want_second_look(struct leak *leak, const struct snapshot *sn)
+{
+	struct mark_counts counts;
+
+	/* Where tracing is refused no thread is known. */
+	if (sn->nthreads == 0 && !sn->refused && !sn->unsettled)
+		return false;
+	leak->listed = 0;
+	mark_each_lost(list_lost, leak, &counts);
+	return leak->listed != 0 && leak->listed <= leak->room;
+}
+
 /* NULL, or why it could not be done. */
 static const char *find(const struct snapshot *sn, struct out *o, struct leak *leak)
 {
@@ -260,14 +314,25 @@ static const char *find(const struct snapshot *sn, struct out *o, struct leak *l
 		leak->error = ENOENT;
 		return "/proc/self/maps cannot be read";
 	}
-	if (!roots_mark(&mark, sn, &maps))
+	if (!roots_mark(&mark, sn, &maps, leak))
 		return "no memory";
-	mark_lost(&mark);
+	if (leak->again) {
+		struct second_look l = { &mark, leak, 0 };
+
+		leak->again = false;
+		mark_each_lost(spare_unlisted, &l, &counts);
+	} else {
+		leak->again = !mark.failed && want_second_look(leak, sn);
+	}
+	if (!leak->again)
+		mark_lost(&mark);
 	if (mark.failed)
 		return "no memory";
+	leak->error = 0;
+	if (leak->again)
+		return NULL;
 	mark_each_lost(add_lost, &groups, &counts);
 	write_report(o, &groups, &counts, sn);
-	leak->error = 0;
 	leak->nobjects = counts.nlost;
 	leak->nbytes = counts.lost_bytes;
 	return NULL;
@@ -300,9 +365,36 @@ static SLOW_PATH void say_no_snapshot(int fd)
 	(void)out_flush(&o);
 }
 
+static struct leak *make_shared(size_t *nbytes)
+{
+	struct leak *leak = NULL;
+
+	for (*nbytes = SHARED_MOST; leak == NULL && *nbytes >= os_page_size(); *nbytes /= 8)
+		leak = os_alloc_shared(*nbytes);
+	*nbytes *= 8;
+	if (leak != NULL)
+		leak->room = (*nbytes - sizeof(*leak)) / sizeof(leak->list[0]);
+	return leak;
+}
+
+static int take_looks(struct leak *leak, uintptr_t stack)
+{
+	int error;
+
+	do {
+		if (leak->again)
+			os_sleep_ms(BETWEEN_LOOKS);
+		leak->said = false;
+		leak->error = EIO;
+		error = snapshot_take(look, leak, stack);
+	} while (error == 0 && leak->error == 0 && leak->again);
+	return error != 0 ? error : leak->error;
+}
+
 static SLOW_PATH int check(int fd, uintptr_t stack, size_t *nobjects, size_t *nbytes)
 {
-	struct leak *leak = os_alloc_shared(os_page_size());
+	size_t shared;
+	struct leak *leak = make_shared(&shared);
 	int error;
 
 	if (leak == NULL) {
@@ -310,15 +402,12 @@ static SLOW_PATH int check(int fd, uintptr_t stack, size_t *nobjects, size_t *nb
 		return ENOMEM;
 	}
 	leak->fd = fd;
-	leak->error = EIO;
-	error = snapshot_take(look, leak, stack);
-	if (error == 0)
-		error = leak->error;
+	error = take_looks(leak, stack);
 	if (!leak->said)
 		say_no_snapshot(fd);
 	*nobjects = leak->nobjects;
 	*nbytes = leak->nbytes;
-	(void)os_unreserve(leak, os_page_size());
+	(void)os_unreserve(leak, shared);
 	return error;
 }
 

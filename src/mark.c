@@ -30,73 +30,65 @@
 
 /* --- the stack of what is to be searched --- */
 
-static bool push_part(struct mark *m)
+static bool push_part(struct mark_stack *s)
 {
-	struct mark_part *part = m->spare != NULL ? m->spare : os_alloc_metadata(sizeof(*part));
+	struct mark_part *part = s->spare != NULL ? s->spare : os_alloc_metadata(sizeof(*part));
 
-	m->spare = NULL;
+	s->spare = NULL;
 	if (part == NULL)
 		return false;
-	part->below = m->part;
-	m->part = part;
-	m->len = 0;
+	part->below = s->part;
+	s->part = part;
+	s->len = 0;
 	return true;
 }
 
-static void push(struct mark *m, uintptr_t base, size_t nbytes)
+static bool push(struct mark_stack *s, uintptr_t base, size_t nbytes)
 {
-	if (m->len == MARK_PART && !push_part(m)) {
-		m->failed = true;
-		return;
-	}
-	m->part->at[m->len++] = (struct mark_range){ base, nbytes };
+	if (s->len == MARK_PART && !push_part(s))
+		return false;
+	s->part->at[s->len++] = (struct mark_range){ base, nbytes };
+	return true;
 }
 
-static bool pop(struct mark *m, struct mark_range *r)
+static bool pop(struct mark_stack *s, struct mark_range *r)
 {
-	if (m->len == 0) {
-		struct mark_part *empty = m->part;
+	if (s->len == 0) {
+		struct mark_part *empty = s->part;
 
 		if (empty->below == NULL)
 			return false;
-		m->part = empty->below;
-		m->len = MARK_PART;
+		s->part = empty->below;
+		s->len = MARK_PART;
 		/* A second spare one stays where it is: the process ends soon. */
-		m->spare = empty;
+		s->spare = empty;
 	}
-	*r = m->part->at[--m->len];
+	*r = s->part->at[--s->len];
 	return true;
 }
 
 /* --- objects --- */
 
+static void push_to_search(struct mark *m, uintptr_t base, size_t nbytes)
+{
+	if (UNLIKELY(!push(&m->stack, base, nbytes)))
+		m->failed = true;
+}
+
 /* The object is live and was not found before: it is marked, and searched if it may hold addresses. */
 static void settle(struct mark *m, const struct mark_candidate *c)
 {
 	uint8_t state = slot_state(c->state);
-	size_t nbytes;
 
-	if (state == SLOT_FREE || (state & MARK_REACHED) != 0)
+	if (state == SLOT_FREE || (state & (MARK_REACHED | m->flag)) != 0 || c->state == m->leader)
 		return;
-	if (m->leader == NULL) {
-		slot_set(c->state, state | MARK_REACHED);
-	} else {
-		if ((state & MARK_INDIRECT) != 0 || c->state == m->leader)
-			return;
-		slot_set(c->state, (uint8_t)((state & ~MARK_LEADER) | MARK_INDIRECT));
-		/* What another leader leads to is marked already. */
-		if ((state & MARK_LEADER) != 0)
-			return;
-	}
-	m->nmarked++;
-	if (c->span == NULL) {
+	slot_set(c->state, state | m->flag);
+	if (LIKELY(c->span == NULL)) {
 		if (!spanclass_noscan(c->spanclass))
-			push(m, c->base, spanclass_info(c->spanclass)->elemsize);
-		return;
+			push_to_search(m, c->base, spanclass_info(c->spanclass)->elemsize);
+	} else if (!spanclass_noscan(c->span->spanclass)) {
+		push_to_search(m, c->base, mspan_nbytes(c->span));
 	}
-	nbytes = mspan_nbytes(c->span);
-	if (!spanclass_noscan(c->span->spanclass))
-		push(m, c->base, nbytes);
 }
 
 static void add_candidate(struct mark *m, struct mark_candidate c)
@@ -131,51 +123,49 @@ static _Atomic uint8_t *tiny_object_at(struct mspan *s, uintptr_t addr, uintptr_
 	}
 }
 
-static SLOW_PATH void consider_uncut(struct mark *m, struct mspan *s, uintptr_t addr)
+static SLOW_PATH bool find_uncut(struct mspan *s, uintptr_t addr, struct mark_candidate *c)
 {
-	struct mark_candidate c = { .span = NULL, .spanclass = s->spanclass };
-
+	c->span = NULL;
+	c->spanclass = s->spanclass;
 	if (s->kind == SPAN_TINY) {
-		c.state = tiny_object_at(s, addr, &c.base);
-		if (c.state != NULL)
-			add_candidate(m, c);
-	} else if (s->kind == SPAN_BIG) {
-		c.state = &s->state[0];
-		c.base = s->base;
-		c.span = s;
-		add_candidate(m, c);
+		c->state = tiny_object_at(s, addr, &c->base);
+		return c->state != NULL;
 	}
+	c->state = &s->state[0];
+	c->base = s->base;
+	c->span = s;
+	return s->kind == SPAN_BIG;
 }
 
-/* word may be an address in an object. */
-FAST_PATH void consider(struct mark *m, uintptr_t word)
+/* The slot that word may be an address in, or the big or tiny object. */
+FAST_PATH bool find_candidate(const struct mark *m, uintptr_t word, struct mark_candidate *c)
 {
 	uint64_t entry, offset;
-	struct mark_candidate c;
 	uint32_t slot;
 
 	if (LIKELY(word - m->low >= m->span))
-		return;
+		return false;
 	entry = entry_in(mheap.arenas, word);
 	if (entry == 0)
-		return;
-	c.spanclass = entry_spanclass(entry);
-	if (UNLIKELY(sizeclass_divmul[c.spanclass] == 0)) {
-		consider_uncut(m, entry_span(entry), word);
-		return;
-	}
+		return false;
+	c->spanclass = entry_spanclass(entry);
+	if (UNLIKELY(sizeclass_divmul[c->spanclass] == 0))
+		return find_uncut(entry_span(entry), word, c);
 	offset = ((entry >> 8 & 0xff) << PAGE_SHIFT) + word % PAGE_SIZE;
-	slot = (uint32_t)(offset * sizeclass_divmul[c.spanclass] >> 32);
-	c.state = &entry_span(entry)->state[slot];
-	c.base = word - offset + (size_t)slot * spanclass_info(c.spanclass)->elemsize;
-	c.span = NULL;
-	add_candidate(m, c);
+	slot = (uint32_t)(offset * sizeclass_divmul[c->spanclass] >> 32);
+	c->state = &entry_span(entry)->state[slot];
+	c->base = word - offset + (size_t)slot * spanclass_info(c->spanclass)->elemsize;
+	c->span = NULL;
+	return true;
 }
 
 static void search(struct mark *m, uintptr_t from, uintptr_t to)
 {
+	struct mark_candidate c;
+
 	for (const uintptr_t *p = (const uintptr_t *)from; p < (const uintptr_t *)to; p++)
-		consider(m, *p);
+		if (find_candidate(m, *p, &c))
+			add_candidate(m, c);
 }
 
 static void search_present(uintptr_t from, uintptr_t to, void *arg)
@@ -196,7 +186,7 @@ static void fetch_ranges(struct mark *m)
 {
 	struct mark_range r;
 
-	while (m->range_in - m->range_out < MARK_AHEAD && pop(m, &r)) {
+	while (m->range_in - m->range_out < MARK_AHEAD && pop(&m->stack, &r)) {
 		for (size_t at = 0; at < min_size(r.nbytes, FETCH_AHEAD); at += CACHE_LINE)
 			prefetch((const void *)(r.base + at));
 		m->ranges[m->range_in++ % MARK_AHEAD] = r;
@@ -293,11 +283,11 @@ static void fill_page_map(struct mspan *s, void *arg)
 
 bool mark_start(struct mark *m)
 {
-	*m = (struct mark){ .pagemap = os_open_read("/proc/self/pagemap") };
+	*m = (struct mark){ .pagemap = os_open_read("/proc/self/pagemap"), .flag = MARK_REACHED };
 	(void)lock_reset_orphan(&mheap.lock);
 	each_arena(m, add_bounds);
 	mheap_each_span(fill_page_map, NULL);
-	return push_part(m);
+	return push_part(&m->stack) && push_part(&m->leaders);
 }
 
 /* --- what is lost --- */
@@ -357,24 +347,56 @@ void mark_each_lost(void (*visit)(const struct mark_object *o, bool direct, void
 	mheap_each_span(visit_span, &v);
 }
 
-/* One that no other was found to lead to leads; whom it leads to follows, be it a leader of before. */
+uint64_t mark_order(uintptr_t base)
+{
+	return (uint64_t)arena_of(base)->idx << ARENA_SHIFT | base % ARENA_SIZE;
+}
+
+void mark_object(struct mark *m, const struct mark_object *o)
+{
+	struct mark_candidate c;
+
+	if (!find_candidate(m, o->base, &c))
+		return;
+	add_candidate(m, c);
+	drain(m);
+}
+
+/* --- direct and indirect --- */
+
+/* A lost object that none before it leads to, by address, is a leader. */
 static void follow(const struct mark_object *o, bool direct, void *arg)
 {
 	struct mark *m = arg;
 
-	if (!direct)
+	(void)direct;
+	if ((slot_state(o->state) & MARK_FOLLOWED) != 0)
 		return;
-	slot_set(o->state, slot_state(o->state) | MARK_LEADER);
+	slot_set(o->state, slot_state(o->state) | MARK_FOLLOWED);
 	if (spanclass_noscan(o->spanclass))
 		return;
-	m->leader = o->state;
-	push(m, o->base, o->nbytes);
+	if (!push(&m->leaders, o->base, o->nbytes))
+		m->failed = true;
+	push_to_search(m, o->base, o->nbytes);
 	drain(m);
 }
 
+/* What a leader leads to are objects that are no leaders, and leaders before it. So, from the last to the first, one that was not found
+ * by then is led to by itself at most: it is direct, and all that it leads to is not. */
 void mark_lost(struct mark *m)
 {
 	struct mark_counts counts;
+	struct mark_candidate c;
+	struct mark_range r;
 
+	m->flag = MARK_FOLLOWED;
 	mark_each_lost(follow, m, &counts);
+	m->flag = MARK_INDIRECT;
+	while (pop(&m->leaders, &r)) {
+		if (!find_candidate(m, r.base, &c) || (slot_state(c.state) & MARK_INDIRECT) != 0)
+			continue;
+		m->leader = c.state;
+		push_to_search(m, r.base, r.nbytes);
+		drain(m);
+	}
 }

@@ -11,10 +11,10 @@
 
 /* Bits of a state byte, beside those of the slot's state. The last byte of a tiny block in a cache has them all: it is no object. */
 #define MARK_REACHED 0x80
-#define MARK_INDIRECT 0x40     /* not reached, but from an object that is not reached */
-#define MARK_LEADER 0x20       /* not reached by anything, or only by what it reaches itself */
+#define MARK_FOLLOWED 0x40     /* not reached; a leader, or led to by one: see mark_lost() */
+#define MARK_INDIRECT 0x20     /* not reached, but from an object that is not reached */
 _Static_assert((TINY_PIN & MARK_REACHED) != 0, "what is pinned is passed over");
-_Static_assert(((SLOT_LIVE | SLOT_RESIZED | SLOT_SAMPLED | TINY_SIZE) & (MARK_REACHED | MARK_INDIRECT | MARK_LEADER)) == 0,
+_Static_assert(((SLOT_LIVE | SLOT_RESIZED | SLOT_SAMPLED | TINY_SIZE) & (MARK_REACHED | MARK_FOLLOWED | MARK_INDIRECT)) == 0,
 	       "states and sizes of tiny objects have other bits");
 
 /* Where an object is, and its state byte. */
@@ -47,15 +47,20 @@ struct mark_part {
 	struct mark_range at[MARK_PART];
 };
 
+struct mark_stack {
+	struct mark_part *part;        /* the highest */
+	struct mark_part *spare;       /* NULL; one that was emptied */
+	size_t len;                    /* ranges in part */
+};
+
 struct mark {
 	uintptr_t low, span;           /* all arenas lie in [low, low + span) */
 	int pagemap;                   /* descriptor; -1 */
-	bool failed;                   /* there was no memory for the stack: marks are missing */
-	_Atomic uint8_t *leader;       /* whose followers are marked; NULL: those of the roots are */
-	size_t nmarked;
-	struct mark_part *part;        /* the stack's highest */
-	struct mark_part *spare;       /* NULL; one that was emptied */
-	size_t len;                    /* ranges in part */
+	bool failed;                   /* there was no memory for a stack: marks are missing */
+	uint8_t flag;                  /* MARK_... that objects get when they are found */
+	_Atomic uint8_t *leader;       /* of the lost object from which others are found: it does not get the flag; NULL */
+	struct mark_stack stack;       /* what is to be searched */
+	struct mark_stack leaders;
 	struct mark_candidate candidates[MARK_AHEAD];
 	struct mark_range ranges[MARK_AHEAD];
 	unsigned candidate_in, candidate_out, range_in, range_out;
@@ -73,11 +78,17 @@ bool mark_start(struct mark *m);
 /* Marks what the words in [from, to) lead to, and what that leads to. from and to are word aligned. */
 void mark_roots(struct mark *m, uintptr_t from, uintptr_t to);
 
+/* The object is reached after all, and what it leads to. */
+void mark_object(struct mark *m, const struct mark_object *o);
+
 /* Afterwards: tells direct from indirect among the lost ones. */
 void mark_lost(struct mark *m);
 
 /* Calls visit for every object that was not reached. */
 void mark_each_lost(void (*visit)(const struct mark_object *o, bool direct, void *arg), void *arg, struct mark_counts *counts);
+
+/* A number that rises in the order in which mark_each_lost() comes to objects, in every snapshot of the process. */
+uint64_t mark_order(uintptr_t base);
 
 /* Which of n pages of the kernel from addr on have memory: calls visit for each run of them. Private mappings only. */
 void mark_each_present(int pagemap, uintptr_t addr, uintptr_t end, void (*visit)(uintptr_t from, uintptr_t to, void *arg), void *arg);

@@ -67,7 +67,8 @@ void *os_alloc_metadata(size_t nbytes);
 /* Calls visit for all that os_alloc_metadata() gave. Takes no lock: what others take meanwhile may be missing. */
 void os_each_metadata(void (*visit)(uintptr_t addr, size_t nbytes, void *arg), void *arg);
 
-/* nbytes that are zero and that processes made by fork share; NULL. os_unreserve() gives them back. */
+/* nbytes that are zero and that processes made by fork share; NULL. Not promised: may be much more than is used. os_unreserve() gives
+ * them back. */
 void *os_alloc_shared(size_t nbytes);
 
 /* What os_alloc_metadata() gives from now on lies between two pages that cannot be touched. */

@@ -7,7 +7,7 @@
  * Callers  every layer. Calls libc's syscall(), which neither allocates nor locks and which
  *          programs do not interpose, so that hooked mmap or open functions never recurse into us.
  * Locks    none.
- * Holds    errno is as the caller left it after every function. No mapping is MAP_NORESERVE: a request that the system has no memory
+ * Holds    errno is as the caller left it after every function. No mapping of the heap is MAP_NORESERVE: a request that the system has no memory
  *          for is refused, as it would be to glibc.
  */
 #include "os.h"
@@ -288,7 +288,7 @@ void os_each_metadata(void (*visit)(uintptr_t addr, size_t nbytes, void *arg), v
 
 void *os_alloc_shared(size_t nbytes)
 {
-	return map(NULL, nbytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS);
+	return map(NULL, nbytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE);
 }
 
 static void *alloc_guarded_metadata(size_t nbytes)

@@ -5,7 +5,7 @@
  *
  * All private memory that can be read and was written to counts: .data and .bss, stacks, what ld.so and libc keep for threads, brk,
  * what the program mapped itself; and shared memory that has no file. Not: arenas; the heap's own records; stacks below the stack
- * pointer.
+ * pointer, and of threads that have ended.
  *
  * Owns     the list of what does not count.
  * Callers  leak.c. Calls mark.h, procmap.h, snapshot.h, thread.h, os.h, os_process.h.
@@ -30,6 +30,7 @@ struct roots {
 	struct mark *m;
 	const struct snapshot *sn;
 	const struct procmap *maps;
+	uintptr_t own;                  /* an address in shared memory of ours */
 	struct address_range *hidden;   /* sorted by address; they may overlap */
 	size_t len, room;
 	size_t next;                    /* the first that does not end before the walk */
@@ -111,6 +112,33 @@ static void hide_unused_stack(struct roots *r, uintptr_t stack, uintptr_t tls)
 	hide(mapping->start, bottom - mapping->start, r);
 }
 
+/* Bytes at the end of a stack that libc made in which the thread's record begins. */
+#define RECORD_ROOM KiB(4)
+
+/* Hides the stacks of threads that have ended: libc keeps some for the next ones. One is a mapping over a guard, with a thread's record
+ * on top, and no thread is there. The record itself is in use: it leads to what libc keeps for the next thread, too. */
+static void hide_dead_stack(struct roots *r, const struct mapping *mapping)
+{
+	const struct mapping *guard = mapping - 1;
+	uintptr_t record;
+
+	if (mapping == r->maps->at || mapping->name_len != 0 || mapping->end - mapping->start < 2 * RECORD_ROOM ||
+	    (mapping->flags & (MAPPING_READ | MAPPING_WRITE | MAPPING_SHARED)) != (MAPPING_READ | MAPPING_WRITE))
+		return;
+	if (guard->end != mapping->start || guard->flags != 0 || arena_of(mapping->start) != NULL ||
+	    lock_self() - mapping->start < mapping->end - mapping->start || has_thread(r->sn, mapping->start, mapping->end))
+		return;
+	for (record = mapping->end - RECORD_ROOM; record < mapping->end; record += CACHE_LINE)
+		if (((const uintptr_t *)record)[0] == record && ((const uintptr_t *)record)[CPU_TLS_SELF_WORD] == record)
+			hide(mapping->start, record - mapping->start, r);
+}
+
+/* Every thread is known, and where its stack is. */
+static bool knows_threads(const struct snapshot *sn)
+{
+	return !sn->refused && !sn->unsettled && snapshot_missed(sn) == 0;
+}
+
 static bool make_hidden(struct roots *r)
 {
 	const struct snapshot *sn = r->sn;
@@ -119,7 +147,7 @@ static bool make_hidden(struct roots *r)
 
 	os_each_metadata(count_metadata, &nplaces);
 	/* The list itself is one more. */
-	r->room = nplaces + sn->nthreads + 8;
+	r->room = nplaces + sn->nthreads + r->maps->len + 8;
 	r->hidden = os_alloc_metadata(align_up(r->room * sizeof(*r->hidden), os_page_size()));
 	if (r->hidden == NULL)
 		return false;
@@ -133,6 +161,8 @@ static bool make_hidden(struct roots *r)
 	for (size_t i = 0; i < sn->nthreads; i++)
 		if (sn->threads[i].stopped)
 			hide_unused_stack(r, sn->threads[i].stack, sn->threads[i].tls);
+	for (size_t i = 0; CPU_TLS_SELF_WORD != 0 && knows_threads(sn) && i < r->maps->len; i++)
+		hide_dead_stack(r, &r->maps->at[i]);
 	sort_ranges(r->hidden, r->len);
 	return true;
 }
@@ -241,13 +271,14 @@ static void mark_mapping(struct roots *r, const struct mapping *mapping)
 
 	if ((access & MAPPING_READ) != 0 && (access & MAPPING_SHARED) == 0 && (is_memory(mapping) || !is_device(mapping)))
 		each_part(mapping, false, mark_private, r);
-	else if (access == (MAPPING_READ | MAPPING_WRITE | MAPPING_SHARED) && is_memory(mapping))
+	else if (access == (MAPPING_READ | MAPPING_WRITE | MAPPING_SHARED) && is_memory(mapping) &&
+		 r->own - mapping->start >= mapping->end - mapping->start)
 		each_part(mapping, false, mark_shared, r);
 }
 
-bool roots_mark(struct mark *m, const struct snapshot *sn, const struct procmap *maps)
+bool roots_mark(struct mark *m, const struct snapshot *sn, const struct procmap *maps, const void *own)
 {
-	struct roots r = { .m = m, .sn = sn, .maps = maps };
+	struct roots r = { .m = m, .sn = sn, .maps = maps, .own = (uintptr_t)own };
 
 	if (!make_hidden(&r))
 		return false;

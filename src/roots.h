@@ -9,7 +9,8 @@
 #include "procmap.h"
 #include "snapshot.h"
 
-/* In a snapshot, after mark_start(): marks all that can be reached. False when there is no memory. */
-bool roots_mark(struct mark *m, const struct snapshot *sn, const struct procmap *maps);
+/* In a snapshot, after mark_start(): marks all that can be reached. The shared mapping that own is in does not count. False when
+ * there is no memory. */
+bool roots_mark(struct mark *m, const struct snapshot *sn, const struct procmap *maps, const void *own);
 
 #endif
