@@ -86,7 +86,7 @@ struct goalloc_memstats {
 	uint64_t Sys;              /* address space asked of the system, for the heap and for its records */
 	uint64_t Mallocs;          /* count of objects allocated since counting began, what was live then included */
 	uint64_t Frees;            /* count of objects freed since then */
-	uint64_t HeapAlloc;        /* what live objects may use: the sum of malloc_usable_size() */
+	uint64_t HeapAlloc;        /* what live objects may use: the sum of malloc_usable_size(); with hardened=1 of their slots */
 	uint64_t HeapSys;          /* pages the heap has grown to */
 	uint64_t HeapIdle;         /* pages in no span */
 	uint64_t HeapInuse;        /* pages in spans */
@@ -111,7 +111,7 @@ struct goalloc_memstats {
 	uint64_t NoscanInuse;      /* pages in their spans */
 	uint64_t TinyAlloc;        /* of NoscanAlloc: tiny objects, which share blocks of 16 bytes */
 	uint64_t TinyObjects;      /* count */
-	uint64_t TinyMallocs;      /* of Mallocs; the lookup of Go's /gc/heap/tiny/allocs:objects */
+	uint64_t TinyMallocs;      /* of Mallocs; Go's /gc/heap/tiny/allocs:objects, which there come on top of the others */
 	uint64_t BigAlloc;         /* of HeapAlloc: objects above 32 KiB */
 	uint64_t BigObjects;       /* count */
 	uint64_t BigMallocs;       /* of Mallocs */

@@ -46,7 +46,7 @@ struct scale {
 
 static const struct scale scales[] = {
 	{ 1, 512, 32, 1, 32, 1 },
-	{ 1, 2048, 64, 1, 16, 1 },
+	{ 1, 4096, 64, 1, 16, 1 },
 	{ 1, SIZE_MAX, 128, 1, 8, 1 },
 	{ 8, SIZE_MAX, 128, 1, 4, 2 },
 	{ 32, SIZE_MAX, 128, 1, 2, 4 },
@@ -719,6 +719,7 @@ static void put_svg(struct out *o, const struct measures *m, const struct stat_s
 	out_dec(o, height);
 	out_str(o, "\"");
 	put_attribute(o, "data-cell-pages", m->scale.cell_pages);
+	put_attribute(o, "data-columns", m->scale.columns);
 	out_str(o, ">\n");
 	put_styles(o, m);
 	out_str(o, "<rect width=\"100%\" height=\"100%\" fill=\"#fff\"/>\n");
