@@ -65,7 +65,7 @@ void *goalloc_aligned_alloc_noscan(size_t align, size_t size);
 #define GOALLOC_SIZE_CLASSES 68
 
 /*
- * What goalloc_memstats() tells: the fields of Go's runtime.MemStats that apply, by their names, and below them what a C program
+ * What goalloc_read_memstats() tells: the fields of Go's runtime.MemStats that apply, by their names, and below them what a C program
  * wants to know beside. Bytes unless said otherwise; all fields of a struct are of one look, and at any moment, whatever other threads do:
  *
  *   Mallocs - Frees = HeapObjects           TotalAlloc - (bytes freed) = Alloc = HeapAlloc
@@ -140,7 +140,7 @@ struct goalloc_memstats {
  * Looks at every page and slot: some milliseconds for a heap of 1 GiB. Other threads run on. Allocates nothing.
  * Returns 0, or -1 with errno EINVAL when m->size has no room for the fields up to Counting.
  */
-int goalloc_memstats(struct goalloc_memstats *m);
+int goalloc_read_memstats(struct goalloc_memstats *m);
 
 /*
  * From now on allocations are counted, or no longer: Mallocs, Frees and TotalAlloc. What is live then counts as allocated. They are

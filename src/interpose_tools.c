@@ -105,7 +105,7 @@ static void fill_more(struct goalloc_memstats *m, const struct stat_snapshot *st
 	m->Arenas = st->narenas;
 }
 
-EXPORT int goalloc_memstats(struct goalloc_memstats *m)
+EXPORT int goalloc_read_memstats(struct goalloc_memstats *m)
 {
 	struct stat_snapshot st;
 	struct goalloc_memstats full = { .version = GOALLOC_MEMSTATS_VERSION };
