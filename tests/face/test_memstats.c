@@ -33,7 +33,7 @@ static struct {
 static int find_functions(void **state)
 {
 	(void)state;
-	*(void **)&g.memstats = face_sym("goalloc_memstats");
+	*(void **)&g.memstats = face_sym("goalloc_read_memstats");
 	*(void **)&g.metrics_read = face_sym("goalloc_metrics_read");
 	*(void **)&g.metric_read = face_sym("goalloc_metric_read");
 	*(void **)&g.metric_name = face_sym("goalloc_metric_name");
