@@ -11,16 +11,20 @@
  *          (LOCK_PROFILE_USE), outside it, is held while a profile begins or is written, so that records stay while they are
  *          written without the inner lock.
  * Holds    a bucket's allocs are its frees and the objects that lead to it. Stores are in such an order that this is so
- *          for a child forked at any moment, but for one sample; and unless a table was growing: then the child's profile is empty.
+ *          for a child forked at any moment, but for one sample; and unless a table was growing: then the child's profile is
+ *          empty.
  *          A thread that is in here does not come in again: what a signal handler allocates meanwhile is dropped, and a
  *          record of what it frees stays until the address is sampled again.
  */
 #include "profile.h"
+#include "config.h"
 #include "fixalloc.h"
 #include "hashtable.h"
 #include "lock.h"
+#include "mheap.h"
 #include "os.h"
 #include "pprof.h"
+#include "probe.h"
 #include "unwind.h"
 
 #include <errno.h>
@@ -63,6 +67,7 @@ static struct {
 	uint64_t samples;              /* [p] */
 	uint32_t writes;               /* [u] how many there were */
 	struct hashtable buckets, objects, places;    /* [p] */
+	bool forgetting;               /* [p] the tables are being emptied */
 	struct bucket *newest_bucket;  /* [p] */
 	struct place *newest_place;    /* [p] */
 	struct object *free;           /* [p] those of freed objects */
@@ -121,6 +126,8 @@ static void *cut_locked(size_t nbytes)
 
 static void forget_locked(void)
 {
+	profile.forgetting = true;
+	order_stores();
 	hashtable_clear(&profile.objects);
 	hashtable_clear(&profile.buckets);
 	hashtable_clear(&profile.places);
@@ -132,6 +139,8 @@ static void forget_locked(void)
 	atomic_store_explicit(&profile.dropped, 0, memory_order_relaxed);
 	if (profile.first != NULL)
 		enter_chunk_locked(profile.first);
+	order_stores();
+	profile.forgetting = false;
 }
 
 static bool make_tables_locked(void)
@@ -226,17 +235,19 @@ static struct object *take_object_locked(void)
 	return o;
 }
 
-static void forget_object_locked(uint64_t hash)
+/* The bytes of its slot; 0: it has no record. */
+static size_t forget_object_locked(uint64_t hash)
 {
 	struct object *o = (struct object *)hashtable_remove(&profile.objects, hash);
 
 	if (o == NULL)
-		return;
+		return 0;
 	order_stores();
 	o->bucket->frees++;
 	o->node.next = (struct hashtable_node *)profile.free;
 	order_stores();
 	profile.free = o;
+	return o->bucket->nbytes;
 }
 
 static bool record_locked(uint64_t object_hash, struct bucket *b)
@@ -244,7 +255,7 @@ static bool record_locked(uint64_t object_hash, struct bucket *b)
 	struct object *o;
 
 	/* One that was freed while its record could not be reached. */
-	forget_object_locked(object_hash);
+	(void)forget_object_locked(object_hash);
 	o = b != NULL ? take_object_locked() : NULL;
 	if (o == NULL)
 		return false;
@@ -301,6 +312,14 @@ static void count_dropped(void)
 	atomic_fetch_add_explicit(&profile.dropped, 1, memory_order_relaxed);
 }
 
+/* Of the object at addr, for the probes. */
+static unsigned spanclass_at(uintptr_t addr)
+{
+	const struct mspan *s = span_of(addr);
+
+	return s != NULL ? s->spanclass : 0;
+}
+
 void profile_alloc(uintptr_t addr, size_t nbytes)
 {
 	/* Relaxed: compared with what it is under the lock. */
@@ -311,6 +330,7 @@ void profile_alloc(uintptr_t addr, size_t nbytes)
 
 	if (!profile_is_on())
 		return;
+	PROBE_SAMPLED_ALLOC(addr, nbytes, spanclass_at(addr));
 	npcs = unwind_stack(stack, PROFILE_OWN_FRAMES + PROFILE_MAX_FRAMES, 0);
 	own = count_own(stack, npcs);
 	npcs = (unsigned)min_size(npcs - own, PROFILE_MAX_FRAMES);
@@ -329,11 +349,15 @@ void profile_alloc(uintptr_t addr, size_t nbytes)
 
 void profile_free(uintptr_t addr)
 {
+	size_t nbytes = 0;
+
 	if (!enter())
 		return;
 	if (profile.rate != 0)
-		forget_object_locked(hashtable_of_addr(addr));
+		nbytes = forget_object_locked(hashtable_of_addr(addr));
 	leave();
+	if (nbytes != 0)
+		PROBE_SAMPLED_FREE(addr, nbytes, spanclass_at(addr));
 }
 
 unsigned profile_stack_of(uintptr_t addr, uintptr_t *pcs, unsigned max)
@@ -427,7 +451,7 @@ static void each_place(void (*visit)(struct pprof_place *place, void *arg), void
 		visit(&place->written, arg);
 }
 
-int profile_write(int fd, bool text)
+int profile_write_or_errno(int fd, bool text)
 {
 	struct pprof_source source = { .each_sample = each_sample, .each_place = each_place };
 	struct profile_totals totals;
@@ -443,6 +467,14 @@ int profile_write(int fd, bool text)
 	error = text ? pprof_write_text(fd, &source) : pprof_write_proto(fd, &source);
 	lock_release(&profile.use_lock);
 	return error;
+}
+
+bool profile_is_text(const char *file)
+{
+	static const char ending[] = ".heap";
+	size_t len = string_length(file), ending_len = sizeof(ending) - 1;
+
+	return len >= ending_len && __builtin_memcmp(file + len - ending_len, ending, ending_len) == 0;
 }
 
 void profile_count(struct profile_totals *totals)
@@ -464,6 +496,6 @@ void profile_after_fork(void)
 		return;
 	/* What is not cut yet of the current chunk is lost: the two may not belong together. */
 	profile.next = profile.end = 0;
-	if (profile.objects.moving || profile.buckets.moving || profile.places.moving)
+	if (profile.forgetting || profile.objects.moving || profile.buckets.moving || profile.places.moving)
 		forget_locked();
 }

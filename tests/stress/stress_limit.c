@@ -12,6 +12,7 @@
 #include "mheap.h"
 #include "options.h"
 #include "rights.h"
+#include "stat.h"
 
 #include <errno.h>
 
@@ -139,7 +140,7 @@ int main(int argc, char **argv)
 {
 	double end = now_seconds() + stress_seconds(argc, argv);
 	unsigned rounds = 0;
-	struct heap_stats hs;
+	struct stat_snapshot st;
 
 	heap_free(heap_malloc(1), "free");
 	do {
@@ -153,8 +154,8 @@ int main(int argc, char **argv)
 	(void)heap_set_limit(SIZE_MAX);
 	(void)heap_trim();
 	heapcheck();
-	heap_stats_read(&hs);
-	CHECK(hs.live_objects == 0);
+	stat_read(&st);
+	CHECK(st.all.live == 0);
 	CHECK(limit_used() == recount() && mheap.pages.nclean == mheap.pages.nfree);
 	printf("stress_limit: %u rounds, refused %zu times\n", rounds, atomic_load(&refused));
 	return 0;
