@@ -7,8 +7,8 @@
  * Callers  interpose.c, interpose_tools.c, metric.c, who asks for statistics at exit or by signal. Calls heapwalk.h, thread.h,
  *          sample.h, fixalloc.h, out.h.
  * Locks    those of the modules it calls, one after the other; none while slots are counted.
- * Holds    the equations in stat.h, at any moment and whatever other threads do: of two figures that make up a third, one is read and
- *          the other is what is left. What two looks could tell differently is looked at once, or bounded by what was seen
+ * Holds    the equations in stat.h, at any moment and whatever other threads do: of two figures that make up a third, one is read
+ *          and the other is what is left. What two looks could tell differently is looked at once, or bounded by what was seen
  *          first. Exact when the program is quiet.
  */
 #include "stat.h"

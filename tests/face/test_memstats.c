@@ -156,7 +156,7 @@ static struct info read_malloc_info(FILE *f, char *text)
 	i.mapped = of_element(text, "<total type=\"mmap\"", "size=\"");
 	i.current = of_element(text, "<system type=\"current\"", "size=\"");
 	for (const char *s = text; (s = strstr(s, "<size from=\"")) != NULL; s++)
-		i.sizes += of_element(s, "<size from=\"", "total=\"") == 0 ? 0 : (size_t)strtoull(strstr(s, "total=\"") + 7, NULL, 10);
+		i.sizes += (size_t)strtoull(strstr(s, "total=\"") + 7, NULL, 10);
 	return i;
 }
 
@@ -276,7 +276,8 @@ static void each_class_is_exact(void **state)
 		assert_int_equal(after.HeapObjects - before.HeapObjects, N);
 		assert_int_equal(after.HeapAlloc - before.HeapAlloc, N * got);
 		for (size_t k = 0; k < GOALLOC_SIZE_CLASSES; k++)
-			assert_int_equal(after.BySize[k].Mallocs - before.BySize[k].Mallocs, k > 0 && after.BySize[k].Size == got ? N : 0);
+			assert_int_equal(after.BySize[k].Mallocs - before.BySize[k].Mallocs,
+					 k > 0 && after.BySize[k].Size == got ? N : 0);
 		assert_int_equal(after.NoscanObjects, before.NoscanObjects);
 		for (size_t i = 0; i < N; i++)
 			free(p[i]);
