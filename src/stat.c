@@ -373,13 +373,13 @@ static void print_rest(struct out *o, const struct stat_snapshot *st)
 	out_short_size(o, st->table_bytes);
 	out_str(o, " of static tables are not in the sums\n");
 	print_figure(o, "heap and metadata", st->sys_bytes);
-	out_str(o, "address space, asked for; of the heap, ");
+	out_str(o, "address space; huge pages asked for: ");
 	out_short_size(o, st->huge_bytes);
-	out_str(o, " in huge pages\n");
+	out_str(o, "\n");
 	print_figure(o, "resident", resident_bytes());
 	out_str(o, "all of the process, as the kernel counts\n");
 	print_figure(o, "beyond what was asked for", st->all.unasked_most);
-	out_str(o, "at most, in live objects: their sizes are not kept\n");
+	out_str(o, "at most: what was asked for is not kept\n");
 }
 
 static void print_counts(struct out *o, const struct stat_snapshot *st)

@@ -259,6 +259,61 @@ static void all_faces_agree_when_the_program_is_quiet(void **state)
 	(void)fclose(f);
 }
 
+/* The number before word in the line of the page that begins so. */
+static uint64_t on_page(const char *text, const char *line, const char *word)
+{
+	const char *at = strstr(text, line), *digits;
+
+	assert_non_null(at);
+	digits = strstr(at + strlen(line), word);
+	assert_non_null(digits);
+	assert_true(memchr(at + 1, '\n', (size_t)(digits - at - 1)) == NULL);
+	while (digits > at && strchr("0123456789", digits[-1]) != NULL)
+		digits--;
+	return strtoull(digits, NULL, 10);
+}
+
+static void the_page_has_the_same_figures(void **state)
+{
+	static char text[1 << 16];
+	FILE *f = tmpfile();
+	int saved = dup(2);
+	struct goalloc_memstats m;
+	ssize_t n;
+
+	(void)state;
+	assert_non_null(f);
+	(void)fflush(stderr);
+	(void)dup2(fileno(f), 2);
+	m = look();
+	malloc_stats();
+	(void)dup2(saved, 2);
+	(void)close(saved);
+	n = pread(fileno(f), text, sizeof(text) - 1, 0);
+	(void)fclose(f);
+	assert_true(n > 0);
+	text[n] = 0;
+	assert_int_equal(on_page(text, "\n  live objects", " object"), m.HeapObjects);
+	assert_int_equal(on_page(text, "\n  behind the last slots", " span"), m.Spans);
+	assert_int_equal(on_page(strchr(text, '\n'), "\nheap  ", " arena"), m.Arenas);
+	assert_int_equal(on_page(text, "\n  thread caches", " thread"), m.Threads);
+	/* A line for each class in use, of columns in order. */
+	for (size_t i = 1; i < GOALLOC_SIZE_CLASSES; i++) {
+		char line[64];
+		unsigned long long spans, slots, live;
+		const char *at;
+
+		(void)snprintf(line, sizeof(line), "\n%8u  scan", m.BySize[i].Size);
+		at = strstr(text, line);
+		if (at == NULL)
+			continue;
+		assert_int_equal(sscanf(at + strlen(line), "%llu %llu %llu", &spans, &slots, &live), 3);
+		assert_true(live <= slots && live <= m.BySize[i].Mallocs - m.BySize[i].Frees);
+	}
+	for (const char *s = text, *end; (end = strchr(s, '\n')) != NULL; s = end + 1)
+		assert_true(end - s <= 100);
+}
+
 static void each_class_is_exact(void **state)
 {
 	enum { N = 50 };
@@ -417,6 +472,7 @@ int main(void)
 	const struct CMUnitTest in_every_mode[] = {
 		cmocka_unit_test(every_face_adds_up_while_others_allocate),
 		cmocka_unit_test(all_faces_agree_when_the_program_is_quiet),
+		cmocka_unit_test(the_page_has_the_same_figures),
 		cmocka_unit_test(every_allocation_counts_once_in_every_mode),
 		cmocka_unit_test(the_callers_size_is_kept_to),
 		cmocka_unit_test(an_unknown_metric_is_bad_and_the_others_are_read),
