@@ -11,6 +11,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -64,9 +65,9 @@ void *goalloc_aligned_alloc_noscan(size_t align, size_t size);
 #define GOALLOC_SIZE_CLASSES 68
 
 /*
- * What goalloc_memstats() tells: the fields of Go's runtime.MemStats that apply, by their names, and below them what a C program
- * wants to know beside. Bytes unless said otherwise; all fields of a struct are of one look, and at any moment, whatever other
- * threads do:
+ * What goalloc_read_memstats() tells: the fields of Go's runtime.MemStats that apply, by their names, and below them what a C
+ * program wants to know beside. Bytes unless said otherwise; all fields of a struct are of one look, and at any moment, whatever
+ * other threads do:
  *
  *   Mallocs - Frees = HeapObjects           TotalAlloc - (bytes freed) = Alloc = HeapAlloc
  *   HeapInuse + HeapIdle = HeapSys          HeapReleased <= HeapIdle
@@ -140,7 +141,7 @@ struct goalloc_memstats {
  * Looks at every page and slot: some milliseconds for a heap of 1 GiB. Other threads run on. Allocates nothing.
  * Returns 0, or -1 with errno EINVAL when m->size has no room for the fields up to Counting.
  */
-int goalloc_memstats(struct goalloc_memstats *m);
+int goalloc_read_memstats(struct goalloc_memstats *m);
 
 /*
  * From now on allocations are counted, or no longer: Mallocs, Frees and TotalAlloc. What is live then counts as allocated. They
@@ -264,6 +265,23 @@ int goalloc_profile_write(const char *file);
 
 /* The same to a descriptor; text is not 0 for the text format. */
 int goalloc_profile_write_fd(int fd, int text);
+
+/*
+ * Finds the objects that the program has allocated and can come to no more, as Go's collector would, and writes a report.
+ *
+ * An object is reached when a word in a register, on a stack, in data, in thread-local storage, in other memory of the process or in an
+ * object that is reached and may hold pointers (not goalloc_malloc_noscan()) is an address in it. The other threads are stopped for
+ * the moment in which a copy of the process is made, as fork(2) does; the copy looks. The caller waits for its report. Where the
+ * stacks of allocations are kept (GOALLOC=leakcheck=2 for all, leakcheck=1 for a sample) leaks are told by them, else by size.
+ *
+ * fd     where the report is written.
+ * Returns the number of objects that are leaked, those that only leaked ones lead to included; -1 with errno ENOMEM or EAGAIN when
+ * there is no memory or no process for the copy, ENOENT without /proc, EIO when the copy was killed.
+ *
+ * Thread safe; one check is made at a time. Not from signal handlers. Blocking calls of other threads may fail with EINTR where
+ * signal(7) says that they do after a stop signal: epoll_wait(2) is one.
+ */
+ssize_t goalloc_leak_check(int fd);
 
 #ifdef __cplusplus
 }

@@ -10,8 +10,7 @@
  *          errno is ENOMEM or EINVAL where NULL says so, and free keeps it.
  */
 #include "interpose.h"
-#include "options.h"
-#include "os.h"
+#include "service.h"
 #include "stat.h"
 
 #include "../include/goalloc.h"
@@ -278,10 +277,10 @@ EXPORT int malloc_info(int options_arg, FILE *fp)
 CONSTRUCTOR static void start(void)
 {
 	thread_late_init();
+	service_start();
 }
 
 DESTRUCTOR static void stop(void)
 {
-	if (options.stats_fd >= 0)
-		stat_print(options.stats_fd);
+	service_at_exit();
 }

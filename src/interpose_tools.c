@@ -4,11 +4,12 @@
  * See malloc.c for the overview.
  *
  * Owns     nothing.
- * Callers  programs. Calls malloc.h, stat.h, metric.h, heapmap.h, profile.h, sample.h.
+ * Callers  programs. Calls malloc.h, stat.h, metric.h, heapmap.h, profile.h, sample.h, leak.h.
  * Locks    none.
  * Holds    no logic: each function checks its arguments as goalloc.h says, and passes on.
  */
 #include "heapmap.h"
+#include "leak.h"
 #include "malloc.h"
 #include "metric.h"
 #include "options.h"
@@ -105,7 +106,7 @@ static void fill_more(struct goalloc_memstats *m, const struct stat_snapshot *st
 	m->Arenas = st->narenas;
 }
 
-EXPORT int goalloc_memstats(struct goalloc_memstats *m)
+EXPORT int goalloc_read_memstats(struct goalloc_memstats *m)
 {
 	struct stat_snapshot st;
 	struct goalloc_memstats full = { .version = GOALLOC_MEMSTATS_VERSION };
@@ -247,4 +248,13 @@ EXPORT int goalloc_profile_write(const char *file)
 EXPORT size_t goalloc_set_memory_limit(size_t bytes)
 {
 	return bytes == 0 ? heap_limit() : heap_set_limit(bytes);
+}
+
+/* --- the leak finder --- */
+
+EXPORT ssize_t goalloc_leak_check(int fd)
+{
+	size_t nobjects, nbytes;
+
+	return leak_check(fd, &nobjects, &nbytes) ? (ssize_t)nobjects : -1;
 }

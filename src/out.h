@@ -39,8 +39,17 @@ void out_short_size(struct out *o, uint64_t nbytes);
 /* Writes what is buffered. False when this or an earlier write failed: error tells why. */
 bool out_flush(struct out *o);
 
-/* Opens a file to write to: made if need be; %p in its name is the process id, %n the number of this call in the process, from 1. A
- * high descriptor, close-on-exec; -errno. */
+/* Opens a file to write to: made if need be; %p in its name is the process id, %n the number n. A high descriptor, close-on-exec;
+ * -errno. */
+int out_open_nth(const char *file, bool append, uint64_t n);
+
+/* The same; n is that of such calls in the process whose name has %n, from 1. */
 int out_open(const char *file, bool append);
+
+/* -errno of such an open, as far as is seen without doing it; 0. */
+int out_check(const char *file);
+
+/* What errno error says of a file that is written, in words. */
+const char *out_reason(int error);
 
 #endif

@@ -11,7 +11,8 @@
  *          (LOCK_PROFILE_USE), outside it, is held while a profile begins or is written, so that records stay while they are
  *          written without the inner lock.
  * Holds    a bucket's allocs are its frees and the objects that lead to it. Stores are in such an order that this is so
- *          for a child forked at any moment, but for one sample; and unless a table was growing: then the child's profile is empty.
+ *          for a child forked at any moment, but for one sample; and unless a table was growing: then the child's profile is
+ *          empty.
  *          A thread that is in here does not come in again: what a signal handler allocates meanwhile is dropped, and a
  *          record of what it frees stays until the address is sampled again.
  */
@@ -66,6 +67,7 @@ static struct {
 	uint64_t samples;              /* [p] */
 	uint32_t writes;               /* [u] how many there were */
 	struct hashtable buckets, objects, places;    /* [p] */
+	bool forgetting;               /* [p] the tables are being emptied */
 	struct bucket *newest_bucket;  /* [p] */
 	struct place *newest_place;    /* [p] */
 	struct object *free;           /* [p] those of freed objects */
@@ -124,6 +126,8 @@ static void *cut_locked(size_t nbytes)
 
 static void forget_locked(void)
 {
+	profile.forgetting = true;
+	order_stores();
 	hashtable_clear(&profile.objects);
 	hashtable_clear(&profile.buckets);
 	hashtable_clear(&profile.places);
@@ -135,6 +139,8 @@ static void forget_locked(void)
 	atomic_store_explicit(&profile.dropped, 0, memory_order_relaxed);
 	if (profile.first != NULL)
 		enter_chunk_locked(profile.first);
+	order_stores();
+	profile.forgetting = false;
 }
 
 static bool make_tables_locked(void)
@@ -490,6 +496,6 @@ void profile_after_fork(void)
 		return;
 	/* What is not cut yet of the current chunk is lost: the two may not belong together. */
 	profile.next = profile.end = 0;
-	if (profile.objects.moving || profile.buckets.moving || profile.places.moving)
+	if (profile.forgetting || profile.objects.moving || profile.buckets.moving || profile.places.moving)
 		forget_locked();
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_memstats.c - goalloc_memstats, the metrics, mallinfo2 and malloc_info say the same of the same heap: each adds up by
+ * test_memstats.c - goalloc_read_memstats, the metrics, mallinfo2 and malloc_info say the same of the same heap: each adds up by
  * itself at any moment, and when the program is quiet all agree, with what the program knows.
  *
  * Owns     nothing between tests; each frees what it allocates.
@@ -33,7 +33,7 @@ static struct {
 static int find_functions(void **state)
 {
 	(void)state;
-	*(void **)&g.memstats = face_sym("goalloc_memstats");
+	*(void **)&g.memstats = face_sym("goalloc_read_memstats");
 	*(void **)&g.metrics_read = face_sym("goalloc_metrics_read");
 	*(void **)&g.metric_read = face_sym("goalloc_metric_read");
 	*(void **)&g.metric_name = face_sym("goalloc_metric_name");

@@ -278,7 +278,7 @@ static void check_nothing_is_lost(void)
 	for (const struct mspan *s = mheap.guarded; s != NULL; s = s->next)
 		guarded++;
 	rights_close(rights);
-	CHECK(records == guarded && hs.spans == guarded);
+	CHECK(records == guarded && st.all.spans == guarded);
 	/* More than the heap has: what could not be unmapped is, now that the heap looks for room. */
 	p = heap_malloc(mheap.pages.ntotal * PAGE_SIZE + ARENA_SIZE);
 	CHECK(p != NULL);
