@@ -342,18 +342,28 @@ SLOW_PATH void *heap_calloc_slow(size_t size)
 	return alloc_or_errno(size, 0, false, true);
 }
 
-/* A slot without going slow; NULL also where it is no matter of slots, or not of those of a span class. */
+/* malloc has fast paths for the size: it is small, there is nothing that diverts it, and allocations are not counted. */
+FAST_PATH bool size_is_fast(size_t size)
+{
+	return size <= MAX_SMALL_SIZE && LIKELY(sizeclass_slot_of_malloc(size) - 1u < NUM_SPAN_CLASSES - 1);
+}
+
+/* A slot without going slow; NULL also where it is no matter of slots. */
 FAST_PATH void *noscan_slot(size_t size, bool *fresh)
 {
-	unsigned slot;
+	if (size <= TINY_SIZE || !size_is_fast(size))
+		return NULL;
+	return mcache_alloc_fast(thread_cache(), make_spanclass(sizeclass_of_malloc(size) >> 1, true), fresh);
+}
 
-	if (size <= TINY_SIZE || size > MAX_SMALL_SIZE)
-		return NULL;
-	/* The lookup says whether there are fast paths. */
-	slot = sizeclass_slot_of_malloc(size);
-	if (UNLIKELY(slot - 1 >= NUM_SPAN_CLASSES - 1))
-		return NULL;
-	return mcache_alloc_fast(thread_cache(), make_spanclass(slot >> 1, true), fresh);
+static SLOW_PATH void *noscan_slow(size_t size, bool zero)
+{
+	struct mcache *c = thread_cache();
+	void *p = NULL;
+
+	if (size <= TINY_SIZE && size_is_fast(size) && c != MCACHE_NONE)
+		p = alloc_tiny(c, size, 1, zero);
+	return LIKELY(p != NULL) ? p : alloc_or_errno(size, 0, true, zero);
 }
 
 void *heap_malloc_noscan(size_t size)
@@ -361,7 +371,7 @@ void *heap_malloc_noscan(size_t size)
 	bool fresh;
 	void *p = noscan_slot(size, &fresh);
 
-	return LIKELY(p != NULL) ? p : alloc_or_errno(size, 0, true, false);
+	return LIKELY(p != NULL) ? p : noscan_slow(size, false);
 }
 
 void *heap_calloc_noscan(size_t size)
@@ -370,16 +380,14 @@ void *heap_calloc_noscan(size_t size)
 	void *p = noscan_slot(size, &fresh);
 
 	if (UNLIKELY(p == NULL))
-		return alloc_or_errno(size, 0, true, true);
+		return noscan_slow(size, true);
 	zero_object(p, size, fresh);
 	return p;
 }
 
 void *heap_aligned(size_t align, size_t size, bool noscan)
 {
-	/* The lookup says whether there are fast paths. */
-	if (!noscan && size - 1 < MAX_SMALL_SIZE && align <= PAGE_SIZE &&
-	    LIKELY(sizeclass_slot_of_malloc(size) - 1u < NUM_SPAN_CLASSES - 1)) {
+	if (!noscan && align <= PAGE_SIZE && size_is_fast(size)) {
 		unsigned class = sizeclass_for(size, align);
 		bool fresh;
 		void *p = class == 0 ? NULL :
@@ -562,6 +570,9 @@ SLOW_PATH void heap_free_slow(void *p, struct mspan *s, const char *func)
 
 	if (LIKELY(s != NULL) && s->kind == SPAN_BIG && (uintptr_t)p == s->base && c != MCACHE_NONE)
 		free_big(c, s, func);
+	else if (LIKELY(s != NULL) && s->kind == SPAN_TINY && tiny_object_size(s, (uintptr_t)p) != 0 && c != MCACHE_NONE &&
+		 !options.clobberfree)
+		tiny_free(c, s, (uintptr_t)p);
 	else if (p != NULL)
 		free_rest(p, func);
 }
@@ -825,6 +836,19 @@ void *heap_realloc(void *p, size_t size, bool noscan, const char *func)
 	to = s == NULL ? foreign_realloc(p, size, func) : realloc_ours(p, s, size, noscan, func);
 	rights_close(rights);
 	return to;
+}
+
+void *heap_realloc_zero(void *p, bool noscan, const char *func)
+{
+	switch (options.realloczero) {
+	case REALLOC_ZERO_ALLOC:
+		return heap_realloc(p, 0, noscan, func);
+	case REALLOC_ZERO_ABORT:
+		fatal_pointer(func, p, "realloc of size 0");
+	default:
+		heap_free(p, func);
+		return NULL;
+	}
 }
 
 /* --- the rest --- */
