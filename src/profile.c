@@ -11,7 +11,7 @@
  *          (LOCK_PROFILE_USE), outside it, is held while a profile begins or is written, so that records stay while they are
  *          written without the inner lock.
  * Holds    a bucket's allocs are its frees and the objects that lead to it. Stores are in such an order that this is so
- *          for a child forked at any moment, but for one sample; and unless a table was growing: then the child's profile is
+ *          for a child forked at any moment, but for one sample; and unless a table was growing or emptied: then the child's profile is
  *          empty.
  *          A thread that is in here does not come in again: what a signal handler allocates meanwhile is dropped, and a
  *          record of what it frees stays until the address is sampled again.
