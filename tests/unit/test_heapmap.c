@@ -275,7 +275,7 @@ static size_t legend_of(char letter)
 	size_t n;
 
 	while ((at = strstr(at + 1, key)) != NULL)
-		if (sscanf(at + 2, "%zu pages", &n) == 1)
+		if (sscanf(at + 2, "%zu page", &n) == 1)
 			return n;
 	return 0;
 }
