@@ -579,17 +579,24 @@ static SLOW_PATH void free_rest(void *p, const char *func)
 	rights_close(rights);
 }
 
+/* Apart from what heap_free_slow() does for big objects, for which that would have registers to save. */
+static SLOW_PATH void free_tiny_or_rest(struct mcache *c, void *p, struct mspan *s, const char *func)
+{
+	if (LIKELY(s != NULL) && s->kind == SPAN_TINY && c != MCACHE_NONE && tiny_object_size(s, (uintptr_t)p) != 0 &&
+	    !options.clobberfree)
+		tiny_free(c, s, (uintptr_t)p);
+	else
+		free_rest(p, func);
+}
+
 SLOW_PATH void heap_free_slow(void *p, struct mspan *s, const char *func)
 {
 	struct mcache *c = thread_cache();
 
 	if (LIKELY(s != NULL) && s->kind == SPAN_BIG && (uintptr_t)p == s->base && c != MCACHE_NONE)
 		free_big(c, s, func);
-	else if (LIKELY(s != NULL) && s->kind == SPAN_TINY && tiny_object_size(s, (uintptr_t)p) != 0 && c != MCACHE_NONE &&
-		 !options.clobberfree)
-		tiny_free(c, s, (uintptr_t)p);
 	else if (p != NULL)
-		free_rest(p, func);
+		free_tiny_or_rest(c, p, s, func);
 }
 
 size_t heap_good_size(size_t size, size_t align)
