@@ -62,13 +62,13 @@ READS_OTHERS static uint64_t states_at(const struct mspan *s, unsigned i)
 	return PEEK(*(const any_word *)(const void *)&s->state[i]);
 }
 
-/* State bytes behind the last slot's are SLOT_FREE, and the room for them is whole words. */
+/* The room for states is whole words. What is behind the last slot's does not count: the record may be another span's by now. */
 static struct span_fill fill_of_small(const struct mspan *s, unsigned nelems)
 {
 	struct span_fill f = { 0, 0, 0, 0 };
 
 	for (unsigned i = 0; i < nelems; i += sizeof(any_word))
-		f.objects += count_bytes(states_at(s, i));
+		f.objects += count_bytes(states_at(s, i) & low_mask64(8 * (nelems - i)));
 	f.slots = f.objects;
 	return f;
 }
