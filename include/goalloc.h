@@ -65,8 +65,9 @@ void *goalloc_aligned_alloc_noscan(size_t align, size_t size);
 #define GOALLOC_SIZE_CLASSES 68
 
 /*
- * What goalloc_read_memstats() tells: the fields of Go's runtime.MemStats that apply, by their names, and below them what a C program
- * wants to know beside. Bytes unless said otherwise; all fields of a struct are of one look, and at any moment, whatever other threads do:
+ * What goalloc_read_memstats() tells: the fields of Go's runtime.MemStats that apply, by their names, and below them what a C
+ * program wants to know beside. Bytes unless said otherwise; all fields of a struct are of one look, and at any moment, whatever
+ * other threads do:
  *
  *   Mallocs - Frees = HeapObjects           TotalAlloc - (bytes freed) = Alloc = HeapAlloc
  *   HeapInuse + HeapIdle = HeapSys          HeapReleased <= HeapIdle
@@ -79,14 +80,14 @@ void *goalloc_aligned_alloc_noscan(size_t align, size_t size);
 struct goalloc_memstats {
 	size_t size;               /* set by the caller: sizeof(struct goalloc_memstats) */
 	uint32_t version;          /* GOALLOC_MEMSTATS_VERSION of the library */
-	uint32_t Counting;         /* 1: Mallocs, Frees and TotalAlloc count; 0: what is live counts as allocated, nothing as freed */
+	uint32_t Counting;         /* 1: Mallocs, Frees and TotalAlloc count; 0: what is live counts as allocated */
 
 	uint64_t Alloc;            /* as HeapAlloc */
 	uint64_t TotalAlloc;       /* allocated since counting began, what was live then included */
 	uint64_t Sys;              /* address space asked of the system, for the heap and for its records */
 	uint64_t Mallocs;          /* count of objects allocated since counting began, what was live then included */
 	uint64_t Frees;            /* count of objects freed since then */
-	uint64_t HeapAlloc;        /* what live objects may use: the sum of malloc_usable_size() */
+	uint64_t HeapAlloc;        /* what live objects may use, malloc_usable_size(); with hardened=1 their slots */
 	uint64_t HeapSys;          /* pages the heap has grown to */
 	uint64_t HeapIdle;         /* pages in no span */
 	uint64_t HeapInuse;        /* pages in spans */
@@ -111,7 +112,7 @@ struct goalloc_memstats {
 	uint64_t NoscanInuse;      /* pages in their spans */
 	uint64_t TinyAlloc;        /* of NoscanAlloc: tiny objects, which share blocks of 16 bytes */
 	uint64_t TinyObjects;      /* count */
-	uint64_t TinyMallocs;      /* of Mallocs; the lookup of Go's /gc/heap/tiny/allocs:objects */
+	uint64_t TinyMallocs;      /* of Mallocs; Go's /gc/heap/tiny/allocs:objects, which there come on top of the others */
 	uint64_t BigAlloc;         /* of HeapAlloc: objects above 32 KiB */
 	uint64_t BigObjects;       /* count */
 	uint64_t BigMallocs;       /* of Mallocs */
@@ -126,7 +127,7 @@ struct goalloc_memstats {
 	uint64_t HeapFree;         /* of HeapIdle: free, not given back to the system yet */
 	uint64_t PageWords;        /* of HeapIdle: pages that threads have taken and not used */
 	uint64_t HugeRegions;      /* of HeapSys: regions of 2 MiB that huge pages were asked for */
-	uint64_t UnaskedMost;      /* what live objects may be larger than what was asked for, at most; sizes asked for are not kept */
+	uint64_t UnaskedMost;      /* what live objects are larger than what was asked for, at most: it is not kept */
 	uint64_t Threads;          /* count of threads that have a cache */
 	uint64_t Arenas;           /* count */
 };
@@ -134,8 +135,8 @@ struct goalloc_memstats {
 #define GOALLOC_MEMSTATS_VERSION 1
 
 /*
- * Fills *m, up to m->size bytes of it, which the caller sets: a program built with an older header gets what it knows, one built with a
- * newer header finds what this library does not know yet unchanged, and m->size set to what was filled.
+ * Fills *m, up to m->size bytes of it, which the caller sets: a program built with an older header gets what it knows, one built
+ * with a newer header finds what this library does not know yet unchanged, and m->size set to what was filled.
  *
  * Looks at every page and slot: some milliseconds for a heap of 1 GiB. Other threads run on. Allocates nothing.
  * Returns 0, or -1 with errno EINVAL when m->size has no room for the fields up to Counting.
@@ -143,8 +144,8 @@ struct goalloc_memstats {
 int goalloc_read_memstats(struct goalloc_memstats *m);
 
 /*
- * From now on allocations are counted, or no longer: Mallocs, Frees and TotalAlloc. What is live then counts as allocated. They are
- * counted from the start of a program with GOALLOC_STATS, and always while a heap profile is taken; counting costs some
+ * From now on allocations are counted, or no longer: Mallocs, Frees and TotalAlloc. What is live then counts as allocated. They
+ * are counted from the start of a program with GOALLOC_STATS, and always while a heap profile is taken; counting costs some
  * instructions an allocation.
  */
 void goalloc_count(int on);
@@ -156,7 +157,8 @@ enum goalloc_metric_kind {
 	GOALLOC_METRIC_HISTOGRAM,
 };
 
-/* A distribution: counts[i] objects of at least bounds[i] and less than bounds[i + 1] bytes, with Go's bounds. The last one is infinite. */
+/* A distribution: counts[i] objects of at least bounds[i] and less than bounds[i + 1] bytes, with Go's bounds. The last one is
+ * infinite. */
 struct goalloc_histogram {
 	double bounds[GOALLOC_SIZE_CLASSES + 1];
 	uint64_t counts[GOALLOC_SIZE_CLASSES];
@@ -190,9 +192,9 @@ int goalloc_metric_read(const char *name, uint64_t *value);
 const char *goalloc_metric_name(size_t i);
 
 /*
- * Writes a map of the heap to a file: every page by what it is used for, spans by their size class and how full they are. A picture
- * (SVG), or text when the name ends with ".txt". In the name %p is the process id and %n the number of the file. The same at
- * exit: GOALLOC=heapmap=FILE.
+ * Writes a map of the heap to a file: every page by what it is used for, spans by their size class and how full they are. A
+ * picture (SVG), or text when the name ends with ".txt". In the name %p is the process id and %n the number of the file. The same
+ * at exit: GOALLOC=heapmap=FILE.
  *
  * Other threads run on; each arena is shown as it is at one moment. Allocates nothing; needs 64 KiB of stack.
  * Returns 0; -1 with errno as of open(2) or write(2).

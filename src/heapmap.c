@@ -249,7 +249,7 @@ static void print_letter(struct out *o, const struct letters *letters, char lett
 		return;
 	out_bytes(o, &letter, 1);
 	out_padded(o, npages, 10);
-	out_str(o, " pages  ");
+	out_str(o, npages == 1 ? " page   " : " pages  ");
 	out_size(o, npages * PAGE_SIZE);
 	out_str(o, "  ");
 	out_str(o, what);

@@ -7,8 +7,9 @@
 
 #include "heapwalk.h"
 
-/* Writes the map as a picture (SVG) or as text (UTF-8). Any thread; others run on, and each arena is shown as it was at one moment. 0, or
- * the errno of the write that failed. Takes mheap.lock, for a copy of an arena's bitmaps, and what stat_read() takes. */
+/* Writes the map as a picture (SVG) or as text (UTF-8). Any thread; others run on, and each arena is shown as it was at one
+ * moment. 0, or the errno of the write that failed. Takes mheap.lock, for a copy of an arena's bitmaps, and what stat_read()
+ * takes. */
 int heapmap_write_or_errno(int fd, bool svg);
 
 static inline bool heapmap_write(int fd, bool svg)
@@ -71,8 +72,8 @@ bool map_next(struct heapwalk *w, struct heap_run *r, uint32_t end);
 /* Fills in the arena of the walk up to page end, and adds it to the totals. */
 void map_paint(struct map_arena *a, struct heapwalk *w, uint32_t end, struct map_total totals[NUM_KINDS]);
 
-/* Cells of n pages each in place of one: cell i stands for those from i * n on. It has the kind that most of them have, and is as full as
- * they are in the mean. */
+/* Cells of n pages each in place of one: cell i stands for those from i * n on. It has the kind that most of them have, and is as
+ * full as they are in the mean. */
 void map_merge(struct map_cell *cells, size_t ncells, unsigned n);
 
 /* heapsvg.c */

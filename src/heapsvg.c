@@ -3,15 +3,16 @@
  * heapsvg.c - the map of the heap as a picture.
  * See malloc.c for the overview.
  *
- * An arena is a block; its cells lie in rows, in the order of addresses. In a heap of few spans each is a box of its own with a bar as high
- * as it is full, and a tooltip; in others the runs of a kind and a fill are one path, so that 1 GiB of fragments stays below 2 MB, and
- * the tooltips are the rows'.
+ * An arena is a block; its cells lie in rows, in the order of addresses. In a heap of few spans each is a box of its own with a
+ * bar as high as it is full, and a tooltip; in others the runs of a kind and a fill are one path, so that 1 GiB of fragments
+ * stays below 2 MB, and the tooltips are the rows'.
  *
  * Owns     colours and measures.
  * Callers  heapmap.c. Calls heapmap.h, stat.h, out.h.
  * Locks    those of heapwalk.h and stat.h; none while anything is written.
- * Holds    what has the class kN of one group is N's of map_kind(); the lengths of its boxes and paths are its pages, divided by pages a
- *          cell, and the legend, which comes last, is their sum. Nothing is drawn beyond the height that the first look at the heap gave.
+ * Holds    what has the class kN of one group is N's of map_kind(); the lengths of its boxes and paths are its pages, divided by
+ *          pages a cell, and the legend, which comes last, is their sum. Nothing is drawn beyond the height that the first
+ *          look at the heap gave.
  */
 #include "heapmap.h"
 #include "os.h"
@@ -34,8 +35,8 @@
 /* Steps of opacity where there are no bars. */
 #define FILL_STEPS 6
 
-/* The more arenas there are, the smaller are the blocks: of columns cells in a row, px pixels wide and high, in_row of them side by side. Of
- * one arena only the rows up to the last that is committed are shown, and the fewer these are, the larger. */
+/* The more arenas there are, the smaller are the blocks: of columns cells in a row, px pixels wide and high, in_row of them side
+ * by side. Of one arena only the rows up to the last that is committed are shown, and the fewer these are, the larger. */
 struct scale {
 	size_t narenas, npages;   /* up to so many */
 	unsigned columns;         /* of a block, a power of two */
@@ -46,7 +47,7 @@ struct scale {
 
 static const struct scale scales[] = {
 	{ 1, 512, 32, 1, 32, 1 },
-	{ 1, 2048, 64, 1, 16, 1 },
+	{ 1, 4096, 64, 1, 16, 1 },
 	{ 1, SIZE_MAX, 128, 1, 8, 1 },
 	{ 8, SIZE_MAX, 128, 1, 4, 2 },
 	{ 32, SIZE_MAX, 128, 1, 2, 4 },
@@ -69,8 +70,10 @@ static size_t row_pages(const struct measures *m)
 
 /* --- colours: dark small, light large; cold scan, warm noscan; lightness and hue go evenly through OKLCH --- */
 
-static const uint32_t scan_ramp[] = { 0x433c80, 0x375295, 0x1769a5, 0x0081ac, 0x0097ab, 0x00aba1, 0x44bb96, 0x7cc88b, 0xadd386 };
-static const uint32_t noscan_ramp[] = { 0x6f2563, 0x8a2f62, 0xa43c5d, 0xbc4b55, 0xd15e48, 0xdd7740, 0xe6913f, 0xeaac49, 0xebc75e };
+static const uint32_t scan_ramp[] = { 0x433c80, 0x375295, 0x1769a5, 0x0081ac, 0x0097ab,
+					     0x00aba1, 0x44bb96, 0x7cc88b, 0xadd386 };
+static const uint32_t noscan_ramp[] = { 0x6f2563, 0x8a2f62, 0xa43c5d, 0xbc4b55, 0xd15e48,
+					       0xdd7740, 0xe6913f, 0xeaac49, 0xebc75e };
 
 #define RAMP_STEPS ((unsigned)(sizeof(scan_ramp) / sizeof(scan_ramp[0])) - 1)
 
@@ -262,11 +265,13 @@ static void put_styles(struct out *o, const struct measures *m)
 		   "text{font:12px \"DejaVu Sans\",Verdana,sans-serif;fill:#333}\n"
 		   ".title{font-size:17px;font-weight:bold;fill:#111}.small{font-size:10px;fill:#666}.end{text-anchor:end}\n"
 		   ".off{font-size:10px;fill:#888;text-anchor:end}.in{fill:#223}.on{fill:#fff}\n"
-		   ".t{fill-opacity:.28;stroke:#fff;stroke-width:.07}.row{fill:none;pointer-events:all}.row:hover{stroke:#000;stroke-width:.2}\n"
+		   ".t{fill-opacity:.28;stroke:#fff;stroke-width:.07}.row{fill:none;pointer-events:all}"
+		   ".row:hover{stroke:#000;stroke-width:.2}\n"
 		   ".huge{fill:#444}.all{fill:none;stroke:#ccc}.paths path{fill:none;stroke:currentColor;stroke-width:1}\n"
 		   ".k136{fill:#dcdcdc;color:#dcdcdc}.k137{fill:#f4f4f4;color:#f4f4f4}.k138{fill:#b9b9c4;color:#b9b9c4}"
 		   ".k139{fill:none;color:#fff}\n"
-		   ".live{fill:#2c6e9b}.unused{fill:#a8c8de}.kept{fill:#d5e3ec}.released{fill:#f4f4f4;stroke:#bbb;stroke-width:.5}\n");
+		   ".live{fill:#2c6e9b}.unused{fill:#a8c8de}.kept{fill:#d5e3ec}"
+		   ".released{fill:#f4f4f4;stroke:#bbb;stroke-width:.5}\n");
 	/* In cells. */
 	out_str(o, m->scale.px >= 32 ? ".in,.on{font-size:.4px}\n" : ".in,.on{font-size:.6px}\n");
 	for (unsigned i = 1; i < FILL_STEPS; i++) {
@@ -351,11 +356,12 @@ static void put_head(struct out *o, const struct measures *m, const struct stat_
 	out_dec(o, m->scale.cell_pages);
 	out_str(o, m->scale.cell_pages == 1 ? " page of 8 KiB, a row " : " pages of 8 KiB, a row ");
 	out_short_size(o, row_pages(m) * PAGE_SIZE);
-	out_str(o, m->boxes ? ". The bar in a span is as high as it is full of live objects." : ". The fuller a span, the stronger its colour.");
+	out_str(o, m->boxes ? ". The bar in a span is as high as it is full of live objects." :
+			      ". The fuller a span, the stronger its colour.");
 	end_text(o);
 	begin_text(o, "small", LEFT, 86);
-	out_str(o, "Spans of small sizes are dark, of large ones light; cold colours hold pointers (scan), warm ones do not (noscan). "
-		   "Marked on the left: huge pages were asked for.");
+	out_str(o, "Spans of small sizes are dark, of large ones light; cold colours hold pointers (scan), warm ones do not "
+		   "(noscan). Marked on the left: huge pages were asked for.");
 	end_text(o);
 	put_share(o, &bar, "live", "live", st->all.live_bytes);
 	put_share(o, &bar, "unused", "free slots", st->all.span_bytes - st->all.live_bytes - kept);
@@ -458,7 +464,8 @@ static void put_run(struct out *o, const struct measures *m, const struct heap_r
 	out_str(o, "</g>\n");
 }
 
-static void put_boxes(struct out *o, const struct measures *m, struct heapwalk *w, uint32_t end, struct map_total totals[NUM_KINDS])
+static void put_boxes(struct out *o, const struct measures *m, struct heapwalk *w, uint32_t end,
+		      struct map_total totals[NUM_KINDS])
 {
 	struct heap_run r;
 
@@ -719,13 +726,17 @@ static void put_svg(struct out *o, const struct measures *m, const struct stat_s
 	out_dec(o, height);
 	out_str(o, "\"");
 	put_attribute(o, "data-cell-pages", m->scale.cell_pages);
+	put_attribute(o, "data-columns", m->scale.columns);
 	out_str(o, ">\n");
 	put_styles(o, m);
 	out_str(o, "<rect width=\"100%\" height=\"100%\" fill=\"#fff\"/>\n");
 	put_head(o, m, st);
 	heapwalk_init(&w);
-	for (; heapwalk_arena(&w) && i < m->block_rows * m->scale.in_row; i++)
-		put_arena(o, m, &w, LEFT + i % m->scale.in_row * block_width(m), HEAD_HEIGHT + i / m->scale.in_row * block_height(m), totals);
+	for (; heapwalk_arena(&w) && i < m->block_rows * m->scale.in_row; i++) {
+		size_t x = LEFT + i % m->scale.in_row * block_width(m);
+
+		put_arena(o, m, &w, x, HEAD_HEIGHT + i / m->scale.in_row * block_height(m), totals);
+	}
 	put_legend(o, m, totals, HEAD_HEIGHT + map_height + LEGEND_ROW + 4);
 	out_str(o, "</svg>\n");
 }

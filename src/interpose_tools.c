@@ -26,7 +26,8 @@
 
 _Static_assert(GOALLOC_SIZE_CLASSES == NUM_SIZE_CLASSES, "as goalloc.h says");
 _Static_assert(sizeof(struct goalloc_histogram) == sizeof(struct metric_histogram) &&
-	       offsetof(struct goalloc_histogram, counts) == offsetof(struct metric_histogram, counts), "the same, with a public name");
+		       offsetof(struct goalloc_histogram, counts) == offsetof(struct metric_histogram, counts),
+	       "the same, with a public name");
 _Static_assert((int)GOALLOC_METRIC_UINT64 == (int)METRIC_UINT64 && (int)GOALLOC_METRIC_HISTOGRAM == (int)METRIC_HISTOGRAM,
 	       "the same, with a public name");
 

@@ -150,20 +150,26 @@ static void *alloc_big(struct mcache *c, size_t size, size_t align, bool noscan,
 	return (void *)s->base;
 }
 
-static void *alloc_hardened(struct mcache *c, size_t size, size_t align, bool noscan)
+/* The span class that hardened=1 serves a request from, one of more than no bytes. */
+static spanclass_t spanclass_of_hardened(size_t size, size_t align, bool noscan)
 {
 	size_t room = max_size(size, 1) + HARDENED_TAIL;
+	unsigned class = 0;
+	spanclass_t sc;
+
+	if (room <= MAX_SMALL_SIZE && align <= PAGE_SIZE)
+		class = sizeclass_for(room, align == 0 ? sizeclass_malloc_align(size) : align);
+	sc = make_spanclass(class, noscan);
+	return sc == SPANCLASS_TINY ? make_spanclass(sizeclass_for(2 * TINY_SIZE, TINY_SIZE), true) : sc;
+}
+
+static void *alloc_hardened(struct mcache *c, size_t size, size_t align, bool noscan)
+{
+	spanclass_t sc = spanclass_of_hardened(size, align, noscan);
 	struct mspan *s;
 
-	if (room <= MAX_SMALL_SIZE && align <= PAGE_SIZE) {
-		unsigned class = sizeclass_for(room, align == 0 ? sizeclass_malloc_align(size) : align);
-		spanclass_t sc = make_spanclass(class, noscan);
-
-		if (sc == SPANCLASS_TINY)
-			sc = make_spanclass(sizeclass_for(2 * TINY_SIZE, TINY_SIZE), true);
-		if (class != 0)
-			return hardened_alloc_small(c, sc, size);
-	}
+	if (sc > SPANCLASS_BIG_NOSCAN)
+		return hardened_alloc_small(c, sc, size);
 	if (size > PTRDIFF_MAX - align - 2 * PAGE_SIZE || align > PTRDIFF_MAX / 2)
 		return NULL;
 	s = hardened_alloc_big(c, size, align > PAGE_SIZE ? align / PAGE_SIZE : 1, noscan);
@@ -211,7 +217,9 @@ static size_t nbytes_in(spanclass_t sc, size_t size, size_t align, bool noscan)
 		return 0;
 	if (sc == SPANCLASS_TINY)
 		return tiny_nbytes(size, tiny_floor(align, noscan));
-	return sc <= SPANCLASS_BIG_NOSCAN ? pages_for(max_size(size, 1)) * PAGE_SIZE : spanclass_info(sc)->elemsize;
+	if (sc > SPANCLASS_BIG_NOSCAN)
+		return spanclass_info(sc)->elemsize;
+	return options.hardened ? hardened_big_npages(size) * PAGE_SIZE : pages_for(max_size(size, 1)) * PAGE_SIZE;
 }
 
 /* The state byte of the small or big object at p. */
@@ -231,23 +239,30 @@ static void mark_sampled(void *p)
 	slot_set(state_of(p), slot_state(state_of(p)) | SLOT_SAMPLED);
 }
 
-/* A sample that would be in a tiny block, where there is no room for the mark. */
-static void *alloc_tiny_alone(struct mcache *c, size_t size, bool zero)
+/* A sample that would be in a tiny block, where there is no room for the mark. It is counted as what it is. */
+static void *alloc_tiny_alone(struct mcache *c, size_t size, size_t nbytes, bool zero)
 {
-	void *p = alloc_small(c, make_spanclass(sizeclass_for(2 * TINY_SIZE, TINY_SIZE), true), zero ? size : 0);
+	spanclass_t sc = make_spanclass(sizeclass_for(2 * TINY_SIZE, TINY_SIZE), true);
+	void *p = alloc_small(c, sc, zero ? size : 0);
 
-	if (p != NULL)
-		slot_set(state_of(p), SLOT_RESIZED);
+	if (p == NULL)
+		return NULL;
+	slot_set(state_of(p), SLOT_RESIZED);
+	sample_undo(c, SPANCLASS_TINY, nbytes);
+	sample_count_small(c, sc);
 	return p;
 }
 
 static SLOW_PATH void *alloc_counted(struct mcache *c, spanclass_t sc, size_t size, size_t align, bool noscan, bool zero,
 				     size_t *sampled)
 {
-	size_t nbytes = nbytes_in(sc, size, align, noscan);
+	size_t nbytes;
 	unsigned what;
 	void *p = NULL;
 
+	if (options.hardened && sc != SPANCLASS_NOTHING)
+		sc = spanclass_of_hardened(size, align, noscan);
+	nbytes = nbytes_in(sc, size, align, noscan);
 	if (sc > SPANCLASS_BIG_NOSCAN && !spanclass_noscan(sc) && !options.hardened)
 		p = sample_plain(c, sc);
 	if (p != NULL) {
@@ -257,7 +272,7 @@ static SLOW_PATH void *alloc_counted(struct mcache *c, spanclass_t sc, size_t si
 	}
 	what = sample_one(c, sc, nbytes);
 	if ((what & SAMPLE_STACK) != 0 && sc == SPANCLASS_TINY && !options.hardened)
-		p = alloc_tiny_alone(c, size, zero);
+		p = alloc_tiny_alone(c, size, nbytes, zero);
 	else
 		p = alloc_from(c, sc, size, align, noscan, zero);
 	if (p == NULL) {

@@ -6,8 +6,8 @@
  * Owns     the table of names.
  * Callers  interpose_tools.c. Calls stat.h, limit.h.
  * Locks    none.
- * Holds    all /memory/classes/ sum up to the total. Those for which there is nothing here are there, and 0, as a dashboard adds them
- *          up; of what else Go has, names that would say nothing true are missing.
+ * Holds    all /memory/classes/ sum up to the total. Those for which there is nothing here are there, and 0, as a dashboard adds
+ *          them up; of what else Go has, names that would say nothing true are missing.
  */
 #include "metric.h"
 #include "limit.h"
@@ -164,8 +164,8 @@ static bool is_same(const char *a, const char *b)
 	return *a == *b;
 }
 
-/* Go's bounds: a class holds the sizes from one beyond the class before up to its own. malloc(0) is in the first bucket; big objects
- * have the last one, size class 0. */
+/* Go's bounds: a class holds the sizes from one beyond the class before up to its own. malloc(0) is in the first bucket; big
+ * objects have the last one, size class 0. */
 static void fill_histogram(const struct stat_snapshot *st, const struct metric *m, struct metric_histogram *h)
 {
 	h->bounds[0] = 1;
@@ -175,11 +175,13 @@ static void fill_histogram(const struct stat_snapshot *st, const struct metric *
 
 		if (class != 0)
 			h->bounds[class] = (double)sizeclasses[class].elemsize + 1;
-		h->counts[i] = m->count(&st->classes[make_spanclass(class, false)]) + m->count(&st->classes[make_spanclass(class, true)]);
+		h->counts[i] = m->count(&st->classes[make_spanclass(class, false)]) +
+			       m->count(&st->classes[make_spanclass(class, true)]);
 	}
 }
 
-enum metric_kind metric_read(const struct stat_snapshot *st, const char *name, uint64_t *value, struct metric_histogram *histogram)
+enum metric_kind metric_read(const struct stat_snapshot *st, const char *name, uint64_t *value,
+			     struct metric_histogram *histogram)
 {
 	for (size_t i = 0; i < NUM_METRICS; i++) {
 		if (!is_same(name, table[i].name))

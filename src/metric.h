@@ -18,8 +18,9 @@ enum metric_kind { METRIC_BAD, METRIC_UINT64, METRIC_HISTOGRAM };
 /* The i-th name, in alphabetic order; NULL behind the last. */
 const char *metric_name(size_t i);
 
-/* The metric of that name. METRIC_BAD: there is none, nothing is stored. For a histogram *value is the sum of its counts; histogram may
- * be NULL. */
-enum metric_kind metric_read(const struct stat_snapshot *st, const char *name, uint64_t *value, struct metric_histogram *histogram);
+/* The metric of that name. METRIC_BAD: there is none, nothing is stored. For a histogram *value is the sum of its counts;
+ * histogram may be NULL. */
+enum metric_kind metric_read(const struct stat_snapshot *st, const char *name, uint64_t *value,
+			     struct metric_histogram *histogram);
 
 #endif

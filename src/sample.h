@@ -34,6 +34,12 @@ static inline bool sample_counts(void)
 /* Counts one object of nbytes that a slow path is about to make. */
 unsigned sample_one(struct mcache *c, spanclass_t sc, size_t nbytes);
 
+/* Counts one small object, of which neither mark is asked. */
+static inline void sample_count_small(struct mcache *c, spanclass_t sc)
+{
+	c->counted.made.mallocs[sc]++;
+}
+
 /* There was no memory for it. */
 void sample_undo(struct mcache *c, spanclass_t sc, size_t nbytes);
 

@@ -7,8 +7,8 @@
  * Callers  interpose.c, interpose_tools.c, metric.c, who asks for statistics at exit or by signal. Calls heapwalk.h, thread.h,
  *          sample.h, fixalloc.h, out.h.
  * Locks    those of the modules it calls, one after the other; none while slots are counted.
- * Holds    the equations in stat.h, at any moment and whatever other threads do: of two figures that make up a third, one is read and
- *          the other is what is left. What two looks could tell differently is looked at once, or bounded by what was seen
+ * Holds    the equations in stat.h, at any moment and whatever other threads do: of two figures that make up a third, one is read
+ *          and the other is what is left. What two looks could tell differently is looked at once, or bounded by what was seen
  *          first. Exact when the program is quiet.
  */
 #include "stat.h"
@@ -373,13 +373,13 @@ static void print_rest(struct out *o, const struct stat_snapshot *st)
 	out_short_size(o, st->table_bytes);
 	out_str(o, " of static tables are not in the sums\n");
 	print_figure(o, "heap and metadata", st->sys_bytes);
-	out_str(o, "address space, asked for; of the heap, ");
+	out_str(o, "address space; huge pages asked for: ");
 	out_short_size(o, st->huge_bytes);
-	out_str(o, " in huge pages\n");
+	out_str(o, "\n");
 	print_figure(o, "resident", resident_bytes());
 	out_str(o, "all of the process, as the kernel counts\n");
 	print_figure(o, "beyond what was asked for", st->all.unasked_most);
-	out_str(o, "at most, in live objects: their sizes are not kept\n");
+	out_str(o, "at most: what was asked for is not kept\n");
 }
 
 static void print_counts(struct out *o, const struct stat_snapshot *st)
@@ -452,7 +452,7 @@ static void print_program(struct out *o)
 	out_dec(o, (uint64_t)os_pid());
 }
 
-void stat_print(int fd)
+int stat_print(int fd)
 {
 	struct stat_snapshot st;
 	struct out o;
@@ -466,5 +466,5 @@ void stat_print(int fd)
 	print_rest(&o, &st);
 	print_counts(&o, &st);
 	print_classes(&o, &st);
-	(void)out_flush(&o);
+	return out_flush(&o) ? 0 : o.error;
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_memstats.c - goalloc_memstats, the metrics, mallinfo2 and malloc_info say the same of the same heap: each adds up by
+ * test_memstats.c - goalloc_read_memstats, the metrics, mallinfo2 and malloc_info say the same of the same heap: each adds up by
  * itself at any moment, and when the program is quiet all agree, with what the program knows.
  *
  * Owns     nothing between tests; each frees what it allocates.
@@ -33,7 +33,7 @@ static struct {
 static int find_functions(void **state)
 {
 	(void)state;
-	*(void **)&g.memstats = face_sym("goalloc_memstats");
+	*(void **)&g.memstats = face_sym("goalloc_read_memstats");
 	*(void **)&g.metrics_read = face_sym("goalloc_metrics_read");
 	*(void **)&g.metric_read = face_sym("goalloc_metric_read");
 	*(void **)&g.metric_name = face_sym("goalloc_metric_name");
@@ -156,7 +156,7 @@ static struct info read_malloc_info(FILE *f, char *text)
 	i.mapped = of_element(text, "<total type=\"mmap\"", "size=\"");
 	i.current = of_element(text, "<system type=\"current\"", "size=\"");
 	for (const char *s = text; (s = strstr(s, "<size from=\"")) != NULL; s++)
-		i.sizes += of_element(s, "<size from=\"", "total=\"") == 0 ? 0 : (size_t)strtoull(strstr(s, "total=\"") + 7, NULL, 10);
+		i.sizes += (size_t)strtoull(strstr(s, "total=\"") + 7, NULL, 10);
 	return i;
 }
 
@@ -259,6 +259,61 @@ static void all_faces_agree_when_the_program_is_quiet(void **state)
 	(void)fclose(f);
 }
 
+/* The number before word in the line of the page that begins so. */
+static uint64_t on_page(const char *text, const char *line, const char *word)
+{
+	const char *at = strstr(text, line), *digits;
+
+	assert_non_null(at);
+	digits = strstr(at + strlen(line), word);
+	assert_non_null(digits);
+	assert_true(memchr(at + 1, '\n', (size_t)(digits - at - 1)) == NULL);
+	while (digits > at && strchr("0123456789", digits[-1]) != NULL)
+		digits--;
+	return strtoull(digits, NULL, 10);
+}
+
+static void the_page_has_the_same_figures(void **state)
+{
+	static char text[1 << 16];
+	FILE *f = tmpfile();
+	int saved = dup(2);
+	struct goalloc_memstats m;
+	ssize_t n;
+
+	(void)state;
+	assert_non_null(f);
+	(void)fflush(stderr);
+	(void)dup2(fileno(f), 2);
+	m = look();
+	malloc_stats();
+	(void)dup2(saved, 2);
+	(void)close(saved);
+	n = pread(fileno(f), text, sizeof(text) - 1, 0);
+	(void)fclose(f);
+	assert_true(n > 0);
+	text[n] = 0;
+	assert_int_equal(on_page(text, "\n  live objects", " object"), m.HeapObjects);
+	assert_int_equal(on_page(text, "\n  behind the last slots", " span"), m.Spans);
+	assert_int_equal(on_page(strchr(text, '\n'), "\nheap  ", " arena"), m.Arenas);
+	assert_int_equal(on_page(text, "\n  thread caches", " thread"), m.Threads);
+	/* A line for each class in use, of columns in order. */
+	for (size_t i = 1; i < GOALLOC_SIZE_CLASSES; i++) {
+		char line[64];
+		unsigned long long spans, slots, live;
+		const char *at;
+
+		(void)snprintf(line, sizeof(line), "\n%8u  scan", m.BySize[i].Size);
+		at = strstr(text, line);
+		if (at == NULL)
+			continue;
+		assert_int_equal(sscanf(at + strlen(line), "%llu %llu %llu", &spans, &slots, &live), 3);
+		assert_true(live <= slots && live <= m.BySize[i].Mallocs - m.BySize[i].Frees);
+	}
+	for (const char *s = text, *end; (end = strchr(s, '\n')) != NULL; s = end + 1)
+		assert_true(end - s <= 100);
+}
+
 static void each_class_is_exact(void **state)
 {
 	enum { N = 50 };
@@ -276,7 +331,8 @@ static void each_class_is_exact(void **state)
 		assert_int_equal(after.HeapObjects - before.HeapObjects, N);
 		assert_int_equal(after.HeapAlloc - before.HeapAlloc, N * got);
 		for (size_t k = 0; k < GOALLOC_SIZE_CLASSES; k++)
-			assert_int_equal(after.BySize[k].Mallocs - before.BySize[k].Mallocs, k > 0 && after.BySize[k].Size == got ? N : 0);
+			assert_int_equal(after.BySize[k].Mallocs - before.BySize[k].Mallocs,
+					 k > 0 && after.BySize[k].Size == got ? N : 0);
 		assert_int_equal(after.NoscanObjects, before.NoscanObjects);
 		for (size_t i = 0; i < N; i++)
 			free(p[i]);
@@ -337,8 +393,33 @@ static void counted_allocations_are_exact(void **state)
 	assert_int_equal(metrics_add_up("/gc/heap/frees:objects"), after.Frees);
 	g.count(0);
 	after = look();
-	assert_int_equal(after.Counting, 0);
+	/* A profile counts on. */
+	if (getenv("GOALLOC") == NULL)
+		assert_int_equal(after.Counting, 0);
 	adds_up(&after);
+}
+
+static void every_allocation_counts_once_in_every_mode(void **state)
+{
+	enum { N = 3000 };
+	static void *p[N];
+	struct goalloc_memstats before, after;
+
+	(void)state;
+	g.count(1);
+	before = look();
+	for (size_t i = 0; i < N; i++)
+		p[i] = i % 3 == 0 ? g.malloc_noscan(i) : malloc(i * 20);
+	after = look();
+	assert_int_equal(after.Mallocs - before.Mallocs, N);
+	assert_int_equal(after.Frees, before.Frees);
+	for (size_t i = 0; i < N; i++)
+		free(p[i]);
+	after = look();
+	assert_int_equal(after.Mallocs - before.Mallocs, N);
+	assert_int_equal(after.Frees - before.Frees, N);
+	adds_up(&after);
+	g.count(0);
 }
 
 /* --- arguments --- */
@@ -388,14 +469,24 @@ static void an_unknown_metric_is_bad_and_the_others_are_read(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = {
+	const struct CMUnitTest in_every_mode[] = {
 		cmocka_unit_test(every_face_adds_up_while_others_allocate),
 		cmocka_unit_test(all_faces_agree_when_the_program_is_quiet),
-		cmocka_unit_test(each_class_is_exact),
-		cmocka_unit_test(noscan_tiny_big_and_nothing_are_told_apart),
-		cmocka_unit_test(counted_allocations_are_exact),
+		cmocka_unit_test(the_page_has_the_same_figures),
+		cmocka_unit_test(every_allocation_counts_once_in_every_mode),
 		cmocka_unit_test(the_callers_size_is_kept_to),
 		cmocka_unit_test(an_unknown_metric_is_bad_and_the_others_are_read),
 	};
-	return cmocka_run_group_tests(tests, find_functions, NULL);
+	/* With hardened=1 objects are in other slots, and malloc_usable_size() tells what was asked for. */
+	const struct CMUnitTest by_slots[] = {
+		cmocka_unit_test(each_class_is_exact),
+		cmocka_unit_test(noscan_tiny_big_and_nothing_are_told_apart),
+		cmocka_unit_test(counted_allocations_are_exact),
+	};
+	const char *options = getenv("GOALLOC");
+	int failed = cmocka_run_group_tests(in_every_mode, find_functions, NULL);
+
+	if (options == NULL || strstr(options, "hardened") == NULL)
+		failed += cmocka_run_group_tests(by_slots, find_functions, NULL);
+	return failed;
 }

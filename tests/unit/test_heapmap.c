@@ -61,6 +61,7 @@ static void make_heap(size_t n, size_t nbig)
 /* --- SVG, read as a program would: tags, classes, lengths --- */
 
 struct picture {
+	size_t columns, cell_pages;
 	size_t npages[NUM_KINDS];             /* as long as boxes and paths are */
 	struct map_total legend[NUM_KINDS];
 	size_t nlegend;
@@ -74,10 +75,22 @@ static size_t number_after(const char *s, const char *end, const char *key)
 	return (size_t)strtoull(at + strlen(key), NULL, 10);
 }
 
-static void add_path(struct picture *p, unsigned kind, const char *tag, const char *end, size_t cell_pages)
+static void add_path(struct picture *p, unsigned kind, const char *tag, const char *end)
 {
-	for (const char *h = strchr(strstr(tag, " d="), 'h'); h != NULL && h < end; h = strchr(h + 1, 'h'))
-		p->npages[kind] += strtoull(h + 1, NULL, 10) * cell_pages;
+	size_t x, y, n;
+
+	for (const char *at = strchr(strstr(tag, " d="), 'M'); at != NULL && at < end; at = strchr(at + 1, 'M')) {
+		CHECK(sscanf(at, "M%zu %zuh%zu", &x, &y, &n) == 3 && n != 0 && x + n <= p->columns);
+		p->npages[kind] += n * p->cell_pages;
+	}
+}
+
+static void add_box(struct picture *p, unsigned kind, const char *tag, const char *end)
+{
+	size_t n = number_after(tag, end, "width=\"");
+
+	CHECK(n != 0 && number_after(tag, end, "x=\"") + n <= p->columns);
+	p->npages[kind] += n;
 }
 
 static void add_entry(struct picture *p, const char *tag, const char *end)
@@ -95,11 +108,12 @@ static void add_entry(struct picture *p, const char *tag, const char *end)
 static struct picture *read_svg(void)
 {
 	static struct picture p;
-	size_t cell_pages = number_after(text, text + strlen(text), "data-cell-pages=\"");
 	const char *open[16];
 	unsigned depth = 0, kind = 0;
 
 	memset(&p, 0, sizeof(p));
+	p.cell_pages = number_after(text, text + strlen(text), "data-cell-pages=\"");
+	p.columns = number_after(text, text + strlen(text), "data-columns=\"");
 	for (const char *s = strchr(text, '<'); s != NULL; s = strchr(s + 1, '<')) {
 		const char *end = strchr(s, '>');
 		size_t quotes = 0;
@@ -114,9 +128,9 @@ static struct picture *read_svg(void)
 		}
 		(void)sscanf(s, "<g class=\"k%u\"", &kind);
 		if (strncmp(s, "<rect class=\"t\"", 15) == 0 || strncmp(s, "<rect class=\"p\"", 15) == 0)
-			p.npages[kind] += number_after(s, end, "width=\"");
+			add_box(&p, kind, s, end);
 		if (sscanf(s, "<path class=\"k%u", &kind) == 1)
-			add_path(&p, kind, s, end, cell_pages);
+			add_path(&p, kind, s, end);
 		if (strncmp(s, "<g class=\"entry\"", 16) == 0)
 			add_entry(&p, s, end);
 		if (end[-1] == '/')
@@ -190,10 +204,27 @@ TEST_IN_CHILD(merged_cells_are_what_most_of_them_are)
 		{ KIND_FREE, 0, false }, { KIND_FREE, 0, false }, { KIND_NONE, 0, false }, { 8, 9, true },
 	};
 
+	/* The first of as many. */
+	struct map_cell even[4] = { { 4, 1, true }, { 4, 1, true }, { 6, 1, true }, { 6, 1, true } };
+
 	map_merge(cells, 2, 4);
 	CHECK(cells[0].kind == 6 && cells[0].fill == 205);
 	CHECK(cells[1].kind == KIND_FREE);
 	CHECK(cells[7].kind == 8);
+	map_merge(even, 1, 4);
+	CHECK(even[0].kind == 4);
+}
+
+TEST_IN_CHILD(runs_are_cut_off_where_the_picture_ends)
+{
+	struct heapwalk w;
+	struct heap_run r;
+
+	(void)heap_malloc(MiB(1));
+	heapwalk_init(&w);
+	CHECK(heapwalk_arena(&w) && map_next(&w, &r, 10));
+	CHECK(r.use == RUN_SPAN && r.npages == 10 && r.span_npages == MiB(1) / PAGE_SIZE);
+	CHECK(!map_next(&w, &r, 10));
 }
 
 TEST_IN_CHILD(a_big_heap_of_fragments_stays_small)
@@ -244,7 +275,7 @@ static size_t legend_of(char letter)
 	size_t n;
 
 	while ((at = strstr(at + 1, key)) != NULL)
-		if (sscanf(at + 2, "%zu pages", &n) == 1)
+		if (sscanf(at + 2, "%zu page", &n) == 1)
 			return n;
 	return 0;
 }
@@ -254,7 +285,8 @@ TEST_IN_CHILD(the_letters_of_the_text_are_those_of_the_legend)
 	size_t count[128] = { 0 }, sum = 0;
 	struct stat_snapshot st;
 
-	make_heap(2000, 20);
+	/* Of two arenas, so that lines are the same up to the end of the first. */
+	make_heap(2000, 80);
 	(void)write_map(false);
 	count_text(count);
 	stat_read(&st);
@@ -345,6 +377,7 @@ int main(void)
 		cmocka_unit_test(the_paths_of_a_large_heap_have_every_page),
 		cmocka_unit_test(a_heap_that_was_never_used_is_a_picture),
 		cmocka_unit_test(merged_cells_are_what_most_of_them_are),
+		cmocka_unit_test(runs_are_cut_off_where_the_picture_ends),
 		cmocka_unit_test(a_big_heap_of_fragments_stays_small),
 		cmocka_unit_test(the_letters_of_the_text_are_those_of_the_legend),
 		cmocka_unit_test(no_line_is_longer_than_100_columns),

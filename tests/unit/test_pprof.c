@@ -389,7 +389,7 @@ static void each_place_is_once_and_its_address_is_in_the_call(void **state)
 }
 
 /* An address after a call of this function, of one in libc, and the first ones of two functions. */
-static uintptr_t known[4];
+static uintptr_t known[5];
 
 static void find_known(void)
 {
@@ -398,6 +398,8 @@ static void find_known(void)
 	/* The last byte before it is still another function's. */
 	known[2] = (uintptr_t)&find_known + 1;
 	known[3] = (uintptr_t)&pprof_write_proto + 7;
+	/* After a call that was the last of what is before the function. */
+	known[4] = (uintptr_t)&find_known;
 }
 
 static void check_mapping(uintptr_t pc, const char *name)
@@ -421,7 +423,7 @@ static void places_are_in_mappings(void **state)
 
 	(void)state;
 	find_known();
-	add_sample(known, 4, 64, 1, 0);
+	add_sample(known, 5, 64, 1, 0);
 	read_profile();
 	check_mapping(known[0], "test_pprof");
 	check_mapping(known[1], "libc");
@@ -439,25 +441,26 @@ static void places_have_the_names_of_their_functions(void **state)
 {
 	(void)state;
 	find_known();
-	add_sample(known, 4, 64, 1, 0);
+	add_sample(known, 5, 64, 1, 0);
 	read_profile();
 	assert_string_equal(function_at(known[0]), "find_known");
 	assert_string_equal(function_at(known[1]), "insque");
 	assert_string_equal(function_at(known[2]), "find_known");
 	assert_string_equal(function_at(known[3]), "pprof_write_proto");
+	assert_true(function_at(known[4]) == NULL || strcmp(function_at(known[4]), "find_known") != 0);
 }
 
 static void without_memory_names_are_missing_and_nothing_else(void **state)
 {
 	(void)state;
 	find_known();
-	add_sample(known, 4, 64, 1, 0);
+	add_sample(known, 5, 64, 1, 0);
 	for (unsigned call = OS_RESERVE; call <= OS_COMMIT; call *= 2) {
 		os_fail_from(call, 1);
 		read_profile();
 		assert_int_equal(os_fail_failed(), 1);
 		os_fail_stop();
-		assert_int_equal(got.nlocations, 4);
+		assert_int_equal(got.nlocations, 5);
 		assert_int_equal(got.nfunctions, 0);
 		check_mapping(known[0], "test_pprof");
 		check_mapping(known[1], "libc");
@@ -470,7 +473,7 @@ static void the_table_of_places_is_given_back(void **state)
 
 	(void)state;
 	find_known();
-	add_sample(known, 4, 64, 1, 0);
+	add_sample(known, 5, 64, 1, 0);
 	read_profile();
 	mapped = os_fail_mapped();
 	read_profile();
@@ -561,7 +564,7 @@ static void nothing_stays_open_and_errno_stays(void **state)
 	(void)state;
 	close(before);
 	find_known();
-	add_sample(known, 4, 64, 1, 0);
+	add_sample(known, 5, 64, 1, 0);
 	errno = 4711;
 	assert_int_equal(pprof_write_text(-1, &source), EBADF);
 	assert_int_equal(pprof_write_proto(-1, &source), EBADF);

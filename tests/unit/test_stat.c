@@ -12,6 +12,7 @@
 #include "sample.h"
 #include "stat.h"
 
+#include <errno.h>
 #include <pthread.h>
 
 static spanclass_t spanclass_of_size(size_t size)
@@ -48,6 +49,7 @@ static void check_snapshot(const struct stat_snapshot *st)
 	CHECK(st->heap_bytes == st->all.span_bytes + st->free_bytes + st->released_bytes + st->held_bytes + st->moving_bytes);
 	CHECK(st->heap_bytes <= GiB(64) && st->free_bytes <= st->heap_bytes && st->released_bytes <= st->heap_bytes);
 	CHECK(st->held_released_bytes <= st->held_bytes);
+	CHECK(st->held_bytes <= st->heap_bytes && st->moving_bytes <= st->heap_bytes);
 	CHECK(st->empty_bytes <= st->all.span_bytes);
 	CHECK(st->sys_bytes == st->heap_bytes + st->metadata_bytes);
 	CHECK(st->metadata_bytes == st->spans.bytes + st->caches.bytes + st->arenas.bytes + st->other_bytes);
@@ -93,7 +95,7 @@ TEST_IN_CHILD(a_heap_that_was_never_used_is_all_zero)
 	stat_read(&st);
 	check_snapshot(&st);
 	CHECK(all_zero(&st, sizeof(st)));
-	stat_print(-1);
+	CHECK(stat_print(-1) == EBADF);
 }
 
 /* --- exact --- */
@@ -141,6 +143,28 @@ TEST_IN_CHILD(big_objects_that_span_arenas_are_counted_once)
 		heap_free(p[i], "free");
 	check_quiet(&st);
 	CHECK(st.classes[SPANCLASS_BIG].live == 0 && st.classes[SPANCLASS_BIG].live_bytes == 0);
+}
+
+TEST_IN_CHILD(a_small_span_in_two_arenas_is_counted_once)
+{
+	size_t npages = spanclass_info(spanclass_of_size(8192))->npages;
+	struct stat_snapshot st;
+	uintptr_t hole;
+	void *p;
+
+	CHECK(npages == 16);
+	CHECK(heap_malloc((ARENA_PAGES - 8) * PAGE_SIZE) != NULL);
+	p = heap_malloc(npages * PAGE_SIZE);
+	hole = (uintptr_t)p;
+	CHECK(heap_malloc(100 * PAGE_SIZE) != NULL);
+	heap_free(p, "free");
+	heap_trim();
+	/* The lowest run that is long enough. */
+	p = heap_malloc(8192);
+	CHECK(span_of((uintptr_t)p)->base == hole && hole % ARENA_SIZE == ARENA_SIZE - 8 * PAGE_SIZE);
+	check_quiet(&st);
+	CHECK(st.classes[spanclass_of_size(8192)].spans == 1 && st.classes[spanclass_of_size(8192)].live == 1);
+	CHECK(st.classes[spanclass_of_size(8192)].span_bytes == npages * PAGE_SIZE);
 }
 
 TEST_IN_CHILD(freed_big_objects_that_a_thread_keeps_are_free_bytes)
@@ -371,23 +395,37 @@ static bool begins_with(const char *s, const char *prefix)
 	return *prefix == '\0';
 }
 
-TEST_IN_CHILD(memory_classes_sum_up_to_the_total)
+static void check_memory_classes(const struct stat_snapshot *st)
 {
-	static struct ledger l = { .random = { 5 } };
-	struct stat_snapshot st;
 	uint64_t sum = 0, total = 0, value;
 
-	for (int k = 0; k < 20000; k++)
-		ledger_step(&l);
-	stat_read(&st);
 	for (size_t i = 0; metric_name(i) != NULL; i++) {
-		CHECK(metric_read(&st, metric_name(i), &value, NULL) != METRIC_BAD);
+		CHECK(metric_read(st, metric_name(i), &value, NULL) != METRIC_BAD);
 		if (begins_with(metric_name(i), "/memory/classes/total"))
 			total = value;
 		else if (begins_with(metric_name(i), "/memory/classes/"))
 			sum += value;
 	}
-	CHECK(total == sum && total == st.sys_bytes && total != 0);
+	CHECK(total == sum && total == st->sys_bytes && total != 0);
+}
+
+TEST_IN_CHILD(memory_classes_sum_up_to_the_total)
+{
+	static struct ledger l = { .random = { 5 } };
+	struct stat_snapshot st;
+	uint64_t value;
+
+	(void)heap_malloc(10);
+	stat_read(&st);
+	CHECK(st.held_released_bytes != 0);
+	check_memory_classes(&st);
+	for (int k = 0; k < 20000; k++)
+		ledger_step(&l);
+	stat_read(&st);
+	check_memory_classes(&st);
+	st.moving_bytes += PAGE_SIZE;
+	st.sys_bytes += PAGE_SIZE;
+	check_memory_classes(&st);
 	CHECK(metric_read(&st, "/memory/classes/total", &value, NULL) == METRIC_BAD);
 	CHECK(metric_read(&st, "", &value, NULL) == METRIC_BAD);
 }
@@ -425,6 +463,7 @@ int main(void)
 		cmocka_unit_test(a_heap_that_was_never_used_is_all_zero),
 		cmocka_unit_test(every_size_class_is_counted_by_itself),
 		cmocka_unit_test(big_objects_that_span_arenas_are_counted_once),
+		cmocka_unit_test(a_small_span_in_two_arenas_is_counted_once),
 		cmocka_unit_test(freed_big_objects_that_a_thread_keeps_are_free_bytes),
 		cmocka_unit_test(tiny_objects_are_counted_by_their_own_sizes),
 		cmocka_unit_test(objects_of_no_bytes_have_none),
