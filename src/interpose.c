@@ -224,7 +224,7 @@ EXPORT struct mallinfo mallinfo(void)
 
 EXPORT void malloc_stats(void)
 {
-	stat_print(2);
+	(void)stat_print(2);
 }
 
 /* Free slots by size, small ones. */

@@ -54,8 +54,7 @@ struct output {
 static int write_stats(int fd, const char *file)
 {
 	(void)file;
-	stat_print(fd);
-	return 0;
+	return stat_print(fd);
 }
 
 static int write_leaks(int fd, const char *file)

@@ -452,7 +452,7 @@ static void print_program(struct out *o)
 	out_dec(o, (uint64_t)os_pid());
 }
 
-void stat_print(int fd)
+int stat_print(int fd)
 {
 	struct stat_snapshot st;
 	struct out o;
@@ -466,5 +466,5 @@ void stat_print(int fd)
 	print_rest(&o, &st);
 	print_counts(&o, &st);
 	print_classes(&o, &st);
-	(void)out_flush(&o);
+	return out_flush(&o) ? 0 : o.error;
 }

@@ -77,7 +77,7 @@ void stat_read(struct stat_snapshot *st);
 #define STAT_PROGRAM_MAX 32
 size_t stat_program(char name[STAT_PROGRAM_MAX]);
 
-/* A page of text for people. */
-void stat_print(int fd);
+/* A page of text for people. 0, or the errno of the write that failed. */
+int stat_print(int fd);
 
 #endif

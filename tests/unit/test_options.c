@@ -674,7 +674,7 @@ static void relative_names_are_made_absolute(void **state)
 	assert_non_null(getcwd(there, sizeof(there)));
 	assert_non_null(mkdtemp(directory));
 	assert_int_equal(chdir(directory), 0);
-	snprintf(setting, sizeof(setting), "profile=p.%%p,heapmap=../%s/map,leakcheck=1,leakreport=-", directory + 5);
+	snprintf(setting, sizeof(setting), "profile=p.%%p,heapmap=../%s/map,leakcheck", directory + 5);
 	in_environment(&e, "");
 	assert_int_equal(chdir(there), 0);
 	/* Nothing was made there. */
@@ -691,6 +691,33 @@ static void a_relative_name_that_becomes_too_long_is_one_line(void **state)
 	memset(setting + 8, 'y', OPTION_PATH_MAX - 2);
 	snprintf(line, sizeof(line), "goalloc: profile: cannot write to '%.200s...': file name too long\n", setting + 8);
 	in_environment(&e, line);
+}
+
+static void expect_the_longest_name(void)
+{
+	CHECK(strlen(options.profile) == OPTION_PATH_MAX - 1 && strncmp(options.profile, "/tmp/./", 7) == 0);
+}
+
+static void a_relative_name_may_become_as_long_as_fits(void **state)
+{
+	static char setting[OPTION_PATH_MAX + 10] = "profile=";
+	struct environment e = { .goalloc = setting, .then = expect_the_longest_name };
+	char there[1024], line[1024];
+
+	(void)state;
+	assert_non_null(getcwd(there, sizeof(there)));
+	assert_int_equal(chdir("/tmp"), 0);
+	/* "/tmp/", as often "./" as fits, and a letter or two. */
+	while (strlen(setting) - 8 < OPTION_PATH_MAX - 1 - 5 - 2)
+		strcat(setting, "./");
+	strcat(setting, (OPTION_PATH_MAX - 1 - 5) % 2 == 0 ? "xy" : "x");
+	assert_int_equal(strlen(setting) - 8, OPTION_PATH_MAX - 1 - 5);
+	in_environment(&e, "");
+	strcat(setting, "z");
+	e.then = expect_defaults;
+	snprintf(line, sizeof(line), "goalloc: profile: cannot write to '%.200s...': file name too long\n", setting + 8);
+	in_environment(&e, line);
+	assert_int_equal(chdir(there), 0);
 }
 
 static void what_cannot_be_written_to_is_one_line_each_and_off(void **state)
@@ -782,6 +809,7 @@ int main(void)
 		cmocka_unit_test(empty_variables_are_nothing),
 		cmocka_unit_test(relative_names_are_made_absolute),
 		cmocka_unit_test(a_relative_name_that_becomes_too_long_is_one_line),
+		cmocka_unit_test(a_relative_name_may_become_as_long_as_fits),
 		cmocka_unit_test(what_cannot_be_written_to_is_one_line_each_and_off),
 		cmocka_unit_test(a_stats_file_name_may_hold_the_pid),
 		cmocka_unit_test(a_stats_file_that_cannot_be_opened_warns_and_turns_stats_off),

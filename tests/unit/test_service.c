@@ -29,9 +29,10 @@ static sem_t begun, may_end;
 static _Atomic unsigned writings, ended;
 static _Atomic int last_fd;
 static _Atomic bool waits;
+static int outcome;
 
-void __wrap_stat_print(int fd);
-void __wrap_stat_print(int fd)
+int __wrap_stat_print(int fd);
+int __wrap_stat_print(int fd)
 {
 	atomic_fetch_add_explicit(&writings, 1, memory_order_seq_cst);
 	atomic_store_explicit(&last_fd, fd, memory_order_seq_cst);
@@ -39,6 +40,7 @@ void __wrap_stat_print(int fd)
 	if (atomic_load_explicit(&waits, memory_order_seq_cst))
 		sem_wait(&may_end);
 	atomic_fetch_add_explicit(&ended, 1, memory_order_seq_cst);
+	return outcome;
 }
 
 static unsigned writings_so_far(void)
@@ -312,6 +314,22 @@ TEST_IN_CHILD(a_program_that_closed_its_descriptors_is_left_alone)
 	CHECK(writings_so_far() == 0);
 }
 
+static void fail_at_exit_body(void)
+{
+	start_with("stats=/tmp/x");
+	outcome = ENOSPC;
+	service_at_exit();
+}
+
+static void what_cannot_be_written_is_one_line(void **state)
+{
+	char text[1024];
+
+	(void)state;
+	assert_int_equal(child_status(fail_at_exit_body, text, sizeof(text)), 0);
+	assert_string_equal(text, "goalloc: stats: cannot write to '/tmp/x': no space left\n");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -327,6 +345,7 @@ int main(void)
 		cmocka_unit_test(after_the_end_no_signal_is_answered),
 		cmocka_unit_test(the_end_waits_for_a_writing),
 		cmocka_unit_test(a_program_that_closed_its_descriptors_is_left_alone),
+		cmocka_unit_test(what_cannot_be_written_is_one_line),
 	};
 
 	unsetenv("GOALLOC");

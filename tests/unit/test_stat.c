@@ -12,6 +12,7 @@
 #include "sample.h"
 #include "stat.h"
 
+#include <errno.h>
 #include <pthread.h>
 
 static spanclass_t spanclass_of_size(size_t size)
@@ -94,7 +95,7 @@ TEST_IN_CHILD(a_heap_that_was_never_used_is_all_zero)
 	stat_read(&st);
 	check_snapshot(&st);
 	CHECK(all_zero(&st, sizeof(st)));
-	stat_print(-1);
+	CHECK(stat_print(-1) == EBADF);
 }
 
 /* --- exact --- */
