@@ -42,6 +42,7 @@
 #define ASSUME(c) ((c) ? (void)0 : __builtin_unreachable())
 #define EXPORT __attribute__((visibility("default")))
 #define WEAK __attribute__((weak))
+#define HIDDEN __attribute__((visibility("hidden")))
 /* Another name for a function of this file, which nobody outside can take over. A compiler that is asked whether the two are the
  * same function takes them for two: ask with OPAQUE(). */
 #define OWN_NAME(name, of) extern __typeof__(of) name __attribute__((alias(#of), visibility("hidden")))
@@ -179,6 +180,80 @@ static inline uint32_t cpu_read_rights(void)
 static inline void cpu_write_rights(uint32_t rights)
 {
 	(void)rights;
+}
+#endif
+
+/*
+ * What unwind.c must know of the machine. Registers have DWARF's numbers; the pc has a place of its own on arm64, and is the column
+ * of the return address on x86-64.
+ *
+ * CPU_CAPTURE()  stores those that calls preserve, sp and pc: all of one and the same moment.
+ * cpu_strip_pc() a return address without its authentication code.
+ * The kernel's ucontext has register r at its 8-byte word CPU_CONTEXT_WORDS[r], and is CPU_SIGNAL_CONTEXT bytes above the sp that
+ * a handler returns with, to CPU_SIGRETURN_CODE.
+ */
+#if defined(__x86_64__)
+#define CPU_REGS 17
+#define CPU_FP 6
+#define CPU_SP 7
+#define CPU_PC 16
+#define CPU_KEPT_REGS (1 << 3 | 1 << CPU_FP | 1 << CPU_SP | 0xf << 12 | 1 << CPU_PC)
+#define CPU_LINK_REG CPU_REGS       /* none: calls push the return address */
+#define CPU_CONTEXT_WORDS { 18, 17, 19, 16, 14, 13, 15, 20, 5, 6, 7, 8, 9, 10, 11, 12, 21 }
+#define CPU_SIGNAL_CONTEXT 0
+#define CPU_SIGRETURN_CODE "\x48\xc7\xc0\x0f\x00\x00\x00\x0f\x05"       /* mov $15, %rax; syscall */
+#define CPU_CAPTURE(reg) \
+	do { \
+		uintptr_t capture_pc; \
+		__asm__ volatile("leaq 0f(%%rip), %0\n0:\n\t" \
+				 "movq %%rbx, 24(%1)\n\tmovq %%rbp, 48(%1)\n\tmovq %%rsp, 56(%1)\n\t" \
+				 "movq %%r12, 96(%1)\n\tmovq %%r13, 104(%1)\n\tmovq %%r14, 112(%1)\n\t" \
+				 "movq %%r15, 120(%1)\n\tmovq %0, 128(%1)" \
+				 : "=&r"(capture_pc) : "r"(reg) : "memory"); \
+	} while (0)
+
+static inline uintptr_t cpu_strip_pc(uintptr_t pc)
+{
+	return pc;
+}
+
+/* What the access did that a page fault's ucontext is of; NULL: it does not tell. */
+static inline const char *cpu_fault_access(const void *ucontext)
+{
+	return ((const uintptr_t *)ucontext)[24] & 2 ? "write" : "read";
+}
+#elif defined(__aarch64__)
+#define CPU_REGS 33
+#define CPU_FP 29
+#define CPU_SP 31
+#define CPU_PC 32
+#define CPU_KEPT_REGS (UINT64_C(0x1fff) << 19 | UINT64_C(1) << CPU_PC)       /* with x30, which its function has saved or not used */
+#define CPU_LINK_REG 30
+#define CPU_CONTEXT_WORDS { 23, 24, 25, 26, 27, 28, 29, 30, 31, 32, 33, 34, 35, 36, 37, 38, 39, 40, 41, 42, 43, 44, 45, 46, 47, \
+			    48, 49, 50, 51, 52, 53, 54, 55 }
+#define CPU_SIGNAL_CONTEXT 128
+#define CPU_SIGRETURN_CODE "\x68\x11\x80\xd2\x01\x00\x00\xd4"       /* mov x8, #139; svc #0 */
+#define CPU_CAPTURE(reg) \
+	do { \
+		uintptr_t capture_word; \
+		__asm__ volatile("stp x19, x20, [%1, #152]\n\tstp x21, x22, [%1, #168]\n\tstp x23, x24, [%1, #184]\n\t" \
+				 "stp x25, x26, [%1, #200]\n\tstp x27, x28, [%1, #216]\n\tstp x29, x30, [%1, #232]\n\t" \
+				 "mov %0, sp\n\tstr %0, [%1, #248]\n\tadr %0, .\n\tstr %0, [%1, #256]" \
+				 : "=&r"(capture_word) : "r"(reg) : "memory"); \
+	} while (0)
+
+static inline uintptr_t cpu_strip_pc(uintptr_t pc)
+{
+	register uintptr_t x30 __asm__("x30") = pc;
+
+	__asm__("hint #7" : "+r"(x30));      /* xpaclri, which older processors pass over */
+	return x30;
+}
+
+static inline const char *cpu_fault_access(const void *ucontext)
+{
+	(void)ucontext;
+	return NULL;
 }
 #endif
 

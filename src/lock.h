@@ -15,6 +15,7 @@ enum lock_rank {
 	LOCK_SHARED,      /* the cache of threads that have none of their own */
 	LOCK_MCENTRAL,    /* partial spans of one class */
 	LOCK_MHEAP,       /* pages, arenas, scavenger */
+	LOCK_GUARD,       /* pages of guarded objects */
 	LOCK_METADATA,    /* fixalloc */
 	LOCK_RANKS
 };

@@ -13,6 +13,7 @@
 #include "os.h"
 #include "config.h"
 
+#include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/futex.h>
@@ -25,6 +26,10 @@
 
 #ifndef MREMAP_DONTUNMAP
 #define MREMAP_DONTUNMAP 4
+#endif
+#ifndef MADV_GUARD_INSTALL
+#define MADV_GUARD_INSTALL 102
+#define MADV_GUARD_REMOVE 103
 #endif
 #ifndef MAP_FIXED_NOREPLACE
 #define MAP_FIXED_NOREPLACE 0x100000
@@ -97,6 +102,21 @@ bool os_guard(void *p, size_t nbytes)
 	/* Of several mappings in the range the first may be protected already. */
 	(void)os_commit(p, nbytes);
 	return false;
+}
+
+bool os_uncommit(void *p, size_t nbytes)
+{
+	return map(p, nbytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED) == p;
+}
+
+bool os_fence(void *p, size_t nbytes)
+{
+	return QUIETLY(syscall(SYS_madvise, p, nbytes, MADV_GUARD_INSTALL)) == 0;
+}
+
+bool os_unfence(void *p, size_t nbytes)
+{
+	return QUIETLY(syscall(SYS_madvise, p, nbytes, MADV_GUARD_REMOVE)) == 0;
 }
 
 /* Makes a range that may be mapped no longer ready again; one that is mapped stays as it is. */
@@ -189,6 +209,29 @@ void os_store_protected(uintptr_t *word, uintptr_t value)
 	(void)QUIETLY(syscall(SYS_mprotect, page, nbytes, PROT_READ));
 }
 
+bool os_can_read(uintptr_t addr)
+{
+	int saved_errno = errno;
+	bool readable;
+
+	/* The kernel reads the signal set before it finds that there is no such operation. */
+	(void)syscall(SYS_rt_sigprocmask, -1L, addr, NULL, 8L);
+	readable = errno == EINVAL;
+	errno = saved_errno;
+	return readable;
+}
+
+uintptr_t os_program_header(void)
+{
+	int saved_errno = errno;
+	uintptr_t addr = (uintptr_t)getauxval(AT_PHDR) - sizeof(Elf64_Ehdr);
+
+	errno = saved_errno;
+	if (addr % os_page_size() != 0 || !os_can_read(addr) || __builtin_memcmp((const void *)addr, ELFMAG, SELFMAG) != 0)
+		return 0;
+	return addr;
+}
+
 uint64_t os_now_ms(void)
 {
 	struct timespec ts = { 0, 0 };
@@ -236,6 +279,16 @@ int os_pid(void)
 	return (int)QUIETLY(syscall(SYS_getpid));
 }
 
+int os_thread(void)
+{
+	return (int)QUIETLY(syscall(SYS_gettid));
+}
+
+void os_signal_again(int number, void *info)
+{
+	(void)QUIETLY(syscall(SYS_rt_tgsigqueueinfo, os_pid(), os_thread(), number, info));
+}
+
 int os_dup_cloexec(int fd)
 {
 	return (int)QUIETLY(syscall(SYS_fcntl, fd, F_DUPFD_CLOEXEC, 100));
@@ -280,6 +333,11 @@ void os_close(int fd)
 long os_read(int fd, void *p, size_t nbytes)
 {
 	return RESTARTED(syscall(SYS_read, fd, p, nbytes));
+}
+
+long os_read_at(int fd, void *p, size_t nbytes, uint64_t offset)
+{
+	return RESTARTED(syscall(SYS_pread64, fd, p, nbytes, offset));
 }
 
 long os_write(int fd, const void *p, size_t nbytes)
