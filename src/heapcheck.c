@@ -40,7 +40,7 @@ static void count_span(struct mspan *s, void *arg)
 	size_t live_bytes, live;
 
 	if (s->kind == SPAN_BIG) {
-		live = slot_state(&s->state[0]) != SLOT_FREE;
+		live = slot_is_live(&s->state[0]);
 		live_bytes = live * nbytes;
 		hs->big_bytes += live_bytes;
 		hs->big_objects += live;

@@ -61,10 +61,12 @@
 #include "malloc.h"
 #include "fatal.h"
 #include "foreign.h"
+#include "guard.h"
 #include "hardened.h"
 #include "mcentral.h"
 #include "options.h"
 #include "os.h"
+#include "retire.h"
 #include "rights.h"
 #include "scavenge.h"
 #include "tiny.h"
@@ -167,6 +169,25 @@ static void *alloc_hardened(struct mcache *c, size_t size, size_t align, bool no
 	return s == NULL ? NULL : (void *)s->base;
 }
 
+/* No fast free takes the object. */
+static void mark_unreused(void *p)
+{
+	struct mspan *s = span_of((uintptr_t)p);
+	uint32_t slot = 0;
+
+	if (s->kind == SPAN_SMALL)
+		(void)mspan_slot_of(s, (uintptr_t)p, &slot);
+	retire_mark(s, slot);
+}
+
+/* The span class of a small object. With sbrk=1 none has a place among tiny ones, which are used again together. */
+static spanclass_t small_spanclass(unsigned class, bool noscan)
+{
+	spanclass_t sc = make_spanclass(class, noscan);
+
+	return sc == SPANCLASS_TINY || sc == SPANCLASS_NOTHING ? make_spanclass(sizeclass_for(2 * TINY_SIZE, 1), true) : sc;
+}
+
 /* Any request; align 0 for malloc's rule. */
 static void *alloc(struct mcache *c, size_t size, size_t align, bool noscan, bool zero)
 {
@@ -177,14 +198,14 @@ static void *alloc(struct mcache *c, size_t size, size_t align, bool noscan, boo
 	if (UNLIKELY(options.hardened))
 		return alloc_hardened(c, size, align, noscan);
 	/* Noscan objects are aligned by their size alone unless asked otherwise. */
-	if (noscan && size <= TINY_SIZE && align <= TINY_SIZE)
+	if (noscan && size <= TINY_SIZE && align <= TINY_SIZE && !options.sbrk)
 		return alloc_tiny(c, size, align > 1 ? align : 1, zero);
-	if (size_is_tiny(size, align))
+	if (size_is_tiny(size, align) && !options.sbrk)
 		return alloc_tiny(c, size, options.tiny_align, zero);
 	if (size <= MAX_SMALL_SIZE && align <= PAGE_SIZE) {
 		class = class_for(size, align);
 		if (class != 0)
-			return alloc_small(c, make_spanclass(class, noscan), zero ? size : 0);
+			return alloc_small(c, small_spanclass(class, noscan), zero ? size : 0);
 	}
 	return alloc_big(c, size, align, noscan, zero);
 }
@@ -205,7 +226,18 @@ static void *alloc_or_errno(size_t size, size_t align, bool noscan, bool zero)
 		return zero ? foreign_calloc(1, size) :
 		       align > 16 ? foreign_memalign(align, size) : foreign_malloc(size);
 	}
+	if (UNLIKELY(guards_on()) && guard_chooses()) {
+		thread_leave(c);
+		p = guard_alloc(size, align, noscan);
+		if (p != NULL) {
+			rights_close(rights);
+			return p;
+		}
+		c = enter();
+	}
 	p = alloc(c, size, align, noscan, zero);
+	if (UNLIKELY(options.sbrk) && p != NULL)
+		mark_unreused(p);
 	thread_leave(c);
 	rights_close(rights);
 	return p != NULL ? p : no_memory();
@@ -216,7 +248,7 @@ SLOW_PATH void *heap_malloc_slow(size_t size)
 	struct mcache *c = thread_cache();
 
 	/* One buffer used over and over. */
-	if (size > MAX_SMALL_SIZE && size <= BIG_CACHE_MAX_RUN * PAGE_SIZE && c != MCACHE_NONE) {
+	if (size > MAX_SMALL_SIZE && size <= BIG_CACHE_MAX_RUN * PAGE_SIZE && c != MCACHE_NONE && !guards_on()) {
 		struct mspan *s = mcache_take_big(c, pages_for(size), false);
 
 		if (s != NULL)
@@ -295,7 +327,7 @@ static bool find_object(void *p, struct mspan *s, struct object *o, const char *
 	o->slot = 0;
 	switch (s->kind) {
 	case SPAN_SMALL:
-		if (!mspan_slot_of(s, addr, &o->slot) || slot_state(&s->state[o->slot]) == SLOT_FREE)
+		if (!mspan_slot_of(s, addr, &o->slot) || !slot_is_live(&s->state[o->slot]))
 			return false;
 		o->nbytes = s->elemsize;
 		if (UNLIKELY(s->spanclass == SPANCLASS_NOTHING))
@@ -307,7 +339,7 @@ static bool find_object(void *p, struct mspan *s, struct object *o, const char *
 		o->nbytes = tiny_object_size(s, addr);
 		return o->nbytes != 0;
 	case SPAN_BIG:
-		if (addr != s->base || slot_state(&s->state[0]) == SLOT_FREE)
+		if (addr != s->base || !slot_is_live(&s->state[0]))
 			return false;
 		o->nbytes = options.hardened ? hardened_big_size(s, func) : mspan_nbytes(s);
 		return true;
@@ -316,12 +348,12 @@ static bool find_object(void *p, struct mspan *s, struct object *o, const char *
 	}
 }
 
-/* The span at p, NULL for a foreign pointer; an address in an arena that no span has is fatal. */
+/* The span at p, NULL for a pointer that is foreign or to a guarded object; an address in an arena that no span has is fatal. */
 static struct mspan *span_or_foreign(const void *p, const char *func)
 {
 	struct mspan *s = span_of((uintptr_t)p);
 
-	if (s == NULL && arena_of((uintptr_t)p) != NULL)
+	if (s == NULL && arena_of((uintptr_t)p) != NULL && !guard_owns((uintptr_t)p))
 		bad_pointer(p, NULL, func);
 	return s;
 }
@@ -369,6 +401,11 @@ static void free_object(const struct object *o, void *p, const char *func)
 	struct mspan *s = o->span;
 	struct mcache *c = enter();
 
+	if (UNLIKELY(options.sbrk) && s->kind != SPAN_TINY) {
+		retire_slot(s, o->slot, func);
+		thread_leave(c);
+		return;
+	}
 	switch (s->kind) {
 	case SPAN_TINY:
 		if (options.clobberfree)
@@ -386,6 +423,18 @@ static void free_object(const struct object *o, void *p, const char *func)
 	thread_leave(c);
 }
 
+/* p is in no span. */
+static void free_outside(void *p, uint32_t rights, const char *func)
+{
+	bool guarded = guard_owns((uintptr_t)p);
+
+	if (guarded)
+		guard_free(p, func);
+	rights_close(rights);
+	if (!guarded)
+		foreign_free(p, func);
+}
+
 static SLOW_PATH void free_rest(void *p, const char *func)
 {
 	uint32_t rights = rights_open();
@@ -393,8 +442,7 @@ static SLOW_PATH void free_rest(void *p, const char *func)
 	struct object o;
 
 	if (s == NULL) {
-		rights_close(rights);
-		foreign_free(p, func);
+		free_outside(p, rights, func);
 		return;
 	}
 	if (!find_object(p, s, &o, func))
@@ -407,7 +455,7 @@ SLOW_PATH void heap_free_slow(void *p, struct mspan *s, const char *func)
 {
 	struct mcache *c = thread_cache();
 
-	if (LIKELY(s != NULL) && s->kind == SPAN_BIG && (uintptr_t)p == s->base && c != MCACHE_NONE)
+	if (LIKELY(s != NULL) && s->kind == SPAN_BIG && (uintptr_t)p == s->base && c != MCACHE_NONE && !options.sbrk)
 		free_big(c, s, func);
 	else if (p != NULL)
 		free_rest(p, func);
@@ -444,6 +492,16 @@ static bool size_fits(const struct object *o, size_t size, size_t align)
 	return heap_good_size(size, align) == o->nbytes;
 }
 
+/* A guarded object may be freed by any size that the heap would have put into the same slot. */
+static void check_guarded_size(const void *p, size_t size, size_t align, const char *func)
+{
+	size_t nbytes;
+
+	if (guard_owns((uintptr_t)p) && guard_size(p, &nbytes) && size != nbytes &&
+	    heap_good_size(size, align) != heap_good_size(nbytes, align))
+		fatal_size(func, p, size, nbytes);
+}
+
 SLOW_PATH void heap_free_sized_slow(void *p, size_t size, size_t align, const char *func)
 {
 	struct object o;
@@ -455,8 +513,8 @@ SLOW_PATH void heap_free_sized_slow(void *p, size_t size, size_t align, const ch
 	rights = rights_open();
 	s = span_or_foreign(p, func);
 	if (s == NULL) {
-		rights_close(rights);
-		foreign_free(p, func);
+		check_guarded_size(p, size, align, func);
+		free_outside(p, rights, func);
 		return;
 	}
 	if (!find_object(p, s, &o, func))
@@ -560,12 +618,13 @@ static void *grow_to_pages(const struct object *o, size_t size, bool noscan)
 	return (void *)s->base;
 }
 
-/* Into a new object and out of the old one; NULL when there is no memory. */
-static void *move_hardened(const struct object *o, void *p, size_t size, bool noscan, const char *func)
+/* Into a new object and out of the old one, with hardened=1 and sbrk=1; NULL when there is no memory. */
+static void *move_object(const struct object *o, void *p, size_t size, bool noscan, const char *func)
 {
 	void *to;
 
-	if (size == o->nbytes && (uintptr_t)p % sizeclass_malloc_align(size) == 0)
+	if (options.hardened ? size == o->nbytes && (uintptr_t)p % sizeclass_malloc_align(size) == 0 :
+			       stays_in_slot(o, p, size, noscan))
 		return p;
 	to = alloc_or_errno(size, 0, noscan, false);
 	if (to == NULL)
@@ -585,8 +644,8 @@ static void *realloc_ours(void *p, struct mspan *s, size_t size, bool noscan, co
 		bad_pointer(p, s, func);
 	if (size > PTRDIFF_MAX)
 		return no_memory();
-	if (UNLIKELY(options.hardened))
-		return move_hardened(&o, p, size, noscan, func);
+	if (UNLIKELY(options.hardened || options.sbrk))
+		return move_object(&o, p, size, noscan, func);
 	if (s->kind != SPAN_BIG && stays_in_slot(&o, p, size, noscan)) {
 		if (s->kind == SPAN_SMALL)
 			slot_set(&s->state[o.slot],
@@ -606,6 +665,24 @@ static void *realloc_ours(void *p, struct mspan *s, size_t size, bool noscan, co
 	return to;
 }
 
+/* p is in no span. */
+static void *realloc_outside(void *p, size_t size, bool noscan, const char *func)
+{
+	size_t nbytes;
+	void *to;
+
+	if (!guard_owns((uintptr_t)p))
+		return foreign_realloc(p, size, func);
+	if (!guard_size(p, &nbytes))
+		guard_bad_pointer(p, func, NULL);
+	to = alloc_or_errno(size, 0, noscan, false);
+	if (to == NULL)
+		return NULL;
+	copy_bytes(to, p, min_size(nbytes, size));
+	guard_free(p, func);
+	return to;
+}
+
 void *heap_realloc(void *p, size_t size, bool noscan, const char *func)
 {
 	struct mspan *s = entry_span(entry_of((uintptr_t)p));
@@ -620,12 +697,24 @@ void *heap_realloc(void *p, size_t size, bool noscan, const char *func)
 		return noscan ? heap_malloc_noscan(size) : heap_malloc(size);
 	rights = rights_open();
 	s = span_or_foreign(p, func);
-	to = s == NULL ? foreign_realloc(p, size, func) : realloc_ours(p, s, size, noscan, func);
+	to = s == NULL ? realloc_outside(p, size, noscan, func) : realloc_ours(p, s, size, noscan, func);
 	rights_close(rights);
 	return to;
 }
 
 /* --- the rest --- */
+
+/* p is in no span. */
+static size_t usable_size_outside(void *p, const char *func)
+{
+	size_t nbytes;
+
+	if (!guard_owns((uintptr_t)p))
+		return foreign_usable_size(p, func);
+	if (!guard_size(p, &nbytes))
+		guard_bad_pointer(p, func, (uintptr_t)p % 8 != 0 ? "misaligned pointer" : "invalid pointer");
+	return nbytes;
+}
 
 static SLOW_PATH size_t usable_size_slow(void *p, const char *func)
 {
@@ -638,7 +727,7 @@ static SLOW_PATH size_t usable_size_slow(void *p, const char *func)
 	rights = rights_open();
 	s = span_or_foreign(p, func);
 	if (s == NULL)
-		o.nbytes = foreign_usable_size(p, func);
+		o.nbytes = usable_size_outside(p, func);
 	else if (!find_object(p, s, &o, func))
 		fatal_pointer(func, p, (uintptr_t)p % 8 != 0 ? "misaligned pointer" : "invalid pointer");
 	rights_close(rights);

@@ -15,6 +15,7 @@
  */
 #include "thread.h"
 #include "fatal.h"
+#include "guard.h"
 #include "hardened.h"
 #include "mcentral.h"
 #include "options.h"
@@ -99,6 +100,8 @@ static void read_options(void)
 	options_init();
 	if (options.tiny_align < sizeof(void *))
 		sizeclass_divert_least();
+	if (options.sbrk || guards_on())
+		sizeclass_divert_all();
 	if (options.hardened && had_objects) {
 		/* These have no tail, and what they leave behind is not clear. */
 		options.hardened = false;
@@ -113,6 +116,8 @@ static void read_options(void)
 		if (options.keyed && os_make_key() && !mheap_hide_arenas())
 			os_drop_key();
 	}
+	if (guards_on() && !options.off)
+		guard_init();
 }
 
 static void heap_init(void)
@@ -442,6 +447,7 @@ static void after_fork(void)
 	uint32_t rights = rights_open();
 
 	after_fork_open();
+	guard_after_fork();
 	rights_close(rights);
 }
 
