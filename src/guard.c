@@ -104,7 +104,7 @@ static bool always_fresh(void)
 
 static enum guarded_state state_of(const struct guarded *g)
 {
-	/* Acquire: what the record says of this state. Pairs with the releases in set_state() and claim(). */
+	/* Acquire: what the record says of this state. Pairs with the releases in set_state() and claim_object(). */
 	return (enum guarded_state)atomic_load_explicit(&g->state, memory_order_acquire);
 }
 
@@ -614,7 +614,7 @@ bool guard_size(const void *p, size_t *nbytes)
 }
 
 /* Of two threads that free the same object one is told. */
-static bool claim(struct guarded *g)
+static bool claim_object(struct guarded *g)
 {
 	uint32_t live = GUARDED_LIVE;
 
@@ -628,7 +628,7 @@ void guard_free(void *p, const char *func)
 	struct guarded *g = live_at(p);
 	uintptr_t at;
 
-	if (g == NULL || !claim(g))
+	if (g == NULL || !claim_object(g))
 		guard_bad_pointer(p, func, NULL);
 	at = each_rest(g, find_change);
 	if (at != 0)
