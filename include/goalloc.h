@@ -55,6 +55,21 @@ void *goalloc_realloc_noscan(void *p, size_t size);
  */
 void *goalloc_aligned_alloc_noscan(size_t align, size_t size);
 
+/*
+ * Sets the memory limit of the process, as Go's debug.SetMemoryLimit does; GOALLOC_MEMLIMIT sets it at start.
+ *
+ * What counts is what the process has of memory through this library: pages with objects in them, pages that are free but not given
+ * back to the system, and the library's records. As the limit nears, threads keep less, and what is free is given back sooner; when
+ * a request would cross it, at once. If what is in use does not fit all the same, the heap grows beyond the limit, or with the option
+ * hard=1 the request fails with ENOMEM. When more is in use than the new limit, what is free is given back in this call; no object is
+ * touched.
+ *
+ * bytes  the limit; 0 only asks; SIZE_MAX, or any number above PTRDIFF_MAX, is no limit.
+ * Returns the limit before, SIZE_MAX when there was none. Never fails; errno is unchanged. Thread safe. A forked child has the limit
+ * for itself.
+ */
+size_t goalloc_set_memory_limit(size_t bytes);
+
 #ifdef __cplusplus
 }
 #endif

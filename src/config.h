@@ -71,6 +71,9 @@ _Static_assert(SPAN_MAX_SLOTS % 64 == 0 && SPAN_MAX_SLOTS < 65536, "slot counts 
 #define STACK_MAX_ENTRIES 1024
 #define STACK_FIRST_ENTRIES 15
 
+/* Objects that malloc takes at a time while allocations are counted. */
+#define COUNTED_ENTRIES 32
+
 /* Stacks do not become deep where there are more caches than this. */
 #define STACK_DEEP_CACHES 16
 
@@ -93,6 +96,13 @@ _Static_assert(SPAN_MAX_SLOTS % 64 == 0 && SPAN_MAX_SLOTS < 65536, "slot counts 
 /* Address space for records that heaps of RESERVE_MIN_HEAP or more have put aside. */
 #define METADATA_RESERVE MiB(1)
 #define RESERVE_MIN_HEAP MiB(64)
+
+/* The profile: return addresses kept of a stack, the innermost; frames of this library that may be before these; and address
+ * space for records asked for at a time. */
+#define PROFILE_MAX_FRAMES 64
+#define PROFILE_OWN_FRAMES 16
+#define PROFILE_CHUNK KiB(256)
+_Static_assert(PROFILE_MAX_FRAMES <= 128, "stacks are on the stack while they are recorded and written");
 
 /* Return addresses whose unwind rule is remembered, 16 bytes each; a power of two. */
 #define UNWIND_CACHE_ENTRIES 1024

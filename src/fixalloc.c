@@ -24,7 +24,7 @@
 
 /* Asked of the kernel at a time; less when it refuses. */
 #define METADATA_MAX MiB(1)
-#define METADATA_FIRST KiB(288)
+#define METADATA_FIRST KiB(336)
 #define METADATA_MIN KiB(16)
 
 /*
@@ -53,6 +53,7 @@ static struct {
 	struct region records;    /* [m] large records */
 	struct region reserve;    /* [m] for when the system gives no more */
 	size_t sys_bytes;         /* [m] of all regions */
+	_Atomic size_t used_bytes;    /* [m] of slabs and records made, without what was released; read by anyone */
 	uint32_t epoch;           /* [m] counts forks that found a list torn */
 } metadata = { .lock = LOCK_INITIALIZER(LOCK_METADATA) };
 
@@ -103,6 +104,14 @@ static bool region_grow_locked(struct region *r, size_t nbytes, size_t align)
 	return take_reserve_locked(r, least);
 }
 
+/* Relaxed: a count; stored under the lock. */
+static void count_used_locked(size_t more, size_t less)
+{
+	size_t n = atomic_load_explicit(&metadata.used_bytes, memory_order_relaxed);
+
+	atomic_store_explicit(&metadata.used_bytes, n + more - less, memory_order_relaxed);
+}
+
 static void *region_take_locked(struct region *r, size_t nbytes, size_t align)
 {
 	uintptr_t at = align_up(r->next, align);
@@ -113,6 +122,7 @@ static void *region_take_locked(struct region *r, size_t nbytes, size_t align)
 		at = align_up(r->next, align);
 	}
 	r->next = at + nbytes;
+	count_used_locked(nbytes, 0);
 	return (void *)at;
 }
 
@@ -164,6 +174,9 @@ static void *slab_alloc_locked(struct fixalloc *f, bool *fresh)
 			return NULL;
 		b->epoch = metadata.epoch;
 		list_slab(f, b);
+	} else if (b->made == 0) {
+		/* Released before. */
+		count_used_locked(SLAB_SIZE - os_page_size(), 0);
 	}
 	record = b->free;
 	*fresh = record == NULL;
@@ -220,6 +233,7 @@ void fixalloc_release(struct fixalloc *f)
 		clear_records((_Atomic uint64_t *)(void *)((char *)b + CACHE_LINE), kept - CACHE_LINE);
 		b->free = NULL;
 		b->made = 0;
+		count_used_locked(0, SLAB_SIZE - kept);
 	}
 	lock_release(&metadata.lock);
 }
@@ -300,6 +314,11 @@ size_t fixalloc_sys_bytes(void)
 	n = metadata.sys_bytes;
 	lock_release(&metadata.lock);
 	return n;
+}
+
+size_t fixalloc_used_bytes(void)
+{
+	return atomic_load_explicit(&metadata.used_bytes, memory_order_relaxed);
 }
 
 void fixalloc_after_fork(void)

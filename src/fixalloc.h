@@ -44,6 +44,10 @@ void *fixalloc_table(size_t nbytes);
 /* Bytes of address space taken for records so far. */
 size_t fixalloc_sys_bytes(void);
 
+/* Bytes of it that are or were records: memory may be behind them. What fixalloc_release() gave back, tables and the reserve do not
+ * count. Takes no lock. */
+size_t fixalloc_used_bytes(void);
+
 /* In a forked child: frees the metadata lock. */
 void fixalloc_after_fork(void);
 

@@ -128,48 +128,9 @@ static uint64_t random_next(uint64_t *state)
 	return x * UINT64_C(0x2545f4914f6cdd1d);
 }
 
-/* -ln(x), x in 1 .. 2^53 being a share of 2^53: mantissa and exponent apart, and of the mantissa 2 artanh((m - 1) / (m + 1)). */
-static double minus_ln(uint64_t x)
-{
-	unsigned exponent = 63 - clz64(x);
-	double m = (double)x / (double)(UINT64_C(1) << exponent);
-	double t = (m - 1) / (m + 1), power = t, sum = 0;
-
-	for (unsigned i = 1; i < 20; i += 2, power *= t * t)
-		sum += power / i;
-	return (53.0 - exponent) * 0.69314718055994531 - 2 * sum;
-}
-
-/* Allocations up to the next guarded one: geometric, so that each is with the same probability. */
-static uint64_t next_distance(uint64_t *state)
-{
-	uint64_t share = (random_next(state) >> 11) + 1;
-
-	if (options.guardrate == 1)
-		return 1;
-	/* ln(1 - 1/N) is -ln of that share, negated. */
-	return 1 + (uint64_t)(minus_ln(share) / minus_ln((UINT64_C(1) << 53) - (UINT64_C(1) << 53) / options.guardrate));
-}
-
 static uint64_t seed(void)
 {
 	return (os_random() ^ cycle_counter() ^ lock_self()) * UINT64_C(0x9e3779b97f4a7c15) | 1;
-}
-
-bool guard_chooses(void)
-{
-	THREAD_LOCAL uint64_t state, left;
-
-	if (options.efence)
-		return true;
-	if (state == 0) {
-		state = seed();
-		left = next_distance(&state);
-	}
-	if (--left != 0)
-		return false;
-	left = next_distance(&state);
-	return true;
 }
 
 /* --- from addresses to records --- */

@@ -67,10 +67,6 @@ static inline bool guards_on(void)
 /* Once, when the options are read. */
 void guard_init(void);
 
-/* Whether the object that the calling thread allocates now is to be guarded: every one with efence=1, one of N with guardrate=N, at
- * random. */
-bool guard_chooses(void);
-
 /* An object that reads as zero, aligned to align, or for 0 by malloc's rule. NULL when it cannot be guarded: then it goes to the heap
  * like others. Takes the guard lock. */
 void *guard_alloc(size_t size, size_t align, bool noscan);

@@ -11,11 +11,14 @@
 
 enum lock_rank {
 	LOCK_INIT = 1,    /* start-up of the heap, once */
+	LOCK_SAMPLE,      /* switching of counts and samples */
 	LOCK_THREADS,     /* list of thread caches */
 	LOCK_SHARED,      /* the cache of threads that have none of their own */
 	LOCK_MCENTRAL,    /* partial spans of one class */
 	LOCK_MHEAP,       /* pages, arenas, scavenger */
 	LOCK_GUARD,       /* pages of guarded objects */
+	LOCK_PROFILE_USE, /* the profile is begun or written */
+	LOCK_PROFILE,     /* the profile's tables */
 	LOCK_METADATA,    /* fixalloc */
 	LOCK_RANKS
 };

@@ -63,11 +63,14 @@
 #include "foreign.h"
 #include "guard.h"
 #include "hardened.h"
+#include "limit.h"
 #include "mcentral.h"
 #include "options.h"
 #include "os.h"
+#include "profile.h"
 #include "retire.h"
 #include "rights.h"
+#include "sample.h"
 #include "scavenge.h"
 #include "tiny.h"
 
@@ -169,17 +172,6 @@ static void *alloc_hardened(struct mcache *c, size_t size, size_t align, bool no
 	return s == NULL ? NULL : (void *)s->base;
 }
 
-/* No fast free takes the object. */
-static void mark_unreused(void *p)
-{
-	struct mspan *s = span_of((uintptr_t)p);
-	uint32_t slot = 0;
-
-	if (s->kind == SPAN_SMALL)
-		(void)mspan_slot_of(s, (uintptr_t)p, &slot);
-	retire_mark(s, slot);
-}
-
 /* The span class of a small object. With sbrk=1 none has a place among tiny ones, which are used again together. */
 static spanclass_t small_spanclass(unsigned class, bool noscan)
 {
@@ -188,30 +180,157 @@ static spanclass_t small_spanclass(unsigned class, bool noscan)
 	return sc == SPANCLASS_TINY || sc == SPANCLASS_NOTHING ? make_spanclass(sizeclass_for(2 * TINY_SIZE, 1), true) : sc;
 }
 
-/* Any request; align 0 for malloc's rule. */
-static void *alloc(struct mcache *c, size_t size, size_t align, bool noscan, bool zero)
+/* The span class that a request is served from; align 0 for malloc's rule. */
+static spanclass_t spanclass_of(size_t size, size_t align, bool noscan)
 {
-	unsigned class;
+	unsigned class = 0;
 
 	if (size == 0 && align == 0)
-		return alloc_small(c, SPANCLASS_NOTHING, 0);
-	if (UNLIKELY(options.hardened))
-		return alloc_hardened(c, size, align, noscan);
+		return SPANCLASS_NOTHING;
 	/* Noscan objects are aligned by their size alone unless asked otherwise. */
-	if (noscan && size <= TINY_SIZE && align <= TINY_SIZE && !options.sbrk)
-		return alloc_tiny(c, size, align > 1 ? align : 1, zero);
-	if (size_is_tiny(size, align) && !options.sbrk)
-		return alloc_tiny(c, size, options.tiny_align, zero);
-	if (size <= MAX_SMALL_SIZE && align <= PAGE_SIZE) {
+	if (((noscan && size <= TINY_SIZE && align <= TINY_SIZE) || size_is_tiny(size, align)) && !options.sbrk)
+		return SPANCLASS_TINY;
+	if (size <= MAX_SMALL_SIZE && align <= PAGE_SIZE)
 		class = class_for(size, align);
-		if (class != 0)
-			return alloc_small(c, small_spanclass(class, noscan), zero ? size : 0);
+	return small_spanclass(class, noscan);
+}
+
+/* The least that tiny objects of a request are aligned to. */
+static size_t tiny_floor(size_t align, bool noscan)
+{
+	return !noscan ? options.tiny_align : align > 1 ? align : 1;
+}
+
+static void *alloc_in(struct mcache *c, spanclass_t sc, size_t size, size_t align, bool noscan, bool zero)
+{
+	if (UNLIKELY(options.hardened) && sc != SPANCLASS_NOTHING)
+		return alloc_hardened(c, size, align, noscan);
+	if (sc == SPANCLASS_TINY)
+		return alloc_tiny(c, size, tiny_floor(align, noscan), zero);
+	if (sc <= SPANCLASS_BIG_NOSCAN)
+		return alloc_big(c, size, align, noscan, zero);
+	return alloc_small(c, sc, zero ? size : 0);
+}
+
+/* The state byte of the small or big object at p. */
+static _Atomic uint8_t *state_of(void *p)
+{
+	struct mspan *s = span_of((uintptr_t)p);
+	uint32_t slot = 0;
+
+	if (s->kind == SPAN_SMALL)
+		(void)mspan_slot_of(s, (uintptr_t)p, &slot);
+	return &s->state[slot];
+}
+
+static void *alloc_from(struct mcache *c, spanclass_t sc, size_t size, size_t align, bool noscan, bool zero)
+{
+	void *p = alloc_in(c, sc, size, align, noscan, zero);
+
+	/* So that no fast free takes it. */
+	if (UNLIKELY(options.sbrk) && p != NULL)
+		slot_set(state_of(p), SLOT_RESIZED);
+	return p;
+}
+
+/* --- while allocations are counted: see sample.h --- */
+
+/* What a request takes of the heap. */
+static size_t nbytes_in(spanclass_t sc, size_t size, size_t align, bool noscan)
+{
+	if (sc == SPANCLASS_NOTHING)
+		return 0;
+	if (sc == SPANCLASS_TINY)
+		return tiny_nbytes(size, tiny_floor(align, noscan));
+	return sc <= SPANCLASS_BIG_NOSCAN ? pages_for(max_size(size, 1)) * PAGE_SIZE : spanclass_info(sc)->elemsize;
+}
+
+/* The live object at p has a sample's record, which goes when it is freed. */
+static void mark_sampled(void *p)
+{
+	slot_set(state_of(p), slot_state(state_of(p)) | SLOT_SAMPLED);
+}
+
+/* A sample that would be in a tiny block, where there is no room for the mark. */
+static void *alloc_tiny_alone(struct mcache *c, size_t size, bool zero)
+{
+	void *p = alloc_small(c, make_spanclass(sizeclass_for(2 * TINY_SIZE, TINY_SIZE), true), zero ? size : 0);
+
+	if (p != NULL)
+		slot_set(state_of(p), SLOT_RESIZED);
+	return p;
+}
+
+static SLOW_PATH void *alloc_counted(struct mcache *c, spanclass_t sc, size_t size, size_t align, bool noscan, bool zero,
+				     size_t *sampled)
+{
+	size_t nbytes = nbytes_in(sc, size, align, noscan);
+	unsigned what;
+	void *p = NULL;
+
+	if (sc > SPANCLASS_BIG_NOSCAN && !spanclass_noscan(sc) && !options.hardened && !options.sbrk)
+		p = sample_plain(c, sc);
+	if (p != NULL) {
+		if (zero)
+			zero_bytes(p, size);
+		return p;
 	}
-	return alloc_big(c, size, align, noscan, zero);
+	what = sample_one(c, sc, nbytes);
+	/* What the profile has is in the heap. */
+	if (what == SAMPLE_GUARD)
+		p = guard_alloc(size, align, noscan);
+	if (p != NULL) {
+		sample_undo(c, sc, nbytes);
+		return p;
+	}
+	if ((what & SAMPLE_STACK) != 0 && sc == SPANCLASS_TINY && !options.hardened)
+		p = alloc_tiny_alone(c, size, zero);
+	else
+		p = alloc_from(c, sc, size, align, noscan, zero);
+	if (p == NULL) {
+		sample_undo(c, sc, nbytes);
+	} else if ((what & SAMPLE_STACK) != 0) {
+		mark_sampled(p);
+		*sampled = nbytes;
+	}
+	return p;
+}
+
+/* The big object at s is as good as a new one: realloc gave it pages. *sampled as in alloc(). */
+static void count_big(struct mcache *c, struct mspan *s, size_t *sampled)
+{
+	if (LIKELY(!sample_counts()))
+		return;
+	if ((sample_one(c, s->spanclass, mspan_nbytes(s)) & SAMPLE_STACK) == 0)
+		return;
+	mark_sampled((void *)s->base);
+	*sampled = mspan_nbytes(s);
+}
+
+/* The record of an object goes that is sampled; the caller has no cache and no lock. */
+static SLOW_PATH void forget_sample(_Atomic uint8_t *state, void *p)
+{
+	slot_set(state, slot_state(state) & (uint8_t)~SLOT_SAMPLED);
+	profile_free((uintptr_t)p);
+}
+
+/* Any request; align 0 for malloc's rule. *sampled, 0 before, becomes the bytes for which the caller is to call profile_alloc() when it
+ * has left the cache. */
+static void *alloc(struct mcache *c, size_t size, size_t align, bool noscan, bool zero, size_t *sampled)
+{
+	spanclass_t sc = spanclass_of(size, align, noscan);
+	void *p = UNLIKELY(options.efence) ? guard_alloc(size, align, noscan) : NULL;
+
+	if (UNLIKELY(p != NULL))
+		return p;
+	if (UNLIKELY(sample_counts()))
+		return alloc_counted(c, sc, size, align, noscan, zero, sampled);
+	return alloc_from(c, sc, size, align, noscan, zero);
 }
 
 static void *alloc_or_errno(size_t size, size_t align, bool noscan, bool zero)
 {
+	size_t sampled = 0;
 	uint32_t rights;
 	struct mcache *c;
 	void *p;
@@ -226,19 +345,10 @@ static void *alloc_or_errno(size_t size, size_t align, bool noscan, bool zero)
 		return zero ? foreign_calloc(1, size) :
 		       align > 16 ? foreign_memalign(align, size) : foreign_malloc(size);
 	}
-	if (UNLIKELY(guards_on()) && guard_chooses()) {
-		thread_leave(c);
-		p = guard_alloc(size, align, noscan);
-		if (p != NULL) {
-			rights_close(rights);
-			return p;
-		}
-		c = enter();
-	}
-	p = alloc(c, size, align, noscan, zero);
-	if (UNLIKELY(options.sbrk) && p != NULL)
-		mark_unreused(p);
+	p = alloc(c, size, align, noscan, zero, &sampled);
 	thread_leave(c);
+	if (UNLIKELY(sampled != 0))
+		profile_alloc((uintptr_t)p, sampled);
 	rights_close(rights);
 	return p != NULL ? p : no_memory();
 }
@@ -248,7 +358,7 @@ SLOW_PATH void *heap_malloc_slow(size_t size)
 	struct mcache *c = thread_cache();
 
 	/* One buffer used over and over. */
-	if (size > MAX_SMALL_SIZE && size <= BIG_CACHE_MAX_RUN * PAGE_SIZE && c != MCACHE_NONE && !guards_on()) {
+	if (size > MAX_SMALL_SIZE && size <= BIG_CACHE_MAX_RUN * PAGE_SIZE && c != MCACHE_NONE && !sample_counts()) {
 		struct mspan *s = mcache_take_big(c, pages_for(size), false);
 
 		if (s != NULL)
@@ -276,7 +386,7 @@ void *heap_aligned(size_t align, size_t size, bool noscan)
 {
 	/* The lookup says whether there are fast paths. */
 	if (!noscan && size - 1 < MAX_SMALL_SIZE && align <= PAGE_SIZE &&
-	    LIKELY(sizeclass_of_malloc(size) != SPANCLASS_BIG)) {
+	    LIKELY(sizeclass_slot_of_malloc(size) - 1u < NUM_SPAN_CLASSES - 1)) {
 		unsigned class = sizeclass_for(size, align);
 		bool fresh;
 		void *p = class == 0 ? NULL :
@@ -360,37 +470,52 @@ static struct mspan *span_or_foreign(const void *p, const char *func)
 
 /* --- free --- */
 
-/* False: it was free already. */
-static bool set_big_free(struct mspan *s)
+/* Its state before. */
+static uint8_t set_big_free(struct mspan *s)
 {
 	if (os_single_threaded()) {
 		uint8_t before = slot_state(&s->state[0]);
 
 		slot_set(&s->state[0], SLOT_FREE);
-		return before != SLOT_FREE;
+		return before;
 	}
 	/* Exchange: of two threads that free the same object one is told. Relaxed: a pointer reaches its freer by the
 	 * program's own synchronisation. */
-	return atomic_exchange_explicit(&s->state[0], SLOT_FREE, memory_order_relaxed) != SLOT_FREE;
+	return atomic_exchange_explicit(&s->state[0], SLOT_FREE, memory_order_relaxed);
+}
+
+/* A big object's state before it was freed is not SLOT_LIVE. */
+static SLOW_PATH void freed_unusual(struct mspan *s, uint8_t before, const char *func)
+{
+	if (before == SLOT_FREE)
+		fatal_pointer(func, (void *)s->base, "double free");
+	if ((before & SLOT_SAMPLED) != 0)
+		profile_free(s->base);
 }
 
 static SLOW_PATH void free_big_hardened(struct mcache *c, struct mspan *s, const char *func)
 {
+	uint8_t before;
+
 	if (slot_state(&s->state[0]) != SLOT_FREE)
 		(void)hardened_big_size(s, func);
-	if (!set_big_free(s))
-		fatal_pointer(func, (void *)s->base, "double free");
+	before = set_big_free(s);
+	if (before != SLOT_LIVE)
+		freed_unusual(s, before, func);
 	hardened_free_big(c, s);
 }
 
 static void free_big(struct mcache *c, struct mspan *s, const char *func)
 {
+	uint8_t before;
+
 	if (UNLIKELY(options.hardened)) {
 		free_big_hardened(c, s, func);
 		return;
 	}
-	if (UNLIKELY(!set_big_free(s)))
-		fatal_pointer(func, (void *)s->base, "double free");
+	before = set_big_free(s);
+	if (UNLIKELY(before != SLOT_LIVE))
+		freed_unusual(s, before, func);
 	if (UNLIKELY(s->moved))
 		atomic_fetch_sub_explicit(&moved_spans, 1, memory_order_relaxed);
 	mcache_free_big(c, s);
@@ -399,13 +524,15 @@ static void free_big(struct mcache *c, struct mspan *s, const char *func)
 static void free_object(const struct object *o, void *p, const char *func)
 {
 	struct mspan *s = o->span;
-	struct mcache *c = enter();
+	struct mcache *c;
 
+	if (UNLIKELY(s->kind != SPAN_TINY && (slot_state(&s->state[o->slot]) & SLOT_SAMPLED) != 0))
+		forget_sample(&s->state[o->slot], p);
 	if (UNLIKELY(options.sbrk) && s->kind != SPAN_TINY) {
 		retire_slot(s, o->slot, func);
-		thread_leave(c);
 		return;
 	}
+	c = enter();
 	switch (s->kind) {
 	case SPAN_TINY:
 		if (options.clobberfree)
@@ -487,7 +614,7 @@ static bool size_fits(const struct object *o, size_t size, size_t align)
 	if (s->kind == SPAN_TINY)
 		return o->nbytes == (size == 0 ? 1 : size) ||
 		       o->nbytes == tiny_nbytes(size, options.tiny_align);
-	if (slot_state(&s->state[o->slot]) == SLOT_RESIZED)
+	if ((slot_state(&s->state[o->slot]) & SLOT_RESIZED) != 0)
 		return size <= o->nbytes;
 	return heap_good_size(size, align) == o->nbytes;
 }
@@ -565,10 +692,45 @@ static void *move_big(struct mcache *c, struct mspan *s, size_t npages, bool nos
 	return (void *)to->base;
 }
 
+/* What realloc leaves in a slot: resized, where a new object of the size would have another slot. */
+static void set_resized(_Atomic uint8_t *state, bool resized)
+{
+	slot_set(state, (resized ? SLOT_RESIZED : SLOT_LIVE) | (slot_state(state) & SLOT_SAMPLED));
+}
+
 /* A size below a big object's in a span of its own. */
 static void mark_resized(struct mspan *s, size_t size)
 {
-	slot_set(&s->state[0], size > MAX_SMALL_SIZE ? SLOT_LIVE : SLOT_RESIZED);
+	set_resized(&s->state[0], size <= MAX_SMALL_SIZE);
+}
+
+/* A big object that realloc left in its span, longer or shorter: a new allocation, as far as samples go. */
+static void *resized_in_place(struct mcache *c, struct mspan *s, size_t size)
+{
+	bool was_sampled = (slot_state(&s->state[0]) & SLOT_SAMPLED) != 0;
+	size_t sampled = 0;
+
+	slot_set(&s->state[0], SLOT_LIVE);
+	mark_resized(s, size);
+	s->grown = true;
+	count_big(c, s, &sampled);
+	thread_leave(c);
+	if (UNLIKELY(was_sampled))
+		profile_free(s->base);
+	if (UNLIKELY(sampled != 0))
+		profile_alloc(s->base, sampled);
+	return (void *)s->base;
+}
+
+/* A big object in its place, with other pages. At the memory limit the thread gives back what it keeps, and tries again. */
+static bool resize_big(struct mcache *c, struct mspan *s, size_t npages)
+{
+	if (mheap_extend_cached(&c->pages, s, npages) || mheap_resize_big(s, npages))
+		return true;
+	if (!limit_wants_flush())
+		return false;
+	mcache_flush(c);
+	return mheap_resize_big(s, npages);
 }
 
 /* Without copying: in its span, longer or shorter, or its pages moved. NULL: copy. */
@@ -576,24 +738,30 @@ static void *realloc_big(const struct object *o, size_t size, bool noscan, const
 {
 	struct mspan *s = o->span;
 	size_t npages = pages_for(size);
+	size_t sampled = 0;
 	struct mcache *c;
-	void *p = NULL;
+	void *p;
 
 	if (s->kind != SPAN_BIG || size < REALLOC_PAGES_MIN ||
 	    spanclass_noscan(s->spanclass) != noscan)
 		return NULL;
-	c = enter();
-	if (npages == s->npages || mheap_extend_cached(&c->pages, s, npages) ||
-	    mheap_resize_big(s, npages)) {
+	if (npages == s->npages) {
 		mark_resized(s, size);
 		s->grown = true;
-		p = (void *)s->base;
-	} else {
-		p = move_big(c, s, npages, noscan);
+		return (void *)s->base;
 	}
+	c = enter();
+	if (resize_big(c, s, npages))
+		return resized_in_place(c, s, size);
+	p = move_big(c, s, npages, noscan);
+	if (p != NULL)
+		count_big(c, span_of((uintptr_t)p), &sampled);
 	thread_leave(c);
-	if (p != NULL && p != (void *)s->base)
-		free_object(o, (void *)s->base, func);
+	if (p == NULL)
+		return NULL;
+	if (UNLIKELY(sampled != 0))
+		profile_alloc((uintptr_t)p, sampled);
+	free_object(o, (void *)s->base, func);
 	return p;
 }
 
@@ -601,6 +769,7 @@ static void *realloc_big(const struct object *o, size_t size, bool noscan, const
  * there may be room. NULL: not that large, or no memory. */
 static void *grow_to_pages(const struct object *o, size_t size, bool noscan)
 {
+	size_t sampled = 0;
 	struct mcache *c;
 	struct mspan *s;
 	bool fresh;
@@ -610,11 +779,16 @@ static void *grow_to_pages(const struct object *o, size_t size, bool noscan)
 		return NULL;
 	c = enter();
 	s = mcache_new_big(c, pages_for(size), 1, noscan, &fresh);
+	if (s != NULL) {
+		mark_resized(s, size);
+		s->grown = true;
+		count_big(c, s, &sampled);
+	}
 	thread_leave(c);
 	if (s == NULL)
 		return NULL;
-	mark_resized(s, size);
-	s->grown = true;
+	if (UNLIKELY(sampled != 0))
+		profile_alloc(s->base, sampled);
 	return (void *)s->base;
 }
 
@@ -648,8 +822,7 @@ static void *realloc_ours(void *p, struct mspan *s, size_t size, bool noscan, co
 		return move_object(&o, p, size, noscan, func);
 	if (s->kind != SPAN_BIG && stays_in_slot(&o, p, size, noscan)) {
 		if (s->kind == SPAN_SMALL)
-			slot_set(&s->state[o.slot],
-				 heap_good_size(size, 0) == o.nbytes ? SLOT_LIVE : SLOT_RESIZED);
+			set_resized(&s->state[o.slot], heap_good_size(size, 0) != o.nbytes);
 		return p;
 	}
 	to = realloc_big(&o, size, noscan, func);
@@ -743,6 +916,27 @@ size_t heap_usable_size(void *p, const char *func)
 	    LIKELY(slot_state(&entry_span(entry)->state[slot]) != SLOT_FREE) && LIKELY(!options.hardened))
 		return spanclass_info(entry_spanclass(entry))->elemsize;
 	return usable_size_slow(p, func);
+}
+
+size_t heap_limit(void)
+{
+	size_t bytes = limit_bytes();
+
+	return bytes == 0 ? SIZE_MAX : bytes;
+}
+
+size_t heap_set_limit(size_t bytes)
+{
+	uint32_t rights = rights_open();
+	size_t before;
+
+	/* The options have been read. */
+	thread_leave(enter());
+	before = limit_set(bytes > PTRDIFF_MAX ? 0 : bytes);
+	rights_close(rights);
+	if (limit_used() > bytes)
+		(void)heap_trim();
+	return before == 0 ? SIZE_MAX : before;
 }
 
 bool heap_trim(void)

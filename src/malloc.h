@@ -32,7 +32,7 @@ FAST_PATH void *heap_malloc(size_t size)
 	bool fresh;
 
 	if (LIKELY(size <= MAX_SMALL_SIZE)) {
-		void *p = mcache_alloc_fast(thread_cache(), sizeclass_of_malloc(size), &fresh);
+		void *p = mcache_alloc_fast(thread_cache(), sizeclass_slot_of_malloc(size), &fresh);
 
 		if (LIKELY(p != NULL))
 			return p;
@@ -46,7 +46,7 @@ FAST_PATH void *heap_calloc(size_t size)
 	bool fresh;
 
 	if (LIKELY(size <= MAX_SMALL_SIZE)) {
-		void *p = mcache_alloc_fast(thread_cache(), sizeclass_of_malloc(size), &fresh);
+		void *p = mcache_alloc_fast(thread_cache(), sizeclass_slot_of_malloc(size), &fresh);
 
 		if (LIKELY(p != NULL)) {
 			zero_object(p, size, fresh);
@@ -118,6 +118,10 @@ size_t heap_usable_size(void *p, const char *func);
 
 /* Bytes that malloc(size) would give; with align as in heap_aligned(), 0 for none. 0 when too large, and for malloc(0). */
 size_t heap_good_size(size_t size, size_t align);
+
+/* Another memory limit: bytes, SIZE_MAX for none. The former. When more is in use, what is free is given back. */
+size_t heap_set_limit(size_t bytes);
+size_t heap_limit(void);
 
 /* Gives back to the system what is free, first what this thread keeps. True when memory was returned. */
 bool heap_trim(void);

@@ -16,6 +16,7 @@
 #include "mcentral.h"
 #include "fatal.h"
 #include "hardened.h"
+#include "limit.h"
 #include "options.h"
 #include "os.h"
 #include "scavenge.h"
@@ -85,6 +86,85 @@ static void deepen_stack(struct mcache *c, struct mcache_slot *t, spanclass_t sc
 	t->stack_grows = false;
 }
 
+/* --- counted slots: what malloc takes from while allocations are counted --- */
+
+static uint32_t counted_bottom(unsigned class)
+{
+	return (uint32_t)(offsetof(struct mcache, counted) + offsetof(struct counted, stacks) +
+			  (class * (1 + COUNTED_ENTRIES) + 1) * sizeof(struct free_entry));
+}
+
+void mcache_init_counted(struct mcache *c)
+{
+	for (unsigned class = 0; class < NUM_SIZE_CLASSES; class++) {
+		struct mcache_slot *t = &c->slots[COUNTED_SLOT(class)];
+
+		t->elemsize = sizeclasses[class].elemsize;
+		t->stack_bottom = counted_bottom(class);
+		t->stack_limit = t->stack_bottom + COUNTED_ENTRIES * (uint32_t)sizeof(struct free_entry);
+		/* Last: flush_counted() takes a stack whose top is not above its bottom for empty. */
+		order_stores();
+		t->stack_top = t->stack_bottom;
+	}
+}
+
+/* The entries of up to most objects that the slot t has at hand leave it, for e. How many. */
+static unsigned take_entries(struct mcache *c, struct mcache_slot *t, struct free_entry *e, unsigned most)
+{
+	unsigned n = (unsigned)min_size(most, stack_depth(t));
+	uint64_t bits = t->alloc_cache;
+
+	if (n != 0) {
+		t->stack_top -= n * (uint32_t)sizeof(struct free_entry);
+		/* Here and below: a child forked meanwhile does not find an object in both places. */
+		order_stores();
+		copy_bytes(e, stack_entry(c, t->stack_top), n * sizeof(struct free_entry));
+		return n;
+	}
+	n = (unsigned)min_size(most, popcount64(bits));
+	for (unsigned i = 0; i < n; i++)
+		t->alloc_cache &= t->alloc_cache - 1;
+	order_stores();
+	/* The lowest on top. */
+	for (unsigned i = n; i-- > 0; bits &= bits - 1)
+		e[i] = (struct free_entry){ t->cache_base + ctz64(bits) * t->elemsize, &t->cache_state[ctz64(bits)] };
+	return n;
+}
+
+unsigned mcache_refill_counted(struct mcache *c, unsigned class, uint64_t most)
+{
+	spanclass_t sc = make_spanclass(class, false);
+	struct mcache_slot *from = &c->slots[sc];
+	struct mcache_slot *to = &c->slots[COUNTED_SLOT(class)];
+	unsigned n;
+
+	DCHECK(to->stack_top == to->stack_bottom);
+	if (stack_depth(from) == 0 && from->alloc_cache == 0 && !mcache_refill(c, sc))
+		return 0;
+	n = take_entries(c, from, stack_entry(c, to->stack_bottom), (unsigned)min_size(most, COUNTED_ENTRIES));
+	order_stores();
+	to->stack_top += n * (uint32_t)sizeof(struct free_entry);
+	c->counted.made.mallocs[sc] += n;
+	return n;
+}
+
+/* They were not allocated after all. */
+static void flush_counted(struct mcache *c)
+{
+	for (unsigned class = 1; class < NUM_SIZE_CLASSES; class++) {
+		struct mcache_slot *t = &c->slots[COUNTED_SLOT(class)];
+		spanclass_t sc = make_spanclass(class, false);
+
+		while (t->stack_top > t->stack_bottom) {
+			t->stack_top -= (uint32_t)sizeof(struct free_entry);
+			c->counted.made.mallocs[sc]--;
+			c->counted.until_sample[sc] += t->elemsize;
+			c->counted.until_guard[sc]++;
+			mcache_return(c, stack_entry(c, t->stack_top)->addr, "free");
+		}
+	}
+}
+
 void mcache_init(struct mcache *c)
 {
 	for (unsigned sc = 0; sc < NUM_SPAN_CLASSES; sc++) {
@@ -98,12 +178,12 @@ void mcache_init(struct mcache *c)
 /* --- partial spans --- */
 
 /* A thread's share of what all threads may keep from each other: all of one that is alone, else at least least. Alone is who
- * always was: of threads that come and go, the one that stays would keep what the next need. */
+ * always was: of threads that come and go, the one that stays would keep what the next need. At the memory limit nobody is. */
 static uint32_t share(uint32_t alone, uint32_t all, uint32_t least)
 {
 	uint32_t ncaches = count_caches();
 
-	return ncaches <= 1 ? alone : (uint32_t)max_size(all / ncaches, least);
+	return ncaches <= 1 && limit_get_state() == LIMIT_FAR ? alone : (uint32_t)max_size(all / ncaches, least);
 }
 
 /* Pages that the partial spans of a cache may have. */
@@ -449,6 +529,7 @@ static void flush_stack(struct mcache *c, spanclass_t sc)
 
 static void flush_stacks(struct mcache *c)
 {
+	flush_counted(c);
 	for (unsigned sc = 0; sc < NUM_SPAN_CLASSES; sc++)
 		flush_stack(c, (spanclass_t)sc);
 }
@@ -541,13 +622,15 @@ static void tick(struct mcache *c)
 void mcache_poll(struct mcache *c)
 {
 	uint64_t cycles = cycle_counter();
+	bool called = c->limit_calls != limit_calls();
 	uint64_t now_ms;
 
-	if (LIKELY(cycles - c->poll_cycles < POLL_CYCLES))
+	if (LIKELY(cycles - c->poll_cycles < POLL_CYCLES) && LIKELY(!called))
 		return;
 	c->poll_cycles = cycles;
+	c->limit_calls = limit_calls();
 	now_ms = os_now_ms();
-	if (now_ms - c->tick_ms >= options.scavenge_ms) {
+	if (called || now_ms - c->tick_ms >= limit_decay_ms()) {
 		c->tick_ms = now_ms;
 		tick(c);
 		mheap_release_records();
@@ -572,6 +655,20 @@ static void adopt_slot(struct mcache *c, unsigned sc, uintptr_t addr)
 		mcache_claim(c, s);
 }
 
+/* The entries of a slot's stack, down to bottom. */
+static void adopt_stack(struct mcache *c, struct mcache *dead, unsigned slot, uint32_t bottom)
+{
+	struct mcache_slot *t = &dead->slots[slot];
+	unsigned sc = slot < NUM_SPAN_CLASSES ? slot : make_spanclass(slot - NUM_SPAN_CLASSES, false);
+
+	/* An entry leaves the stack before its slot is free elsewhere: a child that is forked meanwhile adopts anew. */
+	while (t->stack_top > bottom) {
+		t->stack_top -= (uint32_t)sizeof(struct free_entry);
+		order_stores();
+		adopt_slot(c, sc, stack_entry(dead, t->stack_top)->addr);
+	}
+}
+
 void mcache_adopt_stacks(struct mcache *c, struct mcache *dead)
 {
 	tiny_forget(dead);
@@ -579,16 +676,12 @@ void mcache_adopt_stacks(struct mcache *c, struct mcache *dead)
 		struct mcache_slot *t = &dead->slots[sc];
 		uint32_t first = first_bottom((spanclass_t)sc);
 		bool deep = t->stack_top > first + STACK_FIRST_ENTRIES * sizeof(struct free_entry);
-		uint32_t bottom = deep ? deep_bottom((spanclass_t)sc) : first;
 
-		/* An entry leaves the stack before its slot is free elsewhere: a child that is forked meanwhile adopts anew. */
-		while (t->stack_top > bottom) {
-			t->stack_top -= (uint32_t)sizeof(struct free_entry);
-			order_stores();
-			adopt_slot(c, sc, stack_entry(dead, t->stack_top)->addr);
-		}
+		adopt_stack(c, dead, sc, deep ? deep_bottom((spanclass_t)sc) : first);
 		reset_stack(t, (spanclass_t)sc);
 	}
+	for (unsigned class = 1; class < NUM_SIZE_CLASSES; class++)
+		adopt_stack(c, dead, COUNTED_SLOT(class), counted_bottom(class));
 	for (unsigned i = 0; options.hardened && i < QUARANTINE_SMALL; i++) {
 		uintptr_t addr = dead->quarantine.small[i];
 
@@ -685,9 +778,24 @@ static void check_kept_slot(struct mcache *c, uintptr_t addr)
 	CHECK(mspan_owner_relaxed(s) != mcache_owner(c) || (mspan_free_bits(s)[slot / 64] >> slot % 64 & 1) == 0);
 }
 
+static void check_counted(struct mcache *c)
+{
+	for (unsigned class = 1; class < NUM_SIZE_CLASSES; class++) {
+		struct mcache_slot *t = &c->slots[COUNTED_SLOT(class)];
+
+		CHECK(t->alloc_cache == 0 && t->span == NULL && t->partial == NULL);
+		CHECK(stack_depth(t) <= COUNTED_ENTRIES && stack_entry(c, t->stack_bottom)[-1].addr == 0);
+		for (uint32_t i = 0; i < stack_depth(t); i++)
+			check_kept_slot(c, stack_entry(c, t->stack_bottom)[i].addr);
+	}
+}
+
 void mcache_check(struct mcache *c)
 {
 	size_t partial_npages = 0;
+
+	if (c->slots[COUNTED_SLOT(0)].stack_bottom != 0)
+		check_counted(c);
 
 	for (unsigned sc = 0; sc < NUM_SPAN_CLASSES; sc++) {
 		struct mcache_slot *t = &c->slots[sc];

@@ -56,18 +56,35 @@ struct quarantine {
 	struct mspan *big[QUARANTINE_BIG];    /* NULL */
 };
 
+/* Allocations since counting began, by span class. Of SPANCLASS_BIG and SPANCLASS_BIG_NOSCAN bytes, too. */
+struct alloc_counts {
+	uint64_t mallocs[NUM_SPAN_CLASSES];
+	uint64_t big_bytes[2];
+};
+
+/* What a thread has while allocations are counted: see sample.h. Touched only then. Each stack is behind an entry of address 0. */
+struct counted {
+	struct alloc_counts made;                        /* objects on the counted slots' stacks included */
+	uint64_t until_sample[NUM_SPAN_CLASSES];         /* bytes of objects before the next that is sampled */
+	uint64_t until_guard[NUM_SPAN_CLASSES];          /* objects before the next that is guarded */
+	uint64_t random;                                 /* state of the generator that says how many */
+	uint32_t epoch;                                  /* of sampling, for which these were drawn */
+	struct free_entry stacks[NUM_SIZE_CLASSES][1 + COUNTED_ENTRIES];
+};
+
 /*
  * struct mcache - all that a thread has of the heap.
  * Access: the thread that owns the cache; [t] threads lock, see thread.c
  */
 struct mcache {
-	struct mcache_slot slots[NUM_SPAN_CLASSES];
+	struct mcache_slot slots[NUM_SLOTS];             /* by span class; then the counted ones, stacks only, by size class */
 	struct pcache pages;
 	struct tiny_cache tiny;
 	uint64_t poll_cycles;                            /* cycle counter at the last poll */
 	uint64_t tick_ms;                                /* time of the last tick */
 	uint32_t partial_npages;                         /* pages of all spans on the partial lists */
 	uint32_t big_frees;                              /* counts */
+	uint32_t limit_calls;                            /* limit.calls when it was answered */
 	uint32_t big_npages;                             /* pages of the spans in big[] */
 	struct mspan *big[BIG_CACHE_MAX_RUN + 1];        /* freed big spans by length, linked by next */
 	struct mcache *next_all;                         /* [t] constant once set */
@@ -83,9 +100,10 @@ struct mcache {
 		struct free_entry deep_stacks[STACK_TOTAL_ENTRIES];
 		struct quarantine quarantine;            /* with hardened=1, where there are no stacks */
 	};
+	struct counted counted;
 };
 
-_Static_assert(sizeof(struct mcache) < KiB(200), "as README.md says");
+_Static_assert(sizeof(struct mcache) < KiB(250), "as README.md says");
 
 /* Caches that threads had at the same time, at most. Relaxed: a hint, what one cache may keep depends on it. */
 extern _Atomic uint32_t mcaches_made;
@@ -111,11 +129,11 @@ static inline uint32_t stack_depth(const struct mcache_slot *t)
 	return (t->stack_top - t->stack_bottom) / (uint32_t)sizeof(struct free_entry);
 }
 
-/* An object of the class, or NULL: then ask mcache_alloc_slow(). Not for SPANCLASS_TINY. *fresh: it reads
- * as zero. */
-FAST_PATH void *mcache_alloc_fast(struct mcache *c, spanclass_t sc, bool *fresh)
+/* An object of a slot, which is its span class or a counted one, or NULL: then ask mcache_alloc_slow(). Not for SPANCLASS_TINY.
+ * *fresh: it reads as zero. */
+FAST_PATH void *mcache_alloc_fast(struct mcache *c, unsigned slot, bool *fresh)
 {
-	struct mcache_slot *t = &c->slots[sc];
+	struct mcache_slot *t = &c->slots[slot];
 	const struct free_entry *e = stack_entry(c, t->stack_top) - 1;
 	uintptr_t addr = e->addr;
 
@@ -163,6 +181,13 @@ FAST_PATH bool mcache_free_fast(struct mcache *c, const struct mspan *s, spancla
 
 /* An object of the class when the fast path had none; NULL when there is no memory. */
 void *mcache_alloc_slow(struct mcache *c, spanclass_t sc, bool *fresh);
+
+/* Makes the counted slots ready, all empty. Another thread may be using the rest of the cache. */
+void mcache_init_counted(struct mcache *c);
+
+/* Moves up to most objects of the class to its counted slot, which is empty: they count as allocated, and malloc takes them without being
+ * seen. How many; 0 when there is no memory. */
+unsigned mcache_refill_counted(struct mcache *c, unsigned sizeclass, uint64_t most);
 
 /* For hardened=1, where there are no fast paths: one of the slots at hand, which one random says. */
 void *mcache_alloc_random(struct mcache *c, spanclass_t sc, uint64_t random);

@@ -4,7 +4,7 @@
  * See malloc.c for the overview.
  *
  * Owns     mheap, arena_table, the page -> span map of every arena, the pools of span records.
- * Callers  mcentral.c, mcache.c, malloc.c. Calls pagealloc.h, arena.h, scavenge.h, fixalloc.h, os.h.
+ * Callers  mcentral.c, mcache.c, malloc.c. Calls pagealloc.h, arena.h, scavenge.h, limit.h, fixalloc.h, os.h.
  * Locks    mheap.lock (LOCK_MHEAP) covers pages, space and the scavenger's list. The page map needs
  *          none: whoever owns a page, by having it from the allocator, stores its entry.
  * Holds    mheap_check() tests: a page is in at most one span, and then it is in use in the bitmap.
@@ -13,6 +13,7 @@
  *          child can always rebuild the bitmap from the map.
  */
 #include "mheap.h"
+#include "limit.h"
 #include "options.h"
 #include "os.h"
 #include "scavenge.h"
@@ -90,11 +91,12 @@ static uintptr_t commit_more_locked(size_t nbytes, bool extend)
 	return 0;
 }
 
-/* Huge pages are worth it: the heap is so large that what a part-used region wastes is small beside it. */
+/* Huge pages are worth it: the heap is so large that what a part-used region wastes is small beside it. Near the limit nothing is
+ * wasted. */
 static bool want_huge_pages(void)
 {
 	/* Relaxed: written under the lock that the caller holds. */
-	return options.thp && atomic_load_explicit(&mheap.committed, memory_order_relaxed) >= THP_MIN_HEAP;
+	return options.thp && limit_get_state() == LIMIT_FAR && atomic_load_explicit(&mheap.committed, memory_order_relaxed) >= THP_MIN_HEAP;
 }
 
 /* Free pages at the end of the heap; what it grows by continues them. */
@@ -166,9 +168,12 @@ static bool grow_locked(size_t npages, bool in_place)
 
 static uint64_t alloc_pages_locked(size_t npages, bool grow, size_t *nclean)
 {
-	uint64_t page = pagealloc_alloc(&mheap.pages, npages, nclean);
+	uint64_t page;
 
 	DCHECK(lock_held(&mheap.lock));
+	if (!limit_admits_locked(PAGE_NONE, npages, grow))
+		return PAGE_NONE;
+	page = pagealloc_alloc(&mheap.pages, npages, nclean);
 	/* Twice: the first growth may lie across two arenas that are no neighbours in number. */
 	for (int i = 0; i < 2 && grow && page == PAGE_NONE && grow_locked(npages, false); i++)
 		page = pagealloc_alloc(&mheap.pages, npages, nclean);
@@ -220,17 +225,19 @@ static bool begins_region_locked(const struct pcache *pc)
 	return true;
 }
 
-/* A word with a run of npages in it. False: the heap has the run only across two words, or not. */
+/* A word with a run of npages in it. False: the heap has the run only across two words, or not, or no room for words below the
+ * limit. */
 static bool pcache_refill(struct pcache *pc, unsigned npages, bool grow)
 {
 	/* A thread's first word may stay its only one, with a page of it touched: it takes more than one to begin a region. */
 	bool huge = pc->base != 0;
-	bool ok;
+	bool room, ok;
 
 	lock_acquire(&mheap.lock);
 	pcache_return_locked(pc);
-	ok = pagealloc_alloc_word(&mheap.pages, npages, &pc->page, &pc->free, &pc->clean);
-	if (pc->page == PAGE_NONE && grow && grow_locked(npages, false))
+	room = limit_has_room_locked(PCACHE_PAGES);
+	ok = room && pagealloc_alloc_word(&mheap.pages, npages, &pc->page, &pc->free, &pc->clean);
+	if (room && pc->page == PAGE_NONE && grow && grow_locked(npages, false))
 		ok = pagealloc_alloc_word(&mheap.pages, npages, &pc->page, &pc->free, &pc->clean);
 	if (ok) {
 		pc->base = pagealloc_addr(&mheap.pages, pc->page);
@@ -584,11 +591,13 @@ bool mheap_resize_big(struct mspan *s, size_t npages)
 		uint64_t page = pagealloc_page(arena_of(s->base), s->base) + had;
 		size_t more = npages - had;
 		size_t nclean;
+		bool admitted;
 
 		lock_acquire(&mheap.lock);
-		ok = pagealloc_alloc_at(&mheap.pages, page, more, &nclean);
+		admitted = limit_admits_locked(page, more, true);
+		ok = admitted && pagealloc_alloc_at(&mheap.pages, page, more, &nclean);
 		/* The last object of the heap grows with it. */
-		if (!ok && end + tail_pages_locked() * PAGE_SIZE == mheap.space.next &&
+		if (admitted && !ok && end + tail_pages_locked() * PAGE_SIZE == mheap.space.next &&
 		    grow_locked(more, true))
 			ok = pagealloc_alloc_at(&mheap.pages, page, more, &nclean);
 		if (ok)
@@ -672,6 +681,8 @@ bool mheap_after_fork(void)
 
 	fixalloc_after_fork();
 	mheap.forked = true;
+	/* Who was releasing them is gone: they stay in use. */
+	mheap.nreleasing = 0;
 	if (!was_held || mheap.space.next == 0)
 		return false;
 	/* Every page that was committed is free unless a span has it. Which pages have memory behind

@@ -33,7 +33,8 @@ struct mheap {
 	_Atomic size_t committed;                    /* [a] bytes of pages the heap has grown to */
 	uint32_t dirty_head;                         /* [h] scavenger's list of chunks */
 	uint32_t dirty_tail;                         /* [h] */
-	uint32_t releases;                           /* [h] counts the calls of scavenge_all() */
+	uint32_t releases;                           /* [h] counts the calls of scavenge_locked() */
+	size_t nreleasing;                           /* [h] pages that are neither in use nor free while the kernel works */
 	struct mspan *guarded;                       /* [h] empty spans of SPANCLASS_NOTHING; they stay what they are */
 	size_t guarded_npages;                       /* [h] of these */
 	struct mspan *refused;                       /* [h] freed spans that the system did not make ready: tried again */
@@ -134,7 +135,7 @@ void mheap_init(void);
 bool mheap_hide_arenas(void);
 
 /* A span of npages for this class with every slot free, owner none, in the page map. NULL when
- * there is no memory. Takes mheap.lock unless the page cache has the pages; pc may be NULL. */
+ * there is no memory, or the first time at the memory limit: see limit_admits_locked(). Takes mheap.lock unless the page cache has the pages; pc may be NULL. */
 struct mspan *mheap_alloc_small(struct pcache *pc, spanclass_t sc);
 
 /* A big object's span of npages, its base aligned to align_pages (a power of two), state SLOT_LIVE.
@@ -155,7 +156,7 @@ void mheap_free_guarded(struct pcache *pc, struct mspan *s);
 /* Tries again to free what the system refused. */
 void mheap_free_refused(struct pcache *pc);
 
-/* Changes the length of a big span without moving it. False: no room behind it, nothing changed. */
+/* Changes the length of a big span without moving it. False: no room behind it, or as above at the memory limit; nothing changed. */
 bool mheap_resize_big(struct mspan *s, size_t npages);
 
 /* The same from the page cache alone, without a lock: longer only, by a few pages. */

@@ -27,7 +27,8 @@
 #define SLOT_FREE 0
 #define SLOT_LIVE 1
 #define SLOT_RESIZED 2    /* live, and realloc left it in a slot that malloc would not give it; any, with sbrk=1 */
-#define SLOT_DEAD 3       /* freed for ever; see retire.c */
+#define SLOT_SAMPLED 4    /* a flag beside the two: its allocation was sampled; see sample.h. Not in tiny spans */
+#define SLOT_DEAD 8       /* freed for ever; see retire.c */
 
 /* In the last byte of a tiny block that is in a cache, empty or not: keeps it from being taken for free.
  * No object is that large. */

@@ -81,6 +81,9 @@ extern uint32_t os_key_rights;
 /* Stores a word in a mapping that is read-only, and is again afterwards. */
 void os_store_protected(uintptr_t *word, uintptr_t value);
 
+/* Copies bytes of this process, mapped or not; false when not all of them can be read, or the system does not tell. */
+bool os_read_memory(uintptr_t addr, void *to, size_t nbytes);
+
 /* The 8 bytes at an aligned address, and so all of its page, can be read now. */
 bool os_can_read(uintptr_t addr);
 
@@ -89,6 +92,9 @@ uintptr_t os_program_header(void);
 
 /* CLOCK_MONOTONIC, in milliseconds, from a coarse clock. */
 uint64_t os_now_ms(void);
+
+/* CLOCK_REALTIME, in nanoseconds since 1970. */
+uint64_t os_time_ns(void);
 
 /* Bits for address randomisation; not for secrets. */
 uint64_t os_random(void);
@@ -115,12 +121,12 @@ int os_thread(void);                /* the calling one's number; that of the fir
 void os_signal_again(int number, void *info);
 
 int os_dup_cloexec(int fd);         /* on a high number; -1 */
-int os_open_write(const char *path, bool append);   /* made if need be, emptied unless append; on a high number, too; -1 */
+int os_open_write(const char *path, bool append);   /* made if need be, emptied unless append; on a high number, too; -errno */
 int os_open_read(const char *path);        /* -1 */
 void os_close(int fd);
-long os_read(int fd, void *p, size_t nbytes);          /* bytes; 0 at the end, -1 */
+long os_read(int fd, void *p, size_t nbytes);          /* bytes; 0 at the end, -errno */
 long os_read_at(int fd, void *p, size_t nbytes, uint64_t offset);   /* the same, of a file */
-long os_write(int fd, const void *p, size_t nbytes);   /* bytes, after interruptions; -1 */
+long os_write(int fd, const void *p, size_t nbytes);   /* bytes, after interruptions; -errno */
 bool os_directory(char *path, size_t nbytes);          /* the current one; false: none, or too long */
 
 #endif

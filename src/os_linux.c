@@ -21,6 +21,7 @@
 #include <sys/auxv.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -42,6 +43,17 @@
 		long quiet_result = (long)(call); \
 		errno = saved_errno; \
 		quiet_result; \
+	})
+
+/* The same, but for a failure it is the negative errno. */
+#define WITH_REASON(call) \
+	({ \
+		int outer_errno = errno; \
+		long reason_result = (long)(call); \
+		if (reason_result < 0) \
+			reason_result = -errno; \
+		errno = outer_errno; \
+		reason_result; \
 	})
 
 static void *map(void *hint, size_t nbytes, int prot, int flags)
@@ -209,6 +221,13 @@ void os_store_protected(uintptr_t *word, uintptr_t value)
 	(void)QUIETLY(syscall(SYS_mprotect, page, nbytes, PROT_READ));
 }
 
+bool os_read_memory(uintptr_t addr, void *to, size_t nbytes)
+{
+	struct iovec here = { to, nbytes }, there = { (void *)addr, nbytes };
+
+	return QUIETLY(syscall(SYS_process_vm_readv, os_pid(), &here, 1L, &there, 1L, 0L)) == (long)nbytes;
+}
+
 bool os_can_read(uintptr_t addr)
 {
 	int saved_errno = errno;
@@ -238,6 +257,14 @@ uint64_t os_now_ms(void)
 
 	(void)QUIETLY(syscall(SYS_clock_gettime, CLOCK_MONOTONIC_COARSE, &ts));
 	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
+}
+
+uint64_t os_time_ns(void)
+{
+	struct timespec ts = { 0, 0 };
+
+	(void)QUIETLY(syscall(SYS_clock_gettime, CLOCK_REALTIME, &ts));
+	return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
 }
 
 uint64_t os_random(void)
@@ -289,21 +316,24 @@ void os_signal_again(int number, void *info)
 	(void)QUIETLY(syscall(SYS_rt_tgsigqueueinfo, os_pid(), os_thread(), number, info));
 }
 
+/* Our descriptors have this number or a higher one. */
+#define HIGH_FD 100
+
 int os_dup_cloexec(int fd)
 {
-	return (int)QUIETLY(syscall(SYS_fcntl, fd, F_DUPFD_CLOEXEC, 100));
+	return (int)QUIETLY(syscall(SYS_fcntl, fd, F_DUPFD_CLOEXEC, HIGH_FD));
 }
 
 int os_open_write(const char *path, bool append)
 {
 	int flags = O_WRONLY | O_CREAT | O_CLOEXEC | (append ? O_APPEND : O_TRUNC);
-	int fd = (int)QUIETLY(syscall(SYS_openat, AT_FDCWD, path, flags, 0666));
+	int fd = (int)WITH_REASON(syscall(SYS_openat, AT_FDCWD, path, flags, 0666));
 	int high;
 
 	if (fd < 0)
-		return -1;
+		return fd;
 	/* Programs count on the low numbers. */
-	high = os_dup_cloexec(fd);
+	high = (int)WITH_REASON(syscall(SYS_fcntl, fd, F_DUPFD_CLOEXEC, HIGH_FD));
 	os_close(fd);
 	return high;
 }
@@ -318,7 +348,7 @@ void os_close(int fd)
 	(void)QUIETLY(syscall(SYS_close, fd));
 }
 
-/* Interrupted by a signal it is begun again. */
+/* Interrupted by a signal it is begun again. Negative errno for a failure. */
 #define RESTARTED(call) \
 	({ \
 		int saved_errno = errno; \
@@ -326,6 +356,8 @@ void os_close(int fd)
 		do \
 			result = (long)(call); \
 		while (result < 0 && errno == EINTR); \
+		if (result < 0) \
+			result = -errno; \
 		errno = saved_errno; \
 		result; \
 	})

@@ -11,12 +11,14 @@
 #include "out.h"
 #include "os.h"
 
+#include <errno.h>
+
 #define PATH_BUFFER 1024
 
 void out_init(struct out *o, int fd)
 {
 	o->fd = fd;
-	o->failed = false;
+	o->error = 0;
 	o->len = 0;
 	o->written = 0;
 }
@@ -25,17 +27,17 @@ bool out_flush(struct out *o)
 {
 	size_t done = 0;
 
-	while (!o->failed && done < o->len) {
+	while (o->error == 0 && done < o->len) {
 		long n = os_write(o->fd, o->buffer + done, o->len - done);
 
 		if (n <= 0)
-			o->failed = true;
+			o->error = n < 0 ? (int)-n : EIO;
 		else
 			done += (size_t)n;
 	}
 	o->written += o->len;
 	o->len = 0;
-	return !o->failed;
+	return o->error == 0;
 }
 
 void out_bytes(struct out *o, const void *p, size_t n)
@@ -147,7 +149,7 @@ int out_open(const char *file, bool append)
 		size_t n;
 
 		if (len + sizeof(digits) >= sizeof(path))
-			return -1;
+			return -ENAMETOOLONG;
 		if (s[0] != '%' || (s[1] != 'p' && s[1] != 'n')) {
 			path[len++] = *s;
 			continue;

@@ -12,7 +12,7 @@
 /* Something being written. On the writer's stack. */
 struct out {
 	int fd;
-	bool failed;         /* a write failed: what follows is dropped */
+	int error;           /* errno of a write that failed: what follows is dropped; 0 */
 	size_t len;          /* bytes in buffer */
 	size_t written;      /* bytes before those */
 	char buffer[OUT_BUFFER];
@@ -32,11 +32,11 @@ void out_fixed(struct out *o, uint64_t v, unsigned digits);
 /* Right-aligned, with a binary unit and one place: "  12.3 MiB"; 10 characters wide up to the exbibyte. */
 void out_size(struct out *o, uint64_t nbytes);
 
-/* Writes what is buffered. False when this or an earlier write failed. */
+/* Writes what is buffered. False when this or an earlier write failed: error tells why. */
 bool out_flush(struct out *o);
 
 /* Opens a file to write to: made if need be; %p in its name is the process id, %n the number of this call in the process, from 1. A
- * high descriptor, close-on-exec; -1. */
+ * high descriptor, close-on-exec; -errno. */
 int out_open(const char *file, bool append);
 
 #endif

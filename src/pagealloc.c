@@ -222,7 +222,7 @@ static uint64_t nodes_in_use(const struct pagealloc *pa, unsigned level)
 	return (npages + ((uint64_t)1 << level_shift(level)) - 1) >> level_shift(level);
 }
 
-static uint64_t find(const struct pagealloc *pa, size_t npages)
+uint64_t pagealloc_find(const struct pagealloc *pa, size_t npages)
 {
 	uint64_t i = pa->search >> level_shift(top_level(pa));
 	uint64_t end = nodes_in_use(pa, top_level(pa));
@@ -336,9 +336,15 @@ void pagealloc_grow(struct pagealloc *pa, uint64_t page, size_t npages)
 	pagealloc_free(pa, page, npages, true);
 }
 
+/* The 64 pages of word w are the heap's. */
+static bool added_word(const struct heap_arena *ha, unsigned w)
+{
+	return (ha->committed_words[w / 64] >> w % 64 & 1) != 0;
+}
+
 uint64_t pagealloc_alloc(struct pagealloc *pa, size_t npages, size_t *nclean)
 {
-	uint64_t page = find(pa, npages);
+	uint64_t page = pagealloc_find(pa, npages);
 
 	if (page == PAGE_NONE)
 		return PAGE_NONE;
@@ -347,6 +353,25 @@ uint64_t pagealloc_alloc(struct pagealloc *pa, size_t npages, size_t *nclean)
 	if (npages == 1 || page == pa->search)
 		pa->search = page + npages;
 	return page;
+}
+
+size_t pagealloc_count_clean(const struct pagealloc *pa, uint64_t page, size_t npages)
+{
+	size_t n = 0;
+
+	for (uint64_t end = page + npages; page < end; page = (page | 63) + 1) {
+		const struct heap_arena *ha = page / ARENA_PAGES < pa->narenas ? pagealloc_arena(pa, page) : NULL;
+		uint64_t bits = ~low_mask64((unsigned)(page % 64));
+		unsigned w = (unsigned)(page % ARENA_PAGES / 64);
+
+		if ((page | 63) >= end)
+			bits &= low_mask64((unsigned)(end % 64));
+		if (ha == NULL)
+			n += popcount64(bits);
+		else
+			n += popcount64((ha->clean_bits[w] | (added_word(ha, w) ? 0 : ~(uint64_t)0)) & bits);
+	}
+	return n;
 }
 
 bool pagealloc_alloc_at(struct pagealloc *pa, uint64_t page, size_t npages, size_t *nclean)
@@ -369,7 +394,7 @@ bool pagealloc_alloc_at(struct pagealloc *pa, uint64_t page, size_t npages, size
 bool pagealloc_alloc_word(struct pagealloc *pa, unsigned npages, uint64_t *page, uint64_t *free,
 			  uint64_t *clean)
 {
-	uint64_t first = find(pa, npages);
+	uint64_t first = pagealloc_find(pa, npages);
 	struct heap_arena *ha;
 	unsigned w;
 

@@ -10,17 +10,13 @@
  * Owns     slots in state SLOT_DEAD.
  * Callers  malloc.c. Calls mspan.h, os.h, fatal.h.
  * Locks    none.
- * Holds    a dead slot stays dead, and its span a span. Live objects are SLOT_RESIZED, so that every free comes by here.
+ * Holds    a dead slot stays dead, and its span a span. Live objects are SLOT_RESIZED (malloc.c), so that no fast free takes
+ *          them.
  */
 #include "retire.h"
 #include "fatal.h"
 #include "options.h"
 #include "os.h"
-
-void retire_mark(struct mspan *s, uint32_t slot)
-{
-	slot_set(&s->state[slot], SLOT_RESIZED);
-}
 
 static bool is_dead(const struct mspan *s, uint32_t slot)
 {

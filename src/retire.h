@@ -7,9 +7,6 @@
 
 #include "mspan.h"
 
-/* The object that was just made in a slot will not be taken by a fast free. */
-void retire_mark(struct mspan *s, uint32_t slot);
-
 /* Frees the live object in a slot, or a big object (slot 0), for ever. Fatal when another thread did. */
 void retire_slot(struct mspan *s, uint32_t slot, const char *func);
 

@@ -5,15 +5,15 @@
  *
  * Owns     the list of chunks that have free pages with memory behind them, oldest first.
  * Callers  mheap.c notes what was freed; mcache.c polls from its slow paths, malloc.c asks for all
- *          (malloc_trim), thread.c runs the optional thread. Calls pagealloc.h, os.h.
+ *          (malloc_trim), limit.c for room, thread.c runs the optional thread. Calls pagealloc.h, os.h.
  * Locks    mheap.lock covers the list. Pages that are being released are in use in the bitmap, so that
  *          the lock is dropped while the kernel works.
  * Holds    a chunk with a free page that is not clean is on the list, or is being released; where the kernel's pages are larger
  *          than ours, one of which all is free.
  */
 #include "scavenge.h"
+#include "limit.h"
 #include "mheap.h"
-#include "options.h"
 #include "os.h"
 
 #define DIRTY_END UINT32_MAX
@@ -96,10 +96,13 @@ static size_t release_chunk_locked(uint32_t chunk)
 	unsigned unit = (unsigned)(max_size(os_page_size(), PAGE_SIZE) / PAGE_SIZE);
 	uint64_t taken[CHUNK_PAGES / 64];
 	uint64_t clean[CHUNK_PAGES / 64] = { 0 };
-	size_t released = 0;
+	size_t released = 0, ntaken = 0;
 	uint32_t huge;
 
 	pagealloc_take_dirty(&mheap.pages, chunk, unit, taken);
+	for (unsigned i = 0; i < CHUNK_PAGES / 64; i++)
+		ntaken += popcount64(taken[i]);
+	mheap.nreleasing += ntaken;
 	huge = end_huge_regions_locked(chunk, taken);
 	lock_release(&mheap.lock);
 	/* Else the kernel would make whole again what is given back in part. */
@@ -119,6 +122,7 @@ static size_t release_chunk_locked(uint32_t chunk)
 			clean[i / 64] |= (uint64_t)1 << i % 64;
 	}
 	lock_acquire(&mheap.lock);
+	mheap.nreleasing -= ntaken;
 	for (unsigned i = 0; i < CHUNK_PAGES / 64; i++)
 		pagealloc_free_word(&mheap.pages, first + i * 64, taken[i], clean[i]);
 	/* Refused; or one thread had a part of a page of the kernel in hand while another had the rest. */
@@ -138,7 +142,7 @@ bool scavenge_poll(uint64_t now_ms)
 		uint32_t chunk = remove_head_locked();
 
 		/* Signed: another thread may have seen a later time. */
-		if ((int64_t)(now_ms - chunk_at(chunk)->freed_ms) >= (int64_t)options.scavenge_ms)
+		if ((int64_t)(now_ms - chunk_at(chunk)->freed_ms) >= (int64_t)limit_decay_ms())
 			release_chunk_locked(chunk);
 		else
 			append_locked(chunk);
@@ -149,17 +153,25 @@ bool scavenge_poll(uint64_t now_ms)
 	return all_old;
 }
 
-size_t scavenge_all(void)
+size_t scavenge_locked(size_t nbytes)
 {
-	size_t nbytes = 0;
-	uint32_t begun;
+	uint32_t begun = ++mheap.releases;
+	size_t released = 0;
 
-	lock_acquire(&mheap.lock);
-	begun = ++mheap.releases;
 	/* What is freed or refused meanwhile, by whatever thread, goes to the end and is not looked at. Signed: the count may
 	 * overflow. */
-	while (mheap.dirty_head != DIRTY_END && (int32_t)(chunk_at(mheap.dirty_head)->listed_at - begun) < 0)
-		nbytes += release_chunk_locked(remove_head_locked());
+	while (released < nbytes && mheap.dirty_head != DIRTY_END &&
+	       (int32_t)(chunk_at(mheap.dirty_head)->listed_at - begun) < 0)
+		released += release_chunk_locked(remove_head_locked());
+	return released;
+}
+
+size_t scavenge_all(void)
+{
+	size_t nbytes;
+
+	lock_acquire(&mheap.lock);
+	nbytes = scavenge_locked(SIZE_MAX);
 	lock_release(&mheap.lock);
 	return nbytes;
 }

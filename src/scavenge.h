@@ -17,4 +17,8 @@ bool scavenge_poll(uint64_t now_ms);
 /* Releases every free page. Bytes released. */
 size_t scavenge_all(void);
 
+/* Releases free pages, those that were freed first, until it is nbytes. Bytes released. mheap.lock held; it is dropped while the kernel
+ * works. */
+size_t scavenge_locked(size_t nbytes);
+
 #endif

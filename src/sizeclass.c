@@ -35,17 +35,41 @@ const uint32_t sizeclass_divmul[NUM_SPAN_CLASSES] = {
 #undef SIZECLASS_DIVMUL
 };
 
-void sizeclass_divert_least(void)
+_Atomic uint8_t sizeclass_malloc_slot[MAX_SMALL_SIZE / 8 + 1] = {
+#define SIZECLASS_LOOKUP
+#include "sizeclass_table.inc"
+#undef SIZECLASS_LOOKUP
+};
+
+static void divert(size_t i)
 {
 	/* Relaxed: pairs with nothing; see sizeclass_of_malloc(). */
-	atomic_store_explicit(&sizeclass_malloc[1], SPANCLASS_BIG, memory_order_relaxed);
+	atomic_store_explicit(&sizeclass_malloc[i], SPANCLASS_BIG, memory_order_relaxed);
+	atomic_store_explicit(&sizeclass_malloc_slot[i], SPANCLASS_BIG, memory_order_relaxed);
+}
+
+void sizeclass_divert_least(void)
+{
+	divert(1);
 }
 
 void sizeclass_divert_all(void)
 {
-	/* Relaxed: as above. */
 	for (size_t i = 0; i <= MAX_SMALL_SIZE / 8; i++)
-		atomic_store_explicit(&sizeclass_malloc[i], SPANCLASS_BIG, memory_order_relaxed);
+		divert(i);
+}
+
+void sizeclass_count(bool on)
+{
+	for (size_t i = 0; i <= MAX_SMALL_SIZE / 8; i++) {
+		/* Relaxed: written by one thread at a time. */
+		spanclass_t sc = atomic_load_explicit(&sizeclass_malloc[i], memory_order_relaxed);
+		uint8_t slot = on && sc != SPANCLASS_BIG ? (uint8_t)COUNTED_SLOT(sc >> 1) : sc;
+
+		/* Release: the counted slots are ready. Pairs with the load in sizeclass_slot_of_malloc(), whose user comes to the slot
+		 * through what it read: no processor of ours reads that earlier. */
+		atomic_store_explicit(&sizeclass_malloc_slot[i], slot, memory_order_release);
+	}
 }
 
 unsigned sizeclass_for(size_t size, size_t align)

@@ -38,6 +38,23 @@ static inline spanclass_t sizeclass_of_malloc(size_t size)
 	return atomic_load_explicit(&sizeclass_malloc[(size + 7) / 8], memory_order_relaxed);
 }
 
+/* The same, but which slot of its cache a thread takes the object from: the one of the span class, or while allocations are counted,
+ * the counted one of the size class. */
+#define COUNTED_SLOT(sizeclass) (NUM_SPAN_CLASSES + (sizeclass))
+#define NUM_SLOTS COUNTED_SLOT(NUM_SIZE_CLASSES)
+_Static_assert(NUM_SLOTS <= 256, "a slot's number is a byte");
+
+extern _Atomic uint8_t sizeclass_malloc_slot[MAX_SMALL_SIZE / 8 + 1];
+
+static inline uint8_t sizeclass_slot_of_malloc(size_t size)
+{
+	/* Relaxed: either value will do, and what is in the slot is reached through it; see sizeclass_count(). */
+	return atomic_load_explicit(&sizeclass_malloc_slot[(size + 7) / 8], memory_order_relaxed);
+}
+
+/* From now on malloc takes from the counted slots, or no longer. Every cache has them ready. */
+void sizeclass_count(bool on);
+
 /* Before the first object of the sizes: from now on the table says SPANCLASS_BIG for up to 8 bytes, too, so that the slow paths
  * decide. */
 void sizeclass_divert_least(void);

@@ -17,10 +17,13 @@
 #include "fatal.h"
 #include "guard.h"
 #include "hardened.h"
+#include "limit.h"
 #include "mcentral.h"
 #include "options.h"
 #include "os.h"
+#include "profile.h"
 #include "rights.h"
+#include "sample.h"
 #include "scavenge.h"
 #include "tiny.h"
 
@@ -60,6 +63,7 @@ static struct {
 	size_t inuse;                /* [t] */
 	size_t made;                 /* [t] */
 	struct fixalloc pool;        /* [c] */
+	bool counts;                 /* [t] counted slots are ready in every cache */
 	pthread_key_t key;           /* [c] once late_state is LATE_DONE */
 } threads = { .lock = LOCK_INITIALIZER(LOCK_THREADS) };
 
@@ -98,9 +102,10 @@ static void read_options(void)
 		return;
 	done = true;
 	options_init();
+	limit_init("");
 	if (options.tiny_align < sizeof(void *))
 		sizeclass_divert_least();
-	if (options.sbrk || guards_on())
+	if (options.sbrk || options.efence)
 		sizeclass_divert_all();
 	if (options.hardened && had_objects) {
 		/* These have no tail, and what they leave behind is not clear. */
@@ -120,6 +125,19 @@ static void read_options(void)
 		guard_init();
 }
 
+/* What options ask to be counted from the first object on, or from where there are options. */
+static void begin_sampling(void)
+{
+	bool stacks = options.profile[0] != '\0' || options.leakcheck != 0;
+	size_t rate = !stacks ? 0 : options.leakcheck == 2 ? 1 : options.memprofilerate;
+
+	if (sample_counts() || (!stacks && options.stats_fd < 0 && options.guardrate == 0))
+		return;
+	if (rate != 0 && !profile_start(rate))
+		rate = 0;
+	sample_begin(rate, options.guardrate);
+}
+
 static void heap_init(void)
 {
 	lock_acquire(&init_lock);
@@ -130,6 +148,7 @@ static void heap_init(void)
 		mcentral_init();
 		fixalloc_init(&threads.pool, sizeof(struct mcache),
 			      offsetof(struct mcache, next_free));
+		begin_sampling();
 		/* Release: the heap is set up. Pairs with the acquire in heap_is_ready(). */
 		atomic_store_explicit(&heap_ready, true, memory_order_release);
 	}
@@ -210,6 +229,8 @@ static struct mcache *take_cache(void)
 	c->next_all = threads.all;
 	order_stores();
 	threads.all = c;
+	if (threads.counts)
+		mcache_init_counted(c);
 	threads.made++;
 	/* Relaxed: see mcache.h. */
 	atomic_fetch_add_explicit(&mcaches_made, 1, memory_order_relaxed);
@@ -230,8 +251,10 @@ static void give_cache(struct mcache *c)
 static struct mcache *lock_shared(void)
 {
 	lock_acquire(&shared_lock);
-	if (!shared_made)
+	if (!shared_made) {
 		mcache_init(&shared_cache);
+		mcache_init_counted(&shared_cache);
+	}
 	shared_made = true;
 	return &shared_cache;
 }
@@ -402,6 +425,8 @@ static void after_fork_open(void)
 	(void)lock_reset_orphan(&threads.lock);
 	if (!heap_is_ready())
 		return;
+	sample_after_fork();
+	profile_after_fork();
 	mcentral_after_fork();
 	rebuilt = mheap_after_fork();
 	if (lock_reset_orphan(&shared_lock))
@@ -468,6 +493,7 @@ void thread_late_init(void)
 	rights = rights_open();
 	heap_init();
 	read_options();
+	begin_sampling();
 	rights_close(rights);
 	(void)pthread_atfork(NULL, NULL, after_fork);
 	if (pthread_key_create(&threads.key, thread_exit) != 0)
@@ -544,6 +570,41 @@ void thread_each_cache(void (*visit)(struct mcache *c, void *arg), void *arg)
 	lock_acquire(&shared_lock);
 	if (shared_made)
 		visit(&shared_cache, arg);
+	lock_release(&shared_lock);
+}
+
+void thread_count_allocs(bool on)
+{
+	lock_acquire(&threads.lock);
+	if (on && !threads.counts)
+		for (struct mcache *c = threads.all; c != NULL; c = c->next_all)
+			mcache_init_counted(c);
+	threads.counts |= on;
+	sizeclass_count(on);
+	lock_release(&threads.lock);
+}
+
+/* Objects on a counted slot's stack were not handed out yet. Read while their owner runs on: right when it does not. */
+static void add_counts(struct alloc_counts *sum, const struct mcache *c)
+{
+	for (unsigned sc = 0; sc < NUM_SPAN_CLASSES; sc++)
+		sum->mallocs[sc] += c->counted.made.mallocs[sc];
+	for (unsigned class = 1; class < NUM_SIZE_CLASSES; class++)
+		sum->mallocs[make_spanclass(class, false)] -= stack_depth(&c->slots[COUNTED_SLOT(class)]);
+	sum->big_bytes[0] += c->counted.made.big_bytes[0];
+	sum->big_bytes[1] += c->counted.made.big_bytes[1];
+}
+
+void thread_read_counts(struct alloc_counts *sum)
+{
+	*sum = (struct alloc_counts){ 0 };
+	lock_acquire(&threads.lock);
+	for (struct mcache *c = threads.all; c != NULL; c = c->next_all)
+		add_counts(sum, c);
+	lock_release(&threads.lock);
+	lock_acquire(&shared_lock);
+	if (shared_made)
+		add_counts(sum, &shared_cache);
 	lock_release(&shared_lock);
 }
 

@@ -13,7 +13,7 @@
 struct mcache_nobody {
 	/* The last of them is below the bottom of every stack. */
 	struct free_entry nothing[CACHE_LINE / sizeof(struct free_entry)] ALIGNED(CACHE_LINE);
-	struct mcache_slot slots[NUM_SPAN_CLASSES];
+	struct mcache_slot slots[NUM_SLOTS];
 };
 extern struct mcache_nobody mcache_nobody;
 #define MCACHE_NONE ((struct mcache *)(void *)mcache_nobody.slots)
@@ -45,6 +45,12 @@ void thread_late_init(void);
 /* Calls visit for every cache that a thread uses, and the shared one; the list is locked, the threads
  * run on. */
 void thread_each_cache(void (*visit)(struct mcache *c, void *arg), void *arg);
+
+/* From now on malloc takes from the counted slots of every cache, or no longer; see sample.c, which alone calls it. */
+void thread_count_allocs(bool on);
+
+/* Adds up what all caches, also of threads that ended, have counted. */
+void thread_read_counts(struct alloc_counts *sum);
 
 /* Caches in use, and made so far. */
 void thread_count_caches(size_t *inuse, size_t *made);

@@ -1,0 +1,554 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * pprof.c - a heap profile in the formats that `go tool pprof` and pprof read.
+ * See malloc.c for the overview.
+ *
+ * A profile is a stream of messages (profile.proto): none but the small ones inside needs a length before it, so nothing is kept of
+ * what was written. It is wrapped as gzip in blocks that are stored, not compressed; readers ask for the wrapping.
+ * A location is named by its return address, so that samples need no table of numbers; its address is one less, in the
+ * call, as profile.proto has it. In the text, addresses are those after the call: its readers subtract.
+ *
+ * Owns     nothing.
+ * Callers  profile.c. Calls out.h, chance.h to scale, os.h for the mappings.
+ * Locks    none.
+ * Holds    errno is as the caller left it. Memory of the program is read through the kernel: an object that is unloaded
+ *          meanwhile is no fault.
+ */
+#include "pprof.h"
+#include "config.h"
+#include "os.h"
+#include "out.h"
+#include "chance.h"
+
+#include <elf.h>
+
+/* --- gzip (RFC 1952) of stored blocks (RFC 1951, 3.2.4) --- */
+
+#define BLOCK_MAX 4096
+
+struct gzip {
+	struct out out;
+	uint32_t crc;       /* inverted */
+	uint32_t total;     /* bytes, modulo 2^32 */
+	size_t len;
+	uint8_t block[BLOCK_MAX];
+};
+
+static void gzip_begin(struct gzip *z, int fd)
+{
+	/* deflate, no name, no time, Unix. */
+	static const uint8_t header[10] = { 0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3 };
+
+	out_init(&z->out, fd);
+	z->crc = UINT32_MAX;
+	z->total = 0;
+	z->len = 0;
+	out_bytes(&z->out, header, sizeof(header));
+}
+
+static void gzip_block(struct gzip *z, bool last)
+{
+	uint16_t len = (uint16_t)z->len;
+	uint8_t header[5] = { last, (uint8_t)len, (uint8_t)(len >> 8), (uint8_t)~len, (uint8_t)(~len >> 8) };
+
+	out_bytes(&z->out, header, sizeof(header));
+	out_bytes(&z->out, z->block, z->len);
+	z->len = 0;
+}
+
+static uint32_t crc32_add(uint32_t crc, const uint8_t *p, size_t n)
+{
+	/* Of each half byte: the polynomial 0xedb88320, reflected. */
+	static const uint32_t table[16] = {
+		0x00000000, 0x1db71064, 0x3b6e20c8, 0x26d930ac, 0x76dc4190, 0x6b6b51f4, 0x4db26158, 0x5005713c,
+		0xedb88320, 0xf00f9344, 0xd6d6a3e8, 0xcb61b38c, 0x9b64c2b0, 0x86d3d2d4, 0xa00ae278, 0xbdbdf21c,
+	};
+
+	for (size_t i = 0; i < n; i++) {
+		crc ^= p[i];
+		crc = (crc >> 4) ^ table[crc & 15];
+		crc = (crc >> 4) ^ table[crc & 15];
+	}
+	return crc;
+}
+
+static void gzip_bytes(struct gzip *z, const void *p, size_t n)
+{
+	const uint8_t *from = p;
+
+	z->crc = crc32_add(z->crc, from, n);
+	z->total += (uint32_t)n;
+	while (n != 0) {
+		size_t part = min_size(n, BLOCK_MAX - z->len);
+
+		copy_bytes(z->block + z->len, from, part);
+		z->len += part;
+		from += part;
+		n -= part;
+		if (z->len == BLOCK_MAX)
+			gzip_block(z, false);
+	}
+}
+
+static void put_le32(uint8_t *to, uint32_t v)
+{
+	for (unsigned i = 0; i < 4; i++)
+		to[i] = (uint8_t)(v >> 8 * i);
+}
+
+static int gzip_end(struct gzip *z)
+{
+	uint8_t trailer[8];
+
+	gzip_block(z, true);
+	put_le32(trailer, ~z->crc);
+	put_le32(trailer + 4, z->total);
+	out_bytes(&z->out, trailer, sizeof(trailer));
+	(void)out_flush(&z->out);
+	return z->out.error;
+}
+
+/* --- mappings --- */
+
+#define LINE_PATH 1024
+#define BUILD_ID_TEXT 130
+#define SEGMENTS_MAX 64
+
+/* A line of /proc/self/maps. */
+struct mapping {
+	uint64_t id;
+	uintptr_t start, limit;
+	uint64_t offset;
+	bool executable;
+	char path[LINE_PATH];    /* cut when it is longer; "" for none */
+};
+
+struct maps {
+	int fd;
+	size_t at, len;          /* in bytes: the next one, their number */
+	uint8_t bytes[1024];
+};
+
+static bool more_bytes(struct maps *r)
+{
+	long n = os_read(r->fd, r->bytes, sizeof(r->bytes));
+
+	r->at = 0;
+	r->len = n > 0 ? (size_t)n : 0;
+	return n > 0;
+}
+
+/* -1 at the end. */
+static int next_byte(struct maps *r)
+{
+	if (r->at == r->len && !more_bytes(r))
+		return -1;
+	return r->bytes[r->at++];
+}
+
+/* A hexadecimal number and the character after it. */
+static uint64_t next_hex(struct maps *r)
+{
+	uint64_t v = 0;
+
+	for (;;) {
+		int c = next_byte(r);
+
+		if (c >= '0' && c <= '9')
+			v = v << 4 | (unsigned)(c - '0');
+		else if (c >= 'a' && c <= 'f')
+			v = v << 4 | (unsigned)(c - 'a' + 10);
+		else
+			return v;
+	}
+}
+
+/* "start-limit rwxp offset device inode    path" */
+static bool next_mapping(struct maps *r, struct mapping *m)
+{
+	size_t len = 0;
+	int c;
+
+	m->start = next_hex(r);
+	m->limit = next_hex(r);
+	(void)next_byte(r);
+	(void)next_byte(r);
+	m->executable = next_byte(r) == 'x';
+	(void)next_byte(r);
+	(void)next_byte(r);
+	m->offset = next_hex(r);
+	for (int fields = 0; fields < 2; fields++)
+		do
+			c = next_byte(r);
+		while (c >= 0 && c != ' ' && c != '\n');
+	while (c == ' ')
+		c = next_byte(r);
+	for (; c >= 0 && c != '\n'; c = next_byte(r))
+		if (len < LINE_PATH - 1)
+			m->path[len++] = (char)c;
+	m->path[len] = '\0';
+	return c >= 0;
+}
+
+static uint64_t hash_string(const char *text)
+{
+	uint64_t hash = 0;
+
+	while (*text != '\0')
+		hash = (hash ^ (uint8_t)*text++) * UINT64_C(0x100000001b3);
+	return hash;
+}
+
+/* In hexadecimal, from the notes at addr; false when it is not among them. */
+static bool find_build_id(uintptr_t addr, size_t nbytes, char hex[BUILD_ID_TEXT])
+{
+	uint8_t notes[512];
+	size_t at = 0;
+	Elf64_Nhdr note;
+
+	nbytes = min_size(nbytes, sizeof(notes));
+	if (!os_read_memory(addr, notes, nbytes))
+		return false;
+	while (at + sizeof(note) <= nbytes) {
+		size_t name = at + sizeof(note), text;
+
+		copy_bytes(&note, notes + at, sizeof(note));
+		text = name + align_up(note.n_namesz, 4);
+		at = text + align_up(note.n_descsz, 4);
+		if (at > nbytes || note.n_type != NT_GNU_BUILD_ID || note.n_namesz != sizeof(ELF_NOTE_GNU) ||
+		    __builtin_memcmp(notes + name, ELF_NOTE_GNU, sizeof(ELF_NOTE_GNU)) != 0)
+			continue;
+		for (size_t i = 0; i < min_size(note.n_descsz, BUILD_ID_TEXT / 2 - 1); i++) {
+			*hex++ = "0123456789abcdef"[notes[text + i] >> 4];
+			*hex++ = "0123456789abcdef"[notes[text + i] & 15];
+		}
+		*hex = '\0';
+		return true;
+	}
+	return false;
+}
+
+/* Of the object whose file begins at this address. */
+static bool read_build_id(uintptr_t header, char hex[BUILD_ID_TEXT])
+{
+	Elf64_Ehdr elf;
+	Elf64_Phdr segment;
+
+	if (!os_read_memory(header, &elf, sizeof(elf)) || __builtin_memcmp(elf.e_ident, ELFMAG, SELFMAG) != 0 ||
+	    elf.e_ident[EI_CLASS] != ELFCLASS64 || elf.e_phentsize != sizeof(segment))
+		return false;
+	for (size_t i = 0; i < min_size(elf.e_phnum, SEGMENTS_MAX); i++) {
+		if (!os_read_memory(header + elf.e_phoff + i * sizeof(segment), &segment, sizeof(segment)))
+			return false;
+		/* Linkers put it into the first pages, which are mapped as they are in the file. */
+		if (segment.p_type == PT_NOTE && find_build_id(header + segment.p_offset, segment.p_filesz, hex))
+			return true;
+	}
+	return false;
+}
+
+/* --- protocol buffers --- */
+
+/* Bytes of a number at most, and of a message that is built before it is written. */
+#define VARINT_MAX 10
+#define MESSAGE_MAX (PROFILE_MAX_FRAMES * VARINT_MAX + 128)
+
+enum { WIRE_VARINT = 0, WIRE_BYTES = 2 };
+
+struct message {
+	size_t len;
+	uint8_t bytes[MESSAGE_MAX];
+};
+
+static size_t put_varint(uint8_t *to, uint64_t v)
+{
+	size_t n = 0;
+
+	for (; v >= 0x80; v >>= 7)
+		to[n++] = (uint8_t)(v | 0x80);
+	to[n++] = (uint8_t)v;
+	return n;
+}
+
+static void add_varint(struct message *m, uint64_t v)
+{
+	DCHECK(m->len + VARINT_MAX <= MESSAGE_MAX);
+	m->len += put_varint(m->bytes + m->len, v);
+}
+
+/* Fields that are 0 may be left out. */
+static void add_number(struct message *m, unsigned field, uint64_t v)
+{
+	if (v == 0)
+		return;
+	add_varint(m, field << 3 | WIRE_VARINT);
+	add_varint(m, v);
+}
+
+static void add_bytes(struct message *m, unsigned field, const uint8_t *p, size_t n)
+{
+	DCHECK(m->len + 2 * VARINT_MAX + n <= MESSAGE_MAX);
+	add_varint(m, field << 3 | WIRE_BYTES);
+	add_varint(m, n);
+	copy_bytes(m->bytes + m->len, p, n);
+	m->len += n;
+}
+
+/* --- profile.proto: field numbers --- */
+
+enum {
+	PROFILE_SAMPLE_TYPE = 1, PROFILE_SAMPLE = 2, PROFILE_MAPPING = 3, PROFILE_LOCATION = 4, PROFILE_STRING = 6,
+	PROFILE_DROP_FRAMES = 7, PROFILE_TIME_NS = 9, PROFILE_PERIOD_TYPE = 11, PROFILE_PERIOD = 12, PROFILE_COMMENT = 13,
+	PROFILE_DEFAULT_TYPE = 14,
+	TYPE_NAME = 1, TYPE_UNIT = 2,
+	SAMPLE_LOCATION = 1, SAMPLE_VALUE = 2, SAMPLE_LABEL = 3, LABEL_KEY = 1, LABEL_NUMBER = 3,
+	MAPPING_ID = 1, MAPPING_START = 2, MAPPING_LIMIT = 3, MAPPING_OFFSET = 4, MAPPING_FILE = 5, MAPPING_BUILD_ID = 6,
+	LOCATION_ID = 1, LOCATION_MAPPING = 2, LOCATION_ADDRESS = 3,
+};
+
+/* Strings are named by their number in the order they are written, from 0. */
+enum {
+	STRING_EMPTY, STRING_ALLOC_OBJECTS, STRING_COUNT, STRING_ALLOC_SPACE, STRING_BYTES, STRING_INUSE_OBJECTS, STRING_INUSE_SPACE,
+	STRING_SPACE, STRING_DROP_FRAMES, STRINGS
+};
+static const char *const strings[STRINGS] = {
+	"", "alloc_objects", "count", "alloc_space", "bytes", "inuse_objects", "inuse_space", "space",
+	/* With all that they call. Only stacks of a program that has the library in itself have these. */
+	"malloc|calloc|realloc|reallocarray|memalign|aligned_alloc|posix_memalign|valloc|pvalloc|"
+	"operator new(\\[\\])?|_Zn[wa]m.*|__alloc_token_.*|goalloc_.*",
+};
+
+struct writer {
+	struct gzip z;
+	const struct pprof_source *source;
+	uint64_t nstrings;
+	struct mapping *mapping;    /* whose locations are written */
+	struct message message;     /* the one being built */
+};
+
+static void write_bytes(struct writer *w, unsigned field, const void *p, size_t n)
+{
+	uint8_t head[2 * VARINT_MAX];
+	size_t len = put_varint(head, field << 3 | WIRE_BYTES);
+
+	len += put_varint(head + len, n);
+	gzip_bytes(&w->z, head, len);
+	gzip_bytes(&w->z, p, n);
+}
+
+static void write_message(struct writer *w, unsigned field)
+{
+	write_bytes(w, field, w->message.bytes, w->message.len);
+	w->message.len = 0;
+}
+
+static void write_number(struct writer *w, unsigned field, uint64_t v)
+{
+	uint8_t bytes[2 * VARINT_MAX];
+	size_t len = put_varint(bytes, field << 3 | WIRE_VARINT);
+
+	len += put_varint(bytes + len, v);
+	gzip_bytes(&w->z, bytes, len);
+}
+
+/* Its number. */
+static uint64_t write_string(struct writer *w, const char *s)
+{
+	write_bytes(w, PROFILE_STRING, s, string_length(s));
+	return w->nstrings++;
+}
+
+static void write_type(struct writer *w, unsigned field, unsigned name, unsigned unit)
+{
+	add_number(&w->message, TYPE_NAME, name);
+	add_number(&w->message, TYPE_UNIT, unit);
+	write_message(w, field);
+}
+
+/* What n samples of nbytes stand for, rounded as pprof does with the text. */
+static uint64_t scaled(uint64_t n, size_t nbytes, double chance)
+{
+	return (uint64_t)((double)n * (double)nbytes / chance);
+}
+
+static void write_sample(const struct pprof_sample *s, void *arg)
+{
+	struct writer *w = arg;
+	struct message *m = &w->message;
+	double chance = chance_of(s->nbytes, w->source->rate);
+	uint64_t live = s->allocs - s->frees;
+	uint64_t values[] = { scaled(s->allocs, 1, chance), scaled(s->allocs, s->nbytes, chance), scaled(live, 1, chance),
+			      scaled(live, s->nbytes, chance) };
+	uint8_t packed[PROFILE_MAX_FRAMES * VARINT_MAX];
+	size_t len = 0;
+
+	for (unsigned i = 0; i < s->npcs; i++)
+		len += put_varint(packed + len, s->pcs[i]);
+	add_bytes(m, SAMPLE_LOCATION, packed, len);
+	len = 0;
+	for (unsigned i = 0; i < sizeof(values) / sizeof(values[0]); i++)
+		len += put_varint(packed + len, values[i]);
+	add_bytes(m, SAMPLE_VALUE, packed, len);
+	packed[0] = LABEL_KEY << 3 | WIRE_VARINT;
+	packed[1] = STRING_BYTES;
+	packed[2] = LABEL_NUMBER << 3 | WIRE_VARINT;
+	len = 3 + put_varint(packed + 3, s->nbytes);
+	add_bytes(m, SAMPLE_LABEL, packed, len);
+	write_message(w, PROFILE_SAMPLE);
+}
+
+
+static void write_location(struct pprof_place *place, void *arg)
+{
+	struct writer *w = arg;
+	const struct mapping *m = w->mapping;
+	uintptr_t call = place->pc - 1;
+
+	if (place->written == w->source->number || (m != NULL && (call < m->start || call >= m->limit)))
+		return;
+	place->written = w->source->number;
+	add_number(&w->message, LOCATION_ID, place->pc);
+	add_number(&w->message, LOCATION_MAPPING, m != NULL ? m->id : 0);
+	add_number(&w->message, LOCATION_ADDRESS, call);
+	write_message(w, PROFILE_LOCATION);
+}
+
+static void write_mapping(struct writer *w, const struct mapping *m, uintptr_t header)
+{
+	char build_id[BUILD_ID_TEXT];
+	uint64_t file = write_string(w, m->path);
+
+	add_number(&w->message, MAPPING_ID, m->id);
+	add_number(&w->message, MAPPING_START, m->start);
+	add_number(&w->message, MAPPING_LIMIT, m->limit);
+	add_number(&w->message, MAPPING_OFFSET, m->offset);
+	add_number(&w->message, MAPPING_FILE, file);
+	if (header != 0 && read_build_id(header, build_id))
+		add_number(&w->message, MAPPING_BUILD_ID, write_string(w, build_id));
+	write_message(w, PROFILE_MAPPING);
+}
+
+/* Mappings with code, the program's first, and the locations in each. */
+static void write_places(struct writer *w)
+{
+	struct maps maps = { .fd = os_open_read("/proc/self/maps") };
+	struct mapping m = { .id = 0 };
+	uintptr_t header = 0;
+	uint64_t header_file = 0;
+
+	while (maps.fd >= 0 && next_mapping(&maps, &m)) {
+		uint64_t file = hash_string(m.path);
+
+		if (m.offset == 0) {
+			header = m.path[0] == '/' ? m.start : 0;
+			header_file = file;
+		}
+		if (!m.executable || m.path[0] == '\0')
+			continue;
+		m.id++;
+		write_mapping(w, &m, file == header_file ? header : 0);
+		w->mapping = &m;
+		w->source->each_place(write_location, w);
+	}
+	if (maps.fd >= 0)
+		os_close(maps.fd);
+	w->mapping = NULL;
+	w->source->each_place(write_location, w);
+}
+
+static void write_comment(struct writer *w)
+{
+	struct out text;
+
+	out_init(&text, -1);
+	out_str(&text, "samples dropped for want of memory: ");
+	out_dec(&text, w->source->dropped);
+	write_bytes(w, PROFILE_STRING, text.buffer, text.len);
+	write_number(w, PROFILE_COMMENT, w->nstrings++);
+}
+
+int pprof_write_proto(int fd, const struct pprof_source *source)
+{
+	struct writer w = { .source = source };
+
+	gzip_begin(&w.z, fd);
+	for (unsigned i = 0; i < STRINGS; i++)
+		(void)write_string(&w, strings[i]);
+	write_type(&w, PROFILE_SAMPLE_TYPE, STRING_ALLOC_OBJECTS, STRING_COUNT);
+	write_type(&w, PROFILE_SAMPLE_TYPE, STRING_ALLOC_SPACE, STRING_BYTES);
+	write_type(&w, PROFILE_SAMPLE_TYPE, STRING_INUSE_OBJECTS, STRING_COUNT);
+	write_type(&w, PROFILE_SAMPLE_TYPE, STRING_INUSE_SPACE, STRING_BYTES);
+	write_type(&w, PROFILE_PERIOD_TYPE, STRING_SPACE, STRING_BYTES);
+	write_number(&w, PROFILE_PERIOD, source->rate);
+	write_number(&w, PROFILE_DEFAULT_TYPE, STRING_INUSE_SPACE);
+	write_number(&w, PROFILE_DROP_FRAMES, STRING_DROP_FRAMES);
+	write_number(&w, PROFILE_TIME_NS, os_time_ns());
+	source->each_sample(write_sample, &w);
+	write_places(&w);
+	if (source->dropped != 0)
+		write_comment(&w);
+	return gzip_end(&w.z);
+}
+
+/* --- heap_v2 --- */
+
+static void add_sample(const struct pprof_sample *s, void *arg)
+{
+	uint64_t *sums = arg;
+	uint64_t live = s->allocs - s->frees;
+
+	sums[0] += live;
+	sums[1] += live * s->nbytes;
+	sums[2] += s->allocs;
+	sums[3] += s->allocs * s->nbytes;
+}
+
+/* "live objects: live bytes [all objects: all bytes] @" */
+static void print_counts(struct out *o, const uint64_t counts[4])
+{
+	out_padded(o, counts[0], 6);
+	out_str(o, ": ");
+	out_padded(o, counts[1], 8);
+	out_str(o, " [");
+	out_padded(o, counts[2], 6);
+	out_str(o, ": ");
+	out_padded(o, counts[3], 8);
+	out_str(o, "] @");
+}
+
+static void print_sample(const struct pprof_sample *s, void *arg)
+{
+	struct out *o = arg;
+	uint64_t counts[4] = { 0, 0, 0, 0 };
+
+	add_sample(s, counts);
+	print_counts(o, counts);
+	for (unsigned i = 0; i < s->npcs; i++) {
+		out_str(o, " ");
+		out_hex(o, s->pcs[i]);
+	}
+	out_str(o, "\n");
+}
+
+int pprof_write_text(int fd, const struct pprof_source *source)
+{
+	uint64_t sums[4] = { 0, 0, 0, 0 };
+	struct maps maps = { .fd = os_open_read("/proc/self/maps") };
+	struct out o;
+
+	out_init(&o, fd);
+	source->each_sample(add_sample, sums);
+	out_str(&o, "heap profile: ");
+	print_counts(&o, sums);
+	out_str(&o, " heap_v2/");
+	out_dec(&o, source->rate);
+	out_str(&o, "\n");
+	source->each_sample(print_sample, &o);
+	out_str(&o, "\nMAPPED_LIBRARIES:\n");
+	while (maps.fd >= 0 && more_bytes(&maps))
+		out_bytes(&o, maps.bytes, maps.len);
+	if (maps.fd >= 0)
+		os_close(maps.fd);
+	(void)out_flush(&o);
+	return o.error;
+}
