@@ -227,9 +227,8 @@ static void *alloc_from(struct mcache *c, spanclass_t sc, size_t size, size_t al
 {
 	void *p = alloc_in(c, sc, size, align, noscan, zero);
 
-	/* So that no fast free takes it. */
 	if (UNLIKELY(options.sbrk) && p != NULL)
-		slot_set(state_of(p), SLOT_RESIZED);
+		slot_set(state_of(p), slot_state(state_of(p)) | SLOT_ONCE);
 	return p;
 }
 
@@ -695,7 +694,7 @@ static void *move_big(struct mcache *c, struct mspan *s, size_t npages, bool nos
 /* What realloc leaves in a slot: resized, where a new object of the size would have another slot. */
 static void set_resized(_Atomic uint8_t *state, bool resized)
 {
-	slot_set(state, (resized ? SLOT_RESIZED : SLOT_LIVE) | (slot_state(state) & SLOT_SAMPLED));
+	slot_set(state, (resized ? SLOT_RESIZED : SLOT_LIVE) | (slot_state(state) & (SLOT_SAMPLED | SLOT_ONCE)));
 }
 
 /* A size below a big object's in a span of its own. */
@@ -797,9 +796,12 @@ static void *move_object(const struct object *o, void *p, size_t size, bool nosc
 {
 	void *to;
 
-	if (options.hardened ? size == o->nbytes && (uintptr_t)p % sizeclass_malloc_align(size) == 0 :
-			       stays_in_slot(o, p, size, noscan))
+	if (options.hardened && size == o->nbytes && (uintptr_t)p % sizeclass_malloc_align(size) == 0)
 		return p;
+	if (!options.hardened && stays_in_slot(o, p, size, noscan)) {
+		set_resized(&o->span->state[o->slot], heap_good_size(size, 0) != o->nbytes);
+		return p;
+	}
 	to = alloc_or_errno(size, 0, noscan, false);
 	if (to == NULL)
 		return NULL;
@@ -913,7 +915,7 @@ size_t heap_usable_size(void *p, const char *func)
 	uint32_t slot;
 
 	if (LIKELY(entry_slot_of(entry, (uintptr_t)p, &slot)) && LIKELY(entry_spanclass(entry) != SPANCLASS_NOTHING) &&
-	    LIKELY(slot_state(&entry_span(entry)->state[slot]) != SLOT_FREE) && LIKELY(!options.hardened))
+	    LIKELY(slot_is_live(&entry_span(entry)->state[slot])) && LIKELY(!options.hardened))
 		return spanclass_info(entry_spanclass(entry))->elemsize;
 	return usable_size_slow(p, func);
 }

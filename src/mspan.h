@@ -26,9 +26,10 @@
  * has one each: the size of the object that starts there, or SLOT_FREE. */
 #define SLOT_FREE 0
 #define SLOT_LIVE 1
-#define SLOT_RESIZED 2    /* live, and realloc left it in a slot that malloc would not give it; any, with sbrk=1 */
+#define SLOT_RESIZED 2    /* live, and realloc left it in a slot that malloc would not give it */
 #define SLOT_SAMPLED 4    /* a flag beside the two: its allocation was sampled; see sample.h. Not in tiny spans */
-#define SLOT_DEAD 8       /* freed for ever; see retire.c */
+#define SLOT_ONCE 8       /* the same: its object is the last one there; see retire.c */
+#define SLOT_DEAD 16      /* freed for ever */
 
 /* In the last byte of a tiny block that is in a cache, empty or not: keeps it from being taken for free.
  * No object is that large. */
@@ -136,9 +137,7 @@ static inline uint8_t slot_state(const _Atomic uint8_t *state)
 /* There is an object. Not for tiny spans. */
 static inline bool slot_is_live(const _Atomic uint8_t *state)
 {
-	uint8_t value = slot_state(state);
-
-	return value != SLOT_FREE && value != SLOT_DEAD;
+	return (slot_state(state) & (SLOT_LIVE | SLOT_RESIZED)) != 0;
 }
 
 static inline void slot_set(_Atomic uint8_t *state, uint8_t value)

@@ -10,8 +10,8 @@
  * Owns     slots in state SLOT_DEAD.
  * Callers  malloc.c. Calls mspan.h, os.h, fatal.h.
  * Locks    none.
- * Holds    a dead slot stays dead, and its span a span. Live objects are SLOT_RESIZED (malloc.c), so that no fast free takes
- *          them.
+ * Holds    a dead slot stays dead, and its span a span. Live objects have the flag SLOT_ONCE (malloc.c), so that no fast free
+ *          takes them.
  */
 #include "retire.h"
 #include "fatal.h"
