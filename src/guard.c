@@ -500,12 +500,14 @@ static void place(struct guarded *g, size_t size, size_t align, bool left)
 	g->addr = left || size == 0 ? align_up(g->start, align) : align_down(end - size, align);
 }
 
-static void *refuse(void)
+static void *refuse(size_t nbytes)
 {
 	static _Atomic bool said;
 	struct report r;
 
-	/* With guardrate=N that only means fewer. */
+	/* With guardrate=N that only means fewer. What is so large may well be refused by the heap, too. */
+	if (nbytes > GUARD_RESERVE)
+		return NULL;
 	if (atomic_fetch_add_explicit(&guard.refused, 1, memory_order_relaxed) == 0 && options.efence &&
 	    !atomic_exchange_explicit(&said, true, memory_order_relaxed)) {
 		report_init(&r);
@@ -525,7 +527,7 @@ void *guard_alloc(size_t size, size_t align, bool noscan)
 	if (align == 0)
 		align = natural_align(size, noscan);
 	if (size > PTRDIFF_MAX / 4 || align > PTRDIFF_MAX / 4)
-		return refuse();
+		return NULL;
 	fault_watch();
 	nbytes = align_up(max_size(size, 1), page);
 	lock_acquire(&guard.lock);
@@ -533,7 +535,7 @@ void *guard_alloc(size_t size, size_t align, bool noscan)
 	chance = random_next(&guard.random) >> 32;
 	lock_release(&guard.lock);
 	if (g == NULL)
-		return refuse();
+		return refuse(nbytes);
 	place(g, size, align, chance % (options.efence ? EFENCE_LEFT : 2) == 0);
 	g->noscan = noscan;
 	if (!open_pages(g)) {
@@ -542,7 +544,7 @@ void *guard_alloc(size_t size, size_t align, bool noscan)
 		set_state(g, GUARDED_FREED);
 		give_slot_locked(g);
 		lock_release(&guard.lock);
-		return refuse();
+		return refuse(nbytes);
 	}
 	(void)each_rest(g, fill);
 	guard_stack_here(&g->allocated);

@@ -51,17 +51,17 @@ static void release_small(const struct mspan *s, uint32_t slot)
 void retire_slot(struct mspan *s, uint32_t slot, const char *func)
 {
 	uintptr_t addr = s->kind == SPAN_BIG ? s->base : mspan_slot_addr(s, slot);
-	size_t nbytes = s->kind == SPAN_BIG ? mspan_nbytes(s) : s->elemsize;
-	bool nothing = s->spanclass == SPANCLASS_NOTHING;
+	bool has_bytes = s->kind == SPAN_SMALL && s->spanclass != SPANCLASS_NOTHING;
 
-	if (options.clobberfree && !nothing)
-		fill_bytes((void *)addr, 0xdf, nbytes);
+	/* Big ones read as zero at once. */
+	if (options.clobberfree && has_bytes)
+		fill_bytes((void *)addr, 0xdf, s->elemsize);
 	/* Exchange: of two threads that free the same object one is told. Acquire and release: the program's writes come before the
 	 * release of the page by whoever finds all its slots dead. Pairs with the load in is_dead(). */
 	if (atomic_exchange_explicit(&s->state[slot], SLOT_DEAD, memory_order_acq_rel) == SLOT_DEAD)
 		fatal_pointer(func, (void *)addr, "double free");
 	if (s->kind == SPAN_BIG)
-		(void)os_release((void *)addr, nbytes);
-	else if (!nothing)
+		(void)os_release((void *)addr, mspan_nbytes(s));
+	else if (has_bytes)
 		release_small(s, slot);
 }
