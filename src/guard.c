@@ -394,7 +394,7 @@ static struct guarded *take_slot_locked(size_t nbytes, size_t align)
 	k = slot_size_for(nbytes + (align > os_page_size() ? align - os_page_size() : 0));
 	if (k == GUARD_SLOT_SIZES || atomic_load_explicit(&guard.live, memory_order_relaxed) >= GUARD_SAMPLED_MAX)
 		return NULL;
-	if (guard.freed[k].n < quarantine(k))
+	if (guard.freed[k].n <= quarantine(k))
 		g = fresh_slot_locked(os_page_size() << k, 1, k);
 	return g != NULL ? g : queue_pop(&guard.freed[k]);
 }
@@ -444,8 +444,11 @@ static void close_pages(struct guarded *g)
 	/* Memory that the program has locked cannot be fenced. */
 	if (g->fenced && !os_fence((void *)first, nbytes))
 		g->fenced = false;
-	if (!g->fenced && !os_uncommit((void *)first, nbytes))
-		(void)os_release((void *)first, nbytes);
+	if (!g->fenced && !os_uncommit((void *)first, nbytes) && !os_release((void *)first, nbytes)) {
+		/* Refused everything, it can still be touched, and has to read as zero the next time. */
+		(void)os_unfence((void *)first, nbytes);
+		zero_bytes((void *)first, nbytes);
+	}
 	if (g->mapped)
 		uncount(&guard.mapped, 1);
 }
