@@ -70,6 +70,53 @@ void *goalloc_aligned_alloc_noscan(size_t align, size_t size);
  */
 size_t goalloc_set_memory_limit(size_t bytes);
 
+/*
+ * The heap profile: which code allocated how much, and how much of it is still there. A sample of the allocations is recorded with
+ * the stack of calls; what is written is scaled to all of them, so that on average it is what there was. Frames of the stack are found
+ * by call frame information (.eh_frame) or frame pointers: programs need not be compiled in any way. `go tool pprof` and `pprof` show it:
+ *
+ *	go tool pprof -top PROGRAM FILE
+ *
+ * GOALLOC=profile=FILE begins a profile with the program and writes it at the end. These functions are for a part of a program.
+ */
+
+/* The mean distance of samples that is used without others, and Go's. */
+#define GOALLOC_PROFILE_RATE ((size_t)512 * 1024)
+
+/*
+ * Begins a profile. What an earlier one gathered is forgotten, and objects that were allocated before are not in it.
+ *
+ * rate   bytes: one sample every so many allocated bytes, on average. An object of n bytes is recorded with probability
+ *        1 - exp(-n / rate), n being what it takes of the heap. 1 records every object.
+ * Returns 0; -1 with errno EINVAL when rate is 0, ENOMEM when there is no memory for the records, EBUSY when the leak finder
+ * uses them (GOALLOC=leakcheck), ENOTSUP with GOALLOC=off.
+ * Thread safe. Not to be called in signal handlers.
+ */
+int goalloc_profile_start(size_t rate);
+
+/*
+ * Ends it: what is allocated from now on is not recorded. What was is kept, frees of it still count, and it can be written. Does nothing
+ * when there is none.
+ *
+ * Returns 0; -1 with errno EBUSY or ENOTSUP as above. Thread safe. Not to be called in signal handlers.
+ */
+int goalloc_profile_stop(void);
+
+/*
+ * Writes the profile as it is now; it goes on. Of each stack and slot size it has four values: objects and bytes allocated since
+ * it began, and those in use. Bytes are of slots: what objects take of the heap.
+ *
+ * file   made, or overwritten. In its name %p is the process id. If it ends with .heap, the text format of gperftools
+ *        (heap_v2) is written, else profile.proto, gzipped (.pb.gz is the usual name). Both are for the same tools.
+ * Returns 0; -1 with errno as of open(2) or write(2); what a failed write left of the file stays. Without a profile it is an empty one.
+ * Thread safe, other threads go on allocating. A forked child has a copy of its parent's profile, and goes on with it. Not to be called
+ * in signal handlers; GOALLOC=signal=USR1 is for that.
+ */
+int goalloc_profile_write(const char *file);
+
+/* The same to a descriptor; text is not 0 for the text format. */
+int goalloc_profile_write_fd(int fd, int text);
+
 #ifdef __cplusplus
 }
 #endif

@@ -154,6 +154,37 @@ static inline uint64_t cycle_counter(void)
 #endif
 }
 
+/* A place that tracing tools find by name: a nop here, and an entry of SystemTap's form, version 3, in the section .note.stapsdt that is no
+ * part of the program in memory: the nop's address; that of .stapsdt.base, by which a tool sees that a file was moved; no semaphore;
+ * provider and name; where the arguments are, 8 bytes each. They are evaluated. */
+#if defined(__x86_64__) || defined(__aarch64__)
+#define PROBE_3(provider, name, a, b, c) \
+	__asm__ volatile("990:	nop\n" \
+			 ".pushsection .note.stapsdt,\"?\",\"note\"\n" \
+			 ".balign 4\n" \
+			 ".4byte 992f - 991f, 994f - 993f, 3\n" \
+			 "991: .asciz \"stapsdt\"\n" \
+			 "992: .balign 4\n" \
+			 "993: .8byte 990b, _.stapsdt.base, 0\n" \
+			 ".asciz \"" provider "\"\n" \
+			 ".asciz \"" name "\"\n" \
+			 ".asciz \"8@%0 8@%1 8@%2\"\n" \
+			 "994: .balign 4\n" \
+			 ".popsection\n" \
+			 ".ifndef _.stapsdt.base\n" \
+			 ".pushsection .stapsdt.base,\"aG\",\"progbits\",.stapsdt.base,comdat\n" \
+			 ".weak _.stapsdt.base\n" \
+			 ".hidden _.stapsdt.base\n" \
+			 "_.stapsdt.base: .space 1\n" \
+			 ".size _.stapsdt.base, 1\n" \
+			 ".popsection\n" \
+			 ".endif\n" \
+			 : \
+			 : "nr"((uint64_t)(a)), "nr"((uint64_t)(b)), "nr"((uint64_t)(c)))
+#else
+#define PROBE_3(provider, name, a, b, c) ((void)(a), (void)(b), (void)(c))
+#endif
+
 /* The calling thread's rights to pages with a protection key, two bits a key: no access, no write (pkeys(7)). Only where
  * os_make_key() made a key. */
 #if defined(__x86_64__)

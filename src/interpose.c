@@ -4,16 +4,15 @@
  * See malloc.c for the overview.
  *
  * Owns     nothing.
- * Callers  programs. Calls malloc.h; heapcheck.h for the figures.
+ * Callers  programs. Calls interpose.h, which has the rules of allocation; malloc.h; heapcheck.h for the figures.
  * Locks    none.
  * Holds    no logic: each function checks its arguments as its man page says, and calls the heap.
  *          errno is ENOMEM or EINVAL where NULL says so, and free keeps it.
  */
 #include "fatal.h"
 #include "heapcheck.h"
-#include "malloc.h"
+#include "interpose.h"
 #include "options.h"
-#include "os.h"
 
 #include "../include/goalloc.h"
 
@@ -28,7 +27,7 @@
 
 EXPORT void *malloc(size_t size)
 {
-	return heap_malloc(size);
+	return face_malloc(size, false);
 }
 
 EXPORT void free(void *p)
@@ -38,91 +37,42 @@ EXPORT void free(void *p)
 
 EXPORT void *calloc(size_t n, size_t size)
 {
-	size_t nbytes;
-
-	if (UNLIKELY(mul_overflow(n, size, &nbytes))) {
-		errno = ENOMEM;
-		return NULL;
-	}
-	return heap_calloc(nbytes);
-}
-
-static void *resize(void *p, size_t size, bool noscan, const char *func)
-{
-	if (UNLIKELY(size == 0 && p != NULL)) {
-		heap_free(p, func);
-		return NULL;
-	}
-	return heap_realloc(p, size, noscan, func);
+	return face_calloc(n, size, false);
 }
 
 EXPORT void *realloc(void *p, size_t size)
 {
-	return resize(p, size, false, "realloc");
+	return face_realloc(p, size, false);
 }
 
 EXPORT void *reallocarray(void *p, size_t n, size_t size)
 {
-	size_t nbytes;
-
-	if (UNLIKELY(mul_overflow(n, size, &nbytes))) {
-		errno = ENOMEM;
-		return NULL;
-	}
-	return resize(p, nbytes, false, "reallocarray");
+	return face_reallocarray(p, n, size, false);
 }
 
 EXPORT void *aligned_alloc(size_t align, size_t size)
 {
-	if (UNLIKELY(!is_pow2(align))) {
-		errno = EINVAL;
-		return NULL;
-	}
-	return heap_aligned(align, size, false);
+	return face_aligned_alloc(align, size, false);
 }
 
-/* glibc's rule: an alignment that is no power of two is rounded up to one. */
 EXPORT void *memalign(size_t align, size_t size)
 {
-	size_t pow2 = 16;
-
-	if (UNLIKELY(align > (size_t)PTRDIFF_MAX + 1)) {
-		errno = EINVAL;
-		return NULL;
-	}
-	while (pow2 < align)
-		pow2 *= 2;
-	return heap_aligned(pow2, size, false);
+	return face_memalign(align, size, false);
 }
 
 EXPORT int posix_memalign(void **out, size_t align, size_t size)
 {
-	void *p;
-
-	if (UNLIKELY(!is_pow2(align) || align % sizeof(void *) != 0))
-		return EINVAL;
-	p = heap_aligned(align, size, false);
-	/* errno says so, too, as with glibc: POSIX leaves it open, and there are programs that look there. */
-	if (UNLIKELY(p == NULL))
-		return ENOMEM;
-	*out = p;
-	return 0;
+	return face_posix_memalign(out, align, size, false);
 }
 
 EXPORT void *valloc(size_t size)
 {
-	return heap_aligned(os_page_size(), size, false);
+	return face_valloc(size, false);
 }
 
 EXPORT void *pvalloc(size_t size)
 {
-	size_t os_page = os_page_size();
-
-	if (UNLIKELY(size > PTRDIFF_MAX)) {
-		errno = ENOMEM;
-		return NULL;
-	}
-	return heap_aligned(os_page, align_up(size == 0 ? 1 : size, os_page), false);
+	return face_pvalloc(size, false);
 }
 
 EXPORT size_t malloc_usable_size(void *p)
@@ -179,32 +129,22 @@ EXPORT int goalloc_version(void)
 
 EXPORT void *goalloc_malloc_noscan(size_t size)
 {
-	return heap_malloc_noscan(size);
+	return face_malloc(size, true);
 }
 
 EXPORT void *goalloc_calloc_noscan(size_t n, size_t size)
 {
-	size_t nbytes;
-
-	if (UNLIKELY(mul_overflow(n, size, &nbytes))) {
-		errno = ENOMEM;
-		return NULL;
-	}
-	return heap_calloc_noscan(nbytes);
+	return face_calloc(n, size, true);
 }
 
 EXPORT void *goalloc_realloc_noscan(void *p, size_t size)
 {
-	return resize(p, size, true, "goalloc_realloc_noscan");
+	return face_resize(p, size, true, "goalloc_realloc_noscan");
 }
 
 EXPORT void *goalloc_aligned_alloc_noscan(size_t align, size_t size)
 {
-	if (UNLIKELY(!is_pow2(align))) {
-		errno = EINVAL;
-		return NULL;
-	}
-	return heap_aligned(align, size, true);
+	return face_aligned_alloc(align, size, true);
 }
 
 /* --- figures --- */

@@ -10,8 +10,8 @@
  *          forms return NULL instead; sized delete is checked against the slot. Where a program has replaced the form that another
  *          one calls by default, it is called: new[] calls new, delete(p, size) calls delete(p), and so on.
  */
+#include "interpose_cxx.h"
 #include "fatal.h"
-#include "malloc.h"
 
 #include <dlfcn.h>
 
@@ -70,14 +70,9 @@ FAST_PATH void *new_object(size_t size)
 	return LIKELY(p != NULL) ? p : new_slow(size, 0);
 }
 
-FAST_PATH void *aligned_or_null(size_t size, size_t align)
-{
-	return is_pow2(align) ? heap_aligned(align, size, false) : NULL;
-}
-
 FAST_PATH void *new_aligned(size_t size, size_t align)
 {
-	void *p = aligned_or_null(size, align);
+	void *p = aligned_or_null(size, align, false);
 
 	return LIKELY(p != NULL) ? p : new_slow(size, is_pow2(align) ? align : 16);
 }
@@ -89,9 +84,6 @@ FAST_PATH void *new_aligned(size_t size, size_t align)
 #define FACE(type, name, params) \
 	type name params; \
 	EXPORT type name params
-
-/* The program has a form of its own by this name: the name, which ld.so binds, is not ours. */
-#define REPLACED(name) UNLIKELY(&name != OPAQUE(&own##name))
 
 FACE(void *, _Znwm, (size_t size)) { return new_object(size); }
 FACE(void *, _ZnwmSt11align_val_t, (size_t size, size_t align)) { return new_aligned(size, align); }
@@ -148,16 +140,20 @@ FACE(void *, _ZnamRKSt9nothrow_t, (size_t size, const void *tag))
 }
 FACE(void *, _ZnwmSt11align_val_tRKSt9nothrow_t, (size_t size, size_t align, const void *tag))
 {
-	void *p = REPLACED(_ZnwmSt11align_val_t) ? NULL : aligned_or_null(size, align);
+	void *p = REPLACED(_ZnwmSt11align_val_t) ? NULL : aligned_or_null(size, align, false);
 
 	return LIKELY(p != NULL) ? p : catch_aligned_new("_ZnwmSt11align_val_tRKSt9nothrow_t", size, align, tag);
 }
 FACE(void *, _ZnamSt11align_val_tRKSt9nothrow_t, (size_t size, size_t align, const void *tag))
 {
-	void *p = REPLACED(_ZnwmSt11align_val_t) || REPLACED(_ZnamSt11align_val_t) ? NULL : aligned_or_null(size, align);
+	void *p = REPLACED(_ZnwmSt11align_val_t) || REPLACED(_ZnamSt11align_val_t) ? NULL : aligned_or_null(size, align, false);
 
 	return LIKELY(p != NULL) ? p : catch_aligned_new("_ZnamSt11align_val_tRKSt9nothrow_t", size, align, tag);
 }
+OWN_NAME(own_ZnwmRKSt9nothrow_t, _ZnwmRKSt9nothrow_t);
+OWN_NAME(own_ZnamRKSt9nothrow_t, _ZnamRKSt9nothrow_t);
+OWN_NAME(own_ZnwmSt11align_val_tRKSt9nothrow_t, _ZnwmSt11align_val_tRKSt9nothrow_t);
+OWN_NAME(own_ZnamSt11align_val_tRKSt9nothrow_t, _ZnamSt11align_val_tRKSt9nothrow_t);
 
 FACE(void, _ZdlPvRKSt9nothrow_t, (void *p, const void *tag))
 {

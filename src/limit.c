@@ -9,10 +9,10 @@
  *   - it is refused once, as if there were no memory: the thread gives back all it keeps and asks again (mcache_refill() and others do
  *     so for want of memory, too). All other threads are asked to do so at their next slow path;
  *   - it is refused for good with hard=1, else the heap grows beyond the limit.
- * The first two are work for every page while what is live hardly fits. Without hard=1 they are done only when they pay: when there is
- * some share of the limit to release; and for caches when as much was taken since the last time, or the decay time is over.
+ * The first two are work for every page while what is live hardly fits. Without hard=1 they are done only when they pay: the first when
+ * there is some share of the limit to release, and room afterwards; the second as long as it takes 1/ROUND_SHARE of the time.
  *
- * Owns     limit; whether the calling thread was refused a first time.
+ * Owns     limit; whether and when the calling thread was refused a first time.
  * Callers  mheap.c before it takes pages; mcache.c and scavenge.c for how much and how long to keep; thread.c, malloc.c. Calls
  *          mheap.h, scavenge.h, cgroup.h.
  * Locks    mheap.lock covers the [h] fields; it is dropped while pages are released.
@@ -29,17 +29,21 @@ struct limit limit;
 
 /* The request that comes next was refused before. */
 THREAD_LOCAL bool asked;
+THREAD_LOCAL uint64_t asked_at;    /* cycle counter */
 
 /* What lies between where the limit is near and the limit. */
 #define MARGIN_SHIFT 4
 #define MARGIN_MIN MiB(1)
+
+/* Giving back caches takes this part of the time, where it does not help. */
+#define ROUND_SHARE 64
 
 static size_t margin(void)
 {
 	return limit_bytes() - limit.near_at;
 }
 
-/* The least that is worth releasing, and to be taken between two rounds. */
+/* The least that is worth releasing. */
 static size_t batch(void)
 {
 	return margin() / 4;
@@ -61,8 +65,7 @@ static size_t set_locked(size_t bytes)
 	size_t before = limit_bytes();
 
 	limit.near_at = bytes - min_size(max_size(bytes >> MARGIN_SHIFT, MARGIN_MIN), bytes / 2);
-	limit.next_round = 0;
-	limit.next_round_ms = 0;
+	limit.next_round = cycle_counter();
 	atomic_store_explicit(&limit.bytes, bytes, memory_order_relaxed);
 	atomic_store_explicit(&limit.state, LIMIT_FAR, memory_order_relaxed);
 	return before;
@@ -139,17 +142,26 @@ static bool pays_locked(size_t over)
 	return options.hard || asked || (dirty >= over && dirty >= batch());
 }
 
-static bool round_is_due_locked(size_t over)
+/* Signed: processors' counters may differ a little. */
+static bool round_is_due_locked(void)
 {
-	return options.hard || limit_bytes() + over >= limit.next_round || mheap.now_ms >= limit.next_round_ms;
+	return options.hard || (int64_t)(cycle_counter() - limit.next_round) >= 0;
 }
 
-/* Caches were given back. over: what is live is still too much. */
-static void end_round_locked(size_t over)
+static void begin_round_locked(void)
 {
+	asked = true;
+	asked_at = cycle_counter();
+	atomic_fetch_add_explicit(&limit.calls, 1, memory_order_relaxed);
+}
+
+/* The thread gave back what it kept. */
+static void end_round_locked(void)
+{
+	uint64_t now = cycle_counter();
+
 	asked = false;
-	limit.next_round = limit_bytes() + over + (over == 0 ? batch() : (limit_bytes() + over) >> MARGIN_SHIFT);
-	limit.next_round_ms = mheap.now_ms + options.scavenge_ms;
+	limit.next_round = now + (now - asked_at) * ROUND_SHARE;
 }
 
 /* Far from the limit also with as many pages more. */
@@ -168,7 +180,7 @@ static bool stays_far_locked(size_t npages)
 /* Beyond the limit without more ado: it was tried not long ago. */
 static bool goes_on_locked(size_t over)
 {
-	return limit_get_state() == LIMIT_OVER && !pays_locked(over) && !round_is_due_locked(over);
+	return limit_get_state() == LIMIT_OVER && !pays_locked(over) && !round_is_due_locked();
 }
 
 bool limit_has_room_slow(size_t npages)
@@ -188,22 +200,22 @@ bool limit_admits_slow(uint64_t page, size_t npages, bool in_earnest)
 	size_t over;
 
 	DCHECK(lock_held(&mheap.lock));
-	if (stays_far_locked(npages))
+	/* At most so many pages would come to count: before it is looked which they are. */
+	if (!asked && limit_has_room_slow(npages))
 		return true;
 	over = overshoot_locked(page, npages);
 	if (!in_earnest)
-		return over == 0 || goes_on_locked(over);
+		return over == 0;
 	if (over != 0 && pays_locked(over)) {
 		(void)scavenge_locked(over + margin() / 2);
 		over = overshoot_locked(page, npages);
 	}
-	if (over != 0 && !asked && round_is_due_locked(over)) {
-		asked = true;
-		atomic_fetch_add_explicit(&limit.calls, 1, memory_order_relaxed);
+	if (over != 0 && !asked && round_is_due_locked()) {
+		begin_round_locked();
 		return false;
 	}
 	if (asked)
-		end_round_locked(over);
+		end_round_locked();
 	if (over != 0 && options.hard)
 		return false;
 	if (over != 0)

@@ -371,14 +371,37 @@ SLOW_PATH void *heap_calloc_slow(size_t size)
 	return alloc_or_errno(size, 0, false, true);
 }
 
+/* A slot without going slow; NULL also where it is no matter of slots, or not of those of a span class. */
+FAST_PATH void *noscan_slot(size_t size, bool *fresh)
+{
+	unsigned slot;
+
+	if (size <= TINY_SIZE || size > MAX_SMALL_SIZE)
+		return NULL;
+	/* The lookup says whether there are fast paths. */
+	slot = sizeclass_slot_of_malloc(size);
+	if (UNLIKELY(slot - 1 >= NUM_SPAN_CLASSES - 1))
+		return NULL;
+	return mcache_alloc_fast(thread_cache(), make_spanclass(slot >> 1, true), fresh);
+}
+
 void *heap_malloc_noscan(size_t size)
 {
-	return alloc_or_errno(size, 0, true, false);
+	bool fresh;
+	void *p = noscan_slot(size, &fresh);
+
+	return LIKELY(p != NULL) ? p : alloc_or_errno(size, 0, true, false);
 }
 
 void *heap_calloc_noscan(size_t size)
 {
-	return alloc_or_errno(size, 0, true, true);
+	bool fresh;
+	void *p = noscan_slot(size, &fresh);
+
+	if (UNLIKELY(p == NULL))
+		return alloc_or_errno(size, 0, true, true);
+	zero_object(p, size, fresh);
+	return p;
 }
 
 void *heap_aligned(size_t align, size_t size, bool noscan)
@@ -610,8 +633,8 @@ static bool size_fits(const struct object *o, size_t size, size_t align)
 {
 	const struct mspan *s = o->span;
 
-	if (s->kind == SPAN_TINY)
-		return o->nbytes == (size == 0 ? 1 : size) ||
+	if (s->kind == SPAN_TINY) /* noscan, or malloc's */
+		return o->nbytes == tiny_nbytes(size, max_size(align, 1)) ||
 		       o->nbytes == tiny_nbytes(size, options.tiny_align);
 	if ((slot_state(&s->state[o->slot]) & SLOT_RESIZED) != 0)
 		return size <= o->nbytes;
@@ -659,8 +682,10 @@ static bool stays_in_slot(const struct object *o, const void *p, size_t size, bo
 {
 	if (size > o->nbytes || size < o->nbytes / 2)
 		return false;
+	/* What is known of the size is the bytes that it has. */
 	if (o->span->kind == SPAN_TINY)
-		return noscan || (size < sizeof(void *) && (uintptr_t)p % options.tiny_align == 0);
+		return size_fits(o, size, 0) &&
+		       (noscan || (size < sizeof(void *) && (uintptr_t)p % options.tiny_align == 0));
 	/* An object of aligned_alloc(8, 20) may be where malloc(20) may not. */
 	return spanclass_noscan(o->span->spanclass) == noscan && (uintptr_t)p % sizeclass_malloc_align(size) == 0;
 }
@@ -796,7 +821,8 @@ static void *move_object(const struct object *o, void *p, size_t size, bool nosc
 {
 	void *to;
 
-	if (options.hardened && size == o->nbytes && (uintptr_t)p % sizeclass_malloc_align(size) == 0)
+	if (options.hardened && size == o->nbytes && (uintptr_t)p % sizeclass_malloc_align(size) == 0 &&
+	    spanclass_noscan(o->span->spanclass) == noscan)
 		return p;
 	if (!options.hardened && stays_in_slot(o, p, size, noscan)) {
 		set_resized(&o->span->state[o->slot], heap_good_size(size, 0) != o->nbytes);

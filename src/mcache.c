@@ -178,12 +178,12 @@ void mcache_init(struct mcache *c)
 /* --- partial spans --- */
 
 /* A thread's share of what all threads may keep from each other: all of one that is alone, else at least least. Alone is who
- * always was: of threads that come and go, the one that stays would keep what the next need. At the memory limit nobody is. */
+ * always was: of threads that come and go, the one that stays would keep what the next need. */
 static uint32_t share(uint32_t alone, uint32_t all, uint32_t least)
 {
 	uint32_t ncaches = count_caches();
 
-	return ncaches <= 1 && limit_get_state() == LIMIT_FAR ? alone : (uint32_t)max_size(all / ncaches, least);
+	return ncaches <= 1 ? alone : (uint32_t)max_size(all / ncaches, least);
 }
 
 /* Pages that the partial spans of a cache may have. */
@@ -194,7 +194,7 @@ static uint32_t max_partial_npages(void)
 
 static uint32_t max_big_npages(void)
 {
-	return share(BIG_PAGES_ALONE, BIG_PAGES_ALL, BIG_PAGES_MIN);
+	return share(limit_get_state() == LIMIT_FAR ? BIG_PAGES_ALONE : BIG_PAGES_ALL, BIG_PAGES_ALL, BIG_PAGES_MIN);
 }
 
 static void partial_push(struct mcache *c, struct mcache_slot *t, struct mspan *s)

@@ -45,15 +45,18 @@
 		quiet_result; \
 	})
 
-/* The same, but for a failure it is the negative errno. */
-#define WITH_REASON(call) \
+/* Interrupted by a signal it is begun again. Negative errno for a failure. */
+#define RESTARTED(call) \
 	({ \
-		int outer_errno = errno; \
-		long reason_result = (long)(call); \
-		if (reason_result < 0) \
-			reason_result = -errno; \
-		errno = outer_errno; \
-		reason_result; \
+		int saved_errno = errno; \
+		long result; \
+		do \
+			result = (long)(call); \
+		while (result < 0 && errno == EINTR); \
+		if (result < 0) \
+			result = -errno; \
+		errno = saved_errno; \
+		result; \
 	})
 
 static void *map(void *hint, size_t nbytes, int prot, int flags)
@@ -316,26 +319,23 @@ void os_signal_again(int number, void *info)
 	(void)QUIETLY(syscall(SYS_rt_tgsigqueueinfo, os_pid(), os_thread(), number, info));
 }
 
-/* Our descriptors have this number or a higher one. */
-#define HIGH_FD 100
-
 int os_dup_cloexec(int fd)
 {
-	return (int)QUIETLY(syscall(SYS_fcntl, fd, F_DUPFD_CLOEXEC, HIGH_FD));
+	return (int)QUIETLY(syscall(SYS_fcntl, fd, F_DUPFD_CLOEXEC, 100));
 }
 
 int os_open_write(const char *path, bool append)
 {
 	int flags = O_WRONLY | O_CREAT | O_CLOEXEC | (append ? O_APPEND : O_TRUNC);
-	int fd = (int)WITH_REASON(syscall(SYS_openat, AT_FDCWD, path, flags, 0666));
+	int fd = (int)RESTARTED(syscall(SYS_openat, AT_FDCWD, path, flags, 0666));
 	int high;
 
 	if (fd < 0)
 		return fd;
 	/* Programs count on the low numbers. */
-	high = (int)WITH_REASON(syscall(SYS_fcntl, fd, F_DUPFD_CLOEXEC, HIGH_FD));
+	high = os_dup_cloexec(fd);
 	os_close(fd);
-	return high;
+	return high < 0 ? -EMFILE : high;
 }
 
 int os_open_read(const char *path)
@@ -347,20 +347,6 @@ void os_close(int fd)
 {
 	(void)QUIETLY(syscall(SYS_close, fd));
 }
-
-/* Interrupted by a signal it is begun again. Negative errno for a failure. */
-#define RESTARTED(call) \
-	({ \
-		int saved_errno = errno; \
-		long result; \
-		do \
-			result = (long)(call); \
-		while (result < 0 && errno == EINTR); \
-		if (result < 0) \
-			result = -errno; \
-		errno = saved_errno; \
-		result; \
-	})
 
 long os_read(int fd, void *p, size_t nbytes)
 {

@@ -15,98 +15,13 @@
  *          meanwhile is no fault.
  */
 #include "pprof.h"
-#include "config.h"
-#include "os.h"
-#include "out.h"
 #include "chance.h"
+#include "config.h"
+#include "gzip.h"
+#include "os.h"
+#include "symbol.h"
 
 #include <elf.h>
-
-/* --- gzip (RFC 1952) of stored blocks (RFC 1951, 3.2.4) --- */
-
-#define BLOCK_MAX 4096
-
-struct gzip {
-	struct out out;
-	uint32_t crc;       /* inverted */
-	uint32_t total;     /* bytes, modulo 2^32 */
-	size_t len;
-	uint8_t block[BLOCK_MAX];
-};
-
-static void gzip_begin(struct gzip *z, int fd)
-{
-	/* deflate, no name, no time, Unix. */
-	static const uint8_t header[10] = { 0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3 };
-
-	out_init(&z->out, fd);
-	z->crc = UINT32_MAX;
-	z->total = 0;
-	z->len = 0;
-	out_bytes(&z->out, header, sizeof(header));
-}
-
-static void gzip_block(struct gzip *z, bool last)
-{
-	uint16_t len = (uint16_t)z->len;
-	uint8_t header[5] = { last, (uint8_t)len, (uint8_t)(len >> 8), (uint8_t)~len, (uint8_t)(~len >> 8) };
-
-	out_bytes(&z->out, header, sizeof(header));
-	out_bytes(&z->out, z->block, z->len);
-	z->len = 0;
-}
-
-static uint32_t crc32_add(uint32_t crc, const uint8_t *p, size_t n)
-{
-	/* Of each half byte: the polynomial 0xedb88320, reflected. */
-	static const uint32_t table[16] = {
-		0x00000000, 0x1db71064, 0x3b6e20c8, 0x26d930ac, 0x76dc4190, 0x6b6b51f4, 0x4db26158, 0x5005713c,
-		0xedb88320, 0xf00f9344, 0xd6d6a3e8, 0xcb61b38c, 0x9b64c2b0, 0x86d3d2d4, 0xa00ae278, 0xbdbdf21c,
-	};
-
-	for (size_t i = 0; i < n; i++) {
-		crc ^= p[i];
-		crc = (crc >> 4) ^ table[crc & 15];
-		crc = (crc >> 4) ^ table[crc & 15];
-	}
-	return crc;
-}
-
-static void gzip_bytes(struct gzip *z, const void *p, size_t n)
-{
-	const uint8_t *from = p;
-
-	z->crc = crc32_add(z->crc, from, n);
-	z->total += (uint32_t)n;
-	while (n != 0) {
-		size_t part = min_size(n, BLOCK_MAX - z->len);
-
-		copy_bytes(z->block + z->len, from, part);
-		z->len += part;
-		from += part;
-		n -= part;
-		if (z->len == BLOCK_MAX)
-			gzip_block(z, false);
-	}
-}
-
-static void put_le32(uint8_t *to, uint32_t v)
-{
-	for (unsigned i = 0; i < 4; i++)
-		to[i] = (uint8_t)(v >> 8 * i);
-}
-
-static int gzip_end(struct gzip *z)
-{
-	uint8_t trailer[8];
-
-	gzip_block(z, true);
-	put_le32(trailer, ~z->crc);
-	put_le32(trailer + 4, z->total);
-	out_bytes(&z->out, trailer, sizeof(trailer));
-	(void)out_flush(&z->out);
-	return z->out.error;
-}
 
 /* --- mappings --- */
 
@@ -297,13 +212,15 @@ static void add_bytes(struct message *m, unsigned field, const uint8_t *p, size_
 /* --- profile.proto: field numbers --- */
 
 enum {
-	PROFILE_SAMPLE_TYPE = 1, PROFILE_SAMPLE = 2, PROFILE_MAPPING = 3, PROFILE_LOCATION = 4, PROFILE_STRING = 6,
+	PROFILE_SAMPLE_TYPE = 1, PROFILE_SAMPLE = 2, PROFILE_MAPPING = 3, PROFILE_LOCATION = 4, PROFILE_FUNCTION = 5, PROFILE_STRING = 6,
 	PROFILE_DROP_FRAMES = 7, PROFILE_TIME_NS = 9, PROFILE_PERIOD_TYPE = 11, PROFILE_PERIOD = 12, PROFILE_COMMENT = 13,
 	PROFILE_DEFAULT_TYPE = 14,
 	TYPE_NAME = 1, TYPE_UNIT = 2,
 	SAMPLE_LOCATION = 1, SAMPLE_VALUE = 2, SAMPLE_LABEL = 3, LABEL_KEY = 1, LABEL_NUMBER = 3,
 	MAPPING_ID = 1, MAPPING_START = 2, MAPPING_LIMIT = 3, MAPPING_OFFSET = 4, MAPPING_FILE = 5, MAPPING_BUILD_ID = 6,
-	LOCATION_ID = 1, LOCATION_MAPPING = 2, LOCATION_ADDRESS = 3,
+	MAPPING_HAS_FUNCTIONS = 7,
+	LOCATION_ID = 1, LOCATION_MAPPING = 2, LOCATION_ADDRESS = 3, LOCATION_LINE = 4, LINE_FUNCTION = 1,
+	FUNCTION_ID = 1, FUNCTION_NAME = 2, FUNCTION_SYSTEM_NAME = 3,
 };
 
 /* Strings are named by their number in the order they are written, from 0. */
@@ -314,15 +231,25 @@ enum {
 static const char *const strings[STRINGS] = {
 	"", "alloc_objects", "count", "alloc_space", "bytes", "inuse_objects", "inuse_space", "space",
 	/* With all that they call. Only stacks of a program that has the library in itself have these. */
-	"malloc|calloc|realloc|reallocarray|memalign|aligned_alloc|posix_memalign|valloc|pvalloc|"
-	"operator new(\\[\\])?|_Zn[wa]m.*|__alloc_token_.*|goalloc_.*",
+	("malloc|calloc|realloc|reallocarray|memalign|aligned_alloc|posix_memalign|valloc|pvalloc|"
+	 "operator new(\\[\\])?|_Zn[wa]m.*|__alloc_token_.*|goalloc_.*"),
+};
+
+/* A place and the function that it is in. */
+struct spot {
+	struct pprof_place *place;
+	struct function function;   /* nbytes is 0 while it is not known */
 };
 
 struct writer {
 	struct gzip z;
 	const struct pprof_source *source;
 	uint64_t nstrings;
-	struct mapping *mapping;    /* whose locations are written */
+	struct mapping mapping;     /* the one that is written */
+	struct spot *spots;         /* all places by address; NULL without memory for that */
+	size_t nspots, room;        /* bytes of room */
+	size_t first, end;          /* spots in the mapping */
+	struct symbols symbols;
 	struct message message;     /* the one being built */
 };
 
@@ -398,23 +325,165 @@ static void write_sample(const struct pprof_sample *s, void *arg)
 }
 
 
-static void write_location(struct pprof_place *place, void *arg)
+/* --- places: in which mapping they are, and in which function --- */
+
+static void count_place(struct pprof_place *place, void *arg)
 {
 	struct writer *w = arg;
-	const struct mapping *m = w->mapping;
-	uintptr_t call = place->pc - 1;
 
-	if (place->written == w->source->number || (m != NULL && (call < m->start || call >= m->limit)))
+	(void)place;
+	w->nspots++;
+}
+
+/* Those that came since they were counted are of samples that are not written. */
+static void add_spot(struct pprof_place *place, void *arg)
+{
+	struct writer *w = arg;
+
+	if ((w->nspots + 1) * sizeof(struct spot) <= w->room)
+		w->spots[w->nspots++] = (struct spot){ .place = place };
+}
+
+/* The spot at parent goes down in a heap of n, whose greatest is on top. */
+static void sift(struct spot *spots, size_t parent, size_t n)
+{
+	struct spot moved = spots[parent];
+	size_t child;
+
+	for (; (child = 2 * parent + 1) < n; parent = child) {
+		if (child + 1 < n && spots[child].place->pc < spots[child + 1].place->pc)
+			child++;
+		if (moved.place->pc >= spots[child].place->pc)
+			break;
+		spots[parent] = spots[child];
+	}
+	spots[parent] = moved;
+}
+
+static void sort_spots(struct spot *spots, size_t n)
+{
+	for (size_t i = n / 2; i-- > 0;)
+		sift(spots, i, n);
+	while (n > 1) {
+		struct spot last = spots[--n];
+
+		spots[n] = spots[0];
+		spots[0] = last;
+		sift(spots, 0, n);
+	}
+}
+
+/* A table of the places for the time of writing, not among the records that stay. */
+static void make_spots(struct writer *w)
+{
+	w->source->each_place(count_place, w);
+	w->room = align_up(w->nspots * sizeof(struct spot), os_page_size());
+	w->nspots = 0;
+	w->spots = w->room != 0 ? os_reserve(NULL, w->room) : NULL;
+	if (w->spots != NULL && !os_commit(w->spots, w->room)) {
+		(void)os_unreserve(w->spots, w->room);
+		w->spots = NULL;
+	}
+	if (w->spots == NULL)
 		return;
+	w->source->each_place(add_spot, w);
+	sort_spots(w->spots, w->nspots);
+}
+
+static void drop_spots(struct writer *w)
+{
+	if (w->spots != NULL)
+		(void)os_unreserve(w->spots, w->room);
+}
+
+/* The first spot whose call is at addr or above. */
+static size_t find_spot(const struct writer *w, uintptr_t addr)
+{
+	size_t low = 0, high = w->nspots;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+
+		if (w->spots[middle].place->pc - 1 < addr)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
+static void name_spots(const struct function *f, void *arg)
+{
+	struct writer *w = arg;
+
+	for (size_t i = find_spot(w, f->start); i < w->end && w->spots[i].place->pc - 1 - f->start < f->nbytes; i++)
+		if (w->spots[i].function.nbytes == 0 || (f->global && !w->spots[i].function.global))
+			w->spots[i].function = *f;
+}
+
+/* Of the spots in the mapping; there may be none. False: no names. */
+static bool name_mapping(struct writer *w)
+{
+	const struct mapping *m = &w->mapping;
+
+	w->first = find_spot(w, m->start);
+	w->end = find_spot(w, m->limit);
+	if (w->first == w->end || !symbols_open(&w->symbols, m->start, m->limit, m->offset, m->path))
+		return false;
+	symbols_each(&w->symbols, name_spots, w);
+	return true;
+}
+
+/* Named by its address: no two have the same. Readers make C++ of the name. */
+static void write_function(struct writer *w, const struct function *f)
+{
+	uint64_t name = write_string(w, symbols_name(&w->symbols, f->name));
+
+	add_number(&w->message, FUNCTION_ID, f->start);
+	add_number(&w->message, FUNCTION_NAME, name);
+	add_number(&w->message, FUNCTION_SYSTEM_NAME, name);
+	write_message(w, PROFILE_FUNCTION);
+}
+
+static void write_location(struct writer *w, struct pprof_place *place, uint64_t mapping, uintptr_t function)
+{
+	uint8_t line[1 + VARINT_MAX] = { LINE_FUNCTION << 3 | WIRE_VARINT };
+
 	place->written = w->source->number;
 	add_number(&w->message, LOCATION_ID, place->pc);
-	add_number(&w->message, LOCATION_MAPPING, m != NULL ? m->id : 0);
-	add_number(&w->message, LOCATION_ADDRESS, call);
+	add_number(&w->message, LOCATION_MAPPING, mapping);
+	add_number(&w->message, LOCATION_ADDRESS, place->pc - 1);
+	if (function != 0)
+		add_bytes(&w->message, LOCATION_LINE, line, 1 + put_varint(line + 1, function));
 	write_message(w, PROFILE_LOCATION);
 }
 
-static void write_mapping(struct writer *w, const struct mapping *m, uintptr_t header)
+static void write_spots(struct writer *w)
 {
+	uintptr_t function = 0;
+
+	for (size_t i = w->first; i < w->end; i++) {
+		const struct function *f = &w->spots[i].function;
+
+		if (f->nbytes != 0 && f->start != function)
+			write_function(w, f);
+		function = f->nbytes != 0 ? f->start : 0;
+		write_location(w, w->spots[i].place, w->mapping.id, function);
+	}
+}
+
+/* Without a table: those in the mapping, then those in none. */
+static void write_place(struct pprof_place *place, void *arg)
+{
+	struct writer *w = arg;
+
+	if (place->written != w->source->number && place->pc - 1 - w->mapping.start < w->mapping.limit - w->mapping.start)
+		write_location(w, place, w->mapping.id, 0);
+}
+
+static void write_mapping(struct writer *w, uintptr_t header, bool named)
+{
+	const struct mapping *m = &w->mapping;
 	char build_id[BUILD_ID_TEXT];
 	uint64_t file = write_string(w, m->path);
 
@@ -425,35 +494,49 @@ static void write_mapping(struct writer *w, const struct mapping *m, uintptr_t h
 	add_number(&w->message, MAPPING_FILE, file);
 	if (header != 0 && read_build_id(header, build_id))
 		add_number(&w->message, MAPPING_BUILD_ID, write_string(w, build_id));
+	add_number(&w->message, MAPPING_HAS_FUNCTIONS, named);
 	write_message(w, PROFILE_MAPPING);
 }
 
-/* Mappings with code, the program's first, and the locations in each. */
-static void write_places(struct writer *w)
+/* Mappings with code, the program's first, and the places in each. */
+static void write_mappings(struct writer *w, struct maps *maps)
 {
-	struct maps maps = { .fd = os_open_read("/proc/self/maps") };
-	struct mapping m = { .id = 0 };
+	struct mapping *m = &w->mapping;
 	uintptr_t header = 0;
 	uint64_t header_file = 0;
 
-	while (maps.fd >= 0 && next_mapping(&maps, &m)) {
-		uint64_t file = hash_string(m.path);
+	while (next_mapping(maps, m)) {
+		uint64_t file = hash_string(m->path);
 
-		if (m.offset == 0) {
-			header = m.path[0] == '/' ? m.start : 0;
+		if (m->offset == 0) {
+			header = m->path[0] == '/' ? m->start : 0;
 			header_file = file;
 		}
-		if (!m.executable || m.path[0] == '\0')
+		if (!m->executable || m->path[0] == '\0')
 			continue;
-		m.id++;
-		write_mapping(w, &m, file == header_file ? header : 0);
-		w->mapping = &m;
-		w->source->each_place(write_location, w);
+		m->id++;
+		write_mapping(w, file == header_file ? header : 0, name_mapping(w));
+		if (w->spots != NULL)
+			write_spots(w);
+		else
+			w->source->each_place(write_place, w);
 	}
-	if (maps.fd >= 0)
+}
+
+static void write_places(struct writer *w)
+{
+	struct maps maps = { .fd = os_open_read("/proc/self/maps") };
+
+	symbols_init(&w->symbols);
+	make_spots(w);
+	if (maps.fd >= 0) {
+		write_mappings(w, &maps);
 		os_close(maps.fd);
-	w->mapping = NULL;
-	w->source->each_place(write_location, w);
+	}
+	symbols_close(&w->symbols);
+	drop_spots(w);
+	w->mapping = (struct mapping){ .start = 0, .limit = UINTPTR_MAX };
+	w->source->each_place(write_place, w);
 }
 
 static void write_comment(struct writer *w)

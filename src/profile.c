@@ -16,11 +16,14 @@
  *          record of what it frees stays until the address is sampled again.
  */
 #include "profile.h"
+#include "config.h"
 #include "fixalloc.h"
 #include "hashtable.h"
 #include "lock.h"
+#include "mheap.h"
 #include "os.h"
 #include "pprof.h"
+#include "probe.h"
 #include "unwind.h"
 
 #include <errno.h>
@@ -226,17 +229,19 @@ static struct object *take_object_locked(void)
 	return o;
 }
 
-static void forget_object_locked(uint64_t hash)
+/* The bytes of its slot; 0: it has no record. */
+static size_t forget_object_locked(uint64_t hash)
 {
 	struct object *o = (struct object *)hashtable_remove(&profile.objects, hash);
 
 	if (o == NULL)
-		return;
+		return 0;
 	order_stores();
 	o->bucket->frees++;
 	o->node.next = (struct hashtable_node *)profile.free;
 	order_stores();
 	profile.free = o;
+	return o->bucket->nbytes;
 }
 
 static bool record_locked(uint64_t object_hash, struct bucket *b)
@@ -244,7 +249,7 @@ static bool record_locked(uint64_t object_hash, struct bucket *b)
 	struct object *o;
 
 	/* One that was freed while its record could not be reached. */
-	forget_object_locked(object_hash);
+	(void)forget_object_locked(object_hash);
 	o = b != NULL ? take_object_locked() : NULL;
 	if (o == NULL)
 		return false;
@@ -301,6 +306,14 @@ static void count_dropped(void)
 	atomic_fetch_add_explicit(&profile.dropped, 1, memory_order_relaxed);
 }
 
+/* Of the object at addr, for the probes. */
+static unsigned spanclass_at(uintptr_t addr)
+{
+	const struct mspan *s = span_of(addr);
+
+	return s != NULL ? s->spanclass : 0;
+}
+
 void profile_alloc(uintptr_t addr, size_t nbytes)
 {
 	/* Relaxed: compared with what it is under the lock. */
@@ -311,6 +324,7 @@ void profile_alloc(uintptr_t addr, size_t nbytes)
 
 	if (!profile_is_on())
 		return;
+	PROBE_SAMPLED_ALLOC(addr, nbytes, spanclass_at(addr));
 	npcs = unwind_stack(stack, PROFILE_OWN_FRAMES + PROFILE_MAX_FRAMES, 0);
 	own = count_own(stack, npcs);
 	npcs = (unsigned)min_size(npcs - own, PROFILE_MAX_FRAMES);
@@ -329,11 +343,15 @@ void profile_alloc(uintptr_t addr, size_t nbytes)
 
 void profile_free(uintptr_t addr)
 {
+	size_t nbytes = 0;
+
 	if (!enter())
 		return;
 	if (profile.rate != 0)
-		forget_object_locked(hashtable_of_addr(addr));
+		nbytes = forget_object_locked(hashtable_of_addr(addr));
 	leave();
+	if (nbytes != 0)
+		PROBE_SAMPLED_FREE(addr, nbytes, spanclass_at(addr));
 }
 
 unsigned profile_stack_of(uintptr_t addr, uintptr_t *pcs, unsigned max)
@@ -427,7 +445,7 @@ static void each_place(void (*visit)(struct pprof_place *place, void *arg), void
 		visit(&place->written, arg);
 }
 
-int profile_write(int fd, bool text)
+int profile_write_or_errno(int fd, bool text)
 {
 	struct pprof_source source = { .each_sample = each_sample, .each_place = each_place };
 	struct profile_totals totals;
@@ -443,6 +461,14 @@ int profile_write(int fd, bool text)
 	error = text ? pprof_write_text(fd, &source) : pprof_write_proto(fd, &source);
 	lock_release(&profile.use_lock);
 	return error;
+}
+
+bool profile_is_text(const char *file)
+{
+	static const char ending[] = ".heap";
+	size_t len = string_length(file), ending_len = sizeof(ending) - 1;
+
+	return len >= ending_len && __builtin_memcmp(file + len - ending_len, ending, ending_len) == 0;
 }
 
 void profile_count(struct profile_totals *totals)

@@ -8,7 +8,6 @@
 #ifndef GOALLOC_PROFILE_H
 #define GOALLOC_PROFILE_H
 
-#include "config.h"
 #include "chance.h"
 
 /* Mean bytes from one sample to the next; 0 while no profile is taken.
@@ -43,9 +42,17 @@ void profile_free(uintptr_t addr);
 /* Where a live sampled object was allocated: return addresses, innermost first, at most max. 0: it has no record. */
 unsigned profile_stack_of(uintptr_t addr, uintptr_t *pcs, unsigned max);
 
-/* Writes the profile: gzipped profile.proto, or heap_v2 text. 0, or the errno of the write that failed. Without a profile it is an empty
- * one. Not in signal handlers. */
-int profile_write(int fd, bool text);
+/* Writes the profile: gzipped profile.proto, or heap_v2 text. 0, or an errno: that of the write that failed. Without a profile it is an
+ * empty one. Not in signal handlers. */
+int profile_write_or_errno(int fd, bool text);
+
+static inline bool profile_write(int fd, bool text)
+{
+	return profile_write_or_errno(fd, text) == 0;
+}
+
+/* A file of this name is text: it ends with .heap. */
+bool profile_is_text(const char *file);
 
 struct profile_totals {
 	size_t rate;            /* of the profile that is taken or was taken last; 0 none yet */

@@ -122,7 +122,8 @@ static size_t release_chunk_locked(uint32_t chunk)
 			clean[i / 64] |= (uint64_t)1 << i % 64;
 	}
 	lock_acquire(&mheap.lock);
-	mheap.nreleasing -= ntaken;
+	/* Not all of them in a child that a signal's handler forked meanwhile. */
+	mheap.nreleasing -= min_size(ntaken, mheap.nreleasing);
 	for (unsigned i = 0; i < CHUNK_PAGES / 64; i++)
 		pagealloc_free_word(&mheap.pages, first + i * 64, taken[i], clean[i]);
 	/* Refused; or one thread had a part of a page of the kernel in hand while another had the rest. */

@@ -254,3 +254,61 @@ void symbols_print(struct symbols *s, struct out *out, uintptr_t pc, bool after_
 	out_hex(out, addr);
 	out_str(out, ")");
 }
+
+/* --- all functions of a file --- */
+
+bool symbols_open(struct symbols *s, uintptr_t start, uintptr_t end, uint64_t offset, const char *path)
+{
+	size_t len = string_length(path);
+
+	symbols_close(s);
+	if (len >= sizeof(s->path))
+		return false;
+	copy_bytes(s->path, path, len + 1);
+	s->start = start;
+	s->end = end;
+	s->offset = offset;
+	open_file(s);
+	return s->symtab.nbytes != 0;
+}
+
+static void visit_symbol(const struct symbols *s, const Elf64_Sym *symbol,
+			 void (*visit)(const struct function *f, void *arg), void *arg)
+{
+	struct function f = { .nbytes = symbol->st_size, .name = symbol->st_name,
+			      .global = ELF64_ST_BIND(symbol->st_info) != STB_LOCAL };
+
+	if (ELF64_ST_TYPE(symbol->st_info) != STT_FUNC || symbol->st_shndx == SHN_UNDEF || f.nbytes == 0)
+		return;
+	f.start = symbol->st_value - s->bias - s->offset + s->start;
+	if (f.start - s->start < s->end - s->start)
+		visit(&f, arg);
+}
+
+void symbols_each(struct symbols *s, void (*visit)(const struct function *f, void *arg), void *arg)
+{
+	uint64_t left = s->symtab.nbytes / sizeof(Elf64_Sym), at = s->symtab.offset;
+
+	while (left != 0) {
+		size_t n = min_size(left, SYMBOLS_READ);
+
+		if (!read_at(s->fd, s->buffer, n * sizeof(Elf64_Sym), at))
+			return;
+		for (size_t i = 0; i < n; i++) {
+			Elf64_Sym symbol;
+
+			copy_bytes(&symbol, s->buffer + i * sizeof(symbol), sizeof(symbol));
+			visit_symbol(s, &symbol, visit, arg);
+		}
+		at += n * sizeof(Elf64_Sym);
+		left -= n;
+	}
+}
+
+const char *symbols_name(struct symbols *s, uint32_t name)
+{
+	long n = name < s->strtab.nbytes ? os_read_at(s->fd, s->buffer, sizeof(s->buffer) - 1, s->strtab.offset + name) : 0;
+
+	s->buffer[n > 0 ? n : 0] = '\0';
+	return s->buffer;
+}

@@ -39,6 +39,23 @@ void symbols_init(struct symbols *s);
  * it, as addr2line(1) takes it. after_call: the address is behind a call, and what is named is the call's. */
 void symbols_print(struct symbols *s, struct out *out, uintptr_t pc, bool after_call);
 
+/* Looks at a mapping that the caller found. False: its file names no functions. */
+bool symbols_open(struct symbols *s, uintptr_t start, uintptr_t end, uint64_t offset, const char *path);
+
+/* A function, as it lies in memory. */
+struct function {
+	uintptr_t start;
+	size_t nbytes;       /* not 0 */
+	uint32_t name;       /* for symbols_name() */
+	bool global;         /* of several names such a one is what programs use */
+};
+
+/* Visits all named functions that begin in the mapping, in no order. */
+void symbols_each(struct symbols *s, void (*visit)(const struct function *f, void *arg), void *arg);
+
+/* A function's name as it is in the file, "" when it cannot be read. Good until the next call; cut if it is longer than the buffer. */
+const char *symbols_name(struct symbols *s, uint32_t name);
+
 /* Closes the file. */
 void symbols_close(struct symbols *s);
 

@@ -11,7 +11,7 @@
  *          pointer. A word is read only in a page known to be readable, and sp never falls, but where a handler returns to the
  *          stack it came from: whatever a stack and its code say, a walk ends, and no read of a stack is a fault.
  *          A cached rule is used only if the bytes it was made from are those that are there now.
- *          Call frame information is trusted to be where the tables say, inside its object. An object that is on no stack may be
+ *          Call frame information is trusted to be where the tables say. An object that is on no stack may be
  *          unloaded at any time: an address in it must not come from anywhere but a stack.
  */
 #include "unwind.h"
@@ -29,10 +29,12 @@ struct place {
 	int32_t fde;
 };
 
-/* A loaded object. None: size is 0. */
+/* A loaded object, or a segment of it with code. None: size is 0. */
 struct object {
 	uintptr_t start;
 	uintptr_t size;
+	uintptr_t info_start;        /* between these is its call frame information */
+	uintptr_t info_end;
 	const uint8_t *hdr;          /* .eh_frame_hdr; NULL when there is none that we can read */
 	const struct place *table;   /* sorted by pc */
 	uint32_t nplaces;
@@ -274,15 +276,12 @@ extern const char __ehdr_start[] WEAK HIDDEN;
 static SLOW_PATH void find_object(struct object *o, uintptr_t pc)
 {
 	uintptr_t program;
-	bool asked;
 
 	o->start = 0;
 	o->size = 0;
 	o->hdr = NULL;
 	o->nplaces = 0;
-	asked = ask_loader(o, pc);
-	/* Of a static program the loader knows the code only. */
-	if (!asked || (o->hdr != NULL && !is_in_object(o, (uintptr_t)o->hdr))) {
+	if (!ask_loader(o, pc)) {
 		if (__ehdr_start != NULL)
 			ask_header(o, (uintptr_t)__ehdr_start, pc);
 		program = o->size == 0 ? os_program_header() : 0;
@@ -291,10 +290,16 @@ static SLOW_PATH void find_object(struct object *o, uintptr_t pc)
 	}
 	/* Version 1; a count of 4 bytes; a table of rows like ours. All linkers write it so, and gaps in it are code without
 	 * call frame information. */
-	if (o->hdr == NULL || !is_in_object(o, (uintptr_t)o->hdr) || o->hdr[0] != 1 || o->hdr[2] != PE_U4 ||
-	    o->hdr[3] != (PE_DATAREL | PE_S4))
+	if (o->hdr == NULL || o->hdr[0] != 1 || o->hdr[2] != PE_U4 || o->hdr[3] != (PE_DATAREL | PE_S4))
 		return;
-	struct bytes b = { o->hdr + 4, (const uint8_t *)(o->start + o->size), false };
+	o->info_start = o->start;
+	o->info_end = o->start + o->size;
+	if (!is_in_object(o, (uintptr_t)o->hdr)) {
+		/* It is in another segment, whose end nobody tells; rows reach so far. */
+		o->info_start = (uintptr_t)o->hdr - min_size((uintptr_t)o->hdr, GiB(2));
+		o->info_end = (uintptr_t)o->hdr + GiB(2);
+	}
+	struct bytes b = { o->hdr + 4, (const uint8_t *)o->info_end, false };
 	(void)read_encoded(&b, o->hdr[1], (uintptr_t)o->hdr);
 	o->nplaces = (uint32_t)read_fixed(&b, 4);
 	o->table = (const struct place *)b.at;
@@ -302,14 +307,7 @@ static SLOW_PATH void find_object(struct object *o, uintptr_t pc)
 		o->nplaces = 0;
 }
 
-/* Row i is that of the function with the pc, or of one before it. */
-static inline bool is_place(const struct object *o, uint32_t i, uintptr_t pc)
-{
-	int64_t distance = (int64_t)(pc - (uintptr_t)o->hdr);
-
-	return o->table[i].pc <= distance && (i + 1 == o->nplaces || distance < o->table[i + 1].pc);
-}
-
+/* The row of the function with the pc, or of one before it. */
 static bool find_place(const struct object *o, uintptr_t pc, uint32_t *place)
 {
 	int64_t distance = (int64_t)(pc - (uintptr_t)o->hdr);
@@ -331,10 +329,10 @@ static bool find_place(const struct object *o, uintptr_t pc, uint32_t *place)
 /* The bytes of a CIE or FDE behind its length. */
 static bool find_entry(const struct object *o, uintptr_t at, struct bytes *b)
 {
-	uintptr_t end = o->start + o->size;
+	uintptr_t end = o->info_end;
 	uint32_t nbytes;
 
-	if (at < o->start || at > end - 8)
+	if (at < o->info_start || at > end - 8)
 		return false;
 	nbytes = load32((const void *)at);
 	/* 0 is the end of the section; those above announce 64-bit lengths, which nobody writes. */
@@ -685,7 +683,7 @@ static bool two_operands(unsigned op, uintptr_t a, uintptr_t b, uintptr_t *resul
 /* The value of the expression at hdr + distance; its stack begins with first. */
 static SLOW_PATH bool evaluate(struct walk *w, intptr_t distance, uintptr_t first, uintptr_t *result)
 {
-	struct bytes b = { w->object.hdr + distance, (const uint8_t *)(w->object.start + w->object.size), false };
+	struct bytes b = { w->object.hdr + distance, (const uint8_t *)w->object.info_end, false };
 	uintptr_t stack[UNWIND_MAX_OPERANDS];
 	const uint8_t *start;
 	uintptr_t value;
@@ -832,12 +830,13 @@ jump:
 
 /*
  * What most frames need: CFA is sp or fp and a distance, the return address and fp are at the CFA less another, all in words.
+ * 0 for fp: it is as it was; for the return address: there is none, the stack begins here.
  * Access: [a] relaxed. The words of an entry need no order among them, nor does anything else depend on them: each has a part of
  * the tag, which a reader has computed from what it found, so words that do not belong together are those of no entry. Pairs
  * with the loads in cached_rule() and the stores in remember_rule().
  */
 struct entry {
-	_Atomic uint64_t rule;      /* [a] bits 0: from fp, 1: not empty, 2..14: CFA, 15..27: return address, 28..40: fp or 0; tag */
+	_Atomic uint64_t rule;      /* [a] bits 0: from fp, 1: not empty, 2..14: CFA, 15..27: return address, 28..40: fp; tag */
 	_Atomic uint64_t place;     /* [a] the row of the object's table, 32 bits of tag above */
 };
 
@@ -860,17 +859,22 @@ static inline uint64_t hash_bytes(uint64_t hash, const struct bytes *b)
 {
 	const uint8_t *at = b->at;
 
+	/* A multiplication for each would be a chain as long as all the rest of a step. Entries are whole words of 4 bytes. */
 	for (; b->end - at >= 8; at += 8)
-		hash = (hash ^ load64(at)) * UINT64_C(0x9e3779b97f4a7c15);
+		hash = (hash << 9 | hash >> 55) + load64(at);
 	if (b->end - at >= 4)
-		hash = (hash ^ load32(at)) * UINT64_C(0x9e3779b97f4a7c15);
+		hash = (hash << 9 | hash >> 55) + load32(at);
 	return hash;
 }
 
-/* All that a rule is made from. Its upper bits are the tag. */
+/* All that a rule is made from. The FDE holds where its function begins, from its own place on, and how long it is: with the same hash it
+ * is still that of the pc. The lower half and the upper bits are the tag. */
 static inline uint64_t rule_hash(uintptr_t pc, const struct bytes *fde, const struct bytes *cie)
 {
-	return hash_bytes(hash_bytes(pc, fde), cie);
+	uintptr_t at = (uintptr_t)fde->at;
+	uint64_t hash = hash_bytes(hash_bytes(pc + (at << 32 | at >> 32), fde), cie);
+
+	return (hash ^ hash >> 32) * UINT64_C(0x9e3779b97f4a7c15);
 }
 
 static inline uint64_t rule_field(uint64_t rule, unsigned shift)
@@ -888,8 +892,7 @@ static inline uint64_t cached_rule(const struct object *o, uintptr_t pc)
 	struct bytes fde, cie;
 	uint64_t hash;
 
-	if (rule == 0 || (uint32_t)place >= o->nplaces || !is_place(o, (uint32_t)place, pc) ||
-	    !find_fde(o, (uint32_t)place, &fde, &cie))
+	if (rule == 0 || (uint32_t)place >= o->nplaces || !find_fde(o, (uint32_t)place, &fde, &cie))
 		return 0;
 	hash = rule_hash(pc, &fde, &cie);
 	return rule >> RULE_TAG_SHIFT == hash >> RULE_TAG_SHIFT && place >> 32 == (uint32_t)hash ? rule : 0;
@@ -905,24 +908,30 @@ static void remember_rule(uintptr_t pc, const struct function *f, const struct r
 {
 	struct entry *e = cache_entry(pc);
 	uint64_t limit = UINT64_C(1) << RULE_FIELD_BITS;
-	uint64_t cfa, ra, fp = 0;
+	uint64_t rule = RULE_PRESENT;
 
-	if (f->is_signal || rule_kind(row->cfa) != RULE_IS || (row->cfa_reg != CPU_SP && row->cfa_reg != CPU_FP) ||
-	    row->reg[CPU_SP] != RULE_SAME || rule_kind(row->reg[f->ra]) != RULE_AT)
-		return;
-	cfa = field_of(rule_number(row->cfa));
-	ra = field_of(-rule_number(row->reg[f->ra]));
-	if (rule_kind(row->reg[CPU_FP]) == RULE_AT)
-		fp = field_of(-rule_number(row->reg[CPU_FP]));
-	else if (row->reg[CPU_FP] != RULE_SAME)
-		return;
-	if (cfa >= limit || ra >= limit || fp >= limit || (fp == 0 && row->reg[CPU_FP] != RULE_SAME))
-		return;
+	if (rule_kind(row->reg[f->ra]) != RULE_UNDEFINED) {
+		uint64_t cfa = field_of(rule_number(row->cfa));
+		uint64_t ra = field_of(-rule_number(row->reg[f->ra]));
+		uint64_t fp = 0;
+
+		if (f->is_signal || rule_kind(row->cfa) != RULE_IS || (row->cfa_reg != CPU_SP && row->cfa_reg != CPU_FP) ||
+		    row->reg[CPU_SP] != RULE_SAME || rule_kind(row->reg[f->ra]) != RULE_AT)
+			return;
+		if (row->reg[CPU_FP] != RULE_SAME) {
+			fp = field_of(-rule_number(row->reg[CPU_FP]));
+			if (rule_kind(row->reg[CPU_FP]) != RULE_AT || fp == 0)
+				return;
+		}
+		if (cfa >= limit || ra >= limit || ra == 0 || fp >= limit)
+			return;
+		rule |= fp << RULE_FP_SHIFT | ra << RULE_RA_SHIFT | cfa << RULE_CFA_SHIFT;
+		if (row->cfa_reg == CPU_FP)
+			rule |= RULE_FROM_FP;
+	}
 	/* Relaxed: see struct entry. */
 	atomic_store_explicit(&e->place, (uint64_t)(uint32_t)hash << 32 | place, memory_order_relaxed);
-	atomic_store_explicit(&e->rule, hash >> RULE_TAG_SHIFT << RULE_TAG_SHIFT | fp << RULE_FP_SHIFT | ra << RULE_RA_SHIFT |
-			      cfa << RULE_CFA_SHIFT | RULE_PRESENT | (row->cfa_reg == CPU_FP ? RULE_FROM_FP : 0),
-			      memory_order_relaxed);
+	atomic_store_explicit(&e->rule, hash >> RULE_TAG_SHIFT << RULE_TAG_SHIFT | rule, memory_order_relaxed);
 }
 
 /* --- steps: from a frame to that of its caller; false where it is the last --- */
@@ -930,10 +939,11 @@ static void remember_rule(uintptr_t pc, const struct function *f, const struct r
 static bool step_by_rule(struct walk *w, uint64_t rule)
 {
 	uintptr_t cfa = w->reg[rule & RULE_FROM_FP ? CPU_FP : CPU_SP] + rule_field(rule, RULE_CFA_SHIFT);
+	uintptr_t ra = rule_field(rule, RULE_RA_SHIFT);
 	uintptr_t fp = rule_field(rule, RULE_FP_SHIFT);
 	uintptr_t pc;
 
-	if (cfa <= w->reg[CPU_SP] || !read_word(w, cfa - rule_field(rule, RULE_RA_SHIFT), &pc))
+	if (ra == 0 || cfa <= w->reg[CPU_SP] || !read_word(w, cfa - ra, &pc))
 		return false;
 	if (fp != 0 && !read_word(w, cfa - fp, &w->reg[CPU_FP]))
 		return false;
@@ -1060,7 +1070,7 @@ static SLOW_PATH bool step_by_frame_pointer(struct walk *w)
 		}
 		w->reg[CPU_PC] = cpu_strip_pc(pc);
 	} else {
-		if (!(w->known & BIT(CPU_FP)) || fp < sp || fp - sp > UNWIND_MAX_FRAME || !read_word(w, fp, &outer_fp) ||
+		if (!(w->known & BIT(CPU_FP)) || fp - sp > UNWIND_MAX_FRAME || !read_word(w, fp, &outer_fp) ||
 		    !read_word(w, fp + sizeof(fp), &pc))
 			return false;
 		w->reg[CPU_FP] = outer_fp;

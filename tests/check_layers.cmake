@@ -16,8 +16,8 @@ if(NOT ROOT)
 endif()
 
 # L0 and L1: one level each, in this order.
-set(ORDERED_0 base config fatal os os_linux out cgroup rights lock)
-set(ORDERED_1 sizeclass_table sizeclass fixalloc hashtable chance options unwind symbol)
+set(ORDERED_0 base probe config fatal os os_linux out cgroup gzip rights lock)
+set(ORDERED_1 unwind symbol sizeclass_table sizeclass fixalloc hashtable chance options)
 set(LEVEL_2 arena pagealloc mspan)
 set(LEVEL_3 mheap scavenge limit)
 set(LEVEL_4 mcentral)

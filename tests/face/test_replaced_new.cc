@@ -52,13 +52,50 @@ void operator delete(void *object, std::align_val_t) noexcept
 
 static void *volatile p;
 
+/* As clang calls it that was asked for allocation tokens. */
+template <typename... Args> static void *token_new(const char *name, size_t token, Args... args)
+{
+	return reinterpret_cast<void *(*)(Args..., size_t)>(face_sym(name))(args..., token);
+}
+
+static void *make(int form)
+{
+	const size_t n = 40, token = static_cast<size_t>(form % 2);
+
+	switch (form) {
+	case 0: return ::operator new(n);
+	case 1: return ::operator new[](n);
+	case 2: return ::operator new(n, std::nothrow);
+	case 3: return ::operator new[](n, std::nothrow);
+	case 4: case 5: return token_new("__alloc_token__Znwm", token, n);
+	case 6: case 7: return token_new("__alloc_token__Znam", token, n);
+	case 8: case 9: return token_new("__alloc_token__ZnwmRKSt9nothrow_t", token, n, &std::nothrow);
+	default: return token_new("__alloc_token__ZnamRKSt9nothrow_t", token, n, &std::nothrow);
+	}
+}
+
+static void *make_aligned(int form)
+{
+	const size_t n = 40, align = 64, token = static_cast<size_t>(form % 2);
+	const std::align_val_t al{align};
+
+	switch (form) {
+	case 0: return ::operator new(n, al);
+	case 1: return ::operator new[](n, al);
+	case 2: return ::operator new(n, al, std::nothrow);
+	case 3: return ::operator new[](n, al, std::nothrow);
+	case 4: case 5: return token_new("__alloc_token__ZnwmSt11align_val_t", token, n, align);
+	case 6: case 7: return token_new("__alloc_token__ZnamSt11align_val_t", token, n, align);
+	case 8: case 9: return token_new("__alloc_token__ZnwmSt11align_val_tRKSt9nothrow_t", token, n, align, &std::nothrow);
+	default: return token_new("__alloc_token__ZnamSt11align_val_tRKSt9nothrow_t", token, n, align, &std::nothrow);
+	}
+}
+
 static void every_new_goes_with_every_delete()
 {
-	for (int form = 0; form < 4; form++)
+	for (int form = 0; form < 12; form++)
 		for (int end = 0; end < 6; end++) {
-			p = form == 0 ? ::operator new(40) :
-			    form == 1 ? ::operator new[](40) :
-			    form == 2 ? ::operator new(40, std::nothrow) : ::operator new[](40, std::nothrow);
+			p = make(form);
 			CHECK(live == 1);
 			switch (end) {
 			case 0: ::operator delete(p); break;
@@ -76,11 +113,9 @@ static void the_aligned_forms_have_their_own()
 {
 	const std::align_val_t align{64};
 
-	for (int form = 0; form < 4; form++)
+	for (int form = 0; form < 12; form++)
 		for (int end = 0; end < 6; end++) {
-			p = form == 0 ? ::operator new(40, align) :
-			    form == 1 ? ::operator new[](40, align) :
-			    form == 2 ? ::operator new(40, align, std::nothrow) : ::operator new[](40, align, std::nothrow);
+			p = make_aligned(form);
 			CHECK(live == 1000);
 			switch (end) {
 			case 0: ::operator delete(p, align); break;

@@ -5,7 +5,7 @@
  * Owns     the mapped file named by FACE_LIB. It is parsed, never loaded.
  * Callers  CTest.
  * Holds    ld.so silently skips an exported malloc@@GOALLOC_1, since programs ask for
- *          malloc@GLIBC_2.2.5: every name of the C library and of C++ is at base version.
+ *          malloc@GLIBC_2.2.5: every name of the C library, of C++ and of clang is at base version.
  */
 #include "face.h"
 
@@ -35,7 +35,32 @@ static const char *const base_names[] = {
 	"_ZdaPvSt11align_val_tRKSt9nothrow_t",
 };
 
-#define BASE_NAMES (sizeof(base_names) / sizeof(base_names[0]))
+#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+
+/* What clang's -fsanitize=alloc-token makes of these names is one of these prefixes and the name. */
+static const char *const token_prefixes[] = {"__alloc_token_", "__alloc_token_0_", "__alloc_token_1_", "__alloc_token_2_"};
+static const char *const token_names[] = {
+	"malloc", "calloc", "realloc", "reallocarray", "aligned_alloc", "memalign", "valloc", "pvalloc", "posix_memalign",
+	"_Znwm", "_Znam", "_ZnwmRKSt9nothrow_t", "_ZnamRKSt9nothrow_t", "_ZnwmSt11align_val_t", "_ZnamSt11align_val_t",
+	"_ZnwmSt11align_val_tRKSt9nothrow_t", "_ZnamSt11align_val_tRKSt9nothrow_t",
+};
+
+#define BASE_NAMES (COUNT(base_names) + COUNT(token_prefixes) * COUNT(token_names))
+
+/* Names at base version: those above. The answer is good until the next call but one. */
+static const char *base_name(size_t i)
+{
+	static char names[2][80];
+	static unsigned nth;
+	char *name = names[nth++ % 2];
+
+	if (i < COUNT(base_names))
+		return base_names[i];
+	i -= COUNT(base_names);
+	(void)snprintf(name, sizeof(names[0]), "%s%s", token_prefixes[i / COUNT(token_names)],
+		       token_names[i % COUNT(token_names)]);
+	return name;
+}
 
 static struct {
 	const unsigned char *bytes;
@@ -118,10 +143,10 @@ static void every_name_is_exported_as_a_function(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < BASE_NAMES; i++) {
-		const Elf64_Sym *s = find_export(base_names[i]);
+		const Elf64_Sym *s = find_export(base_name(i));
 		if (s == NULL || (ELF64_ST_TYPE(s->st_info) != STT_FUNC &&
 				  ELF64_ST_TYPE(s->st_info) != STT_GNU_IFUNC)) {
-			print_error("missing: %s\n", base_names[i]);
+			print_error("missing: %s\n", base_name(i));
 			missing++;
 		}
 	}
@@ -136,11 +161,11 @@ static void every_name_is_at_base_version(void **state)
 	if (lib.versions == NULL)
 		return;
 	for (size_t i = 0; i < BASE_NAMES; i++) {
-		const Elf64_Sym *s = find_export(base_names[i]);
+		const Elf64_Sym *s = find_export(base_name(i));
 		if (s == NULL)
 			continue;
 		if ((lib.versions[s - lib.symbols] & 0x7fff) != VERSION_BASE) {
-			print_error("has a version node: %s\n", base_names[i]);
+			print_error("has a version node: %s\n", base_name(i));
 			wrong++;
 		}
 	}
@@ -155,11 +180,11 @@ static void no_two_names_have_one_address(void **state)
 	(void)state;
 	for (size_t i = 0; i < BASE_NAMES; i++) {
 		for (size_t k = 0; k < i; k++) {
-			const Elf64_Sym *a = find_export(base_names[i]), *b = find_export(base_names[k]);
+			const Elf64_Sym *a = find_export(base_name(i)), *b = find_export(base_name(k));
 
 			if (a == NULL || b == NULL || a->st_value != b->st_value)
 				continue;
-			print_error("at one address: %s %s\n", base_names[i], base_names[k]);
+			print_error("at one address: %s %s\n", base_name(i), base_name(k));
 			same++;
 		}
 	}
@@ -169,12 +194,11 @@ static void no_two_names_have_one_address(void **state)
 static bool may_be_exported(const char *name)
 {
 	for (size_t i = 0; i < BASE_NAMES; i++)
-		if (strcmp(name, base_names[i]) == 0)
+		if (strcmp(name, base_name(i)) == 0)
 			return true;
 	if (strcmp(name, "dlopen") == 0) /* takes RTLD_DEEPBIND away: see test_deepbind.c */
 		return true;
-	return strncmp(name, "goalloc_", 8) == 0 || strncmp(name, "__alloc_token_", 14) == 0 ||
-	       strncmp(name, "GOALLOC_", 8) == 0;
+	return strncmp(name, "goalloc_", 8) == 0 || strncmp(name, "GOALLOC_", 8) == 0;
 }
 
 static void nothing_else_is_exported(void **state)
@@ -198,7 +222,7 @@ static void glibcs_internal_names_and_strdup_are_left_alone(void **state)
 					       "__libc_realloc", "__libc_memalign", "strdup",
 					       "strndup"};
 	(void)state;
-	for (size_t i = 0; i < sizeof(not_ours) / sizeof(not_ours[0]); i++)
+	for (size_t i = 0; i < COUNT(not_ours); i++)
 		assert_null(find_export(not_ours[i]));
 }
 
@@ -246,6 +270,79 @@ static void thread_local_storage_is_small_and_initial_exec(void **state)
 		assert_string_not_equal(lib.names + lib.symbols[i].st_name, "__tls_get_addr");
 }
 
+/* --- probes: the entries of SystemTap's form, version 3 --- */
+
+struct __attribute__((packed)) probe_note {
+	Elf64_Nhdr header;
+	char owner[8];
+	uint64_t pc, base, semaphore;
+	char strings[]; /* provider, name, arguments */
+};
+
+static const Elf64_Shdr *section(const char *name)
+{
+	const char *names = (const char *)lib.bytes + lib.sections[lib.header->e_shstrndx].sh_offset;
+
+	for (size_t i = 0; i < lib.header->e_shnum; i++)
+		if (strcmp(names + lib.sections[i].sh_name, name) == 0)
+			return &lib.sections[i];
+	return NULL;
+}
+
+static bool is_nop(uint64_t pc)
+{
+	const Elf64_Shdr *text = section(".text");
+	const unsigned char *at = lib.bytes + (pc - text->sh_addr + text->sh_offset);
+
+	if (pc < text->sh_addr || pc >= text->sh_addr + text->sh_size)
+		return false;
+	return lib.header->e_machine == EM_AARCH64 ? memcmp(at, "\x1f\x20\x03\xd5", 4) == 0 : *at == 0x90;
+}
+
+/* Three of "8@": unsigned, 8 bytes. */
+static bool has_three_arguments(const char *arguments)
+{
+	size_t n = 0;
+
+	for (const char *at = arguments; at != NULL; at = strchr(at, ' '), n++) {
+		at += *at == ' ';
+		if (strncmp(at, "8@", 2) != 0 || at[2] == ' ' || at[2] == '\0')
+			return false;
+	}
+	return n == 3;
+}
+
+static void a_probe_is_a_nop_with_three_arguments(void **state)
+{
+	const Elf64_Shdr *notes = section(".note.stapsdt"), *base = section(".stapsdt.base");
+	size_t allocs = 0, frees = 0, next;
+
+	(void)state;
+	assert_non_null(notes);
+	assert_non_null(base);
+	/* In the file only. */
+	assert_int_equal(notes->sh_type, SHT_NOTE);
+	assert_false(notes->sh_flags & SHF_ALLOC);
+	for (size_t at = 0; at < notes->sh_size; at = next) {
+		const struct probe_note *note = (const void *)(lib.bytes + notes->sh_offset + at);
+		const char *name = note->strings + strlen(note->strings) + 1, *arguments = name + strlen(name) + 1;
+
+		next = at + offsetof(struct probe_note, pc) + (note->header.n_descsz + 3) / 4 * 4;
+		assert_int_equal(note->header.n_namesz, 8);
+		assert_int_equal(note->header.n_type, 3);
+		assert_string_equal(note->owner, "stapsdt");
+		assert_string_equal(note->strings, "goalloc");
+		assert_int_equal(note->base, base->sh_addr);
+		assert_int_equal(note->semaphore, 0);
+		assert_true(is_nop(note->pc));
+		assert_true(has_three_arguments(arguments));
+		allocs += strcmp(name, "sampled_alloc") == 0;
+		frees += strcmp(name, "sampled_free") == 0;
+	}
+	assert_int_equal(allocs, 1);
+	assert_int_equal(frees, 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -258,6 +355,7 @@ int main(void)
 		cmocka_unit_test(soname_carries_the_major_version),
 		cmocka_unit_test(it_is_bound_at_load_never_unloaded_and_not_symbolic),
 		cmocka_unit_test(thread_local_storage_is_small_and_initial_exec),
+		cmocka_unit_test(a_probe_is_a_nop_with_three_arguments),
 	};
 	return cmocka_run_group_tests(tests, open_library, NULL);
 }

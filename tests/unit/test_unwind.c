@@ -21,6 +21,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <ucontext.h>
 #include <unistd.h>
@@ -510,6 +511,19 @@ static void try_garbage(void)
 		garbage_code(look_alone, end);
 }
 
+/* Two words that could be a frame, but too far away. */
+static void try_far_frame(void)
+{
+	volatile unsigned char room[MiB(3)];
+	volatile uintptr_t *frame = (volatile uintptr_t *)align_up((uintptr_t)room + MiB(2), 16);
+
+	frame[0] = 0;
+	frame[1] = (uintptr_t)garbage_code + 4;
+	garbage_code(look_alone, (uintptr_t)frame);
+	CHECK(seen.n == 2);
+	CHECK(frame[0] == 0);
+}
+
 static void a_frame_pointer_that_is_none_is_not_followed(void **state)
 {
 	char *none = mmap(NULL, KiB(64), PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -517,9 +531,18 @@ static void a_frame_pointer_that_is_none_is_not_followed(void **state)
 
 	(void)state;
 	garbage_code = put_code(with_other_fp, sizeof(with_other_fp));
+	garbage_code(look_alone, (uintptr_t)none);
+	assert_int_equal(seen.n, 2);
+	/* A frame, and then one that is not above it. */
 	loop[0] = (uintptr_t)loop;
 	loop[1] = (uintptr_t)garbage_code + 4;
 	loop[2] = 0;
+	garbage_code(look_alone, (uintptr_t)loop);
+	assert_int_equal(seen.n, 3);
+	/* A frame that would return to where there is no code. */
+	loop[1] = (uintptr_t)none + 16;
+	garbage_code(look_alone, (uintptr_t)loop);
+	assert_int_equal(seen.n, 2);
 	garbage[1] = 1;
 	garbage[2] = UINTPTR_MAX;
 	garbage[3] = UINTPTR_MAX - 7;
@@ -536,6 +559,7 @@ static void a_frame_pointer_that_is_none_is_not_followed(void **state)
 	garbage[14] = KiB(4);
 	try_garbage();
 	(void)on_own_stack(KiB(32), try_garbage);
+	(void)on_own_stack(MiB(4), try_far_frame);
 	munmap(none, KiB(64));
 	munmap((void *)garbage_code, os_page_size());
 }
@@ -548,6 +572,9 @@ static void a_frame_pointer_that_is_none_is_not_followed(void **state)
  *   by_values        is %rsp + 32, but %rbx and the pc are told by val_expression, val_offset and expression.
  *   by_states        is as remembered and restored around an epilogue in the middle.
  *   by_register      has the return address in %r12.
+ *   by_restore       keeps %rbx in it again, after it was on the stack.
+ * wrong_* do not describe their frames: the CFA is below sp when %rsi is; an expression does not end, fills its stack, or reads what
+ * cannot be read.
  * silent() has no information at all, but a frame pointer; it lies between functions that have.
  */
 __asm__(".text\n"
@@ -582,7 +609,28 @@ __asm__(".text\n"
 	"by_register: .cfi_startproc\n"
 	"push %r12\n.cfi_def_cfa_offset 16\n.cfi_offset %r12, -16\nmov 8(%rsp), %r12\n.cfi_register %rip, %r12\n"
 	"movq $0, 8(%rsp)\ncall *%rdi\nmov %r12, 8(%rsp)\n.cfi_offset %rip, -8\n"
-	"pop %r12\n.cfi_restore %r12\n.cfi_def_cfa_offset 8\nret\n.cfi_endproc\n");
+	"pop %r12\n.cfi_restore %r12\n.cfi_def_cfa_offset 8\nret\n.cfi_endproc\n"
+
+	"by_restore: .cfi_startproc\n"
+	"push %rbx\n.cfi_def_cfa_offset 16\n.cfi_offset %rbx, -16\npop %rbx\n.cfi_restore %rbx\n.cfi_def_cfa_offset 8\n"
+	"sub $24, %rsp\n.cfi_def_cfa_offset 32\nmovq $0, 16(%rsp)\ncall *%rdi\n"
+	"add $24, %rsp\n.cfi_def_cfa_offset 8\nret\n.cfi_endproc\n"
+
+	"wrong_cfa: .cfi_startproc\n"
+	"push %rbp\n.cfi_def_cfa_offset 16\n.cfi_offset %rbp, -16\nmov %rsi, %rbp\n.cfi_def_cfa_register %rbp\n"
+	"call *%rdi\npop %rbp\n.cfi_def_cfa %rsp, 8\nret\n.cfi_endproc\n"
+
+	".macro wrong name, escape:vararg\n"
+	"\\name: .cfi_startproc\nsub $8, %rsp\n.cfi_escape \\escape\ncall *%rdi\nadd $8, %rsp\n.cfi_def_cfa %rsp, 8\n"
+	"ret\n.cfi_endproc\n"
+	".endm\n"
+	"wrong wrong_endless, 0x0f, 3, 0x2f, 0xfd, 0xff\n"            /* skip -3 */
+	"wrong wrong_full, 0x0f, 5, 0x31, 0x12, 0x2f, 0xfc, 0xff\n"   /* lit1; dup; skip -4 */
+	"wrong wrong_empty, 0x0f, 3, 0x13, 0x13, 0x13\n"              /* drop; drop; drop */
+	"wrong wrong_read, 0x0f, 2, 0x30, 0x06\n"                     /* lit0; deref */
+	"wrong wrong_jump, 0x0f, 3, 0x2f, 0x00, 0x10\n"               /* skip 4096 */
+	"wrong wrong_division, 0x0f, 3, 0x31, 0x30, 0x1b\n"           /* lit1; lit0; div */
+	"wrong wrong_states, 0x0a, 0x0b, 0x0b\n");                    /* remember_state; restore_state; restore_state */
 
 void by_rbx(callback call);
 void silent(callback call);
@@ -590,6 +638,22 @@ void by_expression(callback call);
 void by_values(callback call);
 void by_states(callback call);
 void by_register(callback call);
+void by_restore(callback call);
+void wrong_cfa(callback call, uintptr_t fp);
+void wrong_endless(callback call);
+void wrong_full(callback call);
+void wrong_empty(callback call);
+void wrong_read(callback call);
+void wrong_jump(callback call);
+void wrong_division(callback call);
+void wrong_states(callback call);
+
+static void (*way_inside)(callback);
+
+static void look_by_way(void)
+{
+	way_inside(look);
+}
 
 static void look_by_rbx(void)
 {
@@ -603,7 +667,7 @@ static void look_by_all(void)
 
 static void frames_described_in_other_ways(void **state)
 {
-	void (*const ways[])(callback) = { by_rbx, by_expression, by_values, by_states, by_register };
+	void (*const ways[])(callback) = { by_rbx, by_expression, by_values, by_states, by_register, by_restore };
 
 	(void)state;
 	inner = &frames_without_fp;
@@ -614,7 +678,52 @@ static void frames_described_in_other_ways(void **state)
 		assert_seen(9);
 		ways[i](look_by_all);
 		assert_seen(13);
+		way_inside = ways[i];
+		by_rbx(look_by_way);
+		assert_seen(7);
 	}
+}
+
+static void what_is_described_wrongly_ends_the_walk(void **state)
+{
+	static uintptr_t below[2];
+	void (*const ways[])(callback) = { wrong_endless, wrong_full, wrong_empty, wrong_read, wrong_jump, wrong_division,
+					   wrong_states };
+
+	(void)state;
+	for (unsigned i = 0; i < sizeof(ways) / sizeof(ways[0]); i++) {
+		ways[i](look_alone);
+		assert_int_equal(seen.n, 2);
+	}
+	/* Cold, and by the cached rule. */
+	below[1] = (uintptr_t)do_nothing + 1;
+	for (unsigned i = 0; i < 2; i++) {
+		wrong_cfa(look_alone, (uintptr_t)below);
+		assert_int_equal(seen.n, 2);
+	}
+}
+
+/* As other libraries than libc give to the kernel. */
+__asm__(".text\nnop\nsilent_return: mov $15, %rax\nsyscall\n");
+void silent_return(void);
+
+static void a_handler_that_returns_to_silent_code(void **state)
+{
+	struct {
+		void (*handler)(int, siginfo_t *, void *);
+		unsigned long flags;
+		void (*restorer)(void);
+		uint64_t mask;
+	} action = { on_signal, SA_SIGINFO | 0x04000000 /* SA_RESTORER */, silent_return, 0 };
+
+	(void)state;
+	assert_int_equal(syscall(SYS_rt_sigaction, SIGUSR1, &action, NULL, 8), 0);
+	frames_without_fp.saving(3, raise_signal);
+	assert_true(nfrom_context > 8);
+	assert_true(seen.n > nfrom_context);
+	assert_memory_equal(from_context, seen.pcs + seen.n - nfrom_context, nfrom_context * sizeof(*from_context));
+	assert_true(ends_as_here(seen.pcs, seen.n));
+	signal(SIGUSR1, SIG_DFL);
 }
 
 static SLOW_PATH bool through_silent(void)
@@ -838,6 +947,8 @@ int main(void)
 		cmocka_unit_test(a_frame_pointer_that_is_none_is_not_followed),
 #if defined(__x86_64__)
 		cmocka_unit_test(frames_described_in_other_ways),
+		cmocka_unit_test(what_is_described_wrongly_ends_the_walk),
+		cmocka_unit_test(a_handler_that_returns_to_silent_code),
 		cmocka_unit_test(code_without_information_between_others),
 #endif
 		cmocka_unit_test(no_context_makes_it_fault),
