@@ -506,24 +506,28 @@ static uint8_t set_big_free(struct mspan *s)
 	return atomic_exchange_explicit(&s->state[0], SLOT_FREE, memory_order_relaxed);
 }
 
-/* A big object's state before it was freed is not SLOT_LIVE. */
-static SLOW_PATH void freed_unusual(struct mspan *s, uint8_t before, const char *func)
+/* A big object's state before it was freed is not SLOT_LIVE. True: that was all. */
+static SLOW_PATH bool freed_unusual(struct mspan *s, uint8_t before, const char *func)
 {
-	if (before == SLOT_FREE)
+	if (before == SLOT_FREE || before == SLOT_DEAD)
 		fatal_pointer(func, (void *)s->base, "double free");
 	if ((before & SLOT_SAMPLED) != 0)
 		profile_free(s->base);
+	if ((before & SLOT_ONCE) == 0)
+		return false;
+	retire_slot(s, 0, func);
+	return true;
 }
 
 static SLOW_PATH void free_big_hardened(struct mcache *c, struct mspan *s, const char *func)
 {
 	uint8_t before;
 
-	if (slot_state(&s->state[0]) != SLOT_FREE)
+	if (slot_is_live(&s->state[0]))
 		(void)hardened_big_size(s, func);
 	before = set_big_free(s);
-	if (before != SLOT_LIVE)
-		freed_unusual(s, before, func);
+	if (before != SLOT_LIVE && freed_unusual(s, before, func))
+		return;
 	hardened_free_big(c, s);
 }
 
@@ -536,8 +540,8 @@ static void free_big(struct mcache *c, struct mspan *s, const char *func)
 		return;
 	}
 	before = set_big_free(s);
-	if (UNLIKELY(before != SLOT_LIVE))
-		freed_unusual(s, before, func);
+	if (UNLIKELY(before != SLOT_LIVE) && freed_unusual(s, before, func))
+		return;
 	if (UNLIKELY(s->moved))
 		atomic_fetch_sub_explicit(&moved_spans, 1, memory_order_relaxed);
 	mcache_free_big(c, s);
@@ -550,7 +554,7 @@ static void free_object(const struct object *o, void *p, const char *func)
 
 	if (UNLIKELY(s->kind != SPAN_TINY && (slot_state(&s->state[o->slot]) & SLOT_SAMPLED) != 0))
 		forget_sample(&s->state[o->slot], p);
-	if (UNLIKELY(options.sbrk) && s->kind != SPAN_TINY) {
+	if (UNLIKELY(options.sbrk) && s->kind == SPAN_SMALL) {
 		retire_slot(s, o->slot, func);
 		return;
 	}
@@ -604,7 +608,7 @@ SLOW_PATH void heap_free_slow(void *p, struct mspan *s, const char *func)
 {
 	struct mcache *c = thread_cache();
 
-	if (LIKELY(s != NULL) && s->kind == SPAN_BIG && (uintptr_t)p == s->base && c != MCACHE_NONE && !options.sbrk)
+	if (LIKELY(s != NULL) && s->kind == SPAN_BIG && (uintptr_t)p == s->base && c != MCACHE_NONE)
 		free_big(c, s, func);
 	else if (p != NULL)
 		free_rest(p, func);
