@@ -433,6 +433,15 @@ static bool open_pages(struct guarded *g)
 	return true;
 }
 
+/* What could not be closed can still be touched, and has to read as zero the next time. */
+static void wipe(uintptr_t first, size_t nbytes)
+{
+	if (os_release((void *)first, nbytes))
+		return;
+	(void)os_unfence((void *)first, nbytes);
+	zero_bytes((void *)first, nbytes);
+}
+
 static void close_pages(struct guarded *g)
 {
 	size_t nbytes;
@@ -441,16 +450,17 @@ static void close_pages(struct guarded *g)
 	if (nbytes == 0)
 		return;
 	uncount(&guard.page_bytes, nbytes);
-	/* Memory that the program has locked cannot be fenced. */
-	if (g->fenced && !os_fence((void *)first, nbytes))
-		g->fenced = false;
-	if (!g->fenced && !os_uncommit((void *)first, nbytes) && !os_release((void *)first, nbytes)) {
-		/* Refused everything, it can still be touched, and has to read as zero the next time. */
-		(void)os_unfence((void *)first, nbytes);
-		zero_bytes((void *)first, nbytes);
-	}
 	if (g->mapped)
 		uncount(&guard.mapped, 1);
+	if (!g->fenced) {
+		if (!os_uncommit((void *)first, nbytes))
+			wipe(first, nbytes);
+	} else if (!os_fence((void *)first, nbytes)) {
+		/* Memory that the program has locked cannot be fenced. The whole slot: the next object may have other pages of it. */
+		g->fenced = !os_uncommit((void *)g->start, g->nbytes);
+		if (g->fenced)
+			wipe(first, nbytes);
+	}
 }
 
 /* Calls act for what the object's pages have before it and behind it. */

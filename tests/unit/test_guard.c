@@ -275,6 +275,24 @@ static void without_fences_objects_beyond_a_bound_are_the_heaps_and_it_says_so_o
 	assert_int_equal(status, 0);
 }
 
+TEST_IN_CHILD(memory_that_can_be_fenced_no_more_is_used_again_at_either_end_of_its_slot)
+{
+	size_t size = 2 * os_page_size() + 1;
+
+	with_rate(1);
+	heap_free(heap_malloc(1), "free");
+	/* As by mlockall(2). What is in the first step of addresses is fenced already. */
+	os_fail_from(OS_FENCE, 1);
+	for (size_t i = 0; i < 3 * GUARD_QUARANTINE; i++) {
+		char *p = heap_malloc(size);
+
+		CHECK(guard_owns((uintptr_t)p) && p[0] == 0 && p[size - 1] == 0);
+		memset(p, 'x', size);
+		heap_free(p, "free");
+		CHECK(!can_touch((uintptr_t)p));
+	}
+}
+
 static unsigned refused_calls;
 
 static void use_while_refused(void)
@@ -351,6 +369,7 @@ int main(void)
 		cmocka_unit_test(an_object_freed_long_ago_is_still_known_to_be_freed),
 		cmocka_unit_test(what_lives_is_counted_visited_and_found_by_any_byte),
 		cmocka_unit_test(without_fences_objects_beyond_a_bound_are_the_heaps_and_it_says_so_once),
+		cmocka_unit_test(memory_that_can_be_fenced_no_more_is_used_again_at_either_end_of_its_slot),
 		cmocka_unit_test(calls_that_fail_lose_nothing),
 		cmocka_unit_test(a_retired_slot_is_neither_live_nor_free),
 	};
