@@ -57,6 +57,14 @@
 #define CONSTRUCTOR __attribute__((constructor))
 #define DESTRUCTOR __attribute__((destructor))
 #define ALIGNED(n) __attribute__((aligned(n)))
+
+/* For figures only: a function that reads, with PEEK(), plain fields that their owner may be changing, and takes whatever value it
+ * finds. ThreadSanitizer is not asked. */
+#define READS_OTHERS __attribute__((no_sanitize("thread")))
+#define PEEK(field) (*(const volatile __typeof__(field) *)&(field))
+
+/* Eight bytes of whatever is there. */
+typedef uint64_t any_word __attribute__((may_alias));
 /* Initial-exec: one load from the thread pointer, never __tls_get_addr(), which may call malloc. */
 #define THREAD_LOCAL static __thread __attribute__((tls_model("initial-exec")))
 #define THREAD_LOCAL_EXTERN extern __thread __attribute__((tls_model("initial-exec")))
@@ -201,8 +209,22 @@ static inline void cpu_write_rights(uint32_t rights)
 {
 	__asm__ volatile("wrpkru" : : "a"(rights), "c"(0), "d"(0) : "memory");
 }
+
+/* The system has switched protection keys on: the two above are no illegal instructions. */
+static inline bool cpu_has_rights(void)
+{
+	uint32_t a = 7, b, c = 0, d;
+
+	__asm__ volatile("cpuid" : "+a"(a), "=b"(b), "+c"(c), "=d"(d));
+	return (c >> 4 & 1) != 0;
+}
 #else
 #define CPU_HAS_RIGHTS 0
+static inline bool cpu_has_rights(void)
+{
+	return false;
+}
+
 static inline uint32_t cpu_read_rights(void)
 {
 	return 0;
@@ -213,6 +235,44 @@ static inline void cpu_write_rights(uint32_t rights)
 	(void)rights;
 }
 #endif
+
+/* The line of memory at p is wanted soon. */
+static inline void prefetch(const void *p)
+{
+	__builtin_prefetch(p);
+}
+
+/* In the kernel's record of a thread's general registers (NT_PRSTATUS), in words: the stack pointer, and what thread-local storage is
+ * found by; CPU_NO_TLS_WORD where that has a record of its own. */
+#define CPU_NO_TLS_WORD SIZE_MAX
+#if defined(__x86_64__)
+#define CPU_STACK_WORD 19
+#define CPU_TLS_WORD 21
+/* Thread-local storage is found by a record whose words 0 and this are its own address; 0: it has none. */
+#define CPU_TLS_SELF_WORD 2
+/* Bytes below the stack pointer that a function may use. */
+#define CPU_RED_ZONE 128
+#elif defined(__aarch64__)
+#define CPU_STACK_WORD 31
+#define CPU_TLS_WORD CPU_NO_TLS_WORD
+#define CPU_TLS_SELF_WORD 0
+#define CPU_RED_ZONE 0
+#endif
+
+/* From here on all registers that a caller may want kept are in memory above cpu_stack_pointer(). */
+#define SPILL_REGISTERS() __builtin_unwind_init()
+
+static inline uintptr_t cpu_stack_pointer(void)
+{
+	uintptr_t sp;
+
+#if defined(__x86_64__)
+	__asm__ volatile("mov %%rsp, %0" : "=r"(sp));
+#elif defined(__aarch64__)
+	__asm__ volatile("mov %0, sp" : "=r"(sp));
+#endif
+	return sp;
+}
 
 /*
  * What unwind.c must know of the machine. Registers have DWARF's numbers; the pc has a place of its own on arm64, and is the column

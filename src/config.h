@@ -111,7 +111,7 @@ _Static_assert(UNWIND_CACHE_ENTRIES >= 64 && (UNWIND_CACHE_ENTRIES & (UNWIND_CAC
 /* Where code tells nothing of its frames: the largest frame that is believed. In call frame information: states remembered inside
  * each other; words of an expression's stack, and its operations. */
 #define UNWIND_MAX_FRAME MiB(1)
-#define UNWIND_MAX_REMEMBERED 3
+#define UNWIND_MAX_REMEMBERED 2
 #define UNWIND_MAX_OPERANDS 16
 #define UNWIND_MAX_OPERATIONS 256
 

@@ -67,6 +67,7 @@ void fixalloc_init(struct fixalloc *f, size_t size, size_t link_offset)
 	f->epoch = 0;
 	f->inuse = 0;
 	f->total = 0;
+	f->bytes = 0;
 }
 
 static void **link_of(const struct fixalloc *f, void *record)
@@ -172,6 +173,7 @@ static void *slab_alloc_locked(struct fixalloc *f, bool *fresh)
 		b = region_take_locked(&metadata.slabs, SLAB_SIZE, SLAB_SIZE);
 		if (b == NULL)
 			return NULL;
+		f->bytes += SLAB_SIZE;
 		b->epoch = metadata.epoch;
 		list_slab(f, b);
 	} else if (b->made == 0) {
@@ -245,9 +247,12 @@ static void *large_alloc_locked(struct fixalloc *f, bool *fresh)
 	void *record = f->free;
 
 	*fresh = record == NULL;
-	if (record == NULL)
-		return region_take_locked(&metadata.records, f->size, CACHE_LINE);
-	f->free = *link_of(f, record);
+	if (record != NULL) {
+		f->free = *link_of(f, record);
+		return record;
+	}
+	record = region_take_locked(&metadata.records, f->size, CACHE_LINE);
+	f->bytes += record != NULL ? f->size : 0;
 	return record;
 }
 
@@ -304,6 +309,14 @@ void *fixalloc_table(size_t nbytes)
 	metadata.sys_bytes += p != NULL ? nbytes : 0;
 	lock_release(&metadata.lock);
 	return p;
+}
+
+void fixalloc_count(const struct fixalloc *f, size_t *inuse, size_t *bytes)
+{
+	lock_acquire(&metadata.lock);
+	*inuse = f->inuse;
+	*bytes = f->bytes;
+	lock_release(&metadata.lock);
 }
 
 size_t fixalloc_sys_bytes(void)

@@ -19,6 +19,7 @@ struct fixalloc {
 	uint32_t epoch;       /* [m] of the list */
 	size_t inuse;         /* [m] records handed out */
 	size_t total;         /* [m] records ever made */
+	size_t bytes;         /* [m] of the regions, taken for records, never given to another pool */
 };
 
 void fixalloc_init(struct fixalloc *f, size_t size, size_t link_offset);
@@ -40,6 +41,9 @@ void fixalloc_keep_reserve(size_t nbytes);
 
 /* Zeroed memory among the records, never freed; NULL when there is none. */
 void *fixalloc_table(size_t nbytes);
+
+/* Records handed out, and bytes taken for this pool, used or not. Takes the metadata lock. */
+void fixalloc_count(const struct fixalloc *f, size_t *inuse, size_t *bytes);
 
 /* Bytes of address space taken for records so far. */
 size_t fixalloc_sys_bytes(void);

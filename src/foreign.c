@@ -74,7 +74,8 @@ void foreign_free(void *p, const char *func)
 void *foreign_realloc(void *p, size_t size, const char *func)
 {
 	check_foreign(p, func);
-	return __libc_realloc(p, size);
+	/* Of size 0 libc would free it. */
+	return __libc_realloc(p, size == 0 ? 1 : size);
 }
 
 size_t foreign_usable_size(void *p, const char *func)

@@ -664,20 +664,7 @@ const struct guarded *guard_object_of(uintptr_t addr)
 	return g != NULL && state_of(g) == GUARDED_LIVE && distance_to(g, addr) == 0 ? g : NULL;
 }
 
-static void visit_region(struct region *r, void (*visit)(const struct guarded *g, void *arg), void *arg)
-{
-	size_t page = os_page_size();
-	const struct guarded *g;
-
-	for (uintptr_t at = r->start; at < r->start + GUARD_REGION; at += page) {
-		g = slot_of(at);
-		/* At the first page of its slot. */
-		if (g != NULL && state_of(g) == GUARDED_LIVE && g->start == at)
-			visit(g, arg);
-	}
-}
-
-void guard_each(void (*visit)(const struct guarded *g, void *arg), void *arg)
+void guard_each_place(void (*visit)(uintptr_t addr, size_t nbytes, void *arg), void *arg)
 {
 	for (size_t i = 0; i < TOP_LEN; i++) {
 		/* Acquire, both: as in region_of(). */
@@ -687,9 +674,35 @@ void guard_each(void (*visit)(const struct guarded *g, void *arg), void *arg)
 			struct region *r = atomic_load_explicit(&leaf->regions[j], memory_order_acquire);
 
 			if (r != NULL)
-				visit_region(r, visit, arg);
+				visit(r->start, GUARD_REGION, arg);
 		}
 	}
+}
+
+/* What to call for objects. */
+struct visit_objects {
+	void (*visit)(const struct guarded *g, void *arg);
+	void *arg;
+};
+
+static void visit_objects_of(uintptr_t addr, size_t nbytes, void *arg)
+{
+	const struct visit_objects *v = arg;
+
+	for (uintptr_t at = addr; at < addr + nbytes; at += os_page_size()) {
+		const struct guarded *g = slot_of(at);
+
+		/* At the first page of its slot. */
+		if (g != NULL && state_of(g) == GUARDED_LIVE && g->start == at)
+			v->visit(g, v->arg);
+	}
+}
+
+void guard_each(void (*visit)(const struct guarded *g, void *arg), void *arg)
+{
+	struct visit_objects v = { visit, arg };
+
+	guard_each_place(visit_objects_of, &v);
 }
 
 void guard_stats_read(struct guard_stats *stats)

@@ -90,6 +90,9 @@ const struct guarded *guard_nearest(uintptr_t addr);
 /* The live object that has this byte; NULL. */
 const struct guarded *guard_object_of(uintptr_t addr);
 
+/* Calls visit for all addresses where guarded objects may be, a piece at a time. */
+void guard_each_place(void (*visit)(uintptr_t addr, size_t nbytes, void *arg), void *arg);
+
 /* Calls visit for every live object. Without the lock. */
 void guard_each(void (*visit)(const struct guarded *g, void *arg), void *arg);
 

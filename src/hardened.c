@@ -169,10 +169,15 @@ static size_t big_room(const struct mspan *s)
 	return mspan_nbytes(s) - guard_size();
 }
 
+size_t hardened_big_npages(size_t size)
+{
+	return (align_up(max_size(size, 1), guard_size()) + guard_size()) / PAGE_SIZE;
+}
+
 struct mspan *hardened_alloc_big(struct mcache *c, size_t size, size_t align_pages, bool noscan)
 {
 	size_t guard = guard_size();
-	size_t npages = (align_up(max_size(size, 1), guard) + guard) / PAGE_SIZE;
+	size_t npages = hardened_big_npages(size);
 	bool fresh;
 	struct mspan *s = mcache_alloc_big(c, npages, max_size(align_pages, guard / PAGE_SIZE), noscan, &fresh);
 

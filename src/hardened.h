@@ -17,6 +17,9 @@ void hardened_init(void);
  * wrote to freed memory, and that is fatal. NULL when there is no memory. */
 void *hardened_alloc_small(struct mcache *c, spanclass_t sc, size_t size);
 
+/* Pages of a big object's span, the guarded ones included. */
+size_t hardened_big_npages(size_t size);
+
 /* A big object's span, its last page guarded. It reads as zero. NULL when there is no memory. */
 struct mspan *hardened_alloc_big(struct mcache *c, size_t size, size_t align_pages, bool noscan);
 

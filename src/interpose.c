@@ -4,15 +4,14 @@
  * See malloc.c for the overview.
  *
  * Owns     nothing.
- * Callers  programs. Calls interpose.h, which has the rules of allocation; malloc.h; heapcheck.h for the figures.
+ * Callers  programs. Calls interpose.h, which has the rules of allocation; malloc.h; stat.h for the figures.
  * Locks    none.
  * Holds    no logic: each function checks its arguments as its man page says, and calls the heap.
  *          errno is ENOMEM or EINVAL where NULL says so, and free keeps it.
  */
-#include "fatal.h"
-#include "heapcheck.h"
 #include "interpose.h"
-#include "options.h"
+#include "service.h"
+#include "stat.h"
 
 #include "../include/goalloc.h"
 
@@ -176,22 +175,30 @@ EXPORT int mallopt(int param, int value)
 	}
 }
 
-EXPORT struct mallinfo2 mallinfo2(void)
+/* glibc's meanings: arena is memory from the system other than what hblkhd counts, objects with a mapping of their own: our big ones;
+ * uordblks and fordblks are what is in use and free of arena; fsmblks what is free at hand. */
+static struct mallinfo2 info_of(const struct stat_snapshot *st)
 {
-	struct heap_stats hs;
+	const struct stat_class *scan = &st->classes[SPANCLASS_BIG], *noscan = &st->classes[SPANCLASS_BIG_NOSCAN];
 	struct mallinfo2 mi = { 0 };
 
-	heap_stats_read(&hs);
-	/* glibc's meanings: arena is memory from the system other than what hblkhd counts, objects with a
-	 * mapping of their own: our big ones; uordblks and fordblks are what is in use and free of arena. */
-	mi.arena = hs.mapped - hs.big_bytes;
-	mi.hblks = hs.big_objects;
-	mi.hblkhd = hs.big_bytes;
-	mi.uordblks = hs.live_bytes - hs.big_bytes;
+	mi.hblks = scan->live + noscan->live;
+	mi.hblkhd = scan->live_bytes + noscan->live_bytes;
+	mi.arena = st->heap_bytes - mi.hblkhd;
+	mi.uordblks = st->all.live_bytes - mi.hblkhd;
 	mi.fordblks = mi.arena - mi.uordblks;
-	mi.ordblks = hs.spans;
-	mi.keepcost = hs.free_pages - hs.released;
+	mi.fsmblks = st->all.cached_bytes;
+	mi.ordblks = st->all.free_slots;
+	mi.keepcost = st->free_bytes;
 	return mi;
+}
+
+EXPORT struct mallinfo2 mallinfo2(void)
+{
+	struct stat_snapshot st;
+
+	stat_read(&st);
+	return info_of(&st);
 }
 
 static int clamp_int(size_t n)
@@ -208,82 +215,60 @@ EXPORT struct mallinfo mallinfo(void)
 	mi.ordblks = clamp_int(m2.ordblks);
 	mi.hblks = clamp_int(m2.hblks);
 	mi.hblkhd = clamp_int(m2.hblkhd);
+	mi.fsmblks = clamp_int(m2.fsmblks);
 	mi.uordblks = clamp_int(m2.uordblks);
 	mi.fordblks = clamp_int(m2.fordblks);
 	mi.keepcost = clamp_int(m2.keepcost);
 	return mi;
 }
 
-static void report_line(int fd, const char *name, size_t value)
-{
-	struct report r;
-
-	r.len = 0;
-	report_str(&r, name);
-	report_dec(&r, value);
-	report_write(&r, fd);
-}
-
-static void report_stats(int fd)
-{
-	struct heap_stats hs;
-
-	heap_stats_read(&hs);
-	report_line(fd, "goalloc: live objects        ", hs.live_objects);
-	report_line(fd, "goalloc: live bytes          ", hs.live_bytes);
-	report_line(fd, "goalloc:   big objects       ", hs.big_objects);
-	report_line(fd, "goalloc:   big bytes         ", hs.big_bytes);
-	report_line(fd, "goalloc:   noscan bytes      ", hs.noscan_bytes);
-	report_line(fd, "goalloc: span bytes          ", hs.span_bytes);
-	report_line(fd, "goalloc: heap bytes          ", hs.mapped);
-	report_line(fd, "goalloc:   free              ", hs.free_pages);
-	report_line(fd, "goalloc:   released          ", hs.released);
-	report_line(fd, "goalloc: metadata bytes      ", hs.metadata);
-	report_line(fd, "goalloc: thread caches       ", hs.threads);
-}
-
 EXPORT void malloc_stats(void)
 {
-	report_stats(2);
+	(void)stat_print(2);
+}
+
+/* Free slots by size, small ones. */
+static void print_free_sizes(FILE *fp, const struct stat_snapshot *st)
+{
+	for (unsigned c = 1; c < NUM_SIZE_CLASSES; c++) {
+		size_t nbytes = st->classes[make_spanclass(c, false)].free_bytes + st->classes[make_spanclass(c, true)].free_bytes;
+
+		if (nbytes != 0)
+			fprintf(fp, "<size from=\"%zu\" to=\"%zu\" total=\"%zu\" count=\"%zu\"/>\n",
+				(size_t)sizeclasses[c - 1].elemsize + 1, (size_t)sizeclasses[c].elemsize, nbytes,
+				nbytes / sizeclasses[c].elemsize);
+	}
+}
+
+/* What is free, and what is had from the system: of the one heap, and of all heaps. */
+static void print_totals(FILE *fp, const struct stat_snapshot *st, bool mapped)
+{
+	struct mallinfo2 mi = info_of(st);
+
+	fprintf(fp, "<total type=\"fast\" count=\"0\" size=\"%zu\"/>\n<total type=\"rest\" count=\"%zu\" size=\"%zu\"/>\n", mi.fsmblks,
+		mi.ordblks, mi.fordblks - mi.fsmblks);
+	if (mapped)
+		fprintf(fp, "<total type=\"mmap\" count=\"%zu\" size=\"%zu\"/>\n", mi.hblks, mi.hblkhd);
+	fprintf(fp,
+		"<system type=\"current\" size=\"%zu\"/>\n<system type=\"max\" size=\"%zu\"/>\n"
+		"<aspace type=\"total\" size=\"%zu\"/>\n<aspace type=\"mprotect\" size=\"%zu\"/>\n",
+		mi.arena, st->heap_bytes, st->heap_bytes, st->heap_bytes);
 }
 
 EXPORT int malloc_info(int options_arg, FILE *fp)
 {
-	struct heap_stats hs;
+	struct stat_snapshot st;
 
 	if (options_arg != 0)
 		return EINVAL;
-	heap_stats_read(&hs);
+	stat_read(&st);
 	fprintf(fp, "<malloc version=\"1\">\n<heap nr=\"0\">\n<sizes>\n");
-	for (unsigned c = 1; c < NUM_SIZE_CLASSES; c++) {
-		size_t size = sizeclasses[c].elemsize;
-		size_t slots = hs.class_spans[c] * sizeclasses[c].nelems;
-		size_t free_slots = slots > hs.class_live[c] ? slots - hs.class_live[c] : 0;
-
-		if (free_slots != 0)
-			fprintf(fp, "<size from=\"%zu\" to=\"%zu\" total=\"%zu\" count=\"%zu\"/>\n",
-				(size_t)sizeclasses[c - 1].elemsize + 1, size, free_slots * size,
-				free_slots);
-	}
-	fprintf(fp, "</sizes>\n"
-		    "<total type=\"fast\" count=\"0\" size=\"0\"/>\n"
-		    "<total type=\"rest\" count=\"%zu\" size=\"%zu\"/>\n"
-		    "<system type=\"current\" size=\"%zu\"/>\n"
-		    "<system type=\"max\" size=\"%zu\"/>\n"
-		    "<aspace type=\"total\" size=\"%zu\"/>\n"
-		    "<aspace type=\"mprotect\" size=\"%zu\"/>\n"
-		    "</heap>\n",
-		hs.spans, hs.mapped - hs.live_bytes, hs.mapped, hs.mapped, hs.mapped, hs.mapped);
-	fprintf(fp, "<total type=\"fast\" count=\"0\" size=\"0\"/>\n"
-		    "<total type=\"rest\" count=\"%zu\" size=\"%zu\"/>\n"
-		    "<total type=\"mmap\" count=\"%zu\" size=\"%zu\"/>\n"
-		    "<system type=\"current\" size=\"%zu\"/>\n"
-		    "<system type=\"max\" size=\"%zu\"/>\n"
-		    "<aspace type=\"total\" size=\"%zu\"/>\n"
-		    "<aspace type=\"mprotect\" size=\"%zu\"/>\n"
-		    "</malloc>\n",
-		hs.spans, hs.mapped - hs.live_bytes, hs.big_objects, hs.big_bytes, hs.mapped,
-		hs.mapped, hs.mapped, hs.mapped);
+	print_free_sizes(fp, &st);
+	fprintf(fp, "</sizes>\n");
+	print_totals(fp, &st, false);
+	fprintf(fp, "</heap>\n");
+	print_totals(fp, &st, true);
+	fprintf(fp, "</malloc>\n");
 	return 0;
 }
 
@@ -292,10 +277,10 @@ EXPORT int malloc_info(int options_arg, FILE *fp)
 CONSTRUCTOR static void start(void)
 {
 	thread_late_init();
+	service_start();
 }
 
 DESTRUCTOR static void stop(void)
 {
-	if (options.stats_fd >= 0)
-		report_stats(options.stats_fd);
+	service_at_exit();
 }

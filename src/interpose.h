@@ -37,10 +37,8 @@ FAST_PATH void *face_calloc(size_t n, size_t size, bool noscan)
 /* realloc; func names the user's call in a report. */
 static inline void *face_resize(void *p, size_t size, bool noscan, const char *func)
 {
-	if (UNLIKELY(size == 0 && p != NULL)) {
-		heap_free(p, func);
-		return NULL;
-	}
+	if (UNLIKELY(size == 0 && p != NULL))
+		return heap_realloc_zero(p, noscan, func);
 	return heap_realloc(p, size, noscan, func);
 }
 

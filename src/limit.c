@@ -122,7 +122,7 @@ static size_t need_locked(uint64_t page, size_t npages)
 {
 	if (page == PAGE_NONE)
 		page = pagealloc_find(&mheap.pages, npages);
-	return (page == PAGE_NONE ? npages : pagealloc_count_clean(&mheap.pages, page, npages)) * PAGE_SIZE;
+	return (npages - (page == PAGE_NONE ? 0 : pagealloc_count_dirty(&mheap.pages, page, npages))) * PAGE_SIZE;
 }
 
 /* Bytes beyond the limit with these pages; 0: they may be taken. */

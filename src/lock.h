@@ -10,7 +10,8 @@
 #include "base.h"
 
 enum lock_rank {
-	LOCK_INIT = 1,    /* start-up of the heap, once */
+	LOCK_SERVICE = 1, /* one writing at a time of what is asked for at exit */
+	LOCK_INIT,        /* start-up of the heap, once */
 	LOCK_SAMPLE,      /* switching of counts and samples */
 	LOCK_THREADS,     /* list of thread caches */
 	LOCK_SHARED,      /* the cache of threads that have none of their own */

@@ -152,20 +152,26 @@ static void *alloc_big(struct mcache *c, size_t size, size_t align, bool noscan,
 	return (void *)s->base;
 }
 
-static void *alloc_hardened(struct mcache *c, size_t size, size_t align, bool noscan)
+/* The span class that hardened=1 serves a request from, one of more than no bytes. */
+static spanclass_t spanclass_of_hardened(size_t size, size_t align, bool noscan)
 {
 	size_t room = max_size(size, 1) + HARDENED_TAIL;
+	unsigned class = 0;
+	spanclass_t sc;
+
+	if (room <= MAX_SMALL_SIZE && align <= PAGE_SIZE)
+		class = sizeclass_for(room, align == 0 ? sizeclass_malloc_align(size) : align);
+	sc = make_spanclass(class, noscan);
+	return sc == SPANCLASS_TINY ? make_spanclass(sizeclass_for(2 * TINY_SIZE, TINY_SIZE), true) : sc;
+}
+
+static void *alloc_hardened(struct mcache *c, size_t size, size_t align, bool noscan)
+{
+	spanclass_t sc = spanclass_of_hardened(size, align, noscan);
 	struct mspan *s;
 
-	if (room <= MAX_SMALL_SIZE && align <= PAGE_SIZE) {
-		unsigned class = sizeclass_for(room, align == 0 ? sizeclass_malloc_align(size) : align);
-		spanclass_t sc = make_spanclass(class, noscan);
-
-		if (sc == SPANCLASS_TINY)
-			sc = make_spanclass(sizeclass_for(2 * TINY_SIZE, TINY_SIZE), true);
-		if (class != 0)
-			return hardened_alloc_small(c, sc, size);
-	}
+	if (sc > SPANCLASS_BIG_NOSCAN)
+		return hardened_alloc_small(c, sc, size);
 	if (size > PTRDIFF_MAX - align - 2 * PAGE_SIZE || align > PTRDIFF_MAX / 2)
 		return NULL;
 	s = hardened_alloc_big(c, size, align > PAGE_SIZE ? align / PAGE_SIZE : 1, noscan);
@@ -241,7 +247,9 @@ static size_t nbytes_in(spanclass_t sc, size_t size, size_t align, bool noscan)
 		return 0;
 	if (sc == SPANCLASS_TINY)
 		return tiny_nbytes(size, tiny_floor(align, noscan));
-	return sc <= SPANCLASS_BIG_NOSCAN ? pages_for(max_size(size, 1)) * PAGE_SIZE : spanclass_info(sc)->elemsize;
+	if (sc > SPANCLASS_BIG_NOSCAN)
+		return spanclass_info(sc)->elemsize;
+	return options.hardened ? hardened_big_npages(size) * PAGE_SIZE : pages_for(max_size(size, 1)) * PAGE_SIZE;
 }
 
 /* The live object at p has a sample's record, which goes when it is freed. */
@@ -250,23 +258,30 @@ static void mark_sampled(void *p)
 	slot_set(state_of(p), slot_state(state_of(p)) | SLOT_SAMPLED);
 }
 
-/* A sample that would be in a tiny block, where there is no room for the mark. */
-static void *alloc_tiny_alone(struct mcache *c, size_t size, bool zero)
+/* A sample that would be in a tiny block, where there is no room for the mark. It is counted as what it is. */
+static void *alloc_tiny_alone(struct mcache *c, size_t size, size_t nbytes, bool zero)
 {
-	void *p = alloc_small(c, make_spanclass(sizeclass_for(2 * TINY_SIZE, TINY_SIZE), true), zero ? size : 0);
+	spanclass_t sc = make_spanclass(sizeclass_for(2 * TINY_SIZE, TINY_SIZE), true);
+	void *p = alloc_small(c, sc, zero ? size : 0);
 
-	if (p != NULL)
-		slot_set(state_of(p), SLOT_RESIZED);
+	if (p == NULL)
+		return NULL;
+	slot_set(state_of(p), SLOT_RESIZED);
+	sample_undo(c, SPANCLASS_TINY, nbytes);
+	sample_count_small(c, sc);
 	return p;
 }
 
 static SLOW_PATH void *alloc_counted(struct mcache *c, spanclass_t sc, size_t size, size_t align, bool noscan, bool zero,
 				     size_t *sampled)
 {
-	size_t nbytes = nbytes_in(sc, size, align, noscan);
+	size_t nbytes;
 	unsigned what;
 	void *p = NULL;
 
+	if (options.hardened && sc != SPANCLASS_NOTHING)
+		sc = spanclass_of_hardened(size, align, noscan);
+	nbytes = nbytes_in(sc, size, align, noscan);
 	if (sc > SPANCLASS_BIG_NOSCAN && !spanclass_noscan(sc) && !options.hardened && !options.sbrk)
 		p = sample_plain(c, sc);
 	if (p != NULL) {
@@ -283,7 +298,7 @@ static SLOW_PATH void *alloc_counted(struct mcache *c, spanclass_t sc, size_t si
 		return p;
 	}
 	if ((what & SAMPLE_STACK) != 0 && sc == SPANCLASS_TINY && !options.hardened)
-		p = alloc_tiny_alone(c, size, zero);
+		p = alloc_tiny_alone(c, size, nbytes, zero);
 	else
 		p = alloc_from(c, sc, size, align, noscan, zero);
 	if (p == NULL) {
@@ -371,18 +386,28 @@ SLOW_PATH void *heap_calloc_slow(size_t size)
 	return alloc_or_errno(size, 0, false, true);
 }
 
-/* A slot without going slow; NULL also where it is no matter of slots, or not of those of a span class. */
+/* malloc has fast paths for the size: it is small, there is nothing that diverts it, and allocations are not counted. */
+FAST_PATH bool size_is_fast(size_t size)
+{
+	return size <= MAX_SMALL_SIZE && LIKELY(sizeclass_slot_of_malloc(size) - 1u < NUM_SPAN_CLASSES - 1);
+}
+
+/* A slot without going slow; NULL also where it is no matter of slots. */
 FAST_PATH void *noscan_slot(size_t size, bool *fresh)
 {
-	unsigned slot;
+	if (size <= TINY_SIZE || !size_is_fast(size))
+		return NULL;
+	return mcache_alloc_fast(thread_cache(), make_spanclass(sizeclass_of_malloc(size) >> 1, true), fresh);
+}
 
-	if (size <= TINY_SIZE || size > MAX_SMALL_SIZE)
-		return NULL;
-	/* The lookup says whether there are fast paths. */
-	slot = sizeclass_slot_of_malloc(size);
-	if (UNLIKELY(slot - 1 >= NUM_SPAN_CLASSES - 1))
-		return NULL;
-	return mcache_alloc_fast(thread_cache(), make_spanclass(slot >> 1, true), fresh);
+static SLOW_PATH void *noscan_slow(size_t size, bool zero)
+{
+	struct mcache *c = thread_cache();
+	void *p = NULL;
+
+	if (size <= TINY_SIZE && size_is_fast(size) && c != MCACHE_NONE)
+		p = alloc_tiny(c, size, 1, zero);
+	return LIKELY(p != NULL) ? p : alloc_or_errno(size, 0, true, zero);
 }
 
 void *heap_malloc_noscan(size_t size)
@@ -390,7 +415,7 @@ void *heap_malloc_noscan(size_t size)
 	bool fresh;
 	void *p = noscan_slot(size, &fresh);
 
-	return LIKELY(p != NULL) ? p : alloc_or_errno(size, 0, true, false);
+	return LIKELY(p != NULL) ? p : noscan_slow(size, false);
 }
 
 void *heap_calloc_noscan(size_t size)
@@ -399,16 +424,14 @@ void *heap_calloc_noscan(size_t size)
 	void *p = noscan_slot(size, &fresh);
 
 	if (UNLIKELY(p == NULL))
-		return alloc_or_errno(size, 0, true, true);
+		return noscan_slow(size, true);
 	zero_object(p, size, fresh);
 	return p;
 }
 
 void *heap_aligned(size_t align, size_t size, bool noscan)
 {
-	/* The lookup says whether there are fast paths. */
-	if (!noscan && size - 1 < MAX_SMALL_SIZE && align <= PAGE_SIZE &&
-	    LIKELY(sizeclass_slot_of_malloc(size) - 1u < NUM_SPAN_CLASSES - 1)) {
+	if (!noscan && align <= PAGE_SIZE && size_is_fast(size)) {
 		unsigned class = sizeclass_for(size, align);
 		bool fresh;
 		void *p = class == 0 ? NULL :
@@ -610,6 +633,9 @@ SLOW_PATH void heap_free_slow(void *p, struct mspan *s, const char *func)
 
 	if (LIKELY(s != NULL) && s->kind == SPAN_BIG && (uintptr_t)p == s->base && c != MCACHE_NONE)
 		free_big(c, s, func);
+	else if (LIKELY(s != NULL) && s->kind == SPAN_TINY && tiny_object_size(s, (uintptr_t)p) != 0 && c != MCACHE_NONE &&
+		 !options.clobberfree)
+		tiny_free(c, s, (uintptr_t)p);
 	else if (p != NULL)
 		free_rest(p, func);
 }
@@ -905,6 +931,19 @@ void *heap_realloc(void *p, size_t size, bool noscan, const char *func)
 	to = s == NULL ? realloc_outside(p, size, noscan, func) : realloc_ours(p, s, size, noscan, func);
 	rights_close(rights);
 	return to;
+}
+
+void *heap_realloc_zero(void *p, bool noscan, const char *func)
+{
+	switch (options.realloczero) {
+	case REALLOC_ZERO_ALLOC:
+		return heap_realloc(p, 0, noscan, func);
+	case REALLOC_ZERO_ABORT:
+		fatal_pointer(func, p, "realloc of size 0");
+	default:
+		heap_free(p, func);
+		return NULL;
+	}
 }
 
 /* --- the rest --- */

@@ -101,9 +101,12 @@ FAST_PATH void heap_free_sized(void *p, size_t size, size_t align, const char *f
 	heap_free_sized_slow(p, size, align, func);
 }
 
-/* realloc without the case of size 0: the object with its bytes at a place of size bytes, NULL and the object
- * as before when there is none. p may be NULL. */
+/* realloc without its case of size 0: the object with its bytes at a place of size bytes, NULL and the object
+ * as before when there is none. p may be NULL. With size 0 it is an object of no bytes. */
 void *heap_realloc(void *p, size_t size, bool noscan, const char *func);
+
+/* realloc(p, 0) of a p that is not NULL, as the option realloczero has it. */
+void *heap_realloc_zero(void *p, bool noscan, const char *func);
 
 /* size bytes aligned to align, a power of two. */
 void *heap_aligned(size_t align, size_t size, bool noscan);

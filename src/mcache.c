@@ -619,23 +619,29 @@ static void tick(struct mcache *c)
 	mheap_flush_pcache(&c->pages);
 }
 
-void mcache_poll(struct mcache *c)
+static SLOW_PATH void poll(struct mcache *c)
 {
-	uint64_t cycles = cycle_counter();
-	bool called = c->limit_calls != limit_calls();
-	uint64_t now_ms;
+	uint32_t calls = limit_calls();
+	uint64_t now_ms = os_now_ms();
+	bool called = c->limit_calls != calls;
 
-	if (LIKELY(cycles - c->poll_cycles < POLL_CYCLES) && LIKELY(!called))
-		return;
-	c->poll_cycles = cycles;
-	c->limit_calls = limit_calls();
-	now_ms = os_now_ms();
+	c->limit_calls = calls;
 	if (called || now_ms - c->tick_ms >= limit_decay_ms()) {
 		c->tick_ms = now_ms;
 		tick(c);
 		mheap_release_records();
 	}
 	(void)scavenge_poll(now_ms);
+}
+
+void mcache_poll(struct mcache *c)
+{
+	uint64_t cycles = cycle_counter();
+
+	if (LIKELY(cycles - c->poll_cycles < POLL_CYCLES) && LIKELY(c->limit_calls == limit_calls()))
+		return;
+	c->poll_cycles = cycles;
+	poll(c);
 }
 
 /* --- fork --- */

@@ -573,6 +573,18 @@ void mheap_free_refused(struct pcache *pc)
 	}
 }
 
+/* Between this address and the end of the heap there are only free pages, or none. */
+static bool is_last_locked(uintptr_t end)
+{
+	return end + tail_pages_locked() * PAGE_SIZE == mheap.space.next;
+}
+
+/* For pages behind an object that has room there: else nothing needs to be given back for it. */
+static bool limit_admits_behind_locked(uintptr_t end, uint64_t page, size_t npages)
+{
+	return (pagealloc_is_free(&mheap.pages, page, npages) || is_last_locked(end)) && limit_admits_locked(page, npages, true);
+}
+
 bool mheap_resize_big(struct mspan *s, size_t npages)
 {
 	uintptr_t end = s->base + mspan_nbytes(s);
@@ -594,11 +606,10 @@ bool mheap_resize_big(struct mspan *s, size_t npages)
 		bool admitted;
 
 		lock_acquire(&mheap.lock);
-		admitted = limit_admits_locked(page, more, true);
+		admitted = limit_bytes() == 0 || limit_admits_behind_locked(end, page, more);
 		ok = admitted && pagealloc_alloc_at(&mheap.pages, page, more, &nclean);
 		/* The last object of the heap grows with it. */
-		if (admitted && !ok && end + tail_pages_locked() * PAGE_SIZE == mheap.space.next &&
-		    grow_locked(more, true))
+		if (admitted && !ok && is_last_locked(end) && grow_locked(more, true))
 			ok = pagealloc_alloc_at(&mheap.pages, page, more, &nclean);
 		if (ok)
 			unmap_pages(end, more);

@@ -6,8 +6,9 @@
  * Owns     options, the table of them, and the descriptors that statistics and reports go to.
  * Callers  thread.c at start-up; every layer reads the struct. Calls fatal.h, out.h and os.h.
  * Locks    none; start-up is serialised by thread.c.
- * Holds    under AT_SECURE nothing is read: another user's environment must not steer us. What is not in the table
- *          is no option; goalloc-run --help prints the table, and goalloc(7) is tested against it.
+ * Holds    under AT_SECURE the environment is not read, and no file is named: another user must not steer us, nor where we write.
+ *          What is not in the table is no option; goalloc-run --help prints the table, and goalloc(7) is tested against it.
+ *          A file that is named here could be written to when the program began, and its name is absolute.
  */
 #include "options.h"
 #include "config.h"
@@ -64,11 +65,13 @@ static struct piece piece_cut(const char **rest, char stop)
 	return p;
 }
 
+/* A decimal number, without a sign. */
 static bool piece_number(struct piece p, uint64_t least, uint64_t most, uint64_t *out)
 {
 	uint64_t n = 0;
 
-	if (p.len == 0 || p.len > 15)
+	/* What has 19 digits does not overflow. */
+	if (p.len == 0 || p.len > 19)
 		return false;
 	for (size_t i = 0; i < p.len; i++) {
 		if (p.text[i] < '0' || p.text[i] > '9')
@@ -143,16 +146,16 @@ static bool set_realloczero(struct options *o, struct piece value)
 	return false;
 }
 
-/* Of 0 bytes it would be no limit: "off" is the word for that. */
+/* A limit of 0 bytes could not be kept: "off" is the word for none. */
 static bool set_memlimit(struct options *o, struct piece value)
 {
-	struct piece number = { value.text, value.len - 1 };
 	uint64_t bytes = 0, percent = 0;
 
 	if (value.len == 0)
 		return false;
 	if (value.text[value.len - 1] == '%') {
-		if (!piece_number(number, 1, 100, &percent))
+		value.len--;
+		if (!piece_number(value, 1, 100, &percent))
 			return false;
 	} else if (!piece_is(value, "off") && (!piece_bytes(value, PTRDIFF_MAX, &bytes) || bytes == 0)) {
 		return false;
@@ -162,17 +165,29 @@ static bool set_memlimit(struct options *o, struct piece value)
 	return true;
 }
 
+/* A handler that only says "write" can be had for it: not for what cannot be caught, what a fault raises again and again, and what
+ * glibc keeps for itself, the two below SIGRTMIN. */
+static bool signal_can_be_had(uint64_t n)
+{
+	return n != SIGKILL && n != SIGSTOP && n != SIGILL && n != SIGTRAP && n != SIGABRT && n != SIGBUS && n != SIGFPE &&
+	       n != SIGSEGV && n != SIGSYS && n != 32 && n != 33;
+}
+
 /* By number, or by name with or without SIG. */
 static bool set_signal(struct options *o, struct piece value)
 {
 	static const struct {
 		const char *name;
 		uint32_t number;
-	} names[] = { { "HUP", SIGHUP }, { "QUIT", SIGQUIT }, { "USR1", SIGUSR1 }, { "USR2", SIGUSR2 },
-		      { "PROF", SIGPROF }, { "WINCH", SIGWINCH }, { "URG", SIGURG }, { "off", 0 } };
+	} names[] = { { "off", 0 },	      { "HUP", SIGHUP },     { "INT", SIGINT },	  { "QUIT", SIGQUIT },
+		      { "USR1", SIGUSR1 },    { "USR2", SIGUSR2 },   { "PIPE", SIGPIPE }, { "ALRM", SIGALRM },
+		      { "TERM", SIGTERM },    { "CHLD", SIGCHLD },   { "CONT", SIGCONT }, { "TSTP", SIGTSTP },
+		      { "TTIN", SIGTTIN },    { "TTOU", SIGTTOU },   { "URG", SIGURG },	  { "XCPU", SIGXCPU },
+		      { "XFSZ", SIGXFSZ },    { "VTALRM", SIGVTALRM }, { "PROF", SIGPROF }, { "WINCH", SIGWINCH },
+		      { "IO", SIGIO },	      { "PWR", SIGPWR } };
 	uint64_t n;
 
-	if (piece_number(value, 0, 64, &n) && n != SIGKILL && n != SIGSTOP) {
+	if (piece_number(value, 0, 64, &n) && signal_can_be_had(n)) {
 		o->signal = (uint32_t)n;
 		return true;
 	}
@@ -189,9 +204,9 @@ static bool set_signal(struct options *o, struct piece value)
 
 /* --- the table --- */
 
-/* FLAG: 0 or 1, alone it means 1. NUMBER: a uint32_t. BYTES: a size_t, with Go's units. FILE: 0 for none, 1 for fallback,
- * else a name. OTHER: as set() has it. */
-enum option_type { OPTION_FLAG, OPTION_NUMBER, OPTION_BYTES, OPTION_FILE, OPTION_OTHER };
+/* FLAG: 0 or 1. LEVEL: a uint32_t with few values. NUMBER: a uint32_t. BYTES: a size_t, with Go's units. FILE: 0 for none, 1 for
+ * fallback, else a name. OTHER: as set() has it. A key alone is 1 for FLAG, LEVEL and FILE, and nothing for NUMBER and BYTES. */
+enum option_type { OPTION_FLAG, OPTION_LEVEL, OPTION_NUMBER, OPTION_BYTES, OPTION_FILE, OPTION_OTHER };
 
 struct option {
 	const char *name;
@@ -206,6 +221,8 @@ struct option {
 #define AT(f) offsetof(struct options, f)
 #define FLAG(name, initial, help) \
 	{ #name, OPTION_FLAG, AT(name), 0, 1, NULL, NULL, "0|1", initial, help }
+#define LEVEL(name, most, values, initial, help) \
+	{ #name, OPTION_LEVEL, AT(name), 0, most, NULL, NULL, values, initial, help }
 #define NUMBER(name, f, least, most, values, initial, help) \
 	{ #name, OPTION_NUMBER, AT(f), least, most, NULL, NULL, values, initial, help }
 #define BYTES(name, most, initial, help) \
@@ -219,11 +236,11 @@ static const struct option table[] = {
 	FILE_NAME(stats, "-", "statistics at exit, on standard error or appended to FILE"),
 	FILE_NAME(profile, "goalloc.%p.pb.gz", "heap profile at exit, for pprof; heap_v2 text if FILE ends with .heap"),
 	BYTES(memprofilerate, GiB(1), "512KiB", "mean bytes between two samples of the profile; 1: every allocation"),
-	NUMBER(leakcheck, leakcheck, 0, 2, "0|1|2", "0", "leaks at exit; 2: with the stack of every allocation"),
+	LEVEL(leakcheck, 2, "0|1|2", "0", "leaks at exit; 2: with the stack of every allocation"),
 	FILE_NAME(leakreport, "-", "where leaks are reported, if not on standard error"),
 	NUMBER(leakexit, leakexit, 0, 255, "0..255", "0", "exit status when there are leaks; 0: the program's own"),
 	FILE_NAME(heapmap, "goalloc.%p.svg", "map of the heap at exit; text if FILE ends with .txt"),
-	OTHER(signal, "NUMBER|NAME|off", "off", "on this signal what is asked for at exit is written at once"),
+	OTHER(signal, "NUMBER|NAME|off", "off", "on this signal what is asked for at exit is written, or statistics"),
 	OTHER(memlimit, "BYTES|N%|off", "off", "memory to stay below; N%: of the cgroup's limit"),
 	FLAG(hard, "0", "no memory beyond memlimit: NULL and ENOMEM"),
 	NUMBER(scavenge, scavenge_ms, 0, SCAVENGE_MAX_MS, "0..86400000", "1000", "milliseconds that free pages stay"),
@@ -252,21 +269,25 @@ static const struct option *find_option(struct piece key)
 	return NULL;
 }
 
-static bool set_file(char *file, const char *fallback, struct piece value)
+static const char bad_value[] = "bad value";
+
+static const char *set_file(char *file, const char *fallback, struct piece value)
 {
 	if (value.text == NULL || piece_is(value, "1"))
 		value = (struct piece){ fallback, string_length(fallback) };
+	else if (value.len == 0)
+		return bad_value;
 	else if (piece_is(value, "0"))
 		value.len = 0;
 	if (value.len >= OPTION_PATH_MAX)
-		return false;
+		return "file name too long";
 	copy_bytes(file, value.text, value.len);
 	file[value.len] = '\0';
-	return true;
+	return NULL;
 }
 
-/* False: not a value of the option; nothing is changed. */
-static bool option_set(struct options *o, const struct option *option, struct piece value)
+/* NULL, or what is wrong with the value; then nothing is changed. */
+static const char *option_set(struct options *o, const struct option *option, struct piece value)
 {
 	void *field = (char *)o + option->field;
 	uint64_t n = 1;
@@ -275,63 +296,82 @@ static bool option_set(struct options *o, const struct option *option, struct pi
 	case OPTION_FLAG:
 		/* Not "01". */
 		if (value.text != NULL && (value.len != 1 || !piece_number(value, 0, 1, &n)))
-			return false;
+			return bad_value;
 		*(bool *)field = n != 0;
-		return true;
+		return NULL;
+	case OPTION_LEVEL:
 	case OPTION_NUMBER:
-		if (value.text != NULL && !piece_number(value, option->least, option->most, &n))
-			return false;
+		if (value.text == NULL ? option->type == OPTION_NUMBER : !piece_number(value, option->least, option->most, &n))
+			return bad_value;
 		*(uint32_t *)field = (uint32_t)n;
-		return value.text != NULL || option->least <= 1;
+		return NULL;
 	case OPTION_BYTES:
 		if (value.text == NULL || !piece_bytes(value, option->most, &n))
-			return false;
+			return bad_value;
 		*(size_t *)field = n;
-		return true;
+		return NULL;
 	case OPTION_FILE:
 		return set_file(field, option->fallback, value);
 	default:
-		return option->set(o, value);
+		return option->set(o, value) ? NULL : bad_value;
 	}
 }
 
-/* Changes of a letter, one too many or too few, that make word of the key: as many as most of them do not pass for a slip. */
-static size_t distance(struct piece key, const char *word)
+/* --- the option that was meant --- */
+
+static char lower(char c)
 {
-	size_t row[32];
+	return c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
+}
+
+#define LONGEST_WORD 24
+
+/* Letters changed, missing, too many or swapped with their neighbour, that make word of the key. */
+static unsigned distance(struct piece key, const char *word)
+{
+	uint8_t d[LONGEST_WORD + 1][LONGEST_WORD + 1];
 	size_t nword = string_length(word);
 
-	if (key.len >= 32 || nword >= 32)
-		return 32;
-	for (size_t j = 0; j <= nword; j++)
-		row[j] = j;
-	for (size_t i = 1; i <= key.len; i++) {
-		size_t diagonal = row[0];
+	if (key.len > LONGEST_WORD || nword > LONGEST_WORD)
+		return LONGEST_WORD;
+	for (size_t i = 0; i <= key.len; i++)
+		for (size_t j = 0; j <= nword; j++) {
+			bool same = i > 0 && j > 0 && lower(key.text[i - 1]) == word[j - 1];
+			size_t least = i + j;
 
-		row[0] = i;
-		for (size_t j = 1; j <= nword; j++) {
-			size_t changed = diagonal + (key.text[i - 1] != word[j - 1]);
-
-			diagonal = row[j];
-			row[j] = min_size(changed, min_size(row[j], row[j - 1]) + 1);
+			if (i > 0 && j > 0)
+				least = min_size(d[i - 1][j - 1] + !same, min_size(d[i - 1][j], d[i][j - 1]) + 1u);
+			if (i > 1 && j > 1 && key.text[i - 1] == word[j - 2] && key.text[i - 2] == word[j - 1])
+				least = min_size(least, d[i - 2][j - 2] + 1u);
+			d[i][j] = (uint8_t)least;
 		}
-	}
-	return row[nword];
+	return d[key.len][nword];
 }
 
-/* The option that was meant, if any. */
+static bool starts_with(const char *word, struct piece p)
+{
+	size_t n = 0;
+
+	while (n < p.len && word[n] != '\0' && word[n] == p.text[n])
+		n++;
+	return n == p.len;
+}
+
+/* NULL: none is near. The beginning of a name, or one slip, two in long words. */
 static const struct option *nearest_option(struct piece key)
 {
 	const struct option *best = NULL;
-	size_t best_distance = 3;
+	unsigned least = key.len >= 6 ? 3 : 2;
 
 	for (size_t i = 0; i < NUM_OPTIONS; i++) {
-		size_t d = distance(key, table[i].name);
+		unsigned d = distance(key, table[i].name);
 
-		if (d >= best_distance || d >= key.len)
+		if (key.len >= 3 && starts_with(table[i].name, key))
+			return &table[i];
+		if (d >= least || d >= key.len)
 			continue;
 		best = &table[i];
-		best_distance = d;
+		least = d;
 	}
 	return best;
 }
@@ -360,8 +400,35 @@ void options_print(int fd)
 	(void)out_flush(&out);
 }
 
-/* item is what was given; hint may be NULL. */
-static void warn(const char *name, const char *what, struct piece item, const struct option *hint)
+/* --- warnings: one line each --- */
+
+/* What was given, cut, and with nothing that a terminal would obey. */
+static void report_given(struct report *r, struct piece given)
+{
+	report_str(r, "'");
+	for (size_t i = 0; i < given.len && i < 200; i++)
+		report_chars(r, (unsigned char)given.text[i] < ' ' || given.text[i] == 127 ? "?" : given.text + i, 1);
+	report_str(r, given.len > 200 ? "...'" : "'");
+}
+
+static void warn_unknown(const char *name, struct piece item, const struct option *meant)
+{
+	struct report r;
+
+	report_init(&r);
+	report_str(&r, name);
+	report_str(&r, ": unknown option in ");
+	report_given(&r, item);
+	report_str(&r, ", ignored");
+	if (meant != NULL) {
+		report_str(&r, "; did you mean ");
+		report_str(&r, meant->name);
+		report_str(&r, "?");
+	}
+	report_write(&r, 2);
+}
+
+static void warn_value(const char *name, const char *what, struct piece item, const struct option *option)
 {
 	struct report r;
 
@@ -369,22 +436,37 @@ static void warn(const char *name, const char *what, struct piece item, const st
 	report_str(&r, name);
 	report_str(&r, ": ");
 	report_str(&r, what);
-	report_str(&r, " in '");
-	report_chars(&r, item.text, min_size(item.len, 200));
-	report_str(&r, "', ignored");
-	if (hint != NULL) {
-		report_str(&r, "; did you mean ");
-		report_str(&r, hint->name);
-		report_str(&r, "?");
+	report_str(&r, " in ");
+	report_given(&r, item);
+	report_str(&r, ", ignored");
+	if (what == bad_value) {
+		report_str(&r, "; it takes ");
+		report_str(&r, option->values);
 	}
 	report_write(&r, 2);
 }
+
+void options_warn_file(const char *name, const char *file, const char *obstacle)
+{
+	struct report r;
+
+	report_init(&r);
+	report_str(&r, name);
+	report_str(&r, ": cannot write to ");
+	report_given(&r, (struct piece){ file, string_length(file) });
+	report_str(&r, ": ");
+	report_str(&r, obstacle);
+	report_write(&r, options.report_fd >= 0 ? options.report_fd : 2);
+}
+
+/* --- reading --- */
 
 void options_parse(struct options *o, const char *name, const char *text)
 {
 	while (*text != '\0') {
 		struct piece item = piece_cut(&text, ',');
 		const struct option *option;
+		const char *wrong;
 		struct piece key = { item.text, 0 };
 		struct piece value = { NULL, 0 };
 
@@ -392,14 +474,17 @@ void options_parse(struct options *o, const char *name, const char *text)
 			continue;
 		while (key.len < item.len && item.text[key.len] != '=')
 			key.len++;
-		/* A flag may stand alone: "off" is "off=1". No other value is NULL. */
+		/* A key may stand alone: "off" is "off=1". No other value is NULL. */
 		if (key.len < item.len)
 			value = (struct piece){ item.text + key.len + 1, item.len - key.len - 1 };
 		option = find_option(key);
-		if (option == NULL)
-			warn(name, "unknown option", item, nearest_option(key));
-		else if (!option_set(o, option, value))
-			warn(name, "bad value", item, NULL);
+		if (option == NULL) {
+			warn_unknown(name, item, nearest_option(key));
+			continue;
+		}
+		wrong = option_set(o, option, value);
+		if (wrong != NULL)
+			warn_value(name, wrong, item, option);
 	}
 }
 
@@ -423,69 +508,113 @@ static const char *env(const char *name)
 /* A variable that is an option by itself. */
 static void read_variable(struct options *o, const char *variable, const char *name)
 {
-	const char *text = env(variable);
+	const struct option *option = find_option((struct piece){ name, string_length(name) });
+	const char *text = env(variable), *wrong;
 	struct piece value = { text, text == NULL ? 0 : string_length(text) };
 
 	if (value.len == 0)
 		return;
-	if (!option_set(o, find_option((struct piece){ name, string_length(name) }), value))
-		warn(variable, "bad value", value, NULL);
+	wrong = option_set(o, option, value);
+	if (wrong != NULL)
+		warn_value(variable, wrong, value, option);
 }
 
-/* Programs change their directory before the file is written. */
-static void make_absolute(char *file)
+static void read_environment(struct options *o)
+{
+	const char *text = env("GOALLOC");
+
+	if (text != NULL)
+		options_parse(o, "GOALLOC", text);
+	read_variable(o, "GOALLOC_STATS", "stats");
+	read_variable(o, "GOALLOC_PROFILE", "profile");
+	read_variable(o, "GOALLOC_MEMLIMIT", "memlimit");
+}
+
+/* --- the files --- */
+
+bool option_file_is_stderr(const char *file)
+{
+	return file[0] == '-' && file[1] == '\0';
+}
+
+/* Programs change their directory before the file is written. NULL, or why there is no name. */
+static const char *make_absolute(char *file)
 {
 	char there[OPTION_PATH_MAX];
 	size_t n, len = string_length(file);
 
-	if (len == 0 || file[0] == '/' || (file[0] == '-' && len == 1) || !os_directory(there, sizeof(there)))
-		return;
+	if (file[0] == '/')
+		return NULL;
+	if (!os_directory(there, sizeof(there)))
+		return "the directory has no name, or a long one";
 	n = string_length(there);
 	if (n + 1 + len >= OPTION_PATH_MAX)
-		return;
+		return "file name too long";
 	there[n] = '/';
 	copy_bytes(there + n + 1, file, len + 1);
 	copy_bytes(file, there, n + 1 + len + 1);
+	return NULL;
+}
+
+/* What cannot be written to is said now, not after hours. */
+static void check_file(const char *name, char *file, bool secure)
+{
+	const char *obstacle;
+
+	if (file[0] == '\0' || option_file_is_stderr(file))
+		return;
+	obstacle = secure ? "no files in setuid programs" : make_absolute(file);
+	if (obstacle == NULL && out_check(file) == 0)
+		return;
+	options_warn_file(name, file, obstacle != NULL ? obstacle : out_reason(-out_check(file)));
+	file[0] = '\0';
+}
+
+/* A report needs a place, and a place a report. */
+static void complete(struct options *o)
+{
+	if (o->leakcheck == 0)
+		o->leakreport[0] = '\0';
+	else if (o->leakreport[0] == '\0')
+		(void)set_file(o->leakreport, "-", (struct piece){ "1", 1 });
 }
 
 /* The descriptors are taken now: programs close stderr before our exit handler runs. */
 static void open_outputs(struct options *o)
 {
-	make_absolute(o->profile);
-	make_absolute(o->leakreport);
-	make_absolute(o->heapmap);
 	if (o->stats[0] == '\0' && o->profile[0] == '\0' && o->heapmap[0] == '\0' && o->leakcheck == 0 && o->signal == 0)
 		return;
 	o->report_fd = os_dup_cloexec(2);
-	if (o->stats[0] == '\0')
-		return;
-	if (o->stats[0] == '-' && o->stats[1] == '\0') {
+	if (o->report_fd < 0)
+		o->report_fd = -1;
+	if (option_file_is_stderr(o->stats))
 		o->stats_fd = o->report_fd;
+	else if (o->stats[0] != '\0')
+		o->stats_fd = out_open(o->stats, true);
+	if (o->stats[0] == '\0' || o->stats_fd >= 0)
 		return;
-	}
-	o->stats_fd = out_open(o->stats, true);
-	if (o->stats_fd < 0)
-		warn("GOALLOC_STATS", "cannot open the file", (struct piece){ o->stats, string_length(o->stats) }, NULL);
+	if (!option_file_is_stderr(o->stats))
+		options_warn_file("stats", o->stats, out_reason(-o->stats_fd));
+	o->stats[0] = '\0';
+	o->stats_fd = -1;
 }
 
 void options_init(void)
 {
-	const char *text;
+	bool secure = os_is_secure();
 
 	if (options_done || environ == NULL)
 		return;
 	options_done = true;
 	if (&goalloc_conf != NULL && goalloc_conf != NULL)
 		options_parse(&options, "goalloc_conf", goalloc_conf);
-	if (os_is_secure())
-		return;
-	text = env("GOALLOC");
-	if (text != NULL)
-		options_parse(&options, "GOALLOC", text);
-	read_variable(&options, "GOALLOC_STATS", "stats");
-	read_variable(&options, "GOALLOC_PROFILE", "profile");
-	read_variable(&options, "GOALLOC_MEMLIMIT", "memlimit");
+	if (!secure)
+		read_environment(&options);
 	if (options.help)
 		options_print(2);
+	for (size_t i = 0; i < NUM_OPTIONS; i++)
+		if (table[i].type == OPTION_FILE)
+			check_file(table[i].name, (char *)&options + table[i].field, secure);
+	complete(&options);
 	open_outputs(&options);
 }

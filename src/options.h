@@ -43,7 +43,7 @@ struct options {
 	size_t memprofilerate;     /* bytes between samples, the mean; 0 none, 1 every allocation */
 	option_file stats;         /* appended to */
 	option_file profile;
-	option_file leakreport;    /* appended to */
+	option_file leakreport;    /* appended to; "" unless leakcheck */
 	option_file heapmap;
 	int stats_fd;              /* where statistics go; -1 while they are not asked for */
 	int report_fd;             /* standard error as it was at start, for reports that come late; -1 while none was asked for */
@@ -56,8 +56,13 @@ extern struct options options;
  * without. */
 void options_init(void);
 
-/* One line of each option: name, values, default, help. */
+/* One line of each option: name, values, help, default. */
 void options_print(int fd);
+
+/* One line: NAME, an option, cannot write to FILE, and why. On standard error as it was at start if that was kept. */
+void options_warn_file(const char *name, const char *file, const char *obstacle);
+
+bool option_file_is_stderr(const char *file);
 
 /* One settings string, "key=value,key=value"; warns of what it does not know. For tests, too. */
 void options_parse(struct options *o, const char *name, const char *text);

@@ -52,6 +52,12 @@ bool os_fence(void *p, size_t nbytes);
 /* fenced -> ready. */
 bool os_unfence(void *p, size_t nbytes);
 
+/* The range can be read, whatever it was before, and not written. False: as before. */
+bool os_make_readable(void *p, size_t nbytes);
+
+/* Which of n pages of the kernel have memory or are in a cache of the file, one byte each; for shared mappings. */
+bool os_which_resident(uintptr_t addr, size_t n, unsigned char *resident);
+
 /* Moves the pages of a ready range over another ready range, whose own pages are dropped.
  * The old range is ready (zero) afterwards. False: nothing moved. */
 bool os_move_pages(void *from, void *to, size_t nbytes);
@@ -62,8 +68,19 @@ bool os_remap(void *p, size_t nbytes);
 /* Asks for huge pages in a committed range, or for none; advice only. */
 void os_want_huge_pages(void *p, size_t nbytes, bool huge);
 
+/* What is reserved or mapped from now on has a name in /proc/PID/maps: "goalloc: heap", our own records "goalloc: metadata". Kernels
+ * before 5.17, and many later ones, know no names: then nothing happens. */
+void os_name_mappings(void);
+
 /* Zeroed memory for our own records; NULL when there is none. */
 void *os_alloc_metadata(size_t nbytes);
+
+/* Calls visit for all that os_alloc_metadata() gave. Takes no lock: what others take meanwhile may be missing. */
+void os_each_metadata(void (*visit)(uintptr_t addr, size_t nbytes, void *arg), void *arg);
+
+/* nbytes that are zero and that processes made by fork share; NULL. Not promised: may be much more than is used. os_unreserve() gives
+ * them back. */
+void *os_alloc_shared(size_t nbytes);
 
 /* What os_alloc_metadata() gives from now on lies between two pages that cannot be touched. */
 void os_guard_metadata(void);
@@ -122,7 +139,9 @@ void os_signal_again(int number, void *info);
 
 int os_dup_cloexec(int fd);         /* on a high number; -1 */
 int os_open_write(const char *path, bool append);   /* made if need be, emptied unless append; on a high number, too; -errno */
+int os_check_write(const char *path);      /* 0, or -errno as os_open_write(), as far as is seen without opening */
 int os_open_read(const char *path);        /* -1 */
+uint64_t os_file_id(int fd);               /* what the descriptor is open on, as a number; 0: it is not open */
 void os_close(int fd);
 long os_read(int fd, void *p, size_t nbytes);          /* bytes; 0 at the end, -errno */
 long os_read_at(int fd, void *p, size_t nbytes, uint64_t offset);   /* the same, of a file */

@@ -3,11 +3,11 @@
  * os_linux.c - the kernel calls of the heap, and the only file that maps memory.
  * See malloc.c for the overview.
  *
- * Owns     the cached page size; the protection key of metadata.
+ * Owns     the cached page size; the protection key of metadata; the list of where metadata is; whether mappings have names.
  * Callers  every layer. Calls libc's syscall(), which neither allocates nor locks and which
  *          programs do not interpose, so that hooked mmap or open functions never recurse into us.
  * Locks    none.
- * Holds    errno is as the caller left it after every function. No mapping is MAP_NORESERVE: a request that the system has no memory
+ * Holds    errno is as the caller left it after every function. No mapping of the heap is MAP_NORESERVE: a request that the system has no memory
  *          for is refused, as it would be to glibc.
  */
 #include "os.h"
@@ -20,6 +20,8 @@
 #include <signal.h>
 #include <sys/auxv.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <time.h>
@@ -34,6 +36,10 @@
 #endif
 #ifndef MAP_FIXED_NOREPLACE
 #define MAP_FIXED_NOREPLACE 0x100000
+#endif
+#ifndef PR_SET_VMA
+#define PR_SET_VMA 0x53564d41
+#define PR_SET_VMA_ANON_NAME 0
 #endif
 
 /* The result of a system call, -1 for any failure, with errno as it was. */
@@ -86,9 +92,33 @@ size_t os_page_size(void)
 	return n;
 }
 
+static bool mappings_have_names;
+
+void os_name_mappings(void)
+{
+	mappings_have_names = true;
+}
+
+/* p is NULL or a mapping, and is returned. */
+static void *name_mapping(void *p, size_t nbytes, const char *name)
+{
+	if (mappings_have_names && p != NULL)
+		(void)QUIETLY(syscall(SYS_prctl, PR_SET_VMA, PR_SET_VMA_ANON_NAME, p, nbytes, name));
+	return p;
+}
+
+#define METADATA_NAME "goalloc: metadata"
+
+/* Of the heap. A name goes with mprotect(2) and mremap(2), but what is mapped anew has none, and neighbours of two names are
+ * two mappings. */
+static void *map_heap(void *hint, size_t nbytes, int prot, int flags)
+{
+	return name_mapping(map(hint, nbytes, prot, flags), nbytes, "goalloc: heap");
+}
+
 void *os_reserve(void *hint, size_t nbytes)
 {
-	return map(hint, nbytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS);
+	return map_heap(hint, nbytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS);
 }
 
 bool os_unreserve(void *p, size_t nbytes)
@@ -134,11 +164,21 @@ bool os_unfence(void *p, size_t nbytes)
 	return QUIETLY(syscall(SYS_madvise, p, nbytes, MADV_GUARD_REMOVE)) == 0;
 }
 
+bool os_make_readable(void *p, size_t nbytes)
+{
+	return QUIETLY(syscall(SYS_mprotect, p, nbytes, PROT_READ)) == 0;
+}
+
+bool os_which_resident(uintptr_t addr, size_t n, unsigned char *resident)
+{
+	return QUIETLY(syscall(SYS_mincore, addr, n * os_page_size(), resident)) == 0;
+}
+
 /* Makes a range that may be mapped no longer ready again; one that is mapped stays as it is. */
 static void fill_hole(void *p, size_t nbytes)
 {
-	void *got = map(p, nbytes, PROT_READ | PROT_WRITE,
-			MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE);
+	void *got = map_heap(p, nbytes, PROT_READ | PROT_WRITE,
+			     MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE);
 
 	/* Kernels before 4.17 do not know the flag; they do not know DONTUNMAP either, and unmap nothing. */
 	if (got != NULL && got != p)
@@ -159,8 +199,8 @@ bool os_move_pages(void *from, void *to, size_t nbytes)
 
 bool os_remap(void *p, size_t nbytes)
 {
-	return map(p, nbytes, PROT_READ | PROT_WRITE,
-		   MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED) == p;
+	return map_heap(p, nbytes, PROT_READ | PROT_WRITE,
+			MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED) == p;
 }
 
 void os_want_huge_pages(void *p, size_t nbytes, bool huge)
@@ -195,15 +235,88 @@ void os_drop_key(void)
 	os_key_rights = 0;
 }
 
-void *os_alloc_metadata(size_t nbytes)
+#define PLACES 255
+
+/*
+ * Where metadata is.
+ * Access: [a] atomic, any thread
+ */
+struct places {
+	_Atomic uint32_t len;              /* [a] places taken */
+	_Atomic(struct places *) next;     /* [a] NULL; set once */
+	struct place {
+		uintptr_t addr;            /* written by who took the place, before nbytes */
+		_Atomic size_t nbytes;     /* [a] 0: not written yet */
+	} at[PLACES];
+};
+_Static_assert(sizeof(struct places) == 4096, "a page of the kernel, and no more");
+
+static struct places first_places;
+
+/* The places behind these, made if need be; NULL when there is no memory. */
+static struct places *more_places(struct places *places)
+{
+	/* Acquire: what lies there is zero. Pairs with the release of the exchange. */
+	struct places *next = atomic_load_explicit(&places->next, memory_order_acquire);
+	struct places *fresh;
+
+	if (next != NULL)
+		return next;
+	fresh = map(NULL, sizeof(*fresh), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS);
+	if (fresh == NULL)
+		return NULL;
+	/* Release: see the load. Acquire: if another thread was first, its places are zero. */
+	if (atomic_compare_exchange_strong_explicit(&places->next, &next, fresh, memory_order_acq_rel, memory_order_acquire))
+		return fresh;
+	(void)os_unreserve(fresh, sizeof(*fresh));
+	return next;
+}
+
+/* Without memory to note it, it is not noted. */
+static void note_metadata(uintptr_t addr, size_t nbytes)
+{
+	for (struct places *places = &first_places; places != NULL; places = more_places(places)) {
+		/* Relaxed: a number that no other thread gets. The load keeps the count from running over. */
+		uint32_t n = atomic_load_explicit(&places->len, memory_order_relaxed);
+
+		if (n < PLACES)
+			n = atomic_fetch_add_explicit(&places->len, 1, memory_order_relaxed);
+		if (n >= PLACES)
+			continue;
+		places->at[n].addr = addr;
+		/* Release: the address. Pairs with the acquire in os_each_metadata(). */
+		atomic_store_explicit(&places->at[n].nbytes, nbytes, memory_order_release);
+		return;
+	}
+}
+
+void os_each_metadata(void (*visit)(uintptr_t addr, size_t nbytes, void *arg), void *arg)
+{
+	/* Acquire: as in more_places(). */
+	for (struct places *places = &first_places; places != NULL;
+	     places = atomic_load_explicit(&places->next, memory_order_acquire)) {
+		for (size_t i = 0; i < PLACES; i++) {
+			/* Acquire: the address. Pairs with the release in note_metadata(). */
+			size_t nbytes = atomic_load_explicit(&places->at[i].nbytes, memory_order_acquire);
+
+			if (nbytes != 0)
+				visit(places->at[i].addr, nbytes, arg);
+		}
+	}
+}
+
+void *os_alloc_shared(size_t nbytes)
+{
+	return map(NULL, nbytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE);
+}
+
+static void *alloc_guarded_metadata(size_t nbytes)
 {
 	long protect = metadata_key < 0 ? SYS_mprotect : SYS_pkey_mprotect;
 	size_t guard = os_page_size();
 	char *p;
 
-	if (!metadata_is_guarded)
-		return map(NULL, nbytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS);
-	p = os_reserve(NULL, nbytes + 2 * guard);
+	p = name_mapping(map(NULL, nbytes + 2 * guard, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS), nbytes + 2 * guard, METADATA_NAME);
 	if (p == NULL)
 		return NULL;
 	if (QUIETLY(syscall(protect, p + guard, nbytes, PROT_READ | PROT_WRITE, metadata_key)) != 0) {
@@ -211,6 +324,17 @@ void *os_alloc_metadata(size_t nbytes)
 		return NULL;
 	}
 	return p + guard;
+}
+
+void *os_alloc_metadata(size_t nbytes)
+{
+	void *p = metadata_is_guarded ? alloc_guarded_metadata(nbytes) :
+					name_mapping(map(NULL, nbytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS), nbytes,
+						     METADATA_NAME);
+
+	if (p != NULL)
+		note_metadata((uintptr_t)p, nbytes);
+	return p;
 }
 
 void os_store_protected(uintptr_t *word, uintptr_t value)
@@ -321,7 +445,10 @@ void os_signal_again(int number, void *info)
 
 int os_dup_cloexec(int fd)
 {
-	return (int)QUIETLY(syscall(SYS_fcntl, fd, F_DUPFD_CLOEXEC, 100));
+	int high = (int)QUIETLY(syscall(SYS_fcntl, fd, F_DUPFD_CLOEXEC, 100));
+
+	/* With few descriptors allowed; 0 to 2 have a meaning. */
+	return high >= 0 ? high : (int)QUIETLY(syscall(SYS_fcntl, fd, F_DUPFD_CLOEXEC, 3));
 }
 
 int os_open_write(const char *path, bool append)
@@ -336,6 +463,47 @@ int os_open_write(const char *path, bool append)
 	high = os_dup_cloexec(fd);
 	os_close(fd);
 	return high < 0 ? -EMFILE : high;
+}
+
+/* A file can be made in the directory that path is in: 0, or -errno. */
+static int check_directory(const char *path)
+{
+	char directory[1024] = ".";
+	size_t slash = 0, len = string_length(path);
+
+	if (len >= sizeof(directory))
+		return -ENAMETOOLONG;
+	for (size_t i = 0; i < len; i++)
+		if (path[i] == '/')
+			slash = i + 1;
+	if (slash == len)
+		return -EISDIR;
+	copy_bytes(directory, path, slash);
+	/* "/" is its own. */
+	if (slash > 0)
+		directory[slash > 1 ? slash - 1 : 1] = '\0';
+	return (int)RESTARTED(syscall(SYS_faccessat, AT_FDCWD, directory, W_OK | X_OK));
+}
+
+int os_check_write(const char *path)
+{
+	struct stat st;
+	int found = (int)RESTARTED(syscall(SYS_newfstatat, AT_FDCWD, path, &st, 0));
+
+	if (found == -ENOENT)
+		return check_directory(path);
+	if (found < 0)
+		return found;
+	return S_ISDIR(st.st_mode) ? -EISDIR : (int)RESTARTED(syscall(SYS_faccessat, AT_FDCWD, path, W_OK));
+}
+
+uint64_t os_file_id(int fd)
+{
+	struct stat st;
+
+	if (QUIETLY(syscall(SYS_fstat, fd, &st)) != 0)
+		return 0;
+	return (uint64_t)st.st_dev * UINT64_C(0x9e3779b97f4a7c15) + (uint64_t)st.st_ino + 1;
 }
 
 int os_open_read(const char *path)

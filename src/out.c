@@ -3,7 +3,7 @@
  * out.c - text and bytes on a descriptor, buffered, without stdio and without memory from the heap.
  * See malloc.c for the overview.
  *
- * Owns     the number of files opened.
+ * Owns     the number of files opened by names with %n.
  * Callers  all who write statistics, profiles, reports and maps. Calls os.h.
  * Locks    none: a struct out is its writer's own.
  * Holds    errno is as the caller left it. After a failed write nothing more is written, so that a file has a beginning, not holes.
@@ -59,6 +59,15 @@ void out_bytes(struct out *o, const void *p, size_t n)
 void out_str(struct out *o, const char *s)
 {
 	out_bytes(o, s, string_length(s));
+}
+
+void out_left(struct out *o, const char *s, unsigned width)
+{
+	size_t n = string_length(s);
+
+	out_bytes(o, s, n);
+	for (; n < width; n++)
+		out_bytes(o, " ", 1);
 }
 
 /* The digits of v end at end. Their number. */
@@ -136,20 +145,32 @@ void out_size(struct out *o, uint64_t nbytes)
 	out_str(o, units[unit]);
 }
 
-int out_open(const char *file, bool append)
+void out_short_size(struct out *o, uint64_t nbytes)
 {
-	static _Atomic uint32_t opened;
-	/* Relaxed: a number that no other call gets. */
-	uint32_t number = atomic_fetch_add_explicit(&opened, 1, memory_order_relaxed) + 1;
-	char path[PATH_BUFFER];
+	static const char *const units[] = { " B", " KiB", " MiB", " GiB", " TiB" };
+	unsigned unit = 0;
+	uint64_t tenths = nbytes * 10;
+
+	for (; tenths >= 10240 && unit < 4; unit++)
+		tenths /= 1024;
+	if (unit == 0)
+		out_dec(o, nbytes);
+	else
+		out_fixed(o, tenths, 1);
+	out_str(o, units[unit]);
+}
+
+/* The name with %p and %n replaced; false: it is too long. */
+static bool expand(const char *file, uint64_t number, char path[PATH_BUFFER])
+{
 	size_t len = 0;
 
 	for (const char *s = file; *s != '\0'; s++) {
 		char digits[20];
 		size_t n;
 
-		if (len + sizeof(digits) >= sizeof(path))
-			return -ENAMETOOLONG;
+		if (len + sizeof(digits) >= PATH_BUFFER)
+			return false;
 		if (s[0] != '%' || (s[1] != 'p' && s[1] != 'n')) {
 			path[len++] = *s;
 			continue;
@@ -160,5 +181,65 @@ int out_open(const char *file, bool append)
 		len += n;
 	}
 	path[len] = '\0';
-	return os_open_write(path, append);
+	return true;
+}
+
+int out_open_nth(const char *file, bool append, uint64_t n)
+{
+	char path[PATH_BUFFER];
+
+	return expand(file, n, path) ? os_open_write(path, append) : -ENAMETOOLONG;
+}
+
+static bool has_number(const char *file)
+{
+	while (*file != '\0' && (file[0] != '%' || file[1] != 'n'))
+		file++;
+	return *file != '\0';
+}
+
+int out_open(const char *file, bool append)
+{
+	static _Atomic uint32_t opened;
+	uint64_t n = 0;
+
+	/* Relaxed: a number that no other call gets. */
+	if (has_number(file))
+		n = atomic_fetch_add_explicit(&opened, 1, memory_order_relaxed) + 1u;
+	return out_open_nth(file, append, n);
+}
+
+int out_check(const char *file)
+{
+	char path[PATH_BUFFER];
+
+	return expand(file, 1, path) ? os_check_write(path) : -ENAMETOOLONG;
+}
+
+const char *out_reason(int error)
+{
+	switch (error) {
+	case ENOENT:
+	case ENOTDIR:
+		return "no such directory";
+	case EISDIR:
+		return "it is a directory";
+	case EACCES:
+	case EPERM:
+		return "permission denied";
+	case EROFS:
+		return "read-only file system";
+	case ENAMETOOLONG:
+		return "file name too long";
+	case ENOSPC:
+	case EDQUOT:
+		return "no space left";
+	case EMFILE:
+	case ENFILE:
+		return "too many open files";
+	case EPIPE:
+		return "nobody reads it";
+	default:
+		return "input/output error";
+	}
 }

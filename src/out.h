@@ -23,6 +23,7 @@ void out_init(struct out *o, int fd);
 void out_bytes(struct out *o, const void *p, size_t n);
 void out_str(struct out *o, const char *s);
 void out_dec(struct out *o, uint64_t v);
+void out_left(struct out *o, const char *s, unsigned width); /* left-aligned: spaces behind it */
 void out_hex(struct out *o, uint64_t v);                    /* 0x..., lowercase, no padding */
 void out_padded(struct out *o, uint64_t v, unsigned width); /* decimal, right-aligned with spaces */
 
@@ -32,11 +33,23 @@ void out_fixed(struct out *o, uint64_t v, unsigned digits);
 /* Right-aligned, with a binary unit and one place: "  12.3 MiB"; 10 characters wide up to the exbibyte. */
 void out_size(struct out *o, uint64_t nbytes);
 
+/* The same without blanks before it, and none in the middle: "12.3 MiB", "48 B". */
+void out_short_size(struct out *o, uint64_t nbytes);
+
 /* Writes what is buffered. False when this or an earlier write failed: error tells why. */
 bool out_flush(struct out *o);
 
-/* Opens a file to write to: made if need be; %p in its name is the process id, %n the number of this call in the process, from 1. A
- * high descriptor, close-on-exec; -errno. */
+/* Opens a file to write to: made if need be; %p in its name is the process id, %n the number n. A high descriptor, close-on-exec;
+ * -errno. */
+int out_open_nth(const char *file, bool append, uint64_t n);
+
+/* The same; n is that of such calls in the process whose name has %n, from 1. */
 int out_open(const char *file, bool append);
+
+/* -errno of such an open, as far as is seen without doing it; 0. */
+int out_check(const char *file);
+
+/* What errno error says of a file that is written, in words. */
+const char *out_reason(int error);
 
 #endif

@@ -336,12 +336,6 @@ void pagealloc_grow(struct pagealloc *pa, uint64_t page, size_t npages)
 	pagealloc_free(pa, page, npages, true);
 }
 
-/* The 64 pages of word w are the heap's. */
-static bool added_word(const struct heap_arena *ha, unsigned w)
-{
-	return (ha->committed_words[w / 64] >> w % 64 & 1) != 0;
-}
-
 uint64_t pagealloc_alloc(struct pagealloc *pa, size_t npages, size_t *nclean)
 {
 	uint64_t page = pagealloc_find(pa, npages);
@@ -355,38 +349,35 @@ uint64_t pagealloc_alloc(struct pagealloc *pa, size_t npages, size_t *nclean)
 	return page;
 }
 
-size_t pagealloc_count_clean(const struct pagealloc *pa, uint64_t page, size_t npages)
+size_t pagealloc_count_dirty(const struct pagealloc *pa, uint64_t page, size_t npages)
 {
+	uint64_t end = min_size(page + npages, (uint64_t)pa->narenas * ARENA_PAGES);
+	struct word_walk it = { .pa = pa, .page = page, .npages = page < end ? end - page : 0 };
 	size_t n = 0;
 
-	for (uint64_t end = page + npages; page < end; page = (page | 63) + 1) {
-		const struct heap_arena *ha = page / ARENA_PAGES < pa->narenas ? pagealloc_arena(pa, page) : NULL;
-		uint64_t bits = ~low_mask64((unsigned)(page % 64));
-		unsigned w = (unsigned)(page % ARENA_PAGES / 64);
-
-		if ((page | 63) >= end)
-			bits &= low_mask64((unsigned)(end % 64));
-		if (ha == NULL)
-			n += popcount64(bits);
-		else
-			n += popcount64((ha->clean_bits[w] | (added_word(ha, w) ? 0 : ~(uint64_t)0)) & bits);
-	}
+	while (walk_next(&it))
+		if (it.ha != NULL)
+			n += popcount64(~(it.ha->alloc_bits[it.w] | it.ha->clean_bits[it.w]) & it.bits);
 	return n;
 }
 
-bool pagealloc_alloc_at(struct pagealloc *pa, uint64_t page, size_t npages, size_t *nclean)
+bool pagealloc_is_free(const struct pagealloc *pa, uint64_t page, size_t npages)
 {
 	struct word_walk it = { .pa = pa, .page = page, .npages = npages };
 
 	if (npages > pa->nfree || page + npages > (uint64_t)pa->narenas * ARENA_PAGES)
 		return false;
 	/* Registered arenas lie back to back up to the next gap. */
-	for (uint64_t i = page / ARENA_PAGES; i <= (page + npages - 1) / ARENA_PAGES; i++)
-		if (pa->arenas[i] == NULL)
-			return false;
 	while (walk_next(&it))
-		if ((it.ha->alloc_bits[it.w] & it.bits) != 0)
+		if (it.ha == NULL || (it.ha->alloc_bits[it.w] & it.bits) != 0)
 			return false;
+	return true;
+}
+
+bool pagealloc_alloc_at(struct pagealloc *pa, uint64_t page, size_t npages, size_t *nclean)
+{
+	if (!pagealloc_is_free(pa, page, npages))
+		return false;
 	take(pa, page, npages, nclean);
 	return true;
 }

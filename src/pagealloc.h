@@ -47,8 +47,11 @@ uint64_t pagealloc_alloc(struct pagealloc *pa, size_t npages, size_t *nclean);
 /* The run that pagealloc_alloc() would take. */
 uint64_t pagealloc_find(const struct pagealloc *pa, size_t npages);
 
-/* Of these pages, how many have no memory behind them: the clean ones, and those that were not added yet. */
-size_t pagealloc_count_clean(const struct pagealloc *pa, uint64_t page, size_t npages);
+/* Of these pages, how many are free and not clean. Numbers above all arenas will do. */
+size_t pagealloc_count_dirty(const struct pagealloc *pa, uint64_t page, size_t npages);
+
+/* All of these pages are free. */
+bool pagealloc_is_free(const struct pagealloc *pa, uint64_t page, size_t npages);
 
 /* Takes exactly these pages if all of them are free. */
 bool pagealloc_alloc_at(struct pagealloc *pa, uint64_t page, size_t npages, size_t *nclean);

@@ -11,7 +11,8 @@
  *          (LOCK_PROFILE_USE), outside it, is held while a profile begins or is written, so that records stay while they are
  *          written without the inner lock.
  * Holds    a bucket's allocs are its frees and the objects that lead to it. Stores are in such an order that this is so
- *          for a child forked at any moment, but for one sample; and unless a table was growing: then the child's profile is empty.
+ *          for a child forked at any moment, but for one sample; and unless a table was growing or emptied: then the child's profile is
+ *          empty.
  *          A thread that is in here does not come in again: what a signal handler allocates meanwhile is dropped, and a
  *          record of what it frees stays until the address is sampled again.
  */
@@ -66,6 +67,7 @@ static struct {
 	uint64_t samples;              /* [p] */
 	uint32_t writes;               /* [u] how many there were */
 	struct hashtable buckets, objects, places;    /* [p] */
+	bool forgetting;               /* [p] the tables are being emptied */
 	struct bucket *newest_bucket;  /* [p] */
 	struct place *newest_place;    /* [p] */
 	struct object *free;           /* [p] those of freed objects */
@@ -124,6 +126,8 @@ static void *cut_locked(size_t nbytes)
 
 static void forget_locked(void)
 {
+	profile.forgetting = true;
+	order_stores();
 	hashtable_clear(&profile.objects);
 	hashtable_clear(&profile.buckets);
 	hashtable_clear(&profile.places);
@@ -135,6 +139,8 @@ static void forget_locked(void)
 	atomic_store_explicit(&profile.dropped, 0, memory_order_relaxed);
 	if (profile.first != NULL)
 		enter_chunk_locked(profile.first);
+	order_stores();
+	profile.forgetting = false;
 }
 
 static bool make_tables_locked(void)
@@ -283,7 +289,7 @@ static unsigned count_own(const uintptr_t *pcs, unsigned npcs)
 /* --- entry and exit --- */
 
 /* Takes the lock. False: this thread has it, and a signal handler came in between. */
-static bool enter(void)
+static bool come_in(void)
 {
 	if (UNLIKELY(inside))
 		return false;
@@ -293,7 +299,7 @@ static bool enter(void)
 	return true;
 }
 
-static void leave(void)
+static void go_out(void)
 {
 	lock_release(&profile.lock);
 	order_stores();
@@ -329,7 +335,7 @@ void profile_alloc(uintptr_t addr, size_t nbytes)
 	own = count_own(stack, npcs);
 	npcs = (unsigned)min_size(npcs - own, PROFILE_MAX_FRAMES);
 	hash = hash_stack(stack + own, npcs, nbytes);
-	if (!enter()) {
+	if (!come_in()) {
 		count_dropped();
 		return;
 	}
@@ -338,18 +344,18 @@ void profile_alloc(uintptr_t addr, size_t nbytes)
 		if (!record_locked(hashtable_of_addr(addr), bucket_of_locked(hash, stack + own, npcs, nbytes)))
 			count_dropped();
 	}
-	leave();
+	go_out();
 }
 
 void profile_free(uintptr_t addr)
 {
 	size_t nbytes = 0;
 
-	if (!enter())
+	if (!come_in())
 		return;
 	if (profile.rate != 0)
 		nbytes = forget_object_locked(hashtable_of_addr(addr));
-	leave();
+	go_out();
 	if (nbytes != 0)
 		PROBE_SAMPLED_FREE(addr, nbytes, spanclass_at(addr));
 }
@@ -360,7 +366,7 @@ unsigned profile_stack_of(uintptr_t addr, uintptr_t *pcs, unsigned max)
 	const struct object *o = NULL;
 	unsigned n = 0;
 
-	if (!enter())
+	if (!come_in())
 		return 0;
 	if (profile.rate != 0)
 		o = (const struct object *)hashtable_match(hashtable_chain(&profile.objects, hash), hash);
@@ -368,7 +374,7 @@ unsigned profile_stack_of(uintptr_t addr, uintptr_t *pcs, unsigned max)
 		n = (unsigned)min_size(o->bucket->npcs, max);
 		copy_bytes(pcs, o->bucket->pcs, n * sizeof(pcs[0]));
 	}
-	leave();
+	go_out();
 	return n;
 }
 
@@ -378,7 +384,7 @@ static bool start_in_use(size_t rate)
 {
 	bool made;
 
-	if (!enter())
+	if (!come_in())
 		return false;
 	made = make_tables_locked();
 	if (made) {
@@ -389,7 +395,7 @@ static bool start_in_use(size_t rate)
 	}
 	/* Relaxed: see profile.h. */
 	atomic_store_explicit(&profile_rate, made ? rate : 0, memory_order_relaxed);
-	leave();
+	go_out();
 	return made;
 }
 
@@ -417,18 +423,18 @@ static void each_sample(void (*visit)(const struct pprof_sample *sample, void *a
 {
 	struct bucket *b = NULL;
 
-	if (enter()) {
+	if (come_in()) {
 		b = profile.newest_bucket;
-		leave();
+		go_out();
 	}
 	for (; b != NULL; b = b->older) {
 		struct pprof_sample sample = { b->pcs, b->npcs, b->nbytes, 0, 0 };
 
-		if (!enter())
+		if (!come_in())
 			return;
 		sample.allocs = b->allocs;
 		sample.frees = b->frees;
-		leave();
+		go_out();
 		visit(&sample, arg);
 	}
 }
@@ -437,9 +443,9 @@ static void each_place(void (*visit)(struct pprof_place *place, void *arg), void
 {
 	struct place *place = NULL;
 
-	if (enter()) {
+	if (come_in()) {
 		place = profile.newest_place;
-		leave();
+		go_out();
 	}
 	for (; place != NULL; place = place->older)
 		visit(&place->written, arg);
@@ -474,13 +480,13 @@ bool profile_is_text(const char *file)
 void profile_count(struct profile_totals *totals)
 {
 	*totals = (struct profile_totals){ .dropped = atomic_load_explicit(&profile.dropped, memory_order_relaxed) };
-	if (!enter())
+	if (!come_in())
 		return;
 	totals->rate = profile.rate;
 	totals->nstacks = profile.buckets.count;
 	totals->live = profile.objects.count;
 	totals->samples = profile.samples;
-	leave();
+	go_out();
 }
 
 void profile_after_fork(void)
@@ -490,6 +496,6 @@ void profile_after_fork(void)
 		return;
 	/* What is not cut yet of the current chunk is lost: the two may not belong together. */
 	profile.next = profile.end = 0;
-	if (profile.objects.moving || profile.buckets.moving || profile.places.moving)
+	if (profile.forgetting || profile.objects.moving || profile.buckets.moving || profile.places.moving)
 		forget_locked();
 }

@@ -8,12 +8,13 @@
  * every thread has marks of its own. The same goes for guarded objects, with objects in place of bytes.
  *
  * Owns     sampling, and what was counted before counting was last switched.
- * Callers  malloc.c on slow paths, thread.c at start-up, profile.c; stat.c for the counts. Calls thread.h, mcache.h, profile.h.
+ * Callers  malloc.c on slow paths, thread.c at start-up, profile.c; stat.c for the counts. Calls thread.h, mcache.h, heapwalk.h, profile.h.
  * Locks    sample_lock (LOCK_SAMPLE) covers switching; threads lock is taken under it.
  * Holds    an allocation is counted once, when it is made or when its slot goes to a counted slot's stack; and what flows back from there
  *          is taken off. Allocations less what is live is what was freed: the counts never say less than is live.
  */
 #include "sample.h"
+#include "heapwalk.h"
 #include "profile.h"
 
 struct sampling sampling;
@@ -23,6 +24,7 @@ static struct {
 	struct lock lock;
 	struct alloc_counts base;     /* [l] to be added to what caches counted, while counting */
 	struct alloc_counts freed;    /* [l] what had been freed when counting was last switched off */
+	bool wanted;                  /* [l] by sample_count(), also when nothing is sampled */
 } counts = { .lock = LOCK_INITIALIZER(LOCK_SAMPLE) };
 
 /* --- marks --- */
@@ -111,20 +113,22 @@ void *sample_plain(struct mcache *c, spanclass_t sc)
 
 /* --- counts --- */
 
-static void add_live(struct mspan *s, void *arg)
-{
-	struct live_counts *live = arg;
-	unsigned n = mspan_count_live(s);
-
-	live->objects[s->spanclass] += n;
-	if (s->kind == SPAN_BIG && n != 0)
-		live->big_bytes[s->spanclass] += mspan_nbytes(s);
-}
-
 static void read_live(struct live_counts *live)
 {
+	struct heapwalk w;
+	struct heap_run r;
+
 	*live = (struct live_counts){ 0 };
-	mheap_each_span(add_live, live);
+	heapwalk_init(&w);
+	while (heapwalk_arena(&w)) {
+		while (heapwalk_run(&w, &r)) {
+			if (r.use != RUN_SPAN || r.fill.objects == 0)
+				continue;
+			live->objects[r.spanclass] += r.first ? r.fill.objects : 0;
+			if (r.spanclass <= SPANCLASS_BIG_NOSCAN)
+				live->big_bytes[r.spanclass] += r.npages * PAGE_SIZE;
+		}
+	}
 }
 
 /* sum = a + b - c, each count by itself; what is only added to others may be below 0 and wrap. */
@@ -224,7 +228,21 @@ void sample_begin(uint64_t rate, uint64_t guardrate)
 void sample_end(void)
 {
 	lock_acquire(&counts.lock);
-	switch_locked(false, 0, 0);
+	switch_locked(counts.wanted, 0, 0);
+	lock_release(&counts.lock);
+}
+
+void sample_count(bool on)
+{
+	uint64_t rate, guardrate;
+
+	lock_acquire(&counts.lock);
+	counts.wanted = on;
+	/* Relaxed: written under the lock. */
+	rate = atomic_load_explicit(&sampling.rate, memory_order_relaxed);
+	guardrate = atomic_load_explicit(&sampling.guardrate, memory_order_relaxed);
+	if (on != sample_counts() && rate == 0 && guardrate == 0)
+		switch_locked(on, 0, 0);
 	lock_release(&counts.lock);
 }
 

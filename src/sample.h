@@ -34,6 +34,12 @@ static inline bool sample_counts(void)
 /* Counts one object of nbytes that a slow path is about to make. */
 unsigned sample_one(struct mcache *c, spanclass_t sc, size_t nbytes);
 
+/* Counts one small object, of which neither mark is asked. */
+static inline void sample_count_small(struct mcache *c, spanclass_t sc)
+{
+	c->counted.made.mallocs[sc]++;
+}
+
 /* There was no memory for it. */
 void sample_undo(struct mcache *c, spanclass_t sc, size_t nbytes);
 
@@ -45,8 +51,11 @@ void *sample_plain(struct mcache *c, spanclass_t sc);
  * Any thread; takes threads lock. */
 void sample_begin(uint64_t rate, uint64_t guardrate);
 
-/* Nothing is any more. */
+/* Nothing is any more, but for what sample_count() asked for. */
 void sample_end(void);
+
+/* Allocations are counted beside what is sampled; false: no longer, unless some are sampled or guarded. */
+void sample_count(bool on);
 
 /* Live objects of every span class, and bytes of big ones, as a walk of the heap finds them. */
 struct live_counts {

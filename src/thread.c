@@ -102,6 +102,8 @@ static void read_options(void)
 		return;
 	done = true;
 	options_init();
+	if (options.decoratemappings)
+		os_name_mappings();
 	limit_init("");
 	if (options.tiny_align < sizeof(void *))
 		sizeclass_divert_least();
@@ -327,19 +329,26 @@ static void *scavenger(void *arg)
 	return NULL;
 }
 
-/* A thread that takes no signals. Without it, memory is given back only while the program allocates. */
-static void start_scavenger(void)
+bool thread_start_own(void *(*body)(void *arg))
 {
 	sigset_t all, before;
 	pthread_t thread;
+	bool started;
 
-	if (!options.scavthread)
-		return;
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
-	if (pthread_create(&thread, NULL, scavenger, NULL) == 0)
+	started = pthread_create(&thread, NULL, body, NULL) == 0;
+	if (started)
 		pthread_detach(thread);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	return started;
+}
+
+/* Without it, memory is given back only while the program allocates. */
+static void start_scavenger(void)
+{
+	if (options.scavthread)
+		(void)thread_start_own(scavenger);
 }
 
 /* --- fork --- */
@@ -550,6 +559,11 @@ void thread_leave(struct mcache *c)
 {
 	if (UNLIKELY(c == &shared_cache))
 		lock_release(&shared_lock);
+}
+
+struct address_range thread_shared_place(void)
+{
+	return (struct address_range){ (uintptr_t)&shared_cache, sizeof(shared_cache) };
 }
 
 void thread_flush_shared(void)

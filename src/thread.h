@@ -31,6 +31,9 @@ static inline struct mcache *thread_cache(void)
 struct mcache *thread_enter(void);
 void thread_leave(struct mcache *c);
 
+/* Where the shared cache is, among the library's own data. */
+struct address_range thread_shared_place(void);
+
 /* Gives back what the shared cache has. */
 void thread_flush_shared(void);
 
@@ -41,6 +44,9 @@ void thread_attend(void);
 /* After libc is up: reads the environment, registers for fork and thread exit, starts the scavenger
  * thread if that is asked for. Does nothing before libc is up, nor a second time. */
 void thread_late_init(void);
+
+/* Starts a thread of ours, which takes no signals and is nobody's to join. A forked child does not have it. False: there is none. */
+bool thread_start_own(void *(*body)(void *arg));
 
 /* Calls visit for every cache that a thread uses, and the shared one; the list is locked, the threads
  * run on. */

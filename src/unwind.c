@@ -443,7 +443,7 @@ static SLOW_PATH void run_program(struct bytes *b, const struct function *f, uin
 			at += (op & 0x3f) * f->code_align;
 			continue;
 		case 2:      /* DW_CFA_offset */
-			set_rule(row, op & 0x3f, make_rule(b, RULE_AT, (int64_t)read_uleb(b) * f->data_align));
+			set_rule(row, op & 0x3f, make_rule(b, RULE_AT, (int64_t)(read_uleb(b) * (uint64_t)f->data_align)));
 			continue;
 		case 3:      /* DW_CFA_restore */
 			if ((op & 0x3f) < CPU_REGS)

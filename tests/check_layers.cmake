@@ -16,13 +16,13 @@ if(NOT ROOT)
 endif()
 
 # L0 and L1: one level each, in this order.
-set(ORDERED_0 base probe config fatal os os_linux out cgroup gzip rights lock)
+set(ORDERED_0 base probe config fatal os os_linux os_process out cgroup gzip rights lock)
 set(ORDERED_1 unwind symbol sizeclass_table sizeclass fixalloc hashtable chance options)
 set(LEVEL_2 arena pagealloc mspan)
-set(LEVEL_3 mheap scavenge limit)
+set(LEVEL_3 mheap scavenge limit heapwalk)
 set(LEVEL_4 mcentral)
 set(LEVEL_5 mcache tiny hardened retire)
-set(LEVEL_6 thread sample heapcheck stat heapmap profile pprof guard fault leak)
+set(LEVEL_6 thread sample heapcheck stat metric heapmap heapsvg profile pprof guard fault procmap mark snapshot roots leak)
 set(LEVEL_7 foreign malloc service)
 set(LEVEL_8 interpose interpose_cxx interpose_dlopen interpose_static interpose_token interpose_tools)
 

@@ -9,6 +9,9 @@
 #include "face.h"
 
 #include <malloc.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
 
 #ifdef PROBE_CONF
 extern const char *goalloc_conf;
@@ -116,6 +119,52 @@ static size_t unchanged_after_free(void)
 	return same;
 }
 
+/* Does /proc/self/maps have our names? Can it have names at all? */
+static const char *names_of_mappings(void)
+{
+	static char maps[1 << 18];
+	size_t page = (size_t)sysconf(_SC_PAGESIZE);
+	void *p = aligned_alloc(page, page);
+	bool can;
+
+	CHECK(p != NULL && face_read_file("/proc/self/maps", maps, sizeof(maps)));
+	if (strstr(maps, "[anon:goalloc: heap]") != NULL && strstr(maps, "[anon:goalloc: metadata]") != NULL)
+		return "decorated";
+	/* PR_SET_VMA, PR_SET_VMA_ANON_NAME */
+	can = prctl(0x53564d41, 0, p, page, "probe") == 0;
+	free(p);
+	return strstr(maps, "goalloc: ") != NULL ? "half" : can || getenv("GOALLOC") == NULL ? "plain" : "no names here";
+}
+
+/* What realloc(p, 0) does: "freed" or "object". */
+static const char *realloc_to_zero(void)
+{
+	void *(*volatile opaque_realloc)(void *, size_t) = realloc;
+	void *small = opaque_realloc(malloc(100), 0), *big = opaque_realloc(malloc(100000), 0);
+
+	CHECK((small == NULL) == (big == NULL));
+	if (small == NULL)
+		return "freed";
+	CHECK(small != big && malloc_usable_size(small) == 0 && malloc_usable_size(big) == 0);
+	small = opaque_realloc(opaque_realloc(small, 0), 50);
+	CHECK(small != NULL && malloc_usable_size(small) >= 50);
+	free(small);
+	free(big);
+	return "object";
+}
+
+/* Like a daemon: closes all descriptors that it did not make, and has its own at their numbers. Says which file it is. */
+static void close_all(void)
+{
+	char of_its_own[] = "/tmp/face_probe_XXXXXX";
+	int file = mkstemp(of_its_own);
+
+	CHECK(file >= 0);
+	for (int fd = 100; fd < 200; fd++)
+		CHECK(dup2(file, fd) == fd);
+	printf("%s\n", of_its_own);
+}
+
 int main(int argc, char **argv)
 {
 	CHECK(argc == 2);
@@ -128,6 +177,21 @@ int main(int argc, char **argv)
 	} else if (strcmp(argv[1], "close_stderr") == 0) {
 		CHECK(atexit(close_stdio) == 0);
 		printf("ok\n");
+	} else if (strcmp(argv[1], "realloc_zero") == 0) {
+		printf("%s\n", realloc_to_zero());
+	} else if (strcmp(argv[1], "names") == 0) {
+		printf("%s\n", names_of_mappings());
+	} else if (strcmp(argv[1], "chdir") == 0) {
+		CHECK(chdir("/") == 0);
+		printf("ok\n");
+	} else if (strcmp(argv[1], "child") == 0) {
+		pid_t child = fork();
+
+		CHECK(child >= 0 && (child == 0 || waitpid(child, NULL, 0) == child));
+		if (child != 0)
+			printf("%d\n", (int)child);
+	} else if (strcmp(argv[1], "close_all") == 0) {
+		close_all();
 	} else if (strcmp(argv[1], "freed") == 0) {
 		printf("%s\n", unchanged_after_free() < 16 ? "clobbered" : "kept");
 	} else {

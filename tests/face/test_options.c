@@ -10,6 +10,7 @@
  */
 #include "spawn.h"
 
+#include <limits.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -27,7 +28,7 @@ static struct spawn_result result;
 static const char *run(char *what, const char *var1, const char *var2)
 {
 	char *argv[] = {probe, what, NULL};
-	const char *env[] = {preload, "GOALLOC", "GOALLOC_STATS", "GOALLOC_MEMLIMIT",
+	const char *env[] = {preload, "GOALLOC", "GOALLOC_STATS", "GOALLOC_MEMLIMIT", "GOALLOC_PROFILE",
 			     var1,    var2,      NULL};
 
 	spawn_run(argv, env, &result);
@@ -122,14 +123,65 @@ static void any_nonsense_is_survived(void **state)
 	expect_warnings(1);
 }
 
-/* This version has no memory limit: it says so rather than let the user believe in one. */
-static void a_memory_limit_is_one_warning(void **state)
+static void a_slip_is_told_the_name_that_was_meant(void **state)
 {
 	(void)state;
+	assert_string_equal(run("run", "GOALLOC=scavneg=1", NULL), "ok\n");
+	assert_string_equal(result.err, "goalloc: GOALLOC: unknown option in 'scavneg=1', ignored; did you mean scavenge?\n");
+}
+
+static void the_variables_of_the_go_names_are_read(void **state)
+{
+	(void)state;
+	assert_string_equal(run("run", "GOALLOC_MEMLIMIT=2GiB", NULL), "ok\n");
+	expect_warnings(0);
 	assert_string_equal(run("run", "GOALLOC_MEMLIMIT=banana", NULL), "ok\n");
 	expect_warnings(1);
-	assert_string_equal(run("run", "GOALLOC_MEMLIMIT=2GiB", NULL), "ok\n");
+	assert_non_null(strstr(result.err, "GOALLOC_MEMLIMIT"));
+	assert_string_equal(run("run", "GOALLOC_PROFILE=/no/such/directory/p", NULL), "ok\n");
 	expect_warnings(1);
+	assert_non_null(strstr(result.err, "/no/such/directory/p"));
+}
+
+static void help_prints_the_table(void **state)
+{
+	(void)state;
+	assert_string_equal(run("run", "GOALLOC=help=1", NULL), "ok\n");
+	assert_in_range(spawn_count_lines(result.err), 20, 40);
+	assert_non_null(strstr(result.err, "  scavenge "));
+	assert_non_null(strstr(result.err, "  help "));
+}
+
+/* Where the kernel has no names, nothing changes. */
+static void mappings_may_be_decorated(void **state)
+{
+	(void)state;
+	assert_string_equal(run("names", NULL, NULL), "plain\n");
+	(void)run("names", "GOALLOC=decoratemappings=1", NULL);
+	expect_warnings(0);
+	assert_true(strcmp(result.out, "decorated\n") == 0 || strcmp(result.out, "no names here\n") == 0);
+}
+
+static void realloc_of_size_0_is_as_chosen(void **state)
+{
+	(void)state;
+	assert_string_equal(run("realloc_zero", NULL, NULL), "freed\n");
+	assert_string_equal(run("realloc_zero", "GOALLOC=realloczero=free", NULL), "freed\n");
+	assert_string_equal(run("realloc_zero", "GOALLOC=realloczero=alloc", NULL), "object\n");
+	assert_string_equal(run("realloc_zero", "GOALLOC=realloczero=alloc,hardened=1", NULL), "object\n");
+}
+
+static void realloc_of_size_0_may_stop_the_program(void **state)
+{
+	char *argv[] = {probe, (char *)(size_t)"realloc_zero", NULL};
+	const char *env[] = {preload, "GOALLOC=realloczero=abort", NULL};
+
+	(void)state;
+	spawn_run(argv, env, &result);
+	assert_true(WIFSIGNALED(result.status) && WTERMSIG(result.status) == SIGABRT);
+	expect_warnings(1);
+	assert_non_null(strstr(result.err, "goalloc: realloc(0x"));
+	assert_non_null(strstr(result.err, "): realloc of size 0\n"));
 }
 
 static void the_programs_goalloc_conf_is_read_too(void **state)
@@ -195,11 +247,89 @@ static void statistics_go_to_a_file_whose_name_may_hold_the_pid(void **state)
 	(void)unlink(path);
 }
 
-static void a_statistics_file_that_cannot_be_made_is_one_warning(void **state)
+static void expect_statistics_in(const char *name, long nbytes_least)
+{
+	char path[256];
+	struct stat st;
+
+	(void)snprintf(path, sizeof(path), "%s/%s", directory, name);
+	assert_int_equal(stat(path, &st), 0);
+	assert_in_range(st.st_size, nbytes_least, LONG_MAX);
+	assert_int_equal(unlink(path), 0);
+}
+
+static void a_program_that_changes_its_directory_writes_where_it_began(void **state)
+{
+	char there[4096];
+
+	(void)state;
+	assert_non_null(getcwd(there, sizeof(there)));
+	assert_int_equal(chdir(directory), 0);
+	assert_string_equal(run("chdir", "GOALLOC_STATS=relative", NULL), "ok\n");
+	expect_warnings(0);
+	assert_int_equal(chdir(there), 0);
+	expect_statistics_in("relative", 20);
+}
+
+static void a_forked_child_writes_a_file_of_its_own(void **state)
+{
+	char variable[256], name[64];
+
+	(void)state;
+	(void)snprintf(variable, sizeof(variable), "GOALLOC_STATS=%s/of.%%p", directory);
+	(void)run("child", variable, NULL);
+	expect_warnings(0);
+	(void)snprintf(name, sizeof(name), "of.%d", (int)result.pid);
+	expect_statistics_in(name, 20);
+	/* The child's id is what it said. */
+	(void)snprintf(name, sizeof(name), "of.%d", atoi(result.out));
+	expect_statistics_in(name, 20);
+}
+
+static void run_and_expect_its_own_file_untouched(const char *variable)
+{
+	struct stat st;
+
+	(void)run("close_all", variable, NULL);
+	result.out[strcspn(result.out, "\n")] = 0;
+	assert_int_equal(stat(result.out, &st), 0);
+	assert_int_equal(st.st_size, 0);
+	assert_int_equal(unlink(result.out), 0);
+}
+
+static void another_file_at_our_descriptors_number_is_not_written_to(void **state)
+{
+	char variable[256];
+
+	(void)state;
+	/* Ours is found by its name; standard error is gone. */
+	(void)snprintf(variable, sizeof(variable), "GOALLOC_STATS=%s/kept", directory);
+	run_and_expect_its_own_file_untouched(variable);
+	expect_statistics_in("kept", 20);
+	run_and_expect_its_own_file_untouched("GOALLOC_STATS=1");
+	assert_string_equal(result.err, "");
+}
+
+static void a_file_that_cannot_be_written_to_is_one_warning(void **state)
 {
 	(void)state;
 	assert_string_equal(run("run", "GOALLOC_STATS=/no/such/directory/stats", NULL), "ok\n");
-	expect_warnings(1);
+	assert_string_equal(result.err, "goalloc: stats: cannot write to '/no/such/directory/stats': no such directory\n");
+	assert_string_equal(run("run", "GOALLOC=heapmap=/dev", NULL), "ok\n");
+	assert_string_equal(result.err, "goalloc: heapmap: cannot write to '/dev': it is a directory\n");
+	assert_string_equal(run("run", "GOALLOC_STATS=", NULL), "ok\n");
+	expect_warnings(0);
+}
+
+static void standard_error_that_is_closed_from_the_start_is_nothing_to_say(void **state)
+{
+	char *argv[] = {(char *)(size_t)"/bin/sh", (char *)(size_t)"-c", (char *)(size_t)"exec \"$0\" run 2>&-", probe, NULL};
+	const char *env[] = {preload, "GOALLOC_STATS=1", NULL};
+
+	(void)state;
+	spawn_run(argv, env, &result);
+	assert_true(spawn_exited_0(&result));
+	assert_string_equal(result.out, "ok\n");
 }
 
 static int remove_directory(void **state)
@@ -218,13 +348,22 @@ int main(int argc, char **argv)
 		cmocka_unit_test(a_bad_value_is_one_warning),
 		cmocka_unit_test(every_bad_item_has_a_warning_of_its_own),
 		cmocka_unit_test(any_nonsense_is_survived),
-		cmocka_unit_test(a_memory_limit_is_one_warning),
+		cmocka_unit_test(a_slip_is_told_the_name_that_was_meant),
+		cmocka_unit_test(the_variables_of_the_go_names_are_read),
+		cmocka_unit_test(help_prints_the_table),
+		cmocka_unit_test(mappings_may_be_decorated),
+		cmocka_unit_test(realloc_of_size_0_is_as_chosen),
+		cmocka_unit_test(realloc_of_size_0_may_stop_the_program),
 		cmocka_unit_test(the_programs_goalloc_conf_is_read_too),
 		cmocka_unit_test(off_passes_through_to_glibc),
 		cmocka_unit_test(clobberfree_overwrites_what_is_freed),
 		cmocka_unit_test(statistics_survive_a_program_that_closes_stderr),
 		cmocka_unit_test(statistics_go_to_a_file_whose_name_may_hold_the_pid),
-		cmocka_unit_test(a_statistics_file_that_cannot_be_made_is_one_warning),
+		cmocka_unit_test(a_program_that_changes_its_directory_writes_where_it_began),
+		cmocka_unit_test(a_forked_child_writes_a_file_of_its_own),
+		cmocka_unit_test(another_file_at_our_descriptors_number_is_not_written_to),
+		cmocka_unit_test(a_file_that_cannot_be_written_to_is_one_warning),
+		cmocka_unit_test(standard_error_that_is_closed_from_the_start_is_nothing_to_say),
 	};
 
 	if (argc != 4 || mkdtemp(directory) == NULL) {

@@ -458,6 +458,48 @@ static void sized_frees_know_their_sizes(void **state)
 	}
 }
 
+/* Call sites as clang makes them of malloc(n * sizeof(type)). */
+#define MALLOC_WITHOUT_POINTERS(n, type) ((type *)__alloc_token_0_malloc((n) * sizeof(type)))
+#define MALLOC_WITH_POINTERS(n, type) ((type *)__alloc_token_1_malloc((n) * sizeof(type)))
+
+struct node {
+	struct node *next;
+	double *values;
+};
+
+#define NODES 1000
+#define VALUES 20 /* 160 bytes, a size class */
+
+static void figures_show_the_kinds_apart(void **state)
+{
+	struct goalloc_memstats before = {.size = sizeof(before)}, after = {.size = sizeof(after)};
+	struct node *list = NULL, *next;
+
+	(void)state;
+	assert_int_equal(goalloc_read_memstats(&before), 0);
+	for (unsigned i = 0; i < NODES; i++) {
+		struct node *n = MALLOC_WITH_POINTERS(1, struct node);
+
+		n->values = MALLOC_WITHOUT_POINTERS(VALUES, double);
+		n->next = list;
+		list = n;
+	}
+	assert_int_equal(goalloc_read_memstats(&after), 0);
+	assert_int_equal(after.NoscanObjects - before.NoscanObjects, NODES);
+	/* With hardened=1 slots are a size larger. */
+	assert_in_range(after.NoscanAlloc - before.NoscanAlloc, NODES * VALUES * sizeof(double), NODES * (VALUES + 2) * sizeof(double));
+	assert_int_equal(after.HeapObjects - before.HeapObjects, 2 * NODES);
+	assert_true(after.HeapAlloc - before.HeapAlloc - (after.NoscanAlloc - before.NoscanAlloc) >= NODES * sizeof(struct node));
+	for (; list != NULL; list = next) {
+		next = list->next;
+		free(list->values);
+		free(list);
+	}
+	assert_int_equal(goalloc_read_memstats(&after), 0);
+	assert_int_equal(after.NoscanAlloc, before.NoscanAlloc);
+	assert_int_equal(after.HeapObjects, before.HeapObjects);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -473,6 +515,7 @@ int main(void)
 		cmocka_unit_test(a_bad_alignment_is_einval),
 		cmocka_unit_test(realloc_to_0_frees_and_keeps_errno),
 		cmocka_unit_test(sized_frees_know_their_sizes),
+		cmocka_unit_test(figures_show_the_kinds_apart),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -11,6 +11,7 @@
 
 #include "heapcheck.h"
 #include "malloc.h"
+#include "stat.h"
 
 #include <pthread.h>
 #include <stdio.h>

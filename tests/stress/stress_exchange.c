@@ -75,12 +75,12 @@ int main(int argc, char **argv)
 	}
 	heap_trim();
 	heapcheck();
-	struct heap_stats hs;
+	struct stat_snapshot st;
 
-	heap_stats_read(&hs);
+	stat_read(&st);
 	/* Nothing is live, so nothing may be lost: what is left are spans of the main thread's caches. */
-	CHECK(hs.live_objects == 0);
-	CHECK(hs.span_bytes <= MiB(1));
-	printf("stress_exchange: %u rounds, %zu bytes of spans left\n", rounds, hs.span_bytes);
+	CHECK(st.all.live == 0);
+	CHECK(st.all.span_bytes <= MiB(1));
+	printf("stress_exchange: %u rounds, %zu bytes of spans left\n", rounds, st.all.span_bytes);
 	return 0;
 }

@@ -90,7 +90,7 @@ static void *consumer(void *arg)
 int main(int argc, char **argv)
 {
 	pthread_t threads[PRODUCERS + CONSUMERS];
-	struct heap_stats hs;
+	struct stat_snapshot st;
 	double seconds = stress_seconds(argc, argv);
 
 	for (uintptr_t i = 0; i < PRODUCERS + CONSUMERS; i++)
@@ -102,9 +102,9 @@ int main(int argc, char **argv)
 		CHECK(pthread_join(threads[i], NULL) == 0);
 	heap_trim();
 	heapcheck();
-	heap_stats_read(&hs);
-	CHECK(hs.live_objects == 0);
-	CHECK(hs.span_bytes <= MiB(1));
-	printf("stress_handover: %zu bytes of spans left\n", hs.span_bytes);
+	stat_read(&st);
+	CHECK(st.all.live == 0);
+	CHECK(st.all.span_bytes <= MiB(1));
+	printf("stress_handover: %zu bytes of spans left\n", st.all.span_bytes);
 	return 0;
 }

@@ -261,13 +261,13 @@ static void check_nothing_is_lost(void)
 {
 	size_t unit = max_size(os_page_size(), PAGE_SIZE) / PAGE_SIZE;
 	size_t records = 0, guarded = 0;
-	struct heap_stats hs;
+	struct stat_snapshot st;
 	uint32_t rights;
 	void *p;
 
 	heap_trim();
-	heap_stats_read(&hs);
-	CHECK(hs.live_objects == 0);
+	stat_read(&st);
+	CHECK(st.all.live == 0);
 	CHECK(mheap.pages.nfree + mheap.guarded_npages == mheap.pages.ntotal);
 	/* Where the kernel's pages are larger, what shares one with a guarded span stays. */
 	CHECK(mheap.pages.nclean + (unit - 1) * mheap.guarded_npages >= mheap.pages.nfree);
@@ -278,7 +278,7 @@ static void check_nothing_is_lost(void)
 	for (const struct mspan *s = mheap.guarded; s != NULL; s = s->next)
 		guarded++;
 	rights_close(rights);
-	CHECK(records == guarded && hs.spans == guarded);
+	CHECK(records == guarded && st.all.spans == guarded);
 	/* More than the heap has: what could not be unmapped is, now that the heap looks for room. */
 	p = heap_malloc(mheap.pages.ntotal * PAGE_SIZE + ARENA_SIZE);
 	CHECK(p != NULL);

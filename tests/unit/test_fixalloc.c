@@ -151,6 +151,37 @@ TEST_IN_CHILD(live_records_do_not_overlap_across_regions)
 	CHECK(fixalloc_sys_bytes() >= sizeof(s) / sizeof(*s) * small.size + 40 * large.size);
 }
 
+TEST_IN_CHILD(what_is_released_does_not_count_as_used_until_it_is_used_again)
+{
+	static void *records[5000];
+	struct fixalloc small, large;
+	size_t used, nbytes;
+
+	make_pools(&small, &large);
+	CHECK(fixalloc_used_bytes() == 0);
+	CHECK(fixalloc_alloc(&large, NULL) != NULL);
+	CHECK(fixalloc_used_bytes() == large.size);
+	for (int i = 0; i < 5000; i++) {
+		records[i] = fixalloc_alloc(&small, NULL);
+		nbytes = fixalloc_used_bytes() - large.size;
+		/* Whole slabs. */
+		CHECK(nbytes >= (size_t)(i + 1) * small.size && nbytes % KiB(32) == 0 && nbytes < (size_t)i * small.size * 2 + KiB(33));
+	}
+	used = fixalloc_used_bytes();
+	for (int i = 0; i < 5000; i++)
+		fixalloc_free(&small, records[i]);
+	CHECK(fixalloc_used_bytes() == used);
+	fixalloc_release(&small);
+	/* Where the kernel's pages are as large as slabs nothing is released. */
+	nbytes = fixalloc_used_bytes();
+	CHECK(nbytes < used / 2 || nbytes == used);
+	fixalloc_release(&small);
+	CHECK(fixalloc_used_bytes() == nbytes);
+	for (int i = 0; i < 5000; i++)
+		CHECK(fixalloc_alloc(&small, NULL) != NULL);
+	CHECK(fixalloc_used_bytes() == used);
+}
+
 TEST_IN_CHILD(without_memory_the_answer_is_null_and_nothing_changes)
 {
 	struct fixalloc small, large;
@@ -203,6 +234,7 @@ int main(void)
 		cmocka_unit_test(freed_records_come_back_last_first_before_new_memory),
 		cmocka_unit_test(memory_of_one_pool_never_shows_up_in_another),
 		cmocka_unit_test(live_records_do_not_overlap_across_regions),
+		cmocka_unit_test(what_is_released_does_not_count_as_used_until_it_is_used_again),
 		cmocka_unit_test(without_memory_the_answer_is_null_and_nothing_changes),
 		cmocka_unit_test(a_refused_region_is_asked_for_again_smaller),
 		cmocka_unit_test(freed_records_are_handed_out_when_the_system_has_no_memory),

@@ -412,6 +412,56 @@ TEST_IN_CHILD(objects_grow_in_place_up_to_a_hard_limit)
 	drop(p);
 }
 
+TEST_IN_CHILD(what_the_thread_keeps_goes_before_an_object_is_refused_to_grow_in_place)
+{
+	void *kept[60];
+	char *p, *q;
+
+	start(MiB(32), true);
+	for (int i = 0; i < 60; i++)
+		kept[i] = make(KiB(256));
+	p = make(MiB(10));
+	for (int i = 0; i < 60; i++)
+		drop(kept[i]);
+	CHECK(thread_cache()->big_npages >= 50 * KiB(256) / PAGE_SIZE);
+	q = heap_realloc(p, MiB(21), false, "realloc");
+	CHECK(q == p);
+	drop(q);
+}
+
+TEST_IN_CHILD(near_the_limit_a_thread_that_is_alone_keeps_less)
+{
+	void *kept[100], *p;
+
+	start(MiB(64), false);
+	p = make(MiB(36));
+	for (int i = 0; i < 100; i++)
+		kept[i] = make(KiB(250));
+	CHECK(limit_get_state() == LIMIT_NEAR);
+	for (int i = 0; i < 100; i++)
+		drop(kept[i]);
+	CHECK(thread_cache()->big_npages <= BIG_PAGES_ALL);
+	drop(p);
+}
+
+TEST_IN_CHILD(beyond_the_limit_threads_have_words_of_pages_as_ever)
+{
+	void *p, *q[100];
+
+	start(MiB(32), false);
+	p = make(MiB(40));
+	CHECK(limit_get_state() == LIMIT_OVER);
+	/* For a long time. */
+	limit.next_round = cycle_counter() + ((uint64_t)1 << 60);
+	for (int i = 0; i < 100; i++) {
+		q[i] = make(KiB(8));
+		CHECK(thread_cache()->pages.base != 0);
+	}
+	for (int i = 0; i < 100; i++)
+		drop(q[i]);
+	drop(p);
+}
+
 /* What the system does not take back counts. */
 TEST_IN_CHILD(pages_that_cannot_be_released_count)
 {
@@ -538,6 +588,7 @@ static void a_share_of_nothing_that_can_be_read_is_said_and_no_limit(void **stat
 /* --- fork --- */
 
 static pid_t forked = -1;
+static size_t used_before;
 
 static void fork_while_pages_are_released(void)
 {
@@ -545,7 +596,11 @@ static void fork_while_pages_are_released(void)
 	if (mheap.nreleasing == 0)
 		return;
 	os_fail_set_hooks(NULL);
+	/* They count as released already. */
+	CHECK(limit_used() < used_before - MiB(2));
 	forked = fork();
+	/* In the child nobody else releases. */
+	CHECK((forked == 0) == (mheap.nreleasing == 0));
 	CHECK(forked >= 0);
 }
 
@@ -557,6 +612,7 @@ TEST_IN_CHILD(a_forked_child_has_the_limit_for_itself)
 
 	start(MiB(32), true);
 	leave_dirty(MiB(20));
+	used_before = limit_used();
 	os_fail_set_hooks(&hooks);
 	(void)heap_trim();
 	CHECK(forked >= 0);
@@ -590,6 +646,9 @@ int main(void)
 		cmocka_unit_test(a_hard_limit_is_used_up_and_not_crossed),
 		cmocka_unit_test(at_a_hard_limit_every_way_to_memory_is_refused_and_smaller_requests_work),
 		cmocka_unit_test(objects_grow_in_place_up_to_a_hard_limit),
+		cmocka_unit_test(what_the_thread_keeps_goes_before_an_object_is_refused_to_grow_in_place),
+		cmocka_unit_test(near_the_limit_a_thread_that_is_alone_keeps_less),
+		cmocka_unit_test(beyond_the_limit_threads_have_words_of_pages_as_ever),
 		cmocka_unit_test(pages_that_cannot_be_released_count),
 		cmocka_unit_test(a_thread_that_is_gone_leaves_nothing_that_counts),
 		cmocka_unit_test(the_limit_is_set_at_any_time_and_the_former_is_told),

@@ -533,6 +533,41 @@ static void free_before_counts_back_to_the_last_page_in_use(void **state)
 	assert_int_equal(pagealloc_free_before(&pa, ARENA_PAGES + 5), 74);
 }
 
+static size_t model_count(uint64_t page, size_t npages, enum page_state state)
+{
+	size_t n = 0;
+
+	for (; npages > 0; npages--, page++)
+		n += page < MODEL_PAGES && model[page] == state;
+	return n;
+}
+
+static void pages_are_counted_and_looked_at_across_words_arenas_and_gaps(void **state)
+{
+	struct random r = { 99 };
+
+	(void)state;
+	grow_all();
+	for (int i = 0; i < 200; i++) {
+		size_t npages = 1 + random_below(&r, 60);
+		uint64_t page = check_alloc(npages);
+
+		if (i % 3 != 0)
+			check_free(page, npages / 2 + 1, i % 3 == 1);
+	}
+	check_free(check_alloc(2 * ARENA_PAGES), 2 * ARENA_PAGES, false);
+	for (int i = 0; i < 20000; i++) {
+		uint64_t page = random_below(&r, MODEL_PAGES);
+		size_t npages = 1 + random_below(&r, i % 2 == 0 ? 100 : MODEL_PAGES);
+
+		assert_int_equal(pagealloc_count_dirty(&pa, page, npages), model_count(page, npages, DIRTY));
+		assert_true(pagealloc_is_free(&pa, page, npages) ==
+			    (model_run(page, npages) == npages && page + npages <= MODEL_PAGES));
+	}
+	for (size_t npages = 1; npages < 2000; npages *= 3)
+		assert_true(pagealloc_find(&pa, npages) == model_find(npages));
+}
+
 static void free_before_stops_at_a_gap(void **state)
 {
 	(void)state;
@@ -876,6 +911,7 @@ int main(void)
 		test(take_dirty_takes_what_has_memory_and_nothing_else),
 		test(take_dirty_takes_whole_pages_of_the_kernel),
 		test(free_before_counts_back_to_the_last_page_in_use),
+		test(pages_are_counted_and_looked_at_across_words_arenas_and_gaps),
 		test(free_before_stops_at_a_gap),
 		test(indices_run_out_with_an_answer),
 		test(the_highest_arena_is_found_through_all_levels),

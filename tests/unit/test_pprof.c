@@ -65,14 +65,14 @@ static int reset(void **state)
 
 static uint8_t file[8 << 20];
 
-static size_t write_file(bool text)
+static size_t write_file(bool as_text)
 {
 	FILE *tmp = tmpfile();
 	ssize_t len;
 
 	assert_non_null(tmp);
 	source.number++;
-	assert_int_equal(text ? pprof_write_text(fileno(tmp), &source) : pprof_write_proto(fileno(tmp), &source), 0);
+	assert_int_equal(as_text ? pprof_write_text(fileno(tmp), &source) : pprof_write_proto(fileno(tmp), &source), 0);
 	len = pread(fileno(tmp), file, sizeof(file) - 1, 0);
 	fclose(tmp);
 	assert_in_range(len, 1, sizeof(file) - 2);
@@ -213,6 +213,20 @@ static void read_location(const struct field *m)
 			l->function = number_in(&f, 1);
 }
 
+static char text[1 << 20];
+static size_t text_len;
+
+static const char *keep_string(const struct field *f)
+{
+	char *s = text + text_len;
+
+	assert_true(text_len + f->nbytes < sizeof(text));
+	memcpy(s, f->bytes, f->nbytes);
+	s[f->nbytes] = '\0';
+	text_len += f->nbytes + 1;
+	return s;
+}
+
 static void read_profile(void)
 {
 	size_t n = unwrap(write_file(false));
@@ -220,6 +234,7 @@ static void read_profile(void)
 	struct field f;
 
 	memset(&got, 0, sizeof(got));
+	text_len = 0;
 	while (take_field(&at, message + n, &f)) {
 		switch (f.number) {
 		case 1:
@@ -242,7 +257,7 @@ static void read_profile(void)
 			got.functions[got.nfunctions].name = number_in(&f, 2);
 			got.functions[got.nfunctions++].system_name = number_in(&f, 3);
 			break;
-		case 6: got.strings[got.nstrings++] = strndup((const char *)f.bytes, f.nbytes); break;
+		case 6: got.strings[got.nstrings++] = keep_string(&f); break;
 		case 7: got.drop_frames = f.value; break;
 		case 9: got.time_ns = f.value; break;
 		case 11:
@@ -374,15 +389,17 @@ static void each_place_is_once_and_its_address_is_in_the_call(void **state)
 }
 
 /* An address after a call of this function, of one in libc, and the first ones of two functions. */
-static uintptr_t known[4];
+static uintptr_t known[5];
 
 static void find_known(void)
 {
 	known[0] = (uintptr_t)&find_known + 5;
-	known[1] = (uintptr_t)dlsym(RTLD_DEFAULT, "qsort") + 5;
+	known[1] = (uintptr_t)dlsym(RTLD_DEFAULT, "insque") + 5;
 	/* The last byte before it is still another function's. */
 	known[2] = (uintptr_t)&find_known + 1;
 	known[3] = (uintptr_t)&pprof_write_proto + 7;
+	/* After a call that was the last of what is before the function. */
+	known[4] = (uintptr_t)&find_known;
 }
 
 static void check_mapping(uintptr_t pc, const char *name)
@@ -406,7 +423,7 @@ static void places_are_in_mappings(void **state)
 
 	(void)state;
 	find_known();
-	add_sample(known, 4, 64, 1, 0);
+	add_sample(known, 5, 64, 1, 0);
 	read_profile();
 	check_mapping(known[0], "test_pprof");
 	check_mapping(known[1], "libc");
@@ -424,25 +441,26 @@ static void places_have_the_names_of_their_functions(void **state)
 {
 	(void)state;
 	find_known();
-	add_sample(known, 4, 64, 1, 0);
+	add_sample(known, 5, 64, 1, 0);
 	read_profile();
 	assert_string_equal(function_at(known[0]), "find_known");
-	assert_string_equal(function_at(known[1]), "qsort");
+	assert_string_equal(function_at(known[1]), "insque");
 	assert_string_equal(function_at(known[2]), "find_known");
 	assert_string_equal(function_at(known[3]), "pprof_write_proto");
+	assert_true(function_at(known[4]) == NULL || strcmp(function_at(known[4]), "find_known") != 0);
 }
 
 static void without_memory_names_are_missing_and_nothing_else(void **state)
 {
 	(void)state;
 	find_known();
-	add_sample(known, 4, 64, 1, 0);
+	add_sample(known, 5, 64, 1, 0);
 	for (unsigned call = OS_RESERVE; call <= OS_COMMIT; call *= 2) {
 		os_fail_from(call, 1);
 		read_profile();
 		assert_int_equal(os_fail_failed(), 1);
 		os_fail_stop();
-		assert_int_equal(got.nlocations, 4);
+		assert_int_equal(got.nlocations, 5);
 		assert_int_equal(got.nfunctions, 0);
 		check_mapping(known[0], "test_pprof");
 		check_mapping(known[1], "libc");
@@ -455,7 +473,7 @@ static void the_table_of_places_is_given_back(void **state)
 
 	(void)state;
 	find_known();
-	add_sample(known, 4, 64, 1, 0);
+	add_sample(known, 5, 64, 1, 0);
 	read_profile();
 	mapped = os_fail_mapped();
 	read_profile();
@@ -546,7 +564,7 @@ static void nothing_stays_open_and_errno_stays(void **state)
 	(void)state;
 	close(before);
 	find_known();
-	add_sample(known, 4, 64, 1, 0);
+	add_sample(known, 5, 64, 1, 0);
 	errno = 4711;
 	assert_int_equal(pprof_write_text(-1, &source), EBADF);
 	assert_int_equal(pprof_write_proto(-1, &source), EBADF);

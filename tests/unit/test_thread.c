@@ -8,6 +8,7 @@
 
 #include "heapcheck.h"
 #include "malloc.h"
+#include "stat.h"
 #include "thread.h"
 
 #include <errno.h>
@@ -71,7 +72,7 @@ static void *user(void *arg)
 
 TEST_IN_CHILD(ended_threads_leave_nothing)
 {
-	struct heap_stats hs;
+	struct stat_snapshot st;
 	pthread_t t;
 
 	use_heap();
@@ -81,8 +82,8 @@ TEST_IN_CHILD(ended_threads_leave_nothing)
 		CHECK(caches_in_use() == 1);
 	}
 	heap_trim();
-	heap_stats_read(&hs);
-	CHECK(hs.span_bytes == 0);
+	stat_read(&st);
+	CHECK(st.all.span_bytes == 0);
 }
 
 /* --- a thread whose first request comes while another thread makes the key --- */
@@ -120,10 +121,10 @@ TEST_IN_CHILD(thread_that_begins_before_the_key)
 	CHECK(caches_in_use() == 1);
 	heap_trim();
 
-	struct heap_stats hs;
+	struct stat_snapshot st;
 
-	heap_stats_read(&hs);
-	CHECK(hs.span_bytes == 0);
+	stat_read(&st);
+	CHECK(st.all.span_bytes == 0);
 	heapcheck();
 }
 

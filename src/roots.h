@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * roots.h - where a program keeps addresses of objects, outside the heap. See roots.c.
+ */
+#ifndef GOALLOC_ROOTS_H
+#define GOALLOC_ROOTS_H
+
+#include "mark.h"
+#include "procmap.h"
+#include "snapshot.h"
+
+/* In a snapshot, after mark_start(): marks all that can be reached. The shared mapping that own is in does not count. False when
+ * there is no memory. */
+bool roots_mark(struct mark *m, const struct snapshot *sn, const struct procmap *maps, const void *own);
+
+#endif

@@ -1,0 +1,239 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * service.c - what is written at exit and on a signal: statistics, leaks, profile, heap map.
+ * See malloc.c for the overview.
+ *
+ * Owns     the table of outputs; the signal's handler and the thread that it wakes.
+ * Callers  interpose.c at start and at exit, whoever offers a writing by call; the kernel, the handler. Calls the modules that
+ *          write, out.h, options.h, thread.h for the thread.
+ * Locks    service.lock (LOCK_SERVICE), the outermost of all, while something is written.
+ * Holds    the handler does nothing but count and wake, whatever the interrupted thread is in the middle of: what is written is written by
+ *          a thread that holds nothing. A writing begins after each signal, though one writing may answer several. After
+ *          service_at_exit() nothing is written any more: no file is cut short by the end of the process.
+ */
+#include "service.h"
+#include "heapmap.h"
+#include "leak.h"
+#include "lock.h"
+#include "options.h"
+#include "os.h"
+#include "out.h"
+#include "profile.h"
+#include "rights.h"
+#include "stat.h"
+#include "thread.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+
+/* Access: [l] under lock  [a] atomic  [c] constant once the program has started */
+static struct {
+	struct lock lock;
+	bool ended;                  /* [l] by the process that exits */
+	uint64_t writings;           /* [l] begun; for %n */
+	size_t leaks;                /* [l] found by the last look */
+	_Atomic uint32_t wanted;     /* [a] signals so far */
+	_Atomic uint32_t at_fork;    /* [a] wanted, when a fork began */
+	_Atomic uint32_t answered;   /* [a] wanted, when the last writing for a signal began; the thread's, and a forked child's */
+	uint64_t stats_id;           /* [c] what options.stats_fd was open on, and options.report_fd */
+	uint64_t report_id;          /* [c] */
+	int pid;                     /* [c] of the process that the descriptors were opened for */
+} service = { .lock = LOCK_INITIALIZER(LOCK_SERVICE) };
+
+/* --- the outputs --- */
+
+/* One of the things that can be asked for. */
+struct output {
+	const char *option;                         /* its name */
+	const char *file;                           /* in options: where to; "" for not at all */
+	bool append;
+	int (*write)(int fd, const char *file);     /* 0, or the errno of what failed */
+};
+
+static int write_stats(int fd, const char *file)
+{
+	(void)file;
+	return stat_print(fd);
+}
+
+static int write_leaks(int fd, const char *file)
+{
+	size_t nbytes;
+
+	(void)file;
+	/* It says itself, there, why it could not be done. */
+	if (!leak_check(fd, &service.leaks, &nbytes))
+		service.leaks = 0;
+	return 0;
+}
+
+static int write_profile(int fd, const char *file)
+{
+	return profile_write_or_errno(fd, profile_is_text(file));
+}
+
+static int write_heapmap(int fd, const char *file)
+{
+	return heapmap_write_or_errno(fd, !heapmap_is_text(file) && !option_file_is_stderr(file));
+}
+
+static const struct output outputs[] = {
+	{ "stats", options.stats, true, write_stats },
+	{ "leakreport", options.leakreport, true, write_leaks },
+	{ "profile", options.profile, false, write_profile },
+	{ "heapmap", options.heapmap, false, write_heapmap },
+};
+
+#define NUM_OUTPUTS (sizeof(outputs) / sizeof(outputs[0]))
+
+/* A descriptor from the start of the program, if it is still what it was: a program that closes all there are may have another
+ * file, or a connection, at the number. */
+static int kept_fd(int fd, uint64_t id)
+{
+	return fd >= 0 && os_file_id(fd) == id ? fd : -1;
+}
+
+/* The descriptor that was taken for it when the program started; -1. */
+static int find_kept(const struct output *output)
+{
+	if (option_file_is_stderr(output->file))
+		return kept_fd(options.report_fd, service.report_id);
+	/* A child's file may have another name. */
+	if (output->file == options.stats && os_pid() == service.pid)
+		return kept_fd(options.stats_fd, service.stats_id);
+	return -1;
+}
+
+static void write_output(const struct output *output)
+{
+	int kept = find_kept(output), fd = kept, error;
+
+	/* When it is closed, there is nobody to tell. */
+	if (kept < 0 && option_file_is_stderr(output->file))
+		return;
+	if (kept < 0)
+		fd = out_open_nth(output->file, output->append, service.writings);
+	error = fd < 0 ? -fd : output->write(fd, output->file);
+	if (error != 0)
+		options_warn_file(output->option, output->file, out_reason(error));
+	if (kept < 0 && fd >= 0)
+		os_close(fd);
+}
+
+static void write_all_locked(void)
+{
+	bool any = false;
+
+	service.writings++;
+	for (size_t i = 0; i < NUM_OUTPUTS; i++) {
+		if (outputs[i].file[0] == '\0')
+			continue;
+		any = true;
+		write_output(&outputs[i]);
+	}
+	/* A signal, and nothing said of what it is for. */
+	if (!any && options.signal != 0 && !service.ended)
+		write_output(&(struct output){ "stats", "-", true, write_stats });
+}
+
+void service_write_all(void)
+{
+	uint32_t rights = rights_open();
+
+	lock_acquire(&service.lock);
+	if (!service.ended)
+		write_all_locked();
+	lock_release(&service.lock);
+	rights_close(rights);
+}
+
+static bool anything_is_asked_for(void)
+{
+	bool any = options.signal != 0;
+
+	for (size_t i = 0; i < NUM_OUTPUTS; i++)
+		any |= outputs[i].file[0] != '\0';
+	return any;
+}
+
+void service_at_exit(void)
+{
+	uint32_t rights;
+
+	if (!anything_is_asked_for())
+		return;
+	rights = rights_open();
+	lock_acquire(&service.lock);
+	service.ended = true;
+	write_all_locked();
+	lock_release(&service.lock);
+	rights_close(rights);
+	/* Again: what is registered for exit and not yet called is called, streams are flushed, and the status is this one. */
+	if (service.leaks != 0 && options.leakexit != 0)
+		exit((int)options.leakexit);
+}
+
+/* --- the signal --- */
+
+static void on_signal(int number)
+{
+	(void)number;
+	/* Release: what the interrupted thread did until now is seen by who writes. Pairs with the acquire in serve(). */
+	atomic_fetch_add_explicit(&service.wanted, 1, memory_order_release);
+	os_futex_wake(&service.wanted);
+}
+
+static void *serve(void *arg)
+{
+	for (;;) {
+		/* Acquire: pairs with the release in on_signal(). */
+		uint32_t wanted = atomic_load_explicit(&service.wanted, memory_order_acquire);
+
+		/* Relaxed: this thread's own, but for the child's that forked before it had one. */
+		if (wanted == atomic_load_explicit(&service.answered, memory_order_relaxed)) {
+			os_futex_wait(&service.wanted, wanted);
+			continue;
+		}
+		atomic_store_explicit(&service.answered, wanted, memory_order_relaxed);
+		service_write_all();
+	}
+	return arg;
+}
+
+static void before_fork(void)
+{
+	/* Relaxed: of several threads that fork any one's is right, a count that the child's begins with. */
+	atomic_store_explicit(&service.at_fork, atomic_load_explicit(&service.wanted, memory_order_relaxed),
+			      memory_order_relaxed);
+}
+
+/* The parent's signals are the parent's; one that is already the child's is not lost. */
+static void begin_in_child(void)
+{
+	(void)lock_reset_orphan(&service.lock);
+	/* Relaxed: the only thread. */
+	atomic_store_explicit(&service.answered, atomic_load_explicit(&service.at_fork, memory_order_relaxed),
+			      memory_order_relaxed);
+	if (options.signal != 0)
+		(void)thread_start_own(serve);
+}
+
+void service_start(void)
+{
+	/* On the alternative stack if the program has one: its threads' own may be small. Its calls are not disturbed. */
+	struct sigaction action = { .sa_handler = on_signal, .sa_flags = SA_RESTART | SA_ONSTACK };
+
+	if (!anything_is_asked_for())
+		return;
+	service.stats_id = os_file_id(options.stats_fd);
+	service.report_id = os_file_id(options.report_fd);
+	service.pid = os_pid();
+	(void)pthread_atfork(before_fork, NULL, begin_in_child);
+	if (options.signal == 0)
+		return;
+	(void)sigfillset(&action.sa_mask);
+	/* Before the thread is there: what comes meanwhile is counted. */
+	(void)sigaction((int)options.signal, &action, NULL);
+	(void)thread_start_own(serve);
+}

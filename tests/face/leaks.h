@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * leaks.h - what the tests of the leak finder share: objects of which nobody but the test knows, and a check.
+ *
+ * Owns     the text of the last report.
+ * Callers  test_leaks.c, test_leaks_threads.c.
+ * Holds    a test never has the address of an object that is to be a leak, but its complement: what is left on stacks and in
+ *          registers is no address then. Who makes objects is not inlined, and scrub() follows.
+ */
+#ifndef LEAKS_H
+#define LEAKS_H
+
+#include "face.h"
+
+#include <sys/mman.h>
+
+typedef uintptr_t hidden;
+
+static char report[65536];
+
+__attribute__((unused)) static hidden hide(const void *p)
+{
+	return ~(uintptr_t)p;
+}
+
+/* For a moment only: the compiler does not keep it for the next time. */
+__attribute__((noinline, unused)) static void *show(hidden h)
+{
+	__asm__ volatile("" : "+r"(h));
+	return (void *)~h;
+}
+
+/* Bytes of the slot of an object, as told in reports; with hardened=1 there is a tail of 8 bytes. */
+__attribute__((unused)) static size_t slot(size_t n)
+{
+	static const size_t slots[] = { 8, 16, 32, 48, 64, 112, 128, 512, 576 };
+	const char *options = getenv("GOALLOC");
+	size_t i = 0;
+
+	if (options != NULL && strstr(options, "hardened") != NULL)
+		n += 8;
+	while (slots[i] < n)
+		i++;
+	return slots[i];
+}
+
+/* Leaves nothing of what was called before on the stack. */
+__attribute__((noinline, unused)) static void scrub(void)
+{
+	volatile char dirt[16384];
+
+	for (size_t i = 0; i < sizeof(dirt); i++)
+		dirt[i] = 0;
+}
+
+__attribute__((noinline, unused)) static hidden make_bare(size_t n)
+{
+	void *p = calloc(1, n);
+
+	CHECK(p != NULL);
+	return hide(p);
+}
+
+/* A zeroed object. */
+__attribute__((unused)) static hidden make(size_t n)
+{
+	hidden h = make_bare(n);
+
+	scrub();
+	return h;
+}
+
+/* The word at this offset of one object leads to a place in another. */
+__attribute__((noinline, unused)) static void lead(hidden from, size_t at, hidden to, size_t place)
+{
+	*(char **)(void *)((char *)show(from) + at) = (char *)show(to) + place;
+}
+
+__attribute__((noinline, unused)) static void drop(hidden h)
+{
+	free(show(h));
+}
+
+/* Leaked objects; the text goes to report. */
+__attribute__((noinline, unused)) static long check(void)
+{
+	static ssize_t (*leak_check)(int fd);
+	int fd = memfd_create("report", MFD_CLOEXEC);
+	ssize_t len;
+	long n;
+
+	if (leak_check == NULL) {
+		void *f = face_sym("goalloc_leak_check");
+
+		memcpy(&leak_check, &f, sizeof(f));
+	}
+	CHECK(fd >= 0);
+	errno = 0;
+	n = leak_check(fd);
+	len = pread(fd, report, sizeof(report) - 1, 0);
+	CHECK(len >= 0);
+	report[len] = '\0';
+	CHECK(n < 0 || errno == 0);
+	(void)close(fd);
+	scrub();
+	return n;
+}
+
+/* The report says "objects, bytes" and this behind it. */
+__attribute__((unused)) static bool reported(size_t objects, size_t nbytes, const char *rest)
+{
+	char text[256];
+
+	(void)snprintf(text, sizeof(text), "%zu object%s, %zu byte%s%s", objects, objects == 1 ? "" : "s", nbytes,
+		       nbytes == 1 ? "" : "s", rest);
+	return strstr(report, text) != NULL;
+}
+
+/* The check finds this many. */
+#define CHECK_LEAKS(n) check_leaks(n, __LINE__)
+
+__attribute__((unused)) static void check_leaks(long want, int line)
+{
+	long got = check();
+
+	if (got == want)
+		return;
+	(void)fprintf(stderr, "line %d: %ld leaks, not %ld\n%s", line, got, want, report);
+	face_fail(__FILE__, line, "leaks");
+}
+
+#endif

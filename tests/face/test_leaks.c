@@ -1,0 +1,341 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * test_leaks.c - programs with known leaks: what is reached is none, what is not is counted and told.
+ *
+ * Owns     the objects of each case.
+ * Callers  CTest; argv[1] is the case. A case begins with no leak, and ends with those that it made.
+ */
+#include "leaks.h"
+
+#include <dlfcn.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+
+static void *volatile global;
+static void *volatile globals[1000];
+static volatile hidden put_away;
+
+static void direct(void)
+{
+	for (int i = 0; i < 3; i++)
+		(void)make(112);
+	CHECK_LEAKS(3);
+	CHECK(reported(3, 3 * slot(112), ", "));
+	CHECK(reported(3, 3 * slot(112), "; live: "));
+	/* It changes nothing: once more is the same. */
+	CHECK_LEAKS(3);
+}
+
+static hidden chain(int n, size_t size)
+{
+	hidden head = make(size);
+
+	for (hidden last = head; n > 1; n--) {
+		hidden next = make(size);
+
+		lead(last, 8, next, 0);
+		last = next;
+	}
+	return head;
+}
+
+static void indirect(void)
+{
+	put_away = chain(100, 48);
+	CHECK_LEAKS(100);
+	CHECK(reported(100, 100 * slot(48), ", of these 1 object, "));
+	global = show(put_away);
+	CHECK_LEAKS(0);
+	global = NULL;
+}
+
+/* Of a ring one is direct, whichever has the lowest address; and none when something else leads to it, wherever that is. */
+static void ring(void)
+{
+	hidden a = make(48), b = make(48), c = make(48), before = make(112), after = make(8);
+
+	lead(a, 0, b, 0);
+	lead(b, 0, c, 0);
+	lead(c, 0, a, 0);
+	globals[0] = show(before);
+	globals[1] = show(after);
+	CHECK_LEAKS(3);
+	CHECK(reported(3, 3 * slot(48), ", of these 1 object, "));
+	lead(before, 104, b, 16);
+	globals[0] = NULL;
+	CHECK_LEAKS(4);
+	CHECK(reported(3, 3 * slot(48), ", indirect"));
+	CHECK(reported(1, slot(112), ", "));
+	lead(before, 104, before, 0);
+	lead(after, 0, c, 47);
+	globals[1] = NULL;
+	CHECK_LEAKS(5);
+	CHECK(reported(3, 3 * slot(48), ", indirect"));
+	CHECK(reported(1, slot(112), ", ") && !reported(1, slot(112), ", indirect"));
+	CHECK(reported(1, slot(8), ", ") && !reported(1, slot(8), ", indirect"));
+}
+
+static void interior(void)
+{
+	hidden h = make(512);
+	size_t nbytes = slot(512);
+
+	global = (char *)show(h) + 511;
+	CHECK_LEAKS(0);
+	/* The neighbour's first byte. */
+	global = (char *)global + nbytes - 511;
+	CHECK_LEAKS(1);
+}
+
+/* Objects of a thousand sizes, each reached by its last byte alone. */
+static void sizes(void)
+{
+	size_t size = 1;
+
+	for (int i = 0; i < 1000; i++) {
+		globals[i] = (char *)show(make(size)) + size - 1;
+		size += size / 64 + 1;
+	}
+	CHECK_LEAKS(0);
+	for (int i = 0; i < 1000; i += 2)
+		globals[i] = NULL;
+	CHECK_LEAKS(500);
+}
+
+static void freed(void)
+{
+	hidden container = make(64), content = make(64);
+
+	lead(container, 0, content, 0);
+	global = show(container);
+	CHECK_LEAKS(0);
+	drop(container);
+	/* Also while the address of what was freed is known. */
+	CHECK_LEAKS(1);
+	drop(content);
+	CHECK_LEAKS(0);
+}
+
+static void big(void)
+{
+	hidden h = make(200000), content = make(32);
+
+	lead(h, 199992, content, 0);
+	global = (char *)show(h) + 5 * 8192 + 100;
+	CHECK_LEAKS(0);
+	global = NULL;
+	CHECK_LEAKS(2);
+	CHECK(reported(1, slot(32), ", indirect"));
+	global = (char *)show(h) + 199999;
+	CHECK_LEAKS(0);
+}
+
+/* Of a gigabyte a few pages are touched, the report does not touch the others. */
+static void sparse(void)
+{
+	hidden h = make_bare((size_t)1 << 30), content = make(32);
+	size_t rss = face_rss();
+
+	lead(h, ((size_t)1 << 30) - 8, content, 0);
+	global = show(h);
+	CHECK_LEAKS(0);
+	CHECK_LE(face_rss(), rss + 16 * MiB);
+	lead(h, ((size_t)1 << 30) - 8, h, 0);
+	CHECK_LEAKS(1);
+}
+
+static hidden make_noscan(size_t n)
+{
+	void *(*noscan)(size_t);
+	void *f = face_sym("goalloc_malloc_noscan");
+	hidden h;
+
+	memcpy(&noscan, &f, sizeof(f));
+	f = noscan(n);
+	memset(f, 0, n);
+	h = hide(f);
+	return h;
+}
+
+static void noscan(void)
+{
+	hidden holder = make_noscan(64), content = make(64);
+
+	scrub();
+	lead(holder, 0, content, 0);
+	global = show(holder);
+	CHECK_LEAKS(1);
+	lead(holder, 0, holder, 0);
+	global = NULL;
+	CHECK_LEAKS(2);
+}
+
+/* Tiny objects share blocks: each is for itself. */
+static void tiny(void)
+{
+	for (int i = 0; i < 100; i++)
+		globals[i] = (char *)show(make_noscan(5)) + i % 5;
+	scrub();
+	CHECK_LEAKS(0);
+	for (int i = 0; i < 100; i += 3)
+		globals[i] = NULL;
+	CHECK_LEAKS(34);
+}
+
+static void nothing(void)
+{
+	global = malloc(0);
+	CHECK_LEAKS(0);
+	global = NULL;
+	CHECK_LEAKS(1);
+	CHECK(getenv("GOALLOC") != NULL || reported(1, 0, "; live: "));
+}
+
+static __thread void *volatile in_tls;
+
+static void tls(void)
+{
+	in_tls = show(make(64));
+	CHECK_LEAKS(0);
+	in_tls = NULL;
+	CHECK_LEAKS(1);
+}
+
+static void dynamic_tls(void)
+{
+	void *library = dlopen(getenv("LEAKS_LIB"), RTLD_NOW);
+	void *f = dlsym(library, "leaks_keep");
+	void (*keep)(void *);
+
+	CHECK(f != NULL);
+	memcpy(&keep, &f, sizeof(f));
+	keep(show(make(64)));
+	CHECK_LEAKS(0);
+	keep(NULL);
+	CHECK_LEAKS(1);
+}
+
+/* Memory that the program mapped, also such as is shared, or cannot be written to any more. */
+static void mapped(void)
+{
+	for (int flags = 0; flags < 2; flags++) {
+		size_t n = 64 * MiB;
+		void **p = mmap(NULL, n, PROT_READ | PROT_WRITE, MAP_ANONYMOUS | MAP_NORESERVE | (flags ? MAP_SHARED : MAP_PRIVATE), -1,
+				0);
+		size_t at = n / sizeof(*p) / 2;
+
+		CHECK(p != MAP_FAILED);
+		p[at] = show(make(64));
+		CHECK_LEAKS(flags);
+		CHECK(mprotect(p, n, PROT_READ) == 0 || flags);
+		CHECK(flags || check() == 0);
+		CHECK(mprotect(p, n, PROT_READ | PROT_WRITE) == 0);
+		p[at] = NULL;
+		CHECK_LEAKS(flags + 1);
+	}
+}
+
+/* A page in an object that cannot be read is none of the reader's concern. */
+static void protected(void)
+{
+	char *p = aligned_alloc(65536, 65536);
+	hidden content = make(64);
+
+	CHECK(p != NULL);
+	memset(p, 0, 65536);
+	lead(hide(p), 0, content, 0);
+	CHECK(mprotect(p + 16384, 8192, PROT_NONE) == 0);
+	global = p;
+	CHECK_LEAKS(0);
+	CHECK(mprotect(p + 16384, 8192, PROT_READ | PROT_WRITE) == 0);
+	p[16384] = 1;
+	lead(hide(p), 0, hide(p), 0);
+	CHECK_LEAKS(1);
+}
+
+/* No thread, wait(2) and SIGCHLD see nothing of it. */
+static volatile sig_atomic_t children;
+
+static void count_child(int number)
+{
+	(void)number;
+	children++;
+}
+
+static void unseen(void)
+{
+	struct sigaction act = { .sa_handler = count_child };
+	sigset_t before, after;
+
+	CHECK(sigaction(SIGCHLD, &act, NULL) == 0);
+	(void)make(64);
+	CHECK(sigprocmask(SIG_SETMASK, NULL, &before) == 0);
+	CHECK_LEAKS(1);
+	CHECK(sigprocmask(SIG_SETMASK, NULL, &after) == 0);
+	CHECK(memcmp(&before, &after, sizeof(before)) == 0);
+	CHECK(children == 0);
+	CHECK(waitpid(-1, NULL, WNOHANG) == -1 && errno == ECHILD);
+	CHECK(signal(SIGCHLD, SIG_IGN) != SIG_ERR);
+	CHECK_LEAKS(1);
+}
+
+static void forked(void)
+{
+	int status;
+	pid_t pid;
+
+	(void)make(64);
+	CHECK_LEAKS(1);
+	pid = fork();
+	CHECK(pid >= 0);
+	if (pid == 0) {
+		(void)make(64);
+		CHECK_LEAKS(2);
+		_exit(0);
+	}
+	CHECK(waitpid(pid, &status, 0) == pid && status == 0);
+	CHECK_LEAKS(1);
+}
+
+/* No descriptor, no mapping and no thread stays. */
+static void leaves_nothing(void)
+{
+	size_t mappings;
+	int fd;
+
+	(void)check();
+	mappings = face_count_mappings();
+	fd = dup(0);
+	(void)close(fd);
+	for (int i = 0; i < 20; i++)
+		(void)check();
+	CHECK(dup(0) == fd);
+	CHECK_LE(face_count_mappings(), mappings + 1);
+}
+
+/* A report that cannot be written is lost; the count is not. */
+static void unwritable(void)
+{
+	ssize_t (*leak_check)(int fd);
+	void *f = face_sym("goalloc_leak_check");
+
+	memcpy(&leak_check, &f, sizeof(f));
+	(void)make(64);
+	CHECK(leak_check(-1) == 1);
+	CHECK(leak_check(999) == 1);
+}
+
+static const struct face_case cases[] = {
+	{ "direct", direct },       { "indirect", indirect }, { "ring", ring },         { "interior", interior },
+	{ "sizes", sizes },         { "freed", freed },       { "big", big },           { "sparse", sparse },
+	{ "noscan", noscan },       { "tiny", tiny },         { "nothing", nothing },   { "tls", tls },
+	{ "dynamic_tls", dynamic_tls }, { "mapped", mapped }, { "protected", protected }, { "unseen", unseen },
+	{ "forked", forked },       { "leaves_nothing", leaves_nothing }, { "unwritable", unwritable },
+};
+
+int main(int argc, char **argv)
+{
+	CHECK(argc == 2);
+	CHECK_LEAKS(0);
+	return face_run_case(argc, argv, cases, sizeof(cases) / sizeof(cases[0]));
+}

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * test_memlimit_new.cc - hard=1 in C++: operator new throws std::bad_alloc, calls the new handler, or is nothrow.
+ */
+#include "face.h"
+
+#include <new>
+#include <vector>
+
+static char *reserve;
+
+/* As programs have them: something is given up for those who need it. */
+static void give_reserve_up()
+{
+	CHECK(reserve != nullptr);
+	delete[] reserve;
+	reserve = nullptr;
+}
+
+int main()
+{
+	std::vector<char *> objects;
+	bool thrown = false;
+
+	objects.reserve(1000);
+	try {
+		for (;;)
+			objects.push_back(new char[MiB]);
+	} catch (const std::bad_alloc &) {
+		thrown = true;
+	}
+	CHECK(thrown && objects.size() >= 50 && objects.size() < 64);
+	CHECK(new (std::nothrow) char[MiB] == nullptr);
+	CHECK(*new int(7) == 7);
+
+	reserve = objects.back();
+	objects.pop_back();
+	std::set_new_handler(give_reserve_up);
+	objects.push_back(new char[MiB]);
+	CHECK(reserve == nullptr);
+	std::set_new_handler(nullptr);
+
+	for (char *p : objects)
+		delete[] p;
+	delete[] new char[50 * MiB];
+	return 0;
+}
