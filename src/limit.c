@@ -214,10 +214,9 @@ bool limit_admits_slow(uint64_t page, size_t npages, bool in_earnest)
 	over = overshoot_locked(page, npages);
 	if (!in_earnest)
 		return over == 0;
-	if (over != 0 && pays_locked(over)) {
-		(void)scavenge_locked(over + margin() / 2);
+	/* Again where what was released is what would be taken. */
+	while (over != 0 && pays_locked(over) && scavenge_locked(over + margin() / 2) != 0)
 		over = overshoot_locked(page, npages);
-	}
 	if (over != 0 && asked) {
 		release_records_locked();
 		over = overshoot_locked(page, npages);
