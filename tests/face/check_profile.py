@@ -244,10 +244,24 @@ def run_program(case, rate, preload, files):
     env.pop("GOALLOC", None)
     if preload:
         env["LD_PRELOAD"] = preload
+    if case.startswith("by_option"):
+        env["GOALLOC"] = "profile=%s,memprofilerate=%s" % (files[0], rate)
     out = subprocess.run([program, case, rate] + files, stdout=subprocess.PIPE, text=True, timeout=60, env=env)
     if out.returncode != 0:
         fail("%s %s: status %d" % (program, case, out.returncode))
     return read_truth(out.stdout)
+
+
+def check_options(case, truth, protos):
+    """The files written at the ends of the program and of its child."""
+    if len(protos) != 1 + ("child" in case):
+        fail("files %s" % os.listdir(directory))
+    child_took = [any("take_in_child" in sample.names for sample in p.samples) for p in protos]
+    if sum(child_took) != len(protos) - 1:
+        fail("the child's allocations are in %s" % child_took)
+    for proto, of_child in zip(protos, child_took):
+        check_truth(proto, truth if of_child else {k: v for k, v in truth.items() if "child" not in k})
+        check_frames(proto, truth)
 
 
 def check(case, rate, preload, need_pprof):
@@ -259,6 +273,9 @@ def check(case, rate, preload, need_pprof):
     truth = run_program(case, rate, preload, [pb, heap])
     pbs = sorted(f for f in os.listdir(directory) if f.endswith(".pb.gz"))
     pb = os.path.join(directory, pbs[0])
+    if case.startswith("by_option"):
+        check_options(case, truth, [Proto(os.path.join(directory, f)) for f in pbs])
+        return
     proto, text = Proto(pb), Text(pb.replace(".pb.gz", ".heap"))
     if proto.types != [("alloc_objects", "count"), ("alloc_space", "bytes"), ("inuse_objects", "count"),
                        ("inuse_space", "bytes")]:
