@@ -413,6 +413,8 @@ static void moving(void)
 		CHECK(pthread_join(threads[i], NULL) == 0);
 }
 
+static _Atomic int checked;
+
 static void *checks(void *arg)
 {
 	ssize_t (*leak_check)(int fd);
@@ -422,6 +424,7 @@ static void *checks(void *arg)
 	ready++;
 	for (int i = 0; i < 25; i++)
 		CHECK(leak_check(-1) >= 0);
+	checked++;
 	return arg;
 }
 
@@ -482,7 +485,7 @@ static void undisturbed(void)
 	CHECK(pthread_join(thread, NULL) == 0);
 }
 
-/* Of many threads each signal that is sent to one arrives, though it is stopped at that moment. */
+/* Each signal that is sent arrives, though the thread is stopped at that moment. */
 static _Atomic int signals;
 
 static void count_signal(int number)
@@ -491,26 +494,33 @@ static void count_signal(int number)
 	signals++;
 }
 
+static void *spins(void *arg)
+{
+	ready++;
+	while (stop == 0)
+		;
+	return arg;
+}
+
 static void signalled(void)
 {
 	struct sigaction act = { .sa_handler = count_signal, .sa_flags = SA_RESTART };
-	pthread_t thread = start(deaf, NULL), other;
+	pthread_t target, thread;
 	int sent = 0;
 
-	end(thread);
 	CHECK(sigaction(SIGUSR1, &act, NULL) == 0);
-	other = start(in_malloc, NULL);
-	thread = start(checks, NULL);
-	while (sent < 2000) {
-		int before = signals;
-
-		CHECK(pthread_kill(other, SIGUSR1) == 0);
-		sent++;
-		while (signals == before)
-			;
+	target = start(spins, NULL);
+	for (int round = 0; round < 8; round++) {
+		thread = start(checks, NULL);
+		while (checked <= round) {
+			CHECK(pthread_kill(target, SIGUSR1) == 0);
+			sent++;
+			while (signals != sent)
+				;
+		}
+		CHECK(pthread_join(thread, NULL) == 0);
 	}
-	CHECK(pthread_join(thread, NULL) == 0);
-	end(other);
+	end(target);
 	CHECK(signals == sent);
 }
 
