@@ -4,8 +4,8 @@
  *
  * Owns     the text of the last report.
  * Callers  test_leaks.c, test_leaks_threads.c.
- * Holds    a test never has the address of an object that is to be a leak, but its complement: what is left on stacks and in
- *          registers is no address then. Who makes objects is not inlined, and scrub() follows.
+ * Holds    a test never has the address of an object that is to be a leak, but its complement: what is left in registers is no
+ *          address then. What is left on the stack is cleared before each check.
  */
 #ifndef LEAKS_H
 #define LEAKS_H
@@ -53,21 +53,13 @@ __attribute__((noinline, unused)) static void scrub(void)
 		dirt[i] = 0;
 }
 
-__attribute__((noinline, unused)) static hidden make_bare(size_t n)
+/* A zeroed object. */
+__attribute__((noinline, unused)) static hidden make(size_t n)
 {
 	void *p = calloc(1, n);
 
 	CHECK(p != NULL);
 	return hide(p);
-}
-
-/* A zeroed object. */
-__attribute__((unused)) static hidden make(size_t n)
-{
-	hidden h = make_bare(n);
-
-	scrub();
-	return h;
 }
 
 /* The word at this offset of one object leads to a place in another. */
@@ -82,7 +74,7 @@ __attribute__((noinline, unused)) static void drop(hidden h)
 }
 
 /* Leaked objects; the text goes to report. */
-__attribute__((noinline, unused)) static long check(void)
+__attribute__((noinline, unused)) static long run_check(void)
 {
 	static ssize_t (*leak_check)(int fd);
 	int fd = memfd_create("report", MFD_CLOEXEC);
@@ -102,9 +94,11 @@ __attribute__((noinline, unused)) static long check(void)
 	report[len] = '\0';
 	CHECK(n < 0 || errno == 0);
 	(void)close(fd);
-	scrub();
 	return n;
 }
+
+/* Before, what was called before is cleared off the stack: frames have holes. */
+#define check() (scrub(), run_check())
 
 /* The report says "objects, bytes" and this behind it. */
 __attribute__((unused)) static bool reported(size_t objects, size_t nbytes, const char *rest)
@@ -117,7 +111,7 @@ __attribute__((unused)) static bool reported(size_t objects, size_t nbytes, cons
 }
 
 /* The check finds this many. */
-#define CHECK_LEAKS(n) check_leaks(n, __LINE__)
+#define CHECK_LEAKS(n) (scrub(), check_leaks(n, __LINE__))
 
 __attribute__((unused)) static void check_leaks(long want, int line)
 {

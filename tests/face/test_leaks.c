@@ -133,7 +133,7 @@ static void big(void)
 /* Of a gigabyte a few pages are touched, the report does not touch the others. */
 static void sparse(void)
 {
-	hidden h = make_bare((size_t)1 << 30), content = make(32);
+	hidden h = make((size_t)1 << 30), content = make(32);
 	size_t rss = face_rss();
 
 	lead(h, ((size_t)1 << 30) - 8, content, 0);
@@ -144,24 +144,20 @@ static void sparse(void)
 	CHECK_LEAKS(1);
 }
 
-static hidden make_noscan(size_t n)
+__attribute__((noinline)) static hidden make_noscan(size_t n)
 {
 	void *(*noscan)(size_t);
 	void *f = face_sym("goalloc_malloc_noscan");
-	hidden h;
-
 	memcpy(&noscan, &f, sizeof(f));
 	f = noscan(n);
 	memset(f, 0, n);
-	h = hide(f);
-	return h;
+	return hide(f);
 }
 
 static void noscan(void)
 {
 	hidden holder = make_noscan(64), content = make(64);
 
-	scrub();
 	lead(holder, 0, content, 0);
 	global = show(holder);
 	CHECK_LEAKS(1);
@@ -175,7 +171,6 @@ static void tiny(void)
 {
 	for (int i = 0; i < 100; i++)
 		globals[i] = (char *)show(make_noscan(5)) + i % 5;
-	scrub();
 	CHECK_LEAKS(0);
 	for (int i = 0; i < 100; i += 3)
 		globals[i] = NULL;
@@ -198,6 +193,28 @@ static void tls(void)
 	in_tls = show(make(64));
 	CHECK_LEAKS(0);
 	in_tls = NULL;
+	CHECK_LEAKS(1);
+}
+
+/* In a register that calls preserve, of the thread that asks. */
+static void own_register(void)
+{
+	hidden h = make(64);
+	long n;
+#if defined(__x86_64__)
+	register hidden held __asm__("r15") = h;
+#else
+	register hidden held __asm__("x28") = h;
+#endif
+
+	scrub();
+	held = ~held;
+	__asm__ volatile("" : "+r"(held));
+	n = run_check();
+	__asm__ volatile("" : "+r"(held));
+	held = 0;
+	__asm__ volatile("" : "+r"(held));
+	CHECK(n == 0);
 	CHECK_LEAKS(1);
 }
 
@@ -329,6 +346,7 @@ static const struct face_case cases[] = {
 	{ "direct", direct },       { "indirect", indirect }, { "ring", ring },         { "interior", interior },
 	{ "sizes", sizes },         { "freed", freed },       { "big", big },           { "sparse", sparse },
 	{ "noscan", noscan },       { "tiny", tiny },         { "nothing", nothing },   { "tls", tls },
+	{ "own_register", own_register },
 	{ "dynamic_tls", dynamic_tls }, { "mapped", mapped }, { "protected", protected }, { "unseen", unseen },
 	{ "forked", forked },       { "leaves_nothing", leaves_nothing }, { "unwritable", unwritable },
 };

@@ -35,7 +35,6 @@ static pthread_t start(void *(*run)(void *), void *arg)
 	CHECK(pthread_attr_destroy(&attr) == 0);
 	while (ready == before)
 		(void)usleep(100);
-	scrub();
 	return thread;
 }
 
