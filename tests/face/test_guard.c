@@ -380,7 +380,7 @@ static void all_calls(void)
 
 enum { THREADS = 4, TURNS = 1000, PLACES = 64 };
 
-static void *_Atomic places[PLACES];
+static void *places[PLACES];
 
 /* Objects change hands. */
 static void *exchange(void *arg)
