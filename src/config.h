@@ -71,8 +71,12 @@ _Static_assert(SPAN_MAX_SLOTS % 64 == 0 && SPAN_MAX_SLOTS < 65536, "slot counts 
 #define STACK_MAX_ENTRIES 1024
 #define STACK_FIRST_ENTRIES 15
 
-/* Objects that malloc takes at a time while allocations are counted. */
-#define COUNTED_ENTRIES 32
+/* Objects that malloc takes at a time while allocations are counted: bytes of them, between a least and a most; of all classes, with an
+ * empty entry below each. */
+#define COUNTED_BYTES KiB(16)
+#define COUNTED_LEAST 2
+#define COUNTED_MOST 128
+#define COUNTED_TOTAL 2762
 
 /* Stacks do not become deep where there are more caches than this. */
 #define STACK_DEEP_CACHES 16

@@ -367,9 +367,23 @@ static void *alloc_or_errno(size_t size, size_t align, bool noscan, bool zero)
 	return p != NULL ? p : no_memory();
 }
 
+/* While allocations are counted: of a small size, if that is all there is to be done. */
+static void *alloc_plain(struct mcache *c, size_t size)
+{
+	spanclass_t sc;
+
+	/* Relaxed: as in enter(). */
+	if (!sample_counts() || size > MAX_SMALL_SIZE || c == MCACHE_NONE || !c->watched ||
+	    atomic_load_explicit(&thread_attention, memory_order_relaxed))
+		return NULL;
+	sc = sizeclass_of_malloc(size);
+	return sc == SPANCLASS_BIG ? NULL : sample_plain(c, sc);
+}
+
 SLOW_PATH void *heap_malloc_slow(size_t size)
 {
 	struct mcache *c = thread_cache();
+	void *p;
 
 	/* One buffer used over and over. */
 	if (size > MAX_SMALL_SIZE && size <= BIG_CACHE_MAX_RUN * PAGE_SIZE && c != MCACHE_NONE && !sample_counts()) {
@@ -378,11 +392,18 @@ SLOW_PATH void *heap_malloc_slow(size_t size)
 		if (s != NULL)
 			return (void *)s->base;
 	}
-	return alloc_or_errno(size, 0, false, false);
+	p = alloc_plain(c, size);
+	return p != NULL ? p : alloc_or_errno(size, 0, false, false);
 }
 
 SLOW_PATH void *heap_calloc_slow(size_t size)
 {
+	void *p = alloc_plain(thread_cache(), size);
+
+	if (p != NULL) {
+		zero_bytes(p, size);
+		return p;
+	}
 	return alloc_or_errno(size, 0, false, true);
 }
 

@@ -88,47 +88,49 @@ static void deepen_stack(struct mcache *c, struct mcache_slot *t, spanclass_t sc
 
 /* --- counted slots: what malloc takes from while allocations are counted --- */
 
-static uint32_t counted_bottom(unsigned class)
+static uint32_t counted_entries(unsigned class)
 {
-	return (uint32_t)(offsetof(struct mcache, counted) + offsetof(struct counted, stacks) +
-			  (class * (1 + COUNTED_ENTRIES) + 1) * sizeof(struct free_entry));
+	size_t n = COUNTED_BYTES / max_size(sizeclasses[class].elemsize, 1);
+
+	return (uint32_t)min_size(max_size(n, COUNTED_LEAST), COUNTED_MOST);
 }
 
 void mcache_init_counted(struct mcache *c)
 {
+	uint32_t at = (uint32_t)(offsetof(struct mcache, counted) + offsetof(struct counted, stacks));
+	uint32_t end = at + sizeof(c->counted.stacks);
+
 	for (unsigned class = 0; class < NUM_SIZE_CLASSES; class++) {
 		struct mcache_slot *t = &c->slots[COUNTED_SLOT(class)];
 
 		t->elemsize = sizeclasses[class].elemsize;
-		t->stack_bottom = counted_bottom(class);
-		t->stack_limit = t->stack_bottom + COUNTED_ENTRIES * (uint32_t)sizeof(struct free_entry);
+		t->stack_bottom = at + (uint32_t)sizeof(struct free_entry);
+		t->stack_limit = t->stack_bottom + counted_entries(class) * (uint32_t)sizeof(struct free_entry);
+		at = t->stack_limit;
+		CHECK(at <= end);
 		/* Last: flush_counted() takes a stack whose top is not above its bottom for empty. */
 		order_stores();
 		t->stack_top = t->stack_bottom;
 	}
 }
 
-/* The entries of up to most objects that the slot t has at hand leave it, for e. How many. */
+/* The entries of up to most objects that the slot t has at hand leave it, for e; what was freed last comes last. How many. */
 static unsigned take_entries(struct mcache *c, struct mcache_slot *t, struct free_entry *e, unsigned most)
 {
-	unsigned n = (unsigned)min_size(most, stack_depth(t));
+	unsigned nstack = (unsigned)min_size(most, stack_depth(t));
+	unsigned nword = (unsigned)min_size(most - nstack, popcount64(t->alloc_cache));
 	uint64_t bits = t->alloc_cache;
 
-	if (n != 0) {
-		t->stack_top -= n * (uint32_t)sizeof(struct free_entry);
-		/* Here and below: a child forked meanwhile does not find an object in both places. */
-		order_stores();
-		copy_bytes(e, stack_entry(c, t->stack_top), n * sizeof(struct free_entry));
-		return n;
-	}
-	n = (unsigned)min_size(most, popcount64(bits));
-	for (unsigned i = 0; i < n; i++)
+	t->stack_top -= nstack * (uint32_t)sizeof(struct free_entry);
+	for (unsigned i = 0; i < nword; i++)
 		t->alloc_cache &= t->alloc_cache - 1;
+	/* A child forked meanwhile does not find an object in both places. */
 	order_stores();
 	/* The lowest on top. */
-	for (unsigned i = n; i-- > 0; bits &= bits - 1)
+	for (unsigned i = nword; i-- > 0; bits &= bits - 1)
 		e[i] = (struct free_entry){ t->cache_base + ctz64(bits) * t->elemsize, &t->cache_state[ctz64(bits)] };
-	return n;
+	copy_bytes(e + nword, stack_entry(c, t->stack_top), nstack * sizeof(struct free_entry));
+	return nword + nstack;
 }
 
 unsigned mcache_refill_counted(struct mcache *c, unsigned class, uint64_t most)
@@ -141,7 +143,8 @@ unsigned mcache_refill_counted(struct mcache *c, unsigned class, uint64_t most)
 	DCHECK(to->stack_top == to->stack_bottom);
 	if (stack_depth(from) == 0 && from->alloc_cache == 0 && !mcache_refill(c, sc))
 		return 0;
-	n = take_entries(c, from, stack_entry(c, to->stack_bottom), (unsigned)min_size(most, COUNTED_ENTRIES));
+	n = (to->stack_limit - to->stack_bottom) / (unsigned)sizeof(struct free_entry);
+	n = take_entries(c, from, stack_entry(c, to->stack_bottom), (unsigned)min_size(most, n));
 	order_stores();
 	to->stack_top += n * (uint32_t)sizeof(struct free_entry);
 	c->counted.made.mallocs[sc] += n;
@@ -687,7 +690,7 @@ void mcache_adopt_stacks(struct mcache *c, struct mcache *dead)
 		reset_stack(t, (spanclass_t)sc);
 	}
 	for (unsigned class = 1; class < NUM_SIZE_CLASSES; class++)
-		adopt_stack(c, dead, COUNTED_SLOT(class), counted_bottom(class));
+		adopt_stack(c, dead, COUNTED_SLOT(class), dead->slots[COUNTED_SLOT(class)].stack_bottom);
 	for (unsigned i = 0; options.hardened && i < QUARANTINE_SMALL; i++) {
 		uintptr_t addr = dead->quarantine.small[i];
 
@@ -790,7 +793,7 @@ static void check_counted(struct mcache *c)
 		struct mcache_slot *t = &c->slots[COUNTED_SLOT(class)];
 
 		CHECK(t->alloc_cache == 0 && t->span == NULL && t->partial == NULL);
-		CHECK(stack_depth(t) <= COUNTED_ENTRIES && stack_entry(c, t->stack_bottom)[-1].addr == 0);
+		CHECK(t->stack_top <= t->stack_limit && stack_entry(c, t->stack_bottom)[-1].addr == 0);
 		for (uint32_t i = 0; i < stack_depth(t); i++)
 			check_kept_slot(c, stack_entry(c, t->stack_bottom)[i].addr);
 	}

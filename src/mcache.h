@@ -69,7 +69,7 @@ struct counted {
 	uint64_t until_guard[NUM_SPAN_CLASSES];          /* objects before the next that is guarded */
 	uint64_t random;                                 /* state of the generator that says how many */
 	uint32_t epoch;                                  /* of sampling, for which these were drawn */
-	struct free_entry stacks[NUM_SIZE_CLASSES][1 + COUNTED_ENTRIES];
+	struct free_entry stacks[COUNTED_TOTAL];         /* of the counted slots, side by side */
 };
 
 /*
@@ -103,7 +103,7 @@ struct mcache {
 	struct counted counted;
 };
 
-_Static_assert(sizeof(struct mcache) < KiB(250), "as README.md says");
+_Static_assert(sizeof(struct mcache) < KiB(256), "as README.md says");
 
 /* Caches that threads had at the same time, at most. Relaxed: a hint, what one cache may keep depends on it. */
 extern _Atomic uint32_t mcaches_made;

@@ -95,14 +95,16 @@ void *sample_plain(struct mcache *c, spanclass_t sc)
 {
 	unsigned slot = COUNTED_SLOT(sc >> 1);
 	size_t elemsize = spanclass_info(sc)->elemsize;
+	uint64_t n = COUNTED_MOST;
 	bool fresh;
 	void *p = mcache_alloc_fast(c, slot, &fresh);
-	unsigned n;
 
 	if (p != NULL)
 		return p;
 	meet_epoch(c);
-	n = (unsigned)min_size(c->counted.until_sample[sc] / elemsize, min_size(c->counted.until_guard[sc], COUNTED_ENTRIES));
+	if (c->counted.until_sample[sc] < n * elemsize)
+		n = c->counted.until_sample[sc] / elemsize;
+	n = min_size(n, c->counted.until_guard[sc]);
 	n = n == 0 ? 0 : mcache_refill_counted(c, sc >> 1, n);
 	if (n == 0)
 		return NULL;

@@ -3,7 +3,7 @@
  * sample.h - which allocations are counted, which of them are sampled, which get guards. See sample.c.
  *
  * While counting is on, malloc takes objects from the counted slots of its cache. They are refilled with as many objects as come before
- * the next one that is to be sampled or guarded, COUNTED_ENTRIES at most: so the fast path of malloc, which does not know of all
+ * the next one that is to be sampled or guarded, COUNTED_MOST at most: so the fast path of malloc, which does not know of all
  * this, comes here at that one. What allocates on slow paths asks for every object.
  */
 #ifndef GOALLOC_SAMPLE_H
