@@ -307,6 +307,12 @@ static inline uintptr_t cpu_strip_pc(uintptr_t pc)
 {
 	return pc;
 }
+
+/* What the access did that a page fault's ucontext is of; NULL: it does not tell. */
+static inline const char *cpu_fault_access(const void *ucontext)
+{
+	return ((const uintptr_t *)ucontext)[24] & 2 ? "write" : "read";
+}
 #elif defined(__aarch64__)
 #define CPU_REGS 33
 #define CPU_FP 29
@@ -333,6 +339,12 @@ static inline uintptr_t cpu_strip_pc(uintptr_t pc)
 
 	__asm__("hint #7" : "+r"(x30));      /* xpaclri, which older processors pass over */
 	return x30;
+}
+
+static inline const char *cpu_fault_access(const void *ucontext)
+{
+	(void)ucontext;
+	return NULL;
 }
 #endif
 

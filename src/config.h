@@ -115,6 +115,28 @@ _Static_assert(UNWIND_CACHE_ENTRIES >= 64 && (UNWIND_CACHE_ENTRIES & (UNWIND_CAC
 #define UNWIND_MAX_OPERANDS 16
 #define UNWIND_MAX_OPERATIONS 256
 
+/* Guarded objects: return addresses kept of each stack. What a region's record has a page map for; address space for them is reserved
+ * and made ready in steps. A power of two each, in bytes. */
+#define GUARD_FRAMES 24
+#define GUARD_REGION_SHIFT 24
+#define GUARD_REGION ((size_t)1 << GUARD_REGION_SHIFT)
+#define GUARD_RESERVE GiB(1)
+#define GUARD_STEP MiB(1)
+_Static_assert(GUARD_RESERVE % GUARD_REGION == 0 && GUARD_REGION % GUARD_STEP == 0, "steps are whole");
+
+/* guardrate=N: slots of 2^k kernel pages, so many k; live objects at most; freed slots that wait before the oldest is used
+ * again, of each k, by number and by bytes. */
+#define GUARD_SLOT_SIZES 9
+#define GUARD_SAMPLED_MAX 32768
+#define GUARD_QUARANTINE 1024
+#define GUARD_QUARANTINE_BYTES MiB(64)
+
+/* efence=1: freed objects whose stacks are remembered. */
+#define GUARD_REMEMBERED 32768
+
+/* Live guarded objects where each costs two mappings, of which the kernel allows some 65000 a process. */
+#define GUARD_MAPPED_MAX 16384
+
 /* The heap is committed in steps of at least this many pages, and of 1/16 of itself. */
 #define GROW_MIN_PAGES 64
 #define GROW_MAX_PAGES 2048

@@ -11,8 +11,8 @@
  * Callers  heapmap.c. Calls heapmap.h, stat.h, out.h.
  * Locks    those of heapwalk.h and stat.h; none while anything is written.
  * Holds    what has the class kN of one group is N's of map_kind(); the lengths of its boxes and paths are its pages, divided by
- *          pages a cell, and the legend, which comes last, is their sum. Nothing is drawn beyond the height that the first
- *          look at the heap gave.
+ *          pages a cell, and the legend, which comes last, is their sum. Arenas and rows that come after the first look at
+ *          the heap, which gave the height, are not in it.
  */
 #include "heapmap.h"
 #include "os.h"
@@ -692,8 +692,9 @@ static void put_legend(struct out *o, const struct measures *m, const struct map
 
 	for (unsigned k = 2; k < NUM_SPAN_CLASSES + 2; k++)
 		n += totals[k % NUM_SPAN_CLASSES].npages != 0;
-	nrows = (min_size(n, m->kinds) + LEGEND_COLUMNS - 1) / LEGEND_COLUMNS;
-	for (unsigned k = 2; k < NUM_SPAN_CLASSES + 2 && i < m->kinds; k++) {
+	/* If very many came while the map was drawn, the last are below the edge. */
+	nrows = (n + LEGEND_COLUMNS - 1) / LEGEND_COLUMNS;
+	for (unsigned k = 2; k < NUM_SPAN_CLASSES + 2; k++) {
 		unsigned kind = k % NUM_SPAN_CLASSES;
 
 		if (totals[kind].npages == 0)

@@ -62,13 +62,15 @@ READS_OTHERS static uint64_t states_at(const struct mspan *s, unsigned i)
 	return PEEK(*(const any_word *)(const void *)&s->state[i]);
 }
 
-/* State bytes behind the last slot's are SLOT_FREE, and the room for them is whole words. */
+/* The room for states is whole words. What is behind the last slot's does not count: the record may be another span's by now. */
 static struct span_fill fill_of_small(const struct mspan *s, unsigned nelems)
 {
+	/* What slot_is_live() asks. */
+	const uint64_t live = (SLOT_LIVE | SLOT_RESIZED) * UINT64_C(0x0101010101010101);
 	struct span_fill f = { 0, 0, 0, 0 };
 
 	for (unsigned i = 0; i < nelems; i += sizeof(any_word))
-		f.objects += count_bytes(states_at(s, i));
+		f.objects += count_bytes(states_at(s, i) & live & low_mask64(8 * (nelems - i)));
 	f.slots = f.objects;
 	return f;
 }
@@ -124,7 +126,7 @@ static void read_span(struct heapwalk *w, uint64_t entry)
 	if (sc == SPANCLASS_BIG) {
 		read_big(s, r);
 		r->fill = (struct span_fill){ 0, 0, 0, 0 };
-		r->fill.objects = slot_state(&s->state[0]) != SLOT_FREE;
+		r->fill.objects = slot_is_live(&s->state[0]);
 		r->fill.slots = r->fill.objects;
 		return;
 	}

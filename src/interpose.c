@@ -193,12 +193,29 @@ static struct mallinfo2 info_of(const struct stat_snapshot *st)
 	return mi;
 }
 
-EXPORT struct mallinfo2 mallinfo2(void)
+static SLOW_PATH struct mallinfo2 info_by_stack(void)
 {
 	struct stat_snapshot st;
 
 	stat_read(&st);
 	return info_of(&st);
+}
+
+/* Programs call it on small stacks, where a snapshot has no room: there is one elsewhere, for one thread at a time. */
+EXPORT struct mallinfo2 mallinfo2(void)
+{
+	static struct stat_snapshot st;
+	static _Atomic bool taken;
+	struct mallinfo2 mi;
+
+	/* Acquire: what its last user did to it is over. Pairs with the release below. In a child whose parent was here it stays taken. */
+	if (atomic_exchange_explicit(&taken, true, memory_order_acquire))
+		return info_by_stack();
+	stat_read(&st);
+	mi = info_of(&st);
+	/* Release: pairs with the acquire above. */
+	atomic_store_explicit(&taken, false, memory_order_release);
+	return mi;
 }
 
 static int clamp_int(size_t n)

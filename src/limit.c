@@ -164,6 +164,14 @@ static void end_round_locked(void)
 	limit.next_round = now + (now - asked_at) * ROUND_SHARE;
 }
 
+/* Those of the spans that the thread gave back. The kernel works without mheap.lock. */
+static void release_records_locked(void)
+{
+	lock_release(&mheap.lock);
+	mheap_release_records();
+	lock_acquire(&mheap.lock);
+}
+
 /* Far from the limit also with as many pages more. */
 static bool stays_far_locked(size_t npages)
 {
@@ -206,8 +214,11 @@ bool limit_admits_slow(uint64_t page, size_t npages, bool in_earnest)
 	over = overshoot_locked(page, npages);
 	if (!in_earnest)
 		return over == 0;
-	if (over != 0 && pays_locked(over)) {
-		(void)scavenge_locked(over + margin() / 2);
+	/* Again where what was released is what would be taken. */
+	while (over != 0 && pays_locked(over) && scavenge_locked(over + margin() / 2) != 0)
+		over = overshoot_locked(page, npages);
+	if (over != 0 && asked) {
+		release_records_locked();
 		over = overshoot_locked(page, npages);
 	}
 	if (over != 0 && !asked && round_is_due_locked()) {

@@ -17,6 +17,7 @@ enum lock_rank {
 	LOCK_SHARED,      /* the cache of threads that have none of their own */
 	LOCK_MCENTRAL,    /* partial spans of one class */
 	LOCK_MHEAP,       /* pages, arenas, scavenger */
+	LOCK_GUARD,       /* pages of guarded objects */
 	LOCK_PROFILE_USE, /* the profile is begun or written */
 	LOCK_PROFILE,     /* the profile's tables */
 	LOCK_METADATA,    /* fixalloc */

@@ -61,12 +61,14 @@
 #include "malloc.h"
 #include "fatal.h"
 #include "foreign.h"
+#include "guard.h"
 #include "hardened.h"
 #include "limit.h"
 #include "mcentral.h"
 #include "options.h"
 #include "os.h"
 #include "profile.h"
+#include "retire.h"
 #include "rights.h"
 #include "sample.h"
 #include "scavenge.h"
@@ -176,6 +178,14 @@ static void *alloc_hardened(struct mcache *c, size_t size, size_t align, bool no
 	return s == NULL ? NULL : (void *)s->base;
 }
 
+/* The span class of a small object. With sbrk=1 none has a place among tiny ones, which are used again together. */
+static spanclass_t small_spanclass(unsigned class, bool noscan)
+{
+	spanclass_t sc = make_spanclass(class, noscan);
+
+	return sc == SPANCLASS_TINY || sc == SPANCLASS_NOTHING ? make_spanclass(sizeclass_for(2 * TINY_SIZE, 1), true) : sc;
+}
+
 /* The span class that a request is served from; align 0 for malloc's rule. */
 static spanclass_t spanclass_of(size_t size, size_t align, bool noscan)
 {
@@ -184,11 +194,11 @@ static spanclass_t spanclass_of(size_t size, size_t align, bool noscan)
 	if (size == 0 && align == 0)
 		return SPANCLASS_NOTHING;
 	/* Noscan objects are aligned by their size alone unless asked otherwise. */
-	if ((noscan && size <= TINY_SIZE && align <= TINY_SIZE) || size_is_tiny(size, align))
+	if (((noscan && size <= TINY_SIZE && align <= TINY_SIZE) || size_is_tiny(size, align)) && !options.sbrk)
 		return SPANCLASS_TINY;
 	if (size <= MAX_SMALL_SIZE && align <= PAGE_SIZE)
 		class = class_for(size, align);
-	return make_spanclass(class, noscan);
+	return small_spanclass(class, noscan);
 }
 
 /* The least that tiny objects of a request are aligned to. */
@@ -197,7 +207,7 @@ static size_t tiny_floor(size_t align, bool noscan)
 	return !noscan ? options.tiny_align : align > 1 ? align : 1;
 }
 
-static void *alloc_from(struct mcache *c, spanclass_t sc, size_t size, size_t align, bool noscan, bool zero)
+static void *alloc_in(struct mcache *c, spanclass_t sc, size_t size, size_t align, bool noscan, bool zero)
 {
 	if (UNLIKELY(options.hardened) && sc != SPANCLASS_NOTHING)
 		return alloc_hardened(c, size, align, noscan);
@@ -206,6 +216,26 @@ static void *alloc_from(struct mcache *c, spanclass_t sc, size_t size, size_t al
 	if (sc <= SPANCLASS_BIG_NOSCAN)
 		return alloc_big(c, size, align, noscan, zero);
 	return alloc_small(c, sc, zero ? size : 0);
+}
+
+/* The state byte of the small or big object at p. */
+static _Atomic uint8_t *state_of(void *p)
+{
+	struct mspan *s = span_of((uintptr_t)p);
+	uint32_t slot = 0;
+
+	if (s->kind == SPAN_SMALL)
+		(void)mspan_slot_of(s, (uintptr_t)p, &slot);
+	return &s->state[slot];
+}
+
+static void *alloc_from(struct mcache *c, spanclass_t sc, size_t size, size_t align, bool noscan, bool zero)
+{
+	void *p = alloc_in(c, sc, size, align, noscan, zero);
+
+	if (UNLIKELY(options.sbrk) && p != NULL)
+		slot_set(state_of(p), slot_state(state_of(p)) | SLOT_ONCE);
+	return p;
 }
 
 /* --- while allocations are counted: see sample.h --- */
@@ -220,17 +250,6 @@ static size_t nbytes_in(spanclass_t sc, size_t size, size_t align, bool noscan)
 	if (sc > SPANCLASS_BIG_NOSCAN)
 		return spanclass_info(sc)->elemsize;
 	return options.hardened ? hardened_big_npages(size) * PAGE_SIZE : pages_for(max_size(size, 1)) * PAGE_SIZE;
-}
-
-/* The state byte of the small or big object at p. */
-static _Atomic uint8_t *state_of(void *p)
-{
-	struct mspan *s = span_of((uintptr_t)p);
-	uint32_t slot = 0;
-
-	if (s->kind == SPAN_SMALL)
-		(void)mspan_slot_of(s, (uintptr_t)p, &slot);
-	return &s->state[slot];
 }
 
 /* The live object at p has a sample's record, which goes when it is freed. */
@@ -263,7 +282,7 @@ static SLOW_PATH void *alloc_counted(struct mcache *c, spanclass_t sc, size_t si
 	if (options.hardened && sc != SPANCLASS_NOTHING)
 		sc = spanclass_of_hardened(size, align, noscan);
 	nbytes = nbytes_in(sc, size, align, noscan);
-	if (sc > SPANCLASS_BIG_NOSCAN && !spanclass_noscan(sc) && !options.hardened)
+	if (sc > SPANCLASS_BIG_NOSCAN && !spanclass_noscan(sc) && !options.hardened && !options.sbrk)
 		p = sample_plain(c, sc);
 	if (p != NULL) {
 		if (zero)
@@ -271,6 +290,13 @@ static SLOW_PATH void *alloc_counted(struct mcache *c, spanclass_t sc, size_t si
 		return p;
 	}
 	what = sample_one(c, sc, nbytes);
+	/* What the profile has is in the heap. */
+	if (what == SAMPLE_GUARD)
+		p = guard_alloc(size, align, noscan);
+	if (p != NULL) {
+		sample_undo(c, sc, nbytes);
+		return p;
+	}
 	if ((what & SAMPLE_STACK) != 0 && sc == SPANCLASS_TINY && !options.hardened)
 		p = alloc_tiny_alone(c, size, nbytes, zero);
 	else
@@ -307,7 +333,10 @@ static SLOW_PATH void forget_sample(_Atomic uint8_t *state, void *p)
 static void *alloc(struct mcache *c, size_t size, size_t align, bool noscan, bool zero, size_t *sampled)
 {
 	spanclass_t sc = spanclass_of(size, align, noscan);
+	void *p = UNLIKELY(options.efence) ? guard_alloc(size, align, noscan) : NULL;
 
+	if (UNLIKELY(p != NULL))
+		return p;
 	if (UNLIKELY(sample_counts()))
 		return alloc_counted(c, sc, size, align, noscan, zero, sampled);
 	return alloc_from(c, sc, size, align, noscan, zero);
@@ -453,7 +482,7 @@ static bool find_object(void *p, struct mspan *s, struct object *o, const char *
 	o->slot = 0;
 	switch (s->kind) {
 	case SPAN_SMALL:
-		if (!mspan_slot_of(s, addr, &o->slot) || slot_state(&s->state[o->slot]) == SLOT_FREE)
+		if (!mspan_slot_of(s, addr, &o->slot) || !slot_is_live(&s->state[o->slot]))
 			return false;
 		o->nbytes = s->elemsize;
 		if (UNLIKELY(s->spanclass == SPANCLASS_NOTHING))
@@ -465,7 +494,7 @@ static bool find_object(void *p, struct mspan *s, struct object *o, const char *
 		o->nbytes = tiny_object_size(s, addr);
 		return o->nbytes != 0;
 	case SPAN_BIG:
-		if (addr != s->base || slot_state(&s->state[0]) == SLOT_FREE)
+		if (addr != s->base || !slot_is_live(&s->state[0]))
 			return false;
 		o->nbytes = options.hardened ? hardened_big_size(s, func) : mspan_nbytes(s);
 		return true;
@@ -474,12 +503,12 @@ static bool find_object(void *p, struct mspan *s, struct object *o, const char *
 	}
 }
 
-/* The span at p, NULL for a foreign pointer; an address in an arena that no span has is fatal. */
+/* The span at p, NULL for a pointer that is foreign or to a guarded object; an address in an arena that no span has is fatal. */
 static struct mspan *span_or_foreign(const void *p, const char *func)
 {
 	struct mspan *s = span_of((uintptr_t)p);
 
-	if (s == NULL && arena_of((uintptr_t)p) != NULL)
+	if (s == NULL && arena_of((uintptr_t)p) != NULL && !guard_owns((uintptr_t)p))
 		bad_pointer(p, NULL, func);
 	return s;
 }
@@ -500,24 +529,28 @@ static uint8_t set_big_free(struct mspan *s)
 	return atomic_exchange_explicit(&s->state[0], SLOT_FREE, memory_order_relaxed);
 }
 
-/* A big object's state before it was freed is not SLOT_LIVE. */
-static SLOW_PATH void freed_unusual(struct mspan *s, uint8_t before, const char *func)
+/* A big object's state before it was freed is not SLOT_LIVE. True: that was all. */
+static SLOW_PATH bool freed_unusual(struct mspan *s, uint8_t before, const char *func)
 {
-	if (before == SLOT_FREE)
+	if (before == SLOT_FREE || before == SLOT_DEAD)
 		fatal_pointer(func, (void *)s->base, "double free");
 	if ((before & SLOT_SAMPLED) != 0)
 		profile_free(s->base);
+	if ((before & SLOT_ONCE) == 0)
+		return false;
+	retire_slot(s, 0, func);
+	return true;
 }
 
 static SLOW_PATH void free_big_hardened(struct mcache *c, struct mspan *s, const char *func)
 {
 	uint8_t before;
 
-	if (slot_state(&s->state[0]) != SLOT_FREE)
+	if (slot_is_live(&s->state[0]))
 		(void)hardened_big_size(s, func);
 	before = set_big_free(s);
-	if (before != SLOT_LIVE)
-		freed_unusual(s, before, func);
+	if (before != SLOT_LIVE && freed_unusual(s, before, func))
+		return;
 	hardened_free_big(c, s);
 }
 
@@ -530,8 +563,8 @@ static void free_big(struct mcache *c, struct mspan *s, const char *func)
 		return;
 	}
 	before = set_big_free(s);
-	if (UNLIKELY(before != SLOT_LIVE))
-		freed_unusual(s, before, func);
+	if (UNLIKELY(before != SLOT_LIVE) && freed_unusual(s, before, func))
+		return;
 	if (UNLIKELY(s->moved))
 		atomic_fetch_sub_explicit(&moved_spans, 1, memory_order_relaxed);
 	mcache_free_big(c, s);
@@ -544,6 +577,10 @@ static void free_object(const struct object *o, void *p, const char *func)
 
 	if (UNLIKELY(s->kind != SPAN_TINY && (slot_state(&s->state[o->slot]) & SLOT_SAMPLED) != 0))
 		forget_sample(&s->state[o->slot], p);
+	if (UNLIKELY(options.sbrk) && s->kind == SPAN_SMALL) {
+		retire_slot(s, o->slot, func);
+		return;
+	}
 	c = enter();
 	switch (s->kind) {
 	case SPAN_TINY:
@@ -562,6 +599,18 @@ static void free_object(const struct object *o, void *p, const char *func)
 	thread_leave(c);
 }
 
+/* p is in no span. */
+static void free_outside(void *p, uint32_t rights, const char *func)
+{
+	bool guarded = guard_owns((uintptr_t)p);
+
+	if (guarded)
+		guard_free(p, func);
+	rights_close(rights);
+	if (!guarded)
+		foreign_free(p, func);
+}
+
 static SLOW_PATH void free_rest(void *p, const char *func)
 {
 	uint32_t rights = rights_open();
@@ -569,8 +618,7 @@ static SLOW_PATH void free_rest(void *p, const char *func)
 	struct object o;
 
 	if (s == NULL) {
-		rights_close(rights);
-		foreign_free(p, func);
+		free_outside(p, rights, func);
 		return;
 	}
 	if (!find_object(p, s, &o, func))
@@ -579,17 +627,24 @@ static SLOW_PATH void free_rest(void *p, const char *func)
 	rights_close(rights);
 }
 
+/* Apart from what heap_free_slow() does for big objects, for which that would have registers to save. */
+static SLOW_PATH void free_tiny_or_rest(struct mcache *c, void *p, struct mspan *s, const char *func)
+{
+	if (LIKELY(s != NULL) && s->kind == SPAN_TINY && c != MCACHE_NONE && tiny_object_size(s, (uintptr_t)p) != 0 &&
+	    !options.clobberfree)
+		tiny_free(c, s, (uintptr_t)p);
+	else
+		free_rest(p, func);
+}
+
 SLOW_PATH void heap_free_slow(void *p, struct mspan *s, const char *func)
 {
 	struct mcache *c = thread_cache();
 
 	if (LIKELY(s != NULL) && s->kind == SPAN_BIG && (uintptr_t)p == s->base && c != MCACHE_NONE)
 		free_big(c, s, func);
-	else if (LIKELY(s != NULL) && s->kind == SPAN_TINY && tiny_object_size(s, (uintptr_t)p) != 0 && c != MCACHE_NONE &&
-		 !options.clobberfree)
-		tiny_free(c, s, (uintptr_t)p);
 	else if (p != NULL)
-		free_rest(p, func);
+		free_tiny_or_rest(c, p, s, func);
 }
 
 size_t heap_good_size(size_t size, size_t align)
@@ -623,6 +678,16 @@ static bool size_fits(const struct object *o, size_t size, size_t align)
 	return heap_good_size(size, align) == o->nbytes;
 }
 
+/* A guarded object may be freed by any size that the heap would have put into the same slot. */
+static void check_guarded_size(const void *p, size_t size, size_t align, const char *func)
+{
+	size_t nbytes;
+
+	if (guard_owns((uintptr_t)p) && guard_size(p, &nbytes) && size != nbytes &&
+	    heap_good_size(size, align) != heap_good_size(nbytes, align))
+		fatal_size(func, p, size, nbytes);
+}
+
 SLOW_PATH void heap_free_sized_slow(void *p, size_t size, size_t align, const char *func)
 {
 	struct object o;
@@ -634,8 +699,8 @@ SLOW_PATH void heap_free_sized_slow(void *p, size_t size, size_t align, const ch
 	rights = rights_open();
 	s = span_or_foreign(p, func);
 	if (s == NULL) {
-		rights_close(rights);
-		foreign_free(p, func);
+		check_guarded_size(p, size, align, func);
+		free_outside(p, rights, func);
 		return;
 	}
 	if (!find_object(p, s, &o, func))
@@ -691,7 +756,7 @@ static void *move_big(struct mcache *c, struct mspan *s, size_t npages, bool nos
 /* What realloc leaves in a slot: resized, where a new object of the size would have another slot. */
 static void set_resized(_Atomic uint8_t *state, bool resized)
 {
-	slot_set(state, (resized ? SLOT_RESIZED : SLOT_LIVE) | (slot_state(state) & SLOT_SAMPLED));
+	slot_set(state, (resized ? SLOT_RESIZED : SLOT_LIVE) | (slot_state(state) & (SLOT_SAMPLED | SLOT_ONCE)));
 }
 
 /* A size below a big object's in a span of its own. */
@@ -788,14 +853,18 @@ static void *grow_to_pages(const struct object *o, size_t size, bool noscan)
 	return (void *)s->base;
 }
 
-/* Into a new object and out of the old one; NULL when there is no memory. */
-static void *move_hardened(const struct object *o, void *p, size_t size, bool noscan, const char *func)
+/* Into a new object and out of the old one, with hardened=1 and sbrk=1; NULL when there is no memory. */
+static void *move_object(const struct object *o, void *p, size_t size, bool noscan, const char *func)
 {
 	void *to;
 
-	if (size == o->nbytes && (uintptr_t)p % sizeclass_malloc_align(size) == 0 &&
+	if (options.hardened && size == o->nbytes && (uintptr_t)p % sizeclass_malloc_align(size) == 0 &&
 	    spanclass_noscan(o->span->spanclass) == noscan)
 		return p;
+	if (!options.hardened && stays_in_slot(o, p, size, noscan)) {
+		set_resized(&o->span->state[o->slot], heap_good_size(size, 0) != o->nbytes);
+		return p;
+	}
 	to = alloc_or_errno(size, 0, noscan, false);
 	if (to == NULL)
 		return NULL;
@@ -814,8 +883,8 @@ static void *realloc_ours(void *p, struct mspan *s, size_t size, bool noscan, co
 		bad_pointer(p, s, func);
 	if (size > PTRDIFF_MAX)
 		return no_memory();
-	if (UNLIKELY(options.hardened))
-		return move_hardened(&o, p, size, noscan, func);
+	if (UNLIKELY(options.hardened || options.sbrk))
+		return move_object(&o, p, size, noscan, func);
 	if (s->kind != SPAN_BIG && stays_in_slot(&o, p, size, noscan)) {
 		if (s->kind == SPAN_SMALL)
 			set_resized(&s->state[o.slot], heap_good_size(size, 0) != o.nbytes);
@@ -834,6 +903,24 @@ static void *realloc_ours(void *p, struct mspan *s, size_t size, bool noscan, co
 	return to;
 }
 
+/* p is in no span. */
+static void *realloc_outside(void *p, size_t size, bool noscan, const char *func)
+{
+	size_t nbytes;
+	void *to;
+
+	if (!guard_owns((uintptr_t)p))
+		return foreign_realloc(p, size, func);
+	if (!guard_size(p, &nbytes))
+		guard_bad_pointer(p, func, NULL);
+	to = alloc_or_errno(size, 0, noscan, false);
+	if (to == NULL)
+		return NULL;
+	copy_bytes(to, p, min_size(nbytes, size));
+	guard_free(p, func);
+	return to;
+}
+
 void *heap_realloc(void *p, size_t size, bool noscan, const char *func)
 {
 	struct mspan *s = entry_span(entry_of((uintptr_t)p));
@@ -848,7 +935,7 @@ void *heap_realloc(void *p, size_t size, bool noscan, const char *func)
 		return noscan ? heap_malloc_noscan(size) : heap_malloc(size);
 	rights = rights_open();
 	s = span_or_foreign(p, func);
-	to = s == NULL ? foreign_realloc(p, size, func) : realloc_ours(p, s, size, noscan, func);
+	to = s == NULL ? realloc_outside(p, size, noscan, func) : realloc_ours(p, s, size, noscan, func);
 	rights_close(rights);
 	return to;
 }
@@ -868,6 +955,18 @@ void *heap_realloc_zero(void *p, bool noscan, const char *func)
 
 /* --- the rest --- */
 
+/* p is in no span. */
+static size_t usable_size_outside(void *p, const char *func)
+{
+	size_t nbytes;
+
+	if (!guard_owns((uintptr_t)p))
+		return foreign_usable_size(p, func);
+	if (!guard_size(p, &nbytes))
+		guard_bad_pointer(p, func, (uintptr_t)p % 8 != 0 ? "misaligned pointer" : "invalid pointer");
+	return nbytes;
+}
+
 static SLOW_PATH size_t usable_size_slow(void *p, const char *func)
 {
 	struct object o;
@@ -879,7 +978,7 @@ static SLOW_PATH size_t usable_size_slow(void *p, const char *func)
 	rights = rights_open();
 	s = span_or_foreign(p, func);
 	if (s == NULL)
-		o.nbytes = foreign_usable_size(p, func);
+		o.nbytes = usable_size_outside(p, func);
 	else if (!find_object(p, s, &o, func))
 		fatal_pointer(func, p, (uintptr_t)p % 8 != 0 ? "misaligned pointer" : "invalid pointer");
 	rights_close(rights);
@@ -892,7 +991,7 @@ size_t heap_usable_size(void *p, const char *func)
 	uint32_t slot;
 
 	if (LIKELY(entry_slot_of(entry, (uintptr_t)p, &slot)) && LIKELY(entry_spanclass(entry) != SPANCLASS_NOTHING) &&
-	    LIKELY(slot_state(&entry_span(entry)->state[slot]) != SLOT_FREE) && LIKELY(!options.hardened))
+	    LIKELY(slot_is_live(&entry_span(entry)->state[slot])) && LIKELY(!options.hardened))
 		return spanclass_info(entry_spanclass(entry))->elemsize;
 	return usable_size_slow(p, func);
 }

@@ -80,7 +80,7 @@ static void settle(struct mark *m, const struct mark_candidate *c)
 {
 	uint8_t state = slot_state(c->state);
 
-	if (state == SLOT_FREE || (state & (MARK_REACHED | m->flag)) != 0 || c->state == m->leader)
+	if (state == SLOT_FREE || state == SLOT_DEAD || (state & (MARK_REACHED | m->flag)) != 0 || c->state == m->leader)
 		return;
 	slot_set(c->state, state | m->flag);
 	if (LIKELY(c->span == NULL)) {
@@ -334,7 +334,7 @@ static void visit_span(struct mspan *s, void *arg)
 	for (uint32_t i = 0; i < s->nelems; i++) {
 		struct mark_object o = { s->base + (size_t)i * s->elemsize, nbytes, &s->state[i], s->spanclass };
 
-		if (slot_state(o.state) != SLOT_FREE)
+		if (slot_state(o.state) != SLOT_FREE && slot_state(o.state) != SLOT_DEAD)
 			visit_object(&o, v);
 	}
 }

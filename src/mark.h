@@ -14,7 +14,7 @@
 #define MARK_FOLLOWED 0x40     /* not reached; a leader, or led to by one: see mark_lost() */
 #define MARK_INDIRECT 0x20     /* not reached, but from an object that is not reached */
 _Static_assert((TINY_PIN & MARK_REACHED) != 0, "what is pinned is passed over");
-_Static_assert(((SLOT_LIVE | SLOT_RESIZED | SLOT_SAMPLED | TINY_SIZE) & (MARK_REACHED | MARK_FOLLOWED | MARK_INDIRECT)) == 0,
+_Static_assert(((SLOT_LIVE | SLOT_RESIZED | SLOT_SAMPLED | SLOT_ONCE | SLOT_DEAD | TINY_SIZE) & (MARK_REACHED | MARK_FOLLOWED | MARK_INDIRECT)) == 0,
 	       "states and sizes of tiny objects have other bits");
 
 /* Where an object is, and its state byte. */

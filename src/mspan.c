@@ -378,7 +378,7 @@ unsigned mspan_count_live(const struct mspan *s)
 		return n;
 	}
 	for (unsigned i = 0; i < s->nelems; i++)
-		n += slot_state(&s->state[i]) != SLOT_FREE;
+		n += slot_is_live(&s->state[i]);
 	return n;
 }
 

@@ -28,6 +28,8 @@
 #define SLOT_LIVE 1
 #define SLOT_RESIZED 2    /* live, and realloc left it in a slot that malloc would not give it */
 #define SLOT_SAMPLED 4    /* a flag beside the two: its allocation was sampled; see sample.h. Not in tiny spans */
+#define SLOT_ONCE 8       /* the same: its object is the last one there; see retire.c */
+#define SLOT_DEAD 24      /* freed for ever. No size of a tiny object, nor a mark (mark.h) */
 
 /* In the last byte of a tiny block that is in a cache, empty or not: keeps it from being taken for free.
  * No object is that large. */
@@ -72,7 +74,7 @@ struct mspan {
 	bool moved;                  /* [c] big: its pages were moved here, or one is guarded (hardened.c):
 				      *     mappings of its own */
 	bool grown;                  /* [c] big: realloc made it, or made it longer; then its owner sets it */
-	_Atomic uint8_t state[] ALIGNED(8);  /* [a] SLOT_FREE or SLOT_LIVE; stored by who holds the object */
+	_Atomic uint8_t state[] ALIGNED(8);  /* [a] SLOT_ as above; stored by who holds the object */
 };
 
 _Static_assert(sizeof(struct mspan) == CACHE_LINE, "what every free reads is one cache line");
@@ -130,6 +132,12 @@ static inline uintptr_t mspan_slot_addr(const struct mspan *s, uint32_t slot)
 static inline uint8_t slot_state(const _Atomic uint8_t *state)
 {
 	return atomic_load_explicit(state, memory_order_relaxed);
+}
+
+/* There is an object. Not for tiny spans. */
+static inline bool slot_is_live(const _Atomic uint8_t *state)
+{
+	return (slot_state(state) & (SLOT_LIVE | SLOT_RESIZED)) != 0;
 }
 
 static inline void slot_set(_Atomic uint8_t *state, uint8_t value)

@@ -6,7 +6,8 @@
  *
  *   none  --os_reserve-->  reserved (PROT_NONE)  --os_commit-->  ready (zero, no memory yet)
  *   ready  --touch-->  in memory  --os_release-->  ready      any  --os_unreserve-->  none
- *   ready or in memory  --os_guard-->  reserved, the bytes gone
+ *   ready or in memory  --os_guard-->  reserved, the bytes gone        any  --os_uncommit-->  reserved, as never used
+ *   ready or in memory  --os_fence-->  fenced, the bytes gone   fenced  --os_unfence-->  ready
  *
  * Ranges are whole pages of the kernel: it would round up what is not, and reach the neighbours' bytes.
  * Every call keeps errno. Thread safe. None allocates from our heap or takes a lock of ours.
@@ -40,6 +41,16 @@ bool os_release(void *p, size_t nbytes);
 
 /* ready or in memory -> reserved: touching it is a fault. False: what was in memory may be ready. */
 bool os_guard(void *p, size_t nbytes);
+
+/* The same for a range that is to be one mapping with reserved neighbours: whatever the range was, it is as os_reserve() gave it. */
+bool os_uncommit(void *p, size_t nbytes);
+
+/* ready or in memory -> fenced: touching it is a fault, and it stays one mapping with its neighbours. False, state as before or partly
+ * fenced: the kernel cannot (Linux before 6.13), or memory is locked. */
+bool os_fence(void *p, size_t nbytes);
+
+/* fenced -> ready. */
+bool os_unfence(void *p, size_t nbytes);
 
 /* The range can be read, whatever it was before, and not written. False: as before. */
 bool os_make_readable(void *p, size_t nbytes);
@@ -121,6 +132,10 @@ static inline bool os_single_threaded(void)
 
 bool os_is_secure(void);            /* AT_SECURE: setuid and the like */
 int os_pid(void);
+int os_thread(void);                /* the calling one's number; that of the first is os_pid() */
+
+/* Sends a signal that the calling thread has got to it once more. info is its siginfo_t. */
+void os_signal_again(int number, void *info);
 
 int os_dup_cloexec(int fd);         /* on a high number; -1 */
 int os_open_write(const char *path, bool append);   /* made if need be, emptied unless append; on a high number, too; -errno */

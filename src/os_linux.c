@@ -30,6 +30,10 @@
 #ifndef MREMAP_DONTUNMAP
 #define MREMAP_DONTUNMAP 4
 #endif
+#ifndef MADV_GUARD_INSTALL
+#define MADV_GUARD_INSTALL 102
+#define MADV_GUARD_REMOVE 103
+#endif
 #ifndef MAP_FIXED_NOREPLACE
 #define MAP_FIXED_NOREPLACE 0x100000
 #endif
@@ -143,6 +147,21 @@ bool os_guard(void *p, size_t nbytes)
 	/* Of several mappings in the range the first may be protected already. */
 	(void)os_commit(p, nbytes);
 	return false;
+}
+
+bool os_uncommit(void *p, size_t nbytes)
+{
+	return map(p, nbytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED) == p;
+}
+
+bool os_fence(void *p, size_t nbytes)
+{
+	return QUIETLY(syscall(SYS_madvise, p, nbytes, MADV_GUARD_INSTALL)) == 0;
+}
+
+bool os_unfence(void *p, size_t nbytes)
+{
+	return QUIETLY(syscall(SYS_madvise, p, nbytes, MADV_GUARD_REMOVE)) == 0;
 }
 
 bool os_make_readable(void *p, size_t nbytes)
@@ -412,6 +431,16 @@ bool os_is_secure(void)
 int os_pid(void)
 {
 	return (int)QUIETLY(syscall(SYS_getpid));
+}
+
+int os_thread(void)
+{
+	return (int)QUIETLY(syscall(SYS_gettid));
+}
+
+void os_signal_again(int number, void *info)
+{
+	(void)QUIETLY(syscall(SYS_rt_tgsigqueueinfo, os_pid(), os_thread(), number, info));
 }
 
 int os_dup_cloexec(int fd)

@@ -230,7 +230,7 @@ enum {
 };
 static const char *const strings[STRINGS] = {
 	"", "alloc_objects", "count", "alloc_space", "bytes", "inuse_objects", "inuse_space", "space",
-	/* With all that they call. Only stacks of a program that has the library in itself have these. */
+	/* With all that they call. Only stacks of a program that was linked with the library's objects one by one have these. */
 	("malloc|calloc|realloc|reallocarray|memalign|aligned_alloc|posix_memalign|valloc|pvalloc|"
 	 "operator new(\\[\\])?|_Zn[wa]m.*|__alloc_token_.*|goalloc_.*"),
 };

@@ -269,19 +269,27 @@ static bool record_locked(uint64_t object_hash, struct bucket *b)
 
 /* --- this library's own frames --- */
 
+/* The ends of the library's code in a program that it is part of; see goalloc_object.ld. */
+extern const char goalloc_text[] WEAK HIDDEN;
+extern const char goalloc_text_end[] WEAK HIDDEN;
+
 /* The linker's names for the ends of what this code is part of. */
 extern const char __ehdr_start[] WEAK HIDDEN;
 extern const char etext[] WEAK HIDDEN;
 
-/* Frames before the first of the caller's. In a program that the library is part of, ours cannot be told from its own. */
+/* Frames before the first of the caller's. In a program that was linked with our objects one by one ours are not told from its own. */
 static unsigned count_own(const uintptr_t *pcs, unsigned npcs)
 {
-	uintptr_t start = (uintptr_t)__ehdr_start, nbytes = (uintptr_t)etext - start;
+	uintptr_t start = (uintptr_t)goalloc_text, end = (uintptr_t)goalloc_text_end;
 	unsigned n = 0;
 
-	if (start == 0 || start == os_program_header())
-		return 0;
-	while (n < npcs && pcs[n] - start < nbytes)
+	if (start == 0) {
+		start = (uintptr_t)__ehdr_start;
+		end = (uintptr_t)etext;
+		if (start == 0 || start == os_program_header())
+			return 0;
+	}
+	while (n < npcs && pcs[n] - start < end - start)
 		n++;
 	return n;
 }

@@ -8,11 +8,12 @@
  * pointer, and of threads that have ended.
  *
  * Owns     the list of what does not count.
- * Callers  leak.c. Calls mark.h, procmap.h, snapshot.h, thread.h, os.h, os_process.h.
+ * Callers  leak.c. Calls mark.h, procmap.h, snapshot.h, thread.h, guard.h, os.h, os_process.h.
  * Locks    none.
  * Holds    memory that was never touched is not touched here either.
  */
 #include "roots.h"
+#include "guard.h"
 #include "lock.h"
 #include "os.h"
 #include "os_process.h"
@@ -46,7 +47,7 @@ static void hide(uintptr_t addr, size_t nbytes, void *arg)
 		r->hidden[r->len++] = (struct address_range){ addr, nbytes };
 }
 
-static void count_metadata(uintptr_t addr, size_t nbytes, void *arg)
+static void count_place(uintptr_t addr, size_t nbytes, void *arg)
 {
 	size_t *n = arg;
 
@@ -125,6 +126,8 @@ static void hide_dead_stack(struct roots *r, const struct mapping *mapping)
 	if (mapping == r->maps->at || mapping->name_len != 0 || mapping->end - mapping->start < 2 * RECORD_ROOM ||
 	    (mapping->flags & (MAPPING_READ | MAPPING_WRITE | MAPPING_SHARED)) != (MAPPING_READ | MAPPING_WRITE))
 		return;
+	if (guard_owns(mapping->start) || guard_owns(mapping->end - RECORD_ROOM))
+		return;
 	if (guard->end != mapping->start || guard->flags != 0 || arena_of(mapping->start) != NULL ||
 	    lock_self() - mapping->start < mapping->end - mapping->start || has_thread(r->sn, mapping->start, mapping->end))
 		return;
@@ -145,13 +148,16 @@ static bool make_hidden(struct roots *r)
 	struct address_range shared_cache = thread_shared_place();
 	size_t nplaces = 0;
 
-	os_each_metadata(count_metadata, &nplaces);
+	os_each_metadata(count_place, &nplaces);
+	guard_each_place(count_place, &nplaces);
 	/* The list itself is one more. */
 	r->room = nplaces + sn->nthreads + r->maps->len + 8;
 	r->hidden = os_alloc_metadata(align_up(r->room * sizeof(*r->hidden), os_page_size()));
 	if (r->hidden == NULL)
 		return false;
 	os_each_metadata(hide, r);
+	/* Much of it cannot be touched. */
+	guard_each_place(hide, r);
 	hide(sn->memory, sn->nbytes, r);
 	hide((uintptr_t)r->maps->text, r->maps->nbytes, r);
 	hide((uintptr_t)&mheap, sizeof(mheap), r);
@@ -276,6 +282,15 @@ static void mark_mapping(struct roots *r, const struct mapping *mapping)
 		each_part(mapping, false, mark_shared, r);
 }
 
+/* A guarded object is not the heap's, so it is no leak; what it has the address of is none either. */
+static void mark_guarded(const struct guarded *g, void *arg)
+{
+	struct roots *r = arg;
+
+	if (!g->noscan && g->size >= sizeof(uintptr_t))
+		mark_roots(r->m, align_up(g->addr, sizeof(uintptr_t)), align_down(g->addr + g->size, sizeof(uintptr_t)));
+}
+
 bool roots_mark(struct mark *m, const struct snapshot *sn, const struct procmap *maps, const void *own)
 {
 	struct roots r = { .m = m, .sn = sn, .maps = maps, .own = (uintptr_t)own };
@@ -289,5 +304,6 @@ bool roots_mark(struct mark *m, const struct snapshot *sn, const struct procmap 
 	mark_roots(m, (uintptr_t)sn->words, (uintptr_t)(sn->words + sn->nwords));
 	for (size_t i = 0; i < maps->len; i++)
 		mark_mapping(&r, &maps->at[i]);
+	guard_each(mark_guarded, &r);
 	return true;
 }

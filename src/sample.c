@@ -152,6 +152,12 @@ static struct alloc_counts as_counts(const struct live_counts *live)
 	return counted;
 }
 
+/* A count that is at least the least. It was added up of counts that threads were changing: it may be below 0, and have wrapped. */
+static uint64_t not_below(uint64_t count, uint64_t least)
+{
+	return (int64_t)(count - least) < 0 ? least : count;
+}
+
 static void read_counts_locked(const struct live_counts *live, struct alloc_counts *sum)
 {
 	struct alloc_counts now = as_counts(live);
@@ -164,9 +170,9 @@ static void read_counts_locked(const struct live_counts *live, struct alloc_coun
 	combine(sum, sum, &counts.base, &nothing);
 	/* The walk and the counts are of different moments while threads run. */
 	for (unsigned sc = 0; sc < NUM_SPAN_CLASSES; sc++)
-		sum->mallocs[sc] = max_size(sum->mallocs[sc], now.mallocs[sc]);
+		sum->mallocs[sc] = not_below(sum->mallocs[sc], now.mallocs[sc]);
 	for (unsigned noscan = 0; noscan < 2; noscan++)
-		sum->big_bytes[noscan] = max_size(sum->big_bytes[noscan], now.big_bytes[noscan]);
+		sum->big_bytes[noscan] = not_below(sum->big_bytes[noscan], now.big_bytes[noscan]);
 }
 
 void sample_read_counts(const struct live_counts *live, struct alloc_counts *sum)

@@ -66,8 +66,7 @@ void sizeclass_count(bool on)
 		spanclass_t sc = atomic_load_explicit(&sizeclass_malloc[i], memory_order_relaxed);
 		uint8_t slot = on && sc != SPANCLASS_BIG ? (uint8_t)COUNTED_SLOT(sc >> 1) : sc;
 
-		/* Release: the counted slots are ready. Pairs with the load in sizeclass_slot_of_malloc(), whose user comes to the slot
-		 * through what it read: no processor of ours reads that earlier. */
+		/* Release: the counted slots are ready. Pairs with the acquire in sizeclass_slot_of_malloc(). */
 		atomic_store_explicit(&sizeclass_malloc_slot[i], slot, memory_order_release);
 	}
 }

@@ -48,8 +48,8 @@ extern _Atomic uint8_t sizeclass_malloc_slot[MAX_SMALL_SIZE / 8 + 1];
 
 static inline uint8_t sizeclass_slot_of_malloc(size_t size)
 {
-	/* Relaxed: either value will do, and what is in the slot is reached through it; see sizeclass_count(). */
-	return atomic_load_explicit(&sizeclass_malloc_slot[(size + 7) / 8], memory_order_relaxed);
+	/* Acquire: the counted slots are ready. Pairs with the release in sizeclass_count(). */
+	return atomic_load_explicit(&sizeclass_malloc_slot[(size + 7) / 8], memory_order_acquire);
 }
 
 /* From now on malloc takes from the counted slots, or no longer. Every cache has them ready. */

@@ -15,6 +15,7 @@
  */
 #include "thread.h"
 #include "fatal.h"
+#include "guard.h"
 #include "hardened.h"
 #include "limit.h"
 #include "mcentral.h"
@@ -106,6 +107,8 @@ static void read_options(void)
 	limit_init("");
 	if (options.tiny_align < sizeof(void *))
 		sizeclass_divert_least();
+	if (options.sbrk || options.efence)
+		sizeclass_divert_all();
 	if (options.hardened && had_objects) {
 		/* These have no tail, and what they leave behind is not clear. */
 		options.hardened = false;
@@ -120,6 +123,8 @@ static void read_options(void)
 		if (options.keyed && os_make_key() && !mheap_hide_arenas())
 			os_drop_key();
 	}
+	if (guards_on() && !options.off)
+		guard_init();
 }
 
 /* What options ask to be counted from the first object on, or from where there are options. */
@@ -476,6 +481,7 @@ static void after_fork(void)
 	uint32_t rights = rights_open();
 
 	after_fork_open();
+	guard_after_fork();
 	rights_close(rights);
 }
 

@@ -21,8 +21,8 @@ set(ORDERED_1 unwind symbol sizeclass_table sizeclass fixalloc hashtable chance 
 set(LEVEL_2 arena pagealloc mspan)
 set(LEVEL_3 mheap scavenge limit heapwalk)
 set(LEVEL_4 mcentral)
-set(LEVEL_5 mcache tiny hardened)
-set(LEVEL_6 thread sample heapcheck stat metric heapmap heapsvg profile pprof guard procmap mark snapshot roots leak)
+set(LEVEL_5 mcache tiny hardened retire)
+set(LEVEL_6 thread sample heapcheck stat metric heapmap heapsvg profile pprof guard fault procmap mark snapshot roots leak)
 set(LEVEL_7 foreign malloc service)
 set(LEVEL_8 interpose interpose_cxx interpose_dlopen interpose_static interpose_token interpose_tools)
 

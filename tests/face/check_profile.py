@@ -2,11 +2,11 @@
 # SPDX-License-Identifier: MIT
 """
 check_profile.py - runs a program that says what its functions allocate, and reads its profile: with a reader of its own for
-both formats, and with `go tool pprof` where there is Go.
+both formats, and with `go tool pprof` and google-pprof, of these what there is.
 
   check_profile.py [--preload LIB] [--need-pprof] PROGRAM CASE RATE
 
-With --need-pprof it skips (exit status 77) when there is no Go. Nothing decides by time; what is random has a tolerance of six
+With --need-pprof it skips (exit status 77) when there is neither. Nothing decides by time; what is random has a tolerance of six
 standard deviations.
 """
 import collections
@@ -223,20 +223,19 @@ def run_tool(command):
     return out.stdout.split("\n")
 
 
-def run_pprof(go, pb, heap, truth, rate):
-    options = ["-top", "-unit=B", "-nodefraction=0", "-nodecount=10000"]
+def run_go(go, pb, heap, truth, rate):
+    command = [go, "tool", "pprof", "-top", "-unit=B", "-nodefraction=0", "-nodecount=10000"]
     for index, sample_type in (1, "alloc_space"), (3, "inuse_space"):
-        check_top(run_tool([go, "tool", "pprof", *options, "-sample_index=" + sample_type, program, pb]), truth, index, rate)
+        check_top(run_tool([*command, "-sample_index=" + sample_type, program, pb]), truth, index, rate)
     # The text has no names, and Go's tool finds none in programs without debugging information; what is in use is the same.
-    total = [re.search(r" of ([\d.]+)B total", "\n".join(run_tool([go, "tool", "pprof", *options, program, file])))
-             for file in (pb, heap)]
+    total = [re.search(r" of ([\d.]+)B total", "\n".join(run_tool([*command, program, file]))) for file in (pb, heap)]
     if None in total or abs(float(total[0].group(1)) / float(total[1].group(1)) - 1) > 1e-3:
         fail("pprof finds other totals in the text")
-    google_pprof = shutil.which("google-pprof")
-    if google_pprof:
-        lines = run_tool([google_pprof, "--text", "--show_bytes", "--nodefraction=0", "--nodecount=10000", "--functions", program,
-                          heap])
-        check_top(lines, truth, 3, rate)
+
+
+def run_google(google_pprof, heap, truth, rate):
+    command = [google_pprof, "--text", "--show_bytes", "--nodefraction=0", "--nodecount=10000", "--functions"]
+    check_top(run_tool([*command, program, heap]), truth, 3, rate)
 
 
 def run_program(case, rate, preload, files):
@@ -244,21 +243,38 @@ def run_program(case, rate, preload, files):
     env.pop("GOALLOC", None)
     if preload:
         env["LD_PRELOAD"] = preload
+    if case.startswith("by_option"):
+        env["GOALLOC"] = "profile=%s,memprofilerate=%s" % (files[0], rate)
     out = subprocess.run([program, case, rate] + files, stdout=subprocess.PIPE, text=True, timeout=60, env=env)
     if out.returncode != 0:
         fail("%s %s: status %d" % (program, case, out.returncode))
     return read_truth(out.stdout)
 
 
+def check_options(case, truth, protos):
+    """The files written at the ends of the program and of its child."""
+    if len(protos) != 1 + ("child" in case):
+        fail("files %s" % os.listdir(directory))
+    child_took = [any("take_in_child" in sample.names for sample in p.samples) for p in protos]
+    if sum(child_took) != len(protos) - 1:
+        fail("the child's allocations are in %s" % child_took)
+    for proto, of_child in zip(protos, child_took):
+        check_truth(proto, truth if of_child else {k: v for k, v in truth.items() if "child" not in k})
+        check_frames(proto, truth)
+
+
 def check(case, rate, preload, need_pprof):
-    go = shutil.which("go")
-    if need_pprof and not go:
-        print("skipped: no go (apt-get install golang-go)")
+    go, google_pprof = shutil.which("go"), shutil.which("google-pprof")
+    if need_pprof and not go and not google_pprof:
+        print("skipped: no pprof (apt-get install golang-go, or the much smaller google-perftools)")
         sys.exit(SKIP)
     pb, heap = os.path.join(directory, "%p.pb.gz"), os.path.join(directory, "%p.heap")
     truth = run_program(case, rate, preload, [pb, heap])
     pbs = sorted(f for f in os.listdir(directory) if f.endswith(".pb.gz"))
     pb = os.path.join(directory, pbs[0])
+    if case.startswith("by_option"):
+        check_options(case, truth, [Proto(os.path.join(directory, f)) for f in pbs])
+        return
     proto, text = Proto(pb), Text(pb.replace(".pb.gz", ".heap"))
     if proto.types != [("alloc_objects", "count"), ("alloc_space", "bytes"), ("inuse_objects", "count"),
                        ("inuse_space", "bytes")]:
@@ -273,8 +289,11 @@ def check(case, rate, preload, need_pprof):
         check_truth(Proto(os.path.join(directory, parent)), {k: v for k, v in truth.items() if "child" not in k})
     if (case == "child") != bool(parents):
         fail("files %s" % os.listdir(directory))
-    if need_pprof:
-        run_pprof(go, pb, pb.replace(".pb.gz", ".heap"), truth, int(rate))
+    heap = pb.replace(".pb.gz", ".heap")
+    if need_pprof and go:
+        run_go(go, pb, heap, truth, int(rate))
+    if need_pprof and google_pprof:
+        run_google(google_pprof, heap, truth, int(rate))
 
 
 args = sys.argv[1:]

@@ -239,6 +239,27 @@ static void threads(void)
 	write_files();
 }
 
+/* GOALLOC=profile=FILE does it all; so it does for a child. */
+static void by_option(void)
+{
+	take_by_several(100);
+}
+
+static void by_option_child(void)
+{
+	int status;
+	pid_t pid;
+
+	take(take_half, "take_half", 10000, 1000);
+	pid = fork();
+	CHECK(pid >= 0);
+	if (pid == 0) {
+		take(take_in_child, "take_in_child", 10000, 300);
+		exit(0);
+	}
+	CHECK(waitpid(pid, &status, 0) == pid && status == 0);
+}
+
 static void errors(void)
 {
 	errno = 0;
@@ -262,7 +283,7 @@ int main(int argc, char **argv)
 {
 	static const struct face_case cases[] = {
 		{ "shares", shares }, { "exact", exact }, { "resized", resized }, { "run_time", run_time }, { "child", child },
-		{ "threads", threads }, { "errors", errors },
+		{ "threads", threads }, { "errors", errors }, { "by_option", by_option }, { "by_option_child", by_option_child },
 	};
 
 	CHECK(argc >= 4);

@@ -21,6 +21,9 @@ bool __real_os_remap(void *p, size_t nbytes);
 void *__real_os_alloc_metadata(size_t nbytes);
 bool __real_os_guard(void *p, size_t nbytes);
 void __real_os_want_huge_pages(void *p, size_t nbytes, bool huge);
+bool __real_os_fence(void *p, size_t nbytes);
+bool __real_os_unfence(void *p, size_t nbytes);
+bool __real_os_uncommit(void *p, size_t nbytes);
 
 void *__wrap_os_reserve(void *hint, size_t nbytes);
 bool __wrap_os_unreserve(void *p, size_t nbytes);
@@ -31,6 +34,9 @@ bool __wrap_os_remap(void *p, size_t nbytes);
 void *__wrap_os_alloc_metadata(size_t nbytes);
 bool __wrap_os_guard(void *p, size_t nbytes);
 void __wrap_os_want_huge_pages(void *p, size_t nbytes, bool huge);
+bool __wrap_os_fence(void *p, size_t nbytes);
+bool __wrap_os_unfence(void *p, size_t nbytes);
+bool __wrap_os_uncommit(void *p, size_t nbytes);
 
 static struct {
 	unsigned calls;         /* enum os_call, those that count */
@@ -195,4 +201,19 @@ void __wrap_os_want_huge_pages(void *p, size_t nbytes, bool huge)
 {
 	if (!fails(OS_HUGE_PAGES, p, nbytes))
 		__real_os_want_huge_pages(p, nbytes, huge);
+}
+
+bool __wrap_os_fence(void *p, size_t nbytes)
+{
+	return !fails(OS_FENCE, p, nbytes) && __real_os_fence(p, nbytes);
+}
+
+bool __wrap_os_unfence(void *p, size_t nbytes)
+{
+	return !fails(OS_UNFENCE, p, nbytes) && __real_os_unfence(p, nbytes);
+}
+
+bool __wrap_os_uncommit(void *p, size_t nbytes)
+{
+	return !fails(OS_UNCOMMIT, p, nbytes) && __real_os_uncommit(p, nbytes);
 }

@@ -18,7 +18,10 @@ enum os_call {
 	OS_GUARD = 64,
 	OS_UNRESERVE = 128,
 	OS_HUGE_PAGES = 256,
-	OS_ALL_CALLS = 511,
+	OS_FENCE = 512,
+	OS_UNFENCE = 1024,
+	OS_UNCOMMIT = 2048,
+	OS_ALL_CALLS = 4095,
 };
 
 /* From now on counts the calls in the set; the n-th (from 1) fails, only it. */

@@ -462,6 +462,40 @@ TEST_IN_CHILD(beyond_the_limit_threads_have_words_of_pages_as_ever)
 	drop(p);
 }
 
+TEST_IN_CHILD(more_is_released_where_the_first_to_go_are_pages_of_the_request_itself)
+{
+	void *low, *high, *p;
+
+	start(0, true);
+	low = make(MiB(20));
+	high = make(MiB(58));
+	drop(low);
+	(void)heap_trim();
+	drop(high);
+	CHECK(heap_set_limit(MiB(64)) == SIZE_MAX && dirty_bytes() >= MiB(58));
+	/* The lowest run: 20 MiB without memory, and 40 with. */
+	p = make(MiB(60));
+	CHECK(p < high && limit_used() <= MiB(64));
+	drop(p);
+}
+
+TEST_IN_CHILD(records_are_given_back_before_a_request_is_refused)
+{
+	static void *objects[MiB(32) / 16];
+	size_t n, records;
+
+	start(MiB(32), true);
+	n = fill_with(objects, MiB(32) / 16, 16);
+	records = fixalloc_used_bytes();
+	for (size_t i = 0; i < n; i++)
+		drop(objects[i]);
+	CHECK(fixalloc_used_bytes() == records);
+	/* Not because others asked. */
+	thread_cache()->limit_calls = limit_calls();
+	drop(make(MiB(32) - records + KiB(100)));
+	CHECK(fixalloc_used_bytes() < records - KiB(100));
+}
+
 /* What the system does not take back counts. */
 TEST_IN_CHILD(pages_that_cannot_be_released_count)
 {
@@ -649,6 +683,8 @@ int main(void)
 		cmocka_unit_test(what_the_thread_keeps_goes_before_an_object_is_refused_to_grow_in_place),
 		cmocka_unit_test(near_the_limit_a_thread_that_is_alone_keeps_less),
 		cmocka_unit_test(beyond_the_limit_threads_have_words_of_pages_as_ever),
+		cmocka_unit_test(more_is_released_where_the_first_to_go_are_pages_of_the_request_itself),
+		cmocka_unit_test(records_are_given_back_before_a_request_is_refused),
 		cmocka_unit_test(pages_that_cannot_be_released_count),
 		cmocka_unit_test(a_thread_that_is_gone_leaves_nothing_that_counts),
 		cmocka_unit_test(the_limit_is_set_at_any_time_and_the_former_is_told),

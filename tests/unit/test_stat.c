@@ -29,6 +29,7 @@ static void check_class(const struct stat_class *k)
 	CHECK(k->mallocs - k->frees == k->live);
 	CHECK(k->malloc_bytes - k->freed_bytes == k->live_bytes);
 	CHECK(k->mallocs >= k->live && k->malloc_bytes >= k->live_bytes);
+	CHECK(k->mallocs < (uint64_t)1 << 40 && k->malloc_bytes < (uint64_t)1 << 60);
 	CHECK(k->free_slots <= k->slots);
 }
 
@@ -267,6 +268,21 @@ TEST_IN_CHILD(allocations_are_counted_from_when_counting_begins)
 	CHECK(!st.counting);
 }
 
+TEST_IN_CHILD(counts_caught_in_the_middle_of_a_change_are_not_below_what_is_live)
+{
+	unsigned sc = spanclass_of_size(100);
+	struct stat_snapshot st;
+
+	heap_free(heap_malloc(100), "free");
+	sample_count(true);
+	/* As when objects were counted as not handed out yet, but not yet as taken. */
+	thread_cache()->counted.made.mallocs[sc] -= 5;
+	thread_cache()->counted.made.big_bytes[0] -= 5 * PAGE_SIZE;
+	stat_read(&st);
+	check_snapshot(&st);
+	CHECK(st.classes[sc].mallocs == 0 && st.classes[SPANCLASS_BIG].malloc_bytes == 0);
+}
+
 /* --- a program that counts for itself --- */
 
 /* What a thread knows to be live. */
@@ -469,6 +485,7 @@ int main(void)
 		cmocka_unit_test(objects_of_no_bytes_have_none),
 		cmocka_unit_test(what_threads_have_at_hand_is_cached),
 		cmocka_unit_test(allocations_are_counted_from_when_counting_begins),
+		cmocka_unit_test(counts_caught_in_the_middle_of_a_change_are_not_below_what_is_live),
 		cmocka_unit_test(a_random_programs_own_count_is_the_statistics),
 		cmocka_unit_test(the_equations_hold_while_others_allocate),
 		cmocka_unit_test(memory_classes_sum_up_to_the_total),
