@@ -405,7 +405,7 @@ static void moving(void)
 
 	for (int i = 0; i < 4; i++)
 		threads[i] = start(keeps_list, (void *)(uintptr_t)i);
-	for (int i = 0; i < 50; i++)
+	for (int i = 0; i < 150; i++)
 		CHECK_LEAKS(0);
 	stop = 1;
 	for (int i = 0; i < 4; i++)
