@@ -141,9 +141,10 @@ unsigned mcache_refill_counted(struct mcache *c, unsigned class, uint64_t most)
 	unsigned n;
 
 	DCHECK(to->stack_top == to->stack_bottom);
-	if (stack_depth(from) == 0 && from->alloc_cache == 0 && !mcache_refill(c, sc))
-		return 0;
 	n = (to->stack_limit - to->stack_bottom) / (unsigned)sizeof(struct free_entry);
+	/* With few that go round it would be called often: more join them. */
+	if (stack_depth(from) < n / 2 && from->alloc_cache == 0 && !mcache_refill(c, sc) && stack_depth(from) == 0)
+		return 0;
 	n = take_entries(c, from, stack_entry(c, to->stack_bottom), (unsigned)min_size(most, n));
 	order_stores();
 	to->stack_top += n * (uint32_t)sizeof(struct free_entry);
