@@ -114,22 +114,21 @@ void mcache_init_counted(struct mcache *c)
 	}
 }
 
-/* The entries of up to most objects that the slot t has at hand leave it, for e; what was freed last comes last. How many. */
+/* The entries of up to most objects that the slot t has at hand leave it, for e, which nobody sees yet; what was freed last comes
+ * last. How many. */
 static unsigned take_entries(struct mcache *c, struct mcache_slot *t, struct free_entry *e, unsigned most)
 {
 	unsigned nstack = (unsigned)min_size(most, stack_depth(t));
 	unsigned nword = (unsigned)min_size(most - nstack, popcount64(t->alloc_cache));
+	uint32_t rest = t->stack_top - nstack * (uint32_t)sizeof(struct free_entry);
 	uint64_t bits = t->alloc_cache;
 
-	t->stack_top -= nstack * (uint32_t)sizeof(struct free_entry);
-	for (unsigned i = 0; i < nword; i++)
-		t->alloc_cache &= t->alloc_cache - 1;
-	/* A child forked meanwhile does not find an object in both places. */
-	order_stores();
 	/* The lowest on top. */
 	for (unsigned i = nword; i-- > 0; bits &= bits - 1)
 		e[i] = (struct free_entry){ t->cache_base + ctz64(bits) * t->elemsize, &t->cache_state[ctz64(bits)] };
-	copy_bytes(e + nword, stack_entry(c, t->stack_top), nstack * sizeof(struct free_entry));
+	copy_bytes(e + nword, stack_entry(c, rest), nstack * sizeof(struct free_entry));
+	t->alloc_cache = bits;
+	t->stack_top = rest;
 	return nword + nstack;
 }
 
@@ -146,6 +145,7 @@ unsigned mcache_refill_counted(struct mcache *c, unsigned class, uint64_t most)
 	if (stack_depth(from) < n / 2 && from->alloc_cache == 0 && !mcache_refill(c, sc) && stack_depth(from) == 0)
 		return 0;
 	n = take_entries(c, from, stack_entry(c, to->stack_bottom), (unsigned)min_size(most, n));
+	/* A child forked meanwhile does not find an object in both places. */
 	order_stores();
 	to->stack_top += n * (uint32_t)sizeof(struct free_entry);
 	c->counted.made.mallocs[sc] += n;
