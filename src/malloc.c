@@ -380,10 +380,16 @@ static void *alloc_plain(struct mcache *c, size_t size)
 	return sc == SPANCLASS_BIG ? NULL : sample_plain(c, sc);
 }
 
+static SLOW_PATH void *malloc_rest(size_t size)
+{
+	void *p = alloc_plain(thread_cache(), size);
+
+	return p != NULL ? p : alloc_or_errno(size, 0, false, false);
+}
+
 SLOW_PATH void *heap_malloc_slow(size_t size)
 {
 	struct mcache *c = thread_cache();
-	void *p;
 
 	/* One buffer used over and over. */
 	if (size > MAX_SMALL_SIZE && size <= BIG_CACHE_MAX_RUN * PAGE_SIZE && c != MCACHE_NONE && !sample_counts()) {
@@ -392,8 +398,7 @@ SLOW_PATH void *heap_malloc_slow(size_t size)
 		if (s != NULL)
 			return (void *)s->base;
 	}
-	p = alloc_plain(c, size);
-	return p != NULL ? p : alloc_or_errno(size, 0, false, false);
+	return malloc_rest(size);
 }
 
 SLOW_PATH void *heap_calloc_slow(size_t size)

@@ -145,7 +145,7 @@ FAST_PATH bool find_candidate(const struct mark *m, uintptr_t word, struct mark_
 
 	if (LIKELY(word - m->low >= m->span))
 		return false;
-	entry = entry_in(mheap.arenas, word);
+	entry = entry_in(mheap_arenas, word);
 	if (entry == 0)
 		return false;
 	c->spanclass = entry_spanclass(entry);

@@ -19,7 +19,8 @@
 #include "scavenge.h"
 
 _Atomic uintptr_t arena_table[ARENA_TABLE_LEN];
-struct mheap mheap = { .arenas = arena_table };
+struct mheap mheap;
+_Atomic uintptr_t *mheap_arenas = arena_table;
 
 bool mheap_hide_arenas(void)
 {
@@ -27,7 +28,7 @@ bool mheap_hide_arenas(void)
 
 	if (table == NULL)
 		return false;
-	mheap.arenas = table;
+	mheap_arenas = table;
 	return true;
 }
 
@@ -68,7 +69,7 @@ static bool add_arenas_locked(uintptr_t addr, size_t nbytes)
 		/* 0 says that there is no arena; records lie nowhere near where that would come out. */
 		CHECK(origin != 0);
 		/* Release: the record is complete. Pairs with the acquire in arena_origin(). */
-		atomic_store_explicit(&mheap.arenas[slot], origin, memory_order_release);
+		atomic_store_explicit(&mheap_arenas[slot], origin, memory_order_release);
 	}
 	return true;
 }

@@ -39,12 +39,14 @@ struct mheap {
 	size_t guarded_npages;                       /* [h] of these */
 	struct mspan *refused;                       /* [h] freed spans that the system did not make ready: tried again */
 	uint64_t now_ms;                             /* [h] time of the last poll */
-	_Atomic uintptr_t *arenas;                   /* [c] arena_table, or one that fast paths do not see */
 	bool ready;                                  /* [c] mheap_init succeeded */
 	bool forked;                                 /* this is a forked child: see mheap_check() */
 };
 
 extern struct mheap mheap;
+
+/* arena_table, or one that fast paths do not see. Constant after mheap_init(). */
+extern _Atomic uintptr_t *mheap_arenas;
 
 /* The table that fast paths ask: addr >> ARENA_SHIFT -> where the page map of that arena would have the entry of address 0, so that
  * the entry of any of its pages is at that + (addr >> PAGE_SHIFT) * 8; 0 where there is no arena. One load says of any address
@@ -56,7 +58,7 @@ static inline page_entry *page_entry_of(uintptr_t origin, uintptr_t addr)
 	return (page_entry *)(origin + (addr >> PAGE_SHIFT) * sizeof(page_entry));
 }
 
-/* The entry of an address in this table or mheap.arenas. */
+/* The entry of an address in this table or mheap_arenas. */
 FAST_PATH uintptr_t arena_origin_in(const _Atomic uintptr_t *table, uintptr_t addr)
 {
 	uintptr_t slot = addr >> ARENA_SHIFT;
@@ -69,7 +71,7 @@ FAST_PATH uintptr_t arena_origin_in(const _Atomic uintptr_t *table, uintptr_t ad
 
 static inline uintptr_t arena_origin(uintptr_t addr)
 {
-	return arena_origin_in(mheap.arenas, addr);
+	return arena_origin_in(mheap_arenas, addr);
 }
 
 /* The record of the arena that addr is in, or NULL. Any address will do. */
@@ -125,7 +127,7 @@ static inline bool entry_slot_of(uint64_t entry, uintptr_t addr, uint32_t *slot)
  * in it, a big one for the addresses of its first page. */
 static inline struct mspan *span_of(uintptr_t addr)
 {
-	return entry_span(entry_in(mheap.arenas, addr));
+	return entry_span(entry_in(mheap_arenas, addr));
 }
 
 /* Once, before anything else here. */

@@ -134,7 +134,7 @@ READS_OTHERS static void add_cache(struct mcache *c, void *arg)
 	}
 	for (unsigned i = 0; options.hardened && i < QUARANTINE_SMALL; i++) {
 		uintptr_t addr = PEEK(c->quarantine.small[i]);
-		uint64_t entry = addr != 0 ? entry_in(mheap.arenas, addr) : 0;
+		uint64_t entry = addr != 0 ? entry_in(mheap_arenas, addr) : 0;
 
 		st->classes[entry_spanclass(entry)].cached_bytes += spanclass_info(entry_spanclass(entry))->elemsize;
 	}
