@@ -28,6 +28,14 @@
  * full, the bit is set in the span. If the span is another thread's, the bit is set atomically in its remote_bits, and a
  * free that makes a span worth having takes it over (mspan.h has the states, mspan.c the protocol).
  *
+ * What looks into the heap is off by default, and no instruction of the fast paths asks for it. While allocations are counted or sampled,
+ * the table that malloc finds its slot by leads to the counted slots of the cache: stacks that are refilled up to the next sample, so that the
+ * slow path comes at just that object. A sampled object has a flag in its state byte: the fast free does not take it for
+ * live, and the slow one forgets its record. [sample.c; profile.c with unwind.c, pprof.c]
+ * Statistics and map walk the pages without stopping anyone [heapwalk.c, stat.c, metric.c, heapmap.c]; the leak finder marks in a copy of the
+ * process [snapshot.c, roots.c, mark.c, leak.c]; the memory limit answers where pages are taken [limit.c]; guarded objects lie outside the
+ * arenas, where the fast paths find nothing [guard.c, fault.c]. At exit and on a signal service.c has written what was asked for.
+ *
  * Where the design page was departed from, because it measured or reasoned better:
  *   - remote frees count down a credit instead of counting bits: it is exact for spans of any length and for
  *     those in mcentral, so an empty span is noticed by the free that empties it, wherever it is.
