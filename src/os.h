@@ -93,7 +93,7 @@ bool os_make_key(void);
 void os_drop_key(void);
 
 /* The key's bits in the rights register; 0 without a key. Constant once there are objects. */
-extern uint32_t os_key_rights;
+extern _Atomic uint32_t os_key_rights;
 
 /* Stores a word in a mapping that is read-only, and is again afterwards. */
 void os_store_protected(uintptr_t *word, uintptr_t value);

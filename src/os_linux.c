@@ -208,7 +208,7 @@ void os_want_huge_pages(void *p, size_t nbytes, bool huge)
 	(void)QUIETLY(syscall(SYS_madvise, p, nbytes, huge ? MADV_HUGEPAGE : MADV_NOHUGEPAGE));
 }
 
-uint32_t os_key_rights;
+_Atomic uint32_t os_key_rights;
 static int metadata_key = -1;       /* -1 says to pkey_mprotect(2): like mprotect(2) */
 static bool metadata_is_guarded;
 
@@ -224,7 +224,8 @@ bool os_make_key(void)
 	if (key <= 0)
 		return false;
 	metadata_key = (int)key;
-	os_key_rights = (uint32_t)3 << 2 * key;
+	/* Relaxed: pairs with the load in rights_of_key(). */
+	atomic_store_explicit(&os_key_rights, (uint32_t)3 << 2 * key, memory_order_relaxed);
 	return true;
 }
 
@@ -232,7 +233,7 @@ void os_drop_key(void)
 {
 	(void)QUIETLY(syscall(SYS_pkey_free, (long)metadata_key));
 	metadata_key = -1;
-	os_key_rights = 0;
+	atomic_store_explicit(&os_key_rights, 0, memory_order_relaxed);
 }
 
 #define PLACES 255

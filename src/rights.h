@@ -18,25 +18,31 @@
 /* What a thread that has no key to open gets from rights_open(). */
 #define RIGHTS_NO_KEY UINT32_MAX
 
+/* The rights that the key takes away; 0: there is none. Relaxed: who asks before the key is made asks again, in thread_enter(). */
+static inline uint32_t rights_of_key(void)
+{
+	return atomic_load_explicit(&os_key_rights, memory_order_relaxed);
+}
+
 /* The calling thread may touch records from now on. Returns what it might before, for rights_close(). */
 static inline uint32_t rights_open(void)
 {
 	uint32_t before;
 
-	if (LIKELY(os_key_rights == 0))
+	if (LIKELY(rights_of_key() == 0))
 		return RIGHTS_NO_KEY;
 	before = cpu_read_rights();
-	cpu_write_rights(before & ~os_key_rights);
+	cpu_write_rights(before & ~rights_of_key());
 	return before;
 }
 
 /* The calling thread may what it might before the rights_open() that returned this. */
 static inline void rights_close(uint32_t before)
 {
-	if (LIKELY(os_key_rights == 0))
+	if (LIKELY(rights_of_key() == 0))
 		return;
 	/* The first call of all made the key. */
-	cpu_write_rights(before == RIGHTS_NO_KEY ? cpu_read_rights() | os_key_rights : before);
+	cpu_write_rights(before == RIGHTS_NO_KEY ? cpu_read_rights() | rights_of_key() : before);
 }
 
 #endif

@@ -163,7 +163,7 @@ static void heap_init(void)
 static void set_cache(struct mcache *c)
 {
 	own_cache = c;
-	thread_mcache = c == NULL || os_key_rights != 0 ? MCACHE_NONE : c;
+	thread_mcache = c == NULL || rights_of_key() != 0 ? MCACHE_NONE : c;
 }
 
 static struct mcache **chain_of(uintptr_t user)
@@ -599,14 +599,18 @@ void thread_count_allocs(bool on)
 }
 
 /* Objects on a counted slot's stack were not handed out yet. Read while their owner runs on: right when it does not. */
-static void add_counts(struct alloc_counts *sum, const struct mcache *c)
+READS_OTHERS static void add_counts(struct alloc_counts *sum, const struct mcache *c)
 {
 	for (unsigned sc = 0; sc < NUM_SPAN_CLASSES; sc++)
-		sum->mallocs[sc] += c->counted.made.mallocs[sc];
-	for (unsigned class = 1; class < NUM_SIZE_CLASSES; class++)
-		sum->mallocs[make_spanclass(class, false)] -= stack_depth(&c->slots[COUNTED_SLOT(class)]);
-	sum->big_bytes[0] += c->counted.made.big_bytes[0];
-	sum->big_bytes[1] += c->counted.made.big_bytes[1];
+		sum->mallocs[sc] += PEEK(c->counted.made.mallocs[sc]);
+	for (unsigned class = 1; class < NUM_SIZE_CLASSES; class++) {
+		const struct mcache_slot *t = &c->slots[COUNTED_SLOT(class)];
+
+		sum->mallocs[make_spanclass(class, false)] -=
+			(PEEK(t->stack_top) - PEEK(t->stack_bottom)) / (uint32_t)sizeof(struct free_entry);
+	}
+	sum->big_bytes[0] += PEEK(c->counted.made.big_bytes[0]);
+	sum->big_bytes[1] += PEEK(c->counted.made.big_bytes[1]);
 }
 
 void thread_read_counts(struct alloc_counts *sum)
