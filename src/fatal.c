@@ -10,12 +10,10 @@
  * Holds    never allocates; one write(2) a line; errno is kept.
  */
 #include "fatal.h"
+#include "os_call.h"
 
-#include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
 void report_init(struct report *r)
 {
@@ -64,18 +62,16 @@ void report_dec(struct report *r, uint64_t v)
 
 void report_write(struct report *r, int fd)
 {
-	int saved_errno = errno;
 	size_t done = 0;
 
 	r->text[r->len++] = '\n';
 	while (done < r->len) {
-		long n = syscall(SYS_write, fd, r->text + done, r->len - done);
+		long n = RESTARTED(SYSCALL(SYS_write, fd, r->text + done, r->len - done));
 
 		if (n <= 0)
 			break;
 		done += (size_t)n;
 	}
-	errno = saved_errno;
 }
 
 static void report_pointer(struct report *r, const char *func, const void *p, const char *fault)

@@ -6,8 +6,8 @@
  * A thread cannot trace those of its own process. So the caller makes a helper: a process that shares the memory. The helper stops
  * the other threads, keeps what of their registers may be addresses, makes a copy as fork(2) does, a sister of its own, and ends,
  * by which all threads go on. The caller waits for helper and copy with every signal blocked, which both inherit: no handler of the
- * program's runs in any of the three. Neither helper nor copy takes a lock or calls into libc beyond syscall(): threads were stopped
- * wherever they were.
+ * program's runs in any of the three. Neither helper nor copy takes a lock or calls libc: threads were stopped wherever
+ * they were.
  *
  * Where tracing is refused (by seccomp, or because a debugger traces already) the copy is made while the other threads run: it is
  * of one moment still, but for stores under way, and their registers are not known.

@@ -4,7 +4,7 @@
  * a program whose malloc says NULL and ENOMEM goes on, and has all it wants when the kernel grants again.
  *
  * Owns     the supervisor: a child's memory calls wait for this process, which answers for the kernel
- *          (seccomp_unotify(2)); it tells those of the library by where they come from, libc's syscall().
+ *          (seccomp_unotify(2)); it tells those of the library by where they come from.
  * Callers  CTest, linked with the library and preloaded, with and without hardened=1; with "all", every n = 1 .. 200.
  *          Exits with 77 where the system has no such filter.
  */
@@ -239,12 +239,12 @@ static int receive_fd(int sock)
 /* Is it a call of the library, and of those to refuse? */
 static bool is_meant(const struct seccomp_data *data, const struct plan *plan)
 {
-	static uintptr_t entry;
+	Dl_info library, caller;
 
-	if (entry == 0)
-		entry = (uintptr_t)face_sym("syscall");
-	return data->instruction_pointer - entry < 64 &&
-	       (plan->call == ANY_CALL || data->nr == calls[plan->call]);
+	/* The child has this process's address space, as it was when it began. */
+	return dladdr(face_sym("malloc"), &library) != 0 &&
+	       dladdr((const void *)(uintptr_t)data->instruction_pointer, &caller) != 0 &&
+	       library.dli_fbase == caller.dli_fbase && (plan->call == ANY_CALL || data->nr == calls[plan->call]);
 }
 
 /* Answers the child's calls until it has ended. */
