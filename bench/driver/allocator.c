@@ -11,6 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "must.h"
 #include "runner.h"
 
 #define MAX_NSONAMES    3
@@ -30,13 +31,6 @@ static const struct peer peers[] = {
 };
 
 #define NPEERS (sizeof peers / sizeof peers[0])
-
-static void *must(void *p)
-{
-	if (p == NULL)
-		options_fail("out of memory");
-	return p;
-}
 
 /* The file that malloc comes from with `preload`, or NULL with the reason in `why`. */
 static char *probe(const char *workload, const char *preload, struct run_outcome *why)

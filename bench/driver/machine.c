@@ -47,6 +47,12 @@ static void read_thp(char *thp, size_t nbytes)
 	fclose(f);
 }
 
+void machine_describe(const struct machine *m, char *text, size_t nbytes)
+{
+	snprintf(text, nbytes, "%s, %ld processors (%s), %.0f GiB, %s, glibc %s, huge pages: %s",
+		 m->cpu, m->ncpus, m->arch, m->ram_gib, m->kernel, m->libc, m->thp);
+}
+
 void machine_read(struct machine *m)
 {
 	struct utsname u;

@@ -7,6 +7,10 @@
 #ifndef BENCH_MACHINE_H
 #define BENCH_MACHINE_H
 
+#include <stddef.h>
+
+#define MACHINE_NBYTES 512 /* enough for machine_describe() */
+
 struct machine {
 	char cpu[128];   /* model name */
 	char arch[32];   /* as uname says */
@@ -19,5 +23,8 @@ struct machine {
 };
 
 void machine_read(struct machine *m);
+
+/* Writes the machine into `text` as one line without its end. */
+void machine_describe(const struct machine *m, char *text, size_t nbytes);
 
 #endif

@@ -27,6 +27,7 @@
 #include "machine.h"
 #include "measure.h"
 #include "options.h"
+#include "program.h"
 #include "progress.h"
 #include "results.h"
 #include "row.h"
@@ -34,8 +35,9 @@
 #include "svg.h"
 #include "table.h"
 
-#define TIMEOUT_S      30.0
-#define TIMEOUT_FULL_S 300.0
+#define TIMEOUT_S         30.0
+#define TIMEOUT_FULL_S    300.0
+#define TIMEOUT_PROGRAM_S 86400.0 /* the user interrupts what takes too long */
 
 /* bench_workload lies beside the driver. */
 static const char *workload_path(void)
@@ -175,7 +177,10 @@ static bool report(const struct results *r, const struct options *o)
 	bool ok = true;
 
 	machine_read(&m);
-	table_print(stdout, r, &m);
+	if (o->nprograms > 0)
+		table_print_programs(stdout, r, &m);
+	else
+		table_print(stdout, r, &m);
 	if (o->json != NULL && !json_write(o->json, r, &m)) {
 		fprintf(stderr, "bench_driver: cannot write '%s': %s\n", o->json, strerror(errno));
 		ok = false;
@@ -185,6 +190,13 @@ static bool report(const struct results *r, const struct options *o)
 		ok = false;
 	}
 	return ok && results_nfailed(r) == 0;
+}
+
+static double timeout_s(const struct options *o)
+{
+	if (o->nprograms > 0)
+		return TIMEOUT_PROGRAM_S;
+	return o->full ? TIMEOUT_FULL_S : TIMEOUT_S;
 }
 
 int main(int argc, char **argv)
@@ -201,12 +213,15 @@ int main(int argc, char **argv)
 	}
 	runner_open();
 	atexit(runner_close);
+	if (options.nprograms > 0)
+		programs_add(&results, &options);
 	allocators_find(&allocators, &options, workload);
-	select_rows(&results, &options, workload);
+	if (options.nprograms == 0)
+		select_rows(&results, &options, workload);
 	if (results.nlines == 0)
 		options_fail("nothing that was asked for can run");
 	results.nrounds = options.nrounds;
 	results_prepare(&results);
-	run_rounds(&results, options.full ? TIMEOUT_FULL_S : TIMEOUT_S);
+	run_rounds(&results, timeout_s(&options));
 	return report(&results, &options) ? 0 : 1;
 }

@@ -13,8 +13,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#define NROUNDS      3
-#define NROUNDS_FULL 5
+#define NROUNDS         3
+#define NROUNDS_FULL    5
+#define NROUNDS_PROGRAM 10
 
 enum {
 	OPT_FULL = 256,
@@ -24,6 +25,7 @@ enum {
 	OPT_LIST,
 	OPT_NO_PEERS,
 	OPT_ONLY,
+	OPT_PROGRAM,
 	OPT_ROUNDS,
 	OPT_SVG,
 	OPT_WITH
@@ -37,6 +39,7 @@ static const struct option long_options[] = {
 	{ "list", no_argument, NULL, OPT_LIST },
 	{ "no-peers", no_argument, NULL, OPT_NO_PEERS },
 	{ "only", required_argument, NULL, OPT_ONLY },
+	{ "program", required_argument, NULL, OPT_PROGRAM },
 	{ "rounds", required_argument, NULL, OPT_ROUNDS },
 	{ "svg", required_argument, NULL, OPT_SVG },
 	{ "with", required_argument, NULL, OPT_WITH },
@@ -139,6 +142,20 @@ static void parse_only(struct options *o, const char *text)
 	o->only[o->nonly++] = text;
 }
 
+static void parse_program(struct options *o, const char *text)
+{
+	if (o->nprograms == MAX_NPROGRAMS)
+		options_fail("--program can be given %d times", MAX_NPROGRAMS);
+	o->program[o->nprograms++] = text;
+}
+
+static unsigned default_nrounds(const struct options *o)
+{
+	if (o->nprograms > 0)
+		return NROUNDS_PROGRAM;
+	return o->full ? NROUNDS_FULL : NROUNDS;
+}
+
 static void parse_option(struct options *o, int option, char **argv)
 {
 	switch (option) {
@@ -167,6 +184,9 @@ static void parse_option(struct options *o, int option, char **argv)
 	case OPT_ONLY:
 		parse_only(o, optarg);
 		return;
+	case OPT_PROGRAM:
+		parse_program(o, optarg);
+		return;
 	case OPT_ROUNDS:
 		o->nrounds = parse_rounds(optarg);
 		return;
@@ -194,8 +214,10 @@ void options_parse(struct options *o, int argc, char **argv)
 	}
 	if (optind < argc)
 		options_fail("'%s' is not an option; --help lists them", argv[optind]);
+	if (o->nprograms > 0 && (o->full || o->list || o->nonly > 0))
+		options_fail("--program runs no rows: it takes no --full, --list or --only");
 	if (o->nrounds == 0)
-		o->nrounds = o->full ? NROUNDS_FULL : NROUNDS;
+		o->nrounds = default_nrounds(o);
 }
 
 bool options_select(const struct options *o, const char *name)

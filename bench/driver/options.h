@@ -11,9 +11,10 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#define MAX_NWITH   16
-#define MAX_NONLY   32
-#define MAX_NROUNDS 1000
+#define MAX_NWITH     16
+#define MAX_NONLY     32
+#define MAX_NROUNDS   1000
+#define MAX_NPROGRAMS 16
 
 struct with {
 	char *name;       /* column heading; owned */
@@ -30,6 +31,8 @@ struct options {
 	const char *svg;  /* file to write, or NULL */
 	const char *only[MAX_NONLY]; /* patterns; a row that matches one is run */
 	size_t nonly;
+	const char *program[MAX_NPROGRAMS]; /* command lines of the user, run instead of rows */
+	size_t nprograms;
 	struct with with[MAX_NWITH];
 	size_t nwith;
 };

@@ -25,6 +25,7 @@ struct sample {
 	double user_ns;
 	double sys_ns;
 	double rss_kib; /* peak */
+	double faults;  /* page faults, with and without reading */
 };
 
 struct cell {
@@ -36,8 +37,9 @@ struct cell {
 struct line {
 	const struct row *row;
 	char *program;        /* path of what it runs */
-	bool has_output;      /* output_hash is set: by the first run, which is under glibc */
+	bool has_first;       /* the first run, which is under glibc, has set the next two */
 	uint64_t output_hash; /* what every other run must print too */
+	int status; /* of --program: how every other run must end too, as wait4 tells it */
 	struct cell cell[MAX_NALLOCATORS];
 };
 
@@ -48,7 +50,13 @@ struct results {
 	unsigned nrounds;
 };
 
-enum metric { METRIC_TIME_MIN, METRIC_TIME_MEDIAN, METRIC_RSS_MIN, METRIC_RSS_MEDIAN };
+enum metric {
+	METRIC_TIME_MIN,
+	METRIC_TIME_MEDIAN,
+	METRIC_RSS_MIN,
+	METRIC_RSS_MEDIAN,
+	METRIC_FAULTS_MEDIAN
+};
 
 /* What a value is divided by: glibc's, the least of the row, the least of all other allocators. */
 enum yardstick { YARD_GLIBC, YARD_BEST, YARD_BEST_OTHER };

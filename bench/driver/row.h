@@ -23,6 +23,7 @@ struct row {
 	unsigned repeat;     /* runs in one sample, whose mean is taken; 0 is 1 */
 	const char *name;    /* as printed, and what --only looks at */
 	const char *words;   /* arguments of bench_workload; or a program and its arguments */
+	char **argv;         /* of --program: the words to execute as they are; else NULL */
 	const char *needs;   /* programs that have to be installed besides, or NULL */
 	const char *env;     /* NAME=VALUE words, or NULL */
 	const char *prepare; /* command to run once before, without preload, or NULL */

@@ -13,25 +13,32 @@
 #define BENCH_RUNNER_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
+
+#define RUN_FAILURE_NBYTES 160
 
 struct run_order {
 	const char *program; /* path */
 	const char *words;   /* arguments, split at blanks; may be "" */
+	char **argv;         /* a user's command, to be run as it is instead of `words`; or NULL */
 	const char *env;     /* NAME=VALUE words to add, or NULL */
 	const char *preload; /* library, or NULL */
 	double timeout_s;
 };
 
 struct run_outcome {
-	bool ok;              /* ended by itself with status 0 */
-	char failure[160];    /* why not, one line */
-	double wall_ns;       /* from fork to exit */
-	double user_ns;       /* of the child and all it waited for */
-	double sys_ns;        /* the same */
-	double rss_kib;       /* peak of the largest process among them */
-	uint64_t output_hash; /* of all of stdout */
-	char output[512];     /* how stdout begins, as a string */
+	bool ok;                          /* ended by itself with status 0 */
+	bool ended;                       /* ended before its time was out; `status` is set */
+	int status;                       /* as wait4 tells it */
+	char failure[RUN_FAILURE_NBYTES]; /* why it is not ok, one line */
+	double wall_ns;                   /* from fork to exit */
+	double user_ns;                   /* of the child and all it waited for */
+	double sys_ns;                    /* the same */
+	double rss_kib;                   /* peak of the largest process among them */
+	double faults;                    /* page faults of the child and all it waited for */
+	uint64_t output_hash;             /* of all of stdout */
+	char output[512];                 /* how stdout begins, as a string */
 };
 
 /* Makes the scratch directory and blocks the signals the runner waits for. Exits 1 if it cannot. */
@@ -46,5 +53,11 @@ void runner_run(const struct run_order *order, struct run_outcome *outcome);
 /* The path of a program, which the caller frees, or NULL. System directories come before $PATH, so
  * that version managers' wrappers are not what is measured. */
 char *runner_find(const char *name);
+
+/* Does the same along $PATH alone, in its order. */
+char *runner_find_along_path(const char *name);
+
+/* Writes how a process ended, from its status as wait4 tells it. */
+void runner_describe_end(int status, char *text, size_t nbytes);
 
 #endif

@@ -220,6 +220,7 @@ static void print_legend(const struct plot *plot)
 static void print_head(const struct plot *plot, const struct machine *m, double total)
 {
 	FILE *f = plot->f;
+	char machine[MACHINE_NBYTES];
 
 	fprintf(f,
 		"<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"%d\" height=\"%.0f\" "
@@ -238,10 +239,10 @@ static void print_head(const struct plot *plot, const struct machine *m, double 
 		"<text x=\"%d\" y=\"%.0f\" class=\"m\">Best time and median peak RSS of %u "
 		"interleaved rounds, %s. A triangle is beyond the axis, \303\227 failed.</text>\n",
 		MARGIN, total - 31, plot->r->nrounds, m->date);
+	machine_describe(m, machine, sizeof machine);
 	fprintf(f, "<text x=\"%d\" y=\"%.0f\" class=\"m\">", MARGIN, total - 14);
-	print_text(f, m->cpu);
-	fprintf(f, ", %ld processors (%s), %.0f GiB, %s, glibc %s, huge pages: %s</text>\n",
-		m->ncpus, m->arch, m->ram_gib, m->kernel, m->libc, m->thp);
+	print_text(f, machine);
+	fputs("</text>\n", f);
 }
 
 bool svg_write(const char *path, const struct results *r, const struct machine *m)

@@ -14,4 +14,8 @@
 /* On a terminal the best of a row is bold, unless NO_COLOR is set. */
 void table_print(FILE *f, const struct results *r, const struct machine *m);
 
+/* Prints a table for each command line of --program: a line for each allocator with its times, peak
+ * memory and page faults. */
+void table_print_programs(FILE *f, const struct results *r, const struct machine *m);
+
 #endif
