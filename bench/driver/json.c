@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * json.c - the results as JSON. See json.h.
+ * json.c - writes the results as JSON. See json.h.
  *
- * Times are nanoseconds, memory is KiB; a value that is missing is null.
+ * Times are in nanoseconds and memory is in KiB. A missing value is null.
  */
 #include "json.h"
 
 #include <stdio.h>
 
-/* A comma before every member but the first: `first` starts true in each object and array. */
+/* Prints a comma before every member but the first. `first` starts true in each object or array. */
 static void separate(FILE *f, bool *first)
 {
 	fputs(*first ? "\n" : ",\n", f);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * machine.h - what the measurements were made on, as it is told beside them.
+ * machine.h - describes the machine that the measurements were made on.
  *
- * Holds    every field is a string or number to print, "unknown" or 0 if the system does not say.
+ * Holds    every field can be printed; it is "unknown" or 0 if the system does not tell.
  */
 #ifndef BENCH_MACHINE_H
 #define BENCH_MACHINE_H

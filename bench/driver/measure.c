@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * measure.c - one row under one allocator, once. See measure.h.
+ * measure.c - runs one row under one allocator and judges the run. See measure.h.
  */
 #include "measure.h"
 
@@ -9,7 +9,7 @@
 
 #include "runner.h"
 
-/* The figure a workload printed; false if it is not there. */
+/* Reads the time that a workload printed. Returns false if it printed none. */
 static bool own_time(const char *output, double *time_ns)
 {
 	return sscanf(output, "ns_per_op %lf", time_ns) == 1 && *time_ns > 0;
@@ -31,8 +31,8 @@ static const char *row_arguments(const struct row *row)
 	return blank == NULL ? "" : blank + 1;
 }
 
-/* Returns why a run of the user's program does not count, or NULL. Any end counts that glibc's run
- * has, too. `text` is room for the reason. */
+/* Returns why a run of the user's program does not count, or NULL. The run counts if it ended as
+ * the first run with glibc did. `text` is room for the reason. */
 static const char *check_user_run(const struct line *line, struct run_outcome *outcome, char *text,
 				  size_t nbytes)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * options.c - the command line of bench_driver. See options.h.
+ * options.c - reads the command line of bench_driver. See options.h.
  */
 #include "options.h"
 
@@ -18,7 +18,8 @@
 #define NROUNDS_PROGRAM 10
 
 enum {
-	OPT_FULL = 256,
+	OPT_ALLOCATORS = 256,
+	OPT_FULL,
 	OPT_HELP,
 	OPT_JSON,
 	OPT_LIB,
@@ -32,6 +33,7 @@ enum {
 };
 
 static const struct option long_options[] = {
+	{ "allocators", no_argument, NULL, OPT_ALLOCATORS },
 	{ "full", no_argument, NULL, OPT_FULL },
 	{ "help", no_argument, NULL, OPT_HELP },
 	{ "json", required_argument, NULL, OPT_JSON },
@@ -52,20 +54,27 @@ static const char help[] =
 	"Runs workloads and real programs under goalloc, glibc and the peers that are\n"
 	"installed, in turn, and prints time and peak memory side by side.\n"
 	"\n"
-	"  --full            all rows and more rounds: takes long\n"
-	"  --rounds N        runs of each row under each allocator (3, with --full 5)\n"
-	"  --only PATTERN    only rows whose name holds PATTERN, or matches it if it has a * or\n"
-	"                    ?, those of --full too; may be given more than once\n"
-	"  --lib PATH        goalloc's library (libgoalloc.so in the build directory)\n"
-	"  --with NAME=PATH  one more allocator; may be given more than once; the name of a peer\n"
-	"                    (mimalloc, jemalloc, tcmalloc, tbbmalloc) replaces it\n"
-	"  --no-peers        leave out the peers that are found installed\n"
-	"  --json FILE       write every figure\n"
-	"  --svg FILE        write the plot\n"
-	"  --list            print the rows and stop\n"
-	"  --help            this\n"
+	"  --full             Runs all rows and more rounds, which takes long.\n"
+	"  --rounds N         Runs each row N times under each allocator. The default is 3, with\n"
+	"                     --full 5 and with --program 10.\n"
+	"  --only PATTERN     Runs only the rows whose name contains PATTERN, or matches it if it\n"
+	"                     has a * or ?. Rows of --full count, too. May be given several "
+	"times.\n"
+	"  --program COMMAND  Runs this command line instead of the rows, in this directory and\n"
+	"                     environment, without input; its output is discarded. May be given\n"
+	"                     several times.\n"
+	"  --lib PATH         Names goalloc's library; the default is the one of this build.\n"
+	"  --with NAME=PATH   Adds an allocator. The name of a peer (mimalloc, jemalloc, "
+	"tcmalloc,\n"
+	"                     tbbmalloc) replaces that peer. May be given several times.\n"
+	"  --no-peers         Leaves out the peers that are installed.\n"
+	"  --json FILE        Writes everything that was measured to FILE.\n"
+	"  --svg FILE         Draws the plot in FILE.\n"
+	"  --list             Prints the rows and exits.\n"
+	"  --allocators       Prints the machine and the library of each allocator, and exits.\n"
+	"  --help             Prints this text and exits.\n"
 	"\n"
-	"Exit status: 0; 1 if a row failed under any allocator; 2 if the command line is wrong.\n";
+	"Exit status: 0; 1 if a row failed under any allocator; 2 for a wrong command line.\n";
 
 void options_fail(const char *format, ...)
 {
@@ -97,7 +106,8 @@ static void need_library(const char *option, const char *path)
 		options_fail("%s: cannot read '%s': %s", option, path, strerror(errno));
 }
 
-/* Now, not after measuring. Leaves what is in the file, and no file where none was. */
+/* Ends the driver before it measures if the file cannot be written. The file keeps its contents,
+ * and no file is left where there was none. */
 static const char *need_writable(const char *option, const char *path)
 {
 	bool existed = access(path, F_OK) == 0;
@@ -159,6 +169,9 @@ static unsigned default_nrounds(const struct options *o)
 static void parse_option(struct options *o, int option, char **argv)
 {
 	switch (option) {
+	case OPT_ALLOCATORS:
+		o->show_allocators = true;
+		return;
 	case OPT_FULL:
 		o->full = true;
 		return;
@@ -203,7 +216,7 @@ static void parse_option(struct options *o, int option, char **argv)
 void options_parse(struct options *o, int argc, char **argv)
 {
 	int option;
-	int at = 1; /* the word getopt looks at; it moves on inside a group of short options only */
+	int at = 1; /* the word that getopt looks at */
 
 	*o = (struct options){ 0 };
 	while ((option = getopt_long(argc, argv, "+:", long_options, NULL)) != -1) {

@@ -69,7 +69,8 @@ static bool has_interpreter(int fd, const Elf64_Ehdr *header)
 	return false;
 }
 
-/* Ends the driver if the kernel cannot execute the file; warns if LD_PRELOAD has no effect on it. */
+/* Ends the driver if the kernel cannot execute the file; warns if LD_PRELOAD has no effect on it.
+ * */
 static void check_program(const char *path)
 {
 	Elf64_Ehdr header = { 0 };

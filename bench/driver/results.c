@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * results.c - the cells, and what is reckoned from them. See results.h.
+ * results.c - keeps the cells and computes values from them. See results.h.
  */
 #include "results.h"
 
@@ -74,7 +74,7 @@ double results_value(const struct results *r, size_t line, size_t allocator, enu
 	return stats_median(value, cell->nsamples);
 }
 
-/* The least value of the row without allocator `except`; 0 if there is none. */
+/* Returns the least value of the row, leaving out allocator `except`; 0 if there is none. */
 static double least(const struct results *r, size_t line, enum metric metric, size_t except)
 {
 	double best = 0;

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * row.h - the rows of the bench: what is run, under every allocator in the same way.
+ * row.h - describes a row of the bench: a program that runs under every allocator in the same way.
  *
- * Owns     the table of rows, constant.
- * Callers  main.c selects from it; measure.c runs a row; results.c and what prints them name it.
+ * Owns     the table of rows, which is constant.
  */
 #ifndef BENCH_ROW_H
 #define BENCH_ROW_H

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * runner.c - clone, execve, wait4. See runner.h.
+ * runner.c - starts a program with clone and execve and waits for it with wait4. See runner.h.
  */
 #include "runner.h"
 
@@ -105,7 +105,7 @@ static double timeval_ns(struct timeval t)
 	return (double)t.tv_sec * 1e9 + (double)t.tv_usec * 1e3;
 }
 
-/* What execve takes, put together before the fork. */
+/* The arguments of execve, prepared before the fork. */
 struct launch {
 	const char *program;      /* path */
 	char words[WORDS_NBYTES]; /* argv and envp point into these */
@@ -119,7 +119,8 @@ struct launch {
 };
 
 /*
- * Cuts `words` at blanks into `list`, which holds at most `max` with its NULL, from place `n` on.
+ * Splits `words` at blanks into `list` from place `n` on. Returns the next place. `list` has room
+ * for `max` pointers including the NULL at its end.
  */
 static size_t split(char *words, char **list, size_t n, size_t max)
 {
@@ -132,7 +133,7 @@ static size_t split(char *words, char **list, size_t n, size_t max)
 	return n;
 }
 
-/* Whether `variable` sets one that the runner or the row sets itself. */
+/* Returns whether `variable` is one that the runner or the row sets itself. */
 static bool is_set_here(const char *variable, char *const *set, size_t nset)
 {
 	size_t length = strcspn(variable, "=") + 1;
@@ -182,8 +183,8 @@ static void prepare(struct launch *l, const struct run_order *order)
 }
 
 /*
- * The child between fork and execve. What it touches counts as its peak RSS if the program stays
- * below that, and `true` under glibc is small; so it calls nothing of libc but syscall().
+ * Runs in the child between fork and execve. Memory that it touches counts as peak RSS of a program
+ * that stays below that, such as `true` under glibc. It therefore calls only syscall() of libc.
  */
 static _Noreturn void child(const struct launch *l)
 {
@@ -200,7 +201,7 @@ static _Noreturn void child(const struct launch *l)
 		syscall(SYS_exit_group, EXIT_NO_EXEC);
 }
 
-/* Waits for the child to end, an interrupt, or the time-out. False on a time-out. */
+/* Waits until the child ends, or an interrupt ends the driver. Returns false on a time-out. */
 static bool wait_child(pid_t pid, double deadline_ns, int *status, struct rusage *usage)
 {
 	for (;;) {
@@ -226,7 +227,7 @@ static bool wait_child(pid_t pid, double deadline_ns, int *status, struct rusage
 	}
 }
 
-/* Reads stdout from its file: all for the hash (FNV-1a), the first bytes as they are. */
+/* Reads stdout from its file: hashes all of it (FNV-1a) and keeps the first bytes. */
 static void read_output(struct run_outcome *outcome)
 {
 	unsigned char block[4096];
@@ -289,7 +290,7 @@ void runner_run(const struct run_order *order, struct run_outcome *outcome)
 		fail(scratch);
 
 	double start_ns = now_ns();
-	/* fork(), without the handlers and the code that fork() runs in the child. */
+	/* This is fork() without the handlers and the code that fork() runs in the child. */
 	pid_t pid = (pid_t)syscall(SYS_clone, SIGCHLD, NULL, NULL, NULL, NULL);
 	if (pid < 0)
 		fail("clone");
@@ -305,7 +306,7 @@ void runner_run(const struct run_order *order, struct run_outcome *outcome)
 			 order->timeout_s);
 		return;
 	}
-	/* What it may have left behind, a daemon say, must not run beside the next one. */
+	/* A daemon that the program left behind must not run beside the next program. */
 	kill(-pid, SIGKILL);
 
 	outcome->user_ns = timeval_ns(usage.ru_utime);

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * runner.h - runs one program once and says what it cost.
+ * runner.h - runs one program once and reports what the run cost.
  *
- * Owns     the scratch directory, in which programs run and find their input, and which
- *          runner_close() removes.
- * Callers  measure.c for the samples, allocator.c to probe, main.c to prepare input. One thread.
- * Holds    one child at a time, in a process group of its own, so that nothing it started outlives
- *          a time-out. LD_PRELOAD is set in the child only. The caller stays small: a child's peak
- *          RSS begins as that of the process it was forked from.
+ * Owns     the scratch directory, in which the programs run and find their input. runner_close()
+ *          removes it.
+ * Locks    none: the driver has one thread.
+ * Holds    at most one child runs at a time. It has a process group of its own, so that nothing it
+ *          started outlives a time-out. LD_PRELOAD is set in the child only. The driver itself
+ *          stays small, because the peak memory of a child begins with that of its parent.
  */
 #ifndef BENCH_RUNNER_H
 #define BENCH_RUNNER_H
@@ -41,20 +41,21 @@ struct run_outcome {
 	char output[512];                 /* how stdout begins, as a string */
 };
 
-/* Makes the scratch directory and blocks the signals the runner waits for. Exits 1 if it cannot. */
+/* Makes the scratch directory and blocks the signals that the runner waits for. Exits with status 1
+ * if it cannot. */
 void runner_open(void);
 void runner_close(void);
 const char *runner_scratch(void);
 
-/* Runs and waits. After an interrupt (SIGINT, SIGTERM, SIGHUP) the child is killed, the scratch
- * directory removed, and the program ends with status 130. */
+/* Runs the program and waits for its end. SIGINT, SIGTERM and SIGHUP kill the child, remove the
+ * scratch directory and end the driver with status 130. */
 void runner_run(const struct run_order *order, struct run_outcome *outcome);
 
-/* The path of a program, which the caller frees, or NULL. System directories come before $PATH, so
- * that version managers' wrappers are not what is measured. */
+/* Returns the path of a program, which the caller frees, or NULL. System directories come before
+ * $PATH, so that a version manager's wrapper is not measured instead of the program. */
 char *runner_find(const char *name);
 
-/* Does the same along $PATH alone, in its order. */
+/* Returns the path of a program along $PATH alone, which the caller frees, or NULL. */
 char *runner_find_along_path(const char *name);
 
 /* Writes how a process ended, from its status as wait4 tells it. */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * table.c - the tables on the terminal. See table.h.
+ * table.c - prints the tables. See table.h.
  *
- * A cell is the value, its ratio to glibc's, and a * if it is the best of the row.
+ * A cell holds a value, its ratio to glibc's value, and a * if it is the best of the row.
  */
 #include "table.h"
 
@@ -67,7 +67,8 @@ static void print_cell(const struct table *t, size_t line, size_t a, enum metric
 	fprintf(t->f, "%s%s ", best ? "*" : " ", best ? t->plain : "");
 }
 
-/* The value that the unit of a row is chosen by: glibc's, or that of the first that has one. */
+/* Returns the value that chooses the unit of a row: glibc's, or that of the first allocator that
+ * has one. */
 static double typical(const struct results *r, size_t line, enum metric metric)
 {
 	double value = 0;
@@ -92,7 +93,7 @@ static void print_rows(const struct table *t, enum metric metric)
 	}
 }
 
-/* A line of geometric means; nothing if no row counts. */
+/* Prints a line of geometric means, or nothing if no row counts. */
 static void print_means(const struct table *t, const char *title, enum metric metric,
 			enum yardstick yard, int group)
 {
