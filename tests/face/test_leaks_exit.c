@@ -6,7 +6,8 @@
  * Callers  CTest, linked and preloaded; FACE_LIB is the library, which the plain variant loads by LD_PRELOAD.
  */
 #include "leaks.h"
-#include "spawn.h"
+#include "lines.h"
+#include "program.h"
 
 #include <fcntl.h>
 #include <limits.h>
@@ -34,7 +35,7 @@ static int leak_and_end(const char *how)
 		const char *file = strstr(getenv("GOALLOC"), "leakreport=") + strlen("leakreport=");
 
 		CHECK(raise(SIGUSR1) == 0);
-		while (!face_read_file(file, report, sizeof(report)) || strstr(report, "leaked: 5 objects") == NULL)
+		while (!proc_read_file(file, report, sizeof(report)) || strstr(report, "leaked: 5 objects") == NULL)
 			(void)usleep(1000);
 	}
 	if (strcmp(how, "_exit") == 0)
@@ -45,7 +46,7 @@ static int leak_and_end(const char *how)
 /* --- the driver --- */
 
 static const char *me;
-static struct spawn_result result;
+static struct program_result result;
 
 /* Runs the program with these options. Its exit status. */
 static int run(const char *options, const char *how)
@@ -55,7 +56,7 @@ static int run(const char *options, const char *how)
 	const char *env[] = { setting, NULL };
 
 	(void)snprintf(setting, sizeof(setting), "GOALLOC=%s", options);
-	spawn_run(argv, env, &result);
+	program_run(argv, env, &result);
 	CHECK(!result.timed_out && WIFEXITED(result.status));
 	return WEXITSTATUS(result.status);
 }
@@ -90,12 +91,12 @@ static void drive(void)
 	(void)snprintf(file, sizeof(file), "%s.report.%d", me, (int)getpid());
 	(void)snprintf(options, sizeof(options), "leakcheck=1,signal=USR1,leakreport=%s", file);
 	CHECK(run(options, "signal") == 7 && result.err[0] == '\0');
-	CHECK(face_read_file(file, report, sizeof(report)) && unlink(file) == 0 && spawn_count_lines(report) == 4);
+	CHECK(proc_read_file(file, report, sizeof(report)) && unlink(file) == 0 && count_lines(report) == 4);
 	/* It is appended to. */
 	(void)snprintf(options, sizeof(options), "leakcheck=1,leakreport=%s", file);
 	CHECK(run(options, "leak") == 7 && result.err[0] == '\0');
 	CHECK(run(options, "clean") == 7 && result.err[0] == '\0');
-	CHECK(face_read_file(file, report, sizeof(report)) && unlink(file) == 0);
+	CHECK(proc_read_file(file, report, sizeof(report)) && unlink(file) == 0);
 	CHECK(strstr(report, five) != NULL && strstr(report, "leaked: 5 objects") != NULL && strstr(report, "leaked: 0 objects") != NULL);
 }
 

@@ -109,7 +109,7 @@ static void check_the_filter(void)
 		(void)syscall(SYS_getuid);
 		syscall(SYS_exit_group, 0);
 	}
-	CHECK(waitpid(pid, &status, 0) == pid);
+	status = child_wait(pid);
 	CHECK(WIFSIGNALED(status) && WTERMSIG(status) == SIGSYS);
 }
 

@@ -304,7 +304,7 @@ static void expect_graph(struct expected *want, bool (*leads)[NODES])
 
 TEST_IN_CHILD(graphs)
 {
-	struct random r = { 4711 };
+	uint64_t r = 4711;
 
 	start();
 	for (int i = 0; i < NODES; i++)
@@ -320,13 +320,13 @@ TEST_IN_CHILD(graphs)
 			slot_set(&span_of((uintptr_t)node[i])->state[((uintptr_t)node[i] - span_of((uintptr_t)node[i])->base) / 32],
 				 SLOT_LIVE);
 			for (int e = 0; e < EDGES; e++)
-				node[i][e] = random_below(&r, 4) == 0 ? node[random_below(&r, NODES)] : NULL;
+				node[i][e] = rng_below(&r, 4) == 0 ? node[rng_below(&r, NODES)] : NULL;
 		}
 		for (int i = 0; i < NODES; i++)
 			reach(i, leads[i]);
 		CHECK(mark_start(&mark));
 		for (int i = 0; i < 3; i++) {
-			size_t from = random_below(&r, NODES);
+			size_t from = rng_below(&r, NODES);
 
 			root(node[from]);
 			reach((int)from, reached);

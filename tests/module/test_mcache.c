@@ -4,11 +4,9 @@
  *
  * Several caches in one thread stand for several threads between two steps.
  */
+#include "caches.h"
 #include "module.h"
 
-#include "mcache.h"
-#include "mcentral.h"
-#include "options.h"
 #include "os_fail.h"
 
 #include <string.h>
@@ -16,18 +14,6 @@
 #define SC_64 make_spanclass(6, false)
 #define SC_1024 make_spanclass(32, false)
 #define SC_32768 make_spanclass(67, false)
-
-static struct mcache cache[3];
-
-static void start(void)
-{
-	/* No tick but where a test wants one. */
-	options.scavenge_ms = 1000000;
-	mheap_init();
-	mcentral_init();
-	for (int i = 0; i < 3; i++)
-		mcache_init(&cache[i]);
-}
 
 static void *get(struct mcache *c, spanclass_t sc)
 {
@@ -50,22 +36,6 @@ static void put(struct mcache *c, void *p)
 	CHECK(slot_state(&s->state[slot]) == SLOT_LIVE);
 	if (!mcache_free_fast(c, s, s->spanclass, (uintptr_t)p, &s->state[slot]))
 		mcache_free_slot(c, s, slot, "free");
-}
-
-static void check_all(void)
-{
-	for (int i = 0; i < 3; i++)
-		mcache_check(&cache[i]);
-	mcentral_check();
-	mheap_check();
-}
-
-static void end_with_empty_heap(void)
-{
-	for (int i = 0; i < 3; i++)
-		mcache_flush(&cache[i]);
-	check_all();
-	CHECK(mheap.pages.nfree + mheap.guarded_npages == mheap.pages.ntotal);
 }
 
 TEST_IN_CHILD(an_empty_cache_fails_fast)
@@ -378,12 +348,12 @@ TEST_IN_CHILD(a_random_history_of_three_caches_loses_nothing)
 	static void *p[N];
 	static spanclass_t of[N];
 	static const unsigned classes[] = { 1, 3, 4, 6, 10, 20, 32, 44, 51, 61, 67 };
-	struct random rnd = { 3 };
+	uint64_t rnd = 3;
 
 	start();
 	for (unsigned step = 0; step < 60000; step++) {
-		size_t i = random_below(&rnd, N);
-		struct mcache *c = &cache[random_below(&rnd, 3)];
+		size_t i = rng_below(&rnd, N);
+		struct mcache *c = &cache[rng_below(&rnd, 3)];
 
 		if (p[i] != NULL) {
 			CHECK(of[i] == SPANCLASS_NOTHING || pattern_holds(p[i], 8, i));
@@ -391,7 +361,7 @@ TEST_IN_CHILD(a_random_history_of_three_caches_loses_nothing)
 			p[i] = NULL;
 			continue;
 		}
-		of[i] = make_spanclass(classes[random_below(&rnd, 11)], random_below(&rnd, 2) == 0);
+		of[i] = make_spanclass(classes[rng_below(&rnd, 11)], rng_below(&rnd, 2) == 0);
 		p[i] = get(c, of[i]);
 		CHECK(p[i] != NULL && span_of((uintptr_t)p[i])->spanclass == of[i]);
 		if (of[i] != SPANCLASS_NOTHING)
@@ -751,12 +721,7 @@ static void mcache_check_stops_at_each_kind_of_lie(void **state)
 	};
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(lies) / sizeof(lies[0]); i++) {
-		char text[512];
-
-		assert_int_not_equal(child_status(lies[i], text, sizeof(text)), 0);
-		assert_non_null(strstr(text, "broken:"));
-	}
+	each_body_aborts(lies, sizeof(lies) / sizeof(lies[0]), "broken:");
 }
 
 int main(void)
