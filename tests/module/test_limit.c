@@ -10,6 +10,7 @@
 #include "limit.h"
 #include "malloc.h"
 #include "mheap.h"
+#include "os.h"
 #include "options.h"
 #include "os_fail.h"
 #include "scavenge.h"
@@ -454,7 +455,7 @@ TEST_IN_CHILD(beyond_the_limit_threads_have_words_of_pages_as_ever)
 	p = make(MiB(40));
 	CHECK(limit_get_state() == LIMIT_OVER);
 	/* For a long time. */
-	limit.next_round = cycle_counter() + ((uint64_t)1 << 60);
+	limit.next_round = os_now_ms() + ((uint64_t)1 << 60);
 	for (int i = 0; i < 100; i++) {
 		q[i] = make(KiB(8));
 		CHECK(thread_cache()->pages.base != 0);

@@ -254,7 +254,7 @@ TEST_IN_CHILD(a_thread_alone_keeps_all_partial_spans_until_others_come)
 	check_all();
 	atomic_store(&mcaches_made, 2);
 	options.scavenge_ms = 0;
-	cache[0].poll_cycles = 0;
+	cache[0].poll_ms = 0;
 	mcache_poll(&cache[0]);
 	CHECK(cache[0].partial_npages <= PARTIAL_PAGES_ALL / 2);
 	CHECK(mcentrals[SC_64].npartial >= SPANS - PARTIAL_PAGES_ALL / 2 - 20);
@@ -553,7 +553,7 @@ TEST_IN_CHILD(a_tick_gives_back_what_was_not_used)
 	CHECK(mheap.pages.nfree != mheap.pages.ntotal);
 	/* The decay time is over, and the clock is due. */
 	options.scavenge_ms = 0;
-	c->poll_cycles -= UINT64_C(1) << 40;
+	c->poll_ms -= UINT64_C(1) << 40;
 	mcache_poll(c);
 	check_all();
 	CHECK(mheap.pages.nfree + mheap.guarded_npages == mheap.pages.ntotal);
@@ -573,7 +573,7 @@ TEST_IN_CHILD(a_tick_keeps_what_is_live)
 	for (unsigned i = 0; i < 300; i += 3)
 		put(c, p[i]);
 	options.scavenge_ms = 0;
-	c->poll_cycles -= UINT64_C(1) << 40;
+	c->poll_ms -= UINT64_C(1) << 40;
 	mcache_poll(c);
 	check_all();
 	options.scavenge_ms = 1000000;
