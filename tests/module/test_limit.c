@@ -151,7 +151,7 @@ TEST_IN_CHILD(the_count_is_exact_and_never_beyond_a_hard_limit)
 TEST_IN_CHILD(the_count_is_exact_and_never_beyond_a_hard_limit_with_hardened)
 {
 	options.hardened = true;
-	what_counts_is_a_recount_at_every_step(MiB(30), true, 1000);
+	what_counts_is_a_recount_at_every_step(MiB(20), true, 1000);
 }
 
 /* --- giving back --- */
