@@ -33,6 +33,7 @@ static struct {
 	bool ended;                  /* [l] by the process that exits */
 	uint64_t writings;           /* [l] begun; for %n */
 	size_t leaks;                /* [l] found by the last look */
+	bool check_failed;           /* [l] the last look was not made, or not reported */
 	_Atomic uint32_t wanted;     /* [a] signals so far */
 	_Atomic uint32_t at_fork;    /* [a] wanted, when a fork began */
 	_Atomic uint32_t answered;   /* [a] wanted, when the last writing for a signal began; the thread's, and a forked child's */
@@ -59,13 +60,13 @@ static int write_stats(int fd, const char *file)
 
 static int write_leaks(int fd, const char *file)
 {
-	size_t nbytes;
+	struct leak_result result = leak_check(fd);
 
 	(void)file;
-	/* It says itself, there, why it could not be done. */
-	if (!leak_check(fd, &service.leaks, &nbytes))
-		service.leaks = 0;
-	return 0;
+	/* The report says why a check could not be done. */
+	service.leaks = result.nobjects;
+	service.check_failed = result.error != 0 || result.write_error != 0;
+	return result.write_error;
 }
 
 static int write_profile(int fd, const char *file)
@@ -114,6 +115,7 @@ static void write_output(const struct output *output)
 		return;
 	if (kept < 0)
 		fd = out_open_nth(output->file, output->append, service.writings);
+	service.check_failed |= fd < 0 && output->write == write_leaks;
 	error = fd < 0 ? -fd : output->write(fd, output->file);
 	if (error != 0)
 		options_warn_file(output->option, output->file, out_reason(error));
@@ -170,7 +172,7 @@ void service_at_exit(void)
 	lock_release(&service.lock);
 	rights_close(rights);
 	/* Again: what is registered for exit and not yet called is called, streams are flushed, and the status is this one. */
-	if (service.leaks != 0 && options.leakexit != 0)
+	if ((service.leaks != 0 || service.check_failed) && options.leakexit != 0)
 		exit((int)options.leakexit);
 }
 
