@@ -263,8 +263,9 @@ EXPORT size_t goalloc_set_memory_limit(size_t bytes)
 
 EXPORT ssize_t goalloc_leak_check(int fd)
 {
-	struct leak_result result = leak_check(fd);
+	struct leak_result result;
 
+	leak_check(fd, &result);
 	if (result.error != 0)
 		return result_of(result.error);
 	/* The count is right, but its report is not whole. */

@@ -411,10 +411,9 @@ static struct snapshot_failure take_look(struct leak *leak, uintptr_t stack)
 	return failure;
 }
 
-static SLOW_PATH struct leak_result check(int fd, uintptr_t stack)
+static SLOW_PATH void check(int fd, uintptr_t stack, struct leak_result *result)
 {
 	struct snapshot_failure failure = { .error = ENOMEM, .why = "there is no memory" };
-	struct leak_result result = { .error = 0 };
 	size_t shared;
 	struct leak *leak = make_shared(&shared);
 
@@ -425,25 +424,21 @@ static SLOW_PATH struct leak_result check(int fd, uintptr_t stack)
 				os_sleep_ms(BETWEEN_LOOKS);
 			failure = take_look(leak, stack);
 		} while (failure.error == 0 && leak->result.error == 0 && leak->again);
-		result = leak->result;
+		*result = leak->result;
 		(void)os_unreserve(leak, shared);
 	}
-	if (failure.error != 0) {
-		result = (struct leak_result){ .error = failure.error };
-		result.write_error = say_no_snapshot(fd, &failure);
-	}
-	return result;
+	if (failure.error != 0)
+		*result = (struct leak_result){ .error = failure.error, .write_error = say_no_snapshot(fd, &failure) };
 }
 
 /* No large variables here: what they leave free of the stack is searched. */
-SLOW_PATH struct leak_result leak_check(int fd)
+SLOW_PATH void leak_check(int fd, struct leak_result *result)
 {
-	struct leak_result result;
 	uint32_t rights;
 
 	SPILL_REGISTERS();
+	*result = (struct leak_result){ .error = 0 };
 	rights = rights_open();
-	result = check(fd, cpu_stack_pointer());
+	check(fd, cpu_stack_pointer(), result);
 	rights_close(rights);
-	return result;
 }

@@ -120,10 +120,10 @@ bool os_can_read(uintptr_t addr);
 /* The ELF header of the program, as it lies in memory; 0 when it is not there. */
 uintptr_t os_program_header(void);
 
-/* CLOCK_MONOTONIC, in milliseconds, from a coarse clock. */
+/* CLOCK_MONOTONIC, in milliseconds, from the coarse clock of os_clock.c: it advances every 1 to 10 ms, and costs some 3 ns. */
 uint64_t os_now_ms(void);
 
-/* CLOCK_REALTIME, in nanoseconds since 1970. */
+/* CLOCK_REALTIME, in nanoseconds since 1970, from the coarse clock. */
 uint64_t os_time_ns(void);
 
 /* Bits for address randomisation; not for secrets. */

@@ -433,22 +433,6 @@ uintptr_t os_program_header(void)
 	return addr;
 }
 
-uint64_t os_now_ms(void)
-{
-	struct timespec ts = { 0, 0 };
-
-	(void)SYSCALL(SYS_clock_gettime, CLOCK_MONOTONIC_COARSE, &ts);
-	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
-}
-
-uint64_t os_time_ns(void)
-{
-	struct timespec ts = { 0, 0 };
-
-	(void)SYSCALL(SYS_clock_gettime, CLOCK_REALTIME, &ts);
-	return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
-}
-
 uint64_t os_random(void)
 {
 	const unsigned char *seed = (const unsigned char *)getauxval(AT_RANDOM);
