@@ -95,14 +95,14 @@ TEST_IN_CHILD(memory_of_one_pool_never_shows_up_in_another)
 	static struct { uintptr_t at; int pool; } seen[ROUNDS];
 	struct fixalloc pool[2];
 	void *kept[2][KEEP] = { { NULL } };
-	struct random rnd = { 1 };
+	uint64_t rnd = 1;
 	size_t nseen = 0;
 
 	fixalloc_init(&pool[0], 64, 0);
 	fixalloc_init(&pool[1], 192, 8);
 	for (int i = 0; i < ROUNDS; i++) {
-		int p = (int)random_below(&rnd, 2);
-		size_t k = random_below(&rnd, KEEP);
+		int p = (int)rng_below(&rnd, 2);
+		size_t k = rng_below(&rnd, KEEP);
 		bool fresh = false;
 
 		if (kept[p][k] != NULL) {

@@ -11,6 +11,7 @@
 #include "malloc.h"
 #include "os.h"
 #include "os_fail.h"
+#include "proc.h"
 #include "retire.h"
 
 #include <stdlib.h>
@@ -41,37 +42,6 @@ static struct guard_stats stats(void)
 static bool can_touch(uintptr_t addr)
 {
 	return os_can_read(align_down(addr, 8));
-}
-
-static size_t count_mappings(void)
-{
-	char text[4096];
-	int fd = os_open_read("/proc/self/maps");
-	size_t lines = 0;
-	long n;
-
-	CHECK(fd >= 0);
-	while ((n = os_read(fd, text, sizeof(text))) > 0)
-		for (long i = 0; i < n; i++)
-			lines += text[i] == '\n';
-	os_close(fd);
-	return lines;
-}
-
-/* A number of kB in /proc/self/status. */
-static size_t status_of(const char *name)
-{
-	char text[4096];
-	int fd = os_open_read("/proc/self/status");
-	long n = os_read(fd, text, sizeof(text) - 1);
-	const char *at;
-
-	CHECK(n > 0);
-	text[n] = '\0';
-	os_close(fd);
-	at = strstr(text, name);
-	CHECK(at != NULL);
-	return strtoul(at + strlen(name), NULL, 10);
 }
 
 /* --- where objects are --- */
@@ -130,8 +100,8 @@ TEST_IN_CHILD(with_efence_no_address_comes_twice_and_freed_regions_cost_nothing)
 	size_t rss, tables;
 
 	with_efence();
-	rss = status_of("VmRSS:");
-	tables = status_of("VmPTE:");
+	rss = proc_status_bytes("VmRSS") / 1024;
+	tables = proc_status_bytes("VmPTE") / 1024;
 	for (size_t i = 0; i < 60000; i++) {
 		void *p = heap_malloc(100);
 		size_t page = os_page_size();
@@ -147,8 +117,8 @@ TEST_IN_CHILD(with_efence_no_address_comes_twice_and_freed_regions_cost_nothing)
 	/* Sanitizers have memory and mappings beside. */
 	if (GOALLOC_SANITIZED)
 		return;
-	CHECK(status_of("VmRSS:") - rss < 24000 && status_of("VmPTE:") - tables < 500);
-	CHECK(count_mappings() < 100);
+	CHECK(proc_status_bytes("VmRSS") / 1024 - rss < 24000 && proc_status_bytes("VmPTE") / 1024 - tables < 500);
+	CHECK(proc_mappings() < 100);
 }
 
 TEST_IN_CHILD(with_guardrate_the_slot_freed_first_is_used_first_and_after_so_many_others)
@@ -251,7 +221,7 @@ static void fill_mappings(void)
 
 	os_fail_from(OS_FENCE | OS_UNFENCE, 1);
 	with_efence();
-	before = count_mappings();
+	before = proc_mappings();
 	for (size_t i = 0; i < GUARD_MAPPED_MAX + 2000; i++) {
 		kept[i] = heap_malloc(50);
 		CHECK(kept[i] != NULL);
@@ -259,11 +229,11 @@ static void fill_mappings(void)
 		guarded += guard_owns((uintptr_t)kept[i]);
 	}
 	CHECK(guarded == GUARD_MAPPED_MAX);
-	CHECK(GOALLOC_SANITIZED || count_mappings() <= before + 2 * GUARD_MAPPED_MAX + 10);
+	CHECK(GOALLOC_SANITIZED || proc_mappings() <= before + 2 * GUARD_MAPPED_MAX + 10);
 	for (size_t i = 0; i < GUARD_MAPPED_MAX + 2000; i++)
 		heap_free(kept[i], "free");
 	/* What is freed is one mapping with its neighbours. */
-	CHECK(count_mappings() < before + 50);
+	CHECK(proc_mappings() < before + 50);
 	CHECK(guard_owns((uintptr_t)heap_malloc(50)));
 	_exit(0);
 }
@@ -300,7 +270,7 @@ static unsigned refused_calls;
 
 static void use_while_refused(void)
 {
-	struct random random = { 88172645463325252 };
+	uint64_t random = 88172645463325252;
 	unsigned char *p[64] = { NULL };
 
 	options.efence = refused_calls % 2 == 0;
@@ -309,7 +279,7 @@ static void use_while_refused(void)
 	heap_free(heap_malloc(1), "free");
 	os_fail_at_random(OS_ALL_CALLS & ~(unsigned)OS_HUGE_PAGES, 2 + refused_calls % 7, refused_calls);
 	for (size_t i = 0; i < 3000; i++) {
-		size_t k = random_below(&random, 64), size = random_below(&random, i % 50 == 0 ? MiB(3) : 5000);
+		size_t k = rng_below(&random, 64), size = rng_below(&random, i % 50 == 0 ? MiB(3) : 5000);
 
 		if (p[k] != NULL)
 			CHECK(p[k][0] == k);

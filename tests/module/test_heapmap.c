@@ -41,15 +41,15 @@ static void *held[4000];
 
 static void make_heap(size_t n, size_t nbig)
 {
-	struct random r = { 9 };
+	uint64_t r = 9;
 
 	for (size_t i = 0; i < n; i++) {
-		size_t size = random_below(&r, (size_t)16 << random_below(&r, 11));
+		size_t size = rng_below(&r, (size_t)16 << rng_below(&r, 11));
 
 		held[i] = i % 3 == 0 ? heap_malloc_noscan(size) : heap_malloc(size);
 	}
 	for (size_t i = 0; i < n; i++)
-		if (random_below(&r, 2) == 0)
+		if (rng_below(&r, 2) == 0)
 			heap_free(held[i], "free");
 	for (size_t i = 0; i < nbig; i++)
 		(void)heap_malloc(MiB(1) + i);
@@ -229,13 +229,13 @@ TEST_IN_CHILD(runs_are_cut_off_where_the_picture_ends)
 
 TEST_IN_CHILD(a_big_heap_of_fragments_stays_small)
 {
-	struct random r = { 3 };
+	uint64_t r = 3;
 
 	/* 1 GiB of spans of which no two neighbours are alike; most of it is never touched. */
 	for (size_t have = 0; have < GiB(1); have += KiB(80)) {
 		(void)heap_malloc(KiB(32) + 1);
 		(void)heap_malloc_noscan(KiB(32) + 1);
-		if (random_below(&r, 3) == 0)
+		if (rng_below(&r, 3) == 0)
 			(void)heap_malloc(2048);
 	}
 	CHECK(write_map(true) < MiB(2));
@@ -322,14 +322,14 @@ static _Atomic bool stop;
 
 static void *allocate(void *arg)
 {
-	struct random r = { (uintptr_t)arg };
+	uint64_t r = (uintptr_t)arg;
 	void *p[300] = { NULL };
 
 	while (!atomic_load(&stop)) {
-		size_t i = random_below(&r, 300);
+		size_t i = rng_below(&r, 300);
 
 		heap_free(p[i], "free");
-		p[i] = heap_malloc(random_below(&r, (size_t)16 << random_below(&r, 14)));
+		p[i] = heap_malloc(rng_below(&r, (size_t)16 << rng_below(&r, 14)));
 	}
 	return NULL;
 }

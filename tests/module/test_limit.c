@@ -10,6 +10,7 @@
 #include "limit.h"
 #include "malloc.h"
 #include "mheap.h"
+#include "os.h"
 #include "options.h"
 #include "os_fail.h"
 #include "scavenge.h"
@@ -72,33 +73,33 @@ static size_t recount(void)
 	return npages * PAGE_SIZE + fixalloc_used_bytes();
 }
 
-static size_t any_size(struct random *r)
+static size_t any_size(uint64_t *r)
 {
-	switch (random_below(r, 16)) {
+	switch (rng_below(r, 16)) {
 	case 0:
-		return random_below(r, MiB(3));
+		return rng_below(r, MiB(3));
 	case 1:
 	case 2:
-		return random_below(r, KiB(300));
+		return rng_below(r, KiB(300));
 	case 3:
 		return 0;
 	default:
-		return random_below(r, 3000);
+		return rng_below(r, 3000);
 	}
 }
 
 static void what_counts_is_a_recount_at_every_step(size_t bytes, bool hard, unsigned steps)
 {
 	static void *objects[300];
-	struct random r = { 4711 };
+	uint64_t r = 4711;
 	unsigned nulls = 0;
 
 	start(bytes, hard);
 	for (unsigned step = 0; step < steps; step++) {
-		void **p = &objects[random_below(&r, 300)];
+		void **p = &objects[rng_below(&r, 300)];
 		void *q;
 
-		switch (random_below(&r, 8)) {
+		switch (rng_below(&r, 8)) {
 		case 0:
 			(void)heap_trim();
 			break;
@@ -109,12 +110,14 @@ static void what_counts_is_a_recount_at_every_step(size_t bytes, bool hard, unsi
 			break;
 		case 2:
 			drop(*p);
-			*p = heap_aligned((size_t)1 << random_below(&r, 22), any_size(&r), false);
+			*p = heap_aligned((size_t)1 << rng_below(&r, 22), any_size(&r), false);
 			nulls += *p == NULL;
 			break;
 		default:
 			drop(*p);
-			*p = random_below(&r, 3) == 0 ? NULL : heap_malloc(any_size(&r));
+			*p = NULL;
+			if (rng_below(&r, 3) != 0)
+				nulls += (*p = heap_malloc(any_size(&r))) == NULL;
 			break;
 		}
 		CHECK(limit_used() == recount());
@@ -148,7 +151,7 @@ TEST_IN_CHILD(the_count_is_exact_and_never_beyond_a_hard_limit)
 TEST_IN_CHILD(the_count_is_exact_and_never_beyond_a_hard_limit_with_hardened)
 {
 	options.hardened = true;
-	what_counts_is_a_recount_at_every_step(MiB(30), true, 1000);
+	what_counts_is_a_recount_at_every_step(MiB(20), true, 1000);
 }
 
 /* --- giving back --- */
@@ -290,7 +293,7 @@ TEST_IN_CHILD(what_does_not_fit_grows_beyond_a_soft_limit_and_what_is_free_is_gi
 TEST_IN_CHILD(a_live_heap_of_twice_the_limit_is_not_worked_for_again_and_again)
 {
 	static void *objects[8192];
-	struct random r = { 5 };
+	uint64_t r = 5;
 	unsigned calls;
 
 	start(MiB(32), false);
@@ -302,10 +305,10 @@ TEST_IN_CHILD(a_live_heap_of_twice_the_limit_is_not_worked_for_again_and_again)
 	calls = limit_calls();
 	os_fail_nth(OS_RELEASE, 0);
 	for (int i = 0; i < 200000; i++) {
-		void **p = &objects[random_below(&r, 8192)];
+		void **p = &objects[rng_below(&r, 8192)];
 
 		drop(*p);
-		*p = make(random_below(&r, 4) == 0 ? KiB(14) : KiB(8));
+		*p = make(rng_below(&r, 4) == 0 ? KiB(14) : KiB(8));
 	}
 	CHECK(os_fail_seen() < 20000);
 	CHECK(limit_calls() - calls < 200);
@@ -452,7 +455,7 @@ TEST_IN_CHILD(beyond_the_limit_threads_have_words_of_pages_as_ever)
 	p = make(MiB(40));
 	CHECK(limit_get_state() == LIMIT_OVER);
 	/* For a long time. */
-	limit.next_round = cycle_counter() + ((uint64_t)1 << 60);
+	limit.next_round = os_now_ms() + ((uint64_t)1 << 60);
 	for (int i = 0; i < 100; i++) {
 		q[i] = make(KiB(8));
 		CHECK(thread_cache()->pages.base != 0);
@@ -643,7 +646,6 @@ TEST_IN_CHILD(a_forked_child_has_the_limit_for_itself)
 {
 	const struct os_space_hooks hooks = { .reserve = os_fail_real_reserve, .unreserve = os_fail_real_unreserve,
 					      .before_release = fork_while_pages_are_released };
-	int status;
 
 	start(MiB(32), true);
 	leave_dirty(MiB(20));
@@ -659,7 +661,7 @@ TEST_IN_CHILD(a_forked_child_has_the_limit_for_itself)
 		heapcheck();
 		_exit(0);
 	}
-	CHECK(waitpid(forked, &status, 0) == forked && status == 0);
+	CHECK(child_wait(forked) == 0);
 	CHECK(limit_used() == recount());
 	drop(make(MiB(31)));
 }

@@ -304,7 +304,7 @@ static void expect_graph(struct expected *want, bool (*leads)[NODES])
 
 TEST_IN_CHILD(graphs)
 {
-	struct random r = { 4711 };
+	uint64_t r = 4711;
 
 	start();
 	for (int i = 0; i < NODES; i++)
@@ -320,13 +320,13 @@ TEST_IN_CHILD(graphs)
 			slot_set(&span_of((uintptr_t)node[i])->state[((uintptr_t)node[i] - span_of((uintptr_t)node[i])->base) / 32],
 				 SLOT_LIVE);
 			for (int e = 0; e < EDGES; e++)
-				node[i][e] = random_below(&r, 4) == 0 ? node[random_below(&r, NODES)] : NULL;
+				node[i][e] = rng_below(&r, 4) == 0 ? node[rng_below(&r, NODES)] : NULL;
 		}
 		for (int i = 0; i < NODES; i++)
 			reach(i, leads[i]);
 		CHECK(mark_start(&mark));
 		for (int i = 0; i < 3; i++) {
-			size_t from = random_below(&r, NODES);
+			size_t from = rng_below(&r, NODES);
 
 			root(node[from]);
 			reach((int)from, reached);
@@ -383,7 +383,7 @@ TEST_IN_CHILD(the_mappings_are_those_of_the_process)
 	int local;
 
 	CHECK(p != MAP_FAILED && mprotect(p + page, page, PROT_READ | PROT_WRITE) == 0);
-	CHECK(procmap_read(&maps));
+	CHECK(procmap_read(&maps, getpid()));
 	m = procmap_find(&maps, (uintptr_t)p + page + 1);
 	CHECK(m != NULL && m->start == (uintptr_t)p + page && m->end == (uintptr_t)p + 2 * page);
 	CHECK(m->flags == (MAPPING_READ | MAPPING_WRITE | MAPPING_SHARED) && m->offset == page);
@@ -422,14 +422,16 @@ TEST_IN_CHILD(a_snapshot_is_a_copy)
 		return;
 	shared = os_alloc_shared(os_page_size());
 	own = 2;
-	CHECK(snapshot_take(look_at_own, (void *)(uintptr_t)&own, cpu_stack_pointer()) == 0);
+	CHECK(snapshot_take(look_at_own, (void *)(uintptr_t)&own, cpu_stack_pointer()).error == 0);
 	CHECK(own == 2 && shared[0] == 2 && shared[1] == 1);
 	CHECK(waitpid(-1, NULL, __WALL) == -1);
 }
 
 TEST_IN_CHILD(a_copy_that_crashes_is_told)
 {
-	CHECK(snapshot_take(crash, NULL, cpu_stack_pointer()) == EIO);
+	struct snapshot_failure failure = snapshot_take(crash, NULL, cpu_stack_pointer());
+
+	CHECK(failure.error == EIO && failure.signal == SIGABRT && strstr(failure.why, "killed") != NULL);
 	CHECK(waitpid(-1, NULL, __WALL) == -1);
 }
 

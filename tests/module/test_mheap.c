@@ -11,7 +11,6 @@
 
 #include <pthread.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #define SC_64 make_spanclass(6, false)
@@ -255,11 +254,11 @@ TEST_IN_CHILD(live_spans_keep_their_bytes)
 	enum { N = 300 };
 	static struct mspan *s[N];
 	static size_t npages[N];
-	struct random rnd = { 5 };
+	uint64_t rnd = 5;
 
 	mheap_init();
 	for (int step = 0; step < 4000; step++) {
-		size_t i = random_below(&rnd, N);
+		size_t i = rng_below(&rnd, N);
 
 		if (s[i] != NULL) {
 			CHECK(span_of(s[i]->base) == s[i]);
@@ -269,8 +268,8 @@ TEST_IN_CHILD(live_spans_keep_their_bytes)
 			s[i] = NULL;
 			continue;
 		}
-		npages[i] = 1 + random_below(&rnd, 60);
-		s[i] = random_below(&rnd, 3) == 0 ? mheap_alloc_small(NULL, SC_8192) : big(npages[i]);
+		npages[i] = 1 + rng_below(&rnd, 60);
+		s[i] = rng_below(&rnd, 3) == 0 ? mheap_alloc_small(NULL, SC_8192) : big(npages[i]);
 		CHECK(s[i] != NULL);
 		pattern_fill((void *)s[i]->base, 64, i);
 		pattern_fill((char *)s[i]->base + mspan_nbytes(s[i]) - 64, 64, i);
@@ -667,20 +666,20 @@ TEST_IN_CHILD(a_random_history_through_two_caches_loses_no_page)
 	enum { N = 200 };
 	static struct mspan *s[N];
 	struct pcache pc[3] = { { 0, 0, 0, 0 } };
-	struct random rnd = { 99 };
+	uint64_t rnd = 99;
 
 	mheap_init();
 	for (int step = 0; step < 6000; step++) {
-		size_t i = random_below(&rnd, N);
-		size_t k = random_below(&rnd, 3);
+		size_t i = rng_below(&rnd, N);
+		size_t k = rng_below(&rnd, 3);
 
 		if (s[i] != NULL) {
 			CHECK(pattern_holds((void *)s[i]->base, 32, i));
 			mheap_free_span(k == 2 ? NULL : &pc[k], s[i]);
 			s[i] = NULL;
 		} else {
-			s[i] = mheap_alloc_big(k == 2 ? NULL : &pc[k], 1 + random_below(&rnd, 24),
-					       random_below(&rnd, 8) == 0 ? 4 : 1, false);
+			s[i] = mheap_alloc_big(k == 2 ? NULL : &pc[k], 1 + rng_below(&rnd, 24),
+					       rng_below(&rnd, 8) == 0 ? 4 : 1, false);
 			CHECK(!s[i]->zeroed || all_zero((void *)s[i]->base, mspan_nbytes(s[i])));
 			memset((void *)s[i]->base, 0x11, mspan_nbytes(s[i]));
 			pattern_fill((void *)s[i]->base, 32, i);
@@ -746,27 +745,9 @@ TEST_IN_CHILD(each_span_in_use_is_visited_once_in_the_order_of_pages)
 
 /* --- fork --- */
 
-static pthread_mutex_t hold_mutex = PTHREAD_MUTEX_INITIALIZER;
-static pthread_cond_t hold_cond = PTHREAD_COND_INITIALIZER;
-static bool holding;
-
-static void *hold_heap_lock(void *arg)
-{
-	(void)arg;
-	lock_acquire(&mheap.lock);
-	pthread_mutex_lock(&hold_mutex);
-	holding = true;
-	pthread_cond_signal(&hold_cond);
-	pthread_mutex_unlock(&hold_mutex);
-	for (;;)
-		pause();
-	return NULL;
-}
-
 static void use_heap_in_grandchild(struct mspan *s, bool want_rebuild)
 {
 	pid_t pid = fork();
-	int status;
 
 	CHECK(pid >= 0);
 	if (pid == 0) {
@@ -783,7 +764,7 @@ static void use_heap_in_grandchild(struct mspan *s, bool want_rebuild)
 		mheap_check();
 		_exit(0);
 	}
-	CHECK(waitpid(pid, &status, 0) == pid && status == 0);
+	CHECK(child_wait(pid) == 0);
 }
 
 TEST_IN_CHILD(a_child_of_a_quiet_heap_goes_on_with_it)
@@ -799,10 +780,8 @@ TEST_IN_CHILD(a_child_of_a_quiet_heap_goes_on_with_it)
 TEST_IN_CHILD(a_child_mends_a_heap_that_was_being_changed)
 {
 	struct mspan *s[20];
-	pthread_t t;
 	size_t used = 0;
 	pid_t pid;
-	int status;
 
 	mheap_init();
 	for (size_t i = 0; i < 20; i++) {
@@ -815,11 +794,7 @@ TEST_IN_CHILD(a_child_mends_a_heap_that_was_being_changed)
 	}
 	for (size_t i = 0; i < 20; i++)
 		used += s[i] != NULL ? s[i]->npages : 0;
-	CHECK(pthread_create(&t, NULL, hold_heap_lock, NULL) == 0);
-	pthread_mutex_lock(&hold_mutex);
-	while (!holding)
-		pthread_cond_wait(&hold_cond, &hold_mutex);
-	pthread_mutex_unlock(&hold_mutex);
+	lock_holder_start(&mheap.lock);
 	/* It had taken pages for a span that is not in the map, and freed a summary half. */
 	mheap.pages.nfree -= 3;
 	arena_of(s[1]->base)->alloc_bits[0] |= UINT64_C(7) << 61;
@@ -840,7 +815,7 @@ TEST_IN_CHILD(a_child_mends_a_heap_that_was_being_changed)
 		mheap_check();
 		_exit(0);
 	}
-	CHECK(waitpid(pid, &status, 0) == pid && status == 0);
+	CHECK(child_wait(pid) == 0);
 }
 
 /* --- no memory, and address space in odd places --- */
@@ -1101,12 +1076,7 @@ static void mheap_check_stops_at_each_kind_of_lie(void **state)
 	};
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(lies) / sizeof(lies[0]); i++) {
-		char text[512];
-
-		assert_int_not_equal(child_status(lies[i], text, sizeof(text)), 0);
-		assert_non_null(strstr(text, "broken:"));
-	}
+	each_body_aborts(lies, sizeof(lies) / sizeof(lies[0]), "broken:");
 }
 
 TEST_IN_CHILD(what_cannot_be_had_takes_no_arenas)

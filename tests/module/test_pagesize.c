@@ -32,19 +32,19 @@ static struct {
 	size_t nbytes;
 } objects[OBJECTS];
 
-static size_t any_size(struct random *rnd)
+static size_t any_size(uint64_t *rnd)
 {
-	switch (random_below(rnd, 6)) {
+	switch (rng_below(rnd, 6)) {
 	case 0:
-		return random_below(rnd, 3);
+		return rng_below(rnd, 3);
 	case 1:
-		return 1 + random_below(rnd, 300);
+		return 1 + rng_below(rnd, 300);
 	case 2:
-		return MAX_SMALL_SIZE + random_below(rnd, KiB(200));
+		return MAX_SMALL_SIZE + rng_below(rnd, KiB(200));
 	case 3:
-		return MiB(1) + random_below(rnd, MiB(3));
+		return MiB(1) + rng_below(rnd, MiB(3));
 	default:
-		return 1 + random_below(rnd, MAX_SMALL_SIZE);
+		return 1 + rng_below(rnd, MAX_SMALL_SIZE);
 	}
 }
 
@@ -61,10 +61,10 @@ static void check(size_t i)
 	CHECK(objects[i].nbytes <= 300 || objects[i].p[objects[i].nbytes - 1] == 1);
 }
 
-static void make(size_t i, struct random *rnd)
+static void make(size_t i, uint64_t *rnd)
 {
 	size_t size = any_size(rnd);
-	size_t align = random_below(rnd, 4) == 0 ? (size_t)16 << random_below(rnd, 14) : 8;
+	size_t align = rng_below(rnd, 4) == 0 ? (size_t)16 << rng_below(rnd, 14) : 8;
 
 	objects[i].nbytes = size;
 	if (align > 8) {
@@ -77,10 +77,10 @@ static void make(size_t i, struct random *rnd)
 	fill(i);
 }
 
-static void resize(size_t i, struct random *rnd)
+static void resize(size_t i, uint64_t *rnd)
 {
 	/* The large ones to another large size: their pages are moved where that can be. */
-	size_t size = objects[i].nbytes >= MiB(1) ? MiB(1) + random_below(rnd, MiB(4)) : any_size(rnd) + 1;
+	size_t size = objects[i].nbytes >= MiB(1) ? MiB(1) + rng_below(rnd, MiB(4)) : any_size(rnd) + 1;
 
 	check(i);
 	objects[i].p = heap_realloc(objects[i].p, size, false, "realloc");
@@ -94,16 +94,16 @@ static void resize(size_t i, struct random *rnd)
  * span of nothing, which stays. */
 static void use_heap(void)
 {
-	struct random rnd = { 5 };
+	uint64_t rnd = 5;
 	size_t unit = max_size(page_size, PAGE_SIZE) / PAGE_SIZE;
 
 	options.scavenge_ms = 0;
 	for (unsigned step = 0; step < 4000; step++) {
-		size_t i = random_below(&rnd, OBJECTS);
+		size_t i = rng_below(&rnd, OBJECTS);
 
 		if (objects[i].p == NULL) {
 			make(i, &rnd);
-		} else if (random_below(&rnd, 3) == 0) {
+		} else if (rng_below(&rnd, 3) == 0) {
 			resize(i, &rnd);
 		} else {
 			check(i);

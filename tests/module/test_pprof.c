@@ -501,12 +501,12 @@ static void the_programs_build_id_is_there(void **state)
 static void many_places_are_all_written(void **state)
 {
 	static uintptr_t pcs[MAX_SAMPLES][10];
-	struct random rnd = { 5 };
+	uint64_t rnd = 5;
 
 	(void)state;
 	for (unsigned i = 0; i < MAX_SAMPLES; i++) {
 		for (unsigned k = 0; k < 10; k++)
-			pcs[i][k] = (uintptr_t)&add_sample + random_below(&rnd, 5000);
+			pcs[i][k] = (uintptr_t)&add_sample + rng_below(&rnd, 5000);
 		add_sample(pcs[i], 10, 64, i + 1, 0);
 	}
 	read_profile();

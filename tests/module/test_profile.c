@@ -477,14 +477,14 @@ static void add_truth(struct truth *t, size_t nbytes, bool live, size_t rate)
 static struct truth allocate_mix(uint64_t seed, size_t rate)
 {
 	static const size_t sizes[] = { 8, 16, 48, 64, 112, 512, 1024, 9472, 32768, 131072, 4 << 20 };
-	struct random rnd = { seed };
+	uint64_t rnd = seed;
 	uint64_t random = seed * 1000 + 1, until = chance_gap(&random, rate);
 	struct truth truth = { 0 };
 
 	for (uintptr_t i = 0; i < 40000; i++) {
-		size_t pick = random_below(&rnd, 1000);
+		size_t pick = rng_below(&rnd, 1000);
 		size_t nbytes = sizes[pick < 950 ? pick % 7 : pick < 999 ? 7 + pick % 3 : 10];
-		bool live = random_below(&rnd, 3) == 0, sampled = until < nbytes;
+		bool live = rng_below(&rnd, 3) == 0, sampled = until < nbytes;
 
 		add_truth(&truth, nbytes, live, rate);
 		if (!sampled) {
@@ -621,7 +621,6 @@ static void check_child(void)
 TEST_IN_CHILD(a_child_has_a_sound_profile_whenever_it_is_forked)
 {
 	pthread_t thread;
-	int status;
 
 	CHECK(profile_start(1));
 	CHECK(pthread_create(&thread, NULL, grow_tables, NULL) == 0);
@@ -634,7 +633,7 @@ TEST_IN_CHILD(a_child_has_a_sound_profile_whenever_it_is_forked)
 			check_child();
 			_exit(0);
 		}
-		CHECK(waitpid(pid, &status, 0) == pid && status == 0);
+		CHECK(child_wait(pid) == 0);
 	}
 	atomic_store(&ended, true);
 	pthread_join(thread, NULL);
@@ -664,7 +663,6 @@ TEST_IN_CHILD(a_child_has_a_sound_profile_at_every_point_of_another_threads_way)
 	for (uintptr_t at = AT_TABLE * INSERTS; at < POINTS * INSERTS; at++) {
 		enum point point = (enum point)(at / INSERTS);
 		pthread_t thread;
-		int status;
 		pid_t pid;
 
 		CHECK(profile_start(1));
@@ -687,7 +685,7 @@ TEST_IN_CHILD(a_child_has_a_sound_profile_at_every_point_of_another_threads_way)
 			check_child();
 			_exit(0);
 		}
-		CHECK(waitpid(pid, &status, 0) == pid && status == 0);
+		CHECK(child_wait(pid) == 0);
 		pthread_barrier_wait(&forked);
 		pthread_join(thread, NULL);
 	}
@@ -695,7 +693,6 @@ TEST_IN_CHILD(a_child_has_a_sound_profile_at_every_point_of_another_threads_way)
 
 TEST_IN_CHILD(a_child_goes_on_with_its_parents_profile)
 {
-	int status;
 	pid_t pid;
 
 	CHECK(profile_start(1));
@@ -711,7 +708,7 @@ TEST_IN_CHILD(a_child_goes_on_with_its_parents_profile)
 		CHECK(total.live == 2 && total.allocs == 3 && entry_of(1, 64)->live == 1);
 		_exit(0);
 	}
-	CHECK(waitpid(pid, &status, 0) == pid && status == 0);
+	CHECK(child_wait(pid) == 0);
 	read_profile();
 	CHECK(total.live == 2 && total.allocs == 2);
 }

@@ -421,18 +421,18 @@ TEST_IN_CHILD(a_random_history_ends_with_every_free_page_released)
 {
 	enum { N = 150 };
 	static struct mspan *s[N];
-	struct random rnd = { 4 };
+	uint64_t rnd = 4;
 
 	start(50);
 	for (unsigned step = 0; step < 5000; step++) {
-		size_t i = random_below(&rnd, N);
+		size_t i = rng_below(&rnd, N);
 
 		if (s[i] != NULL) {
 			CHECK(pattern_holds((void *)s[i]->base, 100, i));
 			mheap_free_span(NULL, s[i]);
 			s[i] = NULL;
 		} else {
-			s[i] = big(1 + random_below(&rnd, random_below(&rnd, 10) == 0 ? 700 : 20));
+			s[i] = big(1 + rng_below(&rnd, rng_below(&rnd, 10) == 0 ? 700 : 20));
 			CHECK(!s[i]->zeroed || all_zero((void *)s[i]->base, PAGE_SIZE));
 			pattern_fill((void *)s[i]->base, 100, i);
 		}

@@ -9,6 +9,7 @@
 
 #include "mheap.h"
 #include "options.h"
+#include "proc.h"
 #include "service.h"
 #include "thread.h"
 
@@ -66,19 +67,6 @@ static void wait_for_writing(void)
 		CHECK(errno == EINTR);
 }
 
-/* Threads of this process. */
-static unsigned count_threads(void)
-{
-	DIR *tasks = opendir("/proc/self/task");
-	unsigned n = 0;
-
-	CHECK(tasks != NULL);
-	while (readdir(tasks) != NULL)
-		n++;
-	closedir(tasks);
-	return n - 2;
-}
-
 static bool has_default_action(int signal)
 {
 	struct sigaction action;
@@ -90,7 +78,7 @@ static bool has_default_action(int signal)
 TEST_IN_CHILD(without_the_option_there_is_neither_handler_nor_thread)
 {
 	start_with("stats=1");
-	CHECK(count_threads() == 1);
+	CHECK(proc_threads() == 1);
 	for (int i = 1; i < SIGRTMAX; i++)
 		CHECK(i == SIGALRM || i == 32 || i == 33 || has_default_action(i));
 	CHECK(writings_so_far() == 0);
@@ -99,7 +87,7 @@ TEST_IN_CHILD(without_the_option_there_is_neither_handler_nor_thread)
 TEST_IN_CHILD(each_signal_is_answered)
 {
 	start_with("stats=1,signal=USR1");
-	CHECK(count_threads() == 2);
+	CHECK(proc_threads() == 2);
 	for (unsigned i = 1; i <= 20; i++) {
 		errno = 77;
 		CHECK(syscall(SYS_tgkill, getpid(), getpid(), SIGUSR1) == 0);
@@ -228,7 +216,7 @@ TEST_IN_CHILD(a_forked_child_answers_its_own_signals_only)
 	child = fork();
 	if (child == 0) {
 		(void)alarm(20);
-		CHECK(sem_trywait(&begun) != 0 && count_threads() == 2);
+		CHECK(sem_trywait(&begun) != 0 && proc_threads() == 2);
 		raise(SIGUSR1);
 		wait_for_writing();
 		CHECK(writings_so_far() == 2);

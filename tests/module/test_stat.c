@@ -287,7 +287,7 @@ TEST_IN_CHILD(counts_caught_in_the_middle_of_a_change_are_not_below_what_is_live
 
 /* What a thread knows to be live. */
 struct ledger {
-	struct random random;
+	uint64_t random;
 	void *p[500];
 	bool noscan[500];
 	size_t objects, nbytes, noscan_objects, noscan_bytes;
@@ -306,20 +306,20 @@ static void ledger_free(struct ledger *l, size_t i)
 	l->p[i] = NULL;
 }
 
-static size_t random_size(struct random *r)
+static size_t random_size(uint64_t *r)
 {
-	size_t most = (size_t)8 << random_below(r, 14);
+	size_t most = (size_t)8 << rng_below(r, 14);
 
-	return random_below(r, most + 1) + (random_below(r, 2000) == 0 ? MiB(3) : 0);
+	return rng_below(r, most + 1) + (rng_below(r, 2000) == 0 ? MiB(3) : 0);
 }
 
 static void ledger_step(struct ledger *l)
 {
-	size_t i = random_below(&l->random, 500), size = random_size(&l->random), nbytes;
-	bool noscan = random_below(&l->random, 2) != 0;
+	size_t i = rng_below(&l->random, 500), size = random_size(&l->random), nbytes;
+	bool noscan = rng_below(&l->random, 2) != 0;
 
 	ledger_free(l, i);
-	switch (random_below(&l->random, 4)) {
+	switch (rng_below(&l->random, 4)) {
 	case 0:
 		return;
 	case 1:
@@ -341,7 +341,7 @@ static void ledger_step(struct ledger *l)
 
 TEST_IN_CHILD(a_random_programs_own_count_is_the_statistics)
 {
-	static struct ledger l = { .random = { 11 } };
+	static struct ledger l = { .random = 11 };
 	struct stat_snapshot st;
 
 	for (int i = 0; i < 200; i++) {
@@ -380,7 +380,7 @@ TEST_IN_CHILD(the_equations_hold_while_others_allocate)
 
 	heap_free(heap_malloc(1), "free");
 	for (uint64_t i = 0; i < THREADS; i++) {
-		l[i].random.x = 77 + i;
+		l[i].random = 77 + i;
 		l[i].stop = &stop;
 		CHECK(pthread_create(&thread[i], NULL, run_ledger, &l[i]) == 0);
 	}
@@ -427,7 +427,7 @@ static void check_memory_classes(const struct stat_snapshot *st)
 
 TEST_IN_CHILD(memory_classes_sum_up_to_the_total)
 {
-	static struct ledger l = { .random = { 5 } };
+	static struct ledger l = { .random = 5 };
 	struct stat_snapshot st;
 	uint64_t value;
 

@@ -747,7 +747,7 @@ static void no_context_makes_it_fault(void **state)
 {
 	static const uint8_t word_of[CPU_REGS] = CPU_CONTEXT_WORDS;
 	static const uintptr_t odd[] = { 0, 1, 8, UINTPTR_MAX, UINT64_C(0x00007ffffffff000), UINT64_C(0xffff800000000000) };
-	struct random r = { 20250101 };
+	uint64_t r = 20250101;
 	size_t nbytes = KiB(16), page = os_page_size();
 	uintptr_t *room = mmap(NULL, nbytes + 2 * page, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	uintptr_t *stack = room + page / 8;
@@ -765,22 +765,22 @@ static void no_context_makes_it_fault(void **state)
 
 		if (round % 16 == 0)
 			for (size_t i = 0; i < nbytes / 8; i++) {
-				size_t kind = random_below(&r, 8);
+				size_t kind = rng_below(&r, 8);
 
-				stack[i] = kind < 4 ? code[kind] + random_below(&r, KiB(8)) :
-					   kind < 7 ? (uintptr_t)stack + random_below(&r, nbytes + 64) : random_next(&r);
+				stack[i] = kind < 4 ? code[kind] + rng_below(&r, KiB(8)) :
+					   kind < 7 ? (uintptr_t)stack + rng_below(&r, nbytes + 64) : rng_next(&r);
 			}
 		for (unsigned i = 0; i < CPU_REGS; i++) {
-			size_t kind = random_below(&r, 10);
+			size_t kind = rng_below(&r, 10);
 
-			words[word_of[i]] = kind < 9 ? (uintptr_t)(stack + random_below(&r, nbytes / 8)) : random_next(&r);
+			words[word_of[i]] = kind < 9 ? (uintptr_t)(stack + rng_below(&r, nbytes / 8)) : rng_next(&r);
 		}
-		if (random_below(&r, 8) == 0)
-			words[word_of[CPU_SP]] = odd[random_below(&r, 6)];
-		if (random_below(&r, 8) == 0)
-			words[word_of[CPU_FP]] = odd[random_below(&r, 6)];
-		words[word_of[CPU_PC]] = random_below(&r, 16) == 0 ? odd[random_below(&r, 6)] :
-					 code[random_below(&r, 4)] + random_below(&r, KiB(64));
+		if (rng_below(&r, 8) == 0)
+			words[word_of[CPU_SP]] = odd[rng_below(&r, 6)];
+		if (rng_below(&r, 8) == 0)
+			words[word_of[CPU_FP]] = odd[rng_below(&r, 6)];
+		words[word_of[CPU_PC]] = rng_below(&r, 16) == 0 ? odd[rng_below(&r, 6)] :
+					 code[rng_below(&r, 4)] + rng_below(&r, KiB(64));
 		n = unwind_context(words, pcs, 32);
 		assert_in_range(n, 1, 32);
 		total += n;
