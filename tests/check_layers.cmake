@@ -56,7 +56,8 @@ macro(report file line what)
 	math(EXPR broken "${broken} + 1")
 endmacro()
 
-# Lines of a file as a list. Brackets and semicolons would make CMake see other lists than there are.
+# Lines of a file as a list. Brackets and semicolons would make CMake see other lists than there
+# are.
 function(read_lines path out)
 	file(READ ${path} text)
 	string(REPLACE ";" "," text "${text}")
