@@ -18,6 +18,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/futex.h>
+#include <poll.h>
 #include <signal.h>
 #include <sys/auxv.h>
 #include <sys/mman.h>
@@ -331,6 +332,51 @@ void *os_alloc_metadata(size_t nbytes)
 	return p;
 }
 
+bool os_map_at(void *p, size_t nbytes)
+{
+	void *got = map(p, nbytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE | MAP_NORESERVE);
+
+	if (got != NULL && got != p)
+		(void)os_unreserve(got, nbytes);
+	return got == p;
+}
+
+/* What os_alloc_scratch() gives when the system has no memory. */
+static struct {
+	_Atomic int user;               /* [a] process id of its user; 0: nobody. A user in another process is gone. */
+	_Alignas(CACHE_LINE) char bytes[OS_SCRATCH_RESERVE];
+} reserve;
+
+static void *take_reserve(size_t nbytes)
+{
+	int self = os_pid(), user = atomic_load_explicit(&reserve.user, memory_order_relaxed);
+
+	if (nbytes > sizeof(reserve.bytes) || user == self)
+		return NULL;
+	/* Acquire: the last user is done with the bytes. Pairs with the release in os_free_scratch(). */
+	if (!atomic_compare_exchange_strong_explicit(&reserve.user, &user, self, memory_order_acquire, memory_order_relaxed))
+		return NULL;
+	zero_bytes(reserve.bytes, nbytes);
+	return reserve.bytes;
+}
+
+void *os_alloc_scratch(size_t nbytes)
+{
+	size_t whole = align_up(nbytes, os_page_size());
+	void *p = name_mapping(map(NULL, whole, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS), whole, METADATA_NAME);
+
+	return p != NULL ? p : take_reserve(nbytes);
+}
+
+void os_free_scratch(void *p, size_t nbytes)
+{
+	/* Release: pairs with the acquire in take_reserve(). */
+	if (p == reserve.bytes)
+		atomic_store_explicit(&reserve.user, 0, memory_order_release);
+	else
+		(void)os_unreserve(p, align_up(nbytes, os_page_size()));
+}
+
 void os_store_protected(uintptr_t *word, uintptr_t value)
 {
 	uintptr_t page = align_down((uintptr_t)word, os_page_size());
@@ -342,11 +388,32 @@ void os_store_protected(uintptr_t *word, uintptr_t value)
 	(void)SYSCALL(SYS_mprotect, page, nbytes, PROT_READ);
 }
 
+/* For systems that refuse process_vm_readv(2), as some sandboxes do. */
+static long read_own_file(uintptr_t addr, void *to, size_t nbytes)
+{
+	int fd = os_open_read("/proc/self/mem");
+	long n;
+
+	if (fd < 0)
+		return fd;
+	n = os_read_at(fd, to, nbytes, addr);
+	os_close(fd);
+	return n;
+}
+
+size_t os_try_read(void *to, uintptr_t from, size_t nbytes)
+{
+	struct iovec here = { to, nbytes }, there = { (void *)from, nbytes };
+	long n = SYSCALL(SYS_process_vm_readv, os_pid(), &here, 1L, &there, 1L, 0L);
+
+	if (n == -EPERM || n == -ENOSYS || n == -EACCES)
+		n = read_own_file(from, to, nbytes);
+	return n > 0 ? (size_t)n : 0;
+}
+
 bool os_read_memory(uintptr_t addr, void *to, size_t nbytes)
 {
-	struct iovec here = { to, nbytes }, there = { (void *)addr, nbytes };
-
-	return SYSCALL(SYS_process_vm_readv, os_pid(), &here, 1L, &there, 1L, 0L) == (long)nbytes;
+	return os_try_read(to, addr, nbytes) == nbytes;
 }
 
 bool os_can_read(uintptr_t addr)
@@ -498,9 +565,46 @@ long os_read_at(int fd, void *p, size_t nbytes, uint64_t offset)
 	return RESTARTED(SYSCALL(SYS_pread64, fd, p, nbytes, offset));
 }
 
+/* How long a pipe that is full waits for its reader, in milliseconds. */
+#define READER_MS 10000
+
+/* True: the descriptor, which does not block, has room again. */
+static bool await_reader(int fd)
+{
+	struct pollfd wanted = { .fd = fd, .events = POLLOUT };
+	struct timespec patience = { READER_MS / 1000, 0 };
+
+	return RESTARTED(SYSCALL(SYS_ppoll, &wanted, 1L, &patience, NULL, 8L)) > 0;
+}
+
+/* Takes back the signal that a failed write has just sent to the calling thread, which blocks it. pending are the signals that waited
+ * before. */
+static void take_back(int number, uint64_t pending)
+{
+	const struct timespec at_once = { 0, 0 };
+	uint64_t set = (uint64_t)1 << (number - 1);
+
+	if ((pending & set) == 0)
+		(void)SYSCALL(SYS_rt_sigtimedwait, &set, NULL, &at_once, sizeof(set));
+}
+
 long os_write(int fd, const void *p, size_t nbytes)
 {
-	return RESTARTED(SYSCALL(SYS_write, fd, p, nbytes));
+	const uint64_t quiet = (uint64_t)1 << (SIGPIPE - 1) | (uint64_t)1 << (SIGXFSZ - 1);
+	uint64_t before = 0, pending = 0;
+	bool blocked = SYSCALL(SYS_rt_sigprocmask, SIG_BLOCK, &quiet, &before, sizeof(quiet)) == 0;
+	long n;
+
+	if ((before & quiet) != 0)
+		(void)SYSCALL(SYS_rt_sigpending, &pending, sizeof(pending));
+	do {
+		n = RESTARTED(SYSCALL(SYS_write, fd, p, nbytes));
+	} while (n == -EAGAIN && await_reader(fd));
+	if (blocked && (n == -EPIPE || n == -EFBIG))
+		take_back(n == -EPIPE ? SIGPIPE : SIGXFSZ, pending);
+	if (blocked)
+		(void)SYSCALL(SYS_rt_sigprocmask, SIG_SETMASK, &before, NULL, sizeof(before));
+	return n;
 }
 
 bool os_directory(char *path, size_t nbytes)

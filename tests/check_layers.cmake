@@ -16,7 +16,7 @@ if(NOT ROOT)
 endif()
 
 # L0 and L1: one level each, in this order.
-set(ORDERED_0 base os_call probe config fatal os os_linux os_clock os_process out cgroup gzip rights lock)
+set(ORDERED_0 base os_call probe config os os_linux os_clock fatal os_process out cgroup gzip rights lock)
 set(ORDERED_1 unwind symbol sizeclass_table sizeclass fixalloc hashtable chance options)
 set(LEVEL_2 arena pagealloc mspan)
 set(LEVEL_3 mheap scavenge limit heapwalk)
@@ -56,7 +56,8 @@ macro(report file line what)
 	math(EXPR broken "${broken} + 1")
 endmacro()
 
-# Lines of a file as a list. Brackets and semicolons would make CMake see other lists than there are.
+# Lines of a file as a list. Brackets and semicolons would make CMake see other lists than there
+# are.
 function(read_lines path out)
 	file(READ ${path} text)
 	string(REPLACE ";" "," text "${text}")

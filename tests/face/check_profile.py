@@ -227,7 +227,8 @@ def run_go(go, pb, heap, truth, rate):
     command = [go, "tool", "pprof", "-top", "-unit=B", "-nodefraction=0", "-nodecount=10000"]
     for index, sample_type in (1, "alloc_space"), (3, "inuse_space"):
         check_top(run_tool([*command, "-sample_index=" + sample_type, program, pb]), truth, index, rate)
-    # The text has no names, and Go's tool finds none in programs without debugging information; what is in use is the same.
+    # The text has no names, and Go's tool finds none in programs without debugging information;
+    # what is in use is the same.
     total = [re.search(r" of ([\d.]+)B total", "\n".join(run_tool([*command, program, file]))) for file in (pb, heap)]
     if None in total or abs(float(total[0].group(1)) / float(total[1].group(1)) - 1) > 1e-3:
         fail("pprof finds other totals in the text")

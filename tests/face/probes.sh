@@ -1,10 +1,11 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 #
-# probes.sh PROGRAM [LIBRARY] - gdb stops at the probes of a program and shows what the program says that it allocated and freed.
+# probes.sh PROGRAM [LIBRARY] - gdb stops at the probes of a program and shows what the program says
+# that it allocated and freed.
 #
-# PROGRAM is probed.c with goalloc in it. With LIBRARY it is not: a stripped copy of that one is preloaded.
-# Exit status 77: there is no gdb, or it may not trace.
+# PROGRAM is probed.c with goalloc in it. With LIBRARY it is not: a stripped copy of that one is
+# preloaded. Exit status 77: there is no gdb, or it may not trace.
 set -u
 program=$1 library=${2-}
 

@@ -1,10 +1,12 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
 #
-# examples.sh PREFIX SOURCE - executes every example of the manual pages, and those of the README that are marked, against an installed
-# goalloc, in the order of each text and in one directory each.
+# examples.sh PREFIX SOURCE - executes every example of the manual pages, and those of the README
+# that are marked, against an installed goalloc, in the order of each text and in one directory
+# each.
 #
-# An example is what is between .EX and .EE, or between fences in the README. Before it stands, as a comment,
+# An example is what is between .EX and .EE, or between fences in the README. Before it stands, as a
+# comment,
 #	example          it is for a shell: run with set -e; a leading "$ " is a prompt, and then lines without one are output, not run
 #	example FILE     it is what is in FILE
 # and after it, any number of times,
@@ -89,7 +91,8 @@ execute() {
 		read -r command
 		eval "$command" || broken "$command"
 	}
-	# In an example it gives what is in the background time to start: here, until that has a handler for SIGUSR1.
+	# In an example it gives what is in the background time to start: here, until that has a
+	# handler for SIGUSR1.
 	sleep() {
 		turns=0
 		until [ $((0x$(sed -n "s/^SigCgt:[^0-9a-f]*//p" /proc/$!/status) & 0x200)) != 0 ] || [ $turns = 1000 ]; do

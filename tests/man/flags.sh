@@ -1,7 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
 #
-# flags.sh PREFIX - goalloc-run of an installed goalloc: each flag does what it says, each mistake is one line and a status.
+# flags.sh PREFIX - goalloc-run of an installed goalloc: each flag does what it says, each mistake
+# is one line and a status.
 set -u
 prefix=$1
 run=$prefix/bin/goalloc-run
@@ -18,7 +19,8 @@ complain() {
 	failures=$((failures + 1))
 }
 
-# expect STATUS ERR ARGUMENT...: goalloc-run's status, and what its standard error matches, a whole line; "" is silence.
+# expect STATUS ERR ARGUMENT...: goalloc-run's status, and what its standard error matches, a whole
+# line; "" is silence.
 expect() {
 	local status=$1 text=$2
 	shift 2

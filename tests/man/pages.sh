@@ -1,7 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 #
-# pages.sh PREFIX SOURCE - the manual pages are formatted without a warning, and name each function of goalloc.h.
+# pages.sh PREFIX SOURCE - the manual pages are formatted without a warning, and name each function
+# of goalloc.h.
 source=$2
 type groff >/dev/null 2>&1 || exit 77
 status=0

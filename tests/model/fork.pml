@@ -1,28 +1,37 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * fork.pml - a fork while other threads change the heap, and how the child puts it in order (src/thread.c,
- * mcache_adopt_stacks() and mcache_adopt_spans() in src/mcache.c, mcentral_after_fork()), for spin. See run.sh.
+ * fork.pml - a fork while other threads change the heap, and how the child puts it in order
+ * (src/thread.c, mcache_adopt_stacks() and mcache_adopt_spans() in src/mcache.c,
+ * mcentral_after_fork()), for spin. See run.sh.
  *
- * The beginning is any heap in order with NSPAN spans of 2 slots, the cache of the thread that will fork (FORKER), those of NGONE
- * other threads and the shared one. Each of the others does one operation, store by store in program order, and the fork comes
- * between any two stores. As any heap in order is a beginning, what came before the operation makes no difference. Then the
- * child: two threads come at once, the first adopts, and with AGAIN one of them forks before, during or after that.
+ * The beginning is any heap in order with NSPAN spans of 2 slots, the cache of the thread that will
+ * fork (FORKER), those of NGONE other threads and the shared one. Each of the others does one
+ * operation, store by store in program order, and the fork comes between any two stores. As any
+ * heap in order is a beginning, what came before the operation makes no difference. Then the child:
+ * two threads come at once, the first adopts, and with AGAIN one of them forks before, during or
+ * after that.
  *
- * Steps    each store to shared memory is one; what is read before it belongs to it, as no other thread writes what is read, but for
- *          owner words, remote bits and credits, whose interleavings span.pml searches. The forking thread's own operations
- *          are whole. after_fork() is one step: the child has one thread.
- * Order    program order, any prefix: a fork write-protects the parent's pages and a store that comes later waits, so the copy
- *          is one moment of all threads; in the compiler by order_stores() and by atomic accesses.
- * Asserts  at the end, when all threads of the child are in: lists end, hold spans of their owner, and all of these; a free slot is in
- *          one place, and is not live; nfree is right; no lock is held; nothing is counted away that should be claimed. What is lost, at most:
- *          a span that a thread that is gone had on no list (span_hand), a slot in its hands (slot_hand). mspan_absorb() and
- *          mspan_free_remote() find no slot that is free already, which would be reported as a double free.
- * Left out tiny blocks (the pins; a current block is like a slot in a stack), the quarantine (as a stack), big objects, the pages
+ * Steps    each store to shared memory is one; what is read before it belongs to it, as no other
+ *          thread writes what is read, but for owner words, remote bits and credits, whose
+ *          interleavings span.pml searches. The forking thread's own operations are whole.
+ *          after_fork() is one step: the child has one thread.
+ * Order    program order, any prefix: a fork write-protects the parent's pages and a store that
+ *          comes later waits, so the copy is one moment of all threads; in the compiler by
+ *          order_stores() and by atomic accesses.
+ * Asserts  at the end, when all threads of the child are in: lists end, hold spans of their owner,
+ *          and all of these; a free slot is in one place, and is not live; nfree is right; no lock
+ *          is held; nothing is counted away that should be claimed. What is lost, at most: a span
+ *          that a thread that is gone had on no list (span_hand), a slot in its hands (slot_hand).
+ *          mspan_absorb() and mspan_free_remote() find no slot that is free already, which would be
+ *          reported as a double free.
+ * Left out tiny blocks (the pins; a current block is like a slot in a stack), the quarantine (as a
+ * stack), big objects, the pages
  *          (mheap_after_fork()), fork from a signal handler inside malloc.
  *
- * With     each an accident of the fork that the ordinary search leaves out: TORN_COUNT, between the two stores of mspan_absorb() in
- *          mcentral_put(); SHARED, the shared cache has slots, and no thread is in it; IN_SHARED, another thread is in it;
- *          FORK_IN_ADOPTION (and AGAIN), one thread of the child forks while another adopts.
+ * With     each an accident of the fork that the ordinary search leaves out: TORN_COUNT, between
+ *          the two stores of mspan_absorb() in mcentral_put(); SHARED, the shared cache has slots,
+ *          and no thread is in it; IN_SHARED, another thread is in it; FORK_IN_ADOPTION (and
+ *          AGAIN), one thread of the child forks while another adopts.
  * MUTANT_x are wrong variants: mutants.sh.
  */
 
@@ -84,7 +93,9 @@ byte parked_for;
 byte mcache_of[3];         /* thread_mcache of the child's threads 1 and 2 */
 
 /* Ghosts. */
-byte span_hand[N];         /* threads that work on it on no list, or that are to look whether to claim it; stays when they stop */
+/* threads that work on it on no list, or that are to look whether to claim it; stays when they
+ * stop */
+byte span_hand[N];
 byte slot_hand[N];         /* slots between two places */
 byte generation;           /* 0 before the fork */
 byte nrunning;
@@ -615,7 +626,8 @@ inline adopt_spans(d)
 			if
 			:: at != 0 && owner[at] == d -> assert(i <= NSPAN); s = at; at = next[at]
 #ifndef MUTANT_LISTS_ALONE
-			/* The shared cache is used again: mcache_adopt_all_spans() finds what the thread had in hand. */
+			/* The shared cache is used again: mcache_adopt_all_spans() finds what the
+			 * thread had in hand. */
 			:: !(at != 0 && owner[at] == d) && d == SHARED_CACHE ->
 				at = 0;
 				s = 1;
@@ -756,7 +768,8 @@ inline after_fork(me)
 	:: else
 	fi;
 #ifndef MUTANT_PARKED_WHOLE
-	/* lock_reset_orphan() says that another thread was adopting: what it adopted with is in the middle of a change. */
+	/* lock_reset_orphan() says that another thread was adopting: what it adopted with is in the
+	 * middle of a change. */
 	if
 	:: init_lock != 0 && init_lock != me && mine == parked && mcache_of[me] == 0 -> mine = 0
 	:: else
@@ -988,7 +1001,8 @@ init
 		in_use[GONE] = IS_PRIVATE(GONE);
 		in_use[GONE + 1] = IS_PRIVATE(GONE + 1);
 		mcache_of[1] = FORKER;
-		/* Span 1 is any, span 2 is its neighbour: one slot live, one free. Either may be first on their list. */
+		/* Span 1 is any, span 2 is its neighbour: one slot live, one free. Either may be
+		 * first on their list. */
 		varied = 1;
 		if
 #ifdef ALONE

@@ -1,11 +1,12 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 #
-# mutants.sh [MODEL] - breaks the protocol on purpose, in each way that the models know, and expects spin to find an
-# error in every one: the models can fail. Exit status 0 when all are found. MODEL: only those of span.pml, say.
+# mutants.sh [MODEL] - breaks the protocol on purpose, in each way that the models know, and expects
+# spin to find an error in every one: the models can fail. Exit status 0 when all are found. MODEL:
+# only those of span.pml, say.
 #
-# What the source has beside the model (HOLE_x, see exit.pml) must be found, too: when it is not, the model was changed, and the
-# configuration belongs in run.sh.
+# What the source has beside the model (HOLE_x, see exit.pml) must be found, too: when it is not,
+# the model was changed, and the configuration belongs in run.sh.
 set -u
 here=$(cd "$(dirname "$0")" && pwd)
 . "$here/search.sh"

@@ -12,8 +12,8 @@ enter_scratch() {
 	cd "$scratch" || exit 1
 }
 
-# search MODEL MACROS: 0 no error, 1 an error found, 2 the search was not carried out or not complete.
-# Sets states.
+# search MODEL MACROS: 0 no error, 1 an error found, 2 the search was not carried out or not
+# complete. Sets states.
 search() {
 	rm -f pan pan.* ./*.trail out
 	# MACROS are several words.

@@ -3,11 +3,15 @@
 #
 # tie.sh [--renew | --try] - ties the models to the source that they are models of.
 #
-# A model names the function it has a part of in a comment, as f(). modelled.txt has each of these functions with a
-# fingerprint of its text, without comments and white space. Exit status 1, with what to do, when
-#   - a function has changed since the table was written: look at the models that name it, then --renew;
-#   - a model names a function that src/ does not have, or that is not in the table; or the table one that no model names;
-#   - an atomic_ call in one of the files of ATOMICS is in no function that a model names, nor in EXCEPTIONS.
+# A model names the function it has a part of in a comment, as f(). modelled.txt has each of these
+# functions with a fingerprint of its text, without comments and white space. Exit status 1, with
+# what to do, when
+#   - a function has changed since the table was written: look at the models that name it, then
+#     --renew;
+#   - a model names a function that src/ does not have, or that is not in the table; or the table
+#     one that no model names;
+#   - an atomic_ call in one of the files of ATOMICS is in no function that a model names, nor in
+#     EXCEPTIONS.
 # --renew  writes the table anew: after the models were looked at.
 # --try    breaks a copy of the source in each of these ways and expects to be told.
 set -u
@@ -33,7 +37,8 @@ scratch=$(mktemp -d) || exit 1
 trap 'rm -rf "$scratch"' EXIT
 trap 'exit 1' HUP INT TERM
 
-# functions FILE...: a line for each function: file, name, number of atomic_ calls, text; "-" for what is in none.
+# functions FILE...: a line for each function: file, name, number of atomic_ calls, text; "-" for
+# what is in none.
 functions() {
 	for file; do
 		awk -v file="$(basename "$file")" '

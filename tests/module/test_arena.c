@@ -78,7 +78,8 @@ static void space_unreserve(void *p, size_t nbytes)
 
 static int setup_space(void **state)
 {
-	static const struct os_space_hooks hooks = { .reserve = space_reserve, .unreserve = space_unreserve };
+	static const struct os_space_hooks hooks = { .reserve = space_reserve,
+						     .unreserve = space_unreserve };
 
 	(void)state;
 	memset(&space, 0, sizeof(space));
@@ -155,7 +156,8 @@ static void the_edges_of_an_aligned_place_are_given_back(void **state)
 
 	(void)state;
 	space.ignore_hints = true;
-	/* Every position of the free room relative to a slot boundary, the boundary itself included. */
+	/* Every position of the free room relative to a slot boundary, the boundary itself
+	 * included. */
 	for (size_t shift = 0; shift < 3; shift++) {
 		memset(space.used, 0, sizeof(space.used));
 		space.nused = 0;

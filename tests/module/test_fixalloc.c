@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_fixalloc.c - records are type-stable, zero the first time only, and NULL when there is no memory.
+ * test_fixalloc.c - records are type-stable, zero the first time only, and NULL when there is no
+ * memory.
  */
 #include "module.h"
 
@@ -95,14 +96,14 @@ TEST_IN_CHILD(memory_of_one_pool_never_shows_up_in_another)
 	static struct { uintptr_t at; int pool; } seen[ROUNDS];
 	struct fixalloc pool[2];
 	void *kept[2][KEEP] = { { NULL } };
-	struct random rnd = { 1 };
+	uint64_t rnd = 1;
 	size_t nseen = 0;
 
 	fixalloc_init(&pool[0], 64, 0);
 	fixalloc_init(&pool[1], 192, 8);
 	for (int i = 0; i < ROUNDS; i++) {
-		int p = (int)random_below(&rnd, 2);
-		size_t k = random_below(&rnd, KEEP);
+		int p = (int)rng_below(&rnd, 2);
+		size_t k = rng_below(&rnd, KEEP);
 		bool fresh = false;
 
 		if (kept[p][k] != NULL) {
@@ -165,7 +166,8 @@ TEST_IN_CHILD(what_is_released_does_not_count_as_used_until_it_is_used_again)
 		records[i] = fixalloc_alloc(&small, NULL);
 		nbytes = fixalloc_used_bytes() - large.size;
 		/* Whole slabs. */
-		CHECK(nbytes >= (size_t)(i + 1) * small.size && nbytes % KiB(32) == 0 && nbytes < (size_t)i * small.size * 2 + KiB(33));
+		CHECK(nbytes >= (size_t)(i + 1) * small.size && nbytes % KiB(32) == 0 &&
+		      nbytes < (size_t)i * small.size * 2 + KiB(33));
 	}
 	used = fixalloc_used_bytes();
 	for (int i = 0; i < 5000; i++)

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_guard.c - slots: where objects are in them, when they are used again, what becomes of them where the kernel has no fences or
- * refuses.
+ * test_guard.c - slots: where objects are in them, when they are used again, what becomes of them
+ * where the kernel has no fences or refuses.
  *
- * Every test runs in a child, whose heap is untouched: there the options are set before the first object.
+ * Every test runs in a child, whose heap is untouched: there the options are set before the first
+ * object.
  */
 #include "module.h"
 
@@ -11,6 +12,7 @@
 #include "malloc.h"
 #include "os.h"
 #include "os_fail.h"
+#include "proc.h"
 #include "retire.h"
 
 #include <stdlib.h>
@@ -43,37 +45,6 @@ static bool can_touch(uintptr_t addr)
 	return os_can_read(align_down(addr, 8));
 }
 
-static size_t count_mappings(void)
-{
-	char text[4096];
-	int fd = os_open_read("/proc/self/maps");
-	size_t lines = 0;
-	long n;
-
-	CHECK(fd >= 0);
-	while ((n = os_read(fd, text, sizeof(text))) > 0)
-		for (long i = 0; i < n; i++)
-			lines += text[i] == '\n';
-	os_close(fd);
-	return lines;
-}
-
-/* A number of kB in /proc/self/status. */
-static size_t status_of(const char *name)
-{
-	char text[4096];
-	int fd = os_open_read("/proc/self/status");
-	long n = os_read(fd, text, sizeof(text) - 1);
-	const char *at;
-
-	CHECK(n > 0);
-	text[n] = '\0';
-	os_close(fd);
-	at = strstr(text, name);
-	CHECK(at != NULL);
-	return strtoul(at + strlen(name), NULL, 10);
-}
-
 /* --- where objects are --- */
 
 TEST_IN_CHILD(an_object_is_at_an_end_of_its_pages_and_what_is_beside_them_cannot_be_touched)
@@ -84,7 +55,8 @@ TEST_IN_CHILD(an_object_is_at_an_end_of_its_pages_and_what_is_beside_them_cannot
 	for (size_t i = 0; i < 2000; i++) {
 		size_t size = 1 + i * 37 % (3 * page);
 		char *p = heap_malloc(size);
-		uintptr_t first = align_down((uintptr_t)p, page), last = align_up((uintptr_t)p + size, page);
+		uintptr_t first = align_down((uintptr_t)p, page),
+			  last = align_up((uintptr_t)p + size, page);
 		size_t align = size < 16 ? 8 : 16;
 
 		CHECK(guard_owns((uintptr_t)p) && heap_usable_size(p, "") == size);
@@ -95,7 +67,8 @@ TEST_IN_CHILD(an_object_is_at_an_end_of_its_pages_and_what_is_beside_them_cannot
 			right++;
 		else
 			CHECK(false);
-		CHECK(!can_touch(first - 1) && can_touch(first) && can_touch(last - 1) && !can_touch(last));
+		CHECK(!can_touch(first - 1) && can_touch(first) && can_touch(last - 1) &&
+		      !can_touch(last));
 		for (size_t k = 0; k < size; k++)
 			CHECK(p[k] == 0);
 		memset(p, 'x', size);
@@ -130,8 +103,8 @@ TEST_IN_CHILD(with_efence_no_address_comes_twice_and_freed_regions_cost_nothing)
 	size_t rss, tables;
 
 	with_efence();
-	rss = status_of("VmRSS:");
-	tables = status_of("VmPTE:");
+	rss = proc_status_bytes("VmRSS") / 1024;
+	tables = proc_status_bytes("VmPTE") / 1024;
 	for (size_t i = 0; i < 60000; i++) {
 		void *p = heap_malloc(100);
 		size_t page = os_page_size();
@@ -143,12 +116,14 @@ TEST_IN_CHILD(with_efence_no_address_comes_twice_and_freed_regions_cost_nothing)
 		heap_free(p, "free");
 	}
 	CHECK(stats().live == 0 && stats().page_bytes == 0 && stats().refused == 0);
-	/* 480 MB of addresses have gone by. Of records there are GUARD_REMEMBERED, of half a KiB, and 16 bytes of map an object. */
+	/* 480 MB of addresses have gone by. Of records there are GUARD_REMEMBERED, of half a KiB,
+	 * and 16 bytes of map an object. */
 	/* Sanitizers have memory and mappings beside. */
 	if (GOALLOC_SANITIZED)
 		return;
-	CHECK(status_of("VmRSS:") - rss < 24000 && status_of("VmPTE:") - tables < 500);
-	CHECK(count_mappings() < 100);
+	CHECK(proc_status_bytes("VmRSS") / 1024 - rss < 24000 &&
+	      proc_status_bytes("VmPTE") / 1024 - tables < 500);
+	CHECK(proc_mappings() < 100);
 }
 
 TEST_IN_CHILD(with_guardrate_the_slot_freed_first_is_used_first_and_after_so_many_others)
@@ -230,9 +205,11 @@ TEST_IN_CHILD(what_lives_is_counted_visited_and_found_by_any_byte)
 		n++;
 		bytes += i * 100;
 		g = guard_object_of((uintptr_t)p[i]);
-		CHECK(i * 100 == 0 || (g != NULL && g->addr == (uintptr_t)p[i] && g->size == i * 100 && g->noscan == (i % 2 == 1)));
+		CHECK(i * 100 == 0 || (g != NULL && g->addr == (uintptr_t)p[i] &&
+				       g->size == i * 100 && g->noscan == (i % 2 == 1)));
 		CHECK(guard_object_of((uintptr_t)p[i] + i * 100 - 1) == g);
-		CHECK(guard_object_of((uintptr_t)p[i] - 1) == NULL && guard_object_of((uintptr_t)p[i] + i * 100) == NULL);
+		CHECK(guard_object_of((uintptr_t)p[i] - 1) == NULL &&
+		      guard_object_of((uintptr_t)p[i] + i * 100) == NULL);
 		CHECK(g->allocated.n > 1);
 	}
 	guard_each(visit, &visited);
@@ -251,7 +228,7 @@ static void fill_mappings(void)
 
 	os_fail_from(OS_FENCE | OS_UNFENCE, 1);
 	with_efence();
-	before = count_mappings();
+	before = proc_mappings();
 	for (size_t i = 0; i < GUARD_MAPPED_MAX + 2000; i++) {
 		kept[i] = heap_malloc(50);
 		CHECK(kept[i] != NULL);
@@ -259,11 +236,11 @@ static void fill_mappings(void)
 		guarded += guard_owns((uintptr_t)kept[i]);
 	}
 	CHECK(guarded == GUARD_MAPPED_MAX);
-	CHECK(GOALLOC_SANITIZED || count_mappings() <= before + 2 * GUARD_MAPPED_MAX + 10);
+	CHECK(GOALLOC_SANITIZED || proc_mappings() <= before + 2 * GUARD_MAPPED_MAX + 10);
 	for (size_t i = 0; i < GUARD_MAPPED_MAX + 2000; i++)
 		heap_free(kept[i], "free");
 	/* What is freed is one mapping with its neighbours. */
-	CHECK(count_mappings() < before + 50);
+	CHECK(proc_mappings() < before + 50);
 	CHECK(guard_owns((uintptr_t)heap_malloc(50)));
 	_exit(0);
 }
@@ -274,7 +251,8 @@ static void without_fences_objects_beyond_a_bound_are_the_heaps_and_it_says_so_o
 	int status = child_status(fill_mappings, text, sizeof(text));
 
 	(void)state;
-	assert_string_equal(text, "goalloc: efence=1: the system gives no more guarded pages; from now on some objects are without\n");
+	assert_string_equal(text, "goalloc: efence=1: the system gives no more guarded pages; from "
+				  "now on some objects are without\n");
 	assert_int_equal(status, 0);
 }
 
@@ -300,16 +278,18 @@ static unsigned refused_calls;
 
 static void use_while_refused(void)
 {
-	struct random random = { 88172645463325252 };
+	uint64_t random = 88172645463325252;
 	unsigned char *p[64] = { NULL };
 
 	options.efence = refused_calls % 2 == 0;
 	options.guardrate = 1;
 	options.scavenge_ms = 1000000;
 	heap_free(heap_malloc(1), "free");
-	os_fail_at_random(OS_ALL_CALLS & ~(unsigned)OS_HUGE_PAGES, 2 + refused_calls % 7, refused_calls);
+	os_fail_at_random(OS_ALL_CALLS & ~(unsigned)OS_HUGE_PAGES, 2 + refused_calls % 7,
+			  refused_calls);
 	for (size_t i = 0; i < 3000; i++) {
-		size_t k = random_below(&random, 64), size = random_below(&random, i % 50 == 0 ? MiB(3) : 5000);
+		size_t k = rng_below(&random, 64),
+		       size = rng_below(&random, i % 50 == 0 ? MiB(3) : 5000);
 
 		if (p[k] != NULL)
 			CHECK(p[k][0] == k);
@@ -364,15 +344,19 @@ TEST_IN_CHILD(a_retired_slot_is_neither_live_nor_free)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(an_object_is_at_an_end_of_its_pages_and_what_is_beside_them_cannot_be_touched),
+		cmocka_unit_test(
+			an_object_is_at_an_end_of_its_pages_and_what_is_beside_them_cannot_be_touched),
 		cmocka_unit_test(objects_are_aligned_as_asked),
 		cmocka_unit_test(with_efence_no_address_comes_twice_and_freed_regions_cost_nothing),
-		cmocka_unit_test(with_guardrate_the_slot_freed_first_is_used_first_and_after_so_many_others),
+		cmocka_unit_test(
+			with_guardrate_the_slot_freed_first_is_used_first_and_after_so_many_others),
 		cmocka_unit_test(with_guardrate_live_objects_have_a_bound),
 		cmocka_unit_test(an_object_freed_long_ago_is_still_known_to_be_freed),
 		cmocka_unit_test(what_lives_is_counted_visited_and_found_by_any_byte),
-		cmocka_unit_test(without_fences_objects_beyond_a_bound_are_the_heaps_and_it_says_so_once),
-		cmocka_unit_test(memory_that_can_be_fenced_no_more_is_used_again_at_either_end_of_its_slot),
+		cmocka_unit_test(
+			without_fences_objects_beyond_a_bound_are_the_heaps_and_it_says_so_once),
+		cmocka_unit_test(
+			memory_that_can_be_fenced_no_more_is_used_again_at_either_end_of_its_slot),
 		cmocka_unit_test(calls_that_fail_lose_nothing),
 		cmocka_unit_test(a_retired_slot_is_neither_live_nor_free),
 	};

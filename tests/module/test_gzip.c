@@ -79,12 +79,14 @@ static void check_file(size_t len, size_t n)
 
 static void the_file_holds_what_was_given(void **state)
 {
-	static const size_t sizes[] = { 0, 1, GZIP_BLOCK - 1, GZIP_BLOCK, GZIP_BLOCK + 1, 2 * GZIP_BLOCK, MOST };
-	struct random rnd = { 1 };
+	static const size_t sizes[] = {
+		0, 1, GZIP_BLOCK - 1, GZIP_BLOCK, GZIP_BLOCK + 1, 2 * GZIP_BLOCK, MOST
+	};
+	uint64_t rnd = 1;
 
 	(void)state;
 	for (size_t i = 0; i < MOST; i++)
-		given[i] = (uint8_t)random_next(&rnd);
+		given[i] = (uint8_t)rng_next(&rnd);
 	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
 		check_file(make_file(sizes[i], 1), sizes[i]);
 		check_file(make_file(sizes[i], 777), sizes[i]);

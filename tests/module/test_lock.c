@@ -10,7 +10,6 @@
 #include <pthread.h>
 #include <signal.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 static struct lock lock_a = LOCK_INITIALIZER(LOCK_MHEAP);
@@ -106,27 +105,6 @@ static void the_identity_stays_the_same_in_a_forked_child(void **state)
 
 /* --- a thread that holds the lock while another one forks --- */
 
-static struct {
-	pthread_mutex_t mutex;
-	pthread_cond_t cond;
-	bool held, let_go;
-} hold = { PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, false, false };
-
-static void *hold_until_told(void *arg)
-{
-	struct lock *l = arg;
-
-	lock_acquire(l);
-	pthread_mutex_lock(&hold.mutex);
-	hold.held = true;
-	pthread_cond_signal(&hold.cond);
-	while (!hold.let_go)
-		pthread_cond_wait(&hold.cond, &hold.mutex);
-	pthread_mutex_unlock(&hold.mutex);
-	lock_release(l);
-	return NULL;
-}
-
 static void child_frees_orphan(void)
 {
 	CHECK(!lock_held(&lock_a));
@@ -139,25 +117,13 @@ static void child_frees_orphan(void)
 
 static void a_lock_whose_holder_is_gone_is_free_after_reset_orphan(void **state)
 {
-	pthread_t t;
-
 	(void)state;
-	hold.held = hold.let_go = false;
-	assert_int_equal(pthread_create(&t, NULL, hold_until_told, &lock_a), 0);
-	pthread_mutex_lock(&hold.mutex);
-	while (!hold.held)
-		pthread_cond_wait(&hold.cond, &hold.mutex);
-	pthread_mutex_unlock(&hold.mutex);
-
+	lock_holder_start(&lock_a);
 	run_in_child(child_frees_orphan);
 	/* In the parent the thread still has it. */
 	assert_int_not_equal(atomic_load(&lock_a.word), 0);
 
-	pthread_mutex_lock(&hold.mutex);
-	hold.let_go = true;
-	pthread_cond_signal(&hold.cond);
-	pthread_mutex_unlock(&hold.mutex);
-	assert_int_equal(pthread_join(t, NULL), 0);
+	lock_holder_stop();
 	lock_acquire(&lock_a);
 	lock_release(&lock_a);
 }
@@ -212,16 +178,6 @@ TEST_IN_CHILD(locks_are_taken_in_rank_order)
 	lock_release(&lock_outer);
 }
 
-static void expect_abort(void (*body)(void))
-{
-	char text[256];
-	int status = child_status(body, text, sizeof(text));
-
-	assert_true(WIFSIGNALED(status));
-	assert_int_equal(WTERMSIG(status), SIGABRT);
-	assert_non_null(strstr(text, "lock.c"));
-}
-
 static void take_lower_rank(void)
 {
 	lock_acquire(&lock_inner);
@@ -243,12 +199,12 @@ static void release_unheld(void)
 
 static void a_debug_build_aborts_on_a_broken_order(void **state)
 {
+	static void (*const breaches[])(void) = { take_lower_rank, take_same_rank, release_unheld };
+
 	(void)state;
 	if (!GOALLOC_DEBUG)
 		skip();
-	expect_abort(take_lower_rank);
-	expect_abort(take_same_rank);
-	expect_abort(release_unheld);
+	each_body_aborts(breaches, sizeof(breaches) / sizeof(breaches[0]), "lock.c");
 }
 
 int main(void)

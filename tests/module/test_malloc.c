@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_malloc.c - the kind of memory: an object is in a span of the kind that it was asked for, whatever it went through.
+ * test_malloc.c - the kind of memory: an object is in a span of the kind that it was asked for,
+ * whatever it went through.
  *
  * test_oom.c has malloc.c without memory; what its callers see is in tests/face.
  */
@@ -22,14 +23,15 @@ struct object {
 };
 
 /* Sizes of all orders alike: every class, and big ones. */
-static size_t any_size(struct random *rnd)
+static size_t any_size(uint64_t *rnd)
 {
-	size_t order = random_below(rnd, 21);
+	size_t order = rng_below(rnd, 21);
 
-	return random_below(rnd, (size_t)1 << order) + 1;
+	return rng_below(rnd, (size_t)1 << order) + 1;
 }
 
-/* The page map has the span of every page that a small object is on; of a big one the first is enough. */
+/* The page map has the span of every page that a small object is on; of a big one the first is
+ * enough. */
 static void check_kind(const struct object *o)
 {
 	struct mspan *s = span_of((uintptr_t)o->p);
@@ -43,13 +45,13 @@ static void check_kind(const struct object *o)
 	CHECK(s->kind == SPAN_BIG || span_of((uintptr_t)o->p + o->size - 1) == s);
 }
 
-static void *make(struct random *rnd, size_t size, bool noscan)
+static void *make(uint64_t *rnd, size_t size, bool noscan)
 {
-	switch (random_below(rnd, 4)) {
+	switch (rng_below(rnd, 4)) {
 	case 0:
 		return noscan ? heap_calloc_noscan(size) : heap_calloc(size);
 	case 1:
-		return heap_aligned((size_t)1 << random_below(rnd, 14), size, noscan);
+		return heap_aligned((size_t)1 << rng_below(rnd, 14), size, noscan);
 	case 2:
 		return heap_realloc(NULL, size, noscan, "realloc");
 	default:
@@ -60,16 +62,16 @@ static void *make(struct random *rnd, size_t size, bool noscan)
 static void live_a_while(unsigned steps)
 {
 	static struct object objects[OBJECTS];
-	struct random rnd = { 0x90a110c };
+	uint64_t rnd = 0x90a110c;
 
 	for (unsigned i = 0; i < steps; i++) {
-		struct object *o = &objects[random_below(&rnd, OBJECTS)];
+		struct object *o = &objects[rng_below(&rnd, OBJECTS)];
 
 		if (o->p != NULL)
 			check_kind(o);
 		o->size = any_size(&rnd);
-		o->noscan = random_below(&rnd, 2) != 0;
-		if (o->p != NULL && random_below(&rnd, 3) != 0) {
+		o->noscan = rng_below(&rnd, 2) != 0;
+		if (o->p != NULL && rng_below(&rnd, 3) != 0) {
 			o->p = heap_realloc(o->p, o->size, o->noscan, "realloc");
 		} else {
 			heap_free(o->p, "free");

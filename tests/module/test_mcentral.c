@@ -8,7 +8,6 @@
 
 #include <pthread.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #define ME ((uintptr_t)0x10000)
@@ -223,41 +222,18 @@ TEST_IN_CHILD(a_taken_span_still_has_what_others_freed_to_absorb)
 
 /* --- fork --- */
 
-static pthread_mutex_t hold_mutex = PTHREAD_MUTEX_INITIALIZER;
-static pthread_cond_t hold_cond = PTHREAD_COND_INITIALIZER;
-static bool holding;
-
-static void *hold_central_lock(void *arg)
-{
-	(void)arg;
-	lock_acquire(&mcentrals[sc_scan].lock);
-	pthread_mutex_lock(&hold_mutex);
-	holding = true;
-	pthread_cond_signal(&hold_cond);
-	pthread_mutex_unlock(&hold_mutex);
-	for (;;)
-		pause();
-	return NULL;
-}
-
 TEST_IN_CHILD(a_child_mends_a_list_that_was_being_changed)
 {
 	struct mspan *s[5], *quiet;
-	pthread_t t;
 	pid_t pid;
-	int status;
 
 	start();
 	for (unsigned i = 0; i < 5; i++)
 		mcentral_put(s[i] = span_with_live(sc_scan, 1 + i));
 	mcentral_put(quiet = span_with_live(sc_noscan, 1));
-	CHECK(pthread_create(&t, NULL, hold_central_lock, NULL) == 0);
-	pthread_mutex_lock(&hold_mutex);
-	while (!holding)
-		pthread_cond_wait(&hold_cond, &hold_mutex);
-	pthread_mutex_unlock(&hold_mutex);
-	/* It was about to take the head: the span is its own but still on the list; a back link and the
-	 * count are late. */
+	lock_holder_start(&mcentrals[sc_scan].lock);
+	/* It was about to take the head: the span is its own but still on the list; a back link and
+	 * the count are late. */
 	mspan_set_owner(s[4], OTHER);
 	s[1]->prev = s[4];
 	mcentrals[sc_scan].npartial = 77;
@@ -279,7 +255,7 @@ TEST_IN_CHILD(a_child_mends_a_list_that_was_being_changed)
 		CHECK(mcentral_take(sc_scan, ME) == NULL);
 		_exit(0);
 	}
-	CHECK(waitpid(pid, &status, 0) == pid && status == 0);
+	CHECK(child_wait(pid) == 0);
 }
 
 /* --- threads: each span to one --- */
@@ -342,12 +318,7 @@ static void mcentral_check_stops_at_each_kind_of_lie(void **state)
 	static void (*const lies[])(void) = { check_finds_wrong_owner, check_finds_wrong_count };
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(lies) / sizeof(lies[0]); i++) {
-		char text[512];
-
-		assert_int_not_equal(child_status(lies[i], text, sizeof(text)), 0);
-		assert_non_null(strstr(text, "mcentral.c"));
-	}
+	each_body_aborts(lies, sizeof(lies) / sizeof(lies[0]), "mcentral.c");
 }
 
 int main(void)

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_oom.c - the system refuses memory at any call, for every call: NULL, nothing lost, and it works
- * again when there is memory again.
+ * test_oom.c - the system refuses memory at any call, for every call: NULL, nothing lost, and it
+ * works again when there is memory again.
  *
- * A scenario runs in a forked child with the n-th memory call failing, alone or with all that follow; for
- * n = 1, 2, ... until a run meets no failure. Builds with a sanitizer, where a fork is slow, try every third n.
+ * A scenario runs in a forked child with the n-th memory call failing, alone or with all that
+ * follow; for n = 1, 2, ... until a run meets no failure. Builds with a sanitizer, where a fork is
+ * slow, try every third n.
  */
 #include "module.h"
 
@@ -57,7 +58,8 @@ static unsigned fail_every_call_of(void (*scenario)(void), bool keep_failing)
 			return run.n - 1;
 		if (!WIFEXITED(status) || WEXITSTATUS(status) != MET_FAILURE || text[0] != '\0')
 			fail_msg("call %u failing%s: status 0x%x: %s", run.n,
-				 keep_failing ? " and all that follow" : "", (unsigned)status, text);
+				 keep_failing ? " and all that follow" : "", (unsigned)status,
+				 text);
 	}
 	fail_msg("the scenario makes more than %d memory calls", MAX_CALLS);
 	return 0;
@@ -94,23 +96,25 @@ static void keep_span(size_t i, struct mspan *s)
 	((char *)s->base)[mspan_nbytes(s) - 1] |= 1;
 }
 
-static void use_pages(struct pcache *pc, struct random *rnd)
+static void use_pages(struct pcache *pc, uint64_t *rnd)
 {
 	static const size_t lengths[] = { 1, 2, 5, 16, 17, 60, 100, 600, 1000 };
 
 	for (unsigned step = 0; step < 200; step++) {
-		size_t i = random_below(rnd, SPANS);
-		size_t npages = lengths[random_below(rnd, sizeof(lengths) / sizeof(lengths[0]))];
-		struct pcache *with = random_below(rnd, 2) == 0 ? pc : NULL;
+		size_t i = rng_below(rnd, SPANS);
+		size_t npages = lengths[rng_below(rnd, sizeof(lengths) / sizeof(lengths[0]))];
+		struct pcache *with = rng_below(rnd, 2) == 0 ? pc : NULL;
 
 		check_span_bytes(i);
 		if (spans[i] == NULL) {
-			if (random_below(rnd, 3) == 0)
-				keep_span(i, mheap_alloc_small(with, (spanclass_t)(4 + random_below(rnd, 132))));
+			if (rng_below(rnd, 3) == 0)
+				keep_span(i, mheap_alloc_small(
+						     with, (spanclass_t)(4 + rng_below(rnd, 132))));
 			else
-				keep_span(i, mheap_alloc_big(with, npages, random_below(rnd, 4) == 0 ? 16 : 1,
-							     false));
-		} else if (spans[i]->kind == SPAN_BIG && random_below(rnd, 2) == 0) {
+				keep_span(i,
+					  mheap_alloc_big(with, npages,
+							  rng_below(rnd, 4) == 0 ? 16 : 1, false));
+		} else if (spans[i]->kind == SPAN_BIG && rng_below(rnd, 2) == 0) {
 			size_t had = spans[i]->npages;
 			bool ok = mheap_resize_big(spans[i], npages);
 
@@ -127,7 +131,7 @@ static void use_pages(struct pcache *pc, struct random *rnd)
 static void page_scenario(void)
 {
 	struct pcache pc = { 0, 0, 0, 0 };
-	struct random rnd = { 31 };
+	uint64_t rnd = 31;
 
 	mheap_init();
 	use_pages(&pc, &rnd);
@@ -177,19 +181,19 @@ static void fill_object(struct object *o)
 		o->p[o->nbytes - 1] = 1;
 }
 
-static size_t random_size(struct random *rnd)
+static size_t random_size(uint64_t *rnd)
 {
-	switch (random_below(rnd, 12)) {
+	switch (rng_below(rnd, 12)) {
 	case 0:
-		return random_below(rnd, 8);
+		return rng_below(rnd, 8);
 	case 1:
-		return MAX_SMALL_SIZE + random_below(rnd, KiB(200));
+		return MAX_SMALL_SIZE + rng_below(rnd, KiB(200));
 	case 2:
-		return random_below(rnd, 4) == 0 ? MiB(1) + random_below(rnd, MiB(1)) : 100;
+		return rng_below(rnd, 4) == 0 ? MiB(1) + rng_below(rnd, MiB(1)) : 100;
 	case 3:
-		return KiB(4) + random_below(rnd, KiB(28));
+		return KiB(4) + rng_below(rnd, KiB(28));
 	default:
-		return 1 + random_below(rnd, 2000);
+		return 1 + rng_below(rnd, 2000);
 	}
 }
 
@@ -205,13 +209,13 @@ static void check_null(const void *p)
 	run.nulls++;
 }
 
-static void new_object(struct object *o, size_t size, struct random *rnd)
+static void new_object(struct object *o, size_t size, uint64_t *rnd)
 {
-	size_t align = (size_t)8 << random_below(rnd, 13);
-	bool noscan = random_below(rnd, 4) == 0;
+	size_t align = (size_t)8 << rng_below(rnd, 13);
+	bool noscan = rng_below(rnd, 4) == 0;
 
 	errno = 0;
-	switch (random_below(rnd, 5)) {
+	switch (rng_below(rnd, 5)) {
 	case 0:
 		o->p = noscan ? heap_calloc_noscan(size) : heap_calloc(size);
 		CHECK(o->p == NULL || all_zero(o->p, size));
@@ -228,7 +232,7 @@ static void new_object(struct object *o, size_t size, struct random *rnd)
 	if (o->p == NULL)
 		return;
 	o->nbytes = size;
-	o->seed = random_next(rnd);
+	o->seed = rng_next(rnd);
 	fill_object(o);
 }
 
@@ -250,16 +254,16 @@ static void change_object(struct object *o, size_t size)
 	fill_object(o);
 }
 
-static void use_objects(struct random *rnd, unsigned steps)
+static void use_objects(uint64_t *rnd, unsigned steps)
 {
 	for (unsigned step = 0; step < steps; step++) {
-		struct object *o = &objects[random_below(rnd, OBJECTS)];
+		struct object *o = &objects[rng_below(rnd, OBJECTS)];
 		size_t size = random_size(rnd);
 
 		check_object(o);
 		if (o->p == NULL) {
 			new_object(o, size, rnd);
-		} else if (random_below(rnd, 3) == 0) {
+		} else if (rng_below(rnd, 3) == 0) {
 			change_object(o, size == 0 ? 1 : size);
 		} else {
 			errno = 77;
@@ -274,7 +278,7 @@ static void use_objects(struct random *rnd, unsigned steps)
 
 static void object_scenario(void)
 {
-	struct random rnd = { 12 };
+	uint64_t rnd = 12;
 
 	use_objects(&rnd, 900);
 	heapcheck();
@@ -307,7 +311,8 @@ static void object_scenario(void)
 /* realloc of one large object up and down: page moves, and copies where the kernel refuses them. */
 static void realloc_scenario(void)
 {
-	static const size_t sizes[] = { KiB(40), MiB(2), MiB(5), MiB(1), MiB(9), KiB(33), MiB(3), MiB(20) };
+	static const size_t sizes[] = { KiB(40), MiB(2),  MiB(5), MiB(1),
+					MiB(9),  KiB(33), MiB(3), MiB(20) };
 	struct object big = { NULL, 0, 7 };
 	struct object wall[8] = { { NULL, 0, 0 } };
 
@@ -424,7 +429,8 @@ static void reclaim_body(void)
 	os_fail_from(OS_RESERVE | OS_COMMIT | OS_ALLOC_METADATA, 1);
 	while (got < N && (kept[got] = heap_malloc(2000)) != NULL)
 		got++;
-	/* 3 MB were free; all but what spans of 1000 bytes still hold is enough for 1400 of 2000. */
+	/* 3 MB were free; all but what spans of 1000 bytes still hold is enough for 1400 of
+	 * 2000. */
 	CHECK(got >= 1300);
 	CHECK(got < N);
 	os_fail_stop();

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_pagesize.c - kernels with pages of 16 and 64 KiB, larger than the heap's own of 8: no call reaches a neighbour's bytes.
+ * test_pagesize.c - kernels with pages of 16 and 64 KiB, larger than the heap's own of 8: no call
+ * reaches a neighbour's bytes.
  *
- * os_page_size() answers what the test says. os_fail.c stops the process at a call whose range is not whole pages of that
- * size: the kernel would round it up, or refuse it.
+ * os_page_size() answers what the test says. os_fail.c stops the process at a call whose range is
+ * not whole pages of that size: the kernel would round it up, or refuse it.
  */
 #include "module.h"
 
@@ -32,19 +33,19 @@ static struct {
 	size_t nbytes;
 } objects[OBJECTS];
 
-static size_t any_size(struct random *rnd)
+static size_t any_size(uint64_t *rnd)
 {
-	switch (random_below(rnd, 6)) {
+	switch (rng_below(rnd, 6)) {
 	case 0:
-		return random_below(rnd, 3);
+		return rng_below(rnd, 3);
 	case 1:
-		return 1 + random_below(rnd, 300);
+		return 1 + rng_below(rnd, 300);
 	case 2:
-		return MAX_SMALL_SIZE + random_below(rnd, KiB(200));
+		return MAX_SMALL_SIZE + rng_below(rnd, KiB(200));
 	case 3:
-		return MiB(1) + random_below(rnd, MiB(3));
+		return MiB(1) + rng_below(rnd, MiB(3));
 	default:
-		return 1 + random_below(rnd, MAX_SMALL_SIZE);
+		return 1 + rng_below(rnd, MAX_SMALL_SIZE);
 	}
 }
 
@@ -61,10 +62,10 @@ static void check(size_t i)
 	CHECK(objects[i].nbytes <= 300 || objects[i].p[objects[i].nbytes - 1] == 1);
 }
 
-static void make(size_t i, struct random *rnd)
+static void make(size_t i, uint64_t *rnd)
 {
 	size_t size = any_size(rnd);
-	size_t align = random_below(rnd, 4) == 0 ? (size_t)16 << random_below(rnd, 14) : 8;
+	size_t align = rng_below(rnd, 4) == 0 ? (size_t)16 << rng_below(rnd, 14) : 8;
 
 	objects[i].nbytes = size;
 	if (align > 8) {
@@ -77,10 +78,11 @@ static void make(size_t i, struct random *rnd)
 	fill(i);
 }
 
-static void resize(size_t i, struct random *rnd)
+static void resize(size_t i, uint64_t *rnd)
 {
 	/* The large ones to another large size: their pages are moved where that can be. */
-	size_t size = objects[i].nbytes >= MiB(1) ? MiB(1) + random_below(rnd, MiB(4)) : any_size(rnd) + 1;
+	size_t size =
+		objects[i].nbytes >= MiB(1) ? MiB(1) + rng_below(rnd, MiB(4)) : any_size(rnd) + 1;
 
 	check(i);
 	objects[i].p = heap_realloc(objects[i].p, size, false, "realloc");
@@ -90,20 +92,20 @@ static void resize(size_t i, struct random *rnd)
 	fill(i);
 }
 
-/* Every way to allocate and free; then nothing is left, and all of it went back to the system but what shares a page with a
- * span of nothing, which stays. */
+/* Every way to allocate and free; then nothing is left, and all of it went back to the system but
+ * what shares a page with a span of nothing, which stays. */
 static void use_heap(void)
 {
-	struct random rnd = { 5 };
+	uint64_t rnd = 5;
 	size_t unit = max_size(page_size, PAGE_SIZE) / PAGE_SIZE;
 
 	options.scavenge_ms = 0;
 	for (unsigned step = 0; step < 4000; step++) {
-		size_t i = random_below(&rnd, OBJECTS);
+		size_t i = rng_below(&rnd, OBJECTS);
 
 		if (objects[i].p == NULL) {
 			make(i, &rnd);
-		} else if (random_below(&rnd, 3) == 0) {
+		} else if (rng_below(&rnd, 3) == 0) {
 			resize(i, &rnd);
 		} else {
 			check(i);
@@ -177,7 +179,8 @@ static void find_the_guard(void)
 		struct mspan *s = span_of((uintptr_t)p);
 
 		CHECK((uintptr_t)p % page_size == 0 && mspan_nbytes(s) % page_size == 0);
-		CHECK(s->moved && mspan_nbytes(s) - page_size >= size && mspan_nbytes(s) - page_size < size + page_size);
+		CHECK(s->moved && mspan_nbytes(s) - page_size >= size &&
+		      mspan_nbytes(s) - page_size < size + page_size);
 		rights_close(rights);
 		/* All of it can be used. */
 		CHECK(heap_usable_size(p, "test") == size);

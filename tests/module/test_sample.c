@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_sample.c - allocations are counted exactly, samples are as likely as they should be, and each ends once.
+ * test_sample.c - allocations are counted exactly, samples are as likely as they should be, and
+ * each ends once.
  *
  * profile_alloc() and profile_free() are wrapped: the test keeps the records.
  */
@@ -99,11 +100,11 @@ static spanclass_t class_at(void *p)
 }
 
 /* Any kind of request. */
-static void *request(struct random *r)
+static void *request(uint64_t *r)
 {
-	size_t size = random_below(r, 16) == 0 ? random_below(r, 300000) : random_below(r, 1200);
+	size_t size = rng_below(r, 16) == 0 ? rng_below(r, 300000) : rng_below(r, 1200);
 
-	switch (random_below(r, 6)) {
+	switch (rng_below(r, 6)) {
 	case 0:
 		return heap_calloc(size);
 	case 1:
@@ -111,7 +112,7 @@ static void *request(struct random *r)
 	case 2:
 		return heap_calloc_noscan(size % 20);
 	case 3:
-		return heap_aligned((size_t)16 << random_below(r, 8), size, random_below(r, 2) != 0);
+		return heap_aligned((size_t)16 << rng_below(r, 8), size, rng_below(r, 2) != 0);
 	default:
 		return heap_malloc(size);
 	}
@@ -120,7 +121,7 @@ static void *request(struct random *r)
 static void *objects[MAX_OBJECTS];
 
 /* n objects made, counted in expected; of them about half freed. */
-static size_t churn(struct random *r, size_t nobjects, size_t n, struct alloc_counts *expected)
+static size_t churn(uint64_t *r, size_t nobjects, size_t n, struct alloc_counts *expected)
 {
 	for (size_t i = 0; i < n; i++) {
 		void *p = request(r);
@@ -132,8 +133,8 @@ static size_t churn(struct random *r, size_t nobjects, size_t n, struct alloc_co
 		if (sc <= SPANCLASS_BIG_NOSCAN)
 			expected->big_bytes[sc] += mspan_nbytes(span_of((uintptr_t)p));
 		objects[nobjects++] = p;
-		if (random_below(r, 2) == 0) {
-			size_t k = random_below(r, nobjects);
+		if (rng_below(r, 2) == 0) {
+			size_t k = rng_below(r, nobjects);
 
 			heap_free(objects[k], "free");
 			objects[k] = objects[--nobjects];
@@ -152,12 +153,13 @@ static void check_counts(const struct alloc_counts *expected)
 		CHECK(made.mallocs[sc] == expected->mallocs[sc]);
 		CHECK(made.mallocs[sc] >= live.objects[sc]);
 	}
-	CHECK(made.big_bytes[0] == expected->big_bytes[0] && made.big_bytes[1] == expected->big_bytes[1]);
+	CHECK(made.big_bytes[0] == expected->big_bytes[0] &&
+	      made.big_bytes[1] == expected->big_bytes[1]);
 }
 
 TEST_IN_CHILD(every_allocation_is_counted_in_its_span_class)
 {
-	struct random r = { 1 };
+	uint64_t r = 1;
 	struct alloc_counts expected = { 0 };
 	size_t n = 0;
 
@@ -176,7 +178,7 @@ TEST_IN_CHILD(every_allocation_is_counted_in_its_span_class)
 
 TEST_IN_CHILD(what_was_live_before_counts_once_and_frees_while_off_do_not)
 {
-	struct random r = { 2 };
+	uint64_t r = 2;
 	struct alloc_counts expected = { 0 }, ignored = { 0 }, made;
 	struct live_counts live;
 	uint64_t frees[NUM_SPAN_CLASSES];
@@ -204,14 +206,14 @@ TEST_IN_CHILD(what_was_live_before_counts_once_and_frees_while_off_do_not)
 
 static void *churner(void *arg)
 {
-	struct random r = { (uintptr_t)arg };
+	uint64_t r = (uintptr_t)arg;
 	void *mine[64] = { NULL };
 
 	for (int i = 0; i < 20000; i++) {
-		size_t k = random_below(&r, 64);
+		size_t k = rng_below(&r, 64);
 
 		heap_free(mine[k], "free");
-		mine[k] = heap_malloc(1 + random_below(&r, 2000));
+		mine[k] = heap_malloc(1 + rng_below(&r, 2000));
 	}
 	for (int k = 0; k < 64; k++)
 		heap_free(mine[k], "free");
@@ -305,7 +307,7 @@ TEST_IN_CHILD(an_object_is_sampled_with_the_probability_of_its_size)
 
 TEST_IN_CHILD(every_object_is_a_sample_at_rate_1)
 {
-	struct random r = { 3 };
+	uint64_t r = 3;
 	struct alloc_counts ignored = { 0 };
 	size_t n;
 
@@ -321,14 +323,14 @@ TEST_IN_CHILD(every_object_is_a_sample_at_rate_1)
 
 TEST_IN_CHILD(the_estimate_of_bytes_and_objects_is_near_the_truth)
 {
-	struct random r = { 4 };
+	uint64_t r = 4;
 	double bytes = 0;
 	size_t n = 100000;
 
 	thread_late_init();
 	begin(8192);
 	for (size_t i = 0; i < n; i++) {
-		void *p = heap_malloc(1 + random_below(&r, 3000));
+		void *p = heap_malloc(1 + rng_below(&r, 3000));
 
 		bytes += (double)heap_usable_size(p, "test");
 		heap_free(p, "free");

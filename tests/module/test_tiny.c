@@ -2,25 +2,13 @@
 /*
  * test_tiny.c - small noscan objects share blocks; each is found and freed by itself.
  */
+#include "caches.h"
 #include "module.h"
 
-#include "mcentral.h"
-#include "options.h"
 #include "os_fail.h"
 #include "tiny.h"
 
 #include <string.h>
-
-static struct mcache cache[3];
-
-static void start(void)
-{
-	options.scavenge_ms = 1000000;
-	mheap_init();
-	mcentral_init();
-	for (int i = 0; i < 3; i++)
-		mcache_init(&cache[i]);
-}
 
 static struct mspan *span_at(const void *p)
 {
@@ -48,22 +36,6 @@ static void put(struct mcache *c, void *p)
 	CHECK(span_of((uintptr_t)p) == &mspan_dead || size_at(p) == 0);
 }
 
-static void check_all(void)
-{
-	for (int i = 0; i < 3; i++)
-		mcache_check(&cache[i]);
-	mcentral_check();
-	mheap_check();
-}
-
-static void end_with_empty_heap(void)
-{
-	for (int i = 0; i < 3; i++)
-		mcache_flush(&cache[i]);
-	check_all();
-	CHECK(mheap.pages.nfree == mheap.pages.ntotal);
-}
-
 /* The largest power of two that is no larger than size, at least floor. */
 static size_t alignment(size_t size, size_t floor)
 {
@@ -85,7 +57,8 @@ TEST_IN_CHILD(every_size_is_aligned_by_the_c_rule_and_to_the_floor)
 				CHECK(p != NULL);
 				CHECK((uintptr_t)p % alignment(size, floor) == 0);
 				CHECK(size_at(p) == tiny_nbytes(size, floor));
-				CHECK(size_at(p) >= size && size_at(p) >= 1 && size_at(p) % floor == 0);
+				CHECK(size_at(p) >= size && size_at(p) >= 1 &&
+				      size_at(p) % floor == 0);
 				CHECK(((uintptr_t)p - block_of(p)) + size_at(p) <= TINY_SIZE);
 				/* An odd one before the next, so that offsets differ. */
 				if (i % 3 == 0)
@@ -127,12 +100,12 @@ TEST_IN_CHILD(objects_keep_their_bytes_and_sizes)
 	enum { N = 4000 };
 	static unsigned char *p[N];
 	static size_t size[N];
-	struct random rnd = { 8 };
+	uint64_t rnd = 8;
 
 	start();
 	for (size_t i = 0; i < N; i++) {
-		size[i] = random_below(&rnd, TINY_SIZE + 1);
-		p[i] = tiny_alloc(&cache[0], size[i], (size_t)1 << random_below(&rnd, 4));
+		size[i] = rng_below(&rnd, TINY_SIZE + 1);
+		p[i] = tiny_alloc(&cache[0], size[i], (size_t)1 << rng_below(&rnd, 4));
 		pattern_fill(p[i], size_at(p[i]), i);
 	}
 	for (size_t i = 0; i < N; i++) {
@@ -288,12 +261,12 @@ TEST_IN_CHILD(a_random_history_of_three_threads_loses_nothing)
 	enum { N = 3000 };
 	static unsigned char *p[N];
 	static size_t size[N];
-	struct random rnd = { 6 };
+	uint64_t rnd = 6;
 
 	start();
 	for (unsigned step = 0; step < 100000; step++) {
-		size_t i = random_below(&rnd, N);
-		struct mcache *c = &cache[random_below(&rnd, 3)];
+		size_t i = rng_below(&rnd, N);
+		struct mcache *c = &cache[rng_below(&rnd, 3)];
 
 		if (p[i] != NULL) {
 			CHECK(size_at(p[i]) == size[i]);
@@ -301,8 +274,8 @@ TEST_IN_CHILD(a_random_history_of_three_threads_loses_nothing)
 			put(c, p[i]);
 			p[i] = NULL;
 		} else {
-			size_t floor = (size_t)1 << random_below(&rnd, 4);
-			size_t want = random_below(&rnd, TINY_SIZE + 1);
+			size_t floor = (size_t)1 << rng_below(&rnd, 4);
+			size_t want = rng_below(&rnd, TINY_SIZE + 1);
 
 			p[i] = tiny_alloc(c, want, floor);
 			size[i] = tiny_nbytes(want, floor);

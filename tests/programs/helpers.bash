@@ -7,11 +7,11 @@
 #                  limit     seconds after which a run counts as hung (120)
 # and defines      run_case  in an empty directory; its output and out/ are compared
 #                  prepare   optional; once, without the library, writes into $INPUT
-# Both run under set -eu -o pipefail, so a step that fails fails the case. Their output must not depend
-# on time, process ids or addresses.
+# Both run under set -eu -o pipefail, so a step that fails fails the case. Their output must not
+# depend on time, process ids or addresses.
 #
-# Environment: MODE quick or default, INPUT, LIBRARY the library of this test, LD_PRELOAD set or not.
-# shellcheck shell=bash
+# Environment: MODE quick or default, INPUT, LIBRARY the library of this test, LD_PRELOAD set or
+# not. shellcheck shell=bash
 set -eu -o pipefail
 
 # pick QUICK DEFAULT: the size of a load.
@@ -54,7 +54,8 @@ free_port() {
 }
 
 servers=()
-# serve COMMAND...: starts a server that ends with this case; its number is in $server, its output in server.log.
+# serve COMMAND...: starts a server that ends with this case; its number is in $server, its output
+# in server.log.
 serve() {
 	"$@" >>server.log 2>&1 &
 	server=$!

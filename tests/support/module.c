@@ -4,8 +4,11 @@
  */
 #include "module.h"
 
+#include "lock.h"
+
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -41,18 +44,9 @@ static pid_t start_child(void (*body)(void))
 	return pid;
 }
 
-static int wait_child(pid_t pid)
-{
-	int status;
-
-	while (waitpid(pid, &status, 0) < 0)
-		assert_int_equal(errno, EINTR);
-	return status;
-}
-
 void run_in_child(void (*body)(void))
 {
-	int status = wait_child(start_child(body));
+	int status = child_wait(start_child(body));
 
 	if (WIFSIGNALED(status))
 		fail_msg("the child died of signal %d", WTERMSIG(status));
@@ -68,7 +62,7 @@ static void call_child(void *arg)
 {
 	struct child_call *c = arg;
 
-	c->status = wait_child(start_child(c->body));
+	c->status = child_wait(start_child(c->body));
 }
 
 int child_status(void (*body)(void), char *text, size_t room)
@@ -110,48 +104,56 @@ size_t capture_stderr(void (*call)(void *arg), void *arg, char *text, size_t roo
 	return (size_t)n;
 }
 
-unsigned count_lines(const char *text)
+void each_body_aborts(void (*const bodies[])(void), size_t n, const char *word)
 {
-	unsigned n = 0;
+	for (size_t i = 0; i < n; i++) {
+		char text[512];
+		int status = child_status(bodies[i], text, sizeof(text));
 
-	while (*text != '\0') {
-		const char *end = strchr(text, '\n');
-
-		n++;
-		text = end != NULL ? end + 1 : text + strlen(text);
+		assert_true(WIFSIGNALED(status));
+		assert_int_equal(WTERMSIG(status), SIGABRT);
+		assert_non_null(strstr(text, word));
 	}
-	return n;
 }
 
-static unsigned char pattern_byte(uint64_t seed, size_t i)
-{
-	uint64_t x = (seed + i / 8 + 1) * UINT64_C(0x9e3779b97f4a7c15);
+/* The thread of lock_holder_start(). The condition tells of both flags. */
+static struct {
+	pthread_t thread;
+	pthread_mutex_t mutex;
+	pthread_cond_t changed;
+	bool held, stop;
+} holder = { .mutex = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER };
 
-	return (unsigned char)(x >> (i % 8 * 8) | 1);
+static void *hold_lock(void *arg)
+{
+	struct lock *l = arg;
+
+	lock_acquire(l);
+	pthread_mutex_lock(&holder.mutex);
+	holder.held = true;
+	pthread_cond_signal(&holder.changed);
+	while (!holder.stop)
+		pthread_cond_wait(&holder.changed, &holder.mutex);
+	pthread_mutex_unlock(&holder.mutex);
+	lock_release(l);
+	return NULL;
 }
 
-void pattern_fill(void *p, size_t nbytes, uint64_t seed)
+void lock_holder_start(struct lock *l)
 {
-	unsigned char *b = p;
-
-	for (size_t i = 0; i < nbytes; i++)
-		b[i] = pattern_byte(seed, i);
+	holder.held = holder.stop = false;
+	CHECK(pthread_create(&holder.thread, NULL, hold_lock, l) == 0);
+	pthread_mutex_lock(&holder.mutex);
+	while (!holder.held)
+		pthread_cond_wait(&holder.changed, &holder.mutex);
+	pthread_mutex_unlock(&holder.mutex);
 }
 
-bool pattern_holds(const void *p, size_t nbytes, uint64_t seed)
+void lock_holder_stop(void)
 {
-	const unsigned char *b = p;
-
-	for (size_t i = 0; i < nbytes; i++)
-		if (b[i] != pattern_byte(seed, i))
-			return false;
-	return true;
-}
-
-bool all_zero(const void *p, size_t nbytes)
-{
-	const unsigned char *b = p;
-
-	/* Every byte is like the one before it. */
-	return nbytes == 0 || (b[0] == 0 && memcmp(b, b + 1, nbytes - 1) == 0);
+	pthread_mutex_lock(&holder.mutex);
+	holder.stop = true;
+	pthread_cond_signal(&holder.changed);
+	pthread_mutex_unlock(&holder.mutex);
+	CHECK(pthread_join(holder.thread, NULL) == 0);
 }

@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * spawn.h - runs one program with a chosen environment and keeps all it says.
+ * program.h - runs one program with a chosen environment and keeps all it says.
  *
- * Owns     the child until it is reaped; a child that says nothing for SPAWN_PATIENCE_MS
+ * Owns     the child until it is reaped; a child that says nothing for PROGRAM_PATIENCE_MS
  *          is killed, and the result says so.
  * Callers  the drivers in tests/face and tests/abort. They run on glibc's malloc: LD_PRELOAD
  *          is set in the child only.
  * Locks    none; one child at a time.
  */
-#ifndef SPAWN_H
-#define SPAWN_H
+#ifndef TESTS_PROGRAM_H
+#define TESTS_PROGRAM_H
 
 #include <errno.h>
 #include <poll.h>
@@ -22,32 +22,24 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define SPAWN_PATIENCE_MS 30000
-#define SPAWN_TEXT_MAX 65536
+#define PROGRAM_PATIENCE_MS 30000
+#define PROGRAM_TEXT_MAX 65536
 
-struct spawn_result {
+struct program_result {
 	int status;               /* as waitpid() gives it */
 	bool timed_out;           /* killed for silence */
 	pid_t pid;
-	char out[SPAWN_TEXT_MAX]; /* stdout, ended with 0, cut at the size */
-	char err[SPAWN_TEXT_MAX]; /* stderr, likewise */
+	char out[PROGRAM_TEXT_MAX]; /* stdout, ended with 0, cut at the size */
+	char err[PROGRAM_TEXT_MAX]; /* stderr, likewise */
 };
 
-__attribute__((unused)) static bool spawn_exited_0(const struct spawn_result *r)
+static inline bool program_exited_0(const struct program_result *r)
 {
 	return !r->timed_out && WIFEXITED(r->status) && WEXITSTATUS(r->status) == 0;
 }
 
-__attribute__((unused)) static size_t spawn_count_lines(const char *text)
-{
-	size_t n = 0;
-	for (; *text != 0; text++)
-		n += *text == '\n';
-	return n;
-}
-
 /* In the child: environment ("NAME=value", or "NAME" to unset), no core file, exec. */
-__attribute__((noreturn, unused)) static void spawn_exec(char *const argv[],
+__attribute__((noreturn)) static inline void program_exec(char *const argv[],
 							 const char *const env[])
 {
 	struct rlimit no_core = {0, 0};
@@ -63,8 +55,8 @@ __attribute__((noreturn, unused)) static void spawn_exec(char *const argv[],
 	_exit(127);
 }
 
-/* Reads both pipes to their ends; false when nothing came for SPAWN_PATIENCE_MS. */
-__attribute__((unused)) static bool spawn_collect(int out, int err, struct spawn_result *r)
+/* Reads both pipes to their ends; false when nothing came for PROGRAM_PATIENCE_MS. */
+static inline bool program_collect(int out, int err, struct program_result *r)
 {
 	struct pollfd fds[2] = {{out, POLLIN, 0}, {err, POLLIN, 0}};
 	char *text[2] = {r->out, r->err};
@@ -73,13 +65,13 @@ __attribute__((unused)) static bool spawn_collect(int out, int err, struct spawn
 	int open_ends = 2;
 
 	while (open_ends > 0) {
-		int ready = poll(fds, 2, SPAWN_PATIENCE_MS);
+		int ready = poll(fds, 2, PROGRAM_PATIENCE_MS);
 		if (ready < 0 && errno == EINTR)
 			continue;
 		if (ready <= 0)
 			return false;
 		for (int i = 0; i < 2; i++) {
-			size_t room = SPAWN_TEXT_MAX - 1 - have[i];
+			size_t room = PROGRAM_TEXT_MAX - 1 - have[i];
 			ssize_t n;
 			if (fds[i].fd < 0 || fds[i].revents == 0)
 				continue;
@@ -99,15 +91,15 @@ __attribute__((unused)) static bool spawn_collect(int out, int err, struct spawn
 
 /* Runs argv[0] with the environment of the caller changed by env; fills *r. Never fails
  * quietly: what cannot be started ends the driver. */
-__attribute__((unused)) static void spawn_run(char *const argv[], const char *const env[],
-					      struct spawn_result *r)
+static inline void program_run(char *const argv[], const char *const env[],
+					      struct program_result *r)
 {
 	int out[2], err[2];
 
 	memset(r, 0, sizeof(*r));
 	(void)fflush(NULL);
 	if (pipe(out) != 0 || pipe(err) != 0 || (r->pid = fork()) < 0) {
-		perror("spawn_run");
+		perror("program_run");
 		exit(2);
 	}
 	if (r->pid == 0) {
@@ -117,11 +109,11 @@ __attribute__((unused)) static void spawn_run(char *const argv[], const char *co
 		(void)close(out[1]);
 		(void)close(err[0]);
 		(void)close(err[1]);
-		spawn_exec(argv, env);
+		program_exec(argv, env);
 	}
 	(void)close(out[1]);
 	(void)close(err[1]);
-	if (!spawn_collect(out[0], err[0], r)) {
+	if (!program_collect(out[0], err[0], r)) {
 		r->timed_out = true;
 		(void)kill(r->pid, SIGKILL);
 	}
