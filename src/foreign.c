@@ -19,9 +19,6 @@
 #include <malloc.h>
 
 /* In a static program these names are ours (interpose_static.c), and there is no other heap. */
-#ifndef GOALLOC_STATIC
-#define GOALLOC_STATIC 0
-#endif
 
 extern void __libc_free(void *p) WEAK;
 extern void *__libc_malloc(size_t size) WEAK;
