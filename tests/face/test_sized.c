@@ -71,9 +71,9 @@ static void a_wrong_size_is_one_line(void)
 
 	CHECK(saved >= 0 && pipe(ends) == 0 && dup2(ends[1], 2) == 2);
 	free_by_wrong_sizes();
-	before = face_rss();
+	before = proc_rss();
 	free_by_wrong_sizes();
-	CHECK_LE(face_rss(), before + 8 * MiB);
+	CHECK_LE(proc_rss(), before + 8 * MiB);
 	CHECK(dup2(saved, 2) == 2 && close(ends[1]) == 0);
 	n = read(ends[0], text, sizeof(text) - 1);
 	CHECK(n > 0);

@@ -2,7 +2,7 @@
 /*
  * test_fatal.c - the warning of a wrong size: its first line comes at once, and lines that come too soon are counted.
  */
-#include "unit.h"
+#include "module.h"
 
 #include "fatal.h"
 
