@@ -13,11 +13,6 @@
 
 #include "base.h"
 
-/* 1 in what is linked into static programs: goalloc.o and libgoalloc.a. */
-#ifndef GOALLOC_STATIC
-#define GOALLOC_STATIC 0
-#endif
-
 /* The heap page, Go's: the unit of spans. The kernel's own is os_page_size(). */
 #define PAGE_SHIFT 13
 #define PAGE_SIZE ((size_t)1 << PAGE_SHIFT)

@@ -34,7 +34,8 @@ session() {
 			echo "break -probe-stap goalloc:sampled_$probe"
 			echo 'commands'
 			echo 'silent'
-			printf '%s\n' "printf \"$probe %#lx %lu %lu\\n\", \$_probe_arg0, \$_probe_arg1, \$_probe_arg2 % 2"
+			args='$_probe_arg0, $_probe_arg1, $_probe_arg2 % 2'
+			printf '%s\n' "printf \"$probe %#lx %lu %lu\\n\", $args"
 			echo 'continue'
 			echo 'end'
 		done
@@ -42,7 +43,8 @@ session() {
 	} >"$scratch/script"
 	# A session may find that it must not trace; what else it complains of is in the report.
 	gdb -nx -batch -x "$scratch/script" "$program" >"$scratch/log" 2>&1 </dev/null
-	grep -Eq 'ptrace: Operation not permitted|Could not trace the inferior' "$scratch/log" && exit 77
+	grep -Eq 'ptrace: Operation not permitted|Could not trace the inferior' "$scratch/log" &&
+		exit 77
 	grep -E '^(alloc|free) ' "$scratch/log" >"$scratch/seen"
 }
 
@@ -56,7 +58,9 @@ fail() {
 session GOALLOC=memprofilerate=1 GOALLOC_PROFILE=/dev/null
 [ -s "$scratch/said" ] || fail 'the program says nothing'
 # Each line once and in this order; libc allocates for itself, too.
-awk 'NR == FNR { want[++n] = $0; next } $0 == want[seen + 1] { seen++ } END { exit n == 0 || seen != n }' \
+awk 'NR == FNR { want[++n] = $0; next }
+	$0 == want[seen + 1] { seen++ }
+	END { exit n == 0 || seen != n }' \
 	"$scratch/said" "$scratch/seen" || fail 'not all that the program says is seen'
 
 session

@@ -13,7 +13,8 @@ for page in goalloc-run.1 goalloc.3 goalloc.7; do
 		status=1
 	fi
 done
-for function in $(sed -n 's/^[a-z].*[ *]\(goalloc_[a-z_0-9]*\)(.*/\1/p' "$source/include/goalloc.h"); do
+for function in $(sed -n 's/^[a-z].*[ *]\(goalloc_[a-z_0-9]*\)(.*/\1/p' "$source/include/goalloc.h")
+do
 	grep -q "^[.]BR $function ()" "$source/src/man/goalloc.3" || {
 		echo "goalloc(3) does not describe $function()"
 		status=1

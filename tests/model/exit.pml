@@ -16,9 +16,8 @@
  *          then, or later.
  * Asserts  as in span.pml; and a cache on the pool is flushed.
  * Left out big objects and pages; tick(), which does while a thread lives what span.pml has; two
- * span classes, as there.
- *          mcache_flush() goes over the classes one by one: one span stands for all, as a thread
- *          that gives a span lists none.
+ *          span classes, as there. mcache_flush() goes over the classes one by one: one span
+ *          stands for all, as a thread that gives a span lists none.
  *
  * The start: threads whose first slow path comes before, while and after another makes the key;
  * each has NREQUESTS slow paths, and one more in the destructor of a key of the program. Who comes
@@ -26,10 +25,9 @@
  * libc has no memory for the value (REFUSALS).
  *
  * HOLE_DESTRUCTOR  a thread that comes by such a slow path in a destructor only: with
- * DESTRUCTOR_ROUNDS counted from there, libc is
- *          through with its rounds before thread_exit() comes to the last. Its cache is not given
- *          back when it ends, but taken by the next thread in its place: find_left_behind_locked(),
- *          which is not in the model.
+ *          DESTRUCTOR_ROUNDS counted from there, libc is through with its rounds before
+ *          thread_exit() comes to the last. Its cache is not given back when it ends, but taken by
+ *          the next thread in its place: find_left_behind_locked(), which is not in the model.
  * MUTANT_x are wrong variants: mutants.sh.
  */
 
@@ -450,7 +448,8 @@ flush:
 flush_stack:
 	if
 	:: giving -> goto gave
-	:: atomic { !giving && stack[c] != 0 -> MINE; slot = LOW(stack[c]); stack[c] = stack[c] & ~slot; goto return_slot }
+	:: atomic { !giving && stack[c] != 0 -> MINE; slot = LOW(stack[c]);
+		stack[c] = stack[c] & ~slot; goto return_slot }
 	:: !giving && stack[c] == 0
 	fi;
 	/* --- tiny_detach(): free_block() --- */
@@ -460,7 +459,8 @@ flush_stack:
 	atomic {
 		if
 		:: block[c] == 0 -> goto detached
-		:: block[c] != 0 -> MINE; slot = block[c]; block[c] = 0; doing = IN_DETACH; o = owner
+		:: block[c] != 0 -> MINE; slot = block[c]; block[c] = 0; doing = IN_DETACH;
+			o = owner
 		fi;
 		if
 		:: o == c -> goto free_local
@@ -541,7 +541,8 @@ set_central:
 	ABSORB;
 	if
 	:: free_bits != ALL -> goto set_central
-	:: atomic { free_bits == ALL -> assert(lister == CENTRAL); lister = 0; central = false; owner = 0 }
+	:: atomic { free_bits == ALL -> assert(lister == CENTRAL); lister = 0; central = false;
+		owner = 0 }
 	fi;
 	atomic { UNLOCK }
 	goto free_span;

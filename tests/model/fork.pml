@@ -25,8 +25,8 @@
  *          mspan_absorb() and mspan_free_remote() find no slot that is free already, which would be
  *          reported as a double free.
  * Left out tiny blocks (the pins; a current block is like a slot in a stack), the quarantine (as a
- * stack), big objects, the pages
- *          (mheap_after_fork()), fork from a signal handler inside malloc.
+ *          stack), big objects, the pages (mheap_after_fork()), fork from a signal handler inside
+ *          malloc.
  *
  * With     each an accident of the fork that the ordinary search leaves out: TORN_COUNT, between
  *          the two stores of mspan_absorb() in mcentral_put(); SHARED, the shared cache has slots,
@@ -210,7 +210,8 @@ inline free_span(s)
 /* mcentral_put() */
 inline put(s)
 {
-	atomic { central_holder == 0 -> assert(owner[s] == c && !EMPTY(s) && nfree[s] != 0); central_holder = me }
+	atomic { central_holder == 0 -> assert(owner[s] == c && !EMPTY(s) && nfree[s] != 0);
+		central_holder = me }
 #ifdef MUTANT_OWNER_FIRST
 	owner[s] = CENTRAL;
 #endif
@@ -324,7 +325,8 @@ inline free_remote(s, b)
 	}
 	if
 	:: owner[s] < FULL
-	:: atomic { owner[s] >= FULL -> span_hand[s] = span_hand[s] | hand; credit[s]--; told = credit[s] <= 0 }
+	:: atomic { owner[s] >= FULL -> span_hand[s] = span_hand[s] | hand; credit[s]--;
+		told = credit[s] <= 0 }
 		if
 		:: told -> told = false; todo = CLAIM
 		:: !told -> span_hand[s] = span_hand[s] & ~hand
@@ -493,18 +495,21 @@ proctype gone(byte c)
 	/* mcache_refill() */
 	:: atomic { word[c] == 0 && current[c] != 0 && nfree[current[c]] != 0 -> s = current[c] }
 		goto loads
-	:: atomic { word[c] == 0 && current[c] != 0 && nfree[current[c]] == 0 -> s = current[c]; current[c] = 0; span_hand[s] = span_hand[s] | hand }
+	:: atomic { word[c] == 0 && current[c] != 0 && nfree[current[c]] == 0 -> s = current[c];
+		current[c] = 0; span_hand[s] = span_hand[s] | hand }
 		let_go(s, c | FULL);
 		if
 		:: told -> told = false; todo = CLAIM; goto claims
 		:: !told -> span_hand[s] = span_hand[s] & ~hand
 		fi
 	/* next_span() */
-	:: atomic { current[c] == 0 && partial[c] != 0 -> s = partial[c]; span_hand[s] = span_hand[s] | hand }
+	:: atomic { current[c] == 0 && partial[c] != 0 -> s = partial[c];
+		span_hand[s] = span_hand[s] | hand }
 		list_remove(partial[c], s);
 		goto takes
 	/* mcentral_take() */
-	:: atomic { current[c] == 0 && central != 0 && central_holder == 0 -> central_holder = me; s = central }
+	:: atomic { current[c] == 0 && central != 0 && central_holder == 0 -> central_holder = me;
+		s = central }
 #ifdef MUTANT_UNLINK_FIRST
 		list_remove(central, s);
 		atomic { owner[s] = c; span_hand[s] = span_hand[s] | hand }
@@ -726,7 +731,8 @@ proctype child(byte me; byte born)
 			atomic {
 				if
 				:: parked != 0 -> c = parked
-				:: parked == 0 && shared_lock == 0 -> shared_lock = me; c = SHARED_CACHE
+				:: parked == 0 && shared_lock == 0 -> shared_lock = me;
+					c = SHARED_CACHE
 				fi
 			}
 			adopt_orphans();
@@ -743,9 +749,11 @@ proctype child(byte me; byte born)
 	atomic {
 		c = 0;
 		if
-		:: mcache_of[me] == 0 && parked_for == me && parked != 0 -> mcache_of[me] = parked; parked = 0
+		:: mcache_of[me] == 0 && parked_for == me && parked != 0 -> mcache_of[me] = parked;
+			parked = 0
 		/* take_cache() */
-		:: mcache_of[me] == 0 && !(parked_for == me && parked != 0) -> mcache_of[me] = LATER; in_use[LATER] = true
+		:: mcache_of[me] == 0 && !(parked_for == me && parked != 0) ->
+			mcache_of[me] = LATER; in_use[LATER] = true
 		:: mcache_of[me] != 0
 		fi
 	}
@@ -825,7 +833,8 @@ inline after_fork(me)
 	do
 	:: c <= NCACHE ->
 		if
-		:: c != SHARED_CACHE && in_use[c] -> orphan[c] = c != mine; others = others || orphan[c]
+		:: c != SHARED_CACHE && in_use[c] -> orphan[c] = c != mine;
+			others = others || orphan[c]
 		:: else
 		fi;
 		c++
@@ -891,7 +900,8 @@ inline begin_span(s)
 			begin_slot(s, 1);
 			begin_slot(s, 2)
 		:: s != varied && owner[s] >= FULL && owner[s] != CENTRAL -> live[s] = ALL
-		:: s != varied && !(owner[s] >= FULL && owner[s] != CENTRAL) -> live[s] = 1; free_bits[s] = 2; nfree[s] = 1
+		:: s != varied && !(owner[s] >= FULL && owner[s] != CENTRAL) -> live[s] = 1;
+			free_bits[s] = 2; nfree[s] = 1
 		fi;
 		if
 		:: owner[s] >= FULL -> credit[s] = 1
@@ -957,7 +967,8 @@ inline check_span(s)
 	if
 	:: dead[s] -> assert(owner[s] == 0)
 	/* Lost: a thread that is gone had it in hand. */
-	:: !dead[s] && owner[s] < FULL && (owner[s] == 0 || !in_order[owner[s]]) -> assert(span_hand[s] != 0)
+	:: !dead[s] && owner[s] < FULL && (owner[s] == 0 || !in_order[owner[s]]) ->
+		assert(span_hand[s] != 0)
 	:: !dead[s] && !(owner[s] < FULL && (owner[s] == 0 || !in_order[owner[s]])) ->
 		assert(nfree[s] == POP(free_bits[s]));
 		count_places(s, 1);

@@ -77,7 +77,8 @@ expect_error fork.pml PARKED_WHOLE "-DALONE -DIDLE -DAGAIN -DFORK_IN_ADOPTION"
 expect_error fork.pml ENTRY_STAYS "-DALONE -DIDLE -DAGAIN -DFORK_IN_ADOPTION"
 
 # Every mutant and every hole in the models is tried.
-for name in $(sed -n 's/^#if.*def \(MUTANT_[A-Z_]*\|HOLE_[A-Z_]*\).*/\1/p' "$here"/*.pml | sort -u); do
+for name in $(sed -n 's/^#if.*def \(MUTANT_[A-Z_]*\|HOLE_[A-Z_]*\).*/\1/p' "$here"/*.pml |
+		sort -u); do
 	case $name in
 	MUTANT_*) line="expect_error [a-z.]* ${name#MUTANT_} " ;;
 	*) line="expect_hole [a-z.]* ${name#HOLE_} " ;;

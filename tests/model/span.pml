@@ -174,7 +174,8 @@ idle:
 	}
 	:: atomic {
 		/* mspan_take_word() */
-		!leaving && me <= NALLOC && budget > 0 && stack == 0 && cache == 0 && has && free_bits != 0 ->
+		!leaving && me <= NALLOC && budget > 0 && stack == 0 && cache == 0 && has &&
+			free_bits != 0 ->
 		PLAIN;
 		assert(listclass == class && lister == me);
 		cache = free_bits;
@@ -184,7 +185,8 @@ idle:
 	:: atomic {
 		/* mspan_set_full(). The credit belongs to late freers, too: this is an atomic
 		 * store. */
-		!leaving && me <= NALLOC && budget > 0 && stack == 0 && cache == 0 && has && free_bits == 0 ->
+		!leaving && me <= NALLOC && budget > 0 && stack == 0 && cache == 0 && has &&
+			free_bits == 0 ->
 		PLAIN;
 		assert(listclass == class);
 		UNLIST(me);
@@ -511,7 +513,8 @@ put_done:
 free_span:
 	atomic {
 		assert(owner == me || owner == 0);
-		assert(free_bits == ALL && out == 0 && remote == 0 && stack == 0 && cache == 0 && lister == 0);
+		assert(free_bits == ALL && out == 0 && remote == 0 && stack == 0 &&
+			cache == 0 && lister == 0);
 		owner = 0
 	}
 	atomic { dead = true; REST }

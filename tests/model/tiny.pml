@@ -53,7 +53,8 @@ bool owner_done;
 	atomic { vacant = state[AT(block, 0)] == FREE } \
 	atomic { \
 		if \
-		:: vacant -> vacant = state[AT(block, LAST)] == FREE || (!(pinned) && state[AT(block, LAST)] == PIN) \
+		:: vacant -> vacant = state[AT(block, LAST)] == FREE || \
+			(!(pinned) && state[AT(block, LAST)] == PIN) \
 		:: else \
 		fi \
 	}
@@ -208,7 +209,8 @@ tick:
 absorb:
 	atomic { marked = remote; remote = 0 }
 	do
-	:: atomic { marked != 0 -> block = (HAS(marked, 0) -> 0 : 1); marked = marked & ~(1 << block) }
+	:: atomic { marked != 0 -> block = (HAS(marked, 0) -> 0 : 1);
+		marked = marked & ~(1 << block) }
 		if
 		:: HAS(free_bits, block)
 		:: !HAS(free_bits, block) ->

@@ -47,7 +47,7 @@ static bool can_touch(uintptr_t addr)
 
 /* --- where objects are --- */
 
-TEST_IN_CHILD(an_object_is_at_an_end_of_its_pages_and_what_is_beside_them_cannot_be_touched)
+TEST_IN_CHILD(an_object_is_at_an_end_of_its_pages_between_guards)
 {
 	size_t page = os_page_size(), left = 0, right = 0;
 
@@ -344,8 +344,7 @@ TEST_IN_CHILD(a_retired_slot_is_neither_live_nor_free)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(
-			an_object_is_at_an_end_of_its_pages_and_what_is_beside_them_cannot_be_touched),
+		cmocka_unit_test(an_object_is_at_an_end_of_its_pages_between_guards),
 		cmocka_unit_test(objects_are_aligned_as_asked),
 		cmocka_unit_test(with_efence_no_address_comes_twice_and_freed_regions_cost_nothing),
 		cmocka_unit_test(

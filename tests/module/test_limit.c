@@ -274,7 +274,7 @@ TEST_IN_CHILD(near_the_limit_free_pages_stay_a_part_of_the_decay_time)
 
 /* --- beyond a soft limit --- */
 
-TEST_IN_CHILD(what_does_not_fit_grows_beyond_a_soft_limit_and_what_is_free_is_given_back_first)
+TEST_IN_CHILD(free_pages_are_given_back_before_a_soft_limit_is_crossed)
 {
 	void *p;
 
@@ -684,8 +684,7 @@ int main(void)
 		cmocka_unit_test(what_the_thread_keeps_goes_before_the_limit_is_crossed),
 		cmocka_unit_test(other_threads_give_back_what_they_keep_at_their_next_slow_path),
 		cmocka_unit_test(near_the_limit_free_pages_stay_a_part_of_the_decay_time),
-		cmocka_unit_test(
-			what_does_not_fit_grows_beyond_a_soft_limit_and_what_is_free_is_given_back_first),
+		cmocka_unit_test(free_pages_are_given_back_before_a_soft_limit_is_crossed),
 		cmocka_unit_test(a_live_heap_of_twice_the_limit_is_not_worked_for_again_and_again),
 		cmocka_unit_test(a_hard_limit_is_used_up_and_not_crossed),
 		cmocka_unit_test(

@@ -19,7 +19,8 @@ pick() { if [ "$MODE" = quick ]; then echo "$1"; else echo "$2"; fi; }
 
 # words N: N lines of pseudo-random text, the same every time.
 words() {
-	awk -v n="$1" 'BEGIN { x = 42; for (i = 0; i < n; i++) { x = (x * 16807) % 2147483647; y = (x * 48271) % 2147483647;
+	awk -v n="$1" 'BEGIN { x = 42; for (i = 0; i < n; i++) {
+		x = (x * 16807) % 2147483647; y = (x * 48271) % 2147483647;
 		printf "%d item%d %x some-text-%d,%d\n", x % 100003, y % 997, y, i % 89, x % 7 } }'
 }
 
@@ -31,7 +32,10 @@ active() {
 		has=0
 		! grep -q -F "$LIBRARY" "/proc/$pid/maps" 2>/dev/null || has=1
 		[ -d "/proc/$pid" ] || continue # a worker that has done its work
-		[ "$has" = "$want" ] || { echo "process $pid ($(tr '\0' ' ' <"/proc/$pid/cmdline")): library there: $has, wanted: $want" >&2 && return 1; }
+		[ "$has" = "$want" ] && continue
+		echo "process $pid ($(tr '\0' ' ' <"/proc/$pid/cmdline")):" \
+			"library there: $has, wanted: $want" >&2
+		return 1
 	done
 }
 
@@ -41,7 +45,8 @@ loads() {
 	for program in "$@"; do
 		[[ $program == /* ]] || program=$(type -P "$program")
 		[ "$(head -c 4 "$program" | tr -d '\0')" = $'\177ELF' ] || continue
-		[[ $(ldd "$program") == *"$LIBRARY"* ]] || { echo "the library is not loaded into $program" >&2 && return 1; }
+		[[ $(ldd "$program") == *"$LIBRARY"* ]] ||
+			{ echo "the library is not loaded into $program" >&2 && return 1; }
 	done
 }
 
@@ -50,7 +55,10 @@ children() { cat "/proc/$1/task/"*/children; }
 
 # free_port: one on 127.0.0.1 outside the range that clients get theirs from.
 free_port() {
-	perl -MIO::Socket::INET -e 'for (1 .. 100) { my $p = 10000 + int rand 20000; next if !IO::Socket::INET->new(Listen => 1, LocalAddr => "127.0.0.1", LocalPort => $p); print "$p\n"; last }'
+	perl -MIO::Socket::INET -e 'for (1 .. 100) {
+		my $p = 10000 + int rand 20000;
+		next if !IO::Socket::INET->new(Listen => 1, LocalAddr => "127.0.0.1", LocalPort => $p);
+		print "$p\n"; last }'
 }
 
 servers=()
@@ -60,7 +68,8 @@ serve() {
 	"$@" >>server.log 2>&1 &
 	server=$!
 	servers+=("$server")
-	echo "$server $(sed 's/.*) //' "/proc/$server/stat" | cut -d ' ' -f 20)" >>"${GOALLOC_CASE}servers"
+	echo "$server $(sed 's/.*) //' "/proc/$server/stat" | cut -d ' ' -f 20)" \
+		>>"${GOALLOC_CASE}servers"
 }
 
 # wait_port PORT: until the server answers there.
@@ -87,7 +96,8 @@ stop() {
 end_servers() {
 	local status=$? pid
 	[ ${#servers[@]} = 0 ] || kill "${servers[@]}" 2>/dev/null || true
-	[ "$status" = 0 ] || [ ! -s server.log ] || { echo "server.log:" && tail -n 20 server.log; } >&2
+	[ "$status" = 0 ] || [ ! -s server.log ] ||
+		{ echo "server.log:" && tail -n 20 server.log; } >&2
 	for pid in ${servers[@]+"${servers[@]}"}; do
 		for _ in {1..20}; do ! kill -0 "$pid" 2>/dev/null || sleep 0.1; done
 		{ kill -KILL "$pid" && wait "$pid"; } 2>/dev/null || true
@@ -112,7 +122,8 @@ other_user() {
 	user=(setpriv --reuid="${1-nobody}" --regid="$(id -g "${1-nobody}")" --clear-groups)
 }
 
-sed 's/.*) //' /proc/$$/stat | cut -d ' ' -f 3 >"${GOALLOC_CASE}group" # of processes; timeout made it
+# The group of processes that timeout made.
+sed 's/.*) //' /proc/$$/stat | cut -d ' ' -f 3 >"${GOALLOC_CASE}group"
 active $$
 programs=''
 # shellcheck disable=SC1090 # one of the NAME.sh
