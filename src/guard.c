@@ -450,6 +450,7 @@ static void close_pages(struct guarded *g)
 	if (nbytes == 0)
 		return;
 	uncount(&guard.page_bytes, nbytes);
+	(void)os_drop((void *)first, nbytes);
 	if (g->mapped)
 		uncount(&guard.mapped, 1);
 	if (!g->fenced) {
