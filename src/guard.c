@@ -760,7 +760,6 @@ void guard_init(void)
 	set_state(&guard.forgotten, GUARDED_FORGOTTEN);
 	guard.random = seed();
 	find_own_code();
-	fault_watch();
 }
 
 void guard_after_fork(void)

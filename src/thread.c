@@ -160,11 +160,13 @@ static void set_cache(struct mcache *c)
 
 /*
  * A hook on libc's madvise() may allocate while this thread is in the middle of an allocation. Its own cache is hidden from the hook,
- * whose requests go through the shared cache. A thread that is using the shared cache, or has left the heap, calls no hook.
+ * whose requests go through the shared cache. A thread that uses the shared cache, adopts or has left the heap calls no hook.
  */
 static bool begin_call_out(void)
 {
 	if (own_cache == NULL && (!is_scavenger || thread_is_gone))
+		return false;
+	if (lock_held(&shared_lock) || lock_held(&init_lock))
 		return false;
 	hidden_cache = own_cache;
 	thread_is_gone = true;
