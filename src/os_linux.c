@@ -22,6 +22,7 @@
 #include <sys/auxv.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
 #include <time.h>
@@ -102,6 +103,10 @@ static void *name_mapping(void *p, size_t nbytes, const char *name)
 }
 
 #define METADATA_NAME "goalloc: metadata"
+
+/* Records lie at random places of [METADATA_LOW, METADATA_LOW + 2^METADATA_BITS), far from the program's own mappings. */
+#define METADATA_LOW UINT64_C(0x120000000000)
+#define METADATA_BITS 45
 
 /* Of the heap. A name goes with mprotect(2) and mremap(2), but what is mapped anew has none, and neighbours of two names are
  * two mappings. */
@@ -196,6 +201,11 @@ bool os_remap(void *p, size_t nbytes)
 			MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED) == p;
 }
 
+void os_dump(void *p, size_t nbytes, bool dump)
+{
+	(void)SYSCALL(SYS_madvise, p, nbytes, dump ? MADV_DODUMP : MADV_DONTDUMP);
+}
+
 void os_want_huge_pages(void *p, size_t nbytes, bool huge)
 {
 	(void)SYSCALL(SYS_madvise, p, nbytes, huge ? MADV_HUGEPAGE : MADV_NOHUGEPAGE);
@@ -203,12 +213,7 @@ void os_want_huge_pages(void *p, size_t nbytes, bool huge)
 
 _Atomic uint32_t os_key_rights;
 static int metadata_key = -1;       /* -1 says to pkey_mprotect(2): like mprotect(2) */
-static bool metadata_is_guarded;
 
-void os_guard_metadata(void)
-{
-	metadata_is_guarded = true;
-}
 
 bool os_make_key(void)
 {
@@ -222,11 +227,48 @@ bool os_make_key(void)
 	return true;
 }
 
-void os_drop_key(void)
+/* Opens the pages of a place for records, which are behind the key if there is one. */
+static bool open_metadata(void *p, size_t nbytes)
 {
-	(void)SYSCALL(SYS_pkey_free, (long)metadata_key);
-	metadata_key = -1;
-	atomic_store_explicit(&os_key_rights, 0, memory_order_relaxed);
+	long protect = metadata_key < 0 ? SYS_mprotect : SYS_pkey_mprotect;
+
+	return SYSCALL(protect, p, nbytes, PROT_READ | PROT_WRITE, metadata_key) == 0;
+}
+
+/* Maps memory for records at the hint, or elsewhere, between two pages without access. */
+static void *map_guarded(uintptr_t hint, size_t nbytes)
+{
+	size_t guard = os_page_size();
+	size_t whole = nbytes + 2 * guard;
+	char *p;
+
+	p = name_mapping(map((void *)hint, whole, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS), whole, METADATA_NAME);
+	if (p == NULL)
+		return NULL;
+	if (!open_metadata(p + guard, nbytes)) {
+		(void)os_unreserve(p, whole);
+		return NULL;
+	}
+	return p + guard;
+}
+
+/* Returns a random page of the stretch of addresses that records lie in. */
+static uintptr_t random_place(void)
+{
+	return METADATA_LOW + align_down(os_random() >> (64 - METADATA_BITS), os_page_size());
+}
+
+/* Returns the hint for the next records of so many bytes, pages beside them included: they lie one behind the other. */
+static uintptr_t next_place(size_t nbytes)
+{
+	/* 0 before the first. Relaxed: a hint, which the kernel checks. */
+	static _Atomic uintptr_t next;
+	uintptr_t none = 0;
+
+	if (atomic_load_explicit(&next, memory_order_relaxed) == 0)
+		(void)atomic_compare_exchange_strong_explicit(&next, &none, random_place(), memory_order_relaxed,
+							      memory_order_relaxed);
+	return atomic_fetch_add_explicit(&next, nbytes + 2 * os_page_size(), memory_order_relaxed);
 }
 
 #define PLACES 255
@@ -256,13 +298,13 @@ static struct places *more_places(struct places *places)
 
 	if (next != NULL)
 		return next;
-	fresh = map(NULL, sizeof(*fresh), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS);
+	fresh = map_guarded(next_place(os_page_size()), os_page_size());
 	if (fresh == NULL)
 		return NULL;
 	/* Release: see the load. Acquire: if another thread was first, its places are zero. */
 	if (atomic_compare_exchange_strong_explicit(&places->next, &next, fresh, memory_order_acq_rel, memory_order_acquire))
 		return fresh;
-	(void)os_unreserve(fresh, sizeof(*fresh));
+	(void)os_unreserve((char *)fresh - os_page_size(), 3 * os_page_size());
 	return next;
 }
 
@@ -304,31 +346,41 @@ void *os_alloc_shared(size_t nbytes)
 	return map(NULL, nbytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE);
 }
 
-static void *alloc_guarded_metadata(size_t nbytes)
+/* Maps records and notes where they are. */
+static void *map_metadata(uintptr_t hint, size_t nbytes)
 {
-	long protect = metadata_key < 0 ? SYS_mprotect : SYS_pkey_mprotect;
-	size_t guard = os_page_size();
-	char *p;
-
-	p = name_mapping(map(NULL, nbytes + 2 * guard, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS), nbytes + 2 * guard, METADATA_NAME);
-	if (p == NULL)
-		return NULL;
-	if (SYSCALL(protect, p + guard, nbytes, PROT_READ | PROT_WRITE, metadata_key) != 0) {
-		(void)os_unreserve(p, nbytes + 2 * guard);
-		return NULL;
-	}
-	return p + guard;
-}
-
-void *os_alloc_metadata(size_t nbytes)
-{
-	void *p = metadata_is_guarded ? alloc_guarded_metadata(nbytes) :
-					name_mapping(map(NULL, nbytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS), nbytes,
-						     METADATA_NAME);
+	void *p = map_guarded(hint, nbytes);
 
 	if (p != NULL)
 		note_metadata((uintptr_t)p, nbytes);
 	return p;
+}
+
+void *os_alloc_metadata(size_t nbytes)
+{
+	return map_metadata(next_place(nbytes), nbytes);
+}
+
+void *os_alloc_long_metadata(size_t nbytes)
+{
+	return map_metadata(random_place(), nbytes);
+}
+
+bool os_extend_metadata(void *end, size_t nbytes)
+{
+	size_t guard = os_page_size();
+	char *behind = (char *)end + guard;
+	char *p = name_mapping(map(behind, nbytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS), nbytes, METADATA_NAME);
+
+	if (p == NULL)
+		return false;
+	/* The page without access moves to the new end. */
+	if (p == behind && open_metadata(end, nbytes)) {
+		note_metadata((uintptr_t)end, nbytes);
+		return true;
+	}
+	(void)os_unreserve(p, nbytes);
+	return false;
 }
 
 void os_store_protected(uintptr_t *word, uintptr_t value)
@@ -384,11 +436,16 @@ uint64_t os_time_ns(void)
 
 uint64_t os_random(void)
 {
-	const unsigned char *seed = (const unsigned char *)getauxval(AT_RANDOM);
+	const unsigned char *seed;
 	uint64_t r = 0;
 
-	/* The 16 bytes the kernel gives each process at exec. libc has taken its stack guard
-	 * from the first 8 and its pointer guard from the last, so mix rather than reveal. */
+	if (SYSCALL(SYS_getrandom, &r, sizeof(r), GRND_NONBLOCK) == (long)sizeof(r))
+		return r;
+	/* The call is refused by a filter, or the kernel has no randomness yet. There remain the 16 bytes the kernel gives each
+	 * process at exec. libc has taken its stack guard from the first 8 and its pointer guard from the last, so mix rather than
+	 * reveal. */
+	seed = (const unsigned char *)getauxval(AT_RANDOM);
+	r = cycle_counter();
 	for (size_t i = 0; seed != NULL && i < 16; i++)
 		r = (r ^ seed[i]) * UINT64_C(0x9e3779b97f4a7c15);
 	return r ^ (r >> 29);

@@ -119,9 +119,8 @@ static void read_options(void)
 	if (options.hardened) {
 		hardened_init();
 		sizeclass_divert_all();
-		os_guard_metadata();
-		if (options.keyed && os_make_key() && !mheap_hide_arenas())
-			os_drop_key();
+		if (options.keyed && os_make_key())
+			mheap_hide_arenas();
 	}
 	if (guards_on() && !options.off)
 		guard_init();
