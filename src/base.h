@@ -148,20 +148,6 @@ static inline void order_stores(void)
 	atomic_signal_fence(memory_order_release);
 }
 
-/* A counter that runs at some GHz or some 10 MHz: for "has it been long?", not for time. */
-static inline uint64_t cycle_counter(void)
-{
-#if defined(__x86_64__)
-	return __builtin_ia32_rdtsc();
-#elif defined(__aarch64__)
-	uint64_t ticks;
-
-	/* The system counter is slow beside the processor: scale it to be like cycles. */
-	__asm__ volatile("mrs %0, cntvct_el0" : "=r"(ticks));
-	return ticks << 6;
-#endif
-}
-
 /*
  * cpu_syscall() makes a system call and returns what the kernel returns: the result, or -errno. errno stays as it is.
  * libc's syscall() is not used, because programs replace it: torsocks and uid_wrapper do.

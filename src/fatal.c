@@ -4,14 +4,15 @@
  * See malloc.c for the overview.
  *
  * Owns     the report line, on the caller's stack.
- * Callers  everyone who finds misuse, options.c for its warnings, lock.c. Calls abort(3), and write(2) past libc, where it would be
- *          a cancellation point: a thread that was to be cancelled would end instead of the process.
+ * Callers  everyone who finds misuse, options.c for its warnings, lock.c. Calls abort(3), and os.h to write, as libc's
+ *          write(2) is a cancellation point: a thread that was to be cancelled would end instead of the process.
  * Locks    none; callable with any lock held.
  * Holds    never allocates; one write(2) a line; errno is kept.
  */
 #include "fatal.h"
-#include "os_call.h"
+#include "os.h"
 
+#include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
 
@@ -60,18 +61,19 @@ void report_dec(struct report *r, uint64_t v)
 	report_number(r, v, 10);
 }
 
-void report_write(struct report *r, int fd)
+int report_write(struct report *r, int fd)
 {
 	size_t done = 0;
 
 	r->text[r->len++] = '\n';
 	while (done < r->len) {
-		long n = RESTARTED(SYSCALL(SYS_write, fd, r->text + done, r->len - done));
+		long n = os_write(fd, r->text + done, r->len - done);
 
 		if (n <= 0)
-			break;
+			return n < 0 ? (int)-n : EIO;
 		done += (size_t)n;
 	}
+	return 0;
 }
 
 static void report_pointer(struct report *r, const char *func, const void *p, const char *fault)

@@ -10,6 +10,8 @@
  *          errno is ENOMEM or EINVAL where NULL says so, and free keeps it.
  */
 #include "interpose.h"
+#include "options.h"
+#include "out.h"
 #include "service.h"
 #include "stat.h"
 
@@ -193,28 +195,18 @@ static struct mallinfo2 info_of(const struct stat_snapshot *st)
 	return mi;
 }
 
-static SLOW_PATH struct mallinfo2 info_by_stack(void)
-{
-	struct stat_snapshot st;
-
-	stat_read(&st);
-	return info_of(&st);
-}
-
-/* Programs call it on small stacks, where a snapshot has no room: there is one elsewhere, for one thread at a time. */
+/* Without memory for the figures all of them are 0, and errno is ENOMEM. */
 EXPORT struct mallinfo2 mallinfo2(void)
 {
-	static struct stat_snapshot st;
-	static _Atomic bool taken;
-	struct mallinfo2 mi;
+	struct stat_snapshot *st = stat_take();
+	struct mallinfo2 mi = { 0 };
 
-	/* Acquire: what its last user did to it is over. Pairs with the release below. In a child whose parent was here it stays taken. */
-	if (atomic_exchange_explicit(&taken, true, memory_order_acquire))
-		return info_by_stack();
-	stat_read(&st);
-	mi = info_of(&st);
-	/* Release: pairs with the acquire above. */
-	atomic_store_explicit(&taken, false, memory_order_release);
+	if (st == NULL) {
+		errno = ENOMEM;
+		return mi;
+	}
+	mi = info_of(st);
+	stat_drop(st);
 	return mi;
 }
 
@@ -241,7 +233,8 @@ EXPORT struct mallinfo mallinfo(void)
 
 EXPORT void malloc_stats(void)
 {
-	(void)stat_print(2);
+	if (stat_print(2) == ENOMEM)
+		options_warn_file("malloc_stats", "-", out_reason(ENOMEM));
 }
 
 /* Free slots by size, small ones. */
@@ -274,18 +267,21 @@ static void print_totals(FILE *fp, const struct stat_snapshot *st, bool mapped)
 
 EXPORT int malloc_info(int options_arg, FILE *fp)
 {
-	struct stat_snapshot st;
+	struct stat_snapshot *st;
 
 	if (options_arg != 0)
 		return EINVAL;
-	stat_read(&st);
+	st = stat_take();
+	if (st == NULL)
+		return ENOMEM;
 	fprintf(fp, "<malloc version=\"1\">\n<heap nr=\"0\">\n<sizes>\n");
-	print_free_sizes(fp, &st);
+	print_free_sizes(fp, st);
 	fprintf(fp, "</sizes>\n");
-	print_totals(fp, &st, false);
+	print_totals(fp, st, false);
 	fprintf(fp, "</heap>\n");
-	print_totals(fp, &st, true);
+	print_totals(fp, st, true);
 	fprintf(fp, "</malloc>\n");
+	stat_drop(st);
 	return 0;
 }
 

@@ -13,11 +13,13 @@
 #include "os.h"
 #include "os_call.h"
 #include "config.h"
+#include "siphash.h"
 
 #include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/futex.h>
+#include <poll.h>
 #include <signal.h>
 #include <sys/auxv.h>
 #include <sys/mman.h>
@@ -383,6 +385,51 @@ bool os_extend_metadata(void *end, size_t nbytes)
 	return false;
 }
 
+bool os_map_at(void *p, size_t nbytes)
+{
+	void *got = map(p, nbytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE | MAP_NORESERVE);
+
+	if (got != NULL && got != p)
+		(void)os_unreserve(got, nbytes);
+	return got == p;
+}
+
+/* What os_alloc_scratch() gives when the system has no memory. */
+static struct {
+	_Atomic int user;               /* [a] process id of its user; 0: nobody. A user in another process is gone. */
+	_Alignas(CACHE_LINE) char bytes[OS_SCRATCH_RESERVE];
+} reserve;
+
+static void *take_reserve(size_t nbytes)
+{
+	int self = os_pid(), user = atomic_load_explicit(&reserve.user, memory_order_relaxed);
+
+	if (nbytes > sizeof(reserve.bytes) || user == self)
+		return NULL;
+	/* Acquire: the last user is done with the bytes. Pairs with the release in os_free_scratch(). */
+	if (!atomic_compare_exchange_strong_explicit(&reserve.user, &user, self, memory_order_acquire, memory_order_relaxed))
+		return NULL;
+	zero_bytes(reserve.bytes, nbytes);
+	return reserve.bytes;
+}
+
+void *os_alloc_scratch(size_t nbytes)
+{
+	size_t whole = align_up(nbytes, os_page_size());
+	void *p = name_mapping(map(NULL, whole, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS), whole, METADATA_NAME);
+
+	return p != NULL ? p : take_reserve(nbytes);
+}
+
+void os_free_scratch(void *p, size_t nbytes)
+{
+	/* Release: pairs with the acquire in take_reserve(). */
+	if (p == reserve.bytes)
+		atomic_store_explicit(&reserve.user, 0, memory_order_release);
+	else
+		(void)os_unreserve(p, align_up(nbytes, os_page_size()));
+}
+
 void os_store_protected(uintptr_t *word, uintptr_t value)
 {
 	uintptr_t page = align_down((uintptr_t)word, os_page_size());
@@ -394,11 +441,32 @@ void os_store_protected(uintptr_t *word, uintptr_t value)
 	(void)SYSCALL(SYS_mprotect, page, nbytes, PROT_READ);
 }
 
+/* For systems that refuse process_vm_readv(2), as some sandboxes do. */
+static long read_own_file(uintptr_t addr, void *to, size_t nbytes)
+{
+	int fd = os_open_read("/proc/self/mem");
+	long n;
+
+	if (fd < 0)
+		return fd;
+	n = os_read_at(fd, to, nbytes, addr);
+	os_close(fd);
+	return n;
+}
+
+size_t os_try_read(void *to, uintptr_t from, size_t nbytes)
+{
+	struct iovec here = { to, nbytes }, there = { (void *)from, nbytes };
+	long n = SYSCALL(SYS_process_vm_readv, os_pid(), &here, 1L, &there, 1L, 0L);
+
+	if (n == -EPERM || n == -ENOSYS || n == -EACCES)
+		n = read_own_file(from, to, nbytes);
+	return n > 0 ? (size_t)n : 0;
+}
+
 bool os_read_memory(uintptr_t addr, void *to, size_t nbytes)
 {
-	struct iovec here = { to, nbytes }, there = { (void *)addr, nbytes };
-
-	return SYSCALL(SYS_process_vm_readv, os_pid(), &here, 1L, &there, 1L, 0L) == (long)nbytes;
+	return os_try_read(to, addr, nbytes) == nbytes;
 }
 
 bool os_can_read(uintptr_t addr)
@@ -418,37 +486,29 @@ uintptr_t os_program_header(void)
 	return addr;
 }
 
-uint64_t os_now_ms(void)
+/* The key of os_random(). Access: [c] constant once a thread has called os_seed_random() */
+static struct siphash_key random_key;
+
+void os_seed_random(void)
 {
-	struct timespec ts = { 0, 0 };
+	const uint64_t *seed;
 
-	(void)SYSCALL(SYS_clock_gettime, CLOCK_MONOTONIC_COARSE, &ts);
-	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
-}
-
-uint64_t os_time_ns(void)
-{
-	struct timespec ts = { 0, 0 };
-
-	(void)SYSCALL(SYS_clock_gettime, CLOCK_REALTIME, &ts);
-	return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
+	if (SYSCALL(SYS_getrandom, &random_key, sizeof(random_key), GRND_NONBLOCK) == (long)sizeof(random_key))
+		return;
+	/* A filter refuses the call, or the kernel has no randomness yet. What remains are the 16 bytes that the kernel gives each
+	 * process at exec, of which libc makes its stack guard and its pointer guard, the time, and the place of this function's frame. */
+	seed = (const uint64_t *)getauxval(AT_RANDOM);
+	random_key = (struct siphash_key){ { os_time_ns(), (uintptr_t)&seed } };
+	if (seed != NULL)
+		random_key = (struct siphash_key){ { siphash(&random_key, seed[0], seed[1]), siphash(&random_key, seed[1], seed[0]) } };
 }
 
 uint64_t os_random(void)
 {
-	const unsigned char *seed;
-	uint64_t r = 0;
+	/* Relaxed: each call gets another number. */
+	static _Atomic uint64_t calls;
 
-	if (SYSCALL(SYS_getrandom, &r, sizeof(r), GRND_NONBLOCK) == (long)sizeof(r))
-		return r;
-	/* The call is refused by a filter, or the kernel has no randomness yet. There remain the 16 bytes the kernel gives each
-	 * process at exec. libc has taken its stack guard from the first 8 and its pointer guard from the last, so mix rather than
-	 * reveal. */
-	seed = (const unsigned char *)getauxval(AT_RANDOM);
-	r = cycle_counter();
-	for (size_t i = 0; seed != NULL && i < 16; i++)
-		r = (r ^ seed[i]) * UINT64_C(0x9e3779b97f4a7c15);
-	return r ^ (r >> 29);
+	return siphash(&random_key, atomic_fetch_add_explicit(&calls, 1, memory_order_relaxed), 0);
 }
 
 void os_futex_wait(const _Atomic uint32_t *word, uint32_t expected)
@@ -571,9 +631,46 @@ long os_read_at(int fd, void *p, size_t nbytes, uint64_t offset)
 	return RESTARTED(SYSCALL(SYS_pread64, fd, p, nbytes, offset));
 }
 
+/* How long a pipe that is full waits for its reader, in milliseconds. */
+#define READER_MS 10000
+
+/* True: the descriptor, which does not block, has room again. */
+static bool await_reader(int fd)
+{
+	struct pollfd wanted = { .fd = fd, .events = POLLOUT };
+	struct timespec patience = { READER_MS / 1000, 0 };
+
+	return RESTARTED(SYSCALL(SYS_ppoll, &wanted, 1L, &patience, NULL, 8L)) > 0;
+}
+
+/* Takes back the signal that a failed write has just sent to the calling thread, which blocks it. pending are the signals that waited
+ * before. */
+static void take_back(int number, uint64_t pending)
+{
+	const struct timespec at_once = { 0, 0 };
+	uint64_t set = (uint64_t)1 << (number - 1);
+
+	if ((pending & set) == 0)
+		(void)SYSCALL(SYS_rt_sigtimedwait, &set, NULL, &at_once, sizeof(set));
+}
+
 long os_write(int fd, const void *p, size_t nbytes)
 {
-	return RESTARTED(SYSCALL(SYS_write, fd, p, nbytes));
+	const uint64_t quiet = (uint64_t)1 << (SIGPIPE - 1) | (uint64_t)1 << (SIGXFSZ - 1);
+	uint64_t before = 0, pending = 0;
+	bool blocked = SYSCALL(SYS_rt_sigprocmask, SIG_BLOCK, &quiet, &before, sizeof(quiet)) == 0;
+	long n;
+
+	if ((before & quiet) != 0)
+		(void)SYSCALL(SYS_rt_sigpending, &pending, sizeof(pending));
+	do {
+		n = RESTARTED(SYSCALL(SYS_write, fd, p, nbytes));
+	} while (n == -EAGAIN && await_reader(fd));
+	if (blocked && (n == -EPIPE || n == -EFBIG))
+		take_back(n == -EPIPE ? SIGPIPE : SIGXFSZ, pending);
+	if (blocked)
+		(void)SYSCALL(SYS_rt_sigprocmask, SIG_SETMASK, &before, NULL, sizeof(before));
+	return n;
 }
 
 bool os_directory(char *path, size_t nbytes)

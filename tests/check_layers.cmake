@@ -16,7 +16,7 @@ if(NOT ROOT)
 endif()
 
 # L0 and L1: one level each, in this order.
-set(ORDERED_0 base os_call probe config fatal os os_linux os_process out cgroup gzip rights lock)
+set(ORDERED_0 base siphash os_call probe config os os_linux os_clock fatal os_process out cgroup gzip rights lock)
 set(ORDERED_1 unwind symbol sizeclass_table sizeclass fixalloc hashtable chance options)
 set(LEVEL_2 arena pagealloc mspan)
 set(LEVEL_3 mheap scavenge limit heapwalk)
@@ -41,9 +41,11 @@ foreach(level RANGE 2 8)
 		set(SHARES_${noun} TRUE)
 	endforeach()
 endforeach()
-# The implementation of os.h, on its level.
-set(RANK_os_linux ${RANK_os})
-set(SHARES_os_linux TRUE)
+# The implementations of os.h, on its level.
+foreach(noun os_linux os_clock)
+	set(RANK_${noun} ${RANK_os})
+	set(SHARES_${noun} TRUE)
+endforeach()
 
 # A host program, and no part of the library.
 set(EXEMPT mksizeclass)

@@ -9,6 +9,8 @@
  * Calls malloc by its standard names only: any allocator can be preloaded. With --all the program fails (status 1) unless every trial
  * was stopped.
  */
+#include "rng.h"
+
 #include <malloc.h>
 #include <pthread.h>
 #include <stdbool.h>
@@ -37,10 +39,7 @@ static void *(*volatile do_aligned)(size_t, size_t) = aligned_alloc;
 
 static uint32_t below(uint32_t n)
 {
-	state ^= state << 13;
-	state ^= state >> 7;
-	state ^= state << 17;
-	return (uint32_t)((state * UINT64_C(0x2545f4914f6cdd1d) >> 32) * n >> 32);
+	return (uint32_t)rng_below(&state, n);
 }
 
 /* Small ones most often, each order of magnitude alike. */

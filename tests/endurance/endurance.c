@@ -11,6 +11,9 @@
  * more than OVERHEAD_MAX of the live bytes in the last third of the time, when a run of LONG seconds or more holds more over its live
  * bytes there than in the middle third, or when mallinfo2() tells of bytes in use after all was freed.
  */
+#include "clock.h"
+#include "rng.h"
+
 #include <malloc.h>
 #include <math.h>
 #include <pthread.h>
@@ -21,7 +24,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <time.h>
 #include <unistd.h>
 
 #define MIB (1024.0 * 1024.0)
@@ -77,20 +79,9 @@ static _Noreturn void failed(const char *what)
 	exit(1);
 }
 
-static uint32_t below(uint64_t *state, uint32_t n)
+static uint32_t below(uint64_t *random, uint32_t n)
 {
-	*state ^= *state << 13;
-	*state ^= *state >> 7;
-	*state ^= *state << 17;
-	return (uint32_t)(((*state * UINT64_C(0x2545f4914f6cdd1d)) >> 32) * n >> 32);
-}
-
-static double now(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (double)ts.tv_sec + (double)ts.tv_nsec * 1e-9;
+	return (uint32_t)rng_below(random, n);
 }
 
 /* --- objects: their bytes tell address and size --- */
@@ -309,9 +300,9 @@ static double overhead(const struct third *t)
 static void run(double seconds, struct third third[3])
 {
 	struct timespec half = { 0, 500000000 };
-	double start = now(), at;
+	double start = clock_seconds(), at;
 
-	while ((at = now() - start) < seconds) {
+	while ((at = clock_seconds() - start) < seconds) {
 		unsigned nthreads = drift(at);
 		struct third *t = &third[(unsigned)(at / seconds * 3)];
 		double live, rss;

@@ -120,7 +120,7 @@ __attribute__((unused)) static void check_leaks(long want, int line)
 	if (got == want)
 		return;
 	(void)fprintf(stderr, "line %d: %ld leaks, not %ld\n%s", line, got, want, report);
-	face_fail(__FILE__, line, "leaks");
+	check_fail(__FILE__, line, "leaks");
 }
 
 #endif

@@ -28,18 +28,18 @@ static void allocate_and_free(void)
 	uint64_t rng = 12345;
 
 	for (int i = 0; i < 20000; i++) {
-		size_t k = face_rng(&rng) % LIVE;
+		size_t k = rng_next(&rng) % LIVE;
 		CHECK(p[k] == NULL || face_object_intact(p[k], n[k], 6));
 		if (i % 10 == 0) {
-			n[k] = face_mixed_size(&rng) + 1;
+			n[k] = rng_mixed_size(&rng) + 1;
 			p[k] = realloc(p[k], n[k]);
 		} else if (i % 10 == 1) {
 			free(p[k]);
-			n[k] = face_mixed_size(&rng) + 1;
+			n[k] = rng_mixed_size(&rng) + 1;
 			p[k] = aligned_alloc(256, n[k]);
 		} else {
 			free(p[k]);
-			n[k] = face_mixed_size(&rng) + 1;
+			n[k] = rng_mixed_size(&rng) + 1;
 			p[k] = i % 2 == 0 ? malloc(n[k]) : calloc(1, n[k]);
 			CHECK(p[k] != NULL && (i % 2 == 0 || *(char *)p[k] == 0));
 		}
@@ -127,7 +127,7 @@ static const char *names_of_mappings(void)
 	void *p = aligned_alloc(page, page);
 	bool can;
 
-	CHECK(p != NULL && face_read_file("/proc/self/maps", maps, sizeof(maps)));
+	CHECK(p != NULL && proc_read_file("/proc/self/maps", maps, sizeof(maps)));
 	if (strstr(maps, "[anon:goalloc: heap]") != NULL && strstr(maps, "[anon:goalloc: metadata]") != NULL)
 		return "decorated";
 	/* PR_SET_VMA, PR_SET_VMA_ANON_NAME */

@@ -198,7 +198,6 @@ static void run_time(void)
 static void child(void)
 {
 	char name[4096];
-	int status;
 	pid_t pid;
 
 	CHECK(start(rate) == 0);
@@ -210,7 +209,7 @@ static void child(void)
 		CHECK(atexit(write_files) == 0);
 		exit(0);
 	}
-	CHECK(waitpid(pid, &status, 0) == pid && status == 0);
+	CHECK(child_wait(pid) == 0);
 	(void)snprintf(name, sizeof(name), "%s.parent", files[0]);
 	CHECK(write_profile(name) == 0);
 }
@@ -247,7 +246,6 @@ static void by_option(void)
 
 static void by_option_child(void)
 {
-	int status;
 	pid_t pid;
 
 	take(take_half, "take_half", 10000, 1000);
@@ -257,7 +255,7 @@ static void by_option_child(void)
 		take(take_in_child, "take_in_child", 10000, 300);
 		exit(0);
 	}
-	CHECK(waitpid(pid, &status, 0) == pid && status == 0);
+	CHECK(child_wait(pid) == 0);
 }
 
 static void errors(void)

@@ -36,12 +36,12 @@ static void churn(uint64_t *rng, int rounds)
 	size_t size[LIVE] = { 0 };
 
 	for (int i = 0; i < rounds; i++) {
-		size_t k = face_rng(rng) % LIVE;
+		size_t k = rng_next(rng) % LIVE;
 
 		if (live[k] != NULL)
 			CHECK(face_object_intact(live[k], size[k], 7));
 		free(live[k]);
-		size[k] = face_mixed_size(rng);
+		size[k] = rng_mixed_size(rng);
 		live[k] = malloc(size[k]);
 		CHECK(live[k] != NULL);
 		face_object_fill(live[k], size[k], 7);
@@ -95,15 +95,6 @@ static void stop_load(void)
 		CHECK(pthread_join(load[i], NULL) == 0);
 }
 
-static void wait_for(pid_t child)
-{
-	int status;
-
-	CHECK(child > 0);
-	CHECK(waitpid(child, &status, 0) == child);
-	CHECK_LE(status, 0);
-}
-
 static void live_as_child(uint64_t seed)
 {
 	(void)alarm(PATIENCE_SECONDS);
@@ -139,7 +130,7 @@ static void child_in_one_of_five_ways(size_t way)
 			_exit(0);
 		}
 		live_as_child(way);
-		wait_for(grandchild);
+		face_child_ends_well(grandchild);
 		break;
 	case 2:
 		if (way % 4 == 0)
@@ -166,7 +157,7 @@ static void forks_in_numbers_do_not_hang(void)
 		if (child == 0)
 			child_in_one_of_five_ways(i);
 		churn(&rng, 10);
-		wait_for(child);
+		face_child_ends_well(child);
 	}
 	stop_load();
 }
@@ -189,7 +180,7 @@ static void vfork_and_exec_under_load(void)
 			_exit(9);
 		}
 		free(p);
-		wait_for(child);
+		face_child_ends_well(child);
 	}
 	stop_load();
 }
@@ -216,7 +207,7 @@ static void posix_spawn_with_file_actions_under_load(void)
 		CHECK(posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSIGMASK) == 0);
 		CHECK(posix_spawn(&child, self, &actions, &attr, argv, environ) == 0);
 		CHECK(posix_spawn_file_actions_destroy(&actions) == 0 && posix_spawnattr_destroy(&attr) == 0);
-		wait_for(child);
+		face_child_ends_well(child);
 	}
 	stop_load();
 }
@@ -251,13 +242,13 @@ static void clone_by_hand(void)
 			grandchild = fork();
 			live_as_child(i + 2);
 			if (grandchild != 0)
-				wait_for(grandchild);
+				face_child_ends_well(grandchild);
 			_exit(0);
 		}
 		churn(&rng, 50);
-		wait_for(child);
+		face_child_ends_well(child);
 		/* A child that uses this heap while its parent waits. */
-		wait_for(clone(child_with_our_memory, stack + 64 * KiB, CLONE_VM | CLONE_VFORK | SIGCHLD, &p));
+		face_child_ends_well(clone(child_with_our_memory, stack + 64 * KiB, CLONE_VM | CLONE_VFORK | SIGCHLD, &p));
 		churn(&rng, 50);
 		free(p);
 		free(stack);
@@ -301,7 +292,7 @@ static void a_daemon_forks_twice(void)
 			exit(0);
 		}
 		CHECK(close(ends[1]) == 0);
-		wait_for(child);
+		face_child_ends_well(child);
 		CHECK(read(ends[0], &word, 1) == 1 && word == 'd');
 		CHECK(close(ends[0]) == 0);
 	}
@@ -310,11 +301,7 @@ static void a_daemon_forks_twice(void)
 
 int main(int argc, char **argv)
 {
-	static const struct {
-		const char *name;
-		void (*run)(void);
-		size_t count;
-	} cases[] = {
+	static const struct face_counted_case cases[] = {
 		{ "fork", forks_in_numbers_do_not_hang, 150 },
 		{ "vfork", vfork_and_exec_under_load, 100 },
 		{ "spawn", posix_spawn_with_file_actions_under_load, 100 },
@@ -322,19 +309,10 @@ int main(int argc, char **argv)
 		{ "daemon", a_daemon_forks_twice, 20 },
 	};
 
-	CHECK(argc == 2 || argc == 3);
-	CHECK(face_malloc_is_goalloc());
 	self = argv[0];
-	if (strcmp(argv[1], "child") == 0) {
+	if (argc == 2 && strcmp(argv[1], "child") == 0) {
 		live_as_child(77);
 		return 0;
 	}
-	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		if (strcmp(argv[1], cases[i].name) == 0) {
-			count = argc == 3 ? (size_t)atol(argv[2]) : cases[i].count;
-			cases[i].run();
-			return 0;
-		}
-	}
-	face_fail(__FILE__, __LINE__, "the name of a case");
+	return face_run_counted_case(argc, argv, cases, sizeof(cases) / sizeof(cases[0]), &count);
 }

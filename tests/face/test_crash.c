@@ -39,7 +39,7 @@ static int status_of(void (*act)(size_t), size_t arg)
 		act(arg);
 		_exit(0);
 	}
-	CHECK(waitpid(child, &status, 0) == child);
+	status = child_wait(child);
 	return status;
 }
 
@@ -242,7 +242,7 @@ static void a_handler_of_a_fault_inside_of_malloc_does_not_wait_for_its_own_thre
 		reported += WIFEXITED(status) && WEXITSTATUS(status) == REPORTED;
 		stopped += is_signal(status, SIGABRT);
 		if (is_signal(status, SIGALRM))
-			face_fail(__FILE__, __LINE__, "the handler hangs");
+			check_fail(__FILE__, __LINE__, "the handler hangs");
 	}
 	/* The faults were where they should be. */
 	CHECK(whole != 0 && reported != 0 && stopped != 0);

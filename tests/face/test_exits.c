@@ -52,7 +52,7 @@ static void on_exit_free(int status, void *arg)
 static void *churn(void *arg)
 {
 	for (uint64_t rng = (uint64_t)(uintptr_t)arg;;)
-		free(malloc(face_mixed_size(&rng)));
+		free(malloc(rng_mixed_size(&rng)));
 	return NULL;
 }
 

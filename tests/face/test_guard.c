@@ -11,7 +11,8 @@
  *          have a frame of their own; the program exports its symbols.
  */
 #include "face.h"
-#include "spawn.h"
+#include "lines.h"
+#include "program.h"
 
 #include <malloc.h>
 #include <pthread.h>
@@ -20,7 +21,7 @@
 
 enum { PAGE = 4096, HANDLED = 42 };
 
-static struct spawn_result result;
+static struct program_result result;
 static char **self;
 
 /* Calls that no compiler looks through. */
@@ -338,7 +339,7 @@ static void many_objects(void)
 	uint64_t random = 88172645463325252;
 
 	for (size_t i = 0; i < MANY; i++) {
-		size_t size = face_rng(&random) % 300;
+		size_t size = rng_next(&random) % 300;
 
 		kept[i] = do_malloc(size);
 		CHECK(kept[i] != NULL);
@@ -346,7 +347,7 @@ static void many_objects(void)
 	}
 	random = 88172645463325252;
 	for (size_t i = 0; i < MANY; i++) {
-		CHECK(face_object_intact(kept[i], face_rng(&random) % 300, i));
+		CHECK(face_object_intact(kept[i], rng_next(&random) % 300, i));
 		do_free(kept[i]);
 	}
 }
@@ -388,13 +389,13 @@ static void *exchange(void *arg)
 	uint64_t random = (uintptr_t)arg + 1;
 
 	for (size_t i = 0; i < TURNS; i++) {
-		size_t size = face_rng(&random) % 2000 + sizeof(struct face_object);
+		size_t size = rng_next(&random) % 2000 + sizeof(struct face_object);
 		struct face_object *p = do_malloc(size);
 		struct face_object *other;
 
 		CHECK(p != NULL);
 		face_object_fill(p, size, 7);
-		other = __atomic_exchange_n(&places[face_rng(&random) % PLACES], p, __ATOMIC_ACQ_REL);
+		other = __atomic_exchange_n(&places[rng_next(&random) % PLACES], p, __ATOMIC_ACQ_REL);
 		CHECK(other == NULL || face_object_intact(other, other->size, 7));
 		do_free(other);
 	}
@@ -420,7 +421,6 @@ static void forking(void)
 	for (size_t i = 0; i < THREADS; i++)
 		CHECK(pthread_create(&threads[i], NULL, exchange, (void *)i) == 0);
 	for (int i = 0; i < 10; i++) {
-		int status;
 		pid_t child = fork();
 
 		CHECK(child >= 0);
@@ -433,7 +433,7 @@ static void forking(void)
 				do_free(do_malloc(k * 10));
 			_exit(0);
 		}
-		CHECK(waitpid(child, &status, 0) == child && status == 0);
+		CHECK(child_wait(child) == 0);
 		CHECK(p[0] == 'p');
 	}
 	for (size_t i = 0; i < THREADS; i++)
@@ -456,7 +456,8 @@ static void fault_in_child(void)
 		writing_function(p, 50);
 		_exit(0);
 	}
-	CHECK(waitpid(child, &status, 0) == child && WIFSIGNALED(status) && WTERMSIG(status) == SIGSEGV);
+	status = child_wait(child);
+	CHECK(WIFSIGNALED(status) && WTERMSIG(status) == SIGSEGV);
 	(void)signal(SIGSEGV, SIG_DFL);
 	CHECK(raise(SIGSEGV) == 0);
 }
@@ -502,9 +503,8 @@ static void *free_it(void *arg)
 
 static void never_again(void)
 {
-	size_t n = 0, rss = face_rss();
+	size_t n = 0, rss = proc_rss();
 	pthread_t thread;
-	int status;
 	pid_t child;
 
 	for (size_t i = 0; i < 200000; i++) {
@@ -526,7 +526,7 @@ static void never_again(void)
 		CHECK(p[0] == 0);
 	}
 	/* 24 MB of small ones and 600 MB of big ones were written to. */
-	CHECK_LE(face_rss() - rss, 24 * MiB);
+	CHECK_LE(proc_rss() - rss, 24 * MiB);
 	for (size_t i = 0; i < 50; i++) {
 		void *p = do_malloc(100);
 
@@ -546,7 +546,7 @@ static void never_again(void)
 		check_all_differ(addrs, n);
 		_exit(0);
 	}
-	CHECK(waitpid(child, &status, 0) == child && status == 0);
+	CHECK(child_wait(child) == 0);
 	CHECK(pthread_join(thread, NULL) == 0);
 }
 
@@ -624,14 +624,14 @@ static void run_deed(const char *deed, const char *options)
 	const char *env[] = { text, NULL };
 
 	(void)snprintf(text, sizeof(text), "GOALLOC=%s", options);
-	spawn_run(argv, env, &result);
+	program_run(argv, env, &result);
 }
 
 static void complain(const char *what)
 {
 	(void)fprintf(stderr, "status 0x%x%s\nstdout: %.500s\nstderr: %.5000s\n", (unsigned)result.status,
 		      result.timed_out ? " (hung)" : "", result.out, result.err);
-	face_fail(__FILE__, __LINE__, what);
+	check_fail(__FILE__, __LINE__, what);
 }
 
 static void expect_signal(int number)
@@ -669,7 +669,7 @@ static void expect_frame(const char *heading, const char *function)
 	if (end != NULL && frame > end)
 		complain(name);
 	/* The nearest frame but one at most: the library's own are not shown. */
-	if (spawn_count_lines(at) - spawn_count_lines(frame) > 2)
+	if (count_lines(at) - count_lines(frame) > 2)
 		complain(name);
 }
 
@@ -840,12 +840,12 @@ static void right_programs_notice_nothing(void)
 	for (size_t i = 0; i < sizeof(deeds_of) / sizeof(deeds_of[0]); i++) {
 		for (size_t k = 0; k < sizeof(options) / sizeof(options[0]); k++) {
 			run_deed(deeds_of[i], options[k]);
-			if (!spawn_exited_0(&result) || result.err[0] != '\0')
+			if (!program_exited_0(&result) || result.err[0] != '\0')
 				complain(options[k]);
 		}
 	}
 	run_deed("many_objects", "efence=1");
-	if (!spawn_exited_0(&result) || result.err[0] != '\0')
+	if (!program_exited_0(&result) || result.err[0] != '\0')
 		complain("many objects");
 }
 

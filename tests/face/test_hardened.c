@@ -6,6 +6,7 @@
  * Callers  CTest, with the option in the environment.
  */
 #include "face.h"
+#include "pattern.h"
 
 #include <malloc.h>
 #include <setjmp.h>
@@ -23,14 +24,6 @@ static void (*volatile do_free)(void *) = free;
 static const size_t sizes[] = { 1, 8, 9, 24, 100, 1000, 4096, 8184, 20000, 32752, 32768, 32769, 100000, 1 << 20 };
 #define NSIZES (sizeof(sizes) / sizeof(sizes[0]))
 
-static bool all_zero(const char *p, size_t n)
-{
-	for (size_t i = 0; i < n; i++)
-		if (p[i] != 0)
-			return false;
-	return true;
-}
-
 /* The number of the signal that touching p[at] ends a child with; 0 for none. */
 static int touch(volatile char *p, size_t at)
 {
@@ -42,7 +35,7 @@ static int touch(volatile char *p, size_t at)
 		p[at]++;
 		_exit(0);
 	}
-	assert_int_equal(waitpid(pid, &status, 0), pid);
+	status = child_wait(pid);
 	return WIFSIGNALED(status) ? WTERMSIG(status) : 0;
 }
 
@@ -187,7 +180,7 @@ static int look(const volatile char *p)
 		(void)*p;
 		_exit(0);
 	}
-	assert_int_equal(waitpid(pid, &status, 0), pid);
+	status = child_wait(pid);
 	return WIFSIGNALED(status) ? WTERMSIG(status) : 0;
 }
 

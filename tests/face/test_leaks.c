@@ -134,12 +134,12 @@ static void big(void)
 static void sparse(void)
 {
 	hidden h = make((size_t)1 << 30), content = make(32);
-	size_t rss = face_rss();
+	size_t rss = proc_rss();
 
 	lead(h, ((size_t)1 << 30) - 8, content, 0);
 	global = show(h);
 	CHECK_LEAKS(0);
-	CHECK_LE(face_rss(), rss + 16 * MiB);
+	CHECK_LE(proc_rss(), rss + 16 * MiB);
 	lead(h, ((size_t)1 << 30) - 8, h, 0);
 	CHECK_LEAKS(1);
 }
@@ -298,7 +298,6 @@ static void unseen(void)
 
 static void forked(void)
 {
-	int status;
 	pid_t pid;
 
 	(void)make(64);
@@ -310,7 +309,7 @@ static void forked(void)
 		CHECK_LEAKS(2);
 		_exit(0);
 	}
-	CHECK(waitpid(pid, &status, 0) == pid && status == 0);
+	CHECK(child_wait(pid) == 0);
 	CHECK_LEAKS(1);
 }
 
@@ -321,13 +320,13 @@ static void leaves_nothing(void)
 	int fd;
 
 	(void)check();
-	mappings = face_count_mappings();
+	mappings = proc_mappings();
 	fd = dup(0);
 	(void)close(fd);
 	for (int i = 0; i < 20; i++)
 		(void)check();
 	CHECK(dup(0) == fd);
-	CHECK_LE(face_count_mappings(), mappings + 1);
+	CHECK_LE(proc_mappings(), mappings + 1);
 }
 
 /* A report that cannot be written is lost; the count is not. */

@@ -45,14 +45,14 @@ static void many_blocks(void)
 
 	for (size_t i = 0; i < BLOCKS; i++)
 		make_block(i);
-	(void)printf("%d blocks: %zu mappings\n", BLOCKS, face_count_mappings());
-	CHECK_LE(face_count_mappings(), most);
+	(void)printf("%d blocks: %zu mappings\n", BLOCKS, proc_mappings());
+	CHECK_LE(proc_mappings(), most);
 	for (size_t i = 0; i < BLOCKS; i += 2)
 		free_block(i);
-	(void)printf("every second freed: %zu mappings\n", face_count_mappings());
-	CHECK_LE(face_count_mappings(), most);
+	(void)printf("every second freed: %zu mappings\n", proc_mappings());
+	CHECK_LE(proc_mappings(), most);
 	(void)malloc_trim(0);
-	CHECK_LE(face_count_mappings(), most);
+	CHECK_LE(proc_mappings(), most);
 	for (size_t round = 0; round < 3; round++) {
 		for (size_t i = round % 2; i < BLOCKS; i += 2) {
 			if (blocks[i] != NULL)
@@ -60,12 +60,12 @@ static void many_blocks(void)
 			make_block(i);
 		}
 	}
-	(void)printf("made anew: %zu mappings\n", face_count_mappings());
-	CHECK_LE(face_count_mappings(), most);
+	(void)printf("made anew: %zu mappings\n", proc_mappings());
+	CHECK_LE(proc_mappings(), most);
 	for (size_t i = 0; i < BLOCKS; i++)
 		free_block(i);
-	(void)printf("all freed: %zu mappings\n", face_count_mappings());
-	CHECK_LE(face_count_mappings(), most);
+	(void)printf("all freed: %zu mappings\n", proc_mappings());
+	CHECK_LE(proc_mappings(), most);
 }
 
 /* What programs do; every answer must be an object. */
@@ -75,7 +75,7 @@ static void use_malloc(void)
 	char *grows = NULL;
 
 	for (size_t i = 0; i < SMALL; i++) {
-		size_t n = face_mixed_size(&rng);
+		size_t n = rng_mixed_size(&rng);
 
 		blocks[i] = malloc(n);
 		CHECK(blocks[i] != NULL);
@@ -104,7 +104,7 @@ static size_t max_mappings(void)
 {
 	char buf[64];
 
-	if (!face_read_file("/proc/sys/vm/max_map_count", buf, sizeof(buf)))
+	if (!proc_read_file("/proc/sys/vm/max_map_count", buf, sizeof(buf)))
 		return 0;
 	return (size_t)strtoull(buf, NULL, 10);
 }
@@ -126,8 +126,8 @@ static void few_mappings_left(void)
 	/* Some are given back: a page in the middle joins with its neighbours to one. */
 	for (left = 0; left < 12; left += 2)
 		CHECK(mprotect(p + (1 + left) * page, page, PROT_NONE) == 0);
-	(void)printf("%zu of %zu mappings\n", face_count_mappings(), most);
-	CHECK_LE(most - 30, face_count_mappings());
+	(void)printf("%zu of %zu mappings\n", proc_mappings(), most);
+	CHECK_LE(most - 30, proc_mappings());
 	use_malloc();
 	use_malloc();
 	CHECK(munmap(p, (most + 2) * page) == 0);

@@ -22,13 +22,7 @@
 
 static size_t peak_rss(void)
 {
-	char buf[4096];
-	const char *at;
-
-	CHECK(face_read_file("/proc/self/status", buf, sizeof(buf)));
-	at = strstr(buf, "VmHWM:");
-	CHECK(at != NULL);
-	return (size_t)strtoull(at + 6, NULL, 10) * KiB;
+	return proc_status_bytes("VmHWM");
 }
 
 static void *touched(size_t size)
@@ -156,7 +150,7 @@ static void *use_up(void *arg)
 	uint64_t rng = (uintptr_t)arg + 1;
 
 	for (size_t step = 0; step < 40000; step++) {
-		size_t i = face_rng(&rng) % 3000, size = face_mixed_size(&rng) * 4;
+		size_t i = rng_next(&rng) % 3000, size = rng_mixed_size(&rng) * 4;
 		void *p;
 
 		CHECK(mine[i] == NULL || face_object_intact(mine[i], sizes[i], i));
@@ -168,7 +162,7 @@ static void *use_up(void *arg)
 				sizes[i] = size + 1;
 			mine[i] = p != NULL ? p : mine[i];
 		} else if (step % 7 == 0) {
-			free(atomic_exchange(&handed[face_rng(&rng) % 64], mine[i]));
+			free(atomic_exchange(&handed[rng_next(&rng) % 64], mine[i]));
 			mine[i] = NULL;
 		} else {
 			free(mine[i]);
@@ -209,7 +203,6 @@ static void hard_threads(void)
 static void in_child(void)
 {
 	void *p = touched(40 * MiB);
-	int status;
 	pid_t pid = fork();
 
 	CHECK(pid >= 0);
@@ -221,7 +214,7 @@ static void in_child(void)
 		_exit(0);
 	}
 	CHECK(malloc(40 * MiB) == NULL);
-	CHECK(waitpid(pid, &status, 0) == pid && status == 0);
+	CHECK(child_wait(pid) == 0);
 	free(p);
 }
 
@@ -244,7 +237,7 @@ static void by_call(void)
 	free(p);
 	errno = 77;
 	CHECK(set_limit(30 * MiB) == SIZE_MAX && errno == 77);
-	CHECK_LE(face_rss(), 30 * MiB + SLACK);
+	CHECK_LE(proc_rss(), 30 * MiB + SLACK);
 	CHECK(set_limit(0) == 30 * MiB && set_limit(0) == 30 * MiB);
 	CHECK(malloc(31 * MiB) == NULL);
 	CHECK(set_limit(SIZE_MAX) == 30 * MiB && set_limit(0) == SIZE_MAX);
@@ -284,7 +277,7 @@ static bool make_group(char *folder, size_t room)
 	} kinds[] = {{":memory:", "/sys/fs/cgroup/memory", "memory.limit_in_bytes"}, {"0::", "/sys/fs/cgroup", "memory.max"}};
 	char text[4096];
 
-	CHECK(face_read_file("/proc/self/cgroup", text, sizeof(text)));
+	CHECK(proc_read_file("/proc/self/cgroup", text, sizeof(text)));
 	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
 		const char *at = strstr(text, kinds[i].key);
 
@@ -321,7 +314,7 @@ static void cgroup(void)
 		(void)execl("/proc/self/exe", "in_group", "in_group", (char *)NULL);
 		_exit(1);
 	}
-	CHECK(waitpid(pid, &status, 0) == pid);
+	status = child_wait(pid);
 	CHECK(rmdir(folder) == 0);
 	CHECK(WIFEXITED(status));
 	exit(WEXITSTATUS(status));

@@ -170,10 +170,10 @@ static void *allocate(void *arg)
 	void *p[300] = { NULL };
 
 	while (!atomic_load(&stop)) {
-		size_t i = face_rng(&random) % 300;
+		size_t i = rng_next(&random) % 300;
 
 		free(p[i]);
-		p[i] = i % 3 == 0 ? g.malloc_noscan(face_mixed_size(&random) % 40) : malloc(face_mixed_size(&random));
+		p[i] = i % 3 == 0 ? g.malloc_noscan(rng_mixed_size(&random) % 40) : malloc(rng_mixed_size(&random));
 	}
 	for (size_t i = 0; i < 300; i++)
 		free(p[i]);
@@ -224,7 +224,7 @@ static void all_faces_agree_when_the_program_is_quiet(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < 2000; i++)
-		p[i] = malloc(face_mixed_size(&random));
+		p[i] = malloc(rng_mixed_size(&random));
 	for (size_t i = 0; i < 2000; i += 3)
 		free(p[i]);
 	(void)read_malloc_info(f, text);

@@ -8,7 +8,8 @@
  *          argv[3] the probe with a goalloc_conf.
  * Holds    each test runs the probe once for each environment, and reads what it says.
  */
-#include "spawn.h"
+#include "lines.h"
+#include "program.h"
 
 #include <limits.h>
 #include <setjmp.h>
@@ -22,7 +23,7 @@
 static char *probe, *probe_with_conf;
 static char preload[4096];
 static char directory[] = "/tmp/face_options_XXXXXX";
-static struct spawn_result result;
+static struct program_result result;
 
 /* Runs the probe with up to two more variables; it must end well. */
 static const char *run(char *what, const char *var1, const char *var2)
@@ -31,19 +32,19 @@ static const char *run(char *what, const char *var1, const char *var2)
 	const char *env[] = {preload, "GOALLOC", "GOALLOC_STATS", "GOALLOC_MEMLIMIT", "GOALLOC_PROFILE",
 			     var1,    var2,      NULL};
 
-	spawn_run(argv, env, &result);
-	if (!spawn_exited_0(&result))
+	program_run(argv, env, &result);
+	if (!program_exited_0(&result))
 		print_error("status %d, stderr: %.2000s\n", result.status, result.err);
-	assert_true(spawn_exited_0(&result));
+	assert_true(program_exited_0(&result));
 	return result.out;
 }
 
 /* Every line begins with "goalloc: ", and there are so many. */
 static void expect_warnings(size_t lines)
 {
-	if (spawn_count_lines(result.err) != lines)
+	if (count_lines(result.err) != lines)
 		print_error("stderr: %.2000s\n", result.err);
-	assert_int_equal(spawn_count_lines(result.err), lines);
+	assert_int_equal(count_lines(result.err), lines);
 	for (const char *s = result.err; *s != 0; s = strchr(s, '\n') + 1)
 		assert_int_equal(strncmp(s, "goalloc: ", 9), 0);
 }
@@ -147,7 +148,7 @@ static void help_prints_the_table(void **state)
 {
 	(void)state;
 	assert_string_equal(run("run", "GOALLOC=help=1", NULL), "ok\n");
-	assert_in_range(spawn_count_lines(result.err), 20, 40);
+	assert_in_range(count_lines(result.err), 20, 40);
 	assert_non_null(strstr(result.err, "  scavenge "));
 	assert_non_null(strstr(result.err, "  help "));
 }
@@ -177,7 +178,7 @@ static void realloc_of_size_0_may_stop_the_program(void **state)
 	const char *env[] = {preload, "GOALLOC=realloczero=abort", NULL};
 
 	(void)state;
-	spawn_run(argv, env, &result);
+	program_run(argv, env, &result);
 	assert_true(WIFSIGNALED(result.status) && WTERMSIG(result.status) == SIGABRT);
 	expect_warnings(1);
 	assert_non_null(strstr(result.err, "goalloc: realloc(0x"));
@@ -327,8 +328,8 @@ static void standard_error_that_is_closed_from_the_start_is_nothing_to_say(void 
 	const char *env[] = {preload, "GOALLOC_STATS=1", NULL};
 
 	(void)state;
-	spawn_run(argv, env, &result);
-	assert_true(spawn_exited_0(&result));
+	program_run(argv, env, &result);
+	assert_true(program_exited_0(&result));
 	assert_string_equal(result.out, "ok\n");
 }
 

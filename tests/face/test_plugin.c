@@ -91,9 +91,9 @@ static void what_a_library_allocated_outlives_it(void)
 		CHECK(pthread_create(&thread, NULL, free_all, made) == 0);
 		CHECK(pthread_join(thread, NULL) == 0);
 		if (round == 50)
-			after_some = face_rss();
+			after_some = proc_rss();
 	}
-	CHECK_LE(face_rss(), after_some + MiB);
+	CHECK_LE(proc_rss(), after_some + MiB);
 }
 
 /* --- thread-local storage --- */
@@ -150,10 +150,10 @@ static void thread_local_storage_of_many_libraries(void)
 		for (int i = 0; i < 3; i++)
 			CHECK(pthread_join(old[i], NULL) == 0);
 		if (round == 4)
-			after_some = face_rss();
+			after_some = proc_rss();
 	}
 	/* Threads meet differently in each round. */
-	CHECK_LE(face_rss(), after_some + 3 * MiB);
+	CHECK_LE(proc_rss(), after_some + 3 * MiB);
 	drop_copies();
 }
 
@@ -185,6 +185,6 @@ int main(int argc, char **argv)
 	else if (strcmp(argv[2], "static_tls") == 0)
 		static_thread_local_storage_may_run_out();
 	else
-		face_fail(__FILE__, __LINE__, argv[2]);
+		check_fail(__FILE__, __LINE__, argv[2]);
 	return 0;
 }

@@ -6,7 +6,7 @@
  */
 #define _GNU_SOURCE 1
 #include "face.h"
-#include "spawn.h"
+#include "program.h"
 
 #include <dirent.h>
 #include <malloc.h>
@@ -47,7 +47,6 @@ static void *use_heap(void *arg)
 static void use_everything(void)
 {
 	pthread_t thread;
-	int status;
 	pid_t child;
 
 	check();
@@ -67,11 +66,11 @@ static void use_everything(void)
 		check();
 		exit(0);
 	}
-	CHECK(waitpid(child, &status, 0) == child && status == 0);
+	CHECK(child_wait(child) == 0);
 	check();
 }
 
-static struct spawn_result result;
+static struct program_result result;
 
 int main(int argc, char **argv)
 {
@@ -83,8 +82,8 @@ int main(int argc, char **argv)
 		return 0;
 	}
 	CHECK(close_range(3, ~0U, 0) == 0);
-	spawn_run(again, NULL, &result);
+	program_run(again, NULL, &result);
 	(void)fputs(result.err, stderr);
-	CHECK(spawn_exited_0(&result) && result.out[0] == 0 && result.err[0] == 0);
+	CHECK(program_exited_0(&result) && result.out[0] == 0 && result.err[0] == 0);
 	return 0;
 }

@@ -55,7 +55,7 @@ static bool may_be_null;    /* written while one thread runs */
 
 static size_t any_size(uint64_t *rng)
 {
-	uint64_t r = face_rng(rng);
+	uint64_t r = rng_next(rng);
 
 	switch (r % 24) {
 	case 0:
@@ -68,7 +68,7 @@ static size_t any_size(uint64_t *rng)
 	case 4:
 		return r >> 16 & 15 ? 24 : 40 * MiB;
 	default:
-		return face_mixed_size(rng);
+		return rng_mixed_size(rng);
 	}
 }
 
@@ -85,7 +85,7 @@ static void make(struct object *o, uint64_t *rng)
 {
 	o->n = any_size(rng);
 	errno = 0;
-	switch (face_rng(rng) >> 8 & 3) {
+	switch (rng_next(rng) >> 8 & 3) {
 	case 0:
 		o->p = calloc(1, o->n);
 		for (size_t i = 0; o->p != NULL && i < o->n; i += 4095)
@@ -133,11 +133,11 @@ static void *work(void *arg)
 	uint64_t rng = (uint64_t)(uintptr_t)arg * 77777;
 
 	for (int step = 0; step < STEPS; step++) {
-		struct object *o = &objects[(face_rng(&rng) >> 20) % OBJECTS];
+		struct object *o = &objects[(rng_next(&rng) >> 20) % OBJECTS];
 
 		if (o->p == NULL)
 			make(o, &rng);
-		else if (face_rng(&rng) >> 20 & 1)
+		else if (rng_next(&rng) >> 20 & 1)
 			resize(o, &rng);
 		else
 			drop(o);
@@ -310,7 +310,7 @@ static bool run(const struct plan *plan)
 		CHECK(close(listener) == 0);
 	}
 	CHECK(close(sock[0]) == 0);
-	CHECK(waitpid(pid, &status, 0) == pid);
+	status = child_wait(pid);
 	if (WIFEXITED(status) && WEXITSTATUS(status) == SKIPPED) {
 		printf("skipped: the system has no filter that asks another process\n");
 		exit(SKIPPED);

@@ -52,7 +52,7 @@ static void *churn(void *arg)
 	uint64_t rng = (uint64_t)(uintptr_t)arg;
 
 	while (!stop) {
-		size_t k = face_rng(&rng) % LIVE, n = face_mixed_size(&rng) + 1;
+		size_t k = rng_next(&rng) % LIVE, n = rng_mixed_size(&rng) + 1;
 
 		free(p[k]);
 		p[k] = malloc(n);
@@ -117,7 +117,6 @@ static void children_write_their_own(void)
 {
 	size_t size = size_of("GOALLOC_STATS");
 	pid_t child = fork();
-	int status;
 
 	CHECK(child >= 0);
 	if (child == 0) {
@@ -128,7 +127,7 @@ static void children_write_their_own(void)
 		clean_up();
 		_exit(0);
 	}
-	CHECK(waitpid(child, &status, 0) == child && status == 0);
+	CHECK(child_wait(child) == 0);
 	CHECK(size_of("GOALLOC_STATS") == size);
 }
 
@@ -143,7 +142,8 @@ static void at_exit_as_well(void)
 	CHECK(child >= 0);
 	if (child == 0)
 		exit(3);
-	CHECK(waitpid(child, &status, 0) == child && WIFEXITED(status) && WEXITSTATUS(status) == 3);
+	status = child_wait(child);
+	CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 3);
 	for (int i = 0; i < 2; i++) {
 		const char *value = getenv(i == 0 ? "GOALLOC_STATS" : "GOALLOC_PROFILE"), *at = strstr(value, "%p");
 
@@ -182,7 +182,9 @@ static int exit_of_child(bool loses, char *text, size_t size)
 		CHECK(dup2(ends[1], 1) == 1 && printf("buffered%c", stack[5]) > 0);
 		exit(3);
 	}
-	CHECK(close(ends[1]) == 0 && waitpid(child, &status, 0) == child && WIFEXITED(status));
+	CHECK(close(ends[1]) == 0);
+	status = child_wait(child);
+	CHECK(WIFEXITED(status));
 	n = read(ends[0], text, size - 1);
 	CHECK(n >= 0 && close(ends[0]) == 0);
 	text[n] = 0;

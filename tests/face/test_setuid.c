@@ -7,7 +7,7 @@
  * Callers  CTest; as root, where programs may be setuid, else it is skipped (77).
  */
 #include "face.h"
-#include "spawn.h"
+#include "program.h"
 
 #include <malloc.h>
 #include <sys/auxv.h>
@@ -36,7 +36,7 @@ static void make_copy(const char *self, mode_t mode)
 	CHECK(fchmod(to, mode) == 0 && close(from) == 0 && close(to) == 0);
 }
 
-static struct spawn_result result;
+static struct program_result result;
 
 /* Runs the copy as nobody, with every option; its status. */
 static int run_copy(void)
@@ -50,7 +50,7 @@ static int run_copy(void)
 	CHECK(child >= 0);
 	if (child == 0) {
 		CHECK(setgid(NOBODY) == 0 && setuid(NOBODY) == 0);
-		spawn_run(argv, env, &result);
+		program_run(argv, env, &result);
 		CHECK(!result.timed_out && WIFEXITED(result.status));
 		/* Secure: without a word. Else a warning each, and the statistics. */
 		if ((WEXITSTATUS(result.status) & SECURE) != 0)
@@ -59,7 +59,8 @@ static int run_copy(void)
 			CHECK(strstr(result.err, "nonsense") != NULL && strstr(result.err, "live objects") != NULL);
 		_exit(WEXITSTATUS(result.status));
 	}
-	CHECK(waitpid(child, &status, 0) == child && WIFEXITED(status));
+	status = child_wait(child);
+	CHECK(WIFEXITED(status));
 	return WEXITSTATUS(status);
 }
 

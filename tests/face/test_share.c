@@ -22,7 +22,7 @@ static size_t fixed_size;    /* 0: mixed */
 
 static size_t next_size(uint64_t *rng)
 {
-	return fixed_size != 0 ? fixed_size : sizeof(struct object) + 1 + face_mixed_size(rng);
+	return fixed_size != 0 ? fixed_size : sizeof(struct object) + 1 + rng_mixed_size(rng);
 }
 
 /* Allocates until there is no more; the bytes that were asked for and had. */
@@ -63,13 +63,7 @@ static void free_all(struct object **all)
 /* What counts against the limit already: all mappings, or those that are private and writable. */
 static size_t used_bytes(bool data)
 {
-	char buf[4096];
-	const char *at;
-
-	CHECK(face_read_file("/proc/self/status", buf, sizeof(buf)));
-	at = strstr(buf, data ? "\nVmData:" : "\nVmSize:");
-	CHECK(at != NULL);
-	return (size_t)strtoull(at + 8, NULL, 10) * KiB;
+	return proc_status_bytes(data ? "VmData" : "VmSize");
 }
 
 int main(int argc, char **argv)
@@ -87,7 +81,7 @@ int main(int argc, char **argv)
 		CHECK(setenv("FACE_LIMITED", "1", 1) == 0);
 		CHECK(setrlimit(data ? RLIMIT_DATA : RLIMIT_AS, &r) == 0);
 		(void)execv("/proc/self/exe", argv);
-		face_fail(__FILE__, __LINE__, "exec");
+		check_fail(__FILE__, __LINE__, "exec");
 	}
 	CHECK(face_malloc_is_goalloc());
 	fixed_size = strcmp(argv[3], "mixed") == 0 ? 0 : (size_t)strtoull(argv[3], NULL, 10);
@@ -102,7 +96,8 @@ int main(int argc, char **argv)
 		     100.0 * (double)got / (double)(limit - used), (limit - used) / KiB,
 		     100.0 * (double)again / (double)got);
 	CHECK_LE(least_share * ((limit - used) / 1000), got);
-	/* The first NULL may come two objects of the largest of the mixed sizes earlier. */
-	CHECK_LE(got / 1000 * 990, again + (fixed_size != 0 ? 0 : MiB));
+	/* Mixed sizes find other holes the second time: up to 4 % less, and the first NULL may come two objects of the
+	 * largest size earlier. */
+	CHECK_LE(got / 1000 * (fixed_size != 0 ? 990 : 960), again + (fixed_size != 0 ? 0 : MiB));
 	return 0;
 }

@@ -92,10 +92,10 @@ int main()
 	CHECK(face_malloc_is_goalloc());
 	use_both();
 	run_threads(200);
-	after_some = face_rss();
+	after_some = proc_rss();
 	run_threads(800);
 	CHECK(living == 1);
 	/* What the pages of two threads at a time come to; one object left behind by each would be more. */
-	CHECK_LE(face_rss(), after_some + 2 * MiB);
+	CHECK_LE(proc_rss(), after_some + 2 * MiB);
 	return 0;
 }

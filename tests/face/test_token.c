@@ -211,20 +211,20 @@ static void a_random_life_keeps_the_kinds_apart(void **state)
 
 	(void)state;
 	for (unsigned n = 0; n < 60000; n++) {
-		size_t i = face_rng(&rng) % (sizeof(objects) / sizeof(objects[0]));
-		size_t size = face_mixed_size(&rng) + 1, token = tokens[face_rng(&rng) % TOKENS];
-		enum token_abi abi = (enum token_abi)(face_rng(&rng) % 2);
+		size_t i = rng_next(&rng) % (sizeof(objects) / sizeof(objects[0]));
+		size_t size = rng_mixed_size(&rng) + 1, token = tokens[rng_next(&rng) % TOKENS];
+		enum token_abi abi = (enum token_abi)(rng_next(&rng) % 2);
 		unsigned char *p = objects[i].p;
 		size_t kept = 0;
 
 		if (p != NULL)
 			note(p, objects[i].noscan, -1);
-		if (p != NULL && face_rng(&rng) % 2 != 0) {
+		if (p != NULL && rng_next(&rng) % 2 != 0) {
 			kept = size < objects[i].size ? size : objects[i].size;
 			p = TOKEN_CALL(realloc, abi, token, p, size);
 		} else {
 			free(p);
-			p = make((enum way)(face_rng(&rng) % WAYS), abi, token, (size_t)8 << face_rng(&rng) % 11, size);
+			p = make((enum way)(rng_next(&rng) % WAYS), abi, token, (size_t)8 << rng_next(&rng) % 11, size);
 		}
 		assert_non_null(p);
 		for (size_t k = 0; k < kept; k += 1 + kept / 16)

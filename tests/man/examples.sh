@@ -110,7 +110,7 @@ execute() {
 }
 
 status=0
-for text in "$source/src/man/goalloc.7" "$source/src/man/goalloc.3" "$source/README.md"; do
+for text in "$source"/src/man/goalloc-run.1 "$source"/src/man/goalloc.[37] "$source/README.md"; do
 	mkdir "$scratch/$(basename "$text")" && cd "$scratch/$(basename "$text")" || exit 1
 	script "$text" >../script || status=1
 	execute <../script >../commands

@@ -5,7 +5,7 @@
 source=$2
 type groff >/dev/null 2>&1 || exit 77
 status=0
-for page in goalloc.3 goalloc.7; do
+for page in goalloc-run.1 goalloc.3 goalloc.7; do
 	warnings=$(groff -man -Tutf8 -ww -z -rLL=100n "$source/src/man/$page" 2>&1)
 	if [ -n "$warnings" ]; then
 		echo "$warnings"

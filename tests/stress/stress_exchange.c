@@ -19,16 +19,16 @@ static _Atomic unsigned round_size;
 
 static void *worker(void *arg)
 {
-	struct rng r = { (uint64_t)(uintptr_t)arg * UINT64_C(0x9e3779b97f4a7c15) };
+	uint64_t r = (uint64_t)(uintptr_t)arg * UINT64_C(0x9e3779b97f4a7c15);
 	size_t narrow = atomic_load(&round_size);
 	uint32_t range = 1u << (6 + rng_below(&r, 7));
 
 	for (int i = 0; i < STEPS; i++) {
 		struct object *o = NULL, *old;
-		uint32_t cell = rng_below(&r, range);
+		size_t cell = rng_below(&r, range);
 
 		if (rng_below(&r, 8) < 5) {
-			size_t size = narrow != 0 ? 1 + rng_below(&r, (uint32_t)narrow) : rng_size(&r);
+			size_t size = narrow != 0 ? 1 + rng_below(&r, (uint32_t)narrow) : stress_size(&r);
 
 			o = heap_malloc(sizeof(*o));
 			CHECK(o != NULL);
@@ -48,7 +48,7 @@ static void *worker(void *arg)
 int main(int argc, char **argv)
 {
 	static const unsigned narrow_sizes[] = { 0, 7, 64, 24, 2048, 16, 32768, 130 };
-	double end = now_seconds() + stress_seconds(argc, argv);
+	double end = clock_seconds() + stress_seconds(argc, argv);
 	unsigned rounds = 0;
 
 	do {
@@ -64,7 +64,7 @@ int main(int argc, char **argv)
 		if (rounds % 4 == 3)
 			heap_trim();
 		rounds++;
-	} while (now_seconds() < end);
+	} while (clock_seconds() < end);
 	for (int i = 0; i < CELLS; i++) {
 		struct object *o = atomic_load(&cells[i]);
 

@@ -27,7 +27,7 @@ static _Atomic int producing = PRODUCERS;
 
 static void *producer(void *arg)
 {
-	struct rng r = { (uint64_t)(uintptr_t)arg * 77777 };
+	uint64_t r = (uint64_t)(uintptr_t)arg * 77777;
 	static const size_t sizes[] = { 3, 8, 16, 48, 64, 256, 1024, 4096, 9000, 32768 };
 
 	while (!atomic_load(&stopping)) {
@@ -56,7 +56,7 @@ static void *producer(void *arg)
 
 static void *consumer(void *arg)
 {
-	struct rng r = { (uint64_t)(uintptr_t)arg * 99991 };
+	uint64_t r = (uint64_t)(uintptr_t)arg * 99991;
 
 	for (;;) {
 		bool last = atomic_load(&producing) == 0;
@@ -76,7 +76,7 @@ static void *consumer(void *arg)
 			continue;
 		}
 		for (uint32_t left = BATCH; left > 0; left--) {
-			uint32_t i = rng_below(&r, left);
+			size_t i = rng_below(&r, left);
 			unsigned char *p = b->objects[i];
 
 			b->objects[i] = b->objects[left - 1];

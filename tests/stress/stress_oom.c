@@ -90,7 +90,7 @@ static void check(const struct object *o)
 	CHECK(o->size <= sizeof(*o) || o->p[o->size - 1] == o->tag);
 }
 
-static size_t any_size(struct rng *r)
+static size_t any_size(uint64_t *r)
 {
 	switch (rng_below(r, 32)) {
 	case 0:
@@ -104,7 +104,7 @@ static size_t any_size(struct rng *r)
 	case 4:
 		return rng_below(r, 64) == 0 ? MiB(70) : 100;
 	default:
-		return rng_size(r);
+		return stress_size(r);
 	}
 }
 
@@ -120,7 +120,7 @@ static bool answered(const void *p)
 	return false;
 }
 
-static void make(struct object *o, struct rng *r, size_t size)
+static void make(struct object *o, uint64_t *r, size_t size)
 {
 	size_t align = (size_t)8 << rng_below(r, 13);
 
@@ -149,7 +149,7 @@ static void make(struct object *o, struct rng *r, size_t size)
 		fill(o);
 }
 
-static void resize(struct object *o, struct rng *r)
+static void resize(struct object *o, uint64_t *r)
 {
 	/* The large ones to another large size: their pages are moved. */
 	size_t size = o->size >= MiB(1) ? MiB(1) + rng_below(r, MiB(4)) : any_size(r) + sizeof(*o);
@@ -179,7 +179,7 @@ static void drop(struct object *o)
 }
 
 /* Gives an object away, and takes what lay there. */
-static void exchange(struct object *o, struct rng *r)
+static void exchange(struct object *o, uint64_t *r)
 {
 	/* The swap is what publishes the object, as a program's own synchronisation would. */
 	unsigned char *there = atomic_exchange_explicit(&cells[rng_below(r, CELLS)], o->p, memory_order_acq_rel);
@@ -189,7 +189,7 @@ static void exchange(struct object *o, struct rng *r)
 		memcpy(o, there, sizeof(*o));
 }
 
-static void use_heap(struct object objects[OBJECTS], struct rng *r)
+static void use_heap(struct object objects[OBJECTS], uint64_t *r)
 {
 	for (int step = 0; step < STEPS; step++) {
 		struct object *o = &objects[rng_below(r, OBJECTS)];
@@ -216,7 +216,7 @@ static void free_all(struct object *objects, size_t n)
 
 static void *short_life(void *arg)
 {
-	struct rng r = { (uint64_t)(uintptr_t)arg };
+	uint64_t r = (uint64_t)(uintptr_t)arg;
 	struct object objects[OBJECTS] = { { .p = NULL } };
 
 	use_heap(objects, &r);
@@ -226,7 +226,7 @@ static void *short_life(void *arg)
 
 static void *long_life(void *arg)
 {
-	struct rng r = { (uint64_t)(uintptr_t)arg * 77777 + this_round.n };
+	uint64_t r = (uint64_t)(uintptr_t)arg * 77777 + this_round.n;
 	struct object objects[OBJECTS] = { { .p = NULL } };
 	pthread_t other;
 
@@ -351,7 +351,7 @@ static void run_round(const struct round *round)
 	CHECK(pid >= 0);
 	if (pid == 0)
 		child(round);
-	CHECK(waitpid(pid, &status, 0) == pid);
+	status = child_wait(pid);
 	if (status != 0) {
 		fprintf(stderr, "stress_oom: %s, %s, n = %u: status %#x\n", sets[round->set].name, kind_names[round->kind],
 			round->n, status);
@@ -362,7 +362,7 @@ static void run_round(const struct round *round)
 int main(int argc, char **argv)
 {
 	bool all = argc > 1 && strcmp(argv[1], "all") == 0;
-	double end = now_seconds() + stress_seconds(argc, argv);
+	double end = clock_seconds() + stress_seconds(argc, argv);
 	unsigned enough[SETS];    /* for each set: with a larger n none of its calls would fail */
 	unsigned rounds = 0;
 
@@ -375,7 +375,7 @@ int main(int argc, char **argv)
 			/* 73 and 200 have no divisor in common: every n comes once. */
 			struct round round = { k % SETS, (enum kind)(k / SETS), (i * 73 + k * 41) % MAX_N + 1 };
 
-			if (!all && now_seconds() >= end)
+			if (!all && clock_seconds() >= end)
 				break;
 			if (round.kind != AT_RANDOM && round.n > enough[round.set])
 				continue;
