@@ -35,6 +35,9 @@
 #define ARENA_TABLE_LEN ((size_t)1 << (ADDR_BITS - ARENA_SHIFT - ARENA_LEAF_SHIFT))
 _Static_assert(ARENA_TABLE_LEN * sizeof(void *) <= KiB(16), "the arena table is part of the library's own data");
 
+/* Records have the beginning of the place that arena.c chooses for the heap. */
+#define METADATA_PLACE ((CPU_HEAP_HIGH - CPU_HEAP_LOW) / 8)
+
 /* Arenas at most: 2^15 of 64 MB are 2 TiB. A power of SUMMARY_FANOUT times a small number. */
 #define MAX_ARENAS 32768
 _Static_assert(MAX_ARENAS % 4096 == 0, "the summary tree has whole nodes");

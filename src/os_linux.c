@@ -106,10 +106,6 @@ static void *name_mapping(void *p, size_t nbytes, const char *name)
 
 #define METADATA_NAME "goalloc: metadata"
 
-/* Records lie at random places of [METADATA_LOW, METADATA_LOW + 2^METADATA_BITS), far from the program's own mappings. */
-#define METADATA_LOW UINT64_C(0x120000000000)
-#define METADATA_BITS 45
-
 /* Of the heap. A name goes with mprotect(2) and mremap(2), but what is mapped anew has none, and neighbours of two names are
  * two mappings. */
 static void *map_heap(void *hint, size_t nbytes, int prot, int flags)
@@ -257,7 +253,7 @@ static void *map_guarded(uintptr_t hint, size_t nbytes)
 /* Returns a random page of the stretch of addresses that records lie in. */
 static uintptr_t random_place(void)
 {
-	return METADATA_LOW + align_down(os_random() >> (64 - METADATA_BITS), os_page_size());
+	return CPU_HEAP_LOW + align_down(os_random() % METADATA_PLACE, os_page_size());
 }
 
 /* Returns the hint for the next records of so many bytes, pages beside them included: they lie one behind the other. */
@@ -430,7 +426,7 @@ void os_free_scratch(void *p, size_t nbytes)
 		(void)os_unreserve(p, align_up(nbytes, os_page_size()));
 }
 
-void os_store_protected(uintptr_t *word, uintptr_t value)
+void os_store_protected(uintptr_t *word, uintptr_t value, bool executable)
 {
 	uintptr_t page = align_down((uintptr_t)word, os_page_size());
 	size_t nbytes = os_page_size();
@@ -438,7 +434,7 @@ void os_store_protected(uintptr_t *word, uintptr_t value)
 	if (SYSCALL(SYS_mprotect, page, nbytes, PROT_READ | PROT_WRITE) != 0)
 		return;
 	*word = value;
-	(void)SYSCALL(SYS_mprotect, page, nbytes, PROT_READ);
+	(void)SYSCALL(SYS_mprotect, page, nbytes, executable ? PROT_READ | PROT_EXEC : PROT_READ);
 }
 
 /* For systems that refuse process_vm_readv(2), as some sandboxes do. */
