@@ -30,6 +30,11 @@
 #define GOALLOC_SANITIZED 0
 #endif
 
+/* The objects for static programs, where no name of ours is libc's. */
+#ifndef GOALLOC_STATIC
+#define GOALLOC_STATIC 0
+#endif
+
 #ifndef GOALLOC_DEBUG
 #define GOALLOC_DEBUG 0
 #endif
@@ -45,7 +50,16 @@
 #define HIDDEN __attribute__((visibility("hidden")))
 /* Another name for a function of this file, which nobody outside can take over. A compiler that is asked whether the two are the
  * same function takes them for two: ask with OPAQUE(). */
-#define OWN_NAME(name, of) extern __typeof__(of) name __attribute__((alias(#of), visibility("hidden")))
+#define OWN_NAME(name, of) extern __typeof__(of) name __attribute__((alias(#of), visibility("hidden"))) ATTRIBUTES_OF(of)
+/* gcc wants what libc's header says of a function to be said of its other name, too. */
+#if defined(__has_attribute) && !defined(__clang__)
+#if __has_attribute(copy)
+#define ATTRIBUTES_OF(of) __attribute__((copy(of)))
+#endif
+#endif
+#ifndef ATTRIBUTES_OF
+#define ATTRIBUTES_OF(of)
+#endif
 
 /* The pointer p, of which the compiler knows nothing. */
 #define OPAQUE(p) \
@@ -54,6 +68,8 @@
 		__asm__("" : "+r"(opaque_pointer)); \
 		opaque_pointer; \
 	})
+/* Where the function that this stands in returns to. */
+#define RETURN_ADDRESS() ((uintptr_t)__builtin_extract_return_addr(__builtin_return_address(0)))
 #define CONSTRUCTOR __attribute__((constructor))
 #define DESTRUCTOR __attribute__((destructor))
 #define ALIGNED(n) __attribute__((aligned(n)))
@@ -148,19 +164,110 @@ static inline void order_stores(void)
 	atomic_signal_fence(memory_order_release);
 }
 
-/* A counter that runs at some GHz or some 10 MHz: for "has it been long?", not for time. */
-static inline uint64_t cycle_counter(void)
-{
+/*
+ * cpu_syscall() makes a system call and returns what the kernel returns: the result, or -errno. errno stays as it is.
+ * libc's syscall() is not used, because programs replace it: torsocks and uid_wrapper do.
+ *
+ * cpu_start_process() calls clone(2) with the given flags. The child calls body(arg) on the stack that ends at `stack`,
+ * which is a multiple of 16, and ends with what body returns. The parent gets the child's number, or -errno.
+ */
 #if defined(__x86_64__)
-	return __builtin_ia32_rdtsc();
-#elif defined(__aarch64__)
-	uint64_t ticks;
+static inline long cpu_syscall(long number, long a, long b, long c, long d, long e, long f)
+{
+	register long r10 __asm__("r10") = d;
+	register long r8 __asm__("r8") = e;
+	register long r9 __asm__("r9") = f;
+	long result;
 
-	/* The system counter is slow beside the processor: scale it to be like cycles. */
-	__asm__ volatile("mrs %0, cntvct_el0" : "=r"(ticks));
-	return ticks << 6;
-#endif
+	__asm__ volatile("syscall"
+			 : "=a"(result)
+			 : "0"(number), "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8), "r"(r9)
+			 : "rcx", "r11", "memory");
+	return result;
 }
+
+static inline long cpu_start_process(long clone_number, long flags, void *stack, int (*body)(void *arg), void *arg)
+{
+	register long r10 __asm__("r10") = 0;
+	register long r8 __asm__("r8") = 0;
+	register int (*r9)(void *) __asm__("r9") = body;
+	register void *r12 __asm__("r12") = arg;
+	long result;
+
+	/* In the child: no frame above, body(arg), and exit(2), which is number 60. */
+	__asm__ volatile("syscall\n\t"
+			 "test %%rax, %%rax\n\t"
+			 "jnz 1f\n\t"
+			 "xor %%ebp, %%ebp\n\t"
+			 "mov %%r12, %%rdi\n\t"
+			 "call *%%r9\n\t"
+			 "mov %%eax, %%edi\n\t"
+			 "mov $60, %%eax\n\t"
+			 "syscall\n\t"
+			 "hlt\n"
+			 "1:"
+			 : "=a"(result)
+			 : "0"(clone_number), "D"(flags), "S"(stack), "d"(0L), "r"(r10), "r"(r8), "r"(r9), "r"(r12)
+			 : "rcx", "r11", "memory");
+	return result;
+}
+#elif defined(__aarch64__)
+static inline long cpu_syscall(long number, long a, long b, long c, long d, long e, long f)
+{
+	register long x8 __asm__("x8") = number;
+	register long x0 __asm__("x0") = a;
+	register long x1 __asm__("x1") = b;
+	register long x2 __asm__("x2") = c;
+	register long x3 __asm__("x3") = d;
+	register long x4 __asm__("x4") = e;
+	register long x5 __asm__("x5") = f;
+
+	__asm__ volatile("svc #0"
+			 : "+r"(x0)
+			 : "r"(x8), "r"(x1), "r"(x2), "r"(x3), "r"(x4), "r"(x5)
+			 : "memory");
+	return x0;
+}
+
+static inline long cpu_start_process(long clone_number, long flags, void *stack, int (*body)(void *arg), void *arg)
+{
+	register long x8 __asm__("x8") = clone_number;
+	register long x0 __asm__("x0") = flags;
+	register void *x1 __asm__("x1") = stack;
+	register long x2 __asm__("x2") = 0;
+	register long x3 __asm__("x3") = 0;
+	register long x4 __asm__("x4") = 0;
+	register int (*x5)(void *) __asm__("x5") = body;
+	register void *x6 __asm__("x6") = arg;
+
+	/* In the child: no frame above, body(arg), and exit(2), which is number 93. */
+	__asm__ volatile("svc #0\n\t"
+			 "cbnz x0, 1f\n\t"
+			 "mov x29, #0\n\t"
+			 "mov x30, #0\n\t"
+			 "mov x0, x6\n\t"
+			 "blr x5\n\t"
+			 "mov x8, #93\n\t"
+			 "svc #0\n\t"
+			 "brk #1\n"
+			 "1:"
+			 : "+r"(x0)
+			 : "r"(x8), "r"(x1), "r"(x2), "r"(x3), "r"(x4), "r"(x5), "r"(x6)
+			 : "memory");
+	return x0;
+}
+#else
+#error "system calls are made by instruction: write cpu_syscall() for this processor"
+#endif
+
+/* Where the heap looks for room: see arena.c. */
+#if defined(__x86_64__)
+#define CPU_HEAP_LOW UINT64_C(0x550000000000)
+#define CPU_HEAP_HIGH UINT64_C(0x555540000000)
+#elif defined(__aarch64__)
+#define CPU_HEAP_LOW UINT64_C(0x800000000)
+#define CPU_HEAP_HIGH UINT64_C(0x1000000000)
+#endif
 
 /* A place that tracing tools find by name: a nop here, and an entry of SystemTap's form, version 3, in the section .note.stapsdt that is no
  * part of the program in memory: the nop's address; that of .stapsdt.base, by which a tool sees that a file was moved; no semaphore;

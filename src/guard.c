@@ -130,7 +130,7 @@ static uint64_t random_next(uint64_t *state)
 
 static uint64_t seed(void)
 {
-	return (os_random() ^ cycle_counter() ^ lock_self()) * UINT64_C(0x9e3779b97f4a7c15) | 1;
+	return (os_random() ^ lock_self()) * UINT64_C(0x9e3779b97f4a7c15) | 1;
 }
 
 /* --- from addresses to records --- */

@@ -108,17 +108,24 @@ static void fill_more(struct goalloc_memstats *m, const struct stat_snapshot *st
 
 EXPORT int goalloc_read_memstats(struct goalloc_memstats *m)
 {
-	struct stat_snapshot st;
-	struct goalloc_memstats full = { .version = GOALLOC_MEMSTATS_VERSION };
+	struct {
+		struct stat_snapshot st;
+		struct goalloc_memstats full;
+	} *work;
 
 	if (m->size < offsetof(struct goalloc_memstats, Alloc))
 		return result_of(EINVAL);
-	stat_read(&st);
-	full.size = min_size(m->size, sizeof(full));
-	fill_go(&full, &st);
-	fill_sizes(&full, &st);
-	fill_more(&full, &st);
-	copy_bytes(m, &full, full.size);
+	work = os_alloc_scratch(sizeof(*work));
+	if (work == NULL)
+		return result_of(ENOMEM);
+	stat_read(&work->st);
+	work->full.version = GOALLOC_MEMSTATS_VERSION;
+	work->full.size = min_size(m->size, sizeof(work->full));
+	fill_go(&work->full, &work->st);
+	fill_sizes(&work->full, &work->st);
+	fill_more(&work->full, &work->st);
+	copy_bytes(m, &work->full, work->full.size);
+	os_free_scratch(work, sizeof(*work));
 	return 0;
 }
 
@@ -132,17 +139,19 @@ EXPORT void goalloc_count(int on)
 
 EXPORT int goalloc_metrics_read(struct goalloc_metric *metrics, size_t n)
 {
-	struct stat_snapshot st;
+	struct stat_snapshot *st = stat_take();
 	bool known = true;
 
-	stat_read(&st);
+	if (st == NULL)
+		return result_of(ENOMEM);
 	for (size_t i = 0; i < n; i++) {
 		struct goalloc_metric *m = &metrics[i];
 
-		m->kind = (enum goalloc_metric_kind)metric_read(&st, m->name, &m->value,
+		m->kind = (enum goalloc_metric_kind)metric_read(st, m->name, &m->value,
 								(struct metric_histogram *)(void *)m->histogram);
 		known &= m->kind != GOALLOC_METRIC_BAD;
 	}
+	stat_drop(st);
 	return result_of(known ? 0 : ENOENT);
 }
 
@@ -254,7 +263,13 @@ EXPORT size_t goalloc_set_memory_limit(size_t bytes)
 
 EXPORT ssize_t goalloc_leak_check(int fd)
 {
-	size_t nobjects, nbytes;
+	struct leak_result result;
 
-	return leak_check(fd, &nobjects, &nbytes) ? (ssize_t)nobjects : -1;
+	leak_check(fd, &result);
+	if (result.error != 0)
+		return result_of(result.error);
+	/* The count is right, but its report is not whole. */
+	if (result.write_error != 0)
+		errno = result.write_error;
+	return (ssize_t)result.nobjects;
 }

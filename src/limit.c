@@ -23,13 +23,14 @@
 #include "cgroup.h"
 #include "fatal.h"
 #include "mheap.h"
+#include "os.h"
 #include "scavenge.h"
 
 struct limit limit;
 
 /* The request that comes next was refused before. */
 THREAD_LOCAL bool asked;
-THREAD_LOCAL uint64_t asked_at;    /* cycle counter */
+THREAD_LOCAL uint64_t asked_at;    /* milliseconds */
 
 /* What lies between where the limit is near and the limit. */
 #define MARGIN_SHIFT 4
@@ -65,7 +66,7 @@ static size_t set_locked(size_t bytes)
 	size_t before = limit_bytes();
 
 	limit.near_at = bytes - min_size(max_size(bytes >> MARGIN_SHIFT, MARGIN_MIN), bytes / 2);
-	limit.next_round = cycle_counter();
+	limit.next_round = os_now_ms();
 	atomic_store_explicit(&limit.bytes, bytes, memory_order_relaxed);
 	atomic_store_explicit(&limit.state, LIMIT_FAR, memory_order_relaxed);
 	return before;
@@ -142,26 +143,26 @@ static bool pays_locked(size_t over)
 	return options.hard || asked || (dirty >= over && dirty >= batch());
 }
 
-/* Signed: processors' counters may differ a little. */
 static bool round_is_due_locked(void)
 {
-	return options.hard || (int64_t)(cycle_counter() - limit.next_round) >= 0;
+	return options.hard || os_now_ms() >= limit.next_round;
 }
 
 static void begin_round_locked(void)
 {
 	asked = true;
-	asked_at = cycle_counter();
+	asked_at = os_now_ms();
 	atomic_fetch_add_explicit(&limit.calls, 1, memory_order_relaxed);
 }
 
 /* The thread gave back what it kept. */
 static void end_round_locked(void)
 {
-	uint64_t now = cycle_counter();
+	uint64_t now = os_now_ms();
 
 	asked = false;
-	limit.next_round = now + (now - asked_at) * ROUND_SHARE;
+	/* The clock is coarse: a round that is shorter than its step counts as 0, and one that it steps in as a step. */
+	limit.next_round = now + 1 + (now - asked_at) * ROUND_SHARE;
 }
 
 /* Those of the spans that the thread gave back. The kernel works without mheap.lock. */

@@ -133,6 +133,14 @@ static bool set_invalidptr(struct options *o, struct piece value)
 	return true;
 }
 
+static bool set_sizemismatch(struct options *o, struct piece value)
+{
+	if (!piece_is(value, "abort") && !piece_is(value, "warn"))
+		return false;
+	o->sizemismatch_warn = piece_is(value, "warn");
+	return true;
+}
+
 static bool set_realloczero(struct options *o, struct piece value)
 {
 	static const char *const names[] = { "free", "alloc", "abort" };
@@ -238,7 +246,7 @@ static const struct option table[] = {
 	BYTES(memprofilerate, GiB(1), "512KiB", "mean bytes between two samples of the profile; 1: every allocation"),
 	LEVEL(leakcheck, 2, "0|1|2", "0", "leaks at exit; 2: with the stack of every allocation"),
 	FILE_NAME(leakreport, "-", "where leaks are reported, if not on standard error"),
-	NUMBER(leakexit, leakexit, 0, 255, "0..255", "0", "exit status when there are leaks; 0: the program's own"),
+	NUMBER(leakexit, leakexit, 0, 255, "0..255", "0", "exit status when there are leaks, or the check fails; 0: the program's own"),
 	FILE_NAME(heapmap, "goalloc.%p.svg", "map of the heap at exit; text if FILE ends with .txt"),
 	OTHER(signal, "NUMBER|NAME|off", "off", "on this signal what is asked for at exit is written, or statistics"),
 	OTHER(memlimit, "BYTES|N%|off", "off", "memory to stay below; N%: of the cgroup's limit"),
@@ -249,6 +257,7 @@ static const struct option table[] = {
 	OTHER(tiny_align, "1|2|4|8", "8", "least alignment of objects below 8 bytes"),
 	OTHER(realloczero, "free|alloc|abort", "free", "what realloc(p, 0) does"),
 	OTHER(invalidptr, "libc|abort", "libc", "what becomes of pointers of another malloc"),
+	OTHER(sizemismatch, "abort|warn", "abort", "what a sized free or delete of a wrong size does"),
 	FLAG(decoratemappings, "0", "names for the heap's mappings in /proc/PID/maps"),
 	OTHER(hardened, "0|1|2", "0", "overflows and writes after free are found; 2: records behind a key"),
 	NUMBER(guardrate, guardrate, 0, 1000000000, "0..1000000000", "0", "one of so many objects between guard pages"),
@@ -385,19 +394,22 @@ static void print_padded(struct out *out, const char *text, size_t width)
 
 void options_print(int fd)
 {
-	struct out out;
+	struct out *out = os_alloc_scratch(sizeof(*out));
 
-	out_init(&out, fd);
+	if (out == NULL)
+		return;
+	out_init(out, fd);
 	for (size_t i = 0; i < NUM_OPTIONS; i++) {
-		out_str(&out, "  ");
-		print_padded(&out, table[i].name, 18);
-		print_padded(&out, table[i].values, 20);
-		out_str(&out, table[i].help);
-		out_str(&out, " [");
-		out_str(&out, table[i].initial);
-		out_str(&out, "]\n");
+		out_str(out, "  ");
+		print_padded(out, table[i].name, 18);
+		print_padded(out, table[i].values, 20);
+		out_str(out, table[i].help);
+		out_str(out, " [");
+		out_str(out, table[i].initial);
+		out_str(out, "]\n");
 	}
-	(void)out_flush(&out);
+	(void)out_flush(out);
+	os_free_scratch(out, sizeof(*out));
 }
 
 /* --- warnings: one line each --- */

@@ -75,6 +75,16 @@ void os_name_mappings(void);
 /* Zeroed memory for our own records; NULL when there is none. */
 void *os_alloc_metadata(size_t nbytes);
 
+/* Makes [p, p + nbytes) ready, where nothing is mapped. False: something is there, or there is no memory. */
+bool os_map_at(void *p, size_t nbytes);
+
+/* Zeroed memory for the time of a call, so that large records need no stack. It comes from the system; where the system has none, one
+ * caller at a time gets up to OS_SCRATCH_RESERVE bytes that are set aside. NULL: neither is to be had. The caller gives it back by
+ * os_free_scratch() with the same length. */
+#define OS_SCRATCH_RESERVE KiB(32)
+void *os_alloc_scratch(size_t nbytes);
+void os_free_scratch(void *p, size_t nbytes);
+
 /* Calls visit for all that os_alloc_metadata() gave. Takes no lock: what others take meanwhile may be missing. */
 void os_each_metadata(void (*visit)(uintptr_t addr, size_t nbytes, void *arg), void *arg);
 
@@ -95,8 +105,11 @@ void os_drop_key(void);
 /* The key's bits in the rights register; 0 without a key. Constant once there are objects. */
 extern _Atomic uint32_t os_key_rights;
 
-/* Stores a word in a mapping that is read-only, and is again afterwards. */
-void os_store_protected(uintptr_t *word, uintptr_t value);
+/* Stores a word in a mapping that cannot be written to, and cannot again afterwards. executable: it has code, too. One thread at a time. */
+void os_store_protected(uintptr_t *word, uintptr_t value, bool executable);
+
+/* Copies memory of the calling process that may not be there. Returns how many bytes could be read, from the first on. */
+size_t os_try_read(void *to, uintptr_t from, size_t nbytes);
 
 /* Copies bytes of this process, mapped or not; false when not all of them can be read, or the system does not tell. */
 bool os_read_memory(uintptr_t addr, void *to, size_t nbytes);
@@ -107,10 +120,10 @@ bool os_can_read(uintptr_t addr);
 /* The ELF header of the program, as it lies in memory; 0 when it is not there. */
 uintptr_t os_program_header(void);
 
-/* CLOCK_MONOTONIC, in milliseconds, from a coarse clock. */
+/* CLOCK_MONOTONIC, in milliseconds, from the coarse clock of os_clock.c: it advances every 1 to 10 ms, and costs some 3 ns. */
 uint64_t os_now_ms(void);
 
-/* CLOCK_REALTIME, in nanoseconds since 1970. */
+/* CLOCK_REALTIME, in nanoseconds since 1970, from the coarse clock. */
 uint64_t os_time_ns(void);
 
 /* Bits for address randomisation; not for secrets. */
@@ -137,15 +150,19 @@ int os_thread(void);                /* the calling one's number; that of the fir
 /* Sends a signal that the calling thread has got to it once more. info is its siginfo_t. */
 void os_signal_again(int number, void *info);
 
-int os_dup_cloexec(int fd);         /* on a high number; -1 */
+int os_dup_cloexec(int fd);         /* on a high number; -errno */
 int os_open_write(const char *path, bool append);   /* made if need be, emptied unless append; on a high number, too; -errno */
 int os_check_write(const char *path);      /* 0, or -errno as os_open_write(), as far as is seen without opening */
-int os_open_read(const char *path);        /* -1 */
+int os_open_read(const char *path);        /* -errno */
 uint64_t os_file_id(int fd);               /* what the descriptor is open on, as a number; 0: it is not open */
 void os_close(int fd);
 long os_read(int fd, void *p, size_t nbytes);          /* bytes; 0 at the end, -errno */
 long os_read_at(int fd, void *p, size_t nbytes, uint64_t offset);   /* the same, of a file */
-long os_write(int fd, const void *p, size_t nbytes);   /* bytes, after interruptions; -errno */
+
+/* Writes to a descriptor and returns how many bytes, or -errno. Goes on after interruptions; sends no SIGPIPE or SIGXFSZ, which would
+ * end the program; a pipe that is full and does not block has 10 s to be read from, and is then EAGAIN. */
+long os_write(int fd, const void *p, size_t nbytes);
+
 bool os_directory(char *path, size_t nbytes);          /* the current one; false: none, or too long */
 
 #endif

@@ -4,25 +4,26 @@
  * See malloc.c for the overview.
  *
  * Owns     the cached page size; the protection key of metadata; the list of where metadata is; whether mappings have names.
- * Callers  every layer. Calls libc's syscall(), which neither allocates nor locks and which
- *          programs do not interpose, so that hooked mmap or open functions never recurse into us.
+ * Callers  every layer. System calls are made by instruction, because programs and preloaded libraries replace libc's functions,
+ *          syscall() among them, with ones that allocate or lock.
  * Locks    none.
  * Holds    errno is as the caller left it after every function. No mapping of the heap is MAP_NORESERVE: a request that the system has no memory
  *          for is refused, as it would be to glibc.
  */
 #include "os.h"
+#include "os_call.h"
 #include "config.h"
 
 #include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/futex.h>
+#include <poll.h>
 #include <signal.h>
 #include <sys/auxv.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
@@ -42,28 +43,23 @@
 #define PR_SET_VMA_ANON_NAME 0
 #endif
 
-/* The result of a system call, -1 for any failure, with errno as it was. */
-#define QUIETLY(call) \
-	({ \
-		int saved_errno = errno; \
-		long quiet_result = (long)(call); \
-		errno = saved_errno; \
-		quiet_result; \
-	})
+static void *map_by_libc(void *hint, size_t nbytes, int prot, int flags)
+{
+	int saved_errno = errno;
+	void *p = mmap(hint, nbytes, prot, flags, -1, 0);
 
-/* Interrupted by a signal it is begun again. Negative errno for a failure. */
-#define RESTARTED(call) \
-	({ \
-		int saved_errno = errno; \
-		long result; \
-		do \
-			result = (long)(call); \
-		while (result < 0 && errno == EINTR); \
-		if (result < 0) \
-			result = -errno; \
-		errno = saved_errno; \
-		result; \
-	})
+	errno = saved_errno;
+	return p == MAP_FAILED ? NULL : p;
+}
+
+static bool unmap_by_libc(void *p, size_t nbytes)
+{
+	int saved_errno = errno;
+	bool unmapped = munmap(p, nbytes) == 0;
+
+	errno = saved_errno;
+	return unmapped;
+}
 
 static void *map(void *hint, size_t nbytes, int prot, int flags)
 {
@@ -71,10 +67,9 @@ static void *map(void *hint, size_t nbytes, int prot, int flags)
 
 	/* Sanitizers keep shadow memory for what is mapped through libc. */
 	if (GOALLOC_SANITIZED)
-		r = QUIETLY(mmap(hint, nbytes, prot, flags, -1, 0));
-	else
-		r = QUIETLY(syscall(SYS_mmap, hint, nbytes, prot, flags, -1, 0L));
-	return r == -1 ? NULL : (void *)r;
+		return map_by_libc(hint, nbytes, prot, flags);
+	r = SYSCALL(SYS_mmap, hint, nbytes, prot, flags, -1, 0L);
+	return r < 0 ? NULL : (void *)r;
 }
 
 size_t os_page_size(void)
@@ -103,7 +98,7 @@ void os_name_mappings(void)
 static void *name_mapping(void *p, size_t nbytes, const char *name)
 {
 	if (mappings_have_names && p != NULL)
-		(void)QUIETLY(syscall(SYS_prctl, PR_SET_VMA, PR_SET_VMA_ANON_NAME, p, nbytes, name));
+		(void)SYSCALL(SYS_prctl, PR_SET_VMA, PR_SET_VMA_ANON_NAME, p, nbytes, name);
 	return p;
 }
 
@@ -124,25 +119,25 @@ void *os_reserve(void *hint, size_t nbytes)
 bool os_unreserve(void *p, size_t nbytes)
 {
 	if (GOALLOC_SANITIZED)
-		return QUIETLY(munmap(p, nbytes)) == 0;
-	return QUIETLY(syscall(SYS_munmap, p, nbytes)) == 0;
+		return unmap_by_libc(p, nbytes);
+	return SYSCALL(SYS_munmap, p, nbytes) == 0;
 }
 
 bool os_commit(void *p, size_t nbytes)
 {
-	return QUIETLY(syscall(SYS_mprotect, p, nbytes, PROT_READ | PROT_WRITE)) == 0;
+	return SYSCALL(SYS_mprotect, p, nbytes, PROT_READ | PROT_WRITE) == 0;
 }
 
 bool os_release(void *p, size_t nbytes)
 {
-	return QUIETLY(syscall(SYS_madvise, p, nbytes, MADV_DONTNEED)) == 0;
+	return SYSCALL(SYS_madvise, p, nbytes, MADV_DONTNEED) == 0;
 }
 
 bool os_guard(void *p, size_t nbytes)
 {
 	if (!os_release(p, nbytes))
 		return false;
-	if (QUIETLY(syscall(SYS_mprotect, p, nbytes, PROT_NONE)) == 0)
+	if (SYSCALL(SYS_mprotect, p, nbytes, PROT_NONE) == 0)
 		return true;
 	/* Of several mappings in the range the first may be protected already. */
 	(void)os_commit(p, nbytes);
@@ -156,22 +151,22 @@ bool os_uncommit(void *p, size_t nbytes)
 
 bool os_fence(void *p, size_t nbytes)
 {
-	return QUIETLY(syscall(SYS_madvise, p, nbytes, MADV_GUARD_INSTALL)) == 0;
+	return SYSCALL(SYS_madvise, p, nbytes, MADV_GUARD_INSTALL) == 0;
 }
 
 bool os_unfence(void *p, size_t nbytes)
 {
-	return QUIETLY(syscall(SYS_madvise, p, nbytes, MADV_GUARD_REMOVE)) == 0;
+	return SYSCALL(SYS_madvise, p, nbytes, MADV_GUARD_REMOVE) == 0;
 }
 
 bool os_make_readable(void *p, size_t nbytes)
 {
-	return QUIETLY(syscall(SYS_mprotect, p, nbytes, PROT_READ)) == 0;
+	return SYSCALL(SYS_mprotect, p, nbytes, PROT_READ) == 0;
 }
 
 bool os_which_resident(uintptr_t addr, size_t n, unsigned char *resident)
 {
-	return QUIETLY(syscall(SYS_mincore, addr, n * os_page_size(), resident)) == 0;
+	return SYSCALL(SYS_mincore, addr, n * os_page_size(), resident) == 0;
 }
 
 /* Makes a range that may be mapped no longer ready again; one that is mapped stays as it is. */
@@ -189,8 +184,7 @@ bool os_move_pages(void *from, void *to, size_t nbytes)
 {
 	/* DONTUNMAP keeps the old range mapped: there is no moment in which another mapping could
 	 * take its place. Kernels before 5.7 refuse it, and the caller copies. */
-	if (QUIETLY(syscall(SYS_mremap, from, nbytes, nbytes, MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP, to)) ==
-	    (long)to)
+	if (SYSCALL(SYS_mremap, from, nbytes, nbytes, MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP, to) == (long)to)
 		return true;
 	/* Kernels before 6.17 refuse a range of several mappings after they have unmapped what was at the other place. */
 	fill_hole(to, nbytes);
@@ -205,7 +199,7 @@ bool os_remap(void *p, size_t nbytes)
 
 void os_want_huge_pages(void *p, size_t nbytes, bool huge)
 {
-	(void)QUIETLY(syscall(SYS_madvise, p, nbytes, huge ? MADV_HUGEPAGE : MADV_NOHUGEPAGE));
+	(void)SYSCALL(SYS_madvise, p, nbytes, huge ? MADV_HUGEPAGE : MADV_NOHUGEPAGE);
 }
 
 _Atomic uint32_t os_key_rights;
@@ -219,7 +213,7 @@ void os_guard_metadata(void)
 
 bool os_make_key(void)
 {
-	long key = CPU_HAS_RIGHTS ? QUIETLY(syscall(SYS_pkey_alloc, 0L, 0L)) : -1;
+	long key = CPU_HAS_RIGHTS ? SYSCALL(SYS_pkey_alloc, 0L, 0L) : -1;
 
 	if (key <= 0)
 		return false;
@@ -231,7 +225,7 @@ bool os_make_key(void)
 
 void os_drop_key(void)
 {
-	(void)QUIETLY(syscall(SYS_pkey_free, (long)metadata_key));
+	(void)SYSCALL(SYS_pkey_free, (long)metadata_key);
 	metadata_key = -1;
 	atomic_store_explicit(&os_key_rights, 0, memory_order_relaxed);
 }
@@ -320,7 +314,7 @@ static void *alloc_guarded_metadata(size_t nbytes)
 	p = name_mapping(map(NULL, nbytes + 2 * guard, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS), nbytes + 2 * guard, METADATA_NAME);
 	if (p == NULL)
 		return NULL;
-	if (QUIETLY(syscall(protect, p + guard, nbytes, PROT_READ | PROT_WRITE, metadata_key)) != 0) {
+	if (SYSCALL(protect, p + guard, nbytes, PROT_READ | PROT_WRITE, metadata_key) != 0) {
 		(void)os_unreserve(p, nbytes + 2 * guard);
 		return NULL;
 	}
@@ -338,34 +332,94 @@ void *os_alloc_metadata(size_t nbytes)
 	return p;
 }
 
-void os_store_protected(uintptr_t *word, uintptr_t value)
+bool os_map_at(void *p, size_t nbytes)
+{
+	void *got = map(p, nbytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE | MAP_NORESERVE);
+
+	if (got != NULL && got != p)
+		(void)os_unreserve(got, nbytes);
+	return got == p;
+}
+
+/* What os_alloc_scratch() gives when the system has no memory. */
+static struct {
+	_Atomic int user;               /* [a] process id of its user; 0: nobody. A user in another process is gone. */
+	_Alignas(CACHE_LINE) char bytes[OS_SCRATCH_RESERVE];
+} reserve;
+
+static void *take_reserve(size_t nbytes)
+{
+	int self = os_pid(), user = atomic_load_explicit(&reserve.user, memory_order_relaxed);
+
+	if (nbytes > sizeof(reserve.bytes) || user == self)
+		return NULL;
+	/* Acquire: the last user is done with the bytes. Pairs with the release in os_free_scratch(). */
+	if (!atomic_compare_exchange_strong_explicit(&reserve.user, &user, self, memory_order_acquire, memory_order_relaxed))
+		return NULL;
+	zero_bytes(reserve.bytes, nbytes);
+	return reserve.bytes;
+}
+
+void *os_alloc_scratch(size_t nbytes)
+{
+	size_t whole = align_up(nbytes, os_page_size());
+	void *p = name_mapping(map(NULL, whole, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS), whole, METADATA_NAME);
+
+	return p != NULL ? p : take_reserve(nbytes);
+}
+
+void os_free_scratch(void *p, size_t nbytes)
+{
+	/* Release: pairs with the acquire in take_reserve(). */
+	if (p == reserve.bytes)
+		atomic_store_explicit(&reserve.user, 0, memory_order_release);
+	else
+		(void)os_unreserve(p, align_up(nbytes, os_page_size()));
+}
+
+void os_store_protected(uintptr_t *word, uintptr_t value, bool executable)
 {
 	uintptr_t page = align_down((uintptr_t)word, os_page_size());
 	size_t nbytes = os_page_size();
 
-	if (QUIETLY(syscall(SYS_mprotect, page, nbytes, PROT_READ | PROT_WRITE)) != 0)
+	if (SYSCALL(SYS_mprotect, page, nbytes, PROT_READ | PROT_WRITE) != 0)
 		return;
 	*word = value;
-	(void)QUIETLY(syscall(SYS_mprotect, page, nbytes, PROT_READ));
+	(void)SYSCALL(SYS_mprotect, page, nbytes, executable ? PROT_READ | PROT_EXEC : PROT_READ);
+}
+
+/* For systems that refuse process_vm_readv(2), as some sandboxes do. */
+static long read_own_file(uintptr_t addr, void *to, size_t nbytes)
+{
+	int fd = os_open_read("/proc/self/mem");
+	long n;
+
+	if (fd < 0)
+		return fd;
+	n = os_read_at(fd, to, nbytes, addr);
+	os_close(fd);
+	return n;
+}
+
+size_t os_try_read(void *to, uintptr_t from, size_t nbytes)
+{
+	struct iovec here = { to, nbytes }, there = { (void *)from, nbytes };
+	long n = SYSCALL(SYS_process_vm_readv, os_pid(), &here, 1L, &there, 1L, 0L);
+
+	if (n == -EPERM || n == -ENOSYS || n == -EACCES)
+		n = read_own_file(from, to, nbytes);
+	return n > 0 ? (size_t)n : 0;
 }
 
 bool os_read_memory(uintptr_t addr, void *to, size_t nbytes)
 {
-	struct iovec here = { to, nbytes }, there = { (void *)addr, nbytes };
-
-	return QUIETLY(syscall(SYS_process_vm_readv, os_pid(), &here, 1L, &there, 1L, 0L)) == (long)nbytes;
+	return os_try_read(to, addr, nbytes) == nbytes;
 }
 
 bool os_can_read(uintptr_t addr)
 {
-	int saved_errno = errno;
-	bool readable;
-
 	/* The kernel reads the signal set before it finds that there is no such operation. */
-	(void)syscall(SYS_rt_sigprocmask, -1L, addr, NULL, 8L);
-	readable = errno == EINVAL;
-	errno = saved_errno;
-	return readable;
+	return SYSCALL(SYS_rt_sigprocmask, -1L, addr, NULL, 8L) == -EINVAL;
 }
 
 uintptr_t os_program_header(void)
@@ -377,22 +431,6 @@ uintptr_t os_program_header(void)
 	if (addr % os_page_size() != 0 || !os_can_read(addr) || __builtin_memcmp((const void *)addr, ELFMAG, SELFMAG) != 0)
 		return 0;
 	return addr;
-}
-
-uint64_t os_now_ms(void)
-{
-	struct timespec ts = { 0, 0 };
-
-	(void)QUIETLY(syscall(SYS_clock_gettime, CLOCK_MONOTONIC_COARSE, &ts));
-	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
-}
-
-uint64_t os_time_ns(void)
-{
-	struct timespec ts = { 0, 0 };
-
-	(void)QUIETLY(syscall(SYS_clock_gettime, CLOCK_REALTIME, &ts));
-	return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
 }
 
 uint64_t os_random(void)
@@ -409,19 +447,19 @@ uint64_t os_random(void)
 
 void os_futex_wait(const _Atomic uint32_t *word, uint32_t expected)
 {
-	(void)QUIETLY(syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, expected, NULL, NULL, 0));
+	(void)SYSCALL(SYS_futex, word, FUTEX_WAIT_PRIVATE, expected, NULL, NULL, 0);
 }
 
 void os_futex_wake(const _Atomic uint32_t *word)
 {
-	(void)QUIETLY(syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0));
+	(void)SYSCALL(SYS_futex, word, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
 }
 
 void os_sleep_ms(uint32_t ms)
 {
 	struct timespec ts = { ms / 1000, (long)(ms % 1000) * 1000000 };
 
-	(void)QUIETLY(syscall(SYS_clock_nanosleep, CLOCK_MONOTONIC, 0, &ts, NULL));
+	(void)SYSCALL(SYS_clock_nanosleep, CLOCK_MONOTONIC, 0, &ts, NULL);
 }
 
 bool os_is_secure(void)
@@ -431,31 +469,31 @@ bool os_is_secure(void)
 
 int os_pid(void)
 {
-	return (int)QUIETLY(syscall(SYS_getpid));
+	return (int)SYSCALL(SYS_getpid);
 }
 
 int os_thread(void)
 {
-	return (int)QUIETLY(syscall(SYS_gettid));
+	return (int)SYSCALL(SYS_gettid);
 }
 
 void os_signal_again(int number, void *info)
 {
-	(void)QUIETLY(syscall(SYS_rt_tgsigqueueinfo, os_pid(), os_thread(), number, info));
+	(void)SYSCALL(SYS_rt_tgsigqueueinfo, os_pid(), os_thread(), number, info);
 }
 
 int os_dup_cloexec(int fd)
 {
-	int high = (int)QUIETLY(syscall(SYS_fcntl, fd, F_DUPFD_CLOEXEC, 100));
+	int high = (int)SYSCALL(SYS_fcntl, fd, F_DUPFD_CLOEXEC, 100);
 
 	/* With few descriptors allowed; 0 to 2 have a meaning. */
-	return high >= 0 ? high : (int)QUIETLY(syscall(SYS_fcntl, fd, F_DUPFD_CLOEXEC, 3));
+	return high >= 0 ? high : (int)SYSCALL(SYS_fcntl, fd, F_DUPFD_CLOEXEC, 3);
 }
 
 int os_open_write(const char *path, bool append)
 {
 	int flags = O_WRONLY | O_CREAT | O_CLOEXEC | (append ? O_APPEND : O_TRUNC);
-	int fd = (int)RESTARTED(syscall(SYS_openat, AT_FDCWD, path, flags, 0666));
+	int fd = (int)RESTARTED(SYSCALL(SYS_openat, AT_FDCWD, path, flags, 0666));
 	int high;
 
 	if (fd < 0)
@@ -483,56 +521,93 @@ static int check_directory(const char *path)
 	/* "/" is its own. */
 	if (slash > 0)
 		directory[slash > 1 ? slash - 1 : 1] = '\0';
-	return (int)RESTARTED(syscall(SYS_faccessat, AT_FDCWD, directory, W_OK | X_OK));
+	return (int)RESTARTED(SYSCALL(SYS_faccessat, AT_FDCWD, directory, W_OK | X_OK));
 }
 
 int os_check_write(const char *path)
 {
 	struct stat st;
-	int found = (int)RESTARTED(syscall(SYS_newfstatat, AT_FDCWD, path, &st, 0));
+	int found = (int)RESTARTED(SYSCALL(SYS_newfstatat, AT_FDCWD, path, &st, 0));
 
 	if (found == -ENOENT)
 		return check_directory(path);
 	if (found < 0)
 		return found;
-	return S_ISDIR(st.st_mode) ? -EISDIR : (int)RESTARTED(syscall(SYS_faccessat, AT_FDCWD, path, W_OK));
+	return S_ISDIR(st.st_mode) ? -EISDIR : (int)RESTARTED(SYSCALL(SYS_faccessat, AT_FDCWD, path, W_OK));
 }
 
 uint64_t os_file_id(int fd)
 {
 	struct stat st;
 
-	if (QUIETLY(syscall(SYS_fstat, fd, &st)) != 0)
+	if (SYSCALL(SYS_fstat, fd, &st) != 0)
 		return 0;
 	return (uint64_t)st.st_dev * UINT64_C(0x9e3779b97f4a7c15) + (uint64_t)st.st_ino + 1;
 }
 
 int os_open_read(const char *path)
 {
-	return (int)QUIETLY(syscall(SYS_openat, AT_FDCWD, path, O_RDONLY | O_CLOEXEC));
+	return (int)SYSCALL(SYS_openat, AT_FDCWD, path, O_RDONLY | O_CLOEXEC);
 }
 
 void os_close(int fd)
 {
-	(void)QUIETLY(syscall(SYS_close, fd));
+	(void)SYSCALL(SYS_close, fd);
 }
 
 long os_read(int fd, void *p, size_t nbytes)
 {
-	return RESTARTED(syscall(SYS_read, fd, p, nbytes));
+	return RESTARTED(SYSCALL(SYS_read, fd, p, nbytes));
 }
 
 long os_read_at(int fd, void *p, size_t nbytes, uint64_t offset)
 {
-	return RESTARTED(syscall(SYS_pread64, fd, p, nbytes, offset));
+	return RESTARTED(SYSCALL(SYS_pread64, fd, p, nbytes, offset));
+}
+
+/* How long a pipe that is full waits for its reader, in milliseconds. */
+#define READER_MS 10000
+
+/* True: the descriptor, which does not block, has room again. */
+static bool await_reader(int fd)
+{
+	struct pollfd wanted = { .fd = fd, .events = POLLOUT };
+	struct timespec patience = { READER_MS / 1000, 0 };
+
+	return RESTARTED(SYSCALL(SYS_ppoll, &wanted, 1L, &patience, NULL, 8L)) > 0;
+}
+
+/* Takes back the signal that a failed write has just sent to the calling thread, which blocks it. pending are the signals that waited
+ * before. */
+static void take_back(int number, uint64_t pending)
+{
+	const struct timespec at_once = { 0, 0 };
+	uint64_t set = (uint64_t)1 << (number - 1);
+
+	if ((pending & set) == 0)
+		(void)SYSCALL(SYS_rt_sigtimedwait, &set, NULL, &at_once, sizeof(set));
 }
 
 long os_write(int fd, const void *p, size_t nbytes)
 {
-	return RESTARTED(syscall(SYS_write, fd, p, nbytes));
+	const uint64_t quiet = (uint64_t)1 << (SIGPIPE - 1) | (uint64_t)1 << (SIGXFSZ - 1);
+	uint64_t before = 0, pending = 0;
+	bool blocked = SYSCALL(SYS_rt_sigprocmask, SIG_BLOCK, &quiet, &before, sizeof(quiet)) == 0;
+	long n;
+
+	if ((before & quiet) != 0)
+		(void)SYSCALL(SYS_rt_sigpending, &pending, sizeof(pending));
+	do {
+		n = RESTARTED(SYSCALL(SYS_write, fd, p, nbytes));
+	} while (n == -EAGAIN && await_reader(fd));
+	if (blocked && (n == -EPIPE || n == -EFBIG))
+		take_back(n == -EPIPE ? SIGPIPE : SIGXFSZ, pending);
+	if (blocked)
+		(void)SYSCALL(SYS_rt_sigprocmask, SIG_SETMASK, &before, NULL, sizeof(before));
+	return n;
 }
 
 bool os_directory(char *path, size_t nbytes)
 {
-	return QUIETLY(syscall(SYS_getcwd, path, nbytes)) > 0 && path[0] == '/';
+	return SYSCALL(SYS_getcwd, path, nbytes) > 0 && path[0] == '/';
 }

@@ -4,22 +4,21 @@
  * See malloc.c for the overview.
  *
  * Owns     nothing.
- * Callers  snapshot.c, leak.c. Calls libc's syscall() and clone(), which neither allocate nor lock.
+ * Callers  snapshot.c, leak.c. Calls no function of libc.
  * Locks    none.
  * Holds    errno is as the caller left it after every function. A helper has the thread-local storage of the thread that made it,
  *          which waits in the kernel meanwhile.
  */
 #include "os_process.h"
+#include "os_call.h"
 
 #include <elf.h>
-#include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/resource.h>
-#include <sys/syscall.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -32,69 +31,57 @@
 #define NT_ARM_TLS 0x401
 #endif
 
-/* The result of a system call, -errno for a failure, with errno as it was. */
-#define RESULT(call) \
-	({ \
-		int saved_errno = errno; \
-		long call_result = (long)(call); \
-		if (call_result == -1) \
-			call_result = -errno; \
-		errno = saved_errno; \
-		call_result; \
-	})
-
 /* --- processes of ours --- */
 
 int os_start_helper(int (*body)(void *arg), void *stack, void *arg)
 {
 	/* UNTRACED: a debugger of this process does not get it. No signal at its end. */
-	return (int)RESULT(clone(body, stack, CLONE_VM | CLONE_UNTRACED, arg));
+	return (int)cpu_start_process(SYS_clone, CLONE_VM | CLONE_UNTRACED, stack, body, arg);
 }
 
 int os_copy_process(void)
 {
-	return (int)RESULT(syscall(SYS_clone, (long)(CLONE_PARENT | CLONE_UNTRACED), 0L, 0L, 0L, 0L));
+	return (int)SYSCALL(SYS_clone, (long)(CLONE_PARENT | CLONE_UNTRACED), 0L, 0L, 0L, 0L);
 }
 
 int os_wait_exit(int pid)
 {
 	int status = 0;
-	long got;
+	long got = RESTARTED(SYSCALL(SYS_wait4, pid, &status, __WALL, NULL));
 
-	do
-		got = RESULT(syscall(SYS_wait4, pid, &status, __WALL, NULL));
-	while (got == -EINTR);
-	return got == pid && WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+	if (got != pid)
+		return OS_NO_PROCESS;
+	return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
 }
 
 _Noreturn void os_exit(int status)
 {
 	for (;;)
-		(void)syscall(SYS_exit_group, status);
+		(void)SYSCALL(SYS_exit_group, status);
 }
 
 bool os_die_with(int parent_pid)
 {
-	(void)RESULT(syscall(SYS_prctl, PR_SET_PDEATHSIG, (long)SIGKILL, 0L, 0L, 0L));
-	return RESULT(syscall(SYS_getppid)) == parent_pid;
+	(void)SYSCALL(SYS_prctl, PR_SET_PDEATHSIG, (long)SIGKILL, 0L, 0L, 0L);
+	return SYSCALL(SYS_getppid) == parent_pid;
 }
 
 void os_close_all_but(int fd)
 {
 	if (fd < 0) {
-		(void)RESULT(syscall(SYS_close_range, 0U, ~0U, 0U));
+		(void)SYSCALL(SYS_close_range, 0U, ~0U, 0U);
 		return;
 	}
 	if (fd > 0)
-		(void)RESULT(syscall(SYS_close_range, 0U, (unsigned)fd - 1, 0U));
-	(void)RESULT(syscall(SYS_close_range, (unsigned)fd + 1, ~0U, 0U));
+		(void)SYSCALL(SYS_close_range, 0U, (unsigned)fd - 1, 0U);
+	(void)SYSCALL(SYS_close_range, (unsigned)fd + 1, ~0U, 0U);
 }
 
 void os_no_core(void)
 {
 	const uint64_t none[2] = { 0, 0 };
 
-	(void)RESULT(syscall(SYS_prlimit64, 0L, (long)RLIMIT_CORE, none, NULL));
+	(void)SYSCALL(SYS_prlimit64, 0L, (long)RLIMIT_CORE, none, NULL);
 }
 
 uint64_t os_block_signals(void)
@@ -102,35 +89,30 @@ uint64_t os_block_signals(void)
 	uint64_t all = UINT64_MAX, before = 0;
 
 	/* The kernel's call: libc's keeps its own two back. */
-	(void)RESULT(syscall(SYS_rt_sigprocmask, (long)SIG_SETMASK, &all, &before, sizeof(all)));
+	(void)SYSCALL(SYS_rt_sigprocmask, (long)SIG_SETMASK, &all, &before, sizeof(all));
 	return before;
 }
 
 void os_restore_signals(uint64_t before)
 {
-	(void)RESULT(syscall(SYS_rt_sigprocmask, (long)SIG_SETMASK, &before, NULL, sizeof(before)));
+	(void)SYSCALL(SYS_rt_sigprocmask, (long)SIG_SETMASK, &before, NULL, sizeof(before));
 }
 
 /* --- who may look --- */
 
 int os_thread_id(void)
 {
-	return (int)RESULT(syscall(SYS_gettid));
+	return (int)SYSCALL(SYS_gettid);
 }
 
 int os_get_dumpable(void)
 {
-	return (int)RESULT(syscall(SYS_prctl, PR_GET_DUMPABLE, 0L, 0L, 0L, 0L));
-}
-
-int os_set_dumpable(int dumpable)
-{
-	return (int)RESULT(syscall(SYS_prctl, PR_SET_DUMPABLE, (long)dumpable, 0L, 0L, 0L));
+	return (int)SYSCALL(SYS_prctl, PR_GET_DUMPABLE, 0L, 0L, 0L, 0L);
 }
 
 bool os_allow_tracer(int pid)
 {
-	return RESULT(syscall(SYS_prctl, PR_SET_PTRACER, (long)pid, 0L, 0L, 0L)) == 0;
+	return SYSCALL(SYS_prctl, PR_SET_PTRACER, (long)pid, 0L, 0L, 0L) == 0;
 }
 
 /* --- /proc --- */
@@ -160,7 +142,7 @@ static int open_task(int pid, int tid, const char *file)
 
 	if (tid != 0)
 		(void)put_text(put_text(put_number(put_text(end, "/"), tid), "/"), file);
-	return (int)RESULT(syscall(SYS_openat, AT_FDCWD, path, O_RDONLY | O_CLOEXEC));
+	return (int)SYSCALL(SYS_openat, AT_FDCWD, path, O_RDONLY | O_CLOEXEC);
 }
 
 /* Reads a short file of a thread; bytes, 0 for none. Ends text with 0. */
@@ -171,8 +153,8 @@ static size_t read_task(int pid, int tid, const char *file, char *text, size_t r
 
 	if (fd < 0)
 		return 0;
-	n = RESULT(syscall(SYS_read, fd, text, room - 1));
-	(void)RESULT(syscall(SYS_close, fd));
+	n = SYSCALL(SYS_read, fd, text, room - 1);
+	(void)SYSCALL(SYS_close, fd);
 	text[n > 0 ? n : 0] = '\0';
 	return n > 0 ? (size_t)n : 0;
 }
@@ -201,14 +183,14 @@ static int number_of(const char *text)
 
 long os_list_threads(int pid, int *tids, size_t max)
 {
-	uint64_t buffer[512];
+	uint64_t buffer[128];
 	int fd = open_task(pid, 0, NULL);
 	size_t found = 0;
 	long n;
 
 	if (fd < 0)
 		return fd;
-	while ((n = RESULT(syscall(SYS_getdents64, fd, buffer, sizeof(buffer)))) > 0) {
+	while ((n = SYSCALL(SYS_getdents64, fd, buffer, sizeof(buffer))) > 0) {
 		for (long at = 0; at < n;) {
 			const struct directory_entry *e = (const void *)((const char *)buffer + at);
 			int tid = number_of(e->name);
@@ -221,7 +203,7 @@ long os_list_threads(int pid, int *tids, size_t max)
 			found++;
 		}
 	}
-	(void)RESULT(syscall(SYS_close, fd));
+	(void)SYSCALL(SYS_close, fd);
 	return n < 0 ? n : (long)found;
 }
 
@@ -240,17 +222,17 @@ char os_thread_state(int pid, int tid)
 
 int os_trace_begin(int tid)
 {
-	long error = RESULT(syscall(SYS_ptrace, PTRACE_SEIZE, (long)tid, 0L, 0L));
+	long error = SYSCALL(SYS_ptrace, PTRACE_SEIZE, (long)tid, 0L, 0L);
 
 	if (error == 0)
-		error = RESULT(syscall(SYS_ptrace, PTRACE_INTERRUPT, (long)tid, 0L, 0L));
+		error = SYSCALL(SYS_ptrace, PTRACE_INTERRUPT, (long)tid, 0L, 0L);
 	return (int)error;
 }
 
 enum os_trace os_trace_poll(int tid, int *signal)
 {
 	int status = 0;
-	long got = RESULT(syscall(SYS_wait4, tid, &status, __WALL | WNOHANG, NULL));
+	long got = SYSCALL(SYS_wait4, tid, &status, __WALL | WNOHANG, NULL);
 
 	*signal = 0;
 	if (got == 0)
@@ -270,7 +252,7 @@ size_t os_trace_registers(int tid, enum os_registers which, void *buffer, size_t
 	for (unsigned i = 0; i < 2 && sets[which][i] != 0; i++) {
 		struct iovec place = { buffer, nbytes };
 
-		if (RESULT(syscall(SYS_ptrace, PTRACE_GETREGSET, (long)tid, sets[which][i], &place)) == 0)
+		if (SYSCALL(SYS_ptrace, PTRACE_GETREGSET, (long)tid, sets[which][i], &place) == 0)
 			return place.iov_len;
 	}
 	return 0;
@@ -278,14 +260,14 @@ size_t os_trace_registers(int tid, enum os_registers which, void *buffer, size_t
 
 void os_trace_end(int tid, int signal)
 {
-	(void)RESULT(syscall(SYS_ptrace, PTRACE_DETACH, (long)tid, 0L, (long)signal));
+	(void)SYSCALL(SYS_ptrace, PTRACE_DETACH, (long)tid, 0L, (long)signal);
 }
 
 uint64_t os_now_us(void)
 {
 	struct timespec ts = { 0, 0 };
 
-	(void)RESULT(syscall(SYS_clock_gettime, CLOCK_MONOTONIC, &ts));
+	(void)SYSCALL(SYS_clock_gettime, CLOCK_MONOTONIC, &ts);
 	return (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000;
 }
 
@@ -293,13 +275,21 @@ void os_yield(unsigned microseconds)
 {
 	struct timespec ts = { 0, (long)microseconds * 1000 };
 
-	(void)RESULT(syscall(SYS_clock_nanosleep, CLOCK_MONOTONIC, 0, &ts, NULL));
+	(void)SYSCALL(SYS_clock_nanosleep, CLOCK_MONOTONIC, 0, &ts, NULL);
 }
 
-size_t os_try_read(void *to, uintptr_t from, size_t nbytes)
+int os_open_process(int pid, const char *file)
+{
+	char path[64];
+
+	(void)put_text(put_text(put_number(put_text(path, "/proc/"), pid), "/"), file);
+	return (int)SYSCALL(SYS_openat, AT_FDCWD, path, O_RDONLY | O_CLOEXEC);
+}
+
+size_t os_read_process(int pid, void *to, uintptr_t from, size_t nbytes)
 {
 	struct iovec here = { to, nbytes }, there = { (void *)from, nbytes };
-	long n = RESULT(syscall(SYS_process_vm_readv, syscall(SYS_getpid), &here, 1L, &there, 1L, 0L));
+	long n = SYSCALL(SYS_process_vm_readv, pid, &here, 1L, &there, 1L, 0L);
 
 	return n > 0 ? (size_t)n : 0;
 }

@@ -238,7 +238,17 @@ const char *out_reason(int error)
 	case ENFILE:
 		return "too many open files";
 	case EPIPE:
+	case ENXIO:
+	case EAGAIN:
 		return "nobody reads it";
+	case ENOMEM:
+		return "there is no memory for it";
+	case EFBIG:
+		return "the file would be too large";
+	case ELOOP:
+		return "it is a symbolic link";
+	case EBADF:
+		return "it is closed";
 	default:
 		return "input/output error";
 	}

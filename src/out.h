@@ -9,7 +9,7 @@
 
 #define OUT_BUFFER 4096
 
-/* Something being written. On the writer's stack. */
+/* Something being written. Its writer's; large for a stack. */
 struct out {
 	int fd;
 	int error;           /* errno of a write that failed: what follows is dropped; 0 */

@@ -32,7 +32,7 @@ static struct {
 	struct lock lock;
 	bool ended;                  /* [l] by the process that exits */
 	uint64_t writings;           /* [l] begun; for %n */
-	size_t leaks;                /* [l] found by the last look */
+	struct leak_result leaks;    /* [l] of the last check; not on a stack, which is searched */
 	_Atomic uint32_t wanted;     /* [a] signals so far */
 	_Atomic uint32_t at_fork;    /* [a] wanted, when a fork began */
 	_Atomic uint32_t answered;   /* [a] wanted, when the last writing for a signal began; the thread's, and a forked child's */
@@ -59,13 +59,10 @@ static int write_stats(int fd, const char *file)
 
 static int write_leaks(int fd, const char *file)
 {
-	size_t nbytes;
-
 	(void)file;
-	/* It says itself, there, why it could not be done. */
-	if (!leak_check(fd, &service.leaks, &nbytes))
-		service.leaks = 0;
-	return 0;
+	/* The report says why a check could not be done. */
+	leak_check(fd, &service.leaks);
+	return service.leaks.write_error;
 }
 
 static int write_profile(int fd, const char *file)
@@ -114,6 +111,8 @@ static void write_output(const struct output *output)
 		return;
 	if (kept < 0)
 		fd = out_open_nth(output->file, output->append, service.writings);
+	if (fd < 0 && output->write == write_leaks)
+		service.leaks.error = -fd;
 	error = fd < 0 ? -fd : output->write(fd, output->file);
 	if (error != 0)
 		options_warn_file(output->option, output->file, out_reason(error));
@@ -170,7 +169,7 @@ void service_at_exit(void)
 	lock_release(&service.lock);
 	rights_close(rights);
 	/* Again: what is registered for exit and not yet called is called, streams are flushed, and the status is this one. */
-	if (service.leaks != 0 && options.leakexit != 0)
+	if ((service.leaks.nobjects != 0 || service.leaks.error != 0 || service.leaks.write_error != 0) && options.leakexit != 0)
 		exit((int)options.leakexit);
 }
 

@@ -132,11 +132,16 @@ static void begin_sampling(void)
 {
 	bool stacks = options.profile[0] != '\0' || options.leakcheck != 0;
 	size_t rate = !stacks ? 0 : options.leakcheck == 2 ? 1 : options.memprofilerate;
+	struct report r;
 
 	if (sample_counts() || (!stacks && options.stats_fd < 0 && options.guardrate == 0))
 		return;
-	if (rate != 0 && !profile_start(rate))
+	if (rate != 0 && !profile_start(rate)) {
 		rate = 0;
+		report_init(&r);
+		report_str(&r, "profile: there is no memory for its tables; none is taken");
+		(void)report_write(&r, 2);
+	}
 	sample_begin(rate, options.guardrate);
 }
 

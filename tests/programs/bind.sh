@@ -5,8 +5,11 @@ programs="named dig host named-checkconf named-checkzone"
 
 prepare() {
 	{
-		printf '%s\n' "\$TTL 60" '@ IN SOA ns.test. admin.test. 1 600 600 600 600' ' IN NS ns' 'ns IN A 127.0.0.1'
-		awk -v n="$(pick 2000 20000)" 'BEGIN { for (i = 0; i < n; i++) printf "h%d IN A 10.%d.%d.%d\nt%d IN TXT \"text %d\"\n", i, i / 65536, i / 256 % 256, i % 256, i, i * 7919 }'
+		printf '%s\n' "\$TTL 60" '@ IN SOA ns.test. admin.test. 1 600 600 600 600' \
+			' IN NS ns' 'ns IN A 127.0.0.1'
+		awk -v n="$(pick 2000 20000)" 'BEGIN { for (i = 0; i < n; i++) {
+			printf "h%d IN A 10.%d.%d.%d\n", i, i / 65536, i / 256 % 256, i % 256
+			printf "t%d IN TXT \"text %d\"\n", i, i * 7919 } }'
 	} >"$INPUT/test.zone"
 }
 
@@ -30,6 +33,10 @@ run_case() {
 	serve named -g -n 2 -c "$PWD/named.conf"
 	wait_port "$port"
 	active "$server"
+	for ((i = 0; i < 200; i++)); do # it listens before the zone is loaded
+		[ -z "$(dig @127.0.0.1 -p "$port" +short +tries=1 h1.test A)" ] || break
+		sleep 0.05
+	done
 	for ((i = 0; i < 20; i++)); do dig @127.0.0.1 -p "$port" +short "h$i.test" A "t$i.test" TXT; done
 	dig @127.0.0.1 -p "$port" +noall +answer axfr test | sha256sum
 	dig @127.0.0.1 -p "$port" +tcp +short nothing.test A

@@ -1,5 +1,5 @@
 # browsers.sh - Chromium and Firefox with a window: programs that bring an allocator of their own.
-what="Chromium and Firefox show a page in a window under Xvfb; the page's title is what its script worked out"
+what="Chromium and Firefox show a page in a window; its title is what its script worked out"
 packages="chromium firefox-esr xvfb x11-utils xauth"
 programs="/usr/lib/chromium/chromium /usr/lib/firefox-esr/firefox-esr Xvfb xwininfo"
 limit=240
@@ -8,11 +8,18 @@ prepare() {
 	cat >"$INPUT/page.html" <<'END'
 <!DOCTYPE html><title>begun</title><canvas id=c width=300 height=200></canvas><p id=p></p><script>
 let m = new Map(), s = 0;
-for (let i = 0; i < 200000; i++) m.set("k" + i * 7919 % 100003, { i, a: new Array(i % 20).fill(i) });
+for (let i = 0; i < 200000; i++)
+	m.set("k" + i * 7919 % 100003, { i, a: new Array(i % 20).fill(i) });
 for (let v of m.values()) s = (s * 31 + v.i + v.a.length) % 1000003;
-for (let i = 0; i < 2000; i++) { let e = document.createElement("span"); e.textContent = "word " + i; p.append(e); }
-let g = c.getContext("2d"); for (let i = 0; i < 300; i++) { g.fillStyle = `hsl(${i},90%,50%)`; g.fillRect(i, 0, 1, 200); }
-let done = new TextDecoder().decode(new Uint8Array([...c.toDataURL()].slice(0, 10).map(x => x.charCodeAt())));
+for (let i = 0; i < 2000; i++) {
+	let e = document.createElement("span");
+	e.textContent = "word " + i;
+	p.append(e);
+}
+let g = c.getContext("2d");
+for (let i = 0; i < 300; i++) { g.fillStyle = `hsl(${i},90%,50%)`; g.fillRect(i, 0, 1, 200); }
+let bytes = [...c.toDataURL()].slice(0, 10).map(x => x.charCodeAt());
+let done = new TextDecoder().decode(new Uint8Array(bytes));
 document.title = "result " + s + " " + done;
 </script>
 END
@@ -42,7 +49,9 @@ run_case() {
 	export DISPLAY=":$display" MOZ_DISABLE_CONTENT_SANDBOX=1 MOZ_CRASHREPORTER_DISABLE=1
 	for _ in {1..100}; do xwininfo -root >/dev/null 2>&1 && break; sleep 0.1; done
 	mkdir profile
-	shows /usr/lib/chromium/chromium --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking \
-		--disable-component-update --disable-sync --disable-dev-shm-usage --user-data-dir="$PWD/chromium" "file://$INPUT/page.html"
-	shows /usr/lib/firefox-esr/firefox-esr --new-instance --profile "$PWD/profile" "file://$INPUT/page.html"
+	shows /usr/lib/chromium/chromium --no-sandbox --disable-gpu --disable-quic --no-first-run \
+		--disable-background-networking --disable-component-update --disable-sync \
+		--disable-dev-shm-usage --user-data-dir="$PWD/chromium" "file://$INPUT/page.html"
+	shows /usr/lib/firefox-esr/firefox-esr --new-instance --profile "$PWD/profile" \
+		"file://$INPUT/page.html"
 }

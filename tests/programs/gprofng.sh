@@ -34,6 +34,6 @@ run_case() {
 	END
 	gcc -O1 -g -pthread load.c -o load
 	gprofng collect app -H on -O run.er ./load >collect.log 2>&1
-	gprofng display text -heap run.er 2>errors | grep -m 1 Instances
+	gprofng display text -heap run.er 2>errors | grep -o -m 1 'Instances = [0-9]*'
 	gprofng display text -functions run.er 2>>errors | grep -q main && echo "a list of functions"
 }

@@ -35,8 +35,9 @@ run_case() {
 		}
 	END
 	mpicc -O1 load.c -o load
-	export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 OMPI_MCA_rmaps_base_oversubscribe=1
-	export OMPI_MCA_plm_rsh_agent=/bin/false OMPI_MCA_btl_base_warn_component_unused=0 OMPI_MCA_orte_tmpdir_base="$PWD"
+	export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
+	export OMPI_MCA_rmaps_base_oversubscribe=1 OMPI_MCA_plm_rsh_agent=/bin/false
+	export OMPI_MCA_btl_base_warn_component_unused=0 OMPI_MCA_orte_tmpdir_base="$PWD"
 	orterun -np 2 ./load 2>errors
 	OMPI_MCA_btl=self,tcp OMPI_MCA_btl_tcp_if_include=lo orterun -np 2 ./load 2>>errors
 }
