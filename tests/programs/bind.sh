@@ -1,5 +1,5 @@
 # bind.sh - BIND's programs are built for jemalloc and call the functions that only jemalloc has.
-what="named on loopback with a signed and a large zone, dig, host, named-checkconf, named-checkzone"
+what="named on loopback with a large zone, dig, host, named-checkconf, named-checkzone"
 packages="bind9 bind9-dnsutils bind9-host bind9-utils"
 programs="named dig host named-checkconf named-checkzone"
 
