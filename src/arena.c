@@ -15,18 +15,49 @@
 #include "arena.h"
 #include "os.h"
 
-/* Where to look for room: a stretch of user addresses that neither programs nor their stacks, libraries
- * or sanitizers' shadows use. A hint only: the kernel may answer with another place. */
-#define HINT_LOW UINT64_C(0x120000000000)
-#define HINT_SLOTS_BITS 19
+/*
+ * Where the heap looks for room. It is a hint only: the kernel may answer with another place.
+ *
+ * The place lies in none of these ranges, whose owners map them at fixed addresses and fail, or warn, when another mapping is there.
+ * Each sanitizer is listed with its layouts of gcc 12 to 15 and LLVM 14 to 21. "App" is where a sanitizer lets programs map memory:
+ * ThreadSanitizer, MemorySanitizer and DataFlowSanitizer refuse every mapping elsewhere.
+ *
+ *   x86-64   MAP_32BIT, programs at fixed addresses    0000 0000 0000 - 0000 8000 0000, and the break behind them
+ *            AddressSanitizer    shadow                0000 7fff 8000 - 1000 7fff 8000
+ *                                allocator, LeakSan.   5000 0000 0000 - 5400 0000 0000 and 6000 0000 0000 - 6400 0000 0000
+ *            ThreadSanitizer     app                   0000 0000 1000 - 0080 0000 0000
+ *                                                      5500 0000 0000 - 5680 0000 0000
+ *                                                      7e80 0000 0000 - 8000 0000 0000
+ *            MemorySanitizer,    app                   0000 0000 0000 - 0100 0000 0000
+ *            DataFlowSanitizer                         5100 0000 0000 - 6000 0000 0000
+ *                                                      7400 0000 0000 - 8000 0000 0000
+ *            CLISP               heap                  1000 0000 0000 - 2000 0000 0000, and 3340 0000 0000 in some builds
+ *            ZGC, Go, SBCL       heaps                 0010 0000 0000 - 1400 0000 0000
+ *            the kernel          programs (PIE)        5555 5555 4000 - 5655 5555 4000, and the break behind them
+ *                                stacks, libraries     7ef0 0000 0000 - 8000 0000 0000
+ *
+ *   What is left is 5500 0000 0000 - 5555 4000 0000, 341 GiB.
+ *
+ *   arm64    AddressSanitizer    shadow                0010 0000 0000 - 2010 0000 0000
+ *            ThreadSanitizer     app below 2^47        0000 0000 1000 - 0a00 0000 0000
+ *                                before LLVM 18        0000 0000 1000 - 0002 0000 0000
+ *            MemorySanitizer     app below 2^47        0000 0000 0000 - 1000 0000 0000
+ *            programs at fixed addresses               0000 0040 0000, and the break behind them
+ *            Java's compressed pointers                0000 0000 0000 - 0008 0000 0000
+ *
+ *   What is left is 0008 0000 0000 - 0010 0000 0000, 32 GiB. ThreadSanitizer before LLVM 18, which is gcc's before 14, refuses it:
+ *   what it leaves is 8 GiB in which programs lie. Kernels with addresses of 39 bits have the place, too.
+ *
+ * HWAddressSanitizer chooses a free place for its shadow when the program starts.
+ */
+#define HINT_LOW CPU_HEAP_LOW
+#define HINT_SLOTS ((CPU_HEAP_HIGH - CPU_HEAP_LOW) >> ARENA_SHIFT)
 #define HINT_TRIES 4
+_Static_assert(CPU_HEAP_LOW % ARENA_SIZE == 0 && CPU_HEAP_HIGH < UINT64_C(1) << ADDR_BITS, "hints are whole arenas, and in the table");
 
 /* What the heap commits at least: the pages of a word in the bitmaps. */
 #define WORD_SIZE (GROW_MIN_PAGES * PAGE_SIZE)
 _Static_assert(CHUNK_SIZE % WORD_SIZE == 0 && GROW_MIN_PAGES % 64 == 0, "a chunk is words, and a word is not cut");
-
-_Static_assert(HINT_LOW + ((UINT64_C(1) << HINT_SLOTS_BITS) << ARENA_SHIFT) <
-	       UINT64_C(1) << (ADDR_BITS - 1), "hints are user addresses on every kernel");
 
 static bool in_table(uintptr_t addr, size_t nbytes)
 {
@@ -97,11 +128,16 @@ static uintptr_t reserve_aligned(struct arena_space *a, size_t nbytes, size_t al
 	return addr;
 }
 
+/* Returns the slot that a random number chooses. */
+static uintptr_t hint_of(uint64_t random)
+{
+	return HINT_LOW + (((random >> 32) * HINT_SLOTS >> 32) << ARENA_SHIFT);
+}
+
 static uintptr_t reserve_somewhere(struct arena_space *a, size_t nbytes, size_t align)
 {
 	for (unsigned i = 0; i < HINT_TRIES; i++) {
-		uint64_t slot = os_random() + i * UINT64_C(0x9e3779b97f4a7c15);
-		uintptr_t hint = HINT_LOW + ((slot >> (64 - HINT_SLOTS_BITS)) << ARENA_SHIFT);
+		uintptr_t hint = hint_of(os_random() + i * UINT64_C(0x9e3779b97f4a7c15));
 
 		if (reserve_at(a, hint, nbytes))
 			return hint;

@@ -244,6 +244,15 @@ static inline long cpu_start_process(long clone_number, long flags, void *stack,
 #error "system calls are made by instruction: write cpu_syscall() for this processor"
 #endif
 
+/* Where the heap looks for room: see arena.c. */
+#if defined(__x86_64__)
+#define CPU_HEAP_LOW UINT64_C(0x550000000000)
+#define CPU_HEAP_HIGH UINT64_C(0x555540000000)
+#elif defined(__aarch64__)
+#define CPU_HEAP_LOW UINT64_C(0x800000000)
+#define CPU_HEAP_HIGH UINT64_C(0x1000000000)
+#endif
+
 /* A place that tracing tools find by name: a nop here, and an entry of SystemTap's form, version 3, in the section .note.stapsdt that is no
  * part of the program in memory: the nop's address; that of .stapsdt.base, by which a tool sees that a file was moved; no semaphore;
  * provider and name; where the arguments are, 8 bytes each. They are evaluated. */

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * row.c - the rows of the bench. See row.h.
+ * row.c - lists the rows of the bench. See row.h.
  *
  * A workload row takes 0.05 to 0.3 s under glibc, so that the default run with six allocators and
- * three rounds stays at two minutes. To add one is to add a line here.
+ * three rounds takes about two minutes. One more line in the table adds a row.
  */
 #include "row.h"
 

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * churn.c - threads that start, allocate COUNT objects, free every other one and end; the main
- * thread joins them, frees the rest and starts the next ones. One operation is one malloc and one
- * free; the cost of starting and ending a thread is spread over them.
+ * churn.c - starts threads that allocate COUNT objects, free every other one and end.
+ *
+ * The main thread joins them, frees the rest and starts the next threads. One operation is one
+ * malloc and one free; the cost of starting and ending a thread is spread over them.
  */
 #include "object.h"
 #include "sizes.h"

@@ -48,7 +48,8 @@ static bool is_said(const char *expected)
 {
 	if (getenv("ABORT_STACKS") == NULL)
 		return strcmp(result.err, expected) == 0;
-	return strncmp(result.err, expected, strlen(expected)) == 0 && strstr(result.err, " by thread ") != NULL;
+	return strncmp(result.err, expected, strlen(expected)) == 0 &&
+	       strstr(result.err, " by thread ") != NULL;
 }
 
 static int check_misuse(char **messages)

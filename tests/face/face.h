@@ -33,11 +33,12 @@
 #define KiB ((size_t)1 << 10)
 #define MiB ((size_t)1 << 20)
 
-/* Waits for a child. It must exit with 0: any other end stops the process, and the line shows the status. A signal is
- * the status itself, and SIGALRM, 14, means that the child hung. */
+/* Waits for a child. It must exit with 0: any other end stops the process, and the line shows the
+ * status. A signal is the status itself, and SIGALRM, 14, means that the child hung. */
 __attribute__((unused)) static void face_child_ends_well(pid_t pid)
 {
-	check_le((size_t)(unsigned)child_wait(pid), 0, __FILE__, __LINE__, "status of the child <= 0");
+	check_le((size_t)(unsigned)child_wait(pid), 0, __FILE__, __LINE__,
+		 "status of the child <= 0");
 }
 
 /* Is malloc the one in the file FACE_LIB? True when FACE_LIB is not set. */
@@ -98,7 +99,8 @@ struct face_case {
 };
 
 /* Runs the case that the only argument names. For main() to return. */
-__attribute__((unused)) static int face_run_case(int argc, char **argv, const struct face_case *cases, size_t n)
+__attribute__((unused)) static int face_run_case(int argc, char **argv,
+						 const struct face_case *cases, size_t n)
 {
 	CHECK(argc == 2);
 	CHECK(face_malloc_is_goalloc());
@@ -118,9 +120,10 @@ struct face_counted_case {
 	size_t count;
 };
 
-/* Runs the case that the first argument names. Before, *count becomes the second argument, or else the count of the
- * case. For main() to return. */
-__attribute__((unused)) static int face_run_counted_case(int argc, char **argv, const struct face_counted_case *cases,
+/* Runs the case that the first argument names. Before, *count becomes the second argument, or else
+ * the count of the case. For main() to return. */
+__attribute__((unused)) static int face_run_counted_case(int argc, char **argv,
+							 const struct face_counted_case *cases,
 							 size_t n, size_t *count)
 {
 	CHECK(argc == 2 || argc == 3);

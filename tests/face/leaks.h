@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * leaks.h - what the tests of the leak finder share: objects of which nobody but the test knows, and a check.
+ * leaks.h - what the tests of the leak finder share: objects of which nobody but the test knows,
+ * and a check.
  *
  * Owns     the text of the last report.
  * Callers  test_leaks.c, test_leaks_threads.c.
- * Holds    a test never has the address of an object that is to be a leak, but its complement: what is left in registers is no
- *          address then. What is left on the stack is cleared before each check.
+ * Holds    a test never has the address of an object that is to be a leak, but its complement: what
+ *          is left in registers is no address then. What is left on the stack is cleared before
+ *          each check.
  */
 #ifndef LEAKS_H
 #define LEAKS_H
@@ -30,7 +32,8 @@ __attribute__((noinline, unused)) static void *show(hidden h)
 	return (void *)~h;
 }
 
-/* Bytes of the slot of an object, as told in reports; with hardened=1 there is a tail of 8 bytes. */
+/* Bytes of the slot of an object, as told in reports; with hardened=1 there is a tail of 8
+ * bytes. */
 __attribute__((unused)) static size_t slot(size_t n)
 {
 	static const size_t slots[] = { 8, 16, 32, 48, 64, 112, 128, 512, 576 };
@@ -105,8 +108,8 @@ __attribute__((unused)) static bool reported(size_t objects, size_t nbytes, cons
 {
 	char text[256];
 
-	(void)snprintf(text, sizeof(text), "%zu object%s, %zu byte%s%s", objects, objects == 1 ? "" : "s", nbytes,
-		       nbytes == 1 ? "" : "s", rest);
+	(void)snprintf(text, sizeof(text), "%zu object%s, %zu byte%s%s", objects,
+		       objects == 1 ? "" : "s", nbytes, nbytes == 1 ? "" : "s", rest);
 	return strstr(report, text) != NULL;
 }
 

@@ -2,9 +2,9 @@
 /*
  * load.h - a table through which threads hand objects to each other.
  *
- * Every object carries its size and a pattern. Whoever takes an object out of the table owns it, checks its content
- * and frees it, mostly in another thread than the one that made it. A forked child owns the copy of the table that it
- * was born with.
+ * Every object carries its size and a pattern. Whoever takes an object out of the table owns it,
+ * checks its content and frees it, mostly in another thread than the one that made it. A forked
+ * child owns the copy of the table that it was born with.
  *
  * No lock: a place is exchanged atomically.
  */
@@ -43,9 +43,10 @@ __attribute__((unused)) static void load_free(void *p)
 /* Leaves an object in one of the first nplaces places, and frees the object that was there. */
 __attribute__((unused)) static void load_leave(void *p, uint64_t *rng, size_t nplaces)
 {
-	/* Acquire-release: the content of p is written before, and the content of the other object was written by
-	 * the thread that left it. Pairs with itself in the other threads. */
-	load_free(atomic_exchange_explicit(&load_table[rng_below(rng, nplaces)], p, memory_order_acq_rel));
+	/* Acquire-release: the content of p is written before, and the content of the other object
+	 * was written by the thread that left it. Pairs with itself in the other threads. */
+	load_free(atomic_exchange_explicit(&load_table[rng_below(rng, nplaces)], p,
+					   memory_order_acq_rel));
 }
 
 /* Frees all objects of the table. */

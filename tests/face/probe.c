@@ -128,12 +128,15 @@ static const char *names_of_mappings(void)
 	bool can;
 
 	CHECK(p != NULL && proc_read_file("/proc/self/maps", maps, sizeof(maps)));
-	if (strstr(maps, "[anon:goalloc: heap]") != NULL && strstr(maps, "[anon:goalloc: metadata]") != NULL)
+	if (strstr(maps, "[anon:goalloc: heap]") != NULL &&
+	    strstr(maps, "[anon:goalloc: metadata]") != NULL)
 		return "decorated";
 	/* PR_SET_VMA, PR_SET_VMA_ANON_NAME */
 	can = prctl(0x53564d41, 0, p, page, "probe") == 0;
 	free(p);
-	return strstr(maps, "goalloc: ") != NULL ? "half" : can || getenv("GOALLOC") == NULL ? "plain" : "no names here";
+	return strstr(maps, "goalloc: ") != NULL  ? "half"
+	       : can || getenv("GOALLOC") == NULL ? "plain"
+						  : "no names here";
 }
 
 /* What realloc(p, 0) does: "freed" or "object". */
@@ -153,7 +156,8 @@ static const char *realloc_to_zero(void)
 	return "object";
 }
 
-/* Like a daemon: closes all descriptors that it did not make, and has its own at their numbers. Says which file it is. */
+/* Like a daemon: closes all descriptors that it did not make, and has its own at their numbers.
+ * Says which file it is. */
 static void close_all(void)
 {
 	char of_its_own[] = "/tmp/face_probe_XXXXXX";

@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_children.c - children of every kind while other threads of the parent are inside malloc: fork in numbers, vfork and
- * posix_spawn with exec, clone without libc's handlers, a daemon's two forks.
+ * test_children.c - children of every kind while other threads of the parent are inside malloc:
+ * fork in numbers, vfork and posix_spawn with exec, clone without libc's handlers, a daemon's two
+ * forks.
  *
  * Owns     nothing; a child that was exec'ed is this program with the case "child".
- * Callers  CTest, linked with the library and preloaded. argv[1] is the case, argv[2] how many children: 10000 by hand.
+ * Callers  CTest, linked with the library and preloaded. argv[1] is the case, argv[2] how many
+ *          children: 10000 by hand.
  * Locks    none. A child that hangs is ended by its alarm, and the parent fails.
- * Holds    what the children are asked for is what POSIX lets them, and what programs do all the same: allocate, start
- *          threads, fork again. See test_fork.c for the parent's objects in the child.
+ * Holds    what the children are asked for is what POSIX lets them, and what programs do all the
+ *          same: allocate, start threads, fork again. See test_fork.c for the parent's objects in
+ *          the child.
  */
 #include "face.h"
 
@@ -199,14 +202,16 @@ static void posix_spawn_with_file_actions_under_load(void)
 		char *argv[] = { self, (char *)(size_t)"child", NULL };
 		pid_t child;
 
-		CHECK(posix_spawn_file_actions_init(&actions) == 0 && posix_spawnattr_init(&attr) == 0);
+		CHECK(posix_spawn_file_actions_init(&actions) == 0 &&
+		      posix_spawnattr_init(&attr) == 0);
 		CHECK(posix_spawn_file_actions_addopen(&actions, 9, "/dev/null", O_RDWR, 0) == 0);
 		CHECK(posix_spawn_file_actions_adddup2(&actions, 9, 1) == 0);
 		CHECK(posix_spawn_file_actions_addclose(&actions, 9) == 0);
 		CHECK(posix_spawnattr_setsigmask(&attr, &none) == 0);
 		CHECK(posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSIGMASK) == 0);
 		CHECK(posix_spawn(&child, self, &actions, &attr, argv, environ) == 0);
-		CHECK(posix_spawn_file_actions_destroy(&actions) == 0 && posix_spawnattr_destroy(&attr) == 0);
+		CHECK(posix_spawn_file_actions_destroy(&actions) == 0 &&
+		      posix_spawnattr_destroy(&attr) == 0);
 		face_child_ends_well(child);
 	}
 	stop_load();
@@ -248,7 +253,8 @@ static void clone_by_hand(void)
 		churn(&rng, 50);
 		face_child_ends_well(child);
 		/* A child that uses this heap while its parent waits. */
-		face_child_ends_well(clone(child_with_our_memory, stack + 64 * KiB, CLONE_VM | CLONE_VFORK | SIGCHLD, &p));
+		face_child_ends_well(clone(child_with_our_memory, stack + 64 * KiB,
+					   CLONE_VM | CLONE_VFORK | SIGCHLD, &p));
 		churn(&rng, 50);
 		free(p);
 		free(stack);

@@ -224,7 +224,8 @@ static void freed_while_the_allocating_threads_sleep(void)
 	free_parts(part);
 	forget_objects();
 	(void)malloc_trim(0);
-	/* what a sleeping thread's cache holds, nobody else may take: some 2 MiB, more or less as the threads met */
+	/* what a sleeping thread's cache holds, nobody else may take: some 2 MiB, more or less as
+	 * the threads met */
 	CHECK_LE(proc_rss(), begin_rss + LIMIT + THREADS * 3 * MiB);
 	for (size_t i = 0; i < THREADS; i++)
 		CHECK(sem_post(&may_end) == 0);

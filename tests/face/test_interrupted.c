@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_interrupted.c - code that stops in the middle and goes on elsewhere: a profiler's timer interrupts malloc for long, coroutines
- * move from thread to thread between two requests.
+ * test_interrupted.c - code that stops in the middle and goes on elsewhere: a profiler's timer
+ * interrupts malloc for long, coroutines move from thread to thread between two requests.
  *
  * Owns     objects that carry their size and a pattern; whoever frees one checks it.
  * Callers  CTest, linked with the library and preloaded. argv[1] is the case.
@@ -20,7 +20,8 @@ enum { PLACES = 256 };
 static _Atomic bool stop;
 static _Atomic int interrupts;
 
-/* Long, and without a request: others free into this thread's spans meanwhile, and wait for its locks. */
+/* Long, and without a request: others free into this thread's spans meanwhile, and wait for its
+ * locks. */
 static void waste_time(int signal_number)
 {
 	int saved = errno;
@@ -78,7 +79,8 @@ static struct coroutine {
 
 static pthread_mutex_t coroutines_lock = PTHREAD_MUTEX_INITIALIZER;
 
-/* Between two turns it may have moved to another thread: what one thread made is freed by another, in the middle of a function. */
+/* Between two turns it may have moved to another thread: what one thread made is freed by another,
+ * in the middle of a function. */
 static void body(int number)
 {
 	struct coroutine *me = &coroutines[number];

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_leaks.c - programs with known leaks: what is reached is none, what is not is counted and told.
+ * test_leaks.c - programs with known leaks: what is reached is none, what is not is counted and
+ * told.
  *
  * Owns     the objects of each case.
- * Callers  CTest; argv[1] is the case. A case begins with no leak, and ends with those that it made.
+ * Callers  CTest; argv[1] is the case. A case begins with no leak, and ends with those that it
+ *          made.
  */
 #include "leaks.h"
 
@@ -49,7 +51,8 @@ static void indirect(void)
 	global = NULL;
 }
 
-/* Of a ring one is direct, whichever has the lowest address; and none when something else leads to it, wherever that is. */
+/* Of a ring one is direct, whichever has the lowest address; and none when something else leads to
+ * it, wherever that is. */
 static void ring(void)
 {
 	hidden a = make(48), b = make(48), c = make(48), before = make(112), after = make(8);
@@ -237,8 +240,9 @@ static void mapped(void)
 {
 	for (int flags = 0; flags < 2; flags++) {
 		size_t n = 64 * MiB;
-		void **p = mmap(NULL, n, PROT_READ | PROT_WRITE, MAP_ANONYMOUS | MAP_NORESERVE | (flags ? MAP_SHARED : MAP_PRIVATE), -1,
-				0);
+		void **p = mmap(NULL, n, PROT_READ | PROT_WRITE,
+				MAP_ANONYMOUS | MAP_NORESERVE | (flags ? MAP_SHARED : MAP_PRIVATE),
+				-1, 0);
 		size_t at = n / sizeof(*p) / 2;
 
 		CHECK(p != MAP_FAILED);
@@ -342,12 +346,26 @@ static void unwritable(void)
 }
 
 static const struct face_case cases[] = {
-	{ "direct", direct },       { "indirect", indirect }, { "ring", ring },         { "interior", interior },
-	{ "sizes", sizes },         { "freed", freed },       { "big", big },           { "sparse", sparse },
-	{ "noscan", noscan },       { "tiny", tiny },         { "nothing", nothing },   { "tls", tls },
+	{ "direct", direct },
+	{ "indirect", indirect },
+	{ "ring", ring },
+	{ "interior", interior },
+	{ "sizes", sizes },
+	{ "freed", freed },
+	{ "big", big },
+	{ "sparse", sparse },
+	{ "noscan", noscan },
+	{ "tiny", tiny },
+	{ "nothing", nothing },
+	{ "tls", tls },
 	{ "own_register", own_register },
-	{ "dynamic_tls", dynamic_tls }, { "mapped", mapped }, { "protected", protected }, { "unseen", unseen },
-	{ "forked", forked },       { "leaves_nothing", leaves_nothing }, { "unwritable", unwritable },
+	{ "dynamic_tls", dynamic_tls },
+	{ "mapped", mapped },
+	{ "protected", protected },
+	{ "unseen", unseen },
+	{ "forked", forked },
+	{ "leaves_nothing", leaves_nothing },
+	{ "unwritable", unwritable },
 };
 
 int main(int argc, char **argv)

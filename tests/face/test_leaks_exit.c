@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_leaks_exit.c - leaks told at exit and on a signal, by GOALLOC=leakcheck: where to, with which status, with which stacks.
+ * test_leaks_exit.c - leaks told at exit and on a signal, by GOALLOC=leakcheck: where to, with
+ * which status, with which stacks.
  *
- * Owns     nothing. Run without arguments it is the driver, which runs itself with one: as the program that leaks.
- * Callers  CTest, linked and preloaded; FACE_LIB is the library, which the plain variant loads by LD_PRELOAD.
+ * Owns     nothing. Run without arguments it is the driver, which runs itself with one: as the
+ *          program that leaks.
+ * Callers  CTest, linked and preloaded; FACE_LIB is the library, which the plain variant loads by
+ *          LD_PRELOAD.
  */
 #include "leaks.h"
 #include "lines.h"
@@ -107,7 +110,8 @@ static int leak_and_end(const char *how)
 		const char *file = strstr(getenv("GOALLOC"), "leakreport=") + strlen("leakreport=");
 
 		CHECK(raise(SIGUSR1) == 0);
-		while (!proc_read_file(file, report, sizeof(report)) || strstr(report, "leaked: 5 objects") == NULL)
+		while (!proc_read_file(file, report, sizeof(report)) ||
+		       strstr(report, "leaked: 5 objects") == NULL)
 			(void)usleep(1000);
 	}
 	if (strcmp(how, "_exit") == 0)
@@ -144,14 +148,19 @@ static void hindered(void)
 {
 	static const char options[] = "leakcheck=1,leakexit=23";
 
-	/* All memory is looked at, also what copies do not get, and what the system does not give in one call. */
+	/* All memory is looked at, also what copies do not get, and what the system does not give
+	 * in one call. */
 	CHECK(run(options, "dontfork") == 23 && said("leaked: 5 objects"));
-	CHECK(run(options, "dontfork_unread") == 23 && said("that copies of the process do not get (MADV_DONTFORK)") &&
+	CHECK(run(options, "dontfork_unread") == 23 &&
+	      said("that copies of the process do not get (MADV_DONTFORK)") &&
 	      said("leaked: 8 objects"));
 	CHECK(run(options, "shared_unread") == 23 && said("leaked: 5 objects"));
-	CHECK(run(options, "no_process") == 23 && said("leak check failed: ") && said("no more processes are allowed"));
-	CHECK(run(options, "killed") == 23 && said("leak check failed: the copy of the process was killed by signal 31"));
-	CHECK(run(options, "forbidden") == 23 && said("leak check failed: the program forbids looking at it"));
+	CHECK(run(options, "no_process") == 23 && said("leak check failed: ") &&
+	      said("no more processes are allowed"));
+	CHECK(run(options, "killed") == 23 &&
+	      said("leak check failed: the copy of the process was killed by signal 31"));
+	CHECK(run(options, "forbidden") == 23 &&
+	      said("leak check failed: the program forbids looking at it"));
 	CHECK(run(options, "no_memory") == 23 && said("leak check failed: there is no memory"));
 	/* Without leakexit the status is the program's. */
 	CHECK(run("leakcheck=1", "killed") == 7 && said("leak check failed: "));
@@ -170,27 +179,33 @@ static void drive(void)
 	CHECK(run("off=0", "leak") == 7 && result.err[0] == '\0');
 	CHECK(run("leakexit=23", "leak") == 7 && result.err[0] == '\0');
 	/* Without all stacks by size, with them by function. */
-	CHECK(run("leakcheck=1,memprofilerate=1GiB", "leak") == 7 && said(five) && said(" bytes each"));
-	CHECK(run("leakcheck=2", "leak") == 7 && said(" leak_here+0x") && said("leaked: 5 objects"));
-	CHECK(run("leakcheck=2", "clean") == 7 && said("leaked: 0 objects, 0 bytes") && !said("leak: "));
+	CHECK(run("leakcheck=1,memprofilerate=1GiB", "leak") == 7 && said(five) &&
+	      said(" bytes each"));
+	CHECK(run("leakcheck=2", "leak") == 7 && said(" leak_here+0x") &&
+	      said("leaked: 5 objects"));
+	CHECK(run("leakcheck=2", "clean") == 7 && said("leaked: 0 objects, 0 bytes") &&
+	      !said("leak: "));
 	/* The status tells. */
 	CHECK(run("leakcheck=1,leakexit=23", "leak") == 23 && said("leaked: 5 objects"));
 	CHECK(run("leakcheck=1,leakexit=23", "clean") == 7 && said("leaked: 0 objects"));
 	hindered();
-	/* Standard error as it was at the start; a program that ends without exit handlers is not looked at. */
+	/* Standard error as it was at the start; a program that ends without exit handlers is not
+	 * looked at. */
 	CHECK(run("leakcheck=1", "closed") == 7 && said("leaked: 5 objects"));
 	CHECK(run("leakcheck=1", "_exit") == 7 && result.err[0] == '\0');
 	/* To a file: on a signal, and once more at exit. */
 	(void)snprintf(file, sizeof(file), "%s.report.%d", me, (int)getpid());
 	(void)snprintf(options, sizeof(options), "leakcheck=1,signal=USR1,leakreport=%s", file);
 	CHECK(run(options, "signal") == 7 && result.err[0] == '\0');
-	CHECK(proc_read_file(file, report, sizeof(report)) && unlink(file) == 0 && count_lines(report) == 4);
+	CHECK(proc_read_file(file, report, sizeof(report)) && unlink(file) == 0 &&
+	      count_lines(report) == 4);
 	/* It is appended to. */
 	(void)snprintf(options, sizeof(options), "leakcheck=1,leakreport=%s", file);
 	CHECK(run(options, "leak") == 7 && result.err[0] == '\0');
 	CHECK(run(options, "clean") == 7 && result.err[0] == '\0');
 	CHECK(proc_read_file(file, report, sizeof(report)) && unlink(file) == 0);
-	CHECK(strstr(report, five) != NULL && strstr(report, "leaked: 5 objects") != NULL && strstr(report, "leaked: 0 objects") != NULL);
+	CHECK(strstr(report, five) != NULL && strstr(report, "leaked: 5 objects") != NULL &&
+	      strstr(report, "leaked: 0 objects") != NULL);
 }
 
 int main(int argc, char **argv)

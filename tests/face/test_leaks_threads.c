@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_leaks_threads.c - what other threads know is no leak, wherever they are; and nothing they are in the middle of stops the check.
+ * test_leaks_threads.c - what other threads know is no leak, wherever they are; and nothing they
+ * are in the middle of stops the check.
  *
  * Owns     the threads of each case.
  * Callers  CTest; argv[1] is the case. A check that hangs is ended by CTest: it blocks all signals.
@@ -66,11 +67,17 @@ static void *hold_in_register(void *arg)
 	(void)arg;
 	ready++;
 #if defined(__x86_64__)
-	__asm__ volatile("mov %1, %%r13\n\txor %0, %%r13\n1:\tpause\n\tcmpl $0, %2\n\tje 1b\n\txor %%r13d, %%r13d"
-			 : : "r"(secret), "m"(masked), "m"(stop) : "r13", "memory");
+	__asm__ volatile("mov %1, %%r13\n\txor %0, %%r13\n1:\tpause\n\tcmpl $0, %2\n\tje 1b\n\txor "
+			 "%%r13d, %%r13d"
+			 :
+			 : "r"(secret), "m"(masked), "m"(stop)
+			 : "r13", "memory");
 #else
-	__asm__ volatile("ldr x21, %1\n\teor x21, x21, %0\n1:\tyield\n\tldr w9, %2\n\tcbz w9, 1b\n\tmov x21, #0"
-			 : : "r"(secret), "m"(masked), "m"(stop) : "x21", "x9", "memory");
+	__asm__ volatile("ldr x21, %1\n\teor x21, x21, %0\n1:\tyield\n\tldr w9, %2\n\tcbz w9, "
+			 "1b\n\tmov x21, #0"
+			 :
+			 : "r"(secret), "m"(masked), "m"(stop)
+			 : "x21", "x9", "memory");
 #endif
 	return NULL;
 }
@@ -82,12 +89,18 @@ static void *hold_in_vector(void *arg)
 	(void)arg;
 	ready++;
 #if defined(__x86_64__)
-	__asm__ volatile("movq %1, %%xmm7\n\tmovq %0, %%xmm6\n\tpxor %%xmm6, %%xmm7\n1:\tpause\n\tcmpl $0, %2\n\tje 1b\n\t"
+	__asm__ volatile("movq %1, %%xmm7\n\tmovq %0, %%xmm6\n\tpxor %%xmm6, "
+			 "%%xmm7\n1:\tpause\n\tcmpl $0, %2\n\tje 1b\n\t"
 			 "pxor %%xmm7, %%xmm7"
-			 : : "r"(secret), "m"(masked), "m"(stop) : "xmm6", "xmm7", "memory");
+			 :
+			 : "r"(secret), "m"(masked), "m"(stop)
+			 : "xmm6", "xmm7", "memory");
 #else
-	__asm__ volatile("ldr d8, %1\n\tfmov d9, %0\n\teor v8.8b, v8.8b, v9.8b\n1:\tyield\n\tldr w9, %2\n\tcbz w9, 1b\n\tmovi d8, #0"
-			 : : "r"(secret), "m"(masked), "m"(stop) : "v8", "v9", "x9", "memory");
+	__asm__ volatile("ldr d8, %1\n\tfmov d9, %0\n\teor v8.8b, v8.8b, v9.8b\n1:\tyield\n\tldr "
+			 "w9, %2\n\tcbz w9, 1b\n\tmovi d8, #0"
+			 :
+			 : "r"(secret), "m"(masked), "m"(stop)
+			 : "v8", "v9", "x9", "memory");
 #endif
 	return NULL;
 }
@@ -209,7 +222,8 @@ static void *hold_in_plugin(void *arg)
 
 static void storage(void)
 {
-	void *(*const holders[])(void *) = { hold_in_tls, hold_by_key, hold_by_key, hold_in_plugin };
+	void *(*const holders[])(void *) = { hold_in_tls, hold_by_key, hold_by_key,
+					     hold_in_plugin };
 	hidden h = make(64);
 
 	CHECK(dlopen(getenv("LEAKS_LIB"), RTLD_NOW | RTLD_GLOBAL) != NULL);
@@ -339,7 +353,8 @@ static volatile hidden keep_going;
 
 static void busy(void)
 {
-	void *(*const runs[])(void *) = { in_malloc, in_malloc, deaf, makes_threads, loads, forks, in_vfork, in_stdio };
+	void *(*const runs[])(void *) = { in_malloc, in_malloc, deaf,     makes_threads,
+					  loads,     forks,     in_vfork, in_stdio };
 	enum { RUNS = sizeof(runs) / sizeof(runs[0]) };
 	struct itimerval often = { { 0, 2000 }, { 0, 2000 } }, never = { { 0, 0 }, { 0, 0 } };
 	struct sigaction act = { .sa_handler = on_timer, .sa_flags = SA_RESTART };
@@ -353,7 +368,8 @@ static void busy(void)
 	for (int i = 0; i < 200; i++) {
 		long n = check();
 
-		/* In the middle of anything, what a thread has just made or taken out may be known to nobody. */
+		/* In the middle of anything, what a thread has just made or taken out may be known
+		 * to nobody. */
 		CHECK(n >= 0 && n < 200);
 	}
 	CHECK(setitimer(ITIMER_REAL, &never, NULL) == 0);
@@ -379,7 +395,8 @@ static struct link *cut(struct link *list, unsigned n)
 	return list;
 }
 
-/* What threads that allocate all the time have in use is never a leak: of a list the first is in a register or on a stack. */
+/* What threads that allocate all the time have in use is never a leak: of a list the first is in a
+ * register or on a stack. */
 static void *keeps_list(void *arg)
 {
 	struct link *list = NULL;
@@ -577,7 +594,10 @@ static void traced(void)
 		if (who == pid && !WIFSTOPPED(status))
 			break;
 		if (WIFSTOPPED(status))
-			(void)ptrace(PTRACE_CONT, who, 0, status >> 16 != 0 || WSTOPSIG(status) == SIGTRAP ? 0 : WSTOPSIG(status));
+			(void)ptrace(PTRACE_CONT, who, 0,
+				     status >> 16 != 0 || WSTOPSIG(status) == SIGTRAP
+					     ? 0
+					     : WSTOPSIG(status));
 	}
 	CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0);
 }
@@ -631,10 +651,21 @@ static void many(void)
 }
 
 static const struct face_case cases[] = {
-	{ "registers", registers }, { "vectors", vectors },     { "stack", stack },         { "below_stack", below_stack },
-	{ "storage", storage },     { "busy", busy },           { "moving", moving },       { "at_once", at_once },
-	{ "undisturbed", undisturbed }, { "signalled", signalled }, { "no_ptrace", no_ptrace }, { "traced", traced },
-	{ "not_dumpable", not_dumpable }, { "first_is_gone", first_is_gone }, { "many", many },
+	{ "registers", registers },
+	{ "vectors", vectors },
+	{ "stack", stack },
+	{ "below_stack", below_stack },
+	{ "storage", storage },
+	{ "busy", busy },
+	{ "moving", moving },
+	{ "at_once", at_once },
+	{ "undisturbed", undisturbed },
+	{ "signalled", signalled },
+	{ "no_ptrace", no_ptrace },
+	{ "traced", traced },
+	{ "not_dumpable", not_dumpable },
+	{ "first_is_gone", first_is_gone },
+	{ "many", many },
 };
 
 int main(int argc, char **argv)

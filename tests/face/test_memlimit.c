@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_memlimit.c - GOALLOC_MEMLIMIT: a program that would have more memory stays below it; with hard=1 it is refused what
- * goes beyond, and goes on with what it has.
+ * test_memlimit.c - GOALLOC_MEMLIMIT: a program that would have more memory stays below it; with
+ * hard=1 it is refused what goes beyond, and goes on with what it has.
  */
 #include "face.h"
 
@@ -15,7 +15,8 @@
 #define LIMIT (200 * MiB)
 #define HARD_LIMIT (64 * MiB)
 
-/* What the process has beside: the program, libc, stacks. Pages that are being released at the same moment. */
+/* What the process has beside: the program, libc, stacks. Pages that are being released at the same
+ * moment. */
 #define SLACK (8 * MiB)
 
 #define THREADS 4
@@ -274,7 +275,8 @@ static bool make_group(char *folder, size_t room)
 {
 	static const struct {
 		const char *key, *mount, *file;
-	} kinds[] = {{":memory:", "/sys/fs/cgroup/memory", "memory.limit_in_bytes"}, {"0::", "/sys/fs/cgroup", "memory.max"}};
+	} kinds[] = { { ":memory:", "/sys/fs/cgroup/memory", "memory.limit_in_bytes" },
+		      { "0::", "/sys/fs/cgroup", "memory.max" } };
 	char text[4096];
 
 	CHECK(proc_read_file("/proc/self/cgroup", text, sizeof(text)));
@@ -284,8 +286,8 @@ static bool make_group(char *folder, size_t room)
 		if (at == NULL)
 			continue;
 		at += strlen(kinds[i].key);
-		(void)snprintf(folder, room, "%s%.*s/goalloc-test-%d", kinds[i].mount, (int)strcspn(at, "\n"), at,
-			       (int)getpid());
+		(void)snprintf(folder, room, "%s%.*s/goalloc-test-%d", kinds[i].mount,
+			       (int)strcspn(at, "\n"), at, (int)getpid());
 		if (mkdir(folder, 0700) != 0)
 			continue;
 		if (write_file(folder, kinds[i].file, "314572800"))
@@ -328,8 +330,11 @@ static void in_group(void)
 int main(int argc, char **argv)
 {
 	static const struct face_case cases[] = {
-		{"below", below}, {"without", without}, {"hard", hard},     {"hard_threads", hard_threads}, {"in_child", in_child},
-		{"by_call", by_call}, {"share", share}, {"cgroup", cgroup}, {"in_group", in_group},
+		{ "below", below },       { "without", without },
+		{ "hard", hard },         { "hard_threads", hard_threads },
+		{ "in_child", in_child }, { "by_call", by_call },
+		{ "share", share },       { "cgroup", cgroup },
+		{ "in_group", in_group },
 	};
 
 	return face_run_case(argc, argv, cases, sizeof(cases) / sizeof(cases[0]));

@@ -29,8 +29,10 @@ static struct program_result result;
 static const char *run(char *what, const char *var1, const char *var2)
 {
 	char *argv[] = {probe, what, NULL};
-	const char *env[] = {preload, "GOALLOC", "GOALLOC_STATS", "GOALLOC_MEMLIMIT", "GOALLOC_PROFILE",
-			     var1,    var2,      NULL};
+	const char *env[] = {
+		preload, "GOALLOC", "GOALLOC_STATS", "GOALLOC_MEMLIMIT", "GOALLOC_PROFILE", var1,
+		var2,    NULL
+	};
 
 	program_run(argv, env, &result);
 	if (!program_exited_0(&result))
@@ -128,7 +130,8 @@ static void a_slip_is_told_the_name_that_was_meant(void **state)
 {
 	(void)state;
 	assert_string_equal(run("run", "GOALLOC=scavneg=1", NULL), "ok\n");
-	assert_string_equal(result.err, "goalloc: GOALLOC: unknown option in 'scavneg=1', ignored; did you mean scavenge?\n");
+	assert_string_equal(result.err, "goalloc: GOALLOC: unknown option in 'scavneg=1', ignored; "
+					"did you mean scavenge?\n");
 }
 
 static void the_variables_of_the_go_names_are_read(void **state)
@@ -160,7 +163,8 @@ static void mappings_may_be_decorated(void **state)
 	assert_string_equal(run("names", NULL, NULL), "plain\n");
 	(void)run("names", "GOALLOC=decoratemappings=1", NULL);
 	expect_warnings(0);
-	assert_true(strcmp(result.out, "decorated\n") == 0 || strcmp(result.out, "no names here\n") == 0);
+	assert_true(strcmp(result.out, "decorated\n") == 0 ||
+		    strcmp(result.out, "no names here\n") == 0);
 }
 
 static void realloc_of_size_0_is_as_chosen(void **state)
@@ -169,7 +173,8 @@ static void realloc_of_size_0_is_as_chosen(void **state)
 	assert_string_equal(run("realloc_zero", NULL, NULL), "freed\n");
 	assert_string_equal(run("realloc_zero", "GOALLOC=realloczero=free", NULL), "freed\n");
 	assert_string_equal(run("realloc_zero", "GOALLOC=realloczero=alloc", NULL), "object\n");
-	assert_string_equal(run("realloc_zero", "GOALLOC=realloczero=alloc,hardened=1", NULL), "object\n");
+	assert_string_equal(run("realloc_zero", "GOALLOC=realloczero=alloc,hardened=1", NULL),
+			    "object\n");
 }
 
 static void realloc_of_size_0_may_stop_the_program(void **state)
@@ -315,16 +320,20 @@ static void a_file_that_cannot_be_written_to_is_one_warning(void **state)
 {
 	(void)state;
 	assert_string_equal(run("run", "GOALLOC_STATS=/no/such/directory/stats", NULL), "ok\n");
-	assert_string_equal(result.err, "goalloc: stats: cannot write to '/no/such/directory/stats': no such directory\n");
+	assert_string_equal(
+		result.err,
+		"goalloc: stats: cannot write to '/no/such/directory/stats': no such directory\n");
 	assert_string_equal(run("run", "GOALLOC=heapmap=/dev", NULL), "ok\n");
-	assert_string_equal(result.err, "goalloc: heapmap: cannot write to '/dev': it is a directory\n");
+	assert_string_equal(result.err,
+			    "goalloc: heapmap: cannot write to '/dev': it is a directory\n");
 	assert_string_equal(run("run", "GOALLOC_STATS=", NULL), "ok\n");
 	expect_warnings(0);
 }
 
 static void standard_error_that_is_closed_from_the_start_is_nothing_to_say(void **state)
 {
-	char *argv[] = {(char *)(size_t)"/bin/sh", (char *)(size_t)"-c", (char *)(size_t)"exec \"$0\" run 2>&-", probe, NULL};
+	char *argv[] = { (char *)(size_t) "/bin/sh", (char *)(size_t) "-c",
+			 (char *)(size_t) "exec \"$0\" run 2>&-", probe, NULL };
 	const char *env[] = {preload, "GOALLOC_STATS=1", NULL};
 
 	(void)state;

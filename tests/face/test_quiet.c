@@ -2,7 +2,8 @@
 /*
  * test_quiet.c - the library has no descriptor, no thread and no output of its own, at any time.
  *
- * Callers  CTest, linked with the library and preloaded. Without an argument it runs itself with nothing but three descriptors.
+ * Callers  CTest, linked with the library and preloaded. Without an argument it runs itself with
+ *          nothing but three descriptors.
  */
 #define _GNU_SOURCE 1
 #include "face.h"

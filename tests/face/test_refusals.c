@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_refusals.c - the kernel refuses the library's n-th mmap, munmap, madvise, mprotect or mremap, that one or all that follow:
- * a program whose malloc says NULL and ENOMEM goes on, and has all it wants when the kernel grants again.
+ * test_refusals.c - the kernel refuses the library's n-th mmap, munmap, madvise, mprotect or
+ * mremap, that one or all that follow: a program whose malloc says NULL and ENOMEM goes on, and has
+ * all it wants when the kernel grants again.
  *
- * Owns     the supervisor: a child's memory calls wait for this process, which answers for the kernel
- *          (seccomp_unotify(2)); it tells those of the library by where they come from.
- * Callers  CTest, linked with the library and preloaded, with and without hardened=1; with "all", every n = 1 .. 200.
- *          Exits with 77 where the system has no such filter.
+ * Owns     the supervisor: a child's memory calls wait for this process, which answers for the
+ *          kernel (seccomp_unotify(2)); it tells those of the library by where they come from.
+ * Callers  CTest, linked with the library and preloaded, with and without hardened=1; with "all",
+ *          every n = 1 .. 200. Exits with 77 where the system has no such filter.
  */
 #include "face.h"
 
@@ -28,7 +29,9 @@
 enum { SKIPPED = 77, MAX_N = 200, OBJECTS = 100, STEPS = 500 };
 
 static const int calls[] = { SYS_mmap, SYS_munmap, SYS_madvise, SYS_mprotect, SYS_mremap };
-static const char *const names[] = { "mmap", "munmap", "madvise", "mprotect", "mremap", "any call" };
+static const char *const names[] = {
+	"mmap", "munmap", "madvise", "mprotect", "mremap", "any call"
+};
 enum { NCALLS = sizeof(calls) / sizeof(calls[0]), ANY_CALL = NCALLS };
 
 struct plan {
@@ -157,7 +160,8 @@ static void work_in_threads(unsigned first)
 
 	for (unsigned i = 0; i < 2; i++) {
 		/* libc allocates for a thread, too. */
-		if (pthread_create(&thread[started], NULL, work, (void *)(uintptr_t)(first + i)) == 0)
+		if (pthread_create(&thread[started], NULL, work, (void *)(uintptr_t)(first + i)) ==
+		    0)
 			started++;
 		else
 			CHECK(may_be_null);
@@ -180,7 +184,8 @@ static void program(const struct plan *plan)
 	work_in_threads(plan->n + 10);
 	(void)malloc_trim(0);
 	CHECK_LE(mallinfo2().uordblks, 64 * KiB);
-	/* Free memory is not only counted: there is one span of all of it, but for what records and libc have. */
+	/* Free memory is not only counted: there is one span of all of it, but for what records and
+	 * libc have. */
 	CHECK_LE(mallinfo2().arena - mallinfo2().fordblks, MiB);
 }
 
@@ -192,14 +197,17 @@ static int install_filter(void)
 	struct sock_fprog filter = { .len = NCALLS + 3, .filter = code };
 	unsigned n = 0;
 
-	code[n++] = (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr));
+	code[n++] = (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS,
+						 offsetof(struct seccomp_data, nr));
 	for (unsigned i = 0; i < NCALLS; i++)
-		code[n++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (unsigned)calls[i],
-							 (unsigned char)(NCALLS - i), 0);
+		code[n++] =
+			(struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (unsigned)calls[i],
+						     (unsigned char)(NCALLS - i), 0);
 	code[n++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
 	code[n++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_USER_NOTIF);
 	CHECK(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0);
-	return (int)syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_NEW_LISTENER, &filter);
+	return (int)syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_NEW_LISTENER,
+			    &filter);
 }
 
 union fd_message {
@@ -209,7 +217,8 @@ union fd_message {
 
 static void send_fd(int sock, int fd)
 {
-	union fd_message control = { .head = { .cmsg_len = CMSG_LEN(sizeof(int)), .cmsg_level = SOL_SOCKET,
+	union fd_message control = { .head = { .cmsg_len = CMSG_LEN(sizeof(int)),
+					       .cmsg_level = SOL_SOCKET,
 					       .cmsg_type = SCM_RIGHTS } };
 	char byte = 0;
 	struct iovec data = { &byte, 1 };
@@ -244,7 +253,8 @@ static bool is_meant(const struct seccomp_data *data, const struct plan *plan)
 	/* The child has this process's address space, as it was when it began. */
 	return dladdr(face_sym("malloc"), &library) != 0 &&
 	       dladdr((const void *)(uintptr_t)data->instruction_pointer, &caller) != 0 &&
-	       library.dli_fbase == caller.dli_fbase && (plan->call == ANY_CALL || data->nr == calls[plan->call]);
+	       library.dli_fbase == caller.dli_fbase &&
+	       (plan->call == ANY_CALL || data->nr == calls[plan->call]);
 }
 
 /* Answers the child's calls until it has ended. */
@@ -329,13 +339,16 @@ int main(int argc, char **argv)
 	unsigned runs = 0;
 
 	CHECK(face_malloc_is_goalloc());
-	shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1,
+		      0);
 	CHECK(shared != MAP_FAILED);
 	for (unsigned call = 0; call <= ANY_CALL; call++) {
 		unsigned misses = 0;
 
-		/* One thread makes fewer calls than three: the end is where neither makes so many. */
-		for (unsigned n = 1, kind = 0; n <= MAX_N && misses < 2; n += all ? 1 : 1 + n / 2, kind++) {
+		/* One thread makes fewer calls than three: the end is where neither makes so
+		 * many. */
+		for (unsigned n = 1, kind = 0; n <= MAX_N && misses < 2;
+		     n += all ? 1 : 1 + n / 2, kind++) {
 			struct plan plan = { call, n, kind % 2 == 1 };
 
 			runs++;

@@ -2,8 +2,10 @@
 /*
  * test_service.c - a running program is asked by a signal for what it was to write at its end.
  *
- * Owns     the files that GOALLOC_STATS and GOALLOC_PROFILE name, with %p for the process; removed when they were looked at.
- * Callers  CTest, linked with the library and preloaded; argv[1] is the case. GOALLOC has signal=USR1.
+ * Owns     the files that GOALLOC_STATS and GOALLOC_PROFILE name, with %p for the process; removed
+ *          when they were looked at.
+ * Callers  CTest, linked with the library and preloaded; argv[1] is the case. GOALLOC has
+ *          signal=USR1.
  * Holds    nothing waits for a time, but for what is to come, until the alarm.
  */
 #include "face.h"
@@ -20,7 +22,8 @@ static const char *file_of(const char *variable)
 	const char *value = getenv(variable), *at;
 
 	CHECK(value != NULL && (at = strstr(value, "%p")) != NULL);
-	(void)snprintf(path, sizeof(path), "%.*s%d%s", (int)(at - value), value, (int)getpid(), at + 2);
+	(void)snprintf(path, sizeof(path), "%.*s%d%s", (int)(at - value), value, (int)getpid(),
+		       at + 2);
 	return path;
 }
 
@@ -131,7 +134,8 @@ static void children_write_their_own(void)
 	CHECK(size_of("GOALLOC_STATS") == size);
 }
 
-/* The exit handler of another, which looks after the library is done, is not to be had: a child is looked at. */
+/* The exit handler of another, which looks after the library is done, is not to be had: a child is
+ * looked at. */
 static void at_exit_as_well(void)
 {
 	pid_t child = fork();
@@ -145,10 +149,12 @@ static void at_exit_as_well(void)
 	status = child_wait(child);
 	CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 3);
 	for (int i = 0; i < 2; i++) {
-		const char *value = getenv(i == 0 ? "GOALLOC_STATS" : "GOALLOC_PROFILE"), *at = strstr(value, "%p");
+		const char *value = getenv(i == 0 ? "GOALLOC_STATS" : "GOALLOC_PROFILE"),
+			   *at = strstr(value, "%p");
 
 		CHECK(at != NULL);
-		(void)snprintf(path, sizeof(path), "%.*s%d%s", (int)(at - value), value, (int)child, at + 2);
+		(void)snprintf(path, sizeof(path), "%.*s%d%s", (int)(at - value), value, (int)child,
+			       at + 2);
 		CHECK(stat(path, &st) == 0 && st.st_size > 20);
 		CHECK(unlink(path) == 0);
 	}

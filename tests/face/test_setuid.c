@@ -2,8 +2,8 @@
 /*
  * test_setuid.c - a setuid program is not steered by the environment of who starts it.
  *
- * Owns     a setuid copy of itself, in a directory of its own. It is linked with the static library: what may be loaded in such a
- *          program is not the subject.
+ * Owns     a setuid copy of itself, in a directory of its own. It is linked with the static
+ *          library: what may be loaded in such a program is not the subject.
  * Callers  CTest; as root, where programs may be setuid, else it is skipped (77).
  */
 #include "face.h"
@@ -23,7 +23,8 @@ static int probe(void)
 {
 	void *p = malloc(100);
 
-	return (malloc_usable_size(p) == 100 ? HARDENED : 0) | (getauxval(AT_SECURE) != 0 ? SECURE : 0);
+	return (malloc_usable_size(p) == 100 ? HARDENED : 0) |
+	       (getauxval(AT_SECURE) != 0 ? SECURE : 0);
 }
 
 static void make_copy(const char *self, mode_t mode)
@@ -56,7 +57,8 @@ static int run_copy(void)
 		if ((WEXITSTATUS(result.status) & SECURE) != 0)
 			CHECK(result.err[0] == 0);
 		else
-			CHECK(strstr(result.err, "nonsense") != NULL && strstr(result.err, "live objects") != NULL);
+			CHECK(strstr(result.err, "nonsense") != NULL &&
+			      strstr(result.err, "live objects") != NULL);
 		_exit(WEXITSTATUS(result.status));
 	}
 	status = child_wait(child);

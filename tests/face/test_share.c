@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_share.c - how much of RLIMIT_AS or RLIMIT_DATA a program gets from malloc until it says NULL, and how much of that again
- * when all was freed.
+ * test_share.c - how much of RLIMIT_AS or RLIMIT_DATA a program gets from malloc until it says
+ * NULL, and how much of that again when all was freed.
  *
- * Owns     the limit: the program sets it and runs itself anew, as under `ulimit -v` or `ulimit -d`.
- * Callers  CTest, linked with the library and preloaded. argv: "as" or "data", the limit in KiB, the size of the objects in
- *          bytes or "mixed", and the least share in per mille of what the limit left to main(). Prints the shares; by
- *          hand without the library, those of another malloc.
+ * Owns     the limit: the program sets it and runs itself anew, as under `ulimit -v` or `ulimit
+ *          -d`.
+ * Callers  CTest, linked with the library and preloaded. argv: "as" or "data", the limit in KiB,
+ *          the size of the objects in bytes or "mixed", and the least share in per mille of what
+ *          the limit left to main(). Prints the shares; by hand without the library, those of
+ *          another malloc.
  */
 #include "face.h"
 
@@ -91,13 +93,14 @@ int main(int argc, char **argv)
 	free_all(&all);
 	again = fill_up(&all);
 	free_all(&all);
-	(void)printf("%s %zu KiB, objects of %s: %.1f %% of the limit, %.1f %% of what main had left (%zu KiB), again %.2f %%\n",
+	(void)printf("%s %zu KiB, objects of %s: %.1f %% of the limit, %.1f %% of what main had "
+		     "left (%zu KiB), again %.2f %%\n",
 		     argv[1], limit / KiB, argv[3], 100.0 * (double)got / (double)limit,
 		     100.0 * (double)got / (double)(limit - used), (limit - used) / KiB,
 		     100.0 * (double)again / (double)got);
 	CHECK_LE(least_share * ((limit - used) / 1000), got);
-	/* Mixed sizes find other holes the second time: up to 4 % less, and the first NULL may come two objects of the
-	 * largest size earlier. */
+	/* Mixed sizes find other holes the second time: up to 4 % less, and the first NULL may come
+	 * two objects of the largest size earlier. */
 	CHECK_LE(got / 1000 * (fixed_size != 0 ? 990 : 960), again + (fixed_size != 0 ? 0 : MiB));
 	return 0;
 }

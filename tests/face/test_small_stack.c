@@ -2,12 +2,13 @@
 /*
  * test_small_stack.c - every figure, tool and report on the smallest stack that a thread can have.
  *
- * A thread runs one call on a stack that was painted before. Afterwards the lowest byte that lost its paint tells how much
- * the call needed. What runs under glibc on PTHREAD_STACK_MIN runs here, so no call may need more than half of it.
+ * A thread runs one call on a stack that was painted before. Afterwards the lowest byte that lost
+ * its paint tells how much the call needed. What runs under glibc on PTHREAD_STACK_MIN runs here,
+ * so no call may need more than half of it.
  *
  * Owns     the stack, which has an unreadable page below it.
- * Callers  CTest, linked and preloaded. With the argument "exit" the program ends by exit(3) from the small stack, and
- *          all that GOALLOC asks for is written there.
+ * Callers  CTest, linked and preloaded. With the argument "exit" the program ends by exit(3) from
+ *          the small stack, and all that GOALLOC asks for is written there.
  */
 #include "face.h"
 
@@ -154,10 +155,18 @@ static const struct call {
 	const char *name;
 	void (*run)(void);
 } calls[] = {
-	{ "mallinfo", old_figures },  { "mallinfo2", new_figures }, { "malloc_info", info },
-	{ "malloc_stats", malloc_stats }, { "malloc_trim", trim_and_options }, { "memstats", memstats },
-	{ "count", counting },        { "metrics", metrics },       { "heap_map", maps },
-	{ "memory_limit", limit },    { "profile", profile },       { "leak_check", leaks },
+	{ "mallinfo", old_figures },
+	{ "mallinfo2", new_figures },
+	{ "malloc_info", info },
+	{ "malloc_stats", malloc_stats },
+	{ "malloc_trim", trim_and_options },
+	{ "memstats", memstats },
+	{ "count", counting },
+	{ "metrics", metrics },
+	{ "heap_map", maps },
+	{ "memory_limit", limit },
+	{ "profile", profile },
+	{ "leak_check", leaks },
 };
 
 /* --- the stack --- */
@@ -179,12 +188,14 @@ static void on_small_stack(const struct call *call)
 	size_t untouched = 0;
 
 	memset(stack, PAINT, STACK_BYTES);
-	CHECK(pthread_attr_init(&attr) == 0 && pthread_attr_setstack(&attr, stack, STACK_BYTES) == 0);
+	CHECK(pthread_attr_init(&attr) == 0 &&
+	      pthread_attr_setstack(&attr, stack, STACK_BYTES) == 0);
 	CHECK(pthread_create(&thread, &attr, run_call, (void *)(uintptr_t)call) == 0);
 	CHECK(pthread_join(thread, NULL) == 0);
 	while (stack[untouched] == PAINT)
 		untouched++;
-	(void)printf("%-14s %5zu bytes of stack\n", call->name, (size_t)(top - (uintptr_t)stack) - untouched);
+	(void)printf("%-14s %5zu bytes of stack\n", call->name,
+		     (size_t)(top - (uintptr_t)stack) - untouched);
 	CHECK_LE(top - (uintptr_t)stack - untouched, MOST_BYTES);
 }
 
@@ -205,10 +216,12 @@ static void without_memory(void)
 	struct goalloc_memstats m = { .size = sizeof(m) };
 	uint64_t value;
 
-	while (mmap(NULL, 64 * MiB, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0) != MAP_FAILED)
+	while (mmap(NULL, 64 * MiB, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1,
+		    0) != MAP_FAILED)
 		;
 	for (size_t n = 64 * MiB; n >= 4096; n /= 2)
-		while (mmap(NULL, n, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0) != MAP_FAILED)
+		while (mmap(NULL, n, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1,
+			    0) != MAP_FAILED)
 			;
 	CHECK(mallinfo2().arena != 0 && read_memstats(&m) == 0 && m.HeapSys != 0);
 	CHECK(metric_read("/memory/classes/total:bytes", &value) == 0 && value != 0);
@@ -220,7 +233,8 @@ static void without_memory(void)
 int main(int argc, char **argv)
 {
 	static const struct call last = { "exit", leave };
-	unsigned char *p = mmap(NULL, STACK_BYTES + 4096, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	unsigned char *p =
+		mmap(NULL, STACK_BYTES + 4096, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
 	CHECK(face_malloc_is_goalloc());
 	CHECK(p != MAP_FAILED && mprotect(p + 4096, STACK_BYTES, PROT_READ | PROT_WRITE) == 0);

@@ -37,12 +37,28 @@ static const char *const base_names[] = {
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
-/* What clang's -fsanitize=alloc-token makes of these names is one of these prefixes and the name. */
-static const char *const token_prefixes[] = {"__alloc_token_", "__alloc_token_0_", "__alloc_token_1_", "__alloc_token_2_"};
+/* What clang's -fsanitize=alloc-token makes of these names is one of these prefixes and the
+ * name. */
+static const char *const token_prefixes[] = { "__alloc_token_", "__alloc_token_0_",
+					      "__alloc_token_1_", "__alloc_token_2_" };
 static const char *const token_names[] = {
-	"malloc", "calloc", "realloc", "reallocarray", "aligned_alloc", "memalign", "valloc", "pvalloc", "posix_memalign",
-	"_Znwm", "_Znam", "_ZnwmRKSt9nothrow_t", "_ZnamRKSt9nothrow_t", "_ZnwmSt11align_val_t", "_ZnamSt11align_val_t",
-	"_ZnwmSt11align_val_tRKSt9nothrow_t", "_ZnamSt11align_val_tRKSt9nothrow_t",
+	"malloc",
+	"calloc",
+	"realloc",
+	"reallocarray",
+	"aligned_alloc",
+	"memalign",
+	"valloc",
+	"pvalloc",
+	"posix_memalign",
+	"_Znwm",
+	"_Znam",
+	"_ZnwmRKSt9nothrow_t",
+	"_ZnamRKSt9nothrow_t",
+	"_ZnwmSt11align_val_t",
+	"_ZnamSt11align_val_t",
+	"_ZnwmSt11align_val_tRKSt9nothrow_t",
+	"_ZnamSt11align_val_tRKSt9nothrow_t",
 };
 
 #define BASE_NAMES (COUNT(base_names) + COUNT(token_prefixes) * COUNT(token_names))
@@ -180,7 +196,8 @@ static void no_two_names_have_one_address(void **state)
 	(void)state;
 	for (size_t i = 0; i < BASE_NAMES; i++) {
 		for (size_t k = 0; k < i; k++) {
-			const Elf64_Sym *a = find_export(base_name(i)), *b = find_export(base_name(k));
+			const Elf64_Sym *a = find_export(base_name(i)),
+					*b = find_export(base_name(k));
 
 			if (a == NULL || b == NULL || a->st_value != b->st_value)
 				continue;
@@ -281,7 +298,8 @@ struct __attribute__((packed)) probe_note {
 
 static const Elf64_Shdr *section(const char *name)
 {
-	const char *names = (const char *)lib.bytes + lib.sections[lib.header->e_shstrndx].sh_offset;
+	const char *names =
+		(const char *)lib.bytes + lib.sections[lib.header->e_shstrndx].sh_offset;
 
 	for (size_t i = 0; i < lib.header->e_shnum; i++)
 		if (strcmp(names + lib.sections[i].sh_name, name) == 0)
@@ -296,7 +314,8 @@ static bool is_nop(uint64_t pc)
 
 	if (pc < text->sh_addr || pc >= text->sh_addr + text->sh_size)
 		return false;
-	return lib.header->e_machine == EM_AARCH64 ? memcmp(at, "\x1f\x20\x03\xd5", 4) == 0 : *at == 0x90;
+	return lib.header->e_machine == EM_AARCH64 ? memcmp(at, "\x1f\x20\x03\xd5", 4) == 0
+						   : *at == 0x90;
 }
 
 /* Three of "8@": unsigned, 8 bytes. */
@@ -325,7 +344,8 @@ static void a_probe_is_a_nop_with_three_arguments(void **state)
 	assert_false(notes->sh_flags & SHF_ALLOC);
 	for (size_t at = 0; at < notes->sh_size; at = next) {
 		const struct probe_note *note = (const void *)(lib.bytes + notes->sh_offset + at);
-		const char *name = note->strings + strlen(note->strings) + 1, *arguments = name + strlen(name) + 1;
+		const char *name = note->strings + strlen(note->strings) + 1,
+			   *arguments = name + strlen(name) + 1;
 
 		next = at + offsetof(struct probe_note, pc) + (note->header.n_descsz + 3) / 4 * 4;
 		assert_int_equal(note->header.n_namesz, 8);

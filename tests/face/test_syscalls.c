@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_syscalls.c - the system calls that the README lists are all that the library makes: under a seccomp filter that lets
- * only those pass, two threads go through every kind of request. With "glibc" the filter lets pass only what glibc's malloc
- * calls, and refuses the others with EPERM in one run and a kill in the next: a sandbox that was made for glibc's malloc.
- * Where the system can forbid it, reading the time-stamp counter is a fault, too.
+ * test_syscalls.c - the system calls that the README lists are all that the library makes: under a
+ * seccomp filter that lets only those pass, two threads go through every kind of request. With
+ * "glibc" the filter lets pass only what glibc's malloc calls, and refuses the others with EPERM in
+ * one run and a kill in the next: a sandbox that was made for glibc's malloc. Where the system can
+ * forbid it, reading the time-stamp counter is a fault, too.
  *
  * Owns     the list; a call that is added to the library is added here and to the README.
  * Callers  CTest, linked with the library and preloaded, with and without hardened=1.
@@ -21,13 +22,13 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
-/* README.md, "System calls"; then what ends this program, and the sleep of its own. The time needs no call: every kernel that has
- * the filter has a vDSO. */
+/* README.md, "System calls"; then what ends this program, and the sleep of its own. The time needs
+ * no call: every kernel that has the filter has a vDSO. */
 static const int allowed[] = {
-	SYS_mmap,	   SYS_munmap,	       SYS_mprotect,	   SYS_madvise,	   SYS_mremap, SYS_futex,
-	SYS_pkey_alloc,	   SYS_pkey_free,      SYS_pkey_mprotect,
-	SYS_write,	   SYS_rt_sigprocmask, SYS_rt_sigaction,   SYS_gettid,	   SYS_getpid, SYS_tgkill,
-	SYS_exit,	   SYS_exit_group,     SYS_clock_nanosleep,
+	SYS_mmap,           SYS_munmap,       SYS_mprotect,        SYS_madvise,       SYS_mremap,
+	SYS_futex,          SYS_pkey_alloc,   SYS_pkey_free,       SYS_pkey_mprotect, SYS_write,
+	SYS_rt_sigprocmask, SYS_rt_sigaction, SYS_gettid,          SYS_getpid,        SYS_tgkill,
+	SYS_exit,           SYS_exit_group,   SYS_clock_nanosleep,
 };
 #define NALLOWED (sizeof(allowed) / sizeof(allowed[0]))
 
@@ -54,15 +55,18 @@ static void forbid_other_calls(void)
 	struct sock_fprog program = { .filter = code };
 	unsigned n = 0;
 
-	code[n++] = (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr));
+	code[n++] = (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS,
+						 offsetof(struct seccomp_data, nr));
 	for (unsigned i = 0; i < policy.n; i++)
-		code[n++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (unsigned)policy.calls[i],
+		code[n++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K,
+							 (unsigned)policy.calls[i],
 							 (unsigned char)(policy.n - i), 0);
 	code[n++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, policy.otherwise);
 	code[n++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
 	program.len = (unsigned short)n;
 	CHECK(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0);
-	CHECK(syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_TSYNC, &program) == 0);
+	CHECK(syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_TSYNC, &program) ==
+	      0);
 }
 
 /* For the calling thread. Where the system cannot, nothing changes. */
@@ -73,7 +77,8 @@ static void forbid_the_counter(void)
 
 enum { N = 2000 };
 static void *handed[N];
-static _Atomic int turn;   /* 1: the other thread has a cache, 2: handed[] is full, 3: it is empty again; never 4 */
+/* 1: the other thread has a cache, 2: handed[] is full, 3: it is empty again; never 4 */
+static _Atomic int turn;
 
 static void wait_for(int value)
 {
@@ -97,7 +102,8 @@ static void *consumer(void *arg)
 
 static void use_everything(void)
 {
-	static const size_t sizes[] = { 0, 1, 8, 24, 100, 3000, 30000, 40000, 300000, 3000000, 80 * MiB };
+	static const size_t sizes[] = { 0,     1,     8,      24,      100,     3000,
+					30000, 40000, 300000, 3000000, 80 * MiB };
 	char *grows = NULL;
 
 	for (int round = 0; round < 3; round++) {

@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_thread_ends.c - threads in numbers, and the ways in which they end: requests from destructors of thread-specific data
- * in every round of them, cancellation, a fork on the way out, a stack of the least size.
+ * test_thread_ends.c - threads in numbers, and the ways in which they end: requests from
+ * destructors of thread-specific data in every round of them, cancellation, a fork on the way out,
+ * a stack of the least size.
  *
  * Owns     nothing that outlives a case.
- * Callers  CTest, linked with the library and preloaded. argv[1] is the case, argv[2] how many threads where that is asked.
+ * Callers  CTest, linked with the library and preloaded. argv[1] is the case, argv[2] how many
+ *          threads where that is asked.
  * Locks    none. What hangs is ended by an alarm.
- * Holds    limits are on growth from the first threads to the last: what one thread leaves behind for ever shows in thousands.
+ * Holds    limits are on growth from the first threads to the last: what one thread leaves behind
+ *          for ever shows in thousands.
  */
 #include "face.h"
 
@@ -113,7 +116,8 @@ static void threads_that_live_at_the_same_time_are_small(void)
 /* --- destructors of thread-specific data --- */
 
 static pthread_key_t key;
-static uintptr_t first_request; /* the round in which a thread asks for the first time; 0: before it ends */
+/* the round in which a thread asks for the first time; 0: before it ends */
+static uintptr_t first_request;
 static size_t requests;
 
 /* The value is the round. Sets itself again, so that it runs in all of them. */
@@ -143,7 +147,9 @@ static void requests_from_any_round_of_destructors_leave_nothing_behind(void)
 	for (first_request = 0; first_request <= rounds; first_request++) {
 		requests = 0;
 		check_growth(4, thread_with_rounds, MiB);
-		CHECK(requests == (count + WARM_UP) * (first_request == 0 ? rounds : rounds + 1 - first_request));
+		CHECK(requests ==
+		      (count + WARM_UP) *
+			      (first_request == 0 ? rounds : rounds + 1 - first_request));
 	}
 }
 
@@ -321,7 +327,8 @@ static void cancelled_threads_leave_nothing_behind_and_hold_up_nobody(void)
 
 /* --- stacks --- */
 
-/* Each slow path there is, with an object of every class, big ones, and those that make the heap grow and shrink. */
+/* Each slow path there is, with an object of every class, big ones, and those that make the heap
+ * grow and shrink. */
 static void *go_through_everything(void *arg)
 {
 	static void *p[3000];
@@ -374,7 +381,8 @@ static size_t stack_use(void *(*body)(void *), char *stack, size_t nbytes)
 static void the_deepest_path_fits_the_smallest_stack(void)
 {
 	size_t nbytes = (size_t)PTHREAD_STACK_MIN;
-	char *stack = mmap(NULL, nbytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	char *stack =
+		mmap(NULL, nbytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
 	CHECK(stack != MAP_FAILED);
 	CHECK_LE(stack_use(go_through_everything, stack, nbytes), 2 * KiB);

@@ -65,7 +65,8 @@ static void *swapping_thread(void *arg)
 
 	(void)pthread_barrier_wait(&all_started);
 	for (int i = 0; i < 300000; i++)
-		load_leave(load_make(&rng, rng_below(&rng, i % 100 == 0 ? 40000 : 500)), &rng, LOAD_PLACES);
+		load_leave(load_make(&rng, rng_below(&rng, i % 100 == 0 ? 40000 : 500)), &rng,
+			   LOAD_PLACES);
 	return NULL;
 }
 
@@ -136,8 +137,8 @@ static void what_one_thread_makes_and_another_frees_is_used_again(void)
 
 /* --- many allocate, and one that never did frees --- */
 
-/* The pattern of mimalloc's issue 1364: each producer keeps a live set of one size, and hands what it replaces to a thread that
- * only ever frees. */
+/* The pattern of mimalloc's issue 1364: each producer keeps a live set of one size, and hands what
+ * it replaces to a thread that only ever frees. */
 enum { PRODUCERS = 8, SET = 16384, REPLACED = 4 * SET, RING = 1024, OBJECT = 592 };
 
 static struct ring {
@@ -201,14 +202,15 @@ static void what_a_thread_frees_that_never_allocates_is_used_again(void)
 	CHECK(pthread_barrier_init(&sets_measured, NULL, PRODUCERS + 1) == 0);
 	begin = proc_rss();
 	for (size_t i = 0; i < PRODUCERS; i++) {
-		CHECK(sem_init(&rings[i].full, 0, 0) == 0 && sem_init(&rings[i].empty, 0, RING) == 0);
+		CHECK(sem_init(&rings[i].full, 0, 0) == 0 &&
+		      sem_init(&rings[i].empty, 0, RING) == 0);
 		CHECK(pthread_create(&threads[i], NULL, producer_with_live_set, &rings[i]) == 0);
 	}
 	CHECK(pthread_create(&threads[PRODUCERS], NULL, freer, NULL) == 0);
 	(void)pthread_barrier_wait(&sets_made);
 	CHECK(pthread_join(threads[PRODUCERS], NULL) == 0);
-	/* Of the class that 592 bytes have, 640, and its spans' last bytes comes 1.11; a full span is worth taking back when three of
-	 * its 25 slots are free: up to 1.08. */
+	/* Of the class that 592 bytes have, 640, and its spans' last bytes comes 1.11; a full span
+	 * is worth taking back when three of its 25 slots are free: up to 1.08. */
 	CHECK_LE(proc_rss() - begin, live * 125 / 100);
 	(void)pthread_barrier_wait(&sets_measured);
 	for (size_t i = 0; i < PRODUCERS; i++)
@@ -247,8 +249,9 @@ static void after_64_threads_of_churn_the_process_is_small_again(void)
 			CHECK(pthread_create(&thread[i], NULL, one_of_64, (void *)i) == 0);
 		for (size_t i = 0; i < 64; i++)
 			CHECK(pthread_join(thread[i], NULL) == 0);
-		/* At most 64 * 200 objects of 1800 bytes were live, 23 MiB, and the table, 4 MiB; and each thread
-		 * may have a current span, of 24 KiB on average, in each of some 40 classes. */
+		/* At most 64 * 200 objects of 1800 bytes were live, 23 MiB, and the table, 4 MiB;
+		 * and each thread may have a current span, of 24 KiB on average, in each of some 40
+		 * classes. */
 		CHECK_LE(proc_rss(), begin + 27 * MiB + 64 * 40 * 24 * KiB + 32 * MiB);
 		CHECK(pthread_barrier_destroy(&all_started) == 0);
 	}
@@ -290,8 +293,8 @@ static void idle_threads_keep_a_bounded_amount(void)
 	for (int i = 0; i < THREADS; i++)
 		wait_sem(&done);
 	(void)malloc_trim(0);
-	/* each had 4 MiB live, 128 MiB together; 2.5 MiB a thread may stay: of 45 classes a current span of
-	 * 8 to 64 KiB and what the free stacks hold elsewhere */
+	/* each had 4 MiB live, 128 MiB together; 2.5 MiB a thread may stay: of 45 classes a current
+	 * span of 8 to 64 KiB and what the free stacks hold elsewhere */
 	CHECK_LE(proc_rss(), begin + THREADS * 5 * MiB / 2 + 8 * MiB);
 	for (int i = 0; i < THREADS; i++)
 		CHECK(sem_post(&may_end) == 0);

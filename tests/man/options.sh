@@ -11,9 +11,12 @@ scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 export LC_ALL=C
 
-env -i "PATH=$PATH" LD_PRELOAD="$(echo "$prefix"/lib*/libgoalloc.so.1)" GOALLOC=help=1 true 2>"$scratch/printed"
-sed -n 's/^  \([a-z_]*\)  *\([^ ]*\)  *.*\[\(.*\)\]$/\1 \2 \3/p' "$scratch/printed" | sort >"$scratch/table"
-[ "$(wc -l <"$scratch/table")" -ge 20 ] && [ "$(wc -l <"$scratch/table")" = "$(wc -l <"$scratch/printed")" ]
+env -i "PATH=$PATH" LD_PRELOAD="$(echo "$prefix"/lib*/libgoalloc.so.1)" GOALLOC=help=1 true \
+	2>"$scratch/printed"
+sed -n 's/^  \([a-z_]*\)  *\([^ ]*\)  *.*\[\(.*\)\]$/\1 \2 \3/p' "$scratch/printed" |
+	sort >"$scratch/table"
+[ "$(wc -l <"$scratch/table")" -ge 20 ] &&
+	[ "$(wc -l <"$scratch/table")" = "$(wc -l <"$scratch/printed")" ]
 
 # .BR name= "values (default)"
 sed -n '/^[.]SH OPTIONS/,/^[.]SH SIGNAL/p' "$source/src/man/goalloc.7" |
@@ -44,4 +47,5 @@ while read -r option; do
 done <"$scratch/set" >"$scratch/wrong"
 cat "$scratch/wrong"
 [ ! -s "$scratch/wrong" ]
-echo "the pages have the $(wc -l <"$scratch/table") options and $(wc -l <"$scratch/flags") flags as they are"
+noptions=$(wc -l <"$scratch/table") nflags=$(wc -l <"$scratch/flags")
+echo "the pages have the $noptions options and $nflags flags as they are"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * caches.h - a heap with three caches in one thread. They stand for three threads of which one runs at a time, so
- * that a test decides about every step.
+ * caches.h - a heap with three caches in one thread. They stand for three threads of which one runs
+ * at a time, so that a test decides about every step.
  */
 #ifndef TESTS_CACHES_H
 #define TESTS_CACHES_H
@@ -34,7 +34,8 @@ static void check_all(void)
 	mheap_check();
 }
 
-/* Empties the caches. The test has freed all objects, so every page must be free or a guard then. */
+/* Empties the caches. The test has freed all objects, so every page must be free or a guard
+ * then. */
 static void end_with_empty_heap(void)
 {
 	for (int i = 0; i < NCACHES; i++)

@@ -78,7 +78,8 @@ static void space_unreserve(void *p, size_t nbytes)
 
 static int setup_space(void **state)
 {
-	static const struct os_space_hooks hooks = { .reserve = space_reserve, .unreserve = space_unreserve };
+	static const struct os_space_hooks hooks = { .reserve = space_reserve,
+						     .unreserve = space_unreserve };
 
 	(void)state;
 	memset(&space, 0, sizeof(space));
@@ -155,7 +156,8 @@ static void the_edges_of_an_aligned_place_are_given_back(void **state)
 
 	(void)state;
 	space.ignore_hints = true;
-	/* Every position of the free room relative to a slot boundary, the boundary itself included. */
+	/* Every position of the free room relative to a slot boundary, the boundary itself
+	 * included. */
 	for (size_t shift = 0; shift < 3; shift++) {
 		memset(space.used, 0, sizeof(space.used));
 		space.nused = 0;
@@ -489,6 +491,40 @@ static void the_base_differs_from_process_to_process(void **state)
 	assert_true(differs);
 }
 
+/* What maps memory at fixed addresses, or refuses the mappings of others there: the table in arena.c. */
+static const struct {
+	const char *owner;
+	uintptr_t from, to;
+} taken[] = {
+#if defined(__x86_64__)
+	{ "MAP_32BIT", 0, 0x80000000 },
+	{ "AddressSanitizer's shadow", 0x7fff8000, 0x10007fff8000 },
+	{ "AddressSanitizer's allocator", 0x500000000000, 0x540000000000 },
+	{ "AddressSanitizer's allocator, older", 0x600000000000, 0x640000000000 },
+	{ "ThreadSanitizer, shadow to programs", 0x020000000000, 0x550000000000 },
+	{ "ThreadSanitizer, older, programs to heap", 0x568000000000, 0x7b0000000000 },
+	{ "MemorySanitizer", 0x010000000000, 0x510000000000 },
+	{ "MemorySanitizer", 0x600000000000, 0x740000000000 },
+	{ "CLISP", 0x100000000000, 0x200000000000 },
+	{ "programs (PIE)", 0x555555554000, 0x565555554000 },
+#elif defined(__aarch64__)
+	{ "programs at fixed addresses", 0, 0x100000000 },
+	{ "AddressSanitizer's shadow", 0x1000000000, 0x201000000000 },
+	{ "ThreadSanitizer, shadow", 0x0a0000000000, 0xaaaa00000000 },
+	{ "MemorySanitizer, shadow", 0x100000000000, 0xa00000000000 },
+#endif
+};
+
+static void the_heap_begins_where_nobody_else_must_be(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < sizeof(taken) / sizeof(taken[0]); i++)
+		if (CPU_HEAP_LOW < taken[i].to && taken[i].from < CPU_HEAP_HIGH)
+			fail_msg("hints are in the range of %s", taken[i].owner);
+	for (int i = 0; i < 10; i++)
+		assert_in_range(base_of_new_process(), CPU_HEAP_LOW, CPU_HEAP_HIGH - 1);
+}
+
 static int print_base(void)
 {
 	struct arena_space a = { .next = 0 };
@@ -524,6 +560,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(a_new_record_owns_no_page),
 		cmocka_unit_test(the_kernel_gives_a_slot_that_can_be_extended),
 		cmocka_unit_test(the_base_differs_from_process_to_process),
+		cmocka_unit_test(the_heap_begins_where_nobody_else_must_be),
 	};
 
 	if (argc > 1 && strcmp(argv[1], "--print-base") == 0)

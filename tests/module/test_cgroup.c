@@ -118,8 +118,9 @@ static void of_version_1_the_memory_controller_counts(void **state)
 {
 	(void)state;
 	put_machine();
-	put("/proc/self/cgroup", "12:cpu,cpuacct:/x\n9:name=memory:/x\n5:memory_and_more,devices:/x\n"
-				 "4:hugetlb,memory:/jobs/7\n1:freezer:/x\n0::/\n");
+	put("/proc/self/cgroup",
+	    "12:cpu,cpuacct:/x\n9:name=memory:/x\n5:memory_and_more,devices:/x\n"
+	    "4:hugetlb,memory:/jobs/7\n1:freezer:/x\n0::/\n");
 	put("/sys/fs/cgroup/memory/x/memory.limit_in_bytes", "1000\n");
 	put("/sys/fs/cgroup/x/memory.max", "1000\n");
 	put("/sys/fs/cgroup/memory/jobs/7/memory.limit_in_bytes", "9223372036854771712\n");
@@ -160,7 +161,8 @@ static void of_this_process_something_is_read(void **state)
 {
 	(void)state;
 	assert_true(cgroup_memory("") > MiB(1));
-	assert_true(cgroup_memory("") <= (size_t)sysconf(_SC_PHYS_PAGES) * (size_t)sysconf(_SC_PAGESIZE));
+	assert_true(cgroup_memory("") <=
+		    (size_t)sysconf(_SC_PHYS_PAGES) * (size_t)sysconf(_SC_PAGESIZE));
 }
 
 #define test(name) cmocka_unit_test_setup_teardown(name, make_root, remove_root)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_chance.c - ln and 1 - e^-x are libm's; gaps are as long as they should be, and fit the chances.
+ * test_chance.c - ln and 1 - e^-x are libm's; gaps are as long as they should be, and fit the
+ * chances.
  */
 #include "module.h"
 
@@ -28,13 +29,15 @@ static void ln_is_that_of_libm(void **state)
 		double wide = ldexp(1 + unit, (int)rng_below(&rnd, 2000) - 1000);
 
 		/* Next to 1 the argument itself has no more digits. */
-		assert_true(fabs(chance_ln(unit) - log(unit)) <= PRECISION * fabs(log(unit)) + 1e-17);
+		assert_true(fabs(chance_ln(unit) - log(unit)) <=
+			    PRECISION * fabs(log(unit)) + 1e-17);
 		assert_true(relative_error(chance_ln(wide), log(wide)) < PRECISION);
 	}
 	for (int e = -53; e <= 0; e++)
 		assert_true(relative_error(chance_ln(ldexp(1, e)), log(ldexp(1, e))) < PRECISION);
 	assert_true(relative_error(chance_ln(sqrt(2)), log(sqrt(2))) < PRECISION);
-	assert_true(relative_error(chance_ln(nextafter(sqrt(2), 2)), log(nextafter(sqrt(2), 2))) < PRECISION);
+	assert_true(relative_error(chance_ln(nextafter(sqrt(2), 2)), log(nextafter(sqrt(2), 2))) <
+		    PRECISION);
 	assert_true(relative_error(chance_ln(nextafter(1, 0)), log(nextafter(1, 0))) < PRECISION);
 }
 
@@ -59,7 +62,8 @@ static void at_rate_1_every_object_is_a_sample_and_counts_once(void **state)
 	assert_true(chance_of(8, 0) == 1);
 }
 
-/* Of n gaps, those shorter than s bytes are chance_of(s) of them: within five deviations of that. */
+/* Of n gaps, those shorter than s bytes are chance_of(s) of them: within five deviations of
+ * that. */
 static void check_share(const uint64_t *gaps, size_t n, size_t s, size_t rate)
 {
 	double p = chance_of(s, rate), count = 0;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_fixalloc.c - records are type-stable, zero the first time only, and NULL when there is no memory.
+ * test_fixalloc.c - records are type-stable, zero the first time only, and NULL when there is no
+ * memory.
  */
 #include "module.h"
 
@@ -165,7 +166,8 @@ TEST_IN_CHILD(what_is_released_does_not_count_as_used_until_it_is_used_again)
 		records[i] = fixalloc_alloc(&small, NULL);
 		nbytes = fixalloc_used_bytes() - large.size;
 		/* Whole slabs. */
-		CHECK(nbytes >= (size_t)(i + 1) * small.size && nbytes % KiB(32) == 0 && nbytes < (size_t)i * small.size * 2 + KiB(33));
+		CHECK(nbytes >= (size_t)(i + 1) * small.size && nbytes % KiB(32) == 0 &&
+		      nbytes < (size_t)i * small.size * 2 + KiB(33));
 	}
 	used = fixalloc_used_bytes();
 	for (int i = 0; i < 5000; i++)

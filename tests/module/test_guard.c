@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_guard.c - slots: where objects are in them, when they are used again, what becomes of them where the kernel has no fences or
- * refuses.
+ * test_guard.c - slots: where objects are in them, when they are used again, what becomes of them
+ * where the kernel has no fences or refuses.
  *
- * Every test runs in a child, whose heap is untouched: there the options are set before the first object.
+ * Every test runs in a child, whose heap is untouched: there the options are set before the first
+ * object.
  */
 #include "module.h"
 
@@ -46,7 +47,7 @@ static bool can_touch(uintptr_t addr)
 
 /* --- where objects are --- */
 
-TEST_IN_CHILD(an_object_is_at_an_end_of_its_pages_and_what_is_beside_them_cannot_be_touched)
+TEST_IN_CHILD(an_object_is_at_an_end_of_its_pages_between_guards)
 {
 	size_t page = os_page_size(), left = 0, right = 0;
 
@@ -54,7 +55,8 @@ TEST_IN_CHILD(an_object_is_at_an_end_of_its_pages_and_what_is_beside_them_cannot
 	for (size_t i = 0; i < 2000; i++) {
 		size_t size = 1 + i * 37 % (3 * page);
 		char *p = heap_malloc(size);
-		uintptr_t first = align_down((uintptr_t)p, page), last = align_up((uintptr_t)p + size, page);
+		uintptr_t first = align_down((uintptr_t)p, page),
+			  last = align_up((uintptr_t)p + size, page);
 		size_t align = size < 16 ? 8 : 16;
 
 		CHECK(guard_owns((uintptr_t)p) && heap_usable_size(p, "") == size);
@@ -65,7 +67,8 @@ TEST_IN_CHILD(an_object_is_at_an_end_of_its_pages_and_what_is_beside_them_cannot
 			right++;
 		else
 			CHECK(false);
-		CHECK(!can_touch(first - 1) && can_touch(first) && can_touch(last - 1) && !can_touch(last));
+		CHECK(!can_touch(first - 1) && can_touch(first) && can_touch(last - 1) &&
+		      !can_touch(last));
 		for (size_t k = 0; k < size; k++)
 			CHECK(p[k] == 0);
 		memset(p, 'x', size);
@@ -113,11 +116,13 @@ TEST_IN_CHILD(with_efence_no_address_comes_twice_and_freed_regions_cost_nothing)
 		heap_free(p, "free");
 	}
 	CHECK(stats().live == 0 && stats().page_bytes == 0 && stats().refused == 0);
-	/* 480 MB of addresses have gone by. Of records there are GUARD_REMEMBERED, of half a KiB, and 16 bytes of map an object. */
+	/* 480 MB of addresses have gone by. Of records there are GUARD_REMEMBERED, of half a KiB,
+	 * and 16 bytes of map an object. */
 	/* Sanitizers have memory and mappings beside. */
 	if (GOALLOC_SANITIZED)
 		return;
-	CHECK(proc_status_bytes("VmRSS") / 1024 - rss < 24000 && proc_status_bytes("VmPTE") / 1024 - tables < 500);
+	CHECK(proc_status_bytes("VmRSS") / 1024 - rss < 24000 &&
+	      proc_status_bytes("VmPTE") / 1024 - tables < 500);
 	CHECK(proc_mappings() < 100);
 }
 
@@ -200,9 +205,11 @@ TEST_IN_CHILD(what_lives_is_counted_visited_and_found_by_any_byte)
 		n++;
 		bytes += i * 100;
 		g = guard_object_of((uintptr_t)p[i]);
-		CHECK(i * 100 == 0 || (g != NULL && g->addr == (uintptr_t)p[i] && g->size == i * 100 && g->noscan == (i % 2 == 1)));
+		CHECK(i * 100 == 0 || (g != NULL && g->addr == (uintptr_t)p[i] &&
+				       g->size == i * 100 && g->noscan == (i % 2 == 1)));
 		CHECK(guard_object_of((uintptr_t)p[i] + i * 100 - 1) == g);
-		CHECK(guard_object_of((uintptr_t)p[i] - 1) == NULL && guard_object_of((uintptr_t)p[i] + i * 100) == NULL);
+		CHECK(guard_object_of((uintptr_t)p[i] - 1) == NULL &&
+		      guard_object_of((uintptr_t)p[i] + i * 100) == NULL);
 		CHECK(g->allocated.n > 1);
 	}
 	guard_each(visit, &visited);
@@ -244,7 +251,8 @@ static void without_fences_objects_beyond_a_bound_are_the_heaps_and_it_says_so_o
 	int status = child_status(fill_mappings, text, sizeof(text));
 
 	(void)state;
-	assert_string_equal(text, "goalloc: efence=1: the system gives no more guarded pages; from now on some objects are without\n");
+	assert_string_equal(text, "goalloc: efence=1: the system gives no more guarded pages; from "
+				  "now on some objects are without\n");
 	assert_int_equal(status, 0);
 }
 
@@ -277,9 +285,11 @@ static void use_while_refused(void)
 	options.guardrate = 1;
 	options.scavenge_ms = 1000000;
 	heap_free(heap_malloc(1), "free");
-	os_fail_at_random(OS_ALL_CALLS & ~(unsigned)OS_HUGE_PAGES, 2 + refused_calls % 7, refused_calls);
+	os_fail_at_random(OS_ALL_CALLS & ~(unsigned)OS_HUGE_PAGES, 2 + refused_calls % 7,
+			  refused_calls);
 	for (size_t i = 0; i < 3000; i++) {
-		size_t k = rng_below(&random, 64), size = rng_below(&random, i % 50 == 0 ? MiB(3) : 5000);
+		size_t k = rng_below(&random, 64),
+		       size = rng_below(&random, i % 50 == 0 ? MiB(3) : 5000);
 
 		if (p[k] != NULL)
 			CHECK(p[k][0] == k);
@@ -334,15 +344,18 @@ TEST_IN_CHILD(a_retired_slot_is_neither_live_nor_free)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(an_object_is_at_an_end_of_its_pages_and_what_is_beside_them_cannot_be_touched),
+		cmocka_unit_test(an_object_is_at_an_end_of_its_pages_between_guards),
 		cmocka_unit_test(objects_are_aligned_as_asked),
 		cmocka_unit_test(with_efence_no_address_comes_twice_and_freed_regions_cost_nothing),
-		cmocka_unit_test(with_guardrate_the_slot_freed_first_is_used_first_and_after_so_many_others),
+		cmocka_unit_test(
+			with_guardrate_the_slot_freed_first_is_used_first_and_after_so_many_others),
 		cmocka_unit_test(with_guardrate_live_objects_have_a_bound),
 		cmocka_unit_test(an_object_freed_long_ago_is_still_known_to_be_freed),
 		cmocka_unit_test(what_lives_is_counted_visited_and_found_by_any_byte),
-		cmocka_unit_test(without_fences_objects_beyond_a_bound_are_the_heaps_and_it_says_so_once),
-		cmocka_unit_test(memory_that_can_be_fenced_no_more_is_used_again_at_either_end_of_its_slot),
+		cmocka_unit_test(
+			without_fences_objects_beyond_a_bound_are_the_heaps_and_it_says_so_once),
+		cmocka_unit_test(
+			memory_that_can_be_fenced_no_more_is_used_again_at_either_end_of_its_slot),
 		cmocka_unit_test(calls_that_fail_lose_nothing),
 		cmocka_unit_test(a_retired_slot_is_neither_live_nor_free),
 	};

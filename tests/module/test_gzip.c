@@ -79,7 +79,9 @@ static void check_file(size_t len, size_t n)
 
 static void the_file_holds_what_was_given(void **state)
 {
-	static const size_t sizes[] = { 0, 1, GZIP_BLOCK - 1, GZIP_BLOCK, GZIP_BLOCK + 1, 2 * GZIP_BLOCK, MOST };
+	static const size_t sizes[] = {
+		0, 1, GZIP_BLOCK - 1, GZIP_BLOCK, GZIP_BLOCK + 1, 2 * GZIP_BLOCK, MOST
+	};
 	uint64_t rnd = 1;
 
 	(void)state;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_hashtable.c - what was inserted is found until it is removed, while the table grows, and where it cannot.
+ * test_hashtable.c - what was inserted is found until it is removed, while the table grows, and
+ * where it cannot.
  */
 #include "module.h"
 
@@ -59,7 +60,8 @@ TEST_IN_CHILD(several_records_may_have_one_hash)
 		records[i].node.hash = 12345;
 		hashtable_insert(&table, &records[i].node);
 	}
-	for (n = hashtable_match(hashtable_chain(&table, 12345), 12345); n != NULL; n = hashtable_match(n->next, 12345))
+	for (n = hashtable_match(hashtable_chain(&table, 12345), 12345); n != NULL;
+	     n = hashtable_match(n->next, 12345))
 		seen |= 1u << (n - &records[0].node) / (ptrdiff_t)(sizeof(records[0]) / sizeof(*n));
 	CHECK(table.count == 3 && seen != 0);
 	for (size_t i = 0; i < 3; i++)
@@ -75,7 +77,8 @@ static size_t count_in_chains(size_t *longest)
 	for (size_t i = 0; i < (size_t)1 << table.bits; i++) {
 		size_t n = 0;
 
-		for (struct hashtable_node *r = table.chains[table.bits][i]; r != NULL && n <= MANY; r = r->next)
+		for (struct hashtable_node *r = table.chains[table.bits][i]; r != NULL && n <= MANY;
+		     r = r->next)
 			n++;
 		all += n;
 		if (longest != NULL)
@@ -146,7 +149,8 @@ TEST_IN_CHILD(after_clear_it_is_empty_and_can_be_filled_again)
 	check_cleared();
 }
 
-/* In a child forked while another thread made the table grow, both sets of chains may be half full. */
+/* In a child forked while another thread made the table grow, both sets of chains may be half
+ * full. */
 TEST_IN_CHILD(a_move_that_never_ended_is_cleared_too)
 {
 	unsigned bits;

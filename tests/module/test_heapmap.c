@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_heapmap.c - the map, as picture and as text, shows every committed page once and as what it is.
+ * test_heapmap.c - the map, as picture and as text, shows every committed page once and as what it
+ * is.
  */
 #include "module.h"
 
@@ -79,7 +80,8 @@ static void add_path(struct picture *p, unsigned kind, const char *tag, const ch
 {
 	size_t x, y, n;
 
-	for (const char *at = strchr(strstr(tag, " d="), 'M'); at != NULL && at < end; at = strchr(at + 1, 'M')) {
+	for (const char *at = strchr(strstr(tag, " d="), 'M'); at != NULL && at < end;
+	     at = strchr(at + 1, 'M')) {
 		CHECK(sscanf(at, "M%zu %zuh%zu", &x, &y, &n) == 3 && n != 0 && x + n <= p->columns);
 		p->npages[kind] += n * p->cell_pages;
 	}
@@ -123,11 +125,13 @@ static struct picture *read_svg(void)
 			quotes += *c == '"';
 		CHECK(quotes % 2 == 0 && memchr(s + 1, '<', (size_t)(end - s - 1)) == NULL);
 		if (s[1] == '/') {
-			CHECK(depth-- > 0 && strncmp(open[depth] + 1, s + 2, (size_t)(end - s - 2)) == 0);
+			CHECK(depth-- > 0 &&
+			      strncmp(open[depth] + 1, s + 2, (size_t)(end - s - 2)) == 0);
 			continue;
 		}
 		(void)sscanf(s, "<g class=\"k%u\"", &kind);
-		if (strncmp(s, "<rect class=\"t\"", 15) == 0 || strncmp(s, "<rect class=\"p\"", 15) == 0)
+		if (strncmp(s, "<rect class=\"t\"", 15) == 0 ||
+		    strncmp(s, "<rect class=\"p\"", 15) == 0)
 			add_box(&p, kind, s, end);
 		if (sscanf(s, "<path class=\"k%u", &kind) == 1)
 			add_path(&p, kind, s, end);
@@ -152,13 +156,15 @@ static void check_picture(const struct picture *p)
 	for (unsigned sc = 0; sc < NUM_SPAN_CLASSES; sc++) {
 		const struct stat_class *k = &st.classes[sc];
 
-		CHECK(p->npages[sc] == p->legend[sc].npages && p->npages[sc] * PAGE_SIZE == k->span_bytes);
+		CHECK(p->npages[sc] == p->legend[sc].npages &&
+		      p->npages[sc] * PAGE_SIZE == k->span_bytes);
 		CHECK(p->legend[sc].spans == k->spans && p->legend[sc].slots == k->slots);
 		CHECK(p->legend[sc].used == k->slots - k->free_slots);
 	}
 	for (unsigned kind = 0; kind < KIND_NONE; kind++)
 		npages += p->npages[kind];
-	CHECK(p->npages[KIND_FREE] * PAGE_SIZE == st.free_bytes && p->legend[KIND_FREE].npages == p->npages[KIND_FREE]);
+	CHECK(p->npages[KIND_FREE] * PAGE_SIZE == st.free_bytes &&
+	      p->legend[KIND_FREE].npages == p->npages[KIND_FREE]);
 	CHECK(p->npages[KIND_RELEASED] * PAGE_SIZE == st.released_bytes);
 	CHECK(p->npages[KIND_TAKEN] * PAGE_SIZE == st.held_bytes);
 	CHECK(npages * PAGE_SIZE == st.heap_bytes);
@@ -200,12 +206,15 @@ TEST_IN_CHILD(a_heap_that_was_never_used_is_a_picture)
 TEST_IN_CHILD(merged_cells_are_what_most_of_them_are)
 {
 	struct map_cell cells[8] = {
-		{ 4, 100, true }, { 6, 255, true }, { 6, 155, true }, { KIND_FREE, 0, false },
-		{ KIND_FREE, 0, false }, { KIND_FREE, 0, false }, { KIND_NONE, 0, false }, { 8, 9, true },
+		{ 4, 100, true },        { 6, 255, true },        { 6, 155, true },
+		{ KIND_FREE, 0, false }, { KIND_FREE, 0, false }, { KIND_FREE, 0, false },
+		{ KIND_NONE, 0, false }, { 8, 9, true },
 	};
 
 	/* The first of as many. */
-	struct map_cell even[4] = { { 4, 1, true }, { 4, 1, true }, { 6, 1, true }, { 6, 1, true } };
+	struct map_cell even[4] = {
+		{ 4, 1, true }, { 4, 1, true }, { 6, 1, true }, { 6, 1, true }
+	};
 
 	map_merge(cells, 2, 4);
 	CHECK(cells[0].kind == 6 && cells[0].fill == 205);
@@ -295,9 +304,11 @@ TEST_IN_CHILD(the_letters_of_the_text_are_those_of_the_legend)
 		sum += count[(unsigned char)c];
 	}
 	CHECK(sum * PAGE_SIZE == st.heap_bytes);
-	CHECK(count['.'] * PAGE_SIZE == st.free_bytes && count['_'] * PAGE_SIZE == st.released_bytes);
+	CHECK(count['.'] * PAGE_SIZE == st.free_bytes &&
+	      count['_'] * PAGE_SIZE == st.released_bytes);
 	CHECK(count['+'] * PAGE_SIZE == st.held_bytes);
-	CHECK((count['#'] + count['=']) * PAGE_SIZE == st.classes[0].live_bytes + st.classes[1].live_bytes);
+	CHECK((count['#'] + count['=']) * PAGE_SIZE ==
+	      st.classes[0].live_bytes + st.classes[1].live_bytes);
 	CHECK(count['-'] * PAGE_SIZE == st.classes[0].free_bytes + st.classes[1].free_bytes);
 	CHECK(count['A'] == 1 && count['b'] * PAGE_SIZE == st.classes[4].span_bytes);
 	CHECK(count['B'] * PAGE_SIZE == st.classes[SPANCLASS_TINY].span_bytes);
@@ -347,7 +358,8 @@ TEST_IN_CHILD(a_map_is_whole_while_others_allocate)
 		(void)write_map(true);
 		p = read_svg();
 		for (unsigned kind = 0; kind < KIND_NONE; kind++)
-			CHECK(p->npages[kind] == p->legend[kind].npages && p->legend[kind].used <= p->legend[kind].slots);
+			CHECK(p->npages[kind] == p->legend[kind].npages &&
+			      p->legend[kind].used <= p->legend[kind].slots);
 		(void)write_map(false);
 	}
 	atomic_store(&stop, true);
@@ -366,7 +378,8 @@ TEST_IN_CHILD(what_cannot_be_written_is_said)
 TEST_IN_CHILD(a_name_that_ends_with_txt_is_text)
 {
 	CHECK(heapmap_is_text("a.txt") && heapmap_is_text(".txt"));
-	CHECK(!heapmap_is_text("a.svg") && !heapmap_is_text("txt") && !heapmap_is_text("a.txt.svg") && !heapmap_is_text(""));
+	CHECK(!heapmap_is_text("a.svg") && !heapmap_is_text("txt") &&
+	      !heapmap_is_text("a.txt.svg") && !heapmap_is_text(""));
 }
 
 int main(void)

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_limit.c - what counts against the memory limit, what is given back for it, and what is refused.
+ * test_limit.c - what counts against the memory limit, what is given back for it, and what is
+ * refused.
  *
- * A test is one process with a heap of its own. Free pages stay for ever unless a limit asks for them.
+ * A test is one process with a heap of its own. Free pages stay for ever unless a limit asks for
+ * them.
  */
 #include "module.h"
 
@@ -69,7 +71,8 @@ static size_t recount(void)
 	mheap_each_span(add_pages, &npages);
 	for (uint32_t i = 0; i < mheap.pages.narenas; i++)
 		for (unsigned w = 0; mheap.pages.arenas[i] != NULL && w < ARENA_PAGES / 64; w++)
-			npages += popcount64(~(mheap.pages.arenas[i]->alloc_bits[w] | mheap.pages.arenas[i]->clean_bits[w]));
+			npages += popcount64(~(mheap.pages.arenas[i]->alloc_bits[w] |
+					       mheap.pages.arenas[i]->clean_bits[w]));
 	return npages * PAGE_SIZE + fixalloc_used_bytes();
 }
 
@@ -271,7 +274,7 @@ TEST_IN_CHILD(near_the_limit_free_pages_stay_a_part_of_the_decay_time)
 
 /* --- beyond a soft limit --- */
 
-TEST_IN_CHILD(what_does_not_fit_grows_beyond_a_soft_limit_and_what_is_free_is_given_back_first)
+TEST_IN_CHILD(free_pages_are_given_back_before_a_soft_limit_is_crossed)
 {
 	void *p;
 
@@ -619,7 +622,8 @@ static void a_share_of_nothing_that_can_be_read_is_said_and_no_limit(void **stat
 
 	(void)state;
 	(void)capture_stderr(init_without_files, NULL, text, sizeof(text));
-	assert_string_equal(text, "goalloc: memlimit: how much memory there is cannot be read; no limit\n");
+	assert_string_equal(
+		text, "goalloc: memlimit: how much memory there is cannot be read; no limit\n");
 	assert_int_equal(limit_bytes(), 0);
 }
 
@@ -644,7 +648,8 @@ static void fork_while_pages_are_released(void)
 
 TEST_IN_CHILD(a_forked_child_has_the_limit_for_itself)
 {
-	const struct os_space_hooks hooks = { .reserve = os_fail_real_reserve, .unreserve = os_fail_real_unreserve,
+	const struct os_space_hooks hooks = { .reserve = os_fail_real_reserve,
+					      .unreserve = os_fail_real_unreserve,
 					      .before_release = fork_while_pages_are_released };
 
 	start(MiB(32), true);
@@ -655,7 +660,8 @@ TEST_IN_CHILD(a_forked_child_has_the_limit_for_itself)
 	CHECK(forked >= 0);
 	if (forked == 0) {
 		CHECK(mheap.nreleasing == 0);
-		CHECK(limit_used() == (mheap.pages.ntotal - mheap.pages.nclean) * PAGE_SIZE + fixalloc_used_bytes());
+		CHECK(limit_used() == (mheap.pages.ntotal - mheap.pages.nclean) * PAGE_SIZE +
+					      fixalloc_used_bytes());
 		CHECK(heap_malloc(MiB(40)) == NULL);
 		drop(make(MiB(20)));
 		heapcheck();
@@ -678,15 +684,18 @@ int main(void)
 		cmocka_unit_test(what_the_thread_keeps_goes_before_the_limit_is_crossed),
 		cmocka_unit_test(other_threads_give_back_what_they_keep_at_their_next_slow_path),
 		cmocka_unit_test(near_the_limit_free_pages_stay_a_part_of_the_decay_time),
-		cmocka_unit_test(what_does_not_fit_grows_beyond_a_soft_limit_and_what_is_free_is_given_back_first),
+		cmocka_unit_test(free_pages_are_given_back_before_a_soft_limit_is_crossed),
 		cmocka_unit_test(a_live_heap_of_twice_the_limit_is_not_worked_for_again_and_again),
 		cmocka_unit_test(a_hard_limit_is_used_up_and_not_crossed),
-		cmocka_unit_test(at_a_hard_limit_every_way_to_memory_is_refused_and_smaller_requests_work),
+		cmocka_unit_test(
+			at_a_hard_limit_every_way_to_memory_is_refused_and_smaller_requests_work),
 		cmocka_unit_test(objects_grow_in_place_up_to_a_hard_limit),
-		cmocka_unit_test(what_the_thread_keeps_goes_before_an_object_is_refused_to_grow_in_place),
+		cmocka_unit_test(
+			what_the_thread_keeps_goes_before_an_object_is_refused_to_grow_in_place),
 		cmocka_unit_test(near_the_limit_a_thread_that_is_alone_keeps_less),
 		cmocka_unit_test(beyond_the_limit_threads_have_words_of_pages_as_ever),
-		cmocka_unit_test(more_is_released_where_the_first_to_go_are_pages_of_the_request_itself),
+		cmocka_unit_test(
+			more_is_released_where_the_first_to_go_are_pages_of_the_request_itself),
 		cmocka_unit_test(records_are_given_back_before_a_request_is_refused),
 		cmocka_unit_test(pages_that_cannot_be_released_count),
 		cmocka_unit_test(a_thread_that_is_gone_leaves_nothing_that_counts),

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_malloc.c - the kind of memory: an object is in a span of the kind that it was asked for, whatever it went through.
+ * test_malloc.c - the kind of memory: an object is in a span of the kind that it was asked for,
+ * whatever it went through.
  *
  * test_oom.c has malloc.c without memory; what its callers see is in tests/face.
  */
@@ -29,7 +30,8 @@ static size_t any_size(uint64_t *rnd)
 	return rng_below(rnd, (size_t)1 << order) + 1;
 }
 
-/* The page map has the span of every page that a small object is on; of a big one the first is enough. */
+/* The page map has the span of every page that a small object is on; of a big one the first is
+ * enough. */
 static void check_kind(const struct object *o)
 {
 	struct mspan *s = span_of((uintptr_t)o->p);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_mark.c - every address in an object leads to it and no other word does; what is found is searched.
+ * test_mark.c - every address in an object leads to it and no other word does; what is found is
+ * searched.
  *
  * Marks are put into the heap: each test has a child of its own.
  */
@@ -89,7 +90,8 @@ static void root(const void *p)
 	mark_roots(&mark, (uintptr_t)&word, (uintptr_t)(&word + 1));
 }
 
-/* Of every class three objects beside each other: the one in the middle is found by its first and its last byte, no other is. */
+/* Of every class three objects beside each other: the one in the middle is found by its first and
+ * its last byte, no other is. */
 TEST_IN_CHILD(an_address_leads_to_its_object_alone)
 {
 	char *at[NUM_SIZE_CLASSES];
@@ -132,7 +134,8 @@ TEST_IN_CHILD(every_byte_of_a_span)
 		for (size_t at = 0; at < mspan_nbytes(s); at += step) {
 			root((char *)s->base + at);
 			for (uint32_t slot = 0; slot < s->nelems; slot++)
-				CHECK(((slot_state(&s->state[slot]) & MARK_REACHED) != 0) == (slot == at / s->elemsize));
+				CHECK(((slot_state(&s->state[slot]) & MARK_REACHED) != 0) ==
+				      (slot == at / s->elemsize));
 			if (at / s->elemsize < s->nelems)
 				slot_set(&s->state[at / s->elemsize], SLOT_LIVE);
 		}
@@ -148,7 +151,9 @@ TEST_IN_CHILD(free_and_foreign_addresses_lead_nowhere)
 	freed = make_scan(10);
 	kept = make_scan(10);
 	*(void **)freed = kept;
-	slot_set(&span_of((uintptr_t)freed)->state[((uintptr_t)freed - span_of((uintptr_t)freed)->base) / sizeclasses[10].elemsize],
+	slot_set(&span_of((uintptr_t)freed)
+			  ->state[((uintptr_t)freed - span_of((uintptr_t)freed)->base) /
+				  sizeclasses[10].elemsize],
 		 SLOT_FREE);
 	CHECK(mark_start(&mark));
 	root(freed);
@@ -317,10 +322,14 @@ TEST_IN_CHILD(graphs)
 
 		memset(leads, 0, sizeof(leads));
 		for (int i = 0; i < NODES; i++) {
-			slot_set(&span_of((uintptr_t)node[i])->state[((uintptr_t)node[i] - span_of((uintptr_t)node[i])->base) / 32],
+			slot_set(&span_of((uintptr_t)node[i])
+					  ->state[((uintptr_t)node[i] -
+						   span_of((uintptr_t)node[i])->base) /
+						  32],
 				 SLOT_LIVE);
 			for (int e = 0; e < EDGES; e++)
-				node[i][e] = rng_below(&r, 4) == 0 ? node[rng_below(&r, NODES)] : NULL;
+				node[i][e] =
+					rng_below(&r, 4) == 0 ? node[rng_below(&r, NODES)] : NULL;
 		}
 		for (int i = 0; i < NODES; i++)
 			reach(i, leads[i]);
@@ -365,7 +374,8 @@ TEST_IN_CHILD(pages_without_memory_are_passed_over)
 	CHECK(madvise(p, n * page, MADV_NOHUGEPAGE) == 0 || true);
 	mark_each_present(pagemap, (uintptr_t)p, (uintptr_t)p + n * page, add_range, sum);
 	CHECK(sum[0] == 0);
-	p[0] = p[127 * page] = p[128 * page] = p[200 * page] = p[201 * page] = p[(n - 1) * page] = 1;
+	p[0] = p[127 * page] = p[128 * page] = p[200 * page] = p[201 * page] = p[(n - 1) * page] =
+		1;
 	mark_each_present(pagemap, (uintptr_t)p, (uintptr_t)p + n * page, add_range, sum);
 	CHECK(sum[0] == 6 * page);
 	/* Without /proc all of it is looked at. */
@@ -431,7 +441,8 @@ TEST_IN_CHILD(a_copy_that_crashes_is_told)
 {
 	struct snapshot_failure failure = snapshot_take(crash, NULL, cpu_stack_pointer());
 
-	CHECK(failure.error == EIO && failure.signal == SIGABRT && strstr(failure.why, "killed") != NULL);
+	CHECK(failure.error == EIO && failure.signal == SIGABRT &&
+	      strstr(failure.why, "killed") != NULL);
 	CHECK(waitpid(-1, NULL, __WALL) == -1);
 }
 

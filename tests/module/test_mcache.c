@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_mcache.c - a thread's slots: objects are distinct, bounds are kept, and in the end nothing is missing.
+ * test_mcache.c - a thread's slots: objects are distinct, bounds are kept, and in the end nothing
+ * is missing.
  *
  * Several caches in one thread stand for several threads between two steps.
  */
@@ -59,12 +60,14 @@ TEST_IN_CHILD(the_stacks_of_the_classes_do_not_overlap)
 		end += sizeof(c->first_stacks[0]);
 		for (unsigned class = 1; class < NUM_SIZE_CLASSES; class++) {
 			struct mcache_slot *t = &c->slots[make_spanclass(class, half != 0)];
-			size_t entries = min_size(sizeclasses[class].stack_entries, STACK_FIRST_ENTRIES);
+			size_t entries =
+				min_size(sizeclasses[class].stack_entries, STACK_FIRST_ENTRIES);
 
 			/* An entry that stays empty, then the stack. */
 			CHECK(t->stack_bottom == end + sizeof(struct free_entry));
 			CHECK(t->stack_top == t->stack_bottom);
-			CHECK(t->stack_limit - t->stack_bottom == entries * sizeof(struct free_entry));
+			CHECK(t->stack_limit - t->stack_bottom ==
+			      entries * sizeof(struct free_entry));
 			CHECK(t->elemsize == sizeclasses[class].elemsize);
 			end += sizeof(c->first_stacks[0]);
 		}
@@ -446,7 +449,7 @@ TEST_IN_CHILD(a_freed_big_object_is_handed_out_again_for_the_same_length)
 	end_with_empty_heap();
 }
 
-TEST_IN_CHILD(a_thread_alone_keeps_its_big_objects_and_uses_their_pages_before_the_heap_grows)
+TEST_IN_CHILD(a_thread_alone_cuts_the_big_objects_it_keeps_before_the_heap_grows)
 {
 	enum { N = 200 };
 	struct mspan *s[N];
@@ -663,7 +666,8 @@ TEST_IN_CHILD(a_stack_entry_that_was_half_changed_is_passed_over)
 	mcache_adopt_stacks(&cache[0], dead);
 	mcache_adopt_spans(&cache[0], dead);
 	check_all();
-	CHECK(slot_state(&span_of((uintptr_t)q)->state[((uintptr_t)q - span_of((uintptr_t)q)->base) / 64]) ==
+	CHECK(slot_state(&span_of((uintptr_t)q)
+				  ->state[((uintptr_t)q - span_of((uintptr_t)q)->base) / 64]) ==
 	      SLOT_LIVE);
 	put(&cache[0], q);
 	end_with_empty_heap();
@@ -741,16 +745,18 @@ int main(void)
 		cmocka_unit_test(a_consumer_takes_over_the_spans_it_frees_into),
 		cmocka_unit_test(a_producer_and_a_consumer_do_not_grow_the_heap_without_end),
 		cmocka_unit_test(a_random_history_of_three_caches_loses_nothing),
-		cmocka_unit_test(a_slot_on_the_stack_of_its_home_survives_that_others_take_the_span),
+		cmocka_unit_test(
+			a_slot_on_the_stack_of_its_home_survives_that_others_take_the_span),
 		cmocka_unit_test(a_freed_big_object_is_handed_out_again_for_the_same_length),
-		cmocka_unit_test(a_thread_alone_keeps_its_big_objects_and_uses_their_pages_before_the_heap_grows),
+		cmocka_unit_test(a_thread_alone_cuts_the_big_objects_it_keeps_before_the_heap_grows),
 		cmocka_unit_test(the_big_objects_that_a_cache_keeps_are_bounded),
 		cmocka_unit_test(an_aligned_big_object_is_aligned_whatever_is_kept),
 		cmocka_unit_test(a_flushed_cache_has_nothing_and_is_as_good_as_new),
 		cmocka_unit_test(a_tick_gives_back_what_was_not_used),
 		cmocka_unit_test(a_tick_keeps_what_is_live),
 		cmocka_unit_test(without_memory_null_and_what_was_kept_elsewhere_is_used_first),
-		cmocka_unit_test(the_cache_of_a_thread_that_is_gone_is_taken_apart_and_its_objects_live_on),
+		cmocka_unit_test(
+			the_cache_of_a_thread_that_is_gone_is_taken_apart_and_its_objects_live_on),
 		cmocka_unit_test(a_stack_entry_that_was_half_changed_is_passed_over),
 		cmocka_unit_test(with_clobberfree_a_freed_object_is_filled),
 		cmocka_unit_test(mcache_check_stops_at_each_kind_of_lie),

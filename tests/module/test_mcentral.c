@@ -232,8 +232,8 @@ TEST_IN_CHILD(a_child_mends_a_list_that_was_being_changed)
 		mcentral_put(s[i] = span_with_live(sc_scan, 1 + i));
 	mcentral_put(quiet = span_with_live(sc_noscan, 1));
 	lock_holder_start(&mcentrals[sc_scan].lock);
-	/* It was about to take the head: the span is its own but still on the list; a back link and the
-	 * count are late. */
+	/* It was about to take the head: the span is its own but still on the list; a back link and
+	 * the count are late. */
 	mspan_set_owner(s[4], OTHER);
 	s[1]->prev = s[4];
 	mcentrals[sc_scan].npartial = 77;

@@ -19,8 +19,9 @@
 /* Far from where arena.c looks for room. */
 #define PLACE ((uintptr_t)0x400000000000)
 
-/* Some sanitizers, and kernels with a small address space, do not let a mapping have the address it asks for: then the
- * heap is one place a slot, and the tests of what lies beside what are skipped. */
+/* Some sanitizers, and kernels with a small address space, do not let a mapping have the address it
+ * asks for: then the heap is one place a slot, and the tests of what lies beside what are
+ * skipped. */
 static void skip_unless_addresses_can_be_had(void)
 {
 	void *p = os_fail_real_reserve((void *)PLACE, PAGE_SIZE);
@@ -308,7 +309,8 @@ TEST_OF_NEIGHBOURS(a_big_span_may_reach_over_arenas)
 	CHECK(s->base == first->base + 10 * PAGE_SIZE);
 	CHECK(span_of(s->base) == s);
 	/* Every arena's first page inside it is nobody's to find. */
-	for (uintptr_t a = align_up(s->base + 1, ARENA_SIZE); a < s->base + mspan_nbytes(s); a += ARENA_SIZE)
+	for (uintptr_t a = align_up(s->base + 1, ARENA_SIZE); a < s->base + mspan_nbytes(s);
+	     a += ARENA_SIZE)
 		CHECK(span_of(a) == NULL && span_of(a - 1) == NULL && arena_of(a)->base == a);
 	p[0] = 1;
 	p[ARENA_SIZE] = 2;
@@ -359,7 +361,8 @@ TEST_IN_CHILD(the_page_map_alone_tells_the_slot_of_every_address)
 			uint32_t by_entry, by_span;
 
 			CHECK(entry_span(entry) == s && entry_spanclass(entry) == sc);
-			CHECK(entry_slot_of(entry, addr, &by_entry) == mspan_slot_of(s, addr, &by_span));
+			CHECK(entry_slot_of(entry, addr, &by_entry) ==
+			      mspan_slot_of(s, addr, &by_span));
 			CHECK(sc == SPANCLASS_TINY || by_entry == by_span);
 		}
 	}
@@ -411,18 +414,22 @@ TEST_IN_CHILD(the_page_map_gives_no_slot_where_there_are_none)
 	base = s->base;
 	CHECK(entry_of(0) == 0 && entry_of(UINTPTR_MAX) == 0 && entry_of((uintptr_t)&b) == 0);
 	CHECK(!entry_slot_of(0, 0, &slot) && !entry_slot_of(0, base, &slot));
-	CHECK(!entry_slot_of(entry_of(b->base), b->base, &slot) && entry_span(entry_of(b->base)) == b);
+	CHECK(!entry_slot_of(entry_of(b->base), b->base, &slot) &&
+	      entry_span(entry_of(b->base)) == b);
 	CHECK(entry_of(b->base + PAGE_SIZE) == 0);
 	CHECK(entry_slot_of(entry_of(base), base, &slot) && slot == 0);
 	mheap_free_span(NULL, s);
-	CHECK(!entry_slot_of(entry_of(base), base, &slot) && entry_span(entry_of(base)) == &mspan_dead);
+	CHECK(!entry_slot_of(entry_of(base), base, &slot) &&
+	      entry_span(entry_of(base)) == &mspan_dead);
 }
 
 /* --- alignment --- */
 
 TEST_IN_CHILD(an_aligned_big_span_is_aligned_and_its_edges_are_given_back)
 {
-	static const size_t aligns[] = { 1, 2, 4, 8, 16, 64, 256, 512, 4096, ARENA_PAGES, 4 * ARENA_PAGES };
+	static const size_t aligns[] = {
+		1, 2, 4, 8, 16, 64, 256, 512, 4096, ARENA_PAGES, 4 * ARENA_PAGES
+	};
 
 	mheap_init();
 	big(1);
@@ -809,8 +816,9 @@ TEST_IN_CHILD(a_child_mends_a_heap_that_was_being_changed)
 		CHECK(total_pages() - free_pages_now() == used);
 		CHECK(mheap.pages.nclean == 0);
 		for (size_t i = 0; i < 20; i++)
-			CHECK(s[i] == NULL || (span_of(s[i]->base) == s[i] &&
-					       pattern_holds((void *)s[i]->base, mspan_nbytes(s[i]), 1)));
+			CHECK(s[i] == NULL ||
+			      (span_of(s[i]->base) == s[i] &&
+			       pattern_holds((void *)s[i]->base, mspan_nbytes(s[i]), 1)));
 		CHECK(!big(50)->zeroed);
 		mheap_check();
 		_exit(0);
@@ -856,7 +864,8 @@ TEST_IN_CHILD(a_refused_commit_is_tried_again_with_less)
 	struct mspan *first, *s;
 
 	mheap_init();
-	/* The heap is large, so that it grows by more than is needed; some of it is free at its end. */
+	/* The heap is large, so that it grows by more than is needed; some of it is free at its
+	 * end. */
 	first = big(4000);
 	CHECK(free_pages_now() != 0);
 	os_fail_nth(OS_COMMIT, 1);
@@ -867,8 +876,8 @@ TEST_IN_CHILD(a_refused_commit_is_tried_again_with_less)
 	mheap_check();
 }
 
-/* The places that the next reservations without a hint get, as from a kernel that ignores hints; then the
- * kernel itself is asked. */
+/* The places that the next reservations without a hint get, as from a kernel that ignores hints;
+ * then the kernel itself is asked. */
 struct place {
 	uintptr_t addr;    /* where what is kept begins */
 	size_t align;      /* that it is asked for with */
@@ -878,8 +887,8 @@ struct place {
 static const struct place *next_place;
 static uintptr_t pretended[2];   /* edges of the last answer, which nobody reserved */
 
-/* arena.c asks for align bytes too much and gives the edges back: only the middle is really reserved, so that it
- * can lie right beside something else. */
+/* arena.c asks for align bytes too much and gives the edges back: only the middle is really
+ * reserved, so that it can lie right beside something else. */
 static void *reserve_placed(void *hint, size_t nbytes)
 {
 	const struct place *to = next_place;
@@ -907,7 +916,8 @@ static void unreserve_placed(void *p, size_t nbytes)
 
 static void start_with_places(const struct place *places)
 {
-	static const struct os_space_hooks hooks = { .reserve = reserve_placed, .unreserve = unreserve_placed };
+	static const struct os_space_hooks hooks = { .reserve = reserve_placed,
+						     .unreserve = unreserve_placed };
 
 	next_place = places;
 	os_fail_set_hooks(&hooks);
@@ -939,14 +949,16 @@ TEST_OF_NEIGHBOURS(places_below_one_another_are_one_heap)
 		mheap_check();
 		if (i < 2) {
 			/* The slot above is taken by somebody else. */
-			CHECK(os_fail_real_reserve((void *)(s[i]->base + ARENA_SIZE), PAGE_SIZE) != NULL);
+			CHECK(os_fail_real_reserve((void *)(s[i]->base + ARENA_SIZE), PAGE_SIZE) !=
+			      NULL);
 		}
 	}
 	end_of_places();
 	s[3] = big(ARENA_PAGES);
 	mheap_check();
 	for (unsigned i = 0; i < 3; i++)
-		CHECK(span_of(s[i]->base) == s[i] && pattern_holds((void *)s[i]->base, PAGE_SIZE, i));
+		CHECK(span_of(s[i]->base) == s[i] &&
+		      pattern_holds((void *)s[i]->base, PAGE_SIZE, i));
 	for (unsigned i = 0; i < 4; i++)
 		mheap_free_span(NULL, s[i]);
 	mheap_check();
@@ -978,16 +990,16 @@ TEST_OF_NEIGHBOURS(a_place_that_ends_where_an_older_one_begins_is_used_without_h
 	mheap_check();
 	a = big(ARENA_PAGES);
 	mheap_check();
-	/* Free pages on both sides of the edge, where the heap ends and goes on: what is counted as room
-	 * at the heap's end must be room in one run. */
+	/* Free pages on both sides of the edge, where the heap ends and goes on: what is counted as
+	 * room at the heap's end must be room in one run. */
 	mheap_free_span(NULL, a);
 	mheap_free_span(NULL, b);
 	big(ARENA_PAGES + 20);
 	mheap_check();
 }
 
-/* Chunks of one arena, then chunks that begin in the arena below and end in that one: what a full address
- * space or ulimit -v leads to. */
+/* Chunks of one arena, then chunks that begin in the arena below and end in that one: what a full
+ * address space or ulimit -v leads to. */
 TEST_OF_NEIGHBOURS(a_small_reservation_into_an_arena_that_is_known_is_used_without_harm)
 {
 	static const struct place places[] = {
@@ -1064,7 +1076,8 @@ static void check_finds_wrong_map_entry(void)
 
 	mheap_init();
 	s = mheap_alloc_small(NULL, long_class());
-	atomic_store(&arena_of(s->base)->spans[s->base % ARENA_SIZE / PAGE_SIZE + 3], (uint64_t)(uintptr_t)&mspan_dead << 16);
+	atomic_store(&arena_of(s->base)->spans[s->base % ARENA_SIZE / PAGE_SIZE + 3],
+		     (uint64_t)(uintptr_t)&mspan_dead << 16);
 	mheap_check();
 }
 
@@ -1144,7 +1157,8 @@ int main(void)
 		cmocka_unit_test(a_refused_commit_is_tried_again_with_less),
 		cmocka_unit_test(places_below_one_another_are_one_heap),
 		cmocka_unit_test(a_place_that_ends_where_an_older_one_begins_is_used_without_harm),
-		cmocka_unit_test(a_small_reservation_into_an_arena_that_is_known_is_used_without_harm),
+		cmocka_unit_test(
+			a_small_reservation_into_an_arena_that_is_known_is_used_without_harm),
 		cmocka_unit_test(an_extension_into_an_arena_that_is_known_is_used_without_harm),
 		cmocka_unit_test(mheap_check_stops_at_each_kind_of_lie),
 		cmocka_unit_test(what_cannot_be_had_takes_no_arenas),

@@ -18,14 +18,16 @@
 #define CENTRAL ((uintptr_t)0x30000)
 #define GUARD 64
 
-/* Size classes by their slots: 1024, 341 (21 in the last word), 128; and by what is worth taking of them. */
+/* Size classes by their slots: 1024, 341 (21 in the last word), 128; and by what is worth taking of
+ * them. */
 #define SC_8 make_spanclass(1, false)
 #define SC_24 make_spanclass(3, false)
 #define SC_64 make_spanclass(6, true)
 #define SC_WORTH_4 class_worth(4)
 #define SC_WORTH_1 class_worth(1)
 
-/* The spans of large objects are as long as was measured best: a class of which so many slots are worth taking. */
+/* The spans of large objects are as long as was measured best: a class of which so many slots are
+ * worth taking. */
 static spanclass_t class_worth(unsigned slots)
 {
 	unsigned c = NUM_SIZE_CLASSES - 1;
@@ -127,10 +129,12 @@ static void every_class_has_a_shape_with_room_for_all_of_it(void **state)
 		unsigned shape = mspan_shape((spanclass_t)sc);
 		size_t words = (info->nelems + 63u) / 64;
 		/* A byte for the slot behind the last one. */
-		size_t states = sc == SPANCLASS_TINY ? info->nelems * (size_t)TINY_SIZE : info->nelems + 1u;
+		size_t states =
+			sc == SPANCLASS_TINY ? info->nelems * (size_t)TINY_SIZE : info->nelems + 1u;
 
 		assert_in_range(shape, 1, SPAN_SHAPES - 1);
-		assert_true(mspan_shape_bytes(shape) >= sizeof(struct mspan) + states + 2 * 8 * words);
+		assert_true(mspan_shape_bytes(shape) >=
+			    sizeof(struct mspan) + states + 2 * 8 * words);
 		assert_int_equal(shape == SPAN_SHAPE_TINY, sc == SPANCLASS_TINY);
 	}
 }
@@ -276,7 +280,8 @@ static void behind_the_last_slot_is_one_that_has_a_byte_and_is_never_live(void *
 			continue;
 		s = new_span((spanclass_t)sc);
 		hand_out_all(s);
-		for (uintptr_t a = BASE + (uintptr_t)s->nelems * s->elemsize; a < BASE + mspan_nbytes(s); a++) {
+		for (uintptr_t a = BASE + (uintptr_t)s->nelems * s->elemsize;
+		     a < BASE + mspan_nbytes(s); a++) {
 			(void)mspan_slot_of(s, a, &slot);
 			assert_int_equal(slot, s->nelems);
 			assert_true(slot < s->state_bytes);
@@ -969,7 +974,8 @@ static void history(spanclass_t sc, uint64_t seed, unsigned steps)
 			while (lowest < s->nelems && model[lowest] != FREE_BIT)
 				lowest++;
 			assert_int_equal(got, lowest < s->nelems);
-			for (unsigned i = lowest / 64 * 64; got && i < lowest / 64 * 64 + 64 && i < s->nelems; i++) {
+			for (unsigned i = lowest / 64 * 64;
+			     got && i < lowest / 64 * 64 + 64 && i < s->nelems; i++) {
 				assert_int_equal(bits >> i % 64 & 1, model[i] == FREE_BIT);
 				if (model[i] == FREE_BIT)
 					model[i] = CACHED;

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_oom.c - the system refuses memory at any call, for every call: NULL, nothing lost, and it works
- * again when there is memory again.
+ * test_oom.c - the system refuses memory at any call, for every call: NULL, nothing lost, and it
+ * works again when there is memory again.
  *
- * A scenario runs in a forked child with the n-th memory call failing, alone or with all that follow; for
- * n = 1, 2, ... until a run meets no failure. Builds with a sanitizer, where a fork is slow, try every third n.
+ * A scenario runs in a forked child with the n-th memory call failing, alone or with all that
+ * follow; for n = 1, 2, ... until a run meets no failure. Builds with a sanitizer, where a fork is
+ * slow, try every third n.
  */
 #include "module.h"
 
@@ -57,7 +58,8 @@ static unsigned fail_every_call_of(void (*scenario)(void), bool keep_failing)
 			return run.n - 1;
 		if (!WIFEXITED(status) || WEXITSTATUS(status) != MET_FAILURE || text[0] != '\0')
 			fail_msg("call %u failing%s: status 0x%x: %s", run.n,
-				 keep_failing ? " and all that follow" : "", (unsigned)status, text);
+				 keep_failing ? " and all that follow" : "", (unsigned)status,
+				 text);
 	}
 	fail_msg("the scenario makes more than %d memory calls", MAX_CALLS);
 	return 0;
@@ -106,10 +108,12 @@ static void use_pages(struct pcache *pc, uint64_t *rnd)
 		check_span_bytes(i);
 		if (spans[i] == NULL) {
 			if (rng_below(rnd, 3) == 0)
-				keep_span(i, mheap_alloc_small(with, (spanclass_t)(4 + rng_below(rnd, 132))));
+				keep_span(i, mheap_alloc_small(
+						     with, (spanclass_t)(4 + rng_below(rnd, 132))));
 			else
-				keep_span(i, mheap_alloc_big(with, npages, rng_below(rnd, 4) == 0 ? 16 : 1,
-							     false));
+				keep_span(i,
+					  mheap_alloc_big(with, npages,
+							  rng_below(rnd, 4) == 0 ? 16 : 1, false));
 		} else if (spans[i]->kind == SPAN_BIG && rng_below(rnd, 2) == 0) {
 			size_t had = spans[i]->npages;
 			bool ok = mheap_resize_big(spans[i], npages);
@@ -307,7 +311,8 @@ static void object_scenario(void)
 /* realloc of one large object up and down: page moves, and copies where the kernel refuses them. */
 static void realloc_scenario(void)
 {
-	static const size_t sizes[] = { KiB(40), MiB(2), MiB(5), MiB(1), MiB(9), KiB(33), MiB(3), MiB(20) };
+	static const size_t sizes[] = { KiB(40), MiB(2),  MiB(5), MiB(1),
+					MiB(9),  KiB(33), MiB(3), MiB(20) };
 	struct object big = { NULL, 0, 7 };
 	struct object wall[8] = { { NULL, 0, 0 } };
 
@@ -424,7 +429,8 @@ static void reclaim_body(void)
 	os_fail_from(OS_RESERVE | OS_COMMIT | OS_ALLOC_METADATA, 1);
 	while (got < N && (kept[got] = heap_malloc(2000)) != NULL)
 		got++;
-	/* 3 MB were free; all but what spans of 1000 bytes still hold is enough for 1400 of 2000. */
+	/* 3 MB were free; all but what spans of 1000 bytes still hold is enough for 1400 of
+	 * 2000. */
 	CHECK(got >= 1300);
 	CHECK(got < N);
 	os_fail_stop();

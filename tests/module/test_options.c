@@ -40,7 +40,8 @@ static const char *bad_line(const char *item, const char *takes)
 	static unsigned next;
 	char *line = lines[next++ % 4];
 
-	snprintf(line, sizeof(lines[0]), "goalloc: GOALLOC: bad value in '%s', ignored; it takes %s\n", item, takes);
+	snprintf(line, sizeof(lines[0]),
+		 "goalloc: GOALLOC: bad value in '%s', ignored; it takes %s\n", item, takes);
 	return line;
 }
 
@@ -166,7 +167,8 @@ static void a_flag_that_is_neither_0_nor_1_is_refused(void **state)
 {
 	(void)state;
 	for (size_t i = 0; i < sizeof(flags) / sizeof(flags[0]); i++)
-		EXPECT_REFUSED(flags[i].name, "0|1", "", "2", "00", "01", "10", "yes", "true", "1 ", " 1", "-1");
+		EXPECT_REFUSED(flags[i].name, "0|1", "", "2", "00", "01", "10", "yes", "true", "1 ",
+			       " 1", "-1");
 }
 
 static void hardened_has_two_levels(void **state)
@@ -197,8 +199,9 @@ static void scavenge_is_a_number_of_ms_up_to_a_day(void **state)
 	assert_int_equal(parse("scavenge=1", "").scavenge_ms, 1);
 	assert_int_equal(parse("scavenge=86400000", "").scavenge_ms, 86400000);
 	/* One more; 2^32, 2^32 + 1, 2^64 + 1: no wrap around. */
-	EXPECT_REFUSED("scavenge", "0..86400000", "86400001", "4294967296", "4294967297", "18446744073709551617",
-		       "00000000000000000005", "", "-1", "+1", "1s", "1.5", "0x10", " 5", "ten", ":", "/");
+	EXPECT_REFUSED("scavenge", "0..86400000", "86400001", "4294967296", "4294967297",
+		       "18446744073709551617", "00000000000000000005", "", "-1", "+1", "1s", "1.5",
+		       "0x10", " 5", "ten", ":", "/");
 	/* Alone it is no number. */
 	assert_same(parse("scavenge", bad_line("scavenge", "0..86400000")), defaults);
 }
@@ -226,8 +229,9 @@ static void bytes_take_the_units_of_go(void **state)
 	assert_int_equal(parse("memprofilerate=3MiB", "").memprofilerate, 3145728);
 	assert_int_equal(parse("memprofilerate=1GiB", "").memprofilerate, 1073741824);
 	assert_int_equal(parse("memprofilerate=1048576KiB", "").memprofilerate, 1073741824);
-	EXPECT_REFUSED("memprofilerate", "BYTES", "", "KiB", "1K", "1KB", "1kib", "64 KiB", "1.5KiB", "-1", "1073741825", "1025MiB",
-		       "2GiB", "1TiB", "18014398509481985KiB", "99999999999999999999");
+	EXPECT_REFUSED("memprofilerate", "BYTES", "", "KiB", "1K", "1KB", "1kib", "64 KiB",
+		       "1.5KiB", "-1", "1073741825", "1025MiB", "2GiB", "1TiB",
+		       "18014398509481985KiB", "99999999999999999999");
 	assert_same(parse("memprofilerate", bad_line("memprofilerate", "BYTES")), defaults);
 }
 
@@ -245,8 +249,9 @@ static void memlimit_is_bytes_or_a_share_or_off(void **state)
 	/* The later one alone. */
 	assert_int_equal(parse("memlimit=1GiB,memlimit=50%", "").memlimit, 0);
 	assert_int_equal(parse("memlimit=50%,memlimit=1GiB", "").memlimit_percent, 0);
-	EXPECT_REFUSED("memlimit", "BYTES|N%|off", "", "0", "0KiB", "%", "0%", "101%", "-1%", "5%%", "banana", "2G", "offf",
-		       "9223372036854775808", "8388608TiB", "9007199254740992KiB");
+	EXPECT_REFUSED("memlimit", "BYTES|N%|off", "", "0", "0KiB", "%", "0%", "101%", "-1%", "5%%",
+		       "banana", "2G", "offf", "9223372036854775808", "8388608TiB",
+		       "9007199254740992KiB");
 	assert_same(parse("memlimit", bad_line("memlimit", "BYTES|N%|off")), defaults);
 }
 
@@ -258,7 +263,8 @@ static void tiny_align_is_1_2_4_or_8(void **state)
 		bool good = n == 1 || n == 2 || n == 4 || n == 8;
 
 		snprintf(text, sizeof(text), "tiny_align=%u", n);
-		assert_int_equal(parse(text, good ? "" : bad_line(text, "1|2|4|8")).tiny_align, good ? n : 8);
+		assert_int_equal(parse(text, good ? "" : bad_line(text, "1|2|4|8")).tiny_align,
+				 good ? n : 8);
 	}
 }
 
@@ -286,8 +292,9 @@ static void a_signal_has_a_number_or_a_name(void **state)
 	assert_same(parse("signal=10,signal=0", ""), defaults);
 	assert_same(parse("signal=10,signal=off", ""), defaults);
 	/* KILL and STOP; those of faults; the two that are glibc's. */
-	EXPECT_REFUSED("signal", "NUMBER|NAME|off", "9", "19", "4", "5", "6", "7", "8", "11", "31", "32", "33", "KILL", "SEGV", "65",
-		       "-1", "", "SIG", "usr1", "USR3", "SIGSIGUSR1");
+	EXPECT_REFUSED("signal", "NUMBER|NAME|off", "9", "19", "4", "5", "6", "7", "8", "11", "31",
+		       "32", "33", "KILL", "SEGV", "65", "-1", "", "SIG", "usr1", "USR3",
+		       "SIGSIGUSR1");
 	assert_same(parse("signal", bad_line("signal", "NUMBER|NAME|off")), defaults);
 }
 
@@ -318,7 +325,8 @@ static void a_file_name_that_is_too_long_is_refused_whole(void **state)
 	o = parse(item, "");
 	assert_string_equal(o.profile, item + 8);
 	item[8 + OPTION_PATH_MAX - 1] = 'x';
-	snprintf(line, sizeof(line), "goalloc: GOALLOC: file name too long in '%.200s...', ignored\n", item);
+	snprintf(line, sizeof(line),
+		 "goalloc: GOALLOC: file name too long in '%.200s...', ignored\n", item);
 	assert_same(parse(item, line), defaults);
 }
 
@@ -326,13 +334,15 @@ static void a_file_name_that_is_too_long_is_refused_whole(void **state)
 
 static void an_unknown_key_is_one_line_and_changes_nothing(void **state)
 {
-	static const char *const items[] = { "frobnicate=1", "nonsense", "=1", "=", "=off", "foo", "bad=1", "no=2" };
+	static const char *const items[] = { "frobnicate=1", "nonsense", "=1",    "=",
+					     "=off",         "foo",      "bad=1", "no=2" };
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(items) / sizeof(items[0]); i++) {
 		char line[128];
 
-		snprintf(line, sizeof(line), "goalloc: GOALLOC: unknown option in '%s', ignored\n", items[i]);
+		snprintf(line, sizeof(line), "goalloc: GOALLOC: unknown option in '%s', ignored\n",
+			 items[i]);
 		assert_same(parse(items[i], line), defaults);
 	}
 }
@@ -340,21 +350,35 @@ static void an_unknown_key_is_one_line_and_changes_nothing(void **state)
 static void a_slip_is_told_the_name_that_was_meant(void **state)
 {
 	static const char *const pairs[][2] = {
-		/* A letter too few, too many, another, two swapped; capitals; a blank; the beginning of a name. */
-		{ "of=1", "off" },		   { "offf", "off" },		{ "ofr", "off" },
-		{ "tph=0", "thp" },		   { "OFF=1", "off" },		{ " off=1", "off" },
-		{ "stat=1", "stats" },		   { "profiel=x", "profile" },	{ "memprofilrate=1", "memprofilerate" },
-		{ "tiny-align=1", "tiny_align" },  { "scavage=1", "scavenge" }, { "guard_rate=1", "guardrate" },
-		{ "leak=1", "leakcheck" },	   { "heap", "heapmap" },	{ "memprofile=1", "memprofilerate" },
-		{ "mem_limit=1GiB", "memlimit" },  { "hardend", "hardened" },	{ "leakchek", "leakcheck" },
+		/* A letter too few, too many, another, two swapped; capitals; a blank; the
+		 * beginning of a name. */
+		{ "of=1", "off" },
+		{ "offf", "off" },
+		{ "ofr", "off" },
+		{ "tph=0", "thp" },
+		{ "OFF=1", "off" },
+		{ " off=1", "off" },
+		{ "stat=1", "stats" },
+		{ "profiel=x", "profile" },
+		{ "memprofilrate=1", "memprofilerate" },
+		{ "tiny-align=1", "tiny_align" },
+		{ "scavage=1", "scavenge" },
+		{ "guard_rate=1", "guardrate" },
+		{ "leak=1", "leakcheck" },
+		{ "heap", "heapmap" },
+		{ "memprofile=1", "memprofilerate" },
+		{ "mem_limit=1GiB", "memlimit" },
+		{ "hardend", "hardened" },
+		{ "leakchek", "leakcheck" },
 	};
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(pairs) / sizeof(pairs[0]); i++) {
 		char line[128];
 
-		snprintf(line, sizeof(line), "goalloc: GOALLOC: unknown option in '%s', ignored; did you mean %s?\n", pairs[i][0],
-			 pairs[i][1]);
+		snprintf(line, sizeof(line),
+			 "goalloc: GOALLOC: unknown option in '%s', ignored; did you mean %s?\n",
+			 pairs[i][0], pairs[i][1]);
 		assert_same(parse(pairs[i][0], line), defaults);
 	}
 }
@@ -376,10 +400,11 @@ static void empty_items_are_nothing(void **state)
 
 static void a_bad_item_does_not_hide_the_good_ones_around_it(void **state)
 {
-	struct options o = parse("thp=1,bad=1,scavenge=x,off=1,loose,tiny_align=2",
-				 "goalloc: GOALLOC: unknown option in 'bad=1', ignored\n"
-				 "goalloc: GOALLOC: bad value in 'scavenge=x', ignored; it takes 0..86400000\n"
-				 "goalloc: GOALLOC: unknown option in 'loose', ignored\n");
+	struct options o =
+		parse("thp=1,bad=1,scavenge=x,off=1,loose,tiny_align=2",
+		      "goalloc: GOALLOC: unknown option in 'bad=1', ignored\n"
+		      "goalloc: GOALLOC: bad value in 'scavenge=x', ignored; it takes 0..86400000\n"
+		      "goalloc: GOALLOC: unknown option in 'loose', ignored\n");
 
 	(void)state;
 	assert_true(o.thp);
@@ -401,14 +426,17 @@ static void an_item_longer_than_a_line_is_still_one_line(void **state)
 
 	(void)state;
 	memset(text, 'k', sizeof(text) - 1);
-	snprintf(line, sizeof(line), "goalloc: GOALLOC: unknown option in '%.200s...', ignored\n", text);
+	snprintf(line, sizeof(line), "goalloc: GOALLOC: unknown option in '%.200s...', ignored\n",
+		 text);
 	assert_same(parse(text, line), defaults);
 }
 
 static void what_a_terminal_would_obey_is_not_printed(void **state)
 {
 	(void)state;
-	assert_same(parse("a\nb\033c\177d=1", "goalloc: GOALLOC: unknown option in 'a?b?c?d=1', ignored\n"), defaults);
+	assert_same(parse("a\nb\033c\177d=1",
+			  "goalloc: GOALLOC: unknown option in 'a?b?c?d=1', ignored\n"),
+		    defaults);
 }
 
 static void call_print(void *arg)
@@ -432,7 +460,8 @@ static void the_table_has_a_line_for_each_option_with_its_true_default(void **st
 		assert_non_null(initial);
 		assert_in_range(strlen(line), 1, 130);
 		/* Setting it to the default that is printed changes nothing. */
-		snprintf(item, sizeof(item), "%s=%.*s", name, (int)strcspn(initial + 1, "]"), initial + 1);
+		snprintf(item, sizeof(item), "%s=%.*s", name, (int)strcspn(initial + 1, "]"),
+			 initial + 1);
 		assert_same(parse(item, ""), defaults);
 		lines++;
 	}
@@ -491,14 +520,19 @@ static void goalloc_in_the_environment_is_read(void **state)
 
 static void expect_defaults(void)
 {
-	CHECK(!options.off && options.thp && options.scavenge_ms == 1000 && options.stats_fd == -1 && options.stats[0] == '\0' &&
-	      options.profile[0] == '\0' && options.memlimit == 0 && options.memlimit_percent == 0);
+	CHECK(!options.off && options.thp && options.scavenge_ms == 1000 &&
+	      options.stats_fd == -1 && options.stats[0] == '\0' && options.profile[0] == '\0' &&
+	      options.memlimit == 0 && options.memlimit_percent == 0);
 }
 
 static void under_at_secure_the_environment_is_not_read(void **state)
 {
-	const struct environment e = { .goalloc = "off=1,nonsense", .stats = "1", .profile = "/tmp/x", .memlimit = "banana",
-				       .secure = true, .then = expect_defaults };
+	const struct environment e = { .goalloc = "off=1,nonsense",
+				       .stats = "1",
+				       .profile = "/tmp/x",
+				       .memlimit = "banana",
+				       .secure = true,
+				       .then = expect_defaults };
 
 	(void)state;
 	in_environment(&e, "");
@@ -506,17 +540,20 @@ static void under_at_secure_the_environment_is_not_read(void **state)
 
 static void expect_stats_without_a_file(void)
 {
-	CHECK(options.scavenge_ms == 5 && options.stats_fd > 2 && options.profile[0] == '\0' && options.heapmap[0] == '\0');
+	CHECK(options.scavenge_ms == 5 && options.stats_fd > 2 && options.profile[0] == '\0' &&
+	      options.heapmap[0] == '\0');
 }
 
 static void under_at_secure_the_programs_own_defaults_count_but_name_no_file(void **state)
 {
-	const struct environment e = { .conf = "scavenge=5,stats,profile=/tmp/x,heapmap=y", .secure = true,
+	const struct environment e = { .conf = "scavenge=5,stats,profile=/tmp/x,heapmap=y",
+				       .secure = true,
 				       .then = expect_stats_without_a_file };
 
 	(void)state;
-	in_environment(&e, "goalloc: profile: cannot write to '/tmp/x': no files in setuid programs\n"
-			   "goalloc: heapmap: cannot write to 'y': no files in setuid programs\n");
+	in_environment(&e,
+		       "goalloc: profile: cannot write to '/tmp/x': no files in setuid programs\n"
+		       "goalloc: heapmap: cannot write to 'y': no files in setuid programs\n");
 }
 
 static void the_programs_own_defaults_come_before_the_environment(void **state)
@@ -615,14 +652,18 @@ static void stats_of_0_or_nothing_are_off(void **state)
 
 static void expect_the_variables(void)
 {
-	CHECK(options.memlimit == GiB(2) && options.stats_fd > 2 && options.stats_fd == options.report_fd);
+	CHECK(options.memlimit == GiB(2) && options.stats_fd > 2 &&
+	      options.stats_fd == options.report_fd);
 	CHECK(strcmp(options.profile, "/tmp/test-profile") == 0);
 }
 
 static void the_variables_of_the_go_names_are_options_and_come_last(void **state)
 {
-	const struct environment e = { .goalloc = "memlimit=1GiB,stats=0,profile=0", .stats = "1", .profile = "/tmp/test-profile",
-				       .memlimit = "2GiB", .then = expect_the_variables };
+	const struct environment e = { .goalloc = "memlimit=1GiB,stats=0,profile=0",
+				       .stats = "1",
+				       .profile = "/tmp/test-profile",
+				       .memlimit = "2GiB",
+				       .then = expect_the_variables };
 
 	(void)state;
 	in_environment(&e, "");
@@ -631,7 +672,9 @@ static void the_variables_of_the_go_names_are_options_and_come_last(void **state
 static void a_bad_variable_is_one_line(void **state)
 {
 	static char path[OPTION_PATH_MAX + 10], lines[1024];
-	const struct environment e = { .profile = path, .memlimit = "2gb", .then = expect_defaults };
+	const struct environment e = { .profile = path,
+				       .memlimit = "2gb",
+				       .then = expect_defaults };
 
 	(void)state;
 	memset(path, 'x', sizeof(path) - 1);
@@ -644,7 +687,9 @@ static void a_bad_variable_is_one_line(void **state)
 
 static void empty_variables_are_nothing(void **state)
 {
-	const struct environment e = { .goalloc = "", .stats = "", .profile = "", .memlimit = "", .then = expect_defaults };
+	const struct environment e = {
+		.goalloc = "", .stats = "", .profile = "", .memlimit = "", .then = expect_defaults
+	};
 
 	(void)state;
 	in_environment(&e, "");
@@ -674,7 +719,8 @@ static void relative_names_are_made_absolute(void **state)
 	assert_non_null(getcwd(there, sizeof(there)));
 	assert_non_null(mkdtemp(directory));
 	assert_int_equal(chdir(directory), 0);
-	snprintf(setting, sizeof(setting), "profile=p.%%p,heapmap=../%s/map,leakcheck", directory + 5);
+	snprintf(setting, sizeof(setting), "profile=p.%%p,heapmap=../%s/map,leakcheck",
+		 directory + 5);
 	in_environment(&e, "");
 	assert_int_equal(chdir(there), 0);
 	/* Nothing was made there. */
@@ -689,13 +735,16 @@ static void a_relative_name_that_becomes_too_long_is_one_line(void **state)
 	(void)state;
 	memcpy(setting, "profile=", 8);
 	memset(setting + 8, 'y', OPTION_PATH_MAX - 2);
-	snprintf(line, sizeof(line), "goalloc: profile: cannot write to '%.200s...': file name too long\n", setting + 8);
+	snprintf(line, sizeof(line),
+		 "goalloc: profile: cannot write to '%.200s...': file name too long\n",
+		 setting + 8);
 	in_environment(&e, line);
 }
 
 static void expect_the_longest_name(void)
 {
-	CHECK(strlen(options.profile) == OPTION_PATH_MAX - 1 && strncmp(options.profile, "/tmp/./", 7) == 0);
+	CHECK(strlen(options.profile) == OPTION_PATH_MAX - 1 &&
+	      strncmp(options.profile, "/tmp/./", 7) == 0);
 }
 
 static void a_relative_name_may_become_as_long_as_fits(void **state)
@@ -715,24 +764,34 @@ static void a_relative_name_may_become_as_long_as_fits(void **state)
 	in_environment(&e, "");
 	strcat(setting, "z");
 	e.then = expect_defaults;
-	snprintf(line, sizeof(line), "goalloc: profile: cannot write to '%.200s...': file name too long\n", setting + 8);
+	snprintf(line, sizeof(line),
+		 "goalloc: profile: cannot write to '%.200s...': file name too long\n",
+		 setting + 8);
 	in_environment(&e, line);
 	assert_int_equal(chdir(there), 0);
 }
 
 static void what_cannot_be_written_to_is_one_line_each_and_off(void **state)
 {
-	const struct environment e = { .goalloc = "profile=/nonexistent/p,heapmap=/,leakreport=/dev/null/x", .stats = "/proc/nonexistent",
-				       .then = expect_defaults };
+	const struct environment e = {
+		.goalloc = "profile=/nonexistent/p,heapmap=/,leakreport=/dev/null/x",
+		.stats = "/proc/nonexistent",
+		.then = expect_defaults
+	};
 	char written[4096];
 
 	(void)state;
 	env_now = &e;
 	assert_int_equal(child_status(in_environment_body, written, sizeof(written)), 0);
 	assert_int_equal(count_lines(written), 4);
-	assert_non_null(strstr(written, "goalloc: profile: cannot write to '/nonexistent/p': no such directory\n"));
-	assert_non_null(strstr(written, "goalloc: heapmap: cannot write to '/': it is a directory\n"));
-	assert_non_null(strstr(written, "goalloc: leakreport: cannot write to '/dev/null/x': no such directory\n"));
+	assert_non_null(
+		strstr(written,
+		       "goalloc: profile: cannot write to '/nonexistent/p': no such directory\n"));
+	assert_non_null(
+		strstr(written, "goalloc: heapmap: cannot write to '/': it is a directory\n"));
+	assert_non_null(
+		strstr(written,
+		       "goalloc: leakreport: cannot write to '/dev/null/x': no such directory\n"));
 	assert_non_null(strstr(written, "goalloc: stats: cannot write to '/proc/nonexistent': "));
 }
 

@@ -2,8 +2,8 @@
 /*
  * test_os.c - what is asked of the kernel for names of mappings, and the identity of descriptors.
  *
- * Many kernels have no names of mappings (CONFIG_ANON_VMA_NAME), so that what is asked is looked at, not what comes of it: a seccomp
- * filter turns the calls into signals.
+ * Many kernels have no names of mappings (CONFIG_ANON_VMA_NAME), so that what is asked is looked
+ * at, not what comes of it: a seccomp filter turns the calls into signals.
  */
 #include "module.h"
 
@@ -31,9 +31,12 @@ static struct {
 
 static bool refuse_names;
 
-/* In the words of the kernel's record of registers: what the call is asked, and where its result goes. */
+/* In the words of the kernel's record of registers: what the call is asked, and where its result
+ * goes. */
 #if defined(__x86_64__)
-#define ARGUMENT(context, n) ((context)->uc_mcontext.gregs[((const int[]){ REG_RDI, REG_RSI, REG_RDX, REG_R10, REG_R8 })[n]])
+#define ARGUMENT(context, n)            \
+	((context)->uc_mcontext.gregs[( \
+		(const int[]){ REG_RDI, REG_RSI, REG_RDX, REG_R10, REG_R8 })[n]])
 #define RESULT(context) ((context)->uc_mcontext.gregs[REG_RAX])
 #elif defined(__aarch64__)
 #define ARGUMENT(context, n) ((context)->uc_mcontext.regs[n])
@@ -128,7 +131,8 @@ TEST_IN_CHILD(a_kernel_without_names_changes_nothing)
 
 static void a_descriptor_is_known_by_its_file(void **state)
 {
-	int a = open("/dev/null", O_RDONLY | O_CLOEXEC), b = open("/dev/zero", O_RDONLY | O_CLOEXEC), c = dup(a);
+	int a = open("/dev/null", O_RDONLY | O_CLOEXEC),
+	    b = open("/dev/zero", O_RDONLY | O_CLOEXEC), c = dup(a);
 	uint64_t id = os_file_id(a);
 
 	(void)state;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_out.c - what is written arrives as it is, in whatever pieces; numbers look as they should; names are expanded.
+ * test_out.c - what is written arrives as it is, in whatever pieces; numbers look as they should;
+ * names are expanded.
  */
 #include "module.h"
 

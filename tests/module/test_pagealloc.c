@@ -71,8 +71,8 @@ static void compare(void)
 	size_t nfree = 0, nclean = 0;
 
 	for (uint64_t page = 0; page < MODEL_PAGES; page++) {
-		const struct heap_arena *ha = page / ARENA_PAGES < pa.narenas ? pagealloc_arena(&pa, page) :
-										NULL;
+		const struct heap_arena *ha =
+			page / ARENA_PAGES < pa.narenas ? pagealloc_arena(&pa, page) : NULL;
 
 		nfree += model[page] != IN_USE;
 		nclean += model[page] == CLEAN;
@@ -246,7 +246,8 @@ static void page_numbers_and_addresses_belong_together(void **state)
 			assert_int_equal(pagealloc_page(records[i], addr), page);
 			assert_int_equal(pagealloc_page(records[i], addr + PAGE_SIZE - 1), page);
 			assert_ptr_equal(pagealloc_arena(&pa, page), records[i]);
-			assert_ptr_equal(pagealloc_chunk(&pa, page), &records[i]->chunks[pages[k] / 512]);
+			assert_ptr_equal(pagealloc_chunk(&pa, page),
+					 &records[i]->chunks[pages[k] / 512]);
 		}
 }
 
@@ -267,7 +268,9 @@ static void the_lowest_run_is_taken_first(void **state)
 
 static void every_length_is_found_at_every_place_of_a_word_and_across_it(void **state)
 {
-	static const unsigned lengths[] = { 1, 2, 3, 31, 32, 33, 62, 63, 64, 65, 127, 128, 129, 200 };
+	static const unsigned lengths[] = {
+		1, 2, 3, 31, 32, 33, 62, 63, 64, 65, 127, 128, 129, 200
+	};
 
 	(void)state;
 	check_grow(0, 512);
@@ -475,7 +478,8 @@ static void take_dirty_takes_what_has_memory_and_nothing_else(void **state)
 	compare();
 }
 
-/* Eight of ours are one of the kernel's: clean pages beside a used one have its memory behind them. */
+/* Eight of ours are one of the kernel's: clean pages beside a used one have its memory behind
+ * them. */
 static void take_dirty_takes_whole_pages_of_the_kernel(void **state)
 {
 	uint64_t taken[CHUNK_PAGES / 64];
@@ -560,7 +564,8 @@ static void pages_are_counted_and_looked_at_across_words_arenas_and_gaps(void **
 		uint64_t page = rng_below(&r, MODEL_PAGES);
 		size_t npages = 1 + rng_below(&r, i % 2 == 0 ? 100 : MODEL_PAGES);
 
-		assert_int_equal(pagealloc_count_dirty(&pa, page, npages), model_count(page, npages, DIRTY));
+		assert_int_equal(pagealloc_count_dirty(&pa, page, npages),
+				 model_count(page, npages, DIRTY));
 		assert_true(pagealloc_is_free(&pa, page, npages) ==
 			    (model_run(page, npages) == npages && page + npages <= MODEL_PAGES));
 	}
@@ -742,8 +747,8 @@ static void random_steps(uint64_t seed, unsigned steps)
 			if (check_alloc_at(page, n))
 				held[nheld++] = (struct held){ page, n };
 		} else if (kind < 65) {
-			if (!check_alloc_word((unsigned)(1 + rng_below(&rnd, 16)), &page, &free_pages,
-					      &clean))
+			if (!check_alloc_word((unsigned)(1 + rng_below(&rnd, 16)), &page,
+					      &free_pages, &clean))
 				continue;
 			/* Some are kept, the others come back. */
 			for (unsigned i = 0; i < 64; i++)
@@ -755,7 +760,8 @@ static void random_steps(uint64_t seed, unsigned steps)
 			check_free_word(page, free_pages, clean & free_pages);
 		} else if (kind < 70) {
 			unsigned i = (unsigned)rng_below(&rnd, ARENAS);
-			uint64_t chunk = (uint64_t)records[i]->idx * ARENA_CHUNKS + rng_below(&rnd, 16);
+			uint64_t chunk =
+				(uint64_t)records[i]->idx * ARENA_CHUNKS + rng_below(&rnd, 16);
 
 			check_take_dirty(chunk, dirty);
 			/* Released, all but some. */

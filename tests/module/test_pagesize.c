@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_pagesize.c - kernels with pages of 16 and 64 KiB, larger than the heap's own of 8: no call reaches a neighbour's bytes.
+ * test_pagesize.c - kernels with pages of 16 and 64 KiB, larger than the heap's own of 8: no call
+ * reaches a neighbour's bytes.
  *
- * os_page_size() answers what the test says. os_fail.c stops the process at a call whose range is not whole pages of that
- * size: the kernel would round it up, or refuse it.
+ * os_page_size() answers what the test says. os_fail.c stops the process at a call whose range is
+ * not whole pages of that size: the kernel would round it up, or refuse it.
  */
 #include "module.h"
 
@@ -80,7 +81,8 @@ static void make(size_t i, uint64_t *rnd)
 static void resize(size_t i, uint64_t *rnd)
 {
 	/* The large ones to another large size: their pages are moved where that can be. */
-	size_t size = objects[i].nbytes >= MiB(1) ? MiB(1) + rng_below(rnd, MiB(4)) : any_size(rnd) + 1;
+	size_t size =
+		objects[i].nbytes >= MiB(1) ? MiB(1) + rng_below(rnd, MiB(4)) : any_size(rnd) + 1;
 
 	check(i);
 	objects[i].p = heap_realloc(objects[i].p, size, false, "realloc");
@@ -90,8 +92,8 @@ static void resize(size_t i, uint64_t *rnd)
 	fill(i);
 }
 
-/* Every way to allocate and free; then nothing is left, and all of it went back to the system but what shares a page with a
- * span of nothing, which stays. */
+/* Every way to allocate and free; then nothing is left, and all of it went back to the system but
+ * what shares a page with a span of nothing, which stays. */
 static void use_heap(void)
 {
 	uint64_t rnd = 5;
@@ -177,7 +179,8 @@ static void find_the_guard(void)
 		struct mspan *s = span_of((uintptr_t)p);
 
 		CHECK((uintptr_t)p % page_size == 0 && mspan_nbytes(s) % page_size == 0);
-		CHECK(s->moved && mspan_nbytes(s) - page_size >= size && mspan_nbytes(s) - page_size < size + page_size);
+		CHECK(s->moved && mspan_nbytes(s) - page_size >= size &&
+		      mspan_nbytes(s) - page_size < size + page_size);
 		rights_close(rights);
 		/* All of it can be used. */
 		CHECK(heap_usable_size(p, "test") == size);

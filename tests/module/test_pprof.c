@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_pprof.c - both formats, read back: the values, what they are scaled by, where the addresses are, and what is at them.
+ * test_pprof.c - both formats, read back: the values, what they are scaled by, where the addresses
+ * are, and what is at them.
  */
 #include "module.h"
 
@@ -39,9 +40,12 @@ static void each_place(void (*visit)(struct pprof_place *place, void *arg), void
 		visit(&places[i], arg);
 }
 
-static struct pprof_source source = { .rate = 1000, .each_sample = each_sample, .each_place = each_place };
+static struct pprof_source source = { .rate = 1000,
+				      .each_sample = each_sample,
+				      .each_place = each_place };
 
-static void add_sample(const uintptr_t *pcs, unsigned npcs, size_t nbytes, uint64_t allocs, uint64_t frees)
+static void add_sample(const uintptr_t *pcs, unsigned npcs, size_t nbytes, uint64_t allocs,
+		       uint64_t frees)
 {
 	samples[nsamples++] = (struct pprof_sample){ pcs, npcs, nbytes, allocs, frees };
 	for (unsigned i = 0; i < npcs; i++) {
@@ -72,7 +76,9 @@ static size_t write_file(bool as_text)
 
 	assert_non_null(tmp);
 	source.number++;
-	assert_int_equal(as_text ? pprof_write_text(fileno(tmp), &source) : pprof_write_proto(fileno(tmp), &source), 0);
+	assert_int_equal(as_text ? pprof_write_text(fileno(tmp), &source)
+				 : pprof_write_proto(fileno(tmp), &source),
+			 0);
 	len = pread(fileno(tmp), file, sizeof(file) - 1, 0);
 	fclose(tmp);
 	assert_in_range(len, 1, sizeof(file) - 2);
@@ -447,7 +453,8 @@ static void places_have_the_names_of_their_functions(void **state)
 	assert_string_equal(function_at(known[1]), "insque");
 	assert_string_equal(function_at(known[2]), "find_known");
 	assert_string_equal(function_at(known[3]), "pprof_write_proto");
-	assert_true(function_at(known[4]) == NULL || strcmp(function_at(known[4]), "find_known") != 0);
+	assert_true(function_at(known[4]) == NULL ||
+		    strcmp(function_at(known[4]), "find_known") != 0);
 }
 
 static void without_memory_names_are_missing_and_nothing_else(void **state)
@@ -483,7 +490,8 @@ static void the_table_of_places_is_given_back(void **state)
 /* What eu-readelf -n or file(1) tell; the linker was asked for one. */
 static void the_programs_build_id_is_there(void **state)
 {
-	FILE *notes = popen("readelf -n /proc/$PPID/exe 2>/dev/null | sed -n 's/.*Build ID: *//p'", "r");
+	FILE *notes =
+		popen("readelf -n /proc/$PPID/exe 2>/dev/null | sed -n 's/.*Build ID: *//p'", "r");
 	char expected[200] = "";
 
 	(void)state;

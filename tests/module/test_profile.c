@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_profile.c - samples are kept by stack and size, freed ones are taken off, and what they stand for is what there was.
+ * test_profile.c - samples are kept by stack and size, freed ones are taken off, and what they
+ * stand for is what there was.
  *
- * unwind_stack() is wrapped: the test says what the stack is. What the profile holds is read from its text.
+ * unwind_stack() is wrapped: the test says what the stack is. What the profile holds is read from
+ * its text.
  */
 #include "module.h"
 
@@ -72,7 +74,9 @@ static void read_entry(struct entry *e, char *line)
 {
 	char *s = strchr(line, '@');
 
-	CHECK(sscanf(line, "%llu: %llu [%llu: %llu]", &e->live, &e->live_bytes, &e->allocs, &e->alloc_bytes) == 4 && s != NULL);
+	CHECK(sscanf(line, "%llu: %llu [%llu: %llu]", &e->live, &e->live_bytes, &e->allocs,
+		     &e->alloc_bytes) == 4 &&
+	      s != NULL);
 	e->npcs = 0;
 	for (s++; *s == ' '; e->npcs++) {
 		CHECK(e->npcs < PROFILE_MAX_FRAMES);
@@ -122,7 +126,8 @@ static const struct entry *entry_of(uintptr_t number, size_t nbytes)
 static bool has_live(uintptr_t number)
 {
 	for (unsigned i = 0; i < nentries; i++)
-		if (entries[i].npcs != 0 && entries[i].pcs[0] == 0x1000 + number * 0x100000 && entries[i].live != 0)
+		if (entries[i].npcs != 0 && entries[i].pcs[0] == 0x1000 + number * 0x100000 &&
+		    entries[i].live != 0)
 			return true;
 	return false;
 }
@@ -170,7 +175,8 @@ TEST_IN_CHILD(samples_are_kept_by_stack_and_size)
 		alloc_at(1, 0x30000 + i * 128, 128);
 	read_profile();
 	CHECK(rate_read == 1000 && nentries == 3);
-	CHECK(entry_of(1, 64)->live == 10 && entry_of(1, 64)->allocs == 10 && entry_of(1, 64)->live_bytes == 640);
+	CHECK(entry_of(1, 64)->live == 10 && entry_of(1, 64)->allocs == 10 &&
+	      entry_of(1, 64)->live_bytes == 640);
 	CHECK(entry_of(2, 64)->live == 5 && entry_of(1, 128)->live == 3);
 	CHECK(total.live == 18 && total.allocs == 18 && total.live_bytes == 15 * 64 + 3 * 128);
 }
@@ -216,7 +222,8 @@ TEST_IN_CHILD(a_freed_object_is_taken_off_what_is_live_only)
 	read_profile();
 	CHECK(nentries == 7 && total.live == 500 && total.allocs == 1000);
 	for (uintptr_t i = 0; i < 7; i++)
-		CHECK(entry_of(i, 64)->allocs == (1000 - i + 6) / 7 && entry_of(i, 64)->live_bytes == entry_of(i, 64)->live * 64);
+		CHECK(entry_of(i, 64)->allocs == (1000 - i + 6) / 7 &&
+		      entry_of(i, 64)->live_bytes == entry_of(i, 64)->live * 64);
 	CHECK(count_live() == 500);
 }
 
@@ -380,8 +387,19 @@ static void interrupt(void)
 	CHECK(profile_write_or_errno(1, true) == EDEADLK);
 }
 
-/* Where a thread stops while the process is forked, and the tables as they would be a moment earlier or later. */
-enum point { NOWHERE, AT_TABLE, BEFORE_INSERT, AFTER_INSERT, IN_MOVE, BEFORE_REMOVE, AFTER_REMOVE, AFTER_CLEAR, POINTS };
+/* Where a thread stops while the process is forked, and the tables as they would be a moment
+ * earlier or later. */
+enum point {
+	NOWHERE,
+	AT_TABLE,
+	BEFORE_INSERT,
+	AFTER_INSERT,
+	IN_MOVE,
+	BEFORE_REMOVE,
+	AFTER_REMOVE,
+	AFTER_CLEAR,
+	POINTS
+};
 
 static _Thread_local enum point stop_at;
 static _Thread_local unsigned passes;     /* before it stops there */
@@ -476,7 +494,9 @@ static void add_truth(struct truth *t, size_t nbytes, bool live, size_t rate)
 /* A program's allocations as sample.c sees them, and what was there really. */
 static struct truth allocate_mix(uint64_t seed, size_t rate)
 {
-	static const size_t sizes[] = { 8, 16, 48, 64, 112, 512, 1024, 9472, 32768, 131072, 4 << 20 };
+	static const size_t sizes[] = {
+		8, 16, 48, 64, 112, 512, 1024, 9472, 32768, 131072, 4 << 20
+	};
 	uint64_t rnd = seed;
 	uint64_t random = seed * 1000 + 1, until = chance_gap(&random, rate);
 	struct truth truth = { 0 };
@@ -504,7 +524,8 @@ static double deviations(double estimate, double truth, double variance)
 	return (estimate - truth) / sqrt(variance + 1);
 }
 
-/* Each estimate within five deviations, and their mean over all seeds, too: what is biased by a quarter of one is found. */
+/* Each estimate within five deviations, and their mean over all seeds, too: what is biased by a
+ * quarter of one is found. */
 static void check_estimates(size_t rate)
 {
 	enum { SEEDS = 40 };
@@ -530,7 +551,8 @@ static void check_estimates(size_t rate)
 		z[2] = deviations(sums[2], t.live_objects, t.live_objects_variance);
 		z[3] = deviations(sums[3], t.live_bytes, t.live_bytes_variance);
 		for (int i = 0; i < 4; i++) {
-			/* Of few samples of small objects the tail is longer than a normal one's. */
+			/* Of few samples of small objects the tail is longer than a normal
+			 * one's. */
 			CHECK(fabs(z[i]) < 6);
 			mean[i] += z[i] / SEEDS;
 		}
@@ -659,7 +681,8 @@ static void *stop_there(void *arg)
 
 TEST_IN_CHILD(a_child_has_a_sound_profile_at_every_point_of_another_threads_way)
 {
-	CHECK(pthread_barrier_init(&stopped, NULL, 2) == 0 && pthread_barrier_init(&forked, NULL, 2) == 0);
+	CHECK(pthread_barrier_init(&stopped, NULL, 2) == 0 &&
+	      pthread_barrier_init(&forked, NULL, 2) == 0);
 	for (uintptr_t at = AT_TABLE * INSERTS; at < POINTS * INSERTS; at++) {
 		enum point point = (enum point)(at / INSERTS);
 		pthread_t thread;
@@ -676,7 +699,8 @@ TEST_IN_CHILD(a_child_has_a_sound_profile_at_every_point_of_another_threads_way)
 			alarm(20);
 			profile_after_fork();
 			/* All are there, or none. */
-			CHECK(count_live() >= 100 ? point != IN_MOVE && point != AFTER_CLEAR : count_live() == 0);
+			CHECK(count_live() >= 100 ? point != IN_MOVE && point != AFTER_CLEAR
+						  : count_live() == 0);
 			/* With the stack that was on its way. */
 			alloc_at(1000, 0x60000000, 64);
 			read_profile();
@@ -739,7 +763,8 @@ int main(void)
 		cmocka_unit_test(the_memory_of_an_old_profile_is_used_by_the_next),
 		cmocka_unit_test(the_record_of_a_freed_object_is_used_again),
 		cmocka_unit_test(what_has_no_memory_for_a_record_is_dropped_and_counted),
-		cmocka_unit_test(an_allocation_in_the_middle_of_a_record_is_dropped_and_does_not_hang),
+		cmocka_unit_test(
+			an_allocation_in_the_middle_of_a_record_is_dropped_and_does_not_hang),
 		cmocka_unit_test(what_is_estimated_is_what_there_was),
 		cmocka_unit_test(threads_share_a_profile),
 		cmocka_unit_test(a_child_has_a_sound_profile_whenever_it_is_forked),

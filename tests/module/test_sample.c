@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_sample.c - allocations are counted exactly, samples are as likely as they should be, and each ends once.
+ * test_sample.c - allocations are counted exactly, samples are as likely as they should be, and
+ * each ends once.
  *
  * profile_alloc() and profile_free() are wrapped: the test keeps the records.
  */
@@ -152,7 +153,8 @@ static void check_counts(const struct alloc_counts *expected)
 		CHECK(made.mallocs[sc] == expected->mallocs[sc]);
 		CHECK(made.mallocs[sc] >= live.objects[sc]);
 	}
-	CHECK(made.big_bytes[0] == expected->big_bytes[0] && made.big_bytes[1] == expected->big_bytes[1]);
+	CHECK(made.big_bytes[0] == expected->big_bytes[0] &&
+	      made.big_bytes[1] == expected->big_bytes[1]);
 }
 
 TEST_IN_CHILD(every_allocation_is_counted_in_its_span_class)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_scavenge.c - what was free for the decay time goes back to the system, and nothing else does.
+ * test_scavenge.c - what was free for the decay time goes back to the system, and nothing else
+ * does.
  */
 #include "module.h"
 
@@ -266,7 +267,8 @@ TEST_IN_CHILD(pages_that_the_system_did_not_take_are_offered_again)
 	CHECK(dirty_pages() == 0);
 }
 
-/* Another thread takes the free pages of the chunk that is last on the list, and then goes through the list itself. */
+/* Another thread takes the free pages of the chunk that is last on the list, and then goes through
+ * the list itself. */
 static void take_last_chunk(void)
 {
 	static bool done;
@@ -306,7 +308,8 @@ static bool is_huge(uintptr_t addr)
 	return (arena_of(addr)->huge_regions >> addr % ARENA_SIZE / REGION_SIZE & 1) != 0;
 }
 
-/* What the kernel was told of the mapping at addr: a flag of /proc/self/smaps. True where it has no huge pages at all. */
+/* What the kernel was told of the mapping at addr: a flag of /proc/self/smaps. True where it has no
+ * huge pages at all. */
 static bool kernel_was_told(uintptr_t addr, const char *flag)
 {
 	FILE *smaps = fopen("/proc/self/smaps", "r");
@@ -326,8 +329,8 @@ static bool kernel_was_told(uintptr_t addr, const char *flag)
 	return told || access("/sys/kernel/mm/transparent_hugepage", F_OK) != 0;
 }
 
-/* A heap so large that it wants huge pages, nearly all of it one untouched object, and small spans up to the first that
- * begins a region. Returns that; *pc has the rest of its word. */
+/* A heap so large that it wants huge pages, nearly all of it one untouched object, and small spans
+ * up to the first that begins a region. Returns that; *pc has the rest of its word. */
 static struct mspan *begin_region(struct pcache *pc)
 {
 	struct mspan *s;
@@ -392,7 +395,8 @@ TEST_IN_CHILD(what_of_a_huge_page_was_never_handed_out_is_released_with_what_was
 	scavenge_all();
 	CHECK(resident_pages(base, REGION_SIZE) == 0 && !is_huge(base) && dirty_pages() == 0);
 	mheap_check();
-	/* It reads as zero, and can have a huge page again: not for a thread's first word, but for one that used up a word. */
+	/* It reads as zero, and can have a huge page again: not for a thread's first word, but for
+	 * one that used up a word. */
 	s = mheap_alloc_small(&pc, 2);
 	CHECK(s->base == base && !is_huge(base));
 	mheap_flush_pcache(&pc);
@@ -467,8 +471,10 @@ int main(void)
 		cmocka_unit_test(pages_that_the_system_does_not_take_stay_free_and_used),
 		cmocka_unit_test(pages_that_the_system_did_not_take_are_offered_again),
 		cmocka_unit_test(scavenge_all_ends_though_the_system_refuses_and_the_list_changes),
-		cmocka_unit_test(a_region_that_small_objects_begin_has_a_huge_page_and_gives_all_of_it_back),
-		cmocka_unit_test(what_of_a_huge_page_was_never_handed_out_is_released_with_what_was),
+		cmocka_unit_test(
+			a_region_that_small_objects_begin_has_a_huge_page_and_gives_all_of_it_back),
+		cmocka_unit_test(
+			what_of_a_huge_page_was_never_handed_out_is_released_with_what_was),
 		cmocka_unit_test(big_objects_begin_no_region_and_neither_does_any_with_thp_off),
 		cmocka_unit_test(a_random_history_ends_with_every_free_page_released),
 	};

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_service.c - a signal is answered by a writing that begins after it; whatever is interrupted goes on; the end of the process is the
- * end of writing.
+ * test_service.c - a signal is answered by a writing that begins after it; whatever is interrupted
+ * goes on; the end of the process is the end of writing.
  *
- * What writes the statistics is replaced: it counts, and waits when it is told to. Each test is a process of its own.
+ * What writes the statistics is replaced: it counts, and waits when it is told to. Each test is a
+ * process of its own.
  */
 #include "module.h"
 
@@ -172,7 +173,8 @@ TEST_IN_CHILD(the_thread_takes_no_signals)
 	start_with("stats=1,signal=USR1");
 	blocked = mask_of_the_other_thread("SigBlk:");
 	for (int i = 1; i <= 64; i++)
-		CHECK(i == SIGKILL || i == SIGSTOP || i == 32 || i == 33 || (blocked >> (i - 1) & 1) != 0);
+		CHECK(i == SIGKILL || i == SIGSTOP || i == 32 || i == 33 ||
+		      (blocked >> (i - 1) & 1) != 0);
 }
 
 TEST_IN_CHILD(a_call_that_is_interrupted_goes_on)
@@ -239,7 +241,8 @@ TEST_IN_CHILD(a_signal_that_the_parent_has_not_answered_yet_is_none_of_the_child
 	if (child == 0) {
 		(void)alarm(20);
 		atomic_store_explicit(&waits, false, memory_order_seq_cst);
-		/* Its only signal; a second writing would come before, or it would wait for the parent's lock. */
+		/* Its only signal; a second writing would come before, or it would wait for the
+		 * parent's lock. */
 		raise(SIGUSR1);
 		wait_for_writing();
 		service_at_exit();
@@ -297,7 +300,8 @@ TEST_IN_CHILD(a_program_that_closed_its_descriptors_is_left_alone)
 	service_at_exit();
 	CHECK(writings_so_far() == 0);
 	/* Nor is another file at the number. */
-	CHECK(dup2(open("/dev/null", O_WRONLY | O_CLOEXEC), options.report_fd) == options.report_fd);
+	CHECK(dup2(open("/dev/null", O_WRONLY | O_CLOEXEC), options.report_fd) ==
+	      options.report_fd);
 	service_at_exit();
 	CHECK(writings_so_far() == 0);
 }
@@ -329,7 +333,8 @@ int main(void)
 		cmocka_unit_test(the_thread_takes_no_signals),
 		cmocka_unit_test(a_call_that_is_interrupted_goes_on),
 		cmocka_unit_test(a_forked_child_answers_its_own_signals_only),
-		cmocka_unit_test(a_signal_that_the_parent_has_not_answered_yet_is_none_of_the_childs),
+		cmocka_unit_test(
+			a_signal_that_the_parent_has_not_answered_yet_is_none_of_the_childs),
 		cmocka_unit_test(after_the_end_no_signal_is_answered),
 		cmocka_unit_test(the_end_waits_for_a_writing),
 		cmocka_unit_test(a_program_that_closed_its_descriptors_is_left_alone),

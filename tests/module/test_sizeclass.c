@@ -79,7 +79,8 @@ static void the_multiply_divides_at_every_offset(void **state)
 			}
 		}
 		if (wrong != 0)
-			fail_msg("%u wrong answers in class %u of %u bytes", wrong, c, info->elemsize);
+			fail_msg("%u wrong answers in class %u of %u bytes", wrong, c,
+				 info->elemsize);
 	}
 }
 
@@ -132,7 +133,8 @@ static void the_align_of_malloc_gives_the_class_of_the_lookup(void **state)
 {
 	(void)state;
 	for (size_t size = 1; size <= MAX_SMALL_SIZE; size++)
-		assert_int_equal(sizeclass_for(size, sizeclass_malloc_align(size)), sizeclass_of_malloc(size) >> 1);
+		assert_int_equal(sizeclass_for(size, sizeclass_malloc_align(size)),
+				 sizeclass_of_malloc(size) >> 1);
 }
 
 /* Last: what it does is for good. */
@@ -192,7 +194,8 @@ static void every_alignment_gets_the_smallest_class_whose_slots_have_it(void **s
 			/* 9..16 bytes are never put where 8-byte alignment would do: class 16 is
 			 * the smallest anyway. */
 			if (c != want)
-				fail_msg("size %zu align %zu: class %u, not %u", size, align, c, want);
+				fail_msg("size %zu align %zu: class %u, not %u", size, align, c,
+					 want);
 		}
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_stat.c - the snapshot's equations hold at any moment, its figures are exact when the program is quiet, and the walk
- * behind it has every page once.
+ * test_stat.c - the snapshot's equations hold at any moment, its figures are exact when the program
+ * is quiet, and the walk behind it has every page once.
  */
 #include "module.h"
 
@@ -23,7 +23,8 @@ static spanclass_t spanclass_of_size(size_t size)
 static void check_class(const struct stat_class *k)
 {
 	CHECK(k->span_bytes == k->live_bytes + k->slack_bytes + k->free_bytes + k->tail_bytes);
-	CHECK(k->span_bytes <= GiB(64) && k->live_bytes <= k->span_bytes && k->free_bytes <= k->span_bytes);
+	CHECK(k->span_bytes <= GiB(64) && k->live_bytes <= k->span_bytes &&
+	      k->free_bytes <= k->span_bytes);
 	CHECK(k->slack_bytes <= k->span_bytes && k->tail_bytes <= k->span_bytes);
 	CHECK(k->cached_bytes <= k->free_bytes);
 	CHECK(k->mallocs - k->frees == k->live);
@@ -46,16 +47,21 @@ static void check_snapshot(const struct stat_snapshot *st)
 	}
 	check_class(&st->all);
 	check_class(&st->noscan);
-	CHECK(sum.span_bytes == st->all.span_bytes && sum.live == st->all.live && sum.mallocs == st->all.mallocs);
-	CHECK(st->heap_bytes == st->all.span_bytes + st->free_bytes + st->released_bytes + st->held_bytes + st->moving_bytes);
-	CHECK(st->heap_bytes <= GiB(64) && st->free_bytes <= st->heap_bytes && st->released_bytes <= st->heap_bytes);
+	CHECK(sum.span_bytes == st->all.span_bytes && sum.live == st->all.live &&
+	      sum.mallocs == st->all.mallocs);
+	CHECK(st->heap_bytes == st->all.span_bytes + st->free_bytes + st->released_bytes +
+					st->held_bytes + st->moving_bytes);
+	CHECK(st->heap_bytes <= GiB(64) && st->free_bytes <= st->heap_bytes &&
+	      st->released_bytes <= st->heap_bytes);
 	CHECK(st->held_released_bytes <= st->held_bytes);
 	CHECK(st->held_bytes <= st->heap_bytes && st->moving_bytes <= st->heap_bytes);
 	CHECK(st->empty_bytes <= st->all.span_bytes);
 	CHECK(st->sys_bytes == st->heap_bytes + st->metadata_bytes);
-	CHECK(st->metadata_bytes == st->spans.bytes + st->caches.bytes + st->arenas.bytes + st->other_bytes);
+	CHECK(st->metadata_bytes ==
+	      st->spans.bytes + st->caches.bytes + st->arenas.bytes + st->other_bytes);
 	CHECK(st->other_bytes <= st->metadata_bytes && st->spans.inuse_bytes <= st->spans.bytes);
-	CHECK(st->caches.inuse_bytes <= st->caches.bytes && st->arenas.inuse_bytes <= st->arenas.bytes);
+	CHECK(st->caches.inuse_bytes <= st->caches.bytes &&
+	      st->arenas.inuse_bytes <= st->arenas.bytes);
 }
 
 /* The same, of a program that stands still. */
@@ -82,7 +88,8 @@ static void check_quiet(struct stat_snapshot *st)
 			page += r.npages;
 			nspans += r.use == RUN_SPAN && r.first;
 			if (r.use == RUN_SPAN && r.first)
-				CHECK(span_of(w.ha->base + r.page * PAGE_SIZE)->npages == r.span_npages);
+				CHECK(span_of(w.ha->base + r.page * PAGE_SIZE)->npages ==
+				      r.span_npages);
 		}
 		CHECK(page == ARENA_PAGES);
 	}
@@ -109,7 +116,8 @@ TEST_IN_CHILD(every_size_class_is_counted_by_itself)
 	heap_free(heap_malloc(1), "free");
 	for (unsigned class = 1; class < NUM_SIZE_CLASSES; class++) {
 		size_t size = sizeclasses[class].elemsize;
-		unsigned sc = make_spanclass(heap_good_size(size, 0) == size ? class : class + 1, false);
+		unsigned sc =
+			make_spanclass(heap_good_size(size, 0) == size ? class : class + 1, false);
 		size_t each = sizeclasses[sc >> 1].elemsize;
 		void *p[N];
 
@@ -120,11 +128,13 @@ TEST_IN_CHILD(every_size_class_is_counted_by_itself)
 		CHECK(after.classes[sc].live - before.classes[sc].live == N);
 		CHECK(after.classes[sc].live_bytes - before.classes[sc].live_bytes == N * each);
 		CHECK(after.all.live - before.all.live == N);
-		CHECK(after.classes[sc].slots - after.classes[sc].free_slots == after.classes[sc].live);
+		CHECK(after.classes[sc].slots - after.classes[sc].free_slots ==
+		      after.classes[sc].live);
 		for (int i = 0; i < N; i++)
 			heap_free(p[i], "free");
 		check_quiet(&after);
-		CHECK(after.classes[sc].live == before.classes[sc].live && after.all.live_bytes == before.all.live_bytes);
+		CHECK(after.classes[sc].live == before.classes[sc].live &&
+		      after.all.live_bytes == before.all.live_bytes);
 	}
 }
 
@@ -162,9 +172,11 @@ TEST_IN_CHILD(a_small_span_in_two_arenas_is_counted_once)
 	heap_trim();
 	/* The lowest run that is long enough. */
 	p = heap_malloc(8192);
-	CHECK(span_of((uintptr_t)p)->base == hole && hole % ARENA_SIZE == ARENA_SIZE - 8 * PAGE_SIZE);
+	CHECK(span_of((uintptr_t)p)->base == hole &&
+	      hole % ARENA_SIZE == ARENA_SIZE - 8 * PAGE_SIZE);
 	check_quiet(&st);
-	CHECK(st.classes[spanclass_of_size(8192)].spans == 1 && st.classes[spanclass_of_size(8192)].live == 1);
+	CHECK(st.classes[spanclass_of_size(8192)].spans == 1 &&
+	      st.classes[spanclass_of_size(8192)].live == 1);
 	CHECK(st.classes[spanclass_of_size(8192)].span_bytes == npages * PAGE_SIZE);
 }
 
@@ -258,8 +270,10 @@ TEST_IN_CHILD(allocations_are_counted_from_when_counting_begins)
 	heap_free(heap_malloc_noscan(3), "free");
 	check_quiet(&st);
 	CHECK(st.classes[sc].mallocs == N + 10 && st.classes[sc].frees == N);
-	CHECK(st.classes[sc].malloc_bytes == (N + 10) * 112 && st.classes[sc].freed_bytes == N * 112);
-	CHECK(st.classes[SPANCLASS_BIG].mallocs == 1 && st.classes[SPANCLASS_BIG].freed_bytes == MiB(1));
+	CHECK(st.classes[sc].malloc_bytes == (N + 10) * 112 &&
+	      st.classes[sc].freed_bytes == N * 112);
+	CHECK(st.classes[SPANCLASS_BIG].mallocs == 1 &&
+	      st.classes[SPANCLASS_BIG].freed_bytes == MiB(1));
 	CHECK(st.classes[SPANCLASS_TINY].mallocs == 1 && st.classes[SPANCLASS_TINY].frees == 1);
 	sample_count(false);
 	for (int i = 0; i < 10; i++)
@@ -326,7 +340,8 @@ static void ledger_step(struct ledger *l)
 		l->p[i] = noscan ? heap_calloc_noscan(size) : heap_calloc(size);
 		break;
 	case 2:
-		l->p[i] = heap_realloc(heap_malloc(random_size(&l->random)), size + 1, noscan, "realloc");
+		l->p[i] = heap_realloc(heap_malloc(random_size(&l->random)), size + 1, noscan,
+				       "realloc");
 		break;
 	default:
 		l->p[i] = noscan ? heap_malloc_noscan(size) : heap_malloc(size);
@@ -464,13 +479,16 @@ TEST_IN_CHILD(a_histogram_has_gos_bounds_and_every_object)
 		sum += h.counts[i];
 		CHECK(h.bounds[i] < h.bounds[i + 1]);
 		if (h.bounds[i + 1] > 1e9)
-			CHECK(h.counts[i] == 1 && i == NUM_SIZE_CLASSES - 1 && h.bounds[i] == 32769.0);
+			CHECK(h.counts[i] == 1 && i == NUM_SIZE_CLASSES - 1 &&
+			      h.bounds[i] == 32769.0);
 	}
 	CHECK(sum == 6 && value == 6);
 	/* Go's: 1, 9, 17, 25, 33, 49 ... */
-	CHECK(h.bounds[0] == 1.0 && h.bounds[1] == 9.0 && h.bounds[2] == 17.0 && h.bounds[5] == 49.0);
+	CHECK(h.bounds[0] == 1.0 && h.bounds[1] == 9.0 && h.bounds[2] == 17.0 &&
+	      h.bounds[5] == 49.0);
 	CHECK(h.counts[0] == 1 && h.counts[1] == 1 && h.counts[3] == 1);
-	CHECK(metric_read(&st, "/gc/heap/frees-by-size:bytes", &value, &h) == METRIC_HISTOGRAM && value == 0);
+	CHECK(metric_read(&st, "/gc/heap/frees-by-size:bytes", &value, &h) == METRIC_HISTOGRAM &&
+	      value == 0);
 }
 
 int main(void)
@@ -485,7 +503,8 @@ int main(void)
 		cmocka_unit_test(objects_of_no_bytes_have_none),
 		cmocka_unit_test(what_threads_have_at_hand_is_cached),
 		cmocka_unit_test(allocations_are_counted_from_when_counting_begins),
-		cmocka_unit_test(counts_caught_in_the_middle_of_a_change_are_not_below_what_is_live),
+		cmocka_unit_test(
+			counts_caught_in_the_middle_of_a_change_are_not_below_what_is_live),
 		cmocka_unit_test(a_random_programs_own_count_is_the_statistics),
 		cmocka_unit_test(the_equations_hold_while_others_allocate),
 		cmocka_unit_test(memory_classes_sum_up_to_the_total),

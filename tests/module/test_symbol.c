@@ -50,7 +50,8 @@ static SLOW_PATH void local_function(void)
 static void functions_are_named_local_ones_too(void **state)
 {
 	(void)state;
-	assert_non_null(strstr(printed((uintptr_t)exported_function, false), " exported_function+0x0 ("));
+	assert_non_null(
+		strstr(printed((uintptr_t)exported_function, false), " exported_function+0x0 ("));
 	assert_non_null(strstr(printed((uintptr_t)local_function, false), " local_function+0x0 ("));
 	assert_non_null(strstr(printed((uintptr_t)getppid, false), "libc.so"));
 }
@@ -78,7 +79,8 @@ static void the_address_in_the_file_is_that_of_its_tables(void **state)
 	end = strrchr(module, '+');
 	*end = '\0';
 	*strchr(end + 1, ')') = '\0';
-	(void)snprintf(command, sizeof(command), "addr2line -f -e %s %s 2>/dev/null", module, end + 1);
+	(void)snprintf(command, sizeof(command), "addr2line -f -e %s %s 2>/dev/null", module,
+		       end + 1);
 	f = popen(command, "r");
 	assert_non_null(f);
 	if (fgets(line, sizeof(line), f) == NULL)
@@ -107,7 +109,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(functions_are_named_local_ones_too),
-		cmocka_unit_test(behind_a_call_that_is_the_last_instruction_the_callers_name_is_printed),
+		cmocka_unit_test(
+			behind_a_call_that_is_the_last_instruction_the_callers_name_is_printed),
 		cmocka_unit_test(the_address_in_the_file_is_that_of_its_tables),
 		cmocka_unit_test(what_is_in_no_function_has_no_name),
 	};

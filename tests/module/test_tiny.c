@@ -57,7 +57,8 @@ TEST_IN_CHILD(every_size_is_aligned_by_the_c_rule_and_to_the_floor)
 				CHECK(p != NULL);
 				CHECK((uintptr_t)p % alignment(size, floor) == 0);
 				CHECK(size_at(p) == tiny_nbytes(size, floor));
-				CHECK(size_at(p) >= size && size_at(p) >= 1 && size_at(p) % floor == 0);
+				CHECK(size_at(p) >= size && size_at(p) >= 1 &&
+				      size_at(p) % floor == 0);
 				CHECK(((uintptr_t)p - block_of(p)) + size_at(p) <= TINY_SIZE);
 				/* An odd one before the next, so that offsets differ. */
 				if (i % 3 == 0)

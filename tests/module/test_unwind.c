@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_unwind.c - unwind.h finds the frames that libgcc's unwinder finds, where that finds any, and never faults.
+ * test_unwind.c - unwind.h finds the frames that libgcc's unwinder finds, where that finds any, and
+ * never faults.
  *
  * The oracle is _Unwind_Backtrace(). UNWIND_MODULE_A and _B are libraries made of unwind_module.c.
  */
@@ -35,7 +36,8 @@ void unwind_module_starts(void);
 static struct seen {
 	unsigned n;                      /* ours */
 	unsigned nwanted;                /* the oracle's */
-	bool same;                       /* from the second address on: the first ones are in look() */
+	/* from the second address on: the first ones are in look() */
+	bool same;
 	bool again;                      /* with the cache warm as with it cold */
 	uintptr_t pcs[MAX_FRAMES];
 } seen;
@@ -64,7 +66,8 @@ static void look_into(struct seen *s)
 	s->n = unwind_stack(s->pcs, MAX_FRAMES, 0);
 	_Unwind_Backtrace(want, &wanted);
 	s->nwanted = wanted.n;
-	s->again = unwind_stack(pcs, MAX_FRAMES, 0) == s->n && memcmp(pcs + 1, s->pcs + 1, (s->n - 1) * sizeof(*pcs)) == 0;
+	s->again = unwind_stack(pcs, MAX_FRAMES, 0) == s->n &&
+		   memcmp(pcs + 1, s->pcs + 1, (s->n - 1) * sizeof(*pcs)) == 0;
 	s->same = s->n == s->nwanted && s->n > 1;
 	for (unsigned i = 1; s->same && i < s->n; i++)
 		s->same = s->pcs[i] == wanted.pcs[i];
@@ -91,7 +94,8 @@ static void assert_seen(unsigned at_least)
 	seen.n = 0;
 }
 
-/* The outermost frames are those of the stack here, from the caller of the caller on, whatever is inside. */
+/* The outermost frames are those of the stack here, from the caller of the caller on, whatever is
+ * inside. */
 static SLOW_PATH bool ends_as_here(const uintptr_t *pcs, unsigned n)
 {
 	uintptr_t here[MAX_FRAMES];
@@ -201,7 +205,8 @@ static int look_and_compare(const void *a, const void *b)
 
 static void frames_of_libc(void **state)
 {
-	void *(*volatile search)(const void *, const void *, size_t, size_t, int (*)(const void *, const void *)) = bsearch;
+	void *(*volatile search)(const void *, const void *, size_t, size_t,
+				 int (*)(const void *, const void *)) = bsearch;
 	int numbers[4] = { 1, 2, 3, 4 };
 
 	(void)state;
@@ -263,11 +268,13 @@ static void run_in_coroutine(void)
 	in_coroutine();
 }
 
-/* Calls on a stack whose neighbours on both sides cannot be touched. Bytes of it that were written. */
+/* Calls on a stack whose neighbours on both sides cannot be touched. Bytes of it that were
+ * written. */
 static size_t on_own_stack(size_t nbytes, callback call)
 {
 	size_t page = os_page_size();
-	unsigned char *room = mmap(NULL, nbytes + 2 * page, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	unsigned char *room =
+		mmap(NULL, nbytes + 2 * page, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	size_t untouched = 0;
 
 	assert_true(room != MAP_FAILED);
@@ -357,7 +364,8 @@ static void assert_context_seen(void)
 {
 	assert_true(nfrom_context > 8);
 	assert_true(seen.n > nfrom_context);
-	assert_memory_equal(from_context, seen.pcs + seen.n - nfrom_context, nfrom_context * sizeof(*from_context));
+	assert_memory_equal(from_context, seen.pcs + seen.n - nfrom_context,
+			    nfrom_context * sizeof(*from_context));
 	assert_seen(12);
 }
 
@@ -376,7 +384,9 @@ static void frames_below_a_signal(void **state)
 	for (unsigned i = 0; i < 2; i++) {
 		static unsigned char below[KiB(128)];
 
-		stack.ss_sp = i == 0 ? below : mmap(NULL, nbytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+		stack.ss_sp = i == 0 ? below
+				     : mmap(NULL, nbytes, PROT_READ | PROT_WRITE,
+					    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 		assert_int_equal(sigaltstack(&stack, NULL), 0);
 		handle(SIGUSR1, SA_ONSTACK, NULL);
 		frames_with_fp.aligned(3, raise_signal);
@@ -431,7 +441,8 @@ static void frames_below_a_fault(void **state)
 		skip();
 	assert_true(faults(store_nowhere));
 	assert_true(from_context[0] - (uintptr_t)store_nowhere < 64);
-	assert_memory_equal(from_context, seen.pcs + seen.n - nfrom_context, nfrom_context * sizeof(*from_context));
+	assert_memory_equal(from_context, seen.pcs + seen.n - nfrom_context,
+			    nfrom_context * sizeof(*from_context));
 	assert_seen(9);
 
 	/* The oracle finds nothing here. */
@@ -447,7 +458,8 @@ typedef void (*machine_code)(callback call, uintptr_t fp);
 
 static machine_code put_code(const void *bytes, size_t nbytes)
 {
-	void *page = mmap(NULL, os_page_size(), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	void *page = mmap(NULL, os_page_size(), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
+			  -1, 0);
 
 	assert_true(page != MAP_FAILED);
 	memcpy(page, bytes, nbytes);
@@ -463,7 +475,8 @@ static const char with_other_fp[] = "\x55\x48\x89\xf5\xff\xd7\x5d\xc3";
 #else
 /* stp x29, x30, [sp, #-16]!; mov x29, sp  or  mov x29, x1; blr x0; ldp x29, x30, [sp], #16; ret */
 static const uint32_t with_fp[] = { 0xa9bf7bfd, 0x910003fd, 0xd63f0000, 0xa8c17bfd, 0xd65f03c0 };
-static const uint32_t with_other_fp[] = { 0xa9bf7bfd, 0xaa0103fd, 0xd63f0000, 0xa8c17bfd, 0xd65f03c0 };
+static const uint32_t with_other_fp[] = { 0xa9bf7bfd, 0xaa0103fd, 0xd63f0000, 0xa8c17bfd,
+					  0xd65f03c0 };
 #endif
 
 static uintptr_t sp_here;
@@ -507,7 +520,8 @@ static void try_garbage(void)
 		CHECK(seen.pcs[1] - (uintptr_t)garbage_code < 16);
 	}
 	/* Around the stack's end, beyond which nothing can be read. */
-	for (uintptr_t end = align_up(sp_here, KiB(4)) - 64; end < align_up(sp_here, KiB(4)) + 64; end += 4)
+	for (uintptr_t end = align_up(sp_here, KiB(4)) - 64; end < align_up(sp_here, KiB(4)) + 64;
+	     end += 4)
 		garbage_code(look_alone, end);
 }
 
@@ -569,12 +583,13 @@ static void a_frame_pointer_that_is_none_is_not_followed(void **state)
  * Frames described in every way there is. Each calls *%rdi once. The CFA of
  *   by_rbx           is %rbx + 16: a register that cached rules do not keep.
  *   by_expression    is in the word at %rsp + 8, as in PLT entries and on realigned stacks.
- *   by_values        is %rsp + 32, but %rbx and the pc are told by val_expression, val_offset and expression.
+ *   by_values        is %rsp + 32, but %rbx and the pc are told by val_expression, val_offset and
+ *   expression.
  *   by_states        is as remembered and restored around an epilogue in the middle.
  *   by_register      has the return address in %r12.
  *   by_restore       keeps %rbx in it again, after it was on the stack.
- * wrong_* do not describe their frames: the CFA is below sp when %rsi is; an expression does not end, fills its stack, or reads what
- * cannot be read.
+ * wrong_* do not describe their frames: the CFA is below sp when %rsi is; an expression does not
+ * end, fills its stack, or reads what cannot be read.
  * silent() has no information at all, but a frame pointer; it lies between functions that have.
  */
 __asm__(".text\n"
@@ -594,43 +609,51 @@ __asm__(".text\n"
 
 	"by_values: .cfi_startproc\n"
 	"push %rbx\n.cfi_def_cfa_offset 16\npush %rbx\npush %rbx\n.cfi_def_cfa_offset 32\n"
-	/* DW_CFA_val_expression rbx: lit16; minus; deref. DW_CFA_expression pc: const1s -8; plus. DW_CFA_val_offset rsp: 0 */
+	/* DW_CFA_val_expression rbx: lit16; minus; deref. DW_CFA_expression pc: const1s -8; plus.
+	 * DW_CFA_val_offset rsp: 0 */
 	".cfi_escape 0x16, 3, 3, 0x40, 0x1c, 0x06\n"
 	".cfi_escape 0x10, 16, 3, 0x09, 0xf8, 0x22\n"
 	".cfi_escape 0x14, 7, 0\n"
 	".cfi_escape 0x2e, 16\n"
-	"call *%rdi\npop %rbx\npop %rbx\n.cfi_def_cfa_offset 16\npop %rbx\n.cfi_def_cfa_offset 8\nret\n.cfi_endproc\n"
+	"call *%rdi\npop %rbx\npop %rbx\n.cfi_def_cfa_offset 16\npop %rbx\n.cfi_def_cfa_offset "
+	"8\nret\n.cfi_endproc\n"
 
 	"by_states: .cfi_startproc\n"
 	"push %rbx\n.cfi_def_cfa_offset 16\n.cfi_offset %rbx, -16\n.cfi_remember_state\n"
 	"test %rdi, %rdi\njne 1f\npop %rbx\n.cfi_restore %rbx\n.cfi_def_cfa_offset 8\nret\n"
-	"1: .cfi_restore_state\ncall *%rdi\npop %rbx\n.cfi_restore %rbx\n.cfi_def_cfa_offset 8\nret\n.cfi_endproc\n"
+	"1: .cfi_restore_state\ncall *%rdi\npop %rbx\n.cfi_restore %rbx\n.cfi_def_cfa_offset "
+	"8\nret\n.cfi_endproc\n"
 
 	"by_register: .cfi_startproc\n"
-	"push %r12\n.cfi_def_cfa_offset 16\n.cfi_offset %r12, -16\nmov 8(%rsp), %r12\n.cfi_register %rip, %r12\n"
+	"push %r12\n.cfi_def_cfa_offset 16\n.cfi_offset %r12, -16\nmov 8(%rsp), "
+	"%r12\n.cfi_register %rip, %r12\n"
 	"movq $0, 8(%rsp)\ncall *%rdi\nmov %r12, 8(%rsp)\n.cfi_offset %rip, -8\n"
 	"pop %r12\n.cfi_restore %r12\n.cfi_def_cfa_offset 8\nret\n.cfi_endproc\n"
 
 	"by_restore: .cfi_startproc\n"
-	"push %rbx\n.cfi_def_cfa_offset 16\n.cfi_offset %rbx, -16\npop %rbx\n.cfi_restore %rbx\n.cfi_def_cfa_offset 8\n"
+	"push %rbx\n.cfi_def_cfa_offset 16\n.cfi_offset %rbx, -16\npop %rbx\n.cfi_restore "
+	"%rbx\n.cfi_def_cfa_offset 8\n"
 	"sub $24, %rsp\n.cfi_def_cfa_offset 32\nmovq $0, 16(%rsp)\ncall *%rdi\n"
 	"add $24, %rsp\n.cfi_def_cfa_offset 8\nret\n.cfi_endproc\n"
 
 	"wrong_cfa: .cfi_startproc\n"
-	"push %rbp\n.cfi_def_cfa_offset 16\n.cfi_offset %rbp, -16\nmov %rsi, %rbp\n.cfi_def_cfa_register %rbp\n"
+	"push %rbp\n.cfi_def_cfa_offset 16\n.cfi_offset %rbp, -16\nmov %rsi, "
+	"%rbp\n.cfi_def_cfa_register %rbp\n"
 	"call *%rdi\npop %rbp\n.cfi_def_cfa %rsp, 8\nret\n.cfi_endproc\n"
 
 	".macro wrong name, escape:vararg\n"
-	"\\name: .cfi_startproc\nsub $8, %rsp\n.cfi_escape \\escape\ncall *%rdi\nadd $8, %rsp\n.cfi_def_cfa %rsp, 8\n"
+	"\\name: .cfi_startproc\nsub $8, %rsp\n.cfi_escape \\escape\ncall *%rdi\nadd $8, "
+	"%rsp\n.cfi_def_cfa %rsp, 8\n"
 	"ret\n.cfi_endproc\n"
 	".endm\n"
-	"wrong wrong_endless, 0x0f, 3, 0x2f, 0xfd, 0xff\n"            /* skip -3 */
-	"wrong wrong_full, 0x0f, 5, 0x31, 0x12, 0x2f, 0xfc, 0xff\n"   /* lit1; dup; skip -4 */
-	"wrong wrong_empty, 0x0f, 3, 0x13, 0x13, 0x13\n"              /* drop; drop; drop */
-	"wrong wrong_read, 0x0f, 2, 0x30, 0x06\n"                     /* lit0; deref */
-	"wrong wrong_jump, 0x0f, 3, 0x2f, 0x00, 0x10\n"               /* skip 4096 */
-	"wrong wrong_division, 0x0f, 3, 0x31, 0x30, 0x1b\n"           /* lit1; lit0; div */
-	"wrong wrong_states, 0x0a, 0x0b, 0x0b\n");                    /* remember_state; restore_state; restore_state */
+	"wrong wrong_endless, 0x0f, 3, 0x2f, 0xfd, 0xff\n"          /* skip -3 */
+	"wrong wrong_full, 0x0f, 5, 0x31, 0x12, 0x2f, 0xfc, 0xff\n" /* lit1; dup; skip -4 */
+	"wrong wrong_empty, 0x0f, 3, 0x13, 0x13, 0x13\n"            /* drop; drop; drop */
+	"wrong wrong_read, 0x0f, 2, 0x30, 0x06\n"                   /* lit0; deref */
+	"wrong wrong_jump, 0x0f, 3, 0x2f, 0x00, 0x10\n"             /* skip 4096 */
+	"wrong wrong_division, 0x0f, 3, 0x31, 0x30, 0x1b\n"         /* lit1; lit0; div */
+	/* remember_state; restore_state; restore_state */
+	"wrong wrong_states, 0x0a, 0x0b, 0x0b\n");
 
 void by_rbx(callback call);
 void silent(callback call);
@@ -667,7 +690,8 @@ static void look_by_all(void)
 
 static void frames_described_in_other_ways(void **state)
 {
-	void (*const ways[])(callback) = { by_rbx, by_expression, by_values, by_states, by_register, by_restore };
+	void (*const ways[])(callback) = { by_rbx,    by_expression, by_values,
+					   by_states, by_register,   by_restore };
 
 	(void)state;
 	inner = &frames_without_fp;
@@ -687,8 +711,8 @@ static void frames_described_in_other_ways(void **state)
 static void what_is_described_wrongly_ends_the_walk(void **state)
 {
 	static uintptr_t below[2];
-	void (*const ways[])(callback) = { wrong_endless, wrong_full, wrong_empty, wrong_read, wrong_jump, wrong_division,
-					   wrong_states };
+	void (*const ways[])(callback) = { wrong_endless, wrong_full,     wrong_empty, wrong_read,
+					   wrong_jump,    wrong_division, wrong_states };
 
 	(void)state;
 	for (unsigned i = 0; i < sizeof(ways) / sizeof(ways[0]); i++) {
@@ -721,7 +745,8 @@ static void a_handler_that_returns_to_silent_code(void **state)
 	frames_without_fp.saving(3, raise_signal);
 	assert_true(nfrom_context > 8);
 	assert_true(seen.n > nfrom_context);
-	assert_memory_equal(from_context, seen.pcs + seen.n - nfrom_context, nfrom_context * sizeof(*from_context));
+	assert_memory_equal(from_context, seen.pcs + seen.n - nfrom_context,
+			    nfrom_context * sizeof(*from_context));
 	assert_true(ends_as_here(seen.pcs, seen.n));
 	signal(SIGUSR1, SIG_DFL);
 }
@@ -746,12 +771,16 @@ static void code_without_information_between_others(void **state)
 static void no_context_makes_it_fault(void **state)
 {
 	static const uint8_t word_of[CPU_REGS] = CPU_CONTEXT_WORDS;
-	static const uintptr_t odd[] = { 0, 1, 8, UINTPTR_MAX, UINT64_C(0x00007ffffffff000), UINT64_C(0xffff800000000000) };
+	static const uintptr_t odd[] = {
+		0, 1, 8, UINTPTR_MAX, UINT64_C(0x00007ffffffff000), UINT64_C(0xffff800000000000)
+	};
 	uint64_t r = 20250101;
 	size_t nbytes = KiB(16), page = os_page_size();
-	uintptr_t *room = mmap(NULL, nbytes + 2 * page, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	uintptr_t *room =
+		mmap(NULL, nbytes + 2 * page, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	uintptr_t *stack = room + page / 8;
-	uintptr_t code[] = { (uintptr_t)dlsym(RTLD_DEFAULT, "qsort") - KiB(64), (uintptr_t)dlsym(RTLD_DEFAULT, "_dl_find_object"),
+	uintptr_t code[] = { (uintptr_t)dlsym(RTLD_DEFAULT, "qsort") - KiB(64),
+			     (uintptr_t)dlsym(RTLD_DEFAULT, "_dl_find_object"),
 			     (uintptr_t)unwind_stack - KiB(4), (uintptr_t)frames_with_fp.deep };
 	uintptr_t words[128] = { 0 };
 	uintptr_t pcs[32];
@@ -767,13 +796,17 @@ static void no_context_makes_it_fault(void **state)
 			for (size_t i = 0; i < nbytes / 8; i++) {
 				size_t kind = rng_below(&r, 8);
 
-				stack[i] = kind < 4 ? code[kind] + rng_below(&r, KiB(8)) :
-					   kind < 7 ? (uintptr_t)stack + rng_below(&r, nbytes + 64) : rng_next(&r);
+				stack[i] = kind < 4 ? code[kind] + rng_below(&r, KiB(8))
+					   : kind < 7
+						   ? (uintptr_t)stack + rng_below(&r, nbytes + 64)
+						   : rng_next(&r);
 			}
 		for (unsigned i = 0; i < CPU_REGS; i++) {
 			size_t kind = rng_below(&r, 10);
 
-			words[word_of[i]] = kind < 9 ? (uintptr_t)(stack + rng_below(&r, nbytes / 8)) : rng_next(&r);
+			words[word_of[i]] = kind < 9
+						    ? (uintptr_t)(stack + rng_below(&r, nbytes / 8))
+						    : rng_next(&r);
 		}
 		if (rng_below(&r, 8) == 0)
 			words[word_of[CPU_SP]] = odd[rng_below(&r, 6)];

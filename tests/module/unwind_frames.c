@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* FRAMES is frames_with_fp or frames_without_fp, by the options that this is compiled with. See unwind_frames.h. */
+/* FRAMES is frames_with_fp or frames_without_fp, by the options that this is compiled with. See
+ * unwind_frames.h. */
 #include "unwind_frames.h"
 
 #include <stdalign.h>
@@ -56,7 +57,8 @@ static unsigned aligned(unsigned depth, callback call)
 static unsigned saving(unsigned depth, callback call)
 {
 	volatile unsigned char bytes[8];
-	unsigned a = used(bytes, 1), b = used(bytes, 2), c = used(bytes, 3), d = used(bytes, 4), e = used(bytes, 5);
+	unsigned a = used(bytes, 1), b = used(bytes, 2), c = used(bytes, 3), d = used(bytes, 4),
+		 e = used(bytes, 5);
 
 	if (depth > 1)
 		a += saving(depth - 1, call);

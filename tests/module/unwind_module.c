@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A library that test_unwind.c loads. Built with FRAME 72 and 88: all is at the same places but the stack that through_module()
- * takes, and what tells of it.
+ * A library that test_unwind.c loads. Built with FRAME 72 and 88: all is at the same places but the
+ * stack that through_module() takes, and what tells of it.
  */
 #include <stddef.h>
 

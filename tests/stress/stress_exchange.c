@@ -2,11 +2,12 @@
 /*
  * stress_exchange.c - threads that free what others allocated, in every order the protocol knows.
  *
- * A table of objects is shared; each cell is swapped atomically, so an object passes from thread to thread with the
- * acquire and release that a program would use. Every thread allocates, swaps, frees or resizes what it got. The
- * threads end and are replaced now and then, so spans are given back, claimed from the dead and recycled. Between
- * rounds everybody stands still and the whole heap is checked. Few sizes are used at a time, so
- * that spans become full, partial and empty all the time.
+ * A table of objects is shared; each cell is swapped atomically, so an object passes from thread to
+ * thread with the acquire and release that a program would use. Every thread allocates, swaps,
+ * frees or resizes what it got. The threads end and are replaced now and then, so spans are given
+ * back, claimed from the dead and recycled. Between rounds everybody stands still and the whole
+ * heap is checked. Few sizes are used at a time, so that spans become full, partial and empty all
+ * the time.
  */
 #include "stress.h"
 
@@ -28,7 +29,8 @@ static void *worker(void *arg)
 		size_t cell = rng_below(&r, range);
 
 		if (rng_below(&r, 8) < 5) {
-			size_t size = narrow != 0 ? 1 + rng_below(&r, (uint32_t)narrow) : stress_size(&r);
+			size_t size =
+				narrow != 0 ? 1 + rng_below(&r, (uint32_t)narrow) : stress_size(&r);
 
 			o = heap_malloc(sizeof(*o));
 			CHECK(o != NULL);
@@ -78,7 +80,8 @@ int main(int argc, char **argv)
 	struct stat_snapshot st;
 
 	stat_read(&st);
-	/* Nothing is live, so nothing may be lost: what is left are spans of the main thread's caches. */
+	/* Nothing is live, so nothing may be lost: what is left are spans of the main thread's
+	 * caches. */
 	CHECK(st.all.live == 0);
 	CHECK(st.all.span_bytes <= MiB(1));
 	printf("stress_exchange: %u rounds, %zu bytes of spans left\n", rounds, st.all.span_bytes);

@@ -2,9 +2,9 @@
 /*
  * stress_fork.c - children of a threaded parent find a heap in order, wherever its threads were.
  *
- * Threads allocate and free without pause, holding every lock now and then, while the main thread forks. Each child
- * has one thread and whatever the others left half done: it checks the objects it knows, allocates of every class, starts
- * threads, forks again, and checks the whole heap.
+ * Threads allocate and free without pause, holding every lock now and then, while the main thread
+ * forks. Each child has one thread and whatever the others left half done: it checks the objects it
+ * knows, allocates of every class, starts threads, forks again, and checks the whole heap.
  */
 #include "stress.h"
 
@@ -65,7 +65,8 @@ static _Noreturn void child(uint64_t *r, struct object *known, int n, int genera
 		for (int i = 0; i < n; i++)
 			object_check(&known[i]);
 		child_thread((void *)(uintptr_t)rng_next(r));
-		CHECK(pthread_create(&thread, NULL, child_thread, (void *)(uintptr_t)rng_next(r)) == 0);
+		CHECK(pthread_create(&thread, NULL, child_thread, (void *)(uintptr_t)rng_next(r)) ==
+		      0);
 		CHECK(pthread_join(thread, NULL) == 0);
 		heapcheck();
 		if (generations-- == 0)
@@ -108,7 +109,8 @@ int main(int argc, char **argv)
 			child(&r, known, 200, forks % 8 == 0);
 		status = child_wait(pid);
 		if (status != 0) {
-			fprintf(stderr, "stress_fork: child %u ended with status %#x\n", forks, status);
+			fprintf(stderr, "stress_fork: child %u ended with status %#x\n", forks,
+				status);
 			return 1;
 		}
 		forks++;

@@ -2,10 +2,10 @@
 /*
  * stress_handover.c - one thread allocates, another frees; whole spans change hands.
  *
- * Producers fill batches of one size and push them to a stack of batches; consumers take them and free every object in
- * a random order. Span after span becomes full at the producer and is claimed by a consumer while the producer may
- * still be letting go of it. At the end nothing is live, and no span may have been forgotten: that is the
- * claim of rule 1 and rule 2 in mspan.c.
+ * Producers fill batches of one size and push them to a stack of batches; consumers take them and
+ * free every object in a random order. Span after span becomes full at the producer and is claimed
+ * by a consumer while the producer may still be letting go of it. At the end nothing is live, and
+ * no span may have been forgotten: that is the claim of rule 1 and rule 2 in mspan.c.
  */
 #include "stress.h"
 

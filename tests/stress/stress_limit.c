@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * stress_limit.c - threads at a memory limit that changes all the time: refused or not, nothing is lost and nobody waits for ever.
+ * stress_limit.c - threads at a memory limit that changes all the time: refused or not, nothing is
+ * lost and nobody waits for ever.
  *
- * Threads allocate, resize, free, and exchange objects, whose first bytes say how long they are; with hard=1 a request may be
- * refused, else none may. Now and then a thread sets another limit, or trims. Between rounds everybody stands still: the heap is
- * checked, and what counts against the limit is counted again, page by page.
+ * Threads allocate, resize, free, and exchange objects, whose first bytes say how long they are;
+ * with hard=1 a request may be refused, else none may. Now and then a thread sets another limit, or
+ * trims. Between rounds everybody stands still: the heap is checked, and what counts against the
+ * limit is counted again, page by page.
  */
 #include "stress.h"
 
@@ -98,9 +100,11 @@ static void *worker(void *arg)
 	for (int i = 0; i < STEPS; i++) {
 		struct head *h = rng_below(&r, 8) < 5 ? allocate(&r) : NULL;
 
-		use(atomic_exchange_explicit(&cells[rng_below(&r, CELLS)], h, memory_order_acq_rel), &r);
+		use(atomic_exchange_explicit(&cells[rng_below(&r, CELLS)], h, memory_order_acq_rel),
+		    &r);
 		if (rng_below(&r, STEPS / 8) == 0)
-			(void)heap_set_limit(rng_below(&r, 8) == 0 ? SIZE_MAX : MiB(2) + rng_below(&r, MiB(40)));
+			(void)heap_set_limit(
+				rng_below(&r, 8) == 0 ? SIZE_MAX : MiB(2) + rng_below(&r, MiB(40)));
 		if (rng_below(&r, STEPS) == 0)
 			(void)heap_trim();
 	}
@@ -129,7 +133,8 @@ static void run_threads(unsigned round)
 	pthread_t threads[THREADS];
 
 	for (uintptr_t i = 0; i < THREADS; i++)
-		CHECK(pthread_create(&threads[i], NULL, worker, (void *)(i + 1 + round * 100)) == 0);
+		CHECK(pthread_create(&threads[i], NULL, worker, (void *)(i + 1 + round * 100)) ==
+		      0);
 	for (int i = 0; i < THREADS; i++)
 		CHECK(pthread_join(threads[i], NULL) == 0);
 	heapcheck();

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * stress_oom.c - threads at work while the system refuses memory calls: NULL and ENOMEM or a later release, nothing lost.
+ * stress_oom.c - threads at work while the system refuses memory calls: NULL and ENOMEM or a later
+ * release, nothing lost.
  *
- * A round is a child process with a heap of its own. One kind of call of os.h, or all of them, fails at its n-th call, or from it
- * on, or at random, n = 1 .. 200; threads allocate in every way, exchange objects, end, and trim meanwhile. Then there is memory
- * again, and no request may be refused. At the end nothing is live: every page is free, every span record is back, and what was
- * mapped is accounted for to the byte. Rounds come in an order that spreads n; the argument is the seconds to run,
- * "all" runs each round once (some minutes).
+ * A round is a child process with a heap of its own. One kind of call of os.h, or all of them,
+ * fails at its n-th call, or from it on, or at random, n = 1 .. 200; threads allocate in every way,
+ * exchange objects, end, and trim meanwhile. Then there is memory again, and no request may be
+ * refused. At the end nothing is live: every page is free, every span record is back, and what was
+ * mapped is accounted for to the byte. Rounds come in an order that spreads n; the argument is the
+ * seconds to run, "all" runs each round once (some minutes).
  */
 #include "stress.h"
 
@@ -28,7 +30,8 @@
 
 enum kind { ONLY_NTH, FROM_NTH, AT_RANDOM, KINDS };
 
-static const char *const kind_names[KINDS] = { "the n-th only", "from the n-th on", "one in n % 20 + 1" };
+static const char *const kind_names[KINDS] = { "the n-th only", "from the n-th on",
+					       "one in n % 20 + 1" };
 
 static const struct {
 	const char *name;
@@ -182,7 +185,8 @@ static void drop(struct object *o)
 static void exchange(struct object *o, uint64_t *r)
 {
 	/* The swap is what publishes the object, as a program's own synchronisation would. */
-	unsigned char *there = atomic_exchange_explicit(&cells[rng_below(r, CELLS)], o->p, memory_order_acq_rel);
+	unsigned char *there =
+		atomic_exchange_explicit(&cells[rng_below(r, CELLS)], o->p, memory_order_acq_rel);
 
 	o->p = NULL;
 	if (there != NULL)
@@ -232,7 +236,8 @@ static void *long_life(void *arg)
 
 	for (int part = 0; part < 2; part++) {
 		/* libc's own memory calls are not made to fail. */
-		CHECK(pthread_create(&other, NULL, short_life, (void *)(uintptr_t)rng_next(&r)) == 0);
+		CHECK(pthread_create(&other, NULL, short_life, (void *)(uintptr_t)rng_next(&r)) ==
+		      0);
 		use_heap(objects, &r);
 		CHECK(pthread_join(other, NULL) == 0);
 		/* In some rounds the memory is back while others are at work. */
@@ -245,16 +250,17 @@ static void *long_life(void *arg)
 	return NULL;
 }
 
-/* What was mapped is records, pages of the heap, the rest of its reservation, and what could not be unmapped yet. */
+/* What was mapped is records, pages of the heap, the rest of its reservation, and what could not be
+ * unmapped yet. */
 static void check_address_space(void)
 {
 	size_t owed = 0;
 
 	for (size_t i = 0; i < ARENA_SPACE_OWED; i++)
 		owed += mheap.space.owed[i].nbytes;
-	CHECK(os_fail_mapped() == fixalloc_sys_bytes() +
-					  atomic_load_explicit(&mheap.committed, memory_order_relaxed) +
-					  (mheap.space.end - mheap.space.next) + owed);
+	CHECK(os_fail_mapped() ==
+	      fixalloc_sys_bytes() + atomic_load_explicit(&mheap.committed, memory_order_relaxed) +
+		      (mheap.space.end - mheap.space.next) + owed);
 }
 
 static void check_nothing_is_lost(void)
@@ -279,7 +285,8 @@ static void check_nothing_is_lost(void)
 		guarded++;
 	rights_close(rights);
 	CHECK(records == guarded && st.all.spans == guarded);
-	/* More than the heap has: what could not be unmapped is, now that the heap looks for room. */
+	/* More than the heap has: what could not be unmapped is, now that the heap looks for
+	 * room. */
 	p = heap_malloc(mheap.pages.ntotal * PAGE_SIZE + ARENA_SIZE);
 	CHECK(p != NULL);
 	heap_free(p, "free");
@@ -353,8 +360,8 @@ static void run_round(const struct round *round)
 		child(round);
 	status = child_wait(pid);
 	if (status != 0) {
-		fprintf(stderr, "stress_oom: %s, %s, n = %u: status %#x\n", sets[round->set].name, kind_names[round->kind],
-			round->n, status);
+		fprintf(stderr, "stress_oom: %s, %s, n = %u: status %#x\n", sets[round->set].name,
+			kind_names[round->kind], round->n, status);
 		exit(1);
 	}
 }
@@ -373,7 +380,8 @@ int main(int argc, char **argv)
 	for (unsigned i = 0; i < MAX_N; i++)
 		for (unsigned k = 0; k < SETS * KINDS; k++) {
 			/* 73 and 200 have no divisor in common: every n comes once. */
-			struct round round = { k % SETS, (enum kind)(k / SETS), (i * 73 + k * 41) % MAX_N + 1 };
+			struct round round = { k % SETS, (enum kind)(k / SETS),
+					       (i * 73 + k * 41) % MAX_N + 1 };
 
 			if (!all && clock_seconds() >= end)
 				break;
@@ -385,7 +393,7 @@ int main(int argc, char **argv)
 			if (round.kind == ONLY_NTH && round.n > 2 * atomic_load(&told->seen))
 				enough[round.set] = round.n;
 		}
-	printf("stress_oom: %u rounds, %u calls failed, NULL %u times\n", rounds, atomic_load(&told->failed),
-	       atomic_load(&told->nulls));
+	printf("stress_oom: %u rounds, %u calls failed, NULL %u times\n", rounds,
+	       atomic_load(&told->failed), atomic_load(&told->nulls));
 	return 0;
 }

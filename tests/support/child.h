@@ -11,8 +11,9 @@
 #include <sys/types.h>
 #include <sys/wait.h>
 
-/* Waits for the end of a child, whatever signals come meanwhile. Returns the status that waitpid(2) gives, which is
- * 0 for a child that exited with 0. A pid that is no child of this process is a mistake of the test and aborts it. */
+/* Waits for the end of a child, whatever signals come meanwhile. Returns the status that waitpid(2)
+ * gives, which is 0 for a child that exited with 0. A pid that is no child of this process is a
+ * mistake of the test and aborts it. */
 static inline int child_wait(pid_t pid)
 {
 	int status;

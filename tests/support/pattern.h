@@ -2,8 +2,9 @@
 /*
  * pattern.h - bytes that prove that memory is still what a test wrote into it; C and C++.
  *
- * A pattern is named by its seed. The byte at index i depends on the seed and on i alone, so a pattern that was
- * written to n bytes also holds for every shorter prefix. No byte of a pattern is 0.
+ * A pattern is named by its seed. The byte at index i depends on the seed and on i alone, so a
+ * pattern that was written to n bytes also holds for every shorter prefix. No byte of a pattern is
+ * 0.
  */
 #ifndef TESTS_PATTERN_H
 #define TESTS_PATTERN_H

@@ -2,8 +2,9 @@
 /*
  * proc.h - what the kernel tells about this process in /proc/self; C and C++.
  *
- * Nothing here allocates, so that a test can ask inside malloc's own troubles. A file that cannot be read, or has
- * no such field, ends the process with a line on stderr: every caller would have to do that.
+ * Nothing here allocates, so that a test can ask inside malloc's own troubles. A file that cannot
+ * be read, or has no such field, ends the process with a line on stderr: every caller would have to
+ * do that.
  */
 #ifndef TESTS_PROC_H
 #define TESTS_PROC_H
@@ -23,7 +24,8 @@ __attribute__((noreturn)) static inline void proc_fail(const char *path)
 	_exit(1);
 }
 
-/* Reads up to size - 1 bytes of a file and ends them with 0. Returns false when the file cannot be opened. */
+/* Reads up to size - 1 bytes of a file and ends them with 0. Returns false when the file cannot be
+ * opened. */
 static inline bool proc_read_file(const char *path, char *buf, size_t size)
 {
 	int fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -66,8 +68,8 @@ static inline size_t proc_status_bytes(const char *name)
 	return (size_t)proc_field("/proc/self/status", name) << 10;
 }
 
-/* Returns the resident bytes of this process. The figure is exact, because smaps_rollup walks the page tables. The
- * counters behind statm and status lag by a batch per CPU. */
+/* Returns the resident bytes of this process. The figure is exact, because smaps_rollup walks the
+ * page tables. The counters behind statm and status lag by a batch per CPU. */
 static inline size_t proc_rss(void)
 {
 	return (size_t)proc_field("/proc/self/smaps_rollup", "Rss") << 10;

@@ -2,9 +2,9 @@
 /*
  * rng.h - the random numbers of the tests; C and C++.
  *
- * The generator is splitmix64. Its state is one uint64_t of the caller, which may begin at any value, 0 included.
- * The same seed gives the same sequence in every run, and nearby seeds give sequences that do not resemble each
- * other, so that threads may use their number as a seed.
+ * The generator is splitmix64. Its state is one uint64_t of the caller, which may begin at any
+ * value, 0 included. The same seed gives the same sequence in every run, and nearby seeds give
+ * sequences that do not resemble each other, so that threads may use their number as a seed.
  */
 #ifndef TESTS_RNG_H
 #define TESTS_RNG_H
@@ -28,7 +28,8 @@ static inline size_t rng_below(uint64_t *state, size_t n)
 	return (size_t)(rng_next(state) % n);
 }
 
-/* Returns a size from a mix like that of programs: 85 of 100 are below 512 bytes, and 2 of 1000 reach 512 KiB. */
+/* Returns a size from a mix like that of programs: 85 of 100 are below 512 bytes, and 2 of 1000
+ * reach 512 KiB. */
 static inline size_t rng_mixed_size(uint64_t *state)
 {
 	size_t pick = rng_below(state, 1000);
