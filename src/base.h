@@ -30,6 +30,11 @@
 #define GOALLOC_SANITIZED 0
 #endif
 
+/* The objects for static programs, where no name of ours is libc's. */
+#ifndef GOALLOC_STATIC
+#define GOALLOC_STATIC 0
+#endif
+
 #ifndef GOALLOC_DEBUG
 #define GOALLOC_DEBUG 0
 #endif
@@ -45,7 +50,16 @@
 #define HIDDEN __attribute__((visibility("hidden")))
 /* Another name for a function of this file, which nobody outside can take over. A compiler that is asked whether the two are the
  * same function takes them for two: ask with OPAQUE(). */
-#define OWN_NAME(name, of) extern __typeof__(of) name __attribute__((alias(#of), visibility("hidden")))
+#define OWN_NAME(name, of) extern __typeof__(of) name __attribute__((alias(#of), visibility("hidden"))) ATTRIBUTES_OF(of)
+/* gcc wants what libc's header says of a function to be said of its other name, too. */
+#if defined(__has_attribute) && !defined(__clang__)
+#if __has_attribute(copy)
+#define ATTRIBUTES_OF(of) __attribute__((copy(of)))
+#endif
+#endif
+#ifndef ATTRIBUTES_OF
+#define ATTRIBUTES_OF(of)
+#endif
 
 /* The pointer p, of which the compiler knows nothing. */
 #define OPAQUE(p) \
@@ -54,6 +68,8 @@
 		__asm__("" : "+r"(opaque_pointer)); \
 		opaque_pointer; \
 	})
+/* Where the function that this stands in returns to. */
+#define RETURN_ADDRESS() ((uintptr_t)__builtin_extract_return_addr(__builtin_return_address(0)))
 #define CONSTRUCTOR __attribute__((constructor))
 #define DESTRUCTOR __attribute__((destructor))
 #define ALIGNED(n) __attribute__((aligned(n)))

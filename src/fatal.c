@@ -107,16 +107,42 @@ _Noreturn void fatal_pointer(const char *func, const void *p, const char *fault)
 	abort();
 }
 
+static void report_size(struct report *r, const char *func, const void *p, size_t given, size_t slot)
+{
+	report_pointer(r, func, p, "size mismatch: given ");
+	report_dec(r, given);
+	report_str(r, ", slot ");
+	report_dec(r, slot);
+}
+
 _Noreturn void fatal_size(const char *func, const void *p, size_t given, size_t slot)
 {
 	struct report r;
 
-	report_pointer(&r, func, p, "size mismatch: given ");
-	report_dec(&r, given);
-	report_str(&r, ", slot ");
-	report_dec(&r, slot);
+	report_size(&r, func, p, given, slot);
 	report_write(&r, 2);
 	abort();
+}
+
+void warn_size(const char *func, const void *p, size_t given, size_t slot, uint64_t now_ms)
+{
+	/* Relaxed: the thread whose exchange succeeds writes the line. Nothing else depends on these words. */
+	static _Atomic uint64_t next_ms, unreported;
+	uint64_t due = atomic_load_explicit(&next_ms, memory_order_relaxed), others;
+	struct report r;
+
+	if (now_ms < due || !atomic_compare_exchange_strong_explicit(&next_ms, &due, now_ms + WARN_SIZE_EVERY_MS,
+								     memory_order_relaxed, memory_order_relaxed)) {
+		atomic_fetch_add_explicit(&unreported, 1, memory_order_relaxed);
+		return;
+	}
+	others = atomic_exchange_explicit(&unreported, 0, memory_order_relaxed);
+	report_size(&r, func, p, given, slot);
+	if (others != 0) {
+		report_str(&r, "; others since the last line: ");
+		report_dec(&r, others);
+	}
+	report_write(&r, 2);
 }
 
 _Noreturn void fatal_error(const char *what)

@@ -30,6 +30,11 @@ _Noreturn void fatal_pointer(const char *func, const void *p, const char *fault)
 /* "goalloc: FUNC(0xADDR): size mismatch: given N, slot S", then SIGABRT. */
 _Noreturn void fatal_size(const char *func, const void *p, size_t given, size_t slot);
 
+/* Writes the line of fatal_size() and returns. A line comes at most every WARN_SIZE_EVERY_MS, and says how many cases had none
+ * before it. now_ms is os_now_ms(). */
+#define WARN_SIZE_EVERY_MS 10000
+void warn_size(const char *func, const void *p, size_t given, size_t slot, uint64_t now_ms);
+
 /* "goalloc: WHAT", then SIGABRT. */
 _Noreturn void fatal_error(const char *what);
 

@@ -6,12 +6,14 @@
  * Owns     nothing.
  * Callers  programs. Calls interpose.h, which has the rules of allocation; malloc.h; stat.h for the figures.
  * Locks    none.
- * Holds    no logic: each function checks its arguments as its man page says, and calls the heap.
+ * Holds    no logic: each function checks its arguments as its man page says, and calls the heap. libc's names
+ *          do not ask whether the program has replaced others; all other names do (replaced.h).
  *          errno is ENOMEM or EINVAL where NULL says so, and free keeps it.
  */
 #include "interpose.h"
 #include "options.h"
 #include "out.h"
+#include "program.h"
 #include "service.h"
 #include "stat.h"
 
@@ -23,18 +25,17 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* jemalloc's flags of nallocx and sdallocx: the low bits are log2 of the alignment. */
-#define MALLOCX_LG_ALIGN_MASK 63
-
 EXPORT void *malloc(size_t size)
 {
 	return face_malloc(size, false);
 }
+OWN_NAME(own_malloc, malloc);
 
 EXPORT void free(void *p)
 {
 	heap_free(p, "free");
 }
+OWN_NAME(own_free, free);
 
 EXPORT void *calloc(size_t n, size_t size)
 {
@@ -48,7 +49,12 @@ EXPORT void *realloc(void *p, size_t size)
 
 EXPORT void *reallocarray(void *p, size_t n, size_t size)
 {
-	return face_reallocarray(p, n, size, false);
+	size_t nbytes;
+
+	if (UNLIKELY(mul_overflow(n, size, &nbytes)))
+		return refuse(ENOMEM);
+	/* By its name, as libc does: it may be the program's own, or a tool's. */
+	return realloc(p, nbytes);
 }
 
 EXPORT void *aligned_alloc(size_t align, size_t size)
@@ -85,40 +91,20 @@ EXPORT size_t malloc_usable_size(void *p)
 void cfree(void *p);
 EXPORT void cfree(void *p)
 {
-	heap_free(p, "cfree");
+	replaced_free(p, "cfree");
 }
 
 /* C23 */
 void free_sized(void *p, size_t size);
 EXPORT void free_sized(void *p, size_t size)
 {
-	heap_free_sized(p, size, 0, "free_sized");
+	replaced_free_sized(p, size, 0, "free_sized");
 }
 
 void free_aligned_sized(void *p, size_t align, size_t size);
 EXPORT void free_aligned_sized(void *p, size_t align, size_t size)
 {
-	heap_free_sized(p, size, align, "free_aligned_sized");
-}
-
-/* jemalloc's: what malloc(size) would give, and a sized free. */
-static size_t flags_align(int flags)
-{
-	unsigned lg = (unsigned)flags & MALLOCX_LG_ALIGN_MASK;
-
-	return lg == 0 ? 0 : (size_t)1 << lg;
-}
-
-size_t nallocx(size_t size, int flags);
-EXPORT size_t nallocx(size_t size, int flags)
-{
-	return heap_good_size(size, flags_align(flags));
-}
-
-void sdallocx(void *p, size_t size, int flags);
-EXPORT void sdallocx(void *p, size_t size, int flags)
-{
-	heap_free_sized(p, size, flags_align(flags), "sdallocx");
+	replaced_free_sized(p, size, align, "free_aligned_sized");
 }
 
 /* --- noscan --- */
@@ -130,22 +116,22 @@ EXPORT int goalloc_version(void)
 
 EXPORT void *goalloc_malloc_noscan(size_t size)
 {
-	return face_malloc(size, true);
+	return program_malloc(size, true);
 }
 
 EXPORT void *goalloc_calloc_noscan(size_t n, size_t size)
 {
-	return face_calloc(n, size, true);
+	return program_calloc(n, size, true);
 }
 
 EXPORT void *goalloc_realloc_noscan(void *p, size_t size)
 {
-	return face_resize(p, size, true, "goalloc_realloc_noscan");
+	return malloc_is_ours() ? face_resize(p, size, true, "goalloc_realloc_noscan") : realloc(p, size);
 }
 
 EXPORT void *goalloc_aligned_alloc_noscan(size_t align, size_t size)
 {
-	return face_aligned_alloc(align, size, true);
+	return program_aligned_alloc(align, size, true);
 }
 
 /* --- figures --- */
@@ -158,7 +144,7 @@ EXPORT int malloc_trim(size_t pad)
 }
 
 /* What glibc's parameters ask for either has no counterpart here or happens by itself. */
-EXPORT int mallopt(int param, int value)
+int own_mallopt(int param, int value)
 {
 	switch (param) {
 	case M_MXFAST:
@@ -175,6 +161,11 @@ EXPORT int mallopt(int param, int value)
 	default:
 		return 0;
 	}
+}
+
+EXPORT int mallopt(int param, int value)
+{
+	return own_mallopt(param, value);
 }
 
 /* glibc's meanings: arena is memory from the system other than what hblkhd counts, objects with a mapping of their own: our big ones;
@@ -215,7 +206,7 @@ static int clamp_int(size_t n)
 	return n > INT_MAX ? INT_MAX : (int)n;
 }
 
-EXPORT struct mallinfo mallinfo(void)
+struct mallinfo own_mallinfo(void)
 {
 	struct mallinfo2 m2 = mallinfo2();
 	struct mallinfo mi = { 0 };
@@ -229,6 +220,11 @@ EXPORT struct mallinfo mallinfo(void)
 	mi.fordblks = clamp_int(m2.fordblks);
 	mi.keepcost = clamp_int(m2.keepcost);
 	return mi;
+}
+
+EXPORT struct mallinfo mallinfo(void)
+{
+	return own_mallinfo();
 }
 
 EXPORT void malloc_stats(void)

@@ -112,15 +112,20 @@ static inline spanclass_t entry_spanclass(uint64_t entry)
 	return (spanclass_t)entry;
 }
 
-/* As mspan_slot_of(), without a look at the span: false for all that is not the start of a small object's slot. */
-static inline bool entry_slot_of(uint64_t entry, uintptr_t addr, uint32_t *slot)
+/* As mspan_slot_of(), without a look at the span: false for all that is not the start of a small object's slot. divmul is
+ * that of the entry's span class; by 0 there are no slots. */
+static inline bool entry_slot_by(uint32_t divmul, uint64_t entry, uintptr_t addr, uint32_t *slot)
 {
-	uint32_t divmul = sizeclass_divmul[entry_spanclass(entry)];
 	uint64_t offset = ((entry >> 8 & 0xff) << PAGE_SHIFT) + addr % PAGE_SIZE;
 	uint64_t product = offset * divmul;
 
 	*slot = (uint32_t)(product >> 32);
 	return (uint32_t)product < divmul;
+}
+
+static inline bool entry_slot_of(uint64_t entry, uintptr_t addr, uint32_t *slot)
+{
+	return entry_slot_by(sizeclass_divmul[entry_spanclass(entry)], entry, addr, slot);
 }
 
 /* The span that holds addr, mspan_dead where pages were freed, or NULL. A small span for every address

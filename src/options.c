@@ -134,6 +134,14 @@ static bool set_invalidptr(struct options *o, struct piece value)
 	return true;
 }
 
+static bool set_sizemismatch(struct options *o, struct piece value)
+{
+	if (!piece_is(value, "abort") && !piece_is(value, "warn"))
+		return false;
+	o->sizemismatch_warn = piece_is(value, "warn");
+	return true;
+}
+
 static bool set_realloczero(struct options *o, struct piece value)
 {
 	static const char *const names[] = { "free", "alloc", "abort" };
@@ -250,6 +258,7 @@ static const struct option table[] = {
 	OTHER(tiny_align, "1|2|4|8", "8", "least alignment of objects below 8 bytes"),
 	OTHER(realloczero, "free|alloc|abort", "free", "what realloc(p, 0) does"),
 	OTHER(invalidptr, "libc|abort", "libc", "what becomes of pointers of another malloc"),
+	OTHER(sizemismatch, "abort|warn", "abort", "what a sized free or delete of a wrong size does"),
 	FLAG(decoratemappings, "0", "names for the heap's mappings in /proc/PID/maps"),
 	OTHER(hardened, "0|1|2", "0", "overflows and writes after free are found; 2: records behind a key"),
 	NUMBER(guardrate, guardrate, 0, 1000000000, "0..1000000000", "0", "one of so many objects between guard pages"),

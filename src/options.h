@@ -23,6 +23,7 @@ struct options {
 	bool thp;
 	bool scavthread;
 	bool invalidptr_abort;
+	bool sizemismatch_warn;
 	bool clobberfree;
 	bool efence;
 	bool sbrk;

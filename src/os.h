@@ -105,8 +105,8 @@ void os_drop_key(void);
 /* The key's bits in the rights register; 0 without a key. Constant once there are objects. */
 extern _Atomic uint32_t os_key_rights;
 
-/* Stores a word in a mapping that is read-only, and is again afterwards. */
-void os_store_protected(uintptr_t *word, uintptr_t value);
+/* Stores a word in a mapping that cannot be written to, and cannot again afterwards. executable: it has code, too. One thread at a time. */
+void os_store_protected(uintptr_t *word, uintptr_t value, bool executable);
 
 /* Copies memory of the calling process that may not be there. Returns how many bytes could be read, from the first on. */
 size_t os_try_read(void *to, uintptr_t from, size_t nbytes);

@@ -377,7 +377,7 @@ void os_free_scratch(void *p, size_t nbytes)
 		(void)os_unreserve(p, align_up(nbytes, os_page_size()));
 }
 
-void os_store_protected(uintptr_t *word, uintptr_t value)
+void os_store_protected(uintptr_t *word, uintptr_t value, bool executable)
 {
 	uintptr_t page = align_down((uintptr_t)word, os_page_size());
 	size_t nbytes = os_page_size();
@@ -385,7 +385,7 @@ void os_store_protected(uintptr_t *word, uintptr_t value)
 	if (SYSCALL(SYS_mprotect, page, nbytes, PROT_READ | PROT_WRITE) != 0)
 		return;
 	*word = value;
-	(void)SYSCALL(SYS_mprotect, page, nbytes, PROT_READ);
+	(void)SYSCALL(SYS_mprotect, page, nbytes, executable ? PROT_READ | PROT_EXEC : PROT_READ);
 }
 
 /* For systems that refuse process_vm_readv(2), as some sandboxes do. */

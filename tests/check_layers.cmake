@@ -21,7 +21,8 @@ set(compiler_words __GNUC__|__clang__|__has_|__SANITIZE_|__x86_64__|__aarch64__)
 
 set(ORDERED_0 base os_call text probe config os os_linux os_clock fatal os_process os_file out
 	cgroup gzip rights lock)
-set(ORDERED_1 unwind symbol sizeclass_table sizeclass fixalloc hashtable chance options)
+set(ORDERED_1 unwind symbol sizeclass_table sizeclass fixalloc hashtable chance loaded
+	libc cxxlib options)
 set(LEVEL_2 arena pagealloc mspan)
 set(LEVEL_3 mheap scavenge limit heapwalk)
 set(LEVEL_4 mcentral)
@@ -29,8 +30,8 @@ set(LEVEL_5 mcache tiny hardened retire)
 set(LEVEL_6 thread sample heapcheck stat metric heapmap heapsvg profile pprof guard fault procmap
 	mark snapshot roots leak)
 set(LEVEL_7 foreign malloc service)
-set(LEVEL_8 interpose interpose_cxx interpose_dlopen interpose_static interpose_token
-	interpose_tools)
+set(LEVEL_8 replaced program interpose interpose_cxx interpose_dlopen interpose_jemalloc
+	interpose_libc interpose_token interpose_tools)
 
 # Within levels 2..8 a file may use its neighbours: the list gives each level's rank as one number.
 set(rank 0)

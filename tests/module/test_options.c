@@ -78,6 +78,7 @@ static void assert_same(struct options a, struct options b)
 	assert_int_equal(a.thp, b.thp);
 	assert_int_equal(a.scavthread, b.scavthread);
 	assert_int_equal(a.invalidptr_abort, b.invalidptr_abort);
+	assert_int_equal(a.sizemismatch_warn, b.sizemismatch_warn);
 	assert_int_equal(a.clobberfree, b.clobberfree);
 	assert_int_equal(a.efence, b.efence);
 	assert_int_equal(a.sbrk, b.sbrk);
@@ -274,6 +275,9 @@ static void words_are_taken_whole(void **state)
 	assert_true(parse("invalidptr=abort", "").invalidptr_abort);
 	assert_false(parse("invalidptr=abort,invalidptr=libc", "").invalidptr_abort);
 	EXPECT_REFUSED("invalidptr", "libc|abort", "abor", "aborts", "", "1");
+	assert_true(parse("sizemismatch=warn", "").sizemismatch_warn);
+	assert_false(parse("sizemismatch=warn,sizemismatch=abort", "").sizemismatch_warn);
+	EXPECT_REFUSED("sizemismatch", "abort|warn", "war", "warns", "", "1");
 	assert_int_equal(parse("realloczero=free", "").realloczero, REALLOC_ZERO_FREE);
 	assert_int_equal(parse("realloczero=alloc", "").realloczero, REALLOC_ZERO_ALLOC);
 	assert_int_equal(parse("realloczero=abort", "").realloczero, REALLOC_ZERO_ABORT);
