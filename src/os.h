@@ -151,8 +151,6 @@ int os_thread(void);                /* the calling one's number; that of the fir
 void os_signal_again(int number, void *info);
 
 int os_dup_cloexec(int fd);         /* on a high number; -errno */
-int os_open_write(const char *path, bool append);   /* made if need be, emptied unless append; on a high number, too; -errno */
-int os_check_write(const char *path);      /* 0, or -errno as os_open_write(), as far as is seen without opening */
 int os_open_read(const char *path);        /* -errno */
 uint64_t os_file_id(int fd);               /* what the descriptor is open on, as a number; 0: it is not open */
 void os_close(int fd);

@@ -490,52 +490,6 @@ int os_dup_cloexec(int fd)
 	return high >= 0 ? high : (int)SYSCALL(SYS_fcntl, fd, F_DUPFD_CLOEXEC, 3);
 }
 
-int os_open_write(const char *path, bool append)
-{
-	int flags = O_WRONLY | O_CREAT | O_CLOEXEC | (append ? O_APPEND : O_TRUNC);
-	int fd = (int)RESTARTED(SYSCALL(SYS_openat, AT_FDCWD, path, flags, 0666));
-	int high;
-
-	if (fd < 0)
-		return fd;
-	/* Programs count on the low numbers. */
-	high = os_dup_cloexec(fd);
-	os_close(fd);
-	return high < 0 ? -EMFILE : high;
-}
-
-/* A file can be made in the directory that path is in: 0, or -errno. */
-static int check_directory(const char *path)
-{
-	char directory[1024] = ".";
-	size_t slash = 0, len = string_length(path);
-
-	if (len >= sizeof(directory))
-		return -ENAMETOOLONG;
-	for (size_t i = 0; i < len; i++)
-		if (path[i] == '/')
-			slash = i + 1;
-	if (slash == len)
-		return -EISDIR;
-	copy_bytes(directory, path, slash);
-	/* "/" is its own. */
-	if (slash > 0)
-		directory[slash > 1 ? slash - 1 : 1] = '\0';
-	return (int)RESTARTED(SYSCALL(SYS_faccessat, AT_FDCWD, directory, W_OK | X_OK));
-}
-
-int os_check_write(const char *path)
-{
-	struct stat st;
-	int found = (int)RESTARTED(SYSCALL(SYS_newfstatat, AT_FDCWD, path, &st, 0));
-
-	if (found == -ENOENT)
-		return check_directory(path);
-	if (found < 0)
-		return found;
-	return S_ISDIR(st.st_mode) ? -EISDIR : (int)RESTARTED(SYSCALL(SYS_faccessat, AT_FDCWD, path, W_OK));
-}
-
 uint64_t os_file_id(int fd)
 {
 	struct stat st;

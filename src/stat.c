@@ -462,7 +462,7 @@ static void print_program(struct out *o)
 {
 	char name[STAT_PROGRAM_MAX];
 
-	out_bytes(o, name, stat_program(name));
+	out_text(o, name, stat_program(name));
 	out_str(o, ", pid ");
 	out_dec(o, (uint64_t)os_pid());
 }

@@ -134,7 +134,7 @@ static void begin_sampling(void)
 	size_t rate = !stacks ? 0 : options.leakcheck == 2 ? 1 : options.memprofilerate;
 	struct report r;
 
-	if (sample_counts() || (!stacks && options.stats_fd < 0 && options.guardrate == 0))
+	if (sample_counts() || (!stacks && options.stats[0] == '\0' && options.guardrate == 0))
 		return;
 	if (rate != 0 && !profile_start(rate)) {
 		rate = 0;
