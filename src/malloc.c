@@ -1070,6 +1070,19 @@ size_t heap_usable_size(void *p, const char *func)
 	return usable_size_slow(p, func);
 }
 
+size_t heap_usable_size_or_0(void *p, const char *func)
+{
+	uint32_t rights = rights_open();
+	struct mspan *s = span_of((uintptr_t)p);
+	bool guarded = guard_owns((uintptr_t)p);
+	struct object o = { .nbytes = 0 };
+
+	if (s != NULL ? !find_object(p, s, &o, func) : guarded && !guard_size(p, &o.nbytes))
+		o.nbytes = 0;
+	rights_close(rights);
+	return s == NULL && !guarded ? foreign_usable_size_or_0(p) : o.nbytes;
+}
+
 size_t heap_limit(void)
 {
 	size_t bytes = limit_bytes();
