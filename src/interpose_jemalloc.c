@@ -12,6 +12,7 @@
  *          arena, which mean nothing here. Sizes are not 0. NULL and 0 are the only errors, but errno is set, too.
  */
 #include "interpose.h"
+#include "options.h"
 
 #include <stdlib.h>
 
@@ -22,12 +23,12 @@
 	type name params; \
 	EXPORT type name params
 
-/* Returns the alignment that the flags ask for, 0 where malloc's own is enough for every size. */
-static size_t flags_align(int flags)
+/* Returns the alignment that the flags ask for, 0 where it is no more than malloc's own. */
+static size_t flags_align(size_t size, int flags)
 {
 	size_t align = (size_t)1 << ((unsigned)flags & MALLOCX_LG_ALIGN_MASK);
 
-	return align <= 8 ? 0 : align;
+	return align <= (size < sizeof(void *) ? options.tiny_align : sizeof(void *)) ? 0 : align;
 }
 
 /* Returns the size that p has, whoever made it. */
@@ -48,12 +49,12 @@ static void *zero_behind(void *p, size_t nbytes)
 
 FACE(size_t, nallocx, (size_t size, int flags))
 {
-	return heap_good_size(size, flags_align(flags));
+	return heap_good_size(size, flags_align(size, flags));
 }
 
 FACE(void *, mallocx, (size_t size, int flags))
 {
-	size_t align = flags_align(flags);
+	size_t align = flags_align(size, flags);
 	void *p;
 
 	if (align == 0 && (flags & MALLOCX_ZERO) == 0)
@@ -70,26 +71,29 @@ static void *realloc_aligned(void *p, size_t nbytes, size_t size, size_t align)
 {
 	void *to;
 
-	if ((uintptr_t)p % align == 0 && heap_good_size(size, align) == nbytes)
+	bool ours = heap_owns(p);
+
+	if (ours && (uintptr_t)p % align == 0 && heap_good_size(size, align) == nbytes)
 		return p;
-	to = heap_aligned(align, size, false);
+	to = ours ? heap_aligned(align, size, false) : aligned_alloc(align, size);
 	if (to == NULL)
 		return NULL;
 	copy_bytes(to, p, min_size(nbytes, size));
-	heap_free(p, "rallocx");
+	if (ours)
+		heap_free(p, "rallocx");
+	else
+		free(p);
 	return to;
 }
 
 FACE(void *, rallocx, (void *p, size_t size, int flags))
 {
-	size_t align = flags_align(flags), had = (flags & MALLOCX_ZERO) != 0 || align != 0 ? size_of(p) : 0;
+	size_t align = flags_align(size, flags), had = (flags & MALLOCX_ZERO) != 0 || align != 0 ? size_of(p) : 0;
 
-	if (p == NULL || !heap_owns(p))
-		p = realloc(p, size);
-	else if (align == 0)
-		p = heap_realloc(p, size, false, "rallocx");
-	else
+	if (align != 0)
 		p = realloc_aligned(p, had, size, align);
+	else
+		p = heap_owns(p) ? heap_realloc(p, size, false, "rallocx") : realloc(p, size);
 	return (flags & MALLOCX_ZERO) != 0 ? zero_behind(p, had) : p;
 }
 
@@ -98,7 +102,7 @@ FACE(size_t, xallocx, (void *p, size_t size, size_t extra, int flags))
 	size_t had = size_of(p), most;
 
 	/* Pages are all that an object can get in its place. What another malloc made stays as it is. */
-	if (heap_owns(p) && had != heap_good_size(size, flags_align(flags)) &&
+	if (heap_owns(p) && had != heap_good_size(size, flags_align(size, flags)) &&
 	    (add_overflow(size, extra, &most) || !heap_resize_in_place(p, most, "xallocx")))
 		(void)heap_resize_in_place(p, size, "xallocx");
 	if ((flags & MALLOCX_ZERO) != 0)
@@ -139,7 +143,7 @@ static SLOW_PATH void sdallocx_slow(void *p, size_t size, size_t align)
 
 FACE(void, sdallocx, (void *p, size_t size, int flags))
 {
-	size_t align = flags_align(flags);
+	size_t align = flags_align(size, flags);
 
 	if (!heap_free_sized_fast(sizeclass_malloc, p, size, align))
 		sdallocx_slow(p, size, align);

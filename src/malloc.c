@@ -707,6 +707,7 @@ size_t heap_good_size(size_t size, size_t align)
 static bool size_fits(const struct object *o, size_t size, size_t align)
 {
 	const struct mspan *s = o->span;
+	bool noscan = spanclass_noscan(s->spanclass);
 
 	if (s->kind == SPAN_TINY) /* noscan, or malloc's */
 		return o->nbytes == tiny_nbytes(size, max_size(align, 1)) ||
@@ -715,10 +716,10 @@ static bool size_fits(const struct object *o, size_t size, size_t align)
 		return size <= o->nbytes;
 	if (options.hardened || size > PTRDIFF_MAX - PAGE_SIZE)
 		return size == o->nbytes;
-	/* Whether 8 was asked for is nothing to insist on: malloc aligns to it, too. */
-	if (align <= sizeof(void *) && slot_nbytes(size, 0, spanclass_noscan(s->spanclass)) == o->nbytes)
+	/* malloc aligns to 8, too: whether that was asked for is nothing to insist on. */
+	if (align <= sizeof(void *) && slot_nbytes(size, align == 0 ? sizeof(void *) : 0, noscan) == o->nbytes)
 		return true;
-	return slot_nbytes(size, align, spanclass_noscan(s->spanclass)) == o->nbytes;
+	return slot_nbytes(size, align, noscan) == o->nbytes;
 }
 
 /* Reports that an object is freed by a size that is not its own. It ends the process unless sizemismatch=warn. */
