@@ -55,7 +55,8 @@
  *   - spans have 16 slots at least up to 128 KiB, not 32 up to 256 KiB: what an idle thread strands is half.
  *   - huge pages are asked for region by region, where small objects begin one (mheap.c): given to all of a large heap they
  *     multiplied the memory of programs that allocate and do not touch.
- *   - dlopen is interposed: it is the one moment in which RTLD_DEEPBIND can be answered.
+ *   - dlopen and dlmopen are interposed: it is the one moment in which RTLD_DEEPBIND can be answered.
+ *   - names that libc does not have call the program's malloc and free, where there are such (replaced.c).
  *
  * At scale next: per-CPU caches by rseq would replace thread_cache(), and NUMA-local arenas arena_space_move();
  * nothing else asks who or where the caller is.

@@ -11,6 +11,9 @@ static int handled;
 static void *volatile kept;
 static const size_t huge = static_cast<size_t>(1) << 60;
 
+/* Not known to the compiler, which would refuse it. */
+static volatile size_t no_power = 48;
+
 /* Frees nothing, and is asked three times. */
 static void handler()
 {
@@ -34,7 +37,7 @@ extern "C" int plugin_throws()
 	return throws([] { return ::operator new(huge); }) + throws([] { return ::operator new[](huge); }) +
 	       throws([] { return ::operator new(huge, std::align_val_t(64)); }) +
 	       throws([] { return ::operator new[](huge, std::align_val_t(64)); }) +
-	       throws([] { return ::operator new(100, std::align_val_t(48)); });
+	       throws([] { return ::operator new(100, std::align_val_t(no_power)); });
 }
 
 /* Forms that return NULL as they should. */
