@@ -11,6 +11,7 @@
  */
 #include "fatal.h"
 #include "os.h"
+#include "text.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -36,6 +37,17 @@ void report_str(struct report *r, const char *s)
 	while (s[n] != '\0')
 		n++;
 	report_chars(r, s, n);
+}
+
+void report_text(struct report *r, const char *s, size_t n)
+{
+	while (n != 0) {
+		size_t shown = text_shown(s, n), taken = max_size(shown, 1);
+
+		report_chars(r, shown != 0 ? s : TEXT_HIDDEN, taken);
+		s += taken;
+		n -= taken;
+	}
 }
 
 static void report_number(struct report *r, uint64_t v, unsigned radix)

@@ -304,7 +304,7 @@ static void print_head(struct out *o, unsigned cell_pages)
 	char name[STAT_PROGRAM_MAX];
 
 	out_str(o, "goalloc: heap of ");
-	out_bytes(o, name, stat_program(name));
+	out_text(o, name, stat_program(name));
 	out_str(o, ", pid ");
 	out_dec(o, (uint64_t)os_pid());
 	out_str(o, "; a letter is ");

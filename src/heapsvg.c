@@ -18,6 +18,7 @@
 #include "os.h"
 #include "out.h"
 #include "stat.h"
+#include "text.h"
 
 #include <errno.h>
 
@@ -188,14 +189,18 @@ static void put_kind_class(struct out *o, unsigned kind)
 	out_dec(o, kind);
 }
 
-/* Text of which we know nothing. Not UTF-8, or not for XML: a question mark. */
+/* Writes a text from outside as XML has it. */
 static void put_escaped(struct out *o, const char *s, size_t n)
 {
-	for (size_t i = 0; i < n; i++) {
-		if (s[i] == '<' || s[i] == '&')
-			out_str(o, s[i] == '<' ? "&lt;" : "&amp;");
+	while (n != 0) {
+		size_t taken = max_size(text_shown(s, n), 1);
+
+		if (*s == '<' || *s == '&')
+			out_str(o, *s == '<' ? "&lt;" : "&amp;");
 		else
-			out_bytes(o, s[i] < ' ' || s[i] > '~' ? "?" : &s[i], 1);
+			out_text(o, s, taken);
+		s += taken;
+		n -= taken;
 	}
 }
 

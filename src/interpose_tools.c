@@ -177,16 +177,14 @@ EXPORT int goalloc_heap_map_fd(int fd, int svg)
 	return result_of(heapmap_write_or_errno(fd, svg != 0));
 }
 
+static int write_heap_map(int fd, const char *file)
+{
+	return heapmap_write_or_errno(fd, !heapmap_is_text(file));
+}
+
 EXPORT int goalloc_heap_map(const char *file)
 {
-	int fd = out_open(file, false);
-	int result;
-
-	if (fd < 0)
-		return result_of(-fd);
-	result = goalloc_heap_map_fd(fd, !heapmap_is_text(file));
-	os_close(fd);
-	return result;
+	return result_of(out_to_file(file, false, 0, write_heap_map));
 }
 
 /* --- the profile --- */
@@ -223,7 +221,7 @@ EXPORT int goalloc_profile_stop(void)
 		return result_of(error);
 	rights = rights_open();
 	profile_stop();
-	if (options.guardrate != 0 || options.stats_fd >= 0)
+	if (options.guardrate != 0 || options.stats[0] != '\0')
 		sample_begin(0, options.guardrate);
 	else
 		sample_end();
@@ -240,16 +238,18 @@ EXPORT int goalloc_profile_write_fd(int fd, int text)
 	return result_of(error);
 }
 
+static int write_profile(int fd, const char *file)
+{
+	uint32_t rights = rights_open();
+	int error = profile_write_or_errno(fd, profile_is_text(file));
+
+	rights_close(rights);
+	return error;
+}
+
 EXPORT int goalloc_profile_write(const char *file)
 {
-	int fd = out_open(file, false);
-	int result;
-
-	if (fd < 0)
-		return result_of(-fd);
-	result = goalloc_profile_write_fd(fd, profile_is_text(file));
-	os_close(fd);
-	return result;
+	return result_of(out_to_file(file, false, 0, write_profile));
 }
 
 /* --- the memory limit --- */

@@ -104,20 +104,21 @@ static int find_kept(const struct output *output)
 
 static void write_output(const struct output *output)
 {
-	int kept = find_kept(output), fd = kept, error;
+	int kept = find_kept(output), error;
 
 	/* When it is closed, there is nobody to tell. */
 	if (kept < 0 && option_file_is_stderr(output->file))
 		return;
-	if (kept < 0)
-		fd = out_open_nth(output->file, output->append, service.writings);
-	if (fd < 0 && output->write == write_leaks)
-		service.leaks.error = -fd;
-	error = fd < 0 ? -fd : output->write(fd, output->file);
-	if (error != 0)
-		options_warn_file(output->option, output->file, out_reason(error));
-	if (kept < 0 && fd >= 0)
-		os_close(fd);
+	if (kept >= 0)
+		error = output->write(kept, output->file);
+	else
+		error = out_to_file(output->file, output->append, service.writings, output->write);
+	if (error == 0)
+		return;
+	/* The check was not made if its file could not be opened. */
+	if (output->write == write_leaks && service.leaks.write_error == 0)
+		service.leaks.error = error;
+	options_warn_file(output->option, output->file, out_reason(error));
 }
 
 static void write_all_locked(void)

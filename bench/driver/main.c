@@ -37,7 +37,7 @@
 
 #define TIMEOUT_S         30.0
 #define TIMEOUT_FULL_S    300.0
-#define TIMEOUT_PROGRAM_S 86400.0 /* the user interrupts what takes too long */
+#define TIMEOUT_PROGRAM_S 86400.0 /* the user interrupts a program that takes too long */
 
 /* Returns the path of bench_workload, which lies beside the driver. */
 static const char *workload_path(void)
@@ -193,7 +193,7 @@ static bool report(const struct results *r, const struct options *o)
 	return ok && results_nfailed(r) == 0;
 }
 
-/* Prints what bench/record writes above a table: the machine, and the file of each allocator. */
+/* Prints the machine and the file of each allocator, which bench/record writes above a table. */
 static void show_allocators(const struct allocators *allocators)
 {
 	struct machine m;

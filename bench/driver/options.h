@@ -25,7 +25,7 @@ struct options {
 	bool full;            /* all rows, more rounds */
 	bool list;            /* print the rows and exit */
 	bool show_allocators; /* print the machine and the libraries and exit */
-	bool no_peers;        /* only glibc, goalloc and what --with names */
+	bool no_peers;        /* only glibc, goalloc and the allocators of --with */
 	unsigned nrounds;     /* 1..MAX_NROUNDS */
 	const char *lib;      /* goalloc's .so; NULL: the one beside the driver's directory */
 	const char *json;     /* file to write, or NULL */

@@ -18,7 +18,7 @@
 
 /* One run, or the mean of row.repeat runs. */
 struct sample {
-	double time_ns; /* what the row is about: per operation, or wall */
+	double time_ns; /* per operation, or the wall time of a program */
 	double wall_ns;
 	double user_ns;
 	double sys_ns;
@@ -34,9 +34,9 @@ struct cell {
 
 struct line {
 	const struct row *row;
-	char *program;        /* path of what it runs */
+	char *program;        /* path of the program that it runs */
 	bool has_first;       /* the first run, which is under glibc, has set the next two */
-	uint64_t output_hash; /* what every other run must print too */
+	uint64_t output_hash; /* every other run must have the same */
 	int status; /* of --program: how every other run must end too, as wait4 tells it */
 	struct cell cell[MAX_NALLOCATORS];
 };

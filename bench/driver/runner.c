@@ -111,10 +111,10 @@ struct launch {
 	char words[WORDS_NBYTES]; /* argv and envp point into these */
 	char env_words[WORDS_NBYTES];
 	char preload[WORDS_NBYTES];
-	char *word[MAX_NWORDS]; /* what argv is, unless the order brings its own */
+	char *word[MAX_NWORDS]; /* argv points here unless the order has its own */
 	char **argv;
 	const char *dir; /* to run in; NULL: where the driver runs */
-	int output_fd;   /* what stdout is */
+	int output_fd;   /* becomes stdout */
 	char *envp[MAX_NENV];
 };
 

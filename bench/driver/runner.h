@@ -34,7 +34,7 @@ struct run_outcome {
 	char failure[RUN_FAILURE_NBYTES]; /* why it is not ok, one line */
 	double wall_ns;                   /* from fork to exit */
 	double user_ns;                   /* of the child and all it waited for */
-	double sys_ns;                    /* the same */
+	double sys_ns;                    /* of the child and all it waited for */
 	double rss_kib;                   /* peak of the largest process among them */
 	double faults;                    /* page faults of the child and all it waited for */
 	uint64_t output_hash;             /* of all of stdout */

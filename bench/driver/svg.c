@@ -20,7 +20,7 @@
 #define ROW      19  /* height of one */
 #define SPACE    10  /* between groups of rows */
 #define BOTTOM   50
-#define MARGIN   16     /* of what is written below */
+#define MARGIN   16     /* left of the text below the panels */
 #define MIN_LOG2 (-4.0) /* the axis never goes beyond 1/16 .. 16 */
 #define MAX_LOG2 4.0
 

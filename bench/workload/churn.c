@@ -17,7 +17,7 @@
 /* Access: [c] constant once the thread runs  [t] the thread's, the main thread's after the join */
 struct worker {
 	uintptr_t thread; /* [c] */
-	void **object;    /* [t] the array is constant, what it holds is [t] */
+	void **object;    /* the array is [c], its elements are [t] */
 	uint32_t count;   /* [c] objects */
 	uint64_t nth;     /* [c] where in the size table it begins */
 };

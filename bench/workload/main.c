@@ -24,7 +24,7 @@ struct workload {
 	const char *name;
 	int nargs;
 	double (*run)(char **arg);
-	const char *usage; /* arguments, and what one operation is */
+	const char *usage; /* the arguments, and one operation */
 };
 
 static const struct workload workloads[] = {

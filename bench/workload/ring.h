@@ -40,7 +40,7 @@ bool ring_try_send(struct ring *ring, const struct parcel *parcel);
 /* Takes the oldest parcel. Returns false if there is none. */
 bool ring_try_receive(struct ring *ring, struct parcel *parcel);
 
-/* Send and receive as above, but wait for room or for a parcel. */
+/* ring_send() waits for room, ring_receive() for a parcel. */
 void ring_send(struct ring *ring, const struct parcel *parcel);
 void ring_receive(struct ring *ring, struct parcel *parcel);
 

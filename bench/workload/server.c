@@ -19,7 +19,7 @@
 /* Access: [c] constant while the thread runs  [t] the thread's */
 struct worker {
 	uintptr_t thread; /* [c] */
-	void **object;    /* [c] the array; what it holds is [t] */
+	void **object;    /* the array is [c], its elements are [t] */
 	uint32_t nlive;   /* [c] */
 	uint32_t nops;    /* [c] */
 	uint64_t seed;    /* [c] */

@@ -5,10 +5,13 @@
  */
 #include "module.h"
 
+#include "fatal.h"
+#include "os.h"
 #include "out.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -204,22 +207,195 @@ static void expect_file(const char *name, long nbytes)
 	assert_int_equal(unlink(in_directory(name)), 0);
 }
 
-static void write_and_close(int fd)
+static int written_fd;
+
+static int write_4(int fd, const char *name)
 {
-	assert_true(fd > 2);
-	assert_int_equal(write(fd, "1234", 4), 4);
-	assert_int_equal(close(fd), 0);
+	(void)name;
+	written_fd = fd;
+	return write(fd, "1234", 4) == 4 ? 0 : errno;
 }
 
-static void a_file_is_emptied_or_appended_to(void **state)
+static int write_to(const char *name, bool append)
+{
+	return out_to_file(in_directory(name), append, 0, write_4);
+}
+
+static void a_file_is_replaced_or_appended_to(void **state)
+{
+	int fd;
+
+	(void)state;
+	assert_int_equal(write_to("a", false), 0);
+	assert_int_equal(write_to("a", false), 0);
+	expect_file("a", 4);
+	assert_int_equal(write_to("a", true), 0);
+	assert_int_equal(write_to("a", true), 0);
+	fd = out_open_append(in_directory("a"), 0);
+	assert_int_equal(write_4(fd, NULL), 0);
+	assert_int_equal(close(fd), 0);
+	expect_file("a", 12);
+}
+
+/* Fails in the middle. The file of that name is the old one. */
+static int fail_half_way(int fd, const char *name)
+{
+	(void)name;
+	assert_int_equal(write(fd, "12", 2), 2);
+	expect_file("whole", 4);
+	assert_int_equal(write_to("whole", false), 0);
+	return ENOSPC;
+}
+
+static void a_reader_sees_a_whole_file(void **state)
+{
+	struct stat st;
+
+	(void)state;
+	assert_int_equal(write_to("whole", false), 0);
+	assert_int_equal(out_to_file(in_directory("whole"), false, 0, fail_half_way), ENOSPC);
+	assert_int_equal(stat(in_directory("whole"), &st), 0);
+	/* For the user alone: it tells addresses. */
+	assert_int_equal(st.st_mode & 07777, 0600);
+	expect_file("whole", 4);
+	/* Nothing is left beside it: main() removes an empty directory. */
+}
+
+static void symbolic_links_are_not_followed(void **state)
+{
+	char target[4096];
+
+	(void)state;
+	assert_int_equal(write_to("target", true), 0);
+	strcpy(target, in_directory("target"));
+	for (int append = 0; append < 2; append++) {
+		assert_int_equal(symlink(target, in_directory("link")), 0);
+		assert_int_equal(write_to("link", append != 0), ELOOP);
+		assert_int_equal(out_check(in_directory("link"), append != 0), -ELOOP);
+		assert_int_equal(unlink(in_directory("link")), 0);
+	}
+	expect_file("target", 4);
+}
+
+/* A redirection of the program's is written to, and not emptied. */
+static void own_descriptors_are_duplicated(void **state)
+{
+	static const char *const forms[] = { "/dev/fd/%d", "/proc/self/fd/%d", "/proc/thread-self/fd/%d", "/proc/%2$d/fd/%1$d" };
+	int fd = open(in_directory("own"), O_WRONLY | O_CREAT, 0644);
+	char path[64];
+
+	(void)state;
+	assert_true(fd >= 0);
+	assert_int_equal(write(fd, "log\n", 4), 4);
+	for (size_t i = 0; i < sizeof(forms) / sizeof(forms[0]); i++) {
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wformat-nonliteral"
+#pragma GCC diagnostic ignored "-Wformat-extra-args"
+		snprintf(path, sizeof(path), forms[i], fd, (int)getpid());
+#pragma GCC diagnostic pop
+		assert_int_equal(out_check(path, false), 0);
+		assert_int_equal(out_to_file(path, false, 0, write_4), 0);
+	}
+	close(fd);
+	expect_file("own", 20);
+	assert_int_equal(out_check("/dev/fd/777", false), -EBADF);
+	assert_int_equal(out_to_file("/dev/fd/777", false, 0, write_4), EBADF);
+}
+
+static void a_fifo_is_written_to_if_somebody_reads_it(void **state)
+{
+	char text[8];
+	int reader;
+
+	(void)state;
+	assert_int_equal(mkfifo(in_directory("fifo"), 0600), 0);
+	assert_int_equal(out_check(in_directory("fifo"), false), 0);
+	assert_int_equal(write_to("fifo", false), ENXIO);
+	assert_int_equal(out_open_append(in_directory("fifo"), 0), -ENXIO);
+	reader = open(in_directory("fifo"), O_RDONLY | O_NONBLOCK);
+	assert_true(reader >= 0);
+	assert_int_equal(write_to("fifo", false), 0);
+	assert_int_equal(read(reader, text, sizeof(text)), 4);
+	close(reader);
+	assert_int_equal(unlink(in_directory("fifo")), 0);
+	assert_int_equal(out_to_file("/dev/full", false, 0, write_4), ENOSPC);
+}
+
+/* A file of our own in another's directory: it cannot be replaced. */
+TEST_IN_CHILD(a_file_in_a_closed_directory_is_written_in_place)
+{
+	CHECK(mkdir(in_directory("closed"), 0755) == 0);
+	CHECK(write_to("closed/mine", false) == 0 && write_to("closed/mine", true) == 0);
+	if (geteuid() == 0) {
+		CHECK(chown(in_directory("closed/mine"), 65534, 65534) == 0 && chmod(directory, 0755) == 0);
+		CHECK(setgid(65534) == 0 && setuid(65534) == 0);
+	} else {
+		CHECK(chmod(in_directory("closed"), 0555) == 0);
+	}
+	CHECK(out_check(in_directory("closed/mine"), false) == 0);
+	CHECK(write_to("closed/mine", false) == 0);
+}
+
+static void remove_closed_directory(void **state)
 {
 	(void)state;
-	write_and_close(out_open(in_directory("a"), false));
-	write_and_close(out_open(in_directory("a"), false));
-	expect_file("a", 4);
-	write_and_close(out_open(in_directory("a"), true));
-	write_and_close(out_open(in_directory("a"), true));
-	expect_file("a", 8);
+	assert_int_equal(chmod(in_directory("closed"), 0755), 0);
+	expect_file("closed/mine", 4);
+	assert_int_equal(rmdir(in_directory("closed")), 0);
+}
+
+/* --- writes that would end the program --- */
+
+TEST_IN_CHILD(failed_writes_send_no_signal)
+{
+	struct rlimit small = { 2, RLIM_INFINITY };
+	sigset_t pending;
+	int ends[2], fd = open(in_directory("small"), O_WRONLY | O_CREAT | O_APPEND, 0600);
+
+	CHECK(pipe(ends) == 0 && close(ends[0]) == 0 && fd >= 0);
+	CHECK(unlink(in_directory("small")) == 0 && write(fd, "12", 2) == 2 && setrlimit(RLIMIT_FSIZE, &small) == 0);
+	CHECK(os_write(ends[1], "1", 1) == -EPIPE);
+	CHECK(os_write(fd, "1", 1) == -EFBIG);
+	CHECK(sigpending(&pending) == 0 && !sigismember(&pending, SIGPIPE) && !sigismember(&pending, SIGXFSZ));
+	/* The program's own signal, which waited before, still does. */
+	CHECK(sigemptyset(&pending) == 0 && sigaddset(&pending, SIGPIPE) == 0);
+	CHECK(pthread_sigmask(SIG_BLOCK, &pending, NULL) == 0 && raise(SIGPIPE) == 0);
+	CHECK(os_write(ends[1], "1", 1) == -EPIPE);
+	CHECK(sigpending(&pending) == 0 && sigismember(&pending, SIGPIPE));
+}
+
+/* --- texts from outside --- */
+
+static void what_a_terminal_obeys_is_hidden(void **state)
+{
+	static const struct {
+		const char *text, *shown;
+	} cases[] = {
+		{ "plain ~", "plain ~" },
+		{ "\x1b[31m\a\n\r\t\x7f", "?[31m?????" },
+		{ "\xc3\xa4 \xe2\x82\xac \xf0\x9f\x98\x80", "\xc3\xa4 \xe2\x82\xac \xf0\x9f\x98\x80" },
+		/* C1, as UTF-8 and as a byte; the first and the last; the first that is none. */
+		{ "\xc2\x80\xc2\x9b\xc2\x9f\xc2\xa0", "??????\xc2\xa0" },
+		{ "\x9b" "2J\x90", "?2J?" },
+		/* Too long a form, a surrogate, beyond Unicode, cut. */
+		{ "\xc0\x9b\xe0\x80\x9b", "?????" },
+		{ "\xed\xa0\x80\xf4\x90\x80\x80", "???????" },
+		{ "\xe2\x82", "??" },
+		{ "\xe2\x82x\xc3", "??x?" },
+	};
+	char all[512] = "";
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct report r = { .len = 0 };
+
+		report_text(&r, cases[i].text, strlen(cases[i].text));
+		assert_int_equal(r.len, strlen(cases[i].shown));
+		assert_memory_equal(r.text, cases[i].shown, r.len);
+		out_text(&out, cases[i].text, strlen(cases[i].text));
+		strcat(all, cases[i].shown);
+	}
+	expect(all);
 }
 
 static void names_are_expanded(void **state)
@@ -227,13 +403,13 @@ static void names_are_expanded(void **state)
 	char name[64];
 
 	(void)state;
-	write_and_close(out_open_nth(in_directory("x%n.%p.%%.%q%"), false, 12));
+	assert_int_equal(out_to_file(in_directory("x%n.%p.%%.%q%"), false, 12, write_4), 0);
 	snprintf(name, sizeof(name), "x12.%d.%%%%.%%q%%", (int)getpid());
 	expect_file(name, 4);
 	/* Only names with a number count. */
-	write_and_close(out_open(in_directory("y%n"), false));
-	write_and_close(out_open(in_directory("y"), false));
-	write_and_close(out_open(in_directory("y%n"), false));
+	assert_int_equal(write_to("y%n", false), 0);
+	assert_int_equal(write_to("y", false), 0);
+	assert_int_equal(write_to("y%n", false), 0);
 	expect_file("y1", 4);
 	expect_file("y", 4);
 	expect_file("y2", 4);
@@ -246,31 +422,35 @@ static void a_name_that_grows_too_long_is_refused(void **state)
 	(void)state;
 	for (int i = 0; i < 400; i++)
 		strcat(name, "%p/");
-	assert_int_equal(out_open(in_directory(name), false), -ENAMETOOLONG);
-	assert_int_equal(out_check(in_directory(name)), -ENAMETOOLONG);
+	assert_int_equal(write_to(name, false), ENAMETOOLONG);
+	assert_int_equal(out_check(in_directory(name), false), -ENAMETOOLONG);
 	assert_int_equal(errno, 77);
+}
+
+static int note_descriptor(int fd, const char *name)
+{
+	(void)name;
+	written_fd = (fcntl(fd, F_GETFD) & FD_CLOEXEC) != 0 ? fd : -1;
+	return 0;
 }
 
 static void descriptors_are_high_and_not_inherited(void **state)
 {
-	int fd = out_open(in_directory("d"), false);
-
 	(void)state;
-	assert_true(fd >= 100);
-	assert_true((fcntl(fd, F_GETFD) & FD_CLOEXEC) != 0);
-	write_and_close(fd);
-	expect_file("d", 4);
+	for (int append = 0; append < 2; append++) {
+		assert_int_equal(out_to_file(in_directory("d"), append != 0, 0, note_descriptor), 0);
+		assert_true(written_fd >= 100);
+		expect_file("d", 0);
+	}
 }
 
 TEST_IN_CHILD(few_descriptors_are_enough)
 {
 	struct rlimit few = { 20, 20 };
-	int fd;
 
 	CHECK(setrlimit(RLIMIT_NOFILE, &few) == 0);
 	close(0);
-	fd = out_open(in_directory("few"), false);
-	CHECK(fd >= 3);
+	CHECK(write_to("few", false) == 0 && written_fd >= 3);
 	CHECK(unlink(in_directory("few")) == 0);
 }
 
@@ -278,14 +458,14 @@ static void obstacles_are_told_without_making_the_file(void **state)
 {
 	(void)state;
 	errno = 77;
-	assert_int_equal(out_check(in_directory("new")), 0);
-	assert_int_equal(out_check("new-in-the-current-directory"), 0);
-	assert_true(geteuid() != 0 || out_check("/new-in-the-root") == 0);
-	assert_int_equal(out_check("/dev/null"), 0);
-	assert_int_equal(out_check(in_directory("no/such")), -ENOENT);
-	assert_int_equal(out_check("/dev/null/x"), -ENOTDIR);
-	assert_int_equal(out_check(directory), -EISDIR);
-	assert_int_equal(out_check(in_directory("slash/")), -EISDIR);
+	assert_int_equal(out_check(in_directory("new"), false), 0);
+	assert_int_equal(out_check("new-in-the-current-directory", false), 0);
+	assert_true(geteuid() != 0 || out_check("/new-in-the-root", false) == 0);
+	assert_int_equal(out_check("/dev/null", false), 0);
+	assert_int_equal(out_check(in_directory("no/such"), false), -ENOENT);
+	assert_int_equal(out_check("/dev/null/x", false), -ENOTDIR);
+	assert_int_equal(out_check(directory, false), -EISDIR);
+	assert_int_equal(out_check(in_directory("slash/"), false), -EISDIR);
 	assert_int_equal(errno, 77);
 	/* Nothing was made; main() removes an empty directory. */
 	assert_int_equal(access(in_directory("new"), F_OK), -1);
@@ -308,7 +488,7 @@ TEST_IN_CHILD(permission_is_asked_for)
 		CHECK(chmod(directory, 0755) == 0 && setgid(65534) == 0 && setuid(65534) == 0);
 	else
 		CHECK(chmod(directory, 0555) == 0);
-	CHECK(out_check(in_directory("new")) == -EACCES);
+	CHECK(out_check(in_directory("new"), false) == -EACCES);
 }
 
 static int make_directory(void **state)
@@ -336,7 +516,15 @@ int main(void)
 		TEST(fixed_point_has_all_its_places),
 		TEST(sizes_have_a_unit_and_ten_characters),
 		TEST(after_a_failed_write_the_rest_is_dropped),
-		TEST(a_file_is_emptied_or_appended_to),
+		TEST(a_file_is_replaced_or_appended_to),
+		TEST(a_reader_sees_a_whole_file),
+		TEST(symbolic_links_are_not_followed),
+		TEST(own_descriptors_are_duplicated),
+		TEST(a_fifo_is_written_to_if_somebody_reads_it),
+		TEST(a_file_in_a_closed_directory_is_written_in_place),
+		TEST(remove_closed_directory),
+		TEST(failed_writes_send_no_signal),
+		TEST(what_a_terminal_obeys_is_hidden),
 		TEST(names_are_expanded),
 		TEST(a_name_that_grows_too_long_is_refused),
 		TEST(descriptors_are_high_and_not_inherited),
