@@ -30,7 +30,7 @@ struct limit limit;
 
 /* The request that comes next was refused before. */
 THREAD_LOCAL bool asked;
-THREAD_LOCAL uint64_t asked_at;    /* milliseconds */
+THREAD_LOCAL uint32_t asked_at;    /* milliseconds, the lower bits */
 
 /* What lies between where the limit is near and the limit. */
 #define MARGIN_SHIFT 4
@@ -151,7 +151,7 @@ static bool round_is_due_locked(void)
 static void begin_round_locked(void)
 {
 	asked = true;
-	asked_at = os_now_ms();
+	asked_at = (uint32_t)os_now_ms();
 	atomic_fetch_add_explicit(&limit.calls, 1, memory_order_relaxed);
 }
 
@@ -162,7 +162,7 @@ static void end_round_locked(void)
 
 	asked = false;
 	/* The clock is coarse: a round that is shorter than its step counts as 0, and one that it steps in as a step. */
-	limit.next_round = now + 1 + (now - asked_at) * ROUND_SHARE;
+	limit.next_round = now + 1 + (uint64_t)((uint32_t)now - asked_at) * ROUND_SHARE;
 }
 
 /* Those of the spans that the thread gave back. The kernel works without mheap.lock. */

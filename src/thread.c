@@ -51,8 +51,14 @@ THREAD_LOCAL_DEFINE struct mcache *thread_mcache = MCACHE_NONE;
 /* The same, for slow paths; and where caches are behind a key, which fast paths may not touch. */
 THREAD_LOCAL struct mcache *own_cache;
 
-/* The thread's cache was given back: what it still does goes through the shared one. */
+/* The thread's cache was given back, or is hidden: what it does goes through the shared one. */
 THREAD_LOCAL bool thread_is_gone;
+
+/* The thread's cache, while the thread is in a hook that libc's madvise() may be. */
+THREAD_LOCAL struct mcache *hidden_cache;
+
+/* The thread is the scavenger, which has no cache. */
+THREAD_LOCAL bool is_scavenger;
 
 /* Access: [t] lock  [a] atomic  [c] constant once ready */
 static struct {
@@ -144,6 +150,37 @@ static void begin_sampling(void)
 	sample_begin(rate, options.guardrate);
 }
 
+/* c is the calling thread's; NULL: it has none. */
+static void set_cache(struct mcache *c)
+{
+	own_cache = c;
+	thread_mcache = c == NULL || rights_of_key() != 0 ? MCACHE_NONE : c;
+}
+
+/*
+ * A hook on libc's madvise() may allocate while this thread is in the middle of an allocation. Its own cache is hidden from the hook,
+ * whose requests go through the shared cache. A thread that uses the shared cache, adopts or has left the heap calls no hook.
+ */
+static bool begin_call_out(void)
+{
+	if (own_cache == NULL && (!is_scavenger || thread_is_gone))
+		return false;
+	if (lock_held(&shared_lock) || lock_held(&init_lock))
+		return false;
+	hidden_cache = own_cache;
+	thread_is_gone = true;
+	set_cache(NULL);
+	return true;
+}
+
+static void end_call_out(void)
+{
+	thread_is_gone = false;
+	if (hidden_cache != NULL)
+		set_cache(hidden_cache);
+	hidden_cache = NULL;
+}
+
 static void heap_init(void)
 {
 	lock_acquire(&init_lock);
@@ -156,6 +193,7 @@ static void heap_init(void)
 		fixalloc_init(&threads.pool, sizeof(struct mcache),
 			      offsetof(struct mcache, next_free));
 		begin_sampling();
+		os_set_call_out(begin_call_out, end_call_out);
 		/* Release: the heap is set up. Pairs with the acquire in heap_is_ready(). */
 		atomic_store_explicit(&heap_ready, true, memory_order_release);
 	}
@@ -163,13 +201,6 @@ static void heap_init(void)
 }
 
 /* --- caches --- */
-
-/* c is the calling thread's; NULL: it has none. */
-static void set_cache(struct mcache *c)
-{
-	own_cache = c;
-	thread_mcache = c == NULL || rights_of_key() != 0 ? MCACHE_NONE : c;
-}
 
 static struct mcache **chain_of(uintptr_t user)
 {
@@ -324,6 +355,7 @@ static void *scavenger(void *arg)
 	uint32_t rights;
 
 	(void)arg;
+	is_scavenger = true;
 	for (;;) {
 		os_sleep_ms(options.scavenge_ms < 100 ? 100 : options.scavenge_ms);
 		rights = rights_open();
@@ -426,7 +458,7 @@ static void wait_for_adoption(void)
  * every change is ordered so that what they left can be put in order. */
 static void after_fork_open(void)
 {
-	struct mcache *mine = own_cache;
+	struct mcache *mine = own_cache != NULL ? own_cache : hidden_cache;
 	bool others = false;
 	bool rebuilt;
 
