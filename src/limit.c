@@ -27,7 +27,8 @@
 
 struct limit limit;
 
-/* The request that comes next was refused before. */
+/* The calling thread's request was refused once, and the thread is giving back what it keeps. Ends with the request, see
+ * limit_end_request(). */
 THREAD_LOCAL bool asked;
 THREAD_LOCAL uint64_t asked_at;    /* cycle counter */
 
@@ -37,6 +38,10 @@ THREAD_LOCAL uint64_t asked_at;    /* cycle counter */
 
 /* Giving back caches takes this part of the time, where it does not help. */
 #define ROUND_SHARE 64
+
+/* A round that seems to take longer, in cycles, does not count as longer: the thread was stopped meanwhile, or moved to a processor
+ * with another counter. It is some 0.1 s. */
+#define ROUND_MOST (UINT64_C(1) << 28)
 
 static size_t margin(void)
 {
@@ -142,10 +147,12 @@ static bool pays_locked(size_t over)
 	return options.hard || asked || (dirty >= over && dirty >= batch());
 }
 
-/* Signed: processors' counters may differ a little. */
+/* A round that is further off than one ever is waits for a counter that has leapt back. */
 static bool round_is_due_locked(void)
 {
-	return options.hard || (int64_t)(cycle_counter() - limit.next_round) >= 0;
+	uint64_t wait = limit.next_round - cycle_counter();
+
+	return options.hard || wait == 0 || wait > ROUND_MOST * ROUND_SHARE;
 }
 
 static void begin_round_locked(void)
@@ -159,9 +166,11 @@ static void begin_round_locked(void)
 static void end_round_locked(void)
 {
 	uint64_t now = cycle_counter();
+	/* Another processor's counter may be behind that of the begin. */
+	uint64_t took = (int64_t)(now - asked_at) < 0 ? 0 : now - asked_at;
 
 	asked = false;
-	limit.next_round = now + (now - asked_at) * ROUND_SHARE;
+	limit.next_round = now + (took < ROUND_MOST ? took : ROUND_MOST) * ROUND_SHARE;
 }
 
 /* Those of the spans that the thread gave back. The kernel works without mheap.lock. */
@@ -239,4 +248,17 @@ bool limit_admits_slow(uint64_t page, size_t npages, bool in_earnest)
 bool limit_wants_flush(void)
 {
 	return asked;
+}
+
+static SLOW_PATH void end_unanswered_round(void)
+{
+	lock_acquire(&mheap.lock);
+	end_round_locked();
+	lock_release(&mheap.lock);
+}
+
+void limit_end_request(void)
+{
+	if (UNLIKELY(asked))
+		end_unanswered_round();
 }

@@ -16,7 +16,7 @@ if(NOT ROOT)
 endif()
 
 # L0 and L1: one level each, in this order.
-set(ORDERED_0 base os_call probe config fatal os os_linux os_process out cgroup gzip rights lock)
+set(ORDERED_0 base os_call probe config fatal os os_linux forked os_process out cgroup gzip rights lock)
 set(ORDERED_1 unwind symbol sizeclass_table sizeclass fixalloc hashtable chance options)
 set(LEVEL_2 arena pagealloc mspan)
 set(LEVEL_3 mheap scavenge limit heapwalk)

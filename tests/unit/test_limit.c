@@ -11,6 +11,7 @@
 #include "malloc.h"
 #include "mheap.h"
 #include "options.h"
+#include "os.h"
 #include "os_fail.h"
 #include "scavenge.h"
 #include "thread.h"
@@ -451,8 +452,8 @@ TEST_IN_CHILD(beyond_the_limit_threads_have_words_of_pages_as_ever)
 	start(MiB(32), false);
 	p = make(MiB(40));
 	CHECK(limit_get_state() == LIMIT_OVER);
-	/* For a long time. */
-	limit.next_round = cycle_counter() + ((uint64_t)1 << 60);
+	/* For seconds. */
+	limit.next_round = cycle_counter() + ((uint64_t)1 << 33);
 	for (int i = 0; i < 100; i++) {
 		q[i] = make(KiB(8));
 		CHECK(thread_cache()->pages.base != 0);
@@ -664,9 +665,99 @@ TEST_IN_CHILD(a_forked_child_has_the_limit_for_itself)
 	drop(make(MiB(31)));
 }
 
+/* The heap, full, refuses a request of the calling thread once. */
+static void be_refused(void)
+{
+	lock_acquire(&mheap.lock);
+	CHECK(!limit_admits_slow(PAGE_NONE, MiB(1) / PAGE_SIZE, true));
+	lock_release(&mheap.lock);
+	CHECK(limit_wants_flush());
+}
+
+static void *fill_to_the_limit(void)
+{
+	void *p = make(MiB(31) + KiB(512));
+
+	limit.next_round = cycle_counter();
+	return p;
+}
+
+TEST_IN_CHILD(a_request_that_was_refused_ends_when_the_limit_is_switched_off_meanwhile)
+{
+	void *p;
+
+	start(MiB(32), false);
+	p = fill_to_the_limit();
+	be_refused();
+	(void)limit_set(0);
+	lock_acquire(&mheap.lock);
+	CHECK(limit_admits_locked(PAGE_NONE, MiB(1) / PAGE_SIZE, true));
+	lock_release(&mheap.lock);
+	limit_end_request();
+	CHECK(!limit_wants_flush());
+	/* The next one, under a limit again, is refused a first time. */
+	(void)limit_set(MiB(32));
+	be_refused();
+	limit_end_request();
+	drop(p);
+}
+
+TEST_IN_CHILD(no_request_leaves_the_thread_asked)
+{
+	void *p, *q[40], *grown;
+
+	start(MiB(32), false);
+	p = fill_to_the_limit();
+	for (int i = 0; i < 40; i++) {
+		limit.next_round = cycle_counter();
+		q[i] = make(i % 2 == 0 ? KiB(300) : KiB(8));
+		CHECK(!limit_wants_flush());
+	}
+	limit.next_round = cycle_counter();
+	grown = heap_realloc(p, MiB(40), false, "realloc");
+	CHECK(grown != NULL && !limit_wants_flush());
+	for (int i = 0; i < 40; i++)
+		drop(q[i]);
+	drop(grown);
+}
+
+TEST_IN_CHILD(a_thread_that_was_stopped_while_it_gave_back_does_not_put_off_the_next_round_for_long)
+{
+	uint64_t began, slept;
+	void *p;
+
+	start(MiB(32), false);
+	p = fill_to_the_limit();
+	be_refused();
+	began = cycle_counter();
+	os_sleep_ms(1000);
+	slept = cycle_counter() - began;
+	limit_end_request();
+	CHECK(limit.next_round - cycle_counter() < 32 * slept);
+	drop(p);
+}
+
+TEST_IN_CHILD(a_round_is_due_when_the_cycle_counter_leapt_back)
+{
+	void *p;
+
+	start(MiB(32), false);
+	p = fill_to_the_limit();
+	drop(make(MiB(2)));
+	CHECK(limit_get_state() == LIMIT_OVER);
+	limit.next_round = cycle_counter() + ((uint64_t)1 << 50);
+	drop(make(MiB(3)));
+	CHECK(limit.next_round - cycle_counter() < (uint64_t)1 << 40);
+	drop(p);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_request_that_was_refused_ends_when_the_limit_is_switched_off_meanwhile),
+		cmocka_unit_test(no_request_leaves_the_thread_asked),
+		cmocka_unit_test(a_thread_that_was_stopped_while_it_gave_back_does_not_put_off_the_next_round_for_long),
+		cmocka_unit_test(a_round_is_due_when_the_cycle_counter_leapt_back),
 		cmocka_unit_test(the_count_is_exact_without_a_limit),
 		cmocka_unit_test(the_count_is_exact_beyond_a_soft_limit),
 		cmocka_unit_test(the_count_is_exact_and_never_beyond_a_hard_limit),
