@@ -30,6 +30,11 @@
 #define GOALLOC_SANITIZED 0
 #endif
 
+/* The objects for static programs, where no name of ours is libc's. */
+#ifndef GOALLOC_STATIC
+#define GOALLOC_STATIC 0
+#endif
+
 #ifndef GOALLOC_DEBUG
 #define GOALLOC_DEBUG 0
 #endif
@@ -45,7 +50,16 @@
 #define HIDDEN __attribute__((visibility("hidden")))
 /* Another name for a function of this file, which nobody outside can take over. A compiler that is asked whether the two are the
  * same function takes them for two: ask with OPAQUE(). */
-#define OWN_NAME(name, of) extern __typeof__(of) name __attribute__((alias(#of), visibility("hidden")))
+#define OWN_NAME(name, of) extern __typeof__(of) name __attribute__((alias(#of), visibility("hidden"))) ATTRIBUTES_OF(of)
+/* gcc wants what libc's header says of a function to be said of its other name, too. */
+#if defined(__has_attribute) && !defined(__clang__)
+#if __has_attribute(copy)
+#define ATTRIBUTES_OF(of) __attribute__((copy(of)))
+#endif
+#endif
+#ifndef ATTRIBUTES_OF
+#define ATTRIBUTES_OF(of)
+#endif
 
 /* The pointer p, of which the compiler knows nothing. */
 #define OPAQUE(p) \
@@ -54,6 +68,8 @@
 		__asm__("" : "+r"(opaque_pointer)); \
 		opaque_pointer; \
 	})
+/* Where the function that this stands in returns to. */
+#define RETURN_ADDRESS() ((uintptr_t)__builtin_extract_return_addr(__builtin_return_address(0)))
 #define CONSTRUCTOR __attribute__((constructor))
 #define DESTRUCTOR __attribute__((destructor))
 #define ALIGNED(n) __attribute__((aligned(n)))
@@ -146,20 +162,6 @@ static inline void cpu_relax(void)
 static inline void order_stores(void)
 {
 	atomic_signal_fence(memory_order_release);
-}
-
-/* A counter that runs at some GHz or some 10 MHz: for "has it been long?", not for time. */
-static inline uint64_t cycle_counter(void)
-{
-#if defined(__x86_64__)
-	return __builtin_ia32_rdtsc();
-#elif defined(__aarch64__)
-	uint64_t ticks;
-
-	/* The system counter is slow beside the processor: scale it to be like cycles. */
-	__asm__ volatile("mrs %0, cntvct_el0" : "=r"(ticks));
-	return ticks << 6;
-#endif
 }
 
 /*
@@ -256,6 +258,15 @@ static inline long cpu_start_process(long clone_number, long flags, void *stack,
 }
 #else
 #error "system calls are made by instruction: write cpu_syscall() for this processor"
+#endif
+
+/* Where the heap looks for room: see arena.c. */
+#if defined(__x86_64__)
+#define CPU_HEAP_LOW UINT64_C(0x550000000000)
+#define CPU_HEAP_HIGH UINT64_C(0x555540000000)
+#elif defined(__aarch64__)
+#define CPU_HEAP_LOW UINT64_C(0x800000000)
+#define CPU_HEAP_HIGH UINT64_C(0x1000000000)
 #endif
 
 /* A place that tracing tools find by name: a nop here, and an entry of SystemTap's form, version 3, in the section .note.stapsdt that is no

@@ -15,6 +15,13 @@
 #define PATH_ROOM 1024
 #define TEXT_ROOM 4096
 
+/* Where the files are read to: too large for a small stack. */
+struct texts {
+	char path[PATH_ROOM];
+	char groups[TEXT_ROOM];      /* of /proc/self/cgroup, while the files of the groups are read */
+	char text[TEXT_ROOM];
+};
+
 /* A text file, up to TEXT_ROOM - 1 characters of it. False: there is none. */
 static bool read_text(const char *path, char text[TEXT_ROOM])
 {
@@ -75,18 +82,17 @@ static size_t number(const char *text)
 }
 
 /* The lowest limit of a group and those above it. group begins with a slash; it is cut short. */
-static size_t lowest(const char *root, const char *mount, char *group, const char *file)
+static size_t lowest(struct texts *t, const char *root, const char *mount, char *group, const char *file)
 {
 	const char *parts[] = { root, mount, group, "/", file };
 	size_t least = SIZE_MAX, len = string_length(group);
-	char path[PATH_ROOM], text[TEXT_ROOM];
 
 	for (;;) {
 		while (len > 0 && group[len - 1] == '/')
 			len--;
 		group[len] = '\0';
-		if (join(path, parts, sizeof(parts) / sizeof(parts[0])) && read_text(path, text))
-			least = min_size(least, number(text));
+		if (join(t->path, parts, sizeof(parts) / sizeof(parts[0])) && read_text(t->path, t->text))
+			least = min_size(least, number(t->text));
 		if (len == 0)
 			return least;
 		while (len > 0 && group[len - 1] != '/')
@@ -110,7 +116,7 @@ static bool names_memory(const char *list)
 }
 
 /* Of a line of /proc/self/cgroup, "NUMBER:CONTROLLERS:/GROUP": version 2 has the number 0 and no controllers. */
-static size_t limit_of_line(const char *root, char *line)
+static size_t limit_of_line(struct texts *t, const char *root, char *line)
 {
 	char *group = line;
 	const char *controllers;
@@ -126,48 +132,51 @@ static size_t limit_of_line(const char *root, char *line)
 		return SIZE_MAX;
 	group++;
 	if (*controllers == ':')
-		return lowest(root, "/sys/fs/cgroup", group, "memory.max");
-	return names_memory(controllers) ? lowest(root, "/sys/fs/cgroup/memory", group, "memory.limit_in_bytes") : SIZE_MAX;
+		return lowest(t, root, "/sys/fs/cgroup", group, "memory.max");
+	return names_memory(controllers) ? lowest(t, root, "/sys/fs/cgroup/memory", group, "memory.limit_in_bytes") : SIZE_MAX;
 }
 
-static size_t limit_of_groups(const char *root)
+static size_t limit_of_groups(struct texts *t, const char *root)
 {
 	const char *parts[] = { root, "/proc/self/cgroup" };
-	char path[PATH_ROOM], text[TEXT_ROOM];
 	size_t least = SIZE_MAX;
 
-	if (!join(path, parts, 2) || !read_text(path, text))
+	if (!join(t->path, parts, 2) || !read_text(t->path, t->groups))
 		return SIZE_MAX;
-	for (char *line = text; *line != '\0';) {
+	for (char *line = t->groups; *line != '\0';) {
 		char *end = line;
 
 		while (*end != '\n' && *end != '\0')
 			end++;
 		if (*end == '\n')
 			*end++ = '\0';
-		least = min_size(least, limit_of_line(root, line));
+		least = min_size(least, limit_of_line(t, root, line));
 		line = end;
 	}
 	return least;
 }
 
-static size_t memory_of_machine(const char *root)
+static size_t memory_of_machine(struct texts *t, const char *root)
 {
 	const char *parts[] = { root, "/proc/meminfo" };
-	char path[PATH_ROOM], text[TEXT_ROOM];
 	const char *kib;
 	size_t n;
 
-	if (!join(path, parts, 2) || !read_text(path, text))
+	if (!join(t->path, parts, 2) || !read_text(t->path, t->text))
 		return SIZE_MAX;
-	kib = after(text, "MemTotal:");
+	kib = after(t->text, "MemTotal:");
 	n = kib != NULL ? number(kib) : SIZE_MAX;
 	return n > SIZE_MAX / 1024 ? SIZE_MAX : n * 1024;
 }
 
 size_t cgroup_memory(const char *root)
 {
-	size_t least = min_size(limit_of_groups(root), memory_of_machine(root));
+	struct texts *t = os_alloc_scratch(sizeof(*t));
+	size_t least;
 
+	if (t == NULL)
+		return 0;
+	least = min_size(limit_of_groups(t, root), memory_of_machine(t, root));
+	os_free_scratch(t, sizeof(*t));
 	return least == SIZE_MAX ? 0 : least;
 }

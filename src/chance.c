@@ -29,7 +29,7 @@ static uint64_t next_random(uint64_t *random)
 	uint64_t x;
 
 	if (*random == 0)
-		*random = os_random() ^ (uintptr_t)random ^ cycle_counter();
+		*random = os_random() ^ (uintptr_t)random;
 	x = *random += UINT64_C(0x9e3779b97f4a7c15);
 	x = (x ^ (x >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
 	x = (x ^ (x >> 27)) * UINT64_C(0x94d049bb133111eb);

@@ -4,14 +4,16 @@
  * See malloc.c for the overview.
  *
  * Owns     the report line, on the caller's stack.
- * Callers  everyone who finds misuse, options.c for its warnings, lock.c. Calls abort(3), and write(2) past libc, where it would be
- *          a cancellation point: a thread that was to be cancelled would end instead of the process.
+ * Callers  everyone who finds misuse, options.c for its warnings, lock.c. Calls abort(3), and os.h to write, as libc's
+ *          write(2) is a cancellation point: a thread that was to be cancelled would end instead of the process.
  * Locks    none; callable with any lock held.
  * Holds    never allocates; one write(2) a line; errno is kept.
  */
 #include "fatal.h"
-#include "os_call.h"
+#include "os.h"
+#include "text.h"
 
+#include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
 
@@ -37,6 +39,17 @@ void report_str(struct report *r, const char *s)
 	report_chars(r, s, n);
 }
 
+void report_text(struct report *r, const char *s, size_t n)
+{
+	while (n != 0) {
+		size_t shown = text_shown(s, n), taken = max_size(shown, 1);
+
+		report_chars(r, shown != 0 ? s : TEXT_HIDDEN, taken);
+		s += taken;
+		n -= taken;
+	}
+}
+
 static void report_number(struct report *r, uint64_t v, unsigned radix)
 {
 	char digits[20];
@@ -60,18 +73,19 @@ void report_dec(struct report *r, uint64_t v)
 	report_number(r, v, 10);
 }
 
-void report_write(struct report *r, int fd)
+int report_write(struct report *r, int fd)
 {
 	size_t done = 0;
 
 	r->text[r->len++] = '\n';
 	while (done < r->len) {
-		long n = RESTARTED(SYSCALL(SYS_write, fd, r->text + done, r->len - done));
+		long n = os_write(fd, r->text + done, r->len - done);
 
 		if (n <= 0)
-			break;
+			return n < 0 ? (int)-n : EIO;
 		done += (size_t)n;
 	}
+	return 0;
 }
 
 static void report_pointer(struct report *r, const char *func, const void *p, const char *fault)
@@ -93,16 +107,42 @@ _Noreturn void fatal_pointer(const char *func, const void *p, const char *fault)
 	abort();
 }
 
+static void report_size(struct report *r, const char *func, const void *p, size_t given, size_t slot)
+{
+	report_pointer(r, func, p, "size mismatch: given ");
+	report_dec(r, given);
+	report_str(r, ", slot ");
+	report_dec(r, slot);
+}
+
 _Noreturn void fatal_size(const char *func, const void *p, size_t given, size_t slot)
 {
 	struct report r;
 
-	report_pointer(&r, func, p, "size mismatch: given ");
-	report_dec(&r, given);
-	report_str(&r, ", slot ");
-	report_dec(&r, slot);
+	report_size(&r, func, p, given, slot);
 	report_write(&r, 2);
 	abort();
+}
+
+void warn_size(const char *func, const void *p, size_t given, size_t slot, uint64_t now_ms)
+{
+	/* Relaxed: the thread whose exchange succeeds writes the line. Nothing else depends on these words. */
+	static _Atomic uint64_t next_ms, unreported;
+	uint64_t due = atomic_load_explicit(&next_ms, memory_order_relaxed), others;
+	struct report r;
+
+	if (now_ms < due || !atomic_compare_exchange_strong_explicit(&next_ms, &due, now_ms + WARN_SIZE_EVERY_MS,
+								     memory_order_relaxed, memory_order_relaxed)) {
+		atomic_fetch_add_explicit(&unreported, 1, memory_order_relaxed);
+		return;
+	}
+	others = atomic_exchange_explicit(&unreported, 0, memory_order_relaxed);
+	report_size(&r, func, p, given, slot);
+	if (others != 0) {
+		report_str(&r, "; others since the last line: ");
+		report_dec(&r, others);
+	}
+	report_write(&r, 2);
 }
 
 _Noreturn void fatal_error(const char *what)

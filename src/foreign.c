@@ -3,36 +3,37 @@
  * foreign.c - pointers that are not ours, and the way to libc's own malloc.
  * See malloc.c for the overview.
  *
- * Owns     the knowledge of libc's heap: whether it is there, and whether it was ever used.
- * Callers  malloc.c, with pointers that are in no arena. Calls libc, with no lock held; fatal.h, options.h.
+ * Owns     the knowledge whether libc's heap was ever used.
+ * Callers  malloc.c, with pointers that are in no arena. Calls libc, with no lock held; libc.h, fatal.h, options.h.
  * Locks    none.
- * Holds    a pointer goes to libc only if libc's heap has something in it. It has when a library was loaded with
- *          RTLD_DEEPBIND, or when we were loaded after the first malloc; in other programs a
- *          foreign pointer is a mistake, and is reported here.
+ * Holds    a pointer goes to libc only if libc's heap has something in it. It has when we were loaded after the first malloc,
+ *          or when a program calls libc's functions by their addresses; in other programs a foreign pointer is a mistake,
+ *          and is reported here. The functions are those that libc.c found before anybody changed anything: a program
+ *          may replace the names, and interpose_dlopen.c points them at this library.
  */
 #include "foreign.h"
 #include "config.h"
 #include "fatal.h"
+#include "libc.h"
 #include "options.h"
 
-#include <dlfcn.h>
 #include <malloc.h>
 
-/* In a static program these names are ours (interpose_static.c), and there is no other heap. */
-#ifndef GOALLOC_STATIC
-#define GOALLOC_STATIC 0
-#endif
+#define CALL(name, type, ...) ((type)libc_function(name))(__VA_ARGS__)
 
-extern void __libc_free(void *p) WEAK;
-extern void *__libc_malloc(size_t size) WEAK;
-extern void *__libc_calloc(size_t n, size_t size) WEAK;
-extern void *__libc_realloc(void *p, size_t size) WEAK;
-extern void *__libc_memalign(size_t align, size_t size) WEAK;
+typedef void *alloc_fn(size_t);
+typedef void *alloc2_fn(size_t, size_t);
+typedef void free_fn(void *);
+typedef void *realloc_fn(void *, size_t);
+typedef size_t usable_size_fn(void *);
+typedef struct mallinfo2 mallinfo2_fn(void);
 
+/* In a static program libc's names are ours (interpose_libc.c), and there is no other heap. */
 bool foreign_can_alloc(void)
 {
-	return !GOALLOC_STATIC && __libc_free != NULL && __libc_malloc != NULL &&
-	       __libc_calloc != NULL && __libc_realloc != NULL && __libc_memalign != NULL;
+	return !GOALLOC_STATIC && libc_function(LIBC_FREE) != NULL && libc_function(LIBC_MALLOC) != NULL &&
+	       libc_function(LIBC_CALLOC) != NULL && libc_function(LIBC_REALLOC) != NULL &&
+	       libc_function(LIBC_MEMALIGN) != NULL;
 }
 
 /* libc's heap has memory from the system: it was used. Once used, always used. */
@@ -40,11 +41,11 @@ static bool libc_heap_used(void)
 {
 	/* Relaxed: every thread finds the same. */
 	static _Atomic bool used;
-	struct mallinfo2 (*info2)(void);
+	mallinfo2_fn *info2;
 
 	if (atomic_load_explicit(&used, memory_order_relaxed) || options.off)
 		return true;
-	*(void **)&info2 = dlsym(RTLD_NEXT, "mallinfo2");
+	info2 = (mallinfo2_fn *)libc_function(LIBC_MALLINFO2);
 	/* An older libc does not tell: it may have been. */
 	if (info2 != NULL) {
 		struct mallinfo2 mi = info2();
@@ -68,36 +69,36 @@ static void check_foreign(const void *p, const char *func)
 void foreign_free(void *p, const char *func)
 {
 	check_foreign(p, func);
-	__libc_free(p);
+	CALL(LIBC_FREE, free_fn *, p);
 }
 
 void *foreign_realloc(void *p, size_t size, const char *func)
 {
 	check_foreign(p, func);
 	/* Of size 0 libc would free it. */
-	return __libc_realloc(p, size == 0 ? 1 : size);
+	return CALL(LIBC_REALLOC, realloc_fn *, p, size == 0 ? 1 : size);
 }
 
 size_t foreign_usable_size(void *p, const char *func)
 {
-	size_t (*usable)(void *);
+	usable_size_fn *usable;
 
 	check_foreign(p, func);
-	*(void **)&usable = dlsym(RTLD_NEXT, "malloc_usable_size");
+	usable = (usable_size_fn *)libc_function(LIBC_USABLE_SIZE);
 	return usable != NULL ? usable(p) : 0;
 }
 
 void *foreign_malloc(size_t size)
 {
-	return __libc_malloc(size);
+	return CALL(LIBC_MALLOC, alloc_fn *, size);
 }
 
 void *foreign_calloc(size_t n, size_t size)
 {
-	return __libc_calloc(n, size);
+	return CALL(LIBC_CALLOC, alloc2_fn *, n, size);
 }
 
 void *foreign_memalign(size_t align, size_t size)
 {
-	return __libc_memalign(align, size);
+	return CALL(LIBC_MEMALIGN, alloc2_fn *, align, size);
 }

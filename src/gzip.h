@@ -9,7 +9,7 @@
 
 #define GZIP_BLOCK 4096
 
-/* On the writer's stack. */
+/* Its writer's; large for a stack. */
 struct gzip {
 	struct out out;
 	uint32_t crc;       /* inverted */

@@ -38,7 +38,7 @@ static uint64_t mix(uint64_t x)
 
 void hardened_init(void)
 {
-	secret = mix(os_random() ^ cycle_counter());
+	secret = mix(os_random());
 }
 
 /* xorshift64*, seeded anew when it is found at 0. */
@@ -47,12 +47,17 @@ static uint64_t random_next(struct quarantine *q)
 	uint64_t x = q->random;
 
 	if (x == 0)
-		x = mix(secret ^ (uintptr_t)q ^ cycle_counter()) | 1;
+		x = mix(secret ^ (uintptr_t)q) | 1;
 	x ^= x >> 12;
 	x ^= x << 25;
 	x ^= x >> 27;
 	q->random = x;
 	return x * UINT64_C(0x2545f4914f6cdd1d) >> 32;
+}
+
+uint64_t hardened_random(struct mcache *c)
+{
+	return random_next(&c->quarantine);
 }
 
 static uint64_t mask_of(uintptr_t addr)

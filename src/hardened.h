@@ -13,6 +13,9 @@
 /* Once, before the first object. */
 void hardened_init(void);
 
+/* Returns 32 random bits from the cache's generator. */
+uint64_t hardened_random(struct mcache *c);
+
 /* An object of size bytes in a slot of the class, which has room for the tail, too. It reads as zero; if it does not, somebody
  * wrote to freed memory, and that is fatal. NULL when there is no memory. */
 void *hardened_alloc_small(struct mcache *c, spanclass_t sc, size_t size);

@@ -7,13 +7,15 @@
  * Callers  interpose_tools.c, who writes at exit or by signal. Calls heapwalk.h, heapsvg.c, out.h.
  * Locks    those of heapwalk.h; none while anything is written.
  * Holds    every committed page is in exactly one cell: the totals under the map are those of what is shown, also while others
- *          allocate. Memory for it is on the writer's stack: one arena at a time.
+ *          allocate. One arena at a time is in memory, which is mapped for the call: writers may have small stacks.
  */
 #include "heapmap.h"
 #include "os.h"
 #include "out.h"
 #include "rights.h"
 #include "stat.h"
+
+#include <errno.h>
 
 /* Letters in a line. */
 #define LINE_CELLS 64
@@ -302,7 +304,7 @@ static void print_head(struct out *o, unsigned cell_pages)
 	char name[STAT_PROGRAM_MAX];
 
 	out_str(o, "goalloc: heap of ");
-	out_bytes(o, name, stat_program(name));
+	out_text(o, name, stat_program(name));
 	out_str(o, ", pid ");
 	out_dec(o, (uint64_t)os_pid());
 	out_str(o, "; a letter is ");
@@ -312,26 +314,36 @@ static void print_head(struct out *o, unsigned cell_pages)
 	out_str(o, "; behind it, how full its spans are\n");
 }
 
+/* What the map needs while it is written. */
+struct text_map {
+	struct map_total totals[NUM_KINDS];
+	struct letters letters;
+	struct map_arena arena;
+	struct heapwalk walk;
+	struct out out;
+};
+
 static int write_text(int fd)
 {
-	struct map_total totals[NUM_KINDS] = { { 0 } };
+	struct text_map *map = os_alloc_scratch(sizeof(*map));
 	unsigned cell_pages = choose_cell_pages();
-	struct letters letters = { { 0 } };
-	struct map_arena a;
-	struct heapwalk w;
-	struct out o;
+	int error;
 
-	out_init(&o, fd);
-	print_head(&o, cell_pages);
-	heapwalk_init(&w);
-	while (heapwalk_arena(&w)) {
-		map_paint(&a, &w, ARENA_PAGES, totals);
-		count_letters(&letters, &a);
-		print_arena(&o, &a, cell_pages);
+	if (map == NULL)
+		return ENOMEM;
+	out_init(&map->out, fd);
+	print_head(&map->out, cell_pages);
+	heapwalk_init(&map->walk);
+	while (heapwalk_arena(&map->walk)) {
+		map_paint(&map->arena, &map->walk, ARENA_PAGES, map->totals);
+		count_letters(&map->letters, &map->arena);
+		print_arena(&map->out, &map->arena, cell_pages);
 	}
-	print_letters(&o, &letters);
-	(void)out_flush(&o);
-	return o.error;
+	print_letters(&map->out, &map->letters);
+	(void)out_flush(&map->out);
+	error = map->out.error;
+	os_free_scratch(map, sizeof(*map));
+	return error;
 }
 
 int heapmap_write_or_errno(int fd, bool svg)

@@ -18,6 +18,9 @@
 #include "os.h"
 #include "out.h"
 #include "stat.h"
+#include "text.h"
+
+#include <errno.h>
 
 /* Pixels. */
 #define MARGIN 24
@@ -61,6 +64,17 @@ struct measures {
 	size_t rows;              /* of cells in a block */
 	size_t block_rows;        /* of blocks */
 	size_t kinds;             /* in the legend */
+};
+
+/* What the picture needs while it is written: too large for a small stack. */
+struct picture {
+	struct stat_snapshot st;
+	struct measures m;
+	struct map_total totals[NUM_KINDS];
+	struct heapwalk walk;
+	struct map_arena arena;
+	bool used[NUM_KINDS * FILL_STEPS];      /* styles that occur in the arena */
+	struct out out;
 };
 
 static size_t row_pages(const struct measures *m)
@@ -175,14 +189,18 @@ static void put_kind_class(struct out *o, unsigned kind)
 	out_dec(o, kind);
 }
 
-/* Text of which we know nothing. Not UTF-8, or not for XML: a question mark. */
+/* Writes a text from outside as XML has it. */
 static void put_escaped(struct out *o, const char *s, size_t n)
 {
-	for (size_t i = 0; i < n; i++) {
-		if (s[i] == '<' || s[i] == '&')
-			out_str(o, s[i] == '<' ? "&lt;" : "&amp;");
+	while (n != 0) {
+		size_t taken = max_size(text_shown(s, n), 1);
+
+		if (*s == '<' || *s == '&')
+			out_str(o, *s == '<' ? "&lt;" : "&amp;");
 		else
-			out_bytes(o, s[i] < ' ' || s[i] > '~' ? "?" : &s[i], 1);
+			out_text(o, s, taken);
+		s += taken;
+		n -= taken;
 	}
 }
 
@@ -216,19 +234,18 @@ static const struct scale *choose_scale(size_t narenas, size_t npages)
 }
 
 /* What the picture has room for, by a first look: what comes later is not drawn. */
-static struct measures measure(const struct stat_snapshot *st)
+static struct measures measure(const struct stat_snapshot *st, struct heapwalk *w)
 {
 	struct measures m = { .scale = *choose_scale(st->narenas, st->heap_bytes / PAGE_SIZE) };
-	struct heapwalk w;
 
 	m.boxes = st->all.spans <= MAX_BOXES && m.scale.px >= 4 && m.scale.cell_pages == 1;
 	m.rows = ARENA_PAGES / row_pages(&m);
 	m.block_rows = (st->narenas + m.scale.in_row - 1) / m.scale.in_row;
-	heapwalk_init(&w);
-	if (st->narenas == 1 && heapwalk_arena(&w)) {
+	heapwalk_init(w);
+	if (st->narenas == 1 && heapwalk_arena(w)) {
 		uint32_t begin, end;
 
-		map_extent(&w, &begin, &end);
+		map_extent(w, &begin, &end);
 		m.rows = (end + row_pages(&m) - 1) / row_pages(&m);
 	}
 	for (unsigned sc = 0; sc < NUM_SPAN_CLASSES; sc++)
@@ -547,11 +564,13 @@ static void put_row_title(struct out *o, const struct map_arena *a, size_t begin
 }
 
 /* A box to point at for each row; then the styles that occur, and a path for each. */
-static void put_paths(struct out *o, const struct measures *m, struct map_arena *a)
+static void put_paths(struct picture *p)
 {
+	const struct measures *m = &p->m;
+	struct map_arena *a = &p->arena;
 	size_t ncells = a->end / m->scale.cell_pages;
-	bool used[NUM_KINDS * FILL_STEPS] = { false };
 	struct map_cell *cells = a->cells;
+	struct out *o = &p->out;
 
 	for (size_t page = align_down(a->begin, row_pages(m)); page < a->end; page += row_pages(m)) {
 		out_str(o, "<g>");
@@ -560,11 +579,12 @@ static void put_paths(struct out *o, const struct measures *m, struct map_arena 
 		out_str(o, "</g>\n");
 	}
 	map_merge(cells, ncells, m->scale.cell_pages);
+	zero_bytes(p->used, sizeof(p->used));
 	for (size_t i = 0; i < ncells; i++)
-		used[style_of(&cells[i])] = true;
+		p->used[style_of(&cells[i])] = true;
 	out_str(o, "<g class=\"paths\" pointer-events=\"none\" transform=\"translate(0 .5)\">\n");
 	for (unsigned style = 0; style < NUM_KINDS * FILL_STEPS; style++)
-		if (used[style] && style / FILL_STEPS != KIND_NONE)
+		if (p->used[style] && style / FILL_STEPS != KIND_NONE)
 			put_path(o, m, cells, ncells, style);
 	out_str(o, "</g>\n");
 }
@@ -626,11 +646,12 @@ static void put_regions(struct out *o, const struct measures *m, uint32_t region
 }
 
 /* Draws the arena of the walk. x and y of its block. */
-static void put_arena(struct out *o, const struct measures *m, struct heapwalk *w, size_t x, size_t y,
-		      struct map_total totals[NUM_KINDS])
+static void put_arena(struct picture *p, size_t x, size_t y)
 {
+	const struct measures *m = &p->m;
+	struct heapwalk *w = &p->walk;
 	uint32_t regions = w->huge_regions, end = (uint32_t)(m->rows * row_pages(m));
-	struct map_arena a;
+	struct out *o = &p->out;
 
 	put_arena_head(o, m, w, x, y);
 	y += ARENA_HEAD;
@@ -643,10 +664,10 @@ static void put_arena(struct out *o, const struct measures *m, struct heapwalk *
 	out_dec(o, m->scale.px);
 	out_str(o, ")\">\n");
 	if (m->boxes) {
-		put_boxes(o, m, w, end, totals);
+		put_boxes(o, m, w, end, p->totals);
 	} else {
-		map_paint(&a, w, end, totals);
-		put_paths(o, m, &a);
+		map_paint(&p->arena, w, end, p->totals);
+		put_paths(p);
 	}
 	out_str(o, "</g>\n");
 	if (m->scale.in_row == 1)
@@ -709,13 +730,13 @@ static void put_legend(struct out *o, const struct measures *m, const struct map
 
 /* --- the picture --- */
 
-static void put_svg(struct out *o, const struct measures *m, const struct stat_snapshot *st)
+static void put_svg(struct picture *p)
 {
-	struct map_total totals[NUM_KINDS] = { { 0 } };
+	const struct measures *m = &p->m;
+	struct out *o = &p->out;
 	size_t map_height = m->block_rows * block_height(m);
 	size_t width = LEFT + map_width(m) + MARGIN;
 	size_t height = HEAD_HEIGHT + map_height + legend_height(m) + MARGIN;
-	struct heapwalk w;
 	size_t i = 0;
 
 	out_str(o, "<svg xmlns=\"http://www.w3.org/2000/svg\"");
@@ -731,27 +752,30 @@ static void put_svg(struct out *o, const struct measures *m, const struct stat_s
 	out_str(o, ">\n");
 	put_styles(o, m);
 	out_str(o, "<rect width=\"100%\" height=\"100%\" fill=\"#fff\"/>\n");
-	put_head(o, m, st);
-	heapwalk_init(&w);
-	for (; heapwalk_arena(&w) && i < m->block_rows * m->scale.in_row; i++) {
+	put_head(o, m, &p->st);
+	heapwalk_init(&p->walk);
+	for (; heapwalk_arena(&p->walk) && i < m->block_rows * m->scale.in_row; i++) {
 		size_t x = LEFT + i % m->scale.in_row * block_width(m);
 
-		put_arena(o, m, &w, x, HEAD_HEIGHT + i / m->scale.in_row * block_height(m), totals);
+		put_arena(p, x, HEAD_HEIGHT + i / m->scale.in_row * block_height(m));
 	}
-	put_legend(o, m, totals, HEAD_HEIGHT + map_height + LEGEND_ROW + 4);
+	put_legend(o, m, p->totals, HEAD_HEIGHT + map_height + LEGEND_ROW + 4);
 	out_str(o, "</svg>\n");
 }
 
 int heapsvg_write_or_errno(int fd)
 {
-	struct stat_snapshot st;
-	struct measures m;
-	struct out o;
+	struct picture *p = os_alloc_scratch(sizeof(*p));
+	int error;
 
-	stat_read(&st);
-	m = measure(&st);
-	out_init(&o, fd);
-	put_svg(&o, &m, &st);
-	(void)out_flush(&o);
-	return o.error;
+	if (p == NULL)
+		return ENOMEM;
+	stat_read(&p->st);
+	p->m = measure(&p->st, &p->walk);
+	out_init(&p->out, fd);
+	put_svg(p);
+	(void)out_flush(&p->out);
+	error = p->out.error;
+	os_free_scratch(p, sizeof(*p));
+	return error;
 }

@@ -6,10 +6,14 @@
  * Owns     nothing.
  * Callers  programs. Calls interpose.h, which has the rules of allocation; malloc.h; stat.h for the figures.
  * Locks    none.
- * Holds    no logic: each function checks its arguments as its man page says, and calls the heap.
+ * Holds    no logic: each function checks its arguments as its man page says, and calls the heap. libc's names
+ *          do not ask whether the program has replaced others; all other names do (replaced.h).
  *          errno is ENOMEM or EINVAL where NULL says so, and free keeps it.
  */
 #include "interpose.h"
+#include "options.h"
+#include "out.h"
+#include "program.h"
 #include "service.h"
 #include "stat.h"
 
@@ -21,18 +25,17 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* jemalloc's flags of nallocx and sdallocx: the low bits are log2 of the alignment. */
-#define MALLOCX_LG_ALIGN_MASK 63
-
 EXPORT void *malloc(size_t size)
 {
 	return face_malloc(size, false);
 }
+OWN_NAME(own_malloc, malloc);
 
 EXPORT void free(void *p)
 {
 	heap_free(p, "free");
 }
+OWN_NAME(own_free, free);
 
 EXPORT void *calloc(size_t n, size_t size)
 {
@@ -46,7 +49,12 @@ EXPORT void *realloc(void *p, size_t size)
 
 EXPORT void *reallocarray(void *p, size_t n, size_t size)
 {
-	return face_reallocarray(p, n, size, false);
+	size_t nbytes;
+
+	if (UNLIKELY(mul_overflow(n, size, &nbytes)))
+		return refuse(ENOMEM);
+	/* By its name, as libc does: it may be the program's own, or a tool's. */
+	return realloc(p, nbytes);
 }
 
 EXPORT void *aligned_alloc(size_t align, size_t size)
@@ -83,40 +91,20 @@ EXPORT size_t malloc_usable_size(void *p)
 void cfree(void *p);
 EXPORT void cfree(void *p)
 {
-	heap_free(p, "cfree");
+	replaced_free(p, "cfree");
 }
 
 /* C23 */
 void free_sized(void *p, size_t size);
 EXPORT void free_sized(void *p, size_t size)
 {
-	heap_free_sized(p, size, 0, "free_sized");
+	replaced_free_sized(p, size, 0, "free_sized");
 }
 
 void free_aligned_sized(void *p, size_t align, size_t size);
 EXPORT void free_aligned_sized(void *p, size_t align, size_t size)
 {
-	heap_free_sized(p, size, align, "free_aligned_sized");
-}
-
-/* jemalloc's: what malloc(size) would give, and a sized free. */
-static size_t flags_align(int flags)
-{
-	unsigned lg = (unsigned)flags & MALLOCX_LG_ALIGN_MASK;
-
-	return lg == 0 ? 0 : (size_t)1 << lg;
-}
-
-size_t nallocx(size_t size, int flags);
-EXPORT size_t nallocx(size_t size, int flags)
-{
-	return heap_good_size(size, flags_align(flags));
-}
-
-void sdallocx(void *p, size_t size, int flags);
-EXPORT void sdallocx(void *p, size_t size, int flags)
-{
-	heap_free_sized(p, size, flags_align(flags), "sdallocx");
+	replaced_free_sized(p, size, align, "free_aligned_sized");
 }
 
 /* --- noscan --- */
@@ -128,22 +116,22 @@ EXPORT int goalloc_version(void)
 
 EXPORT void *goalloc_malloc_noscan(size_t size)
 {
-	return face_malloc(size, true);
+	return program_malloc(size, true);
 }
 
 EXPORT void *goalloc_calloc_noscan(size_t n, size_t size)
 {
-	return face_calloc(n, size, true);
+	return program_calloc(n, size, true);
 }
 
 EXPORT void *goalloc_realloc_noscan(void *p, size_t size)
 {
-	return face_resize(p, size, true, "goalloc_realloc_noscan");
+	return malloc_is_ours() ? face_resize(p, size, true, "goalloc_realloc_noscan") : realloc(p, size);
 }
 
 EXPORT void *goalloc_aligned_alloc_noscan(size_t align, size_t size)
 {
-	return face_aligned_alloc(align, size, true);
+	return program_aligned_alloc(align, size, true);
 }
 
 /* --- figures --- */
@@ -156,7 +144,7 @@ EXPORT int malloc_trim(size_t pad)
 }
 
 /* What glibc's parameters ask for either has no counterpart here or happens by itself. */
-EXPORT int mallopt(int param, int value)
+int own_mallopt(int param, int value)
 {
 	switch (param) {
 	case M_MXFAST:
@@ -173,6 +161,11 @@ EXPORT int mallopt(int param, int value)
 	default:
 		return 0;
 	}
+}
+
+EXPORT int mallopt(int param, int value)
+{
+	return own_mallopt(param, value);
 }
 
 /* glibc's meanings: arena is memory from the system other than what hblkhd counts, objects with a mapping of their own: our big ones;
@@ -193,28 +186,18 @@ static struct mallinfo2 info_of(const struct stat_snapshot *st)
 	return mi;
 }
 
-static SLOW_PATH struct mallinfo2 info_by_stack(void)
-{
-	struct stat_snapshot st;
-
-	stat_read(&st);
-	return info_of(&st);
-}
-
-/* Programs call it on small stacks, where a snapshot has no room: there is one elsewhere, for one thread at a time. */
+/* Without memory for the figures all of them are 0, and errno is ENOMEM. */
 EXPORT struct mallinfo2 mallinfo2(void)
 {
-	static struct stat_snapshot st;
-	static _Atomic bool taken;
-	struct mallinfo2 mi;
+	struct stat_snapshot *st = stat_take();
+	struct mallinfo2 mi = { 0 };
 
-	/* Acquire: what its last user did to it is over. Pairs with the release below. In a child whose parent was here it stays taken. */
-	if (atomic_exchange_explicit(&taken, true, memory_order_acquire))
-		return info_by_stack();
-	stat_read(&st);
-	mi = info_of(&st);
-	/* Release: pairs with the acquire above. */
-	atomic_store_explicit(&taken, false, memory_order_release);
+	if (st == NULL) {
+		errno = ENOMEM;
+		return mi;
+	}
+	mi = info_of(st);
+	stat_drop(st);
 	return mi;
 }
 
@@ -223,7 +206,7 @@ static int clamp_int(size_t n)
 	return n > INT_MAX ? INT_MAX : (int)n;
 }
 
-EXPORT struct mallinfo mallinfo(void)
+struct mallinfo own_mallinfo(void)
 {
 	struct mallinfo2 m2 = mallinfo2();
 	struct mallinfo mi = { 0 };
@@ -239,9 +222,15 @@ EXPORT struct mallinfo mallinfo(void)
 	return mi;
 }
 
+EXPORT struct mallinfo mallinfo(void)
+{
+	return own_mallinfo();
+}
+
 EXPORT void malloc_stats(void)
 {
-	(void)stat_print(2);
+	if (stat_print(2) == ENOMEM)
+		options_warn_file("malloc_stats", "-", out_reason(ENOMEM));
 }
 
 /* Free slots by size, small ones. */
@@ -274,18 +263,21 @@ static void print_totals(FILE *fp, const struct stat_snapshot *st, bool mapped)
 
 EXPORT int malloc_info(int options_arg, FILE *fp)
 {
-	struct stat_snapshot st;
+	struct stat_snapshot *st;
 
 	if (options_arg != 0)
 		return EINVAL;
-	stat_read(&st);
+	st = stat_take();
+	if (st == NULL)
+		return ENOMEM;
 	fprintf(fp, "<malloc version=\"1\">\n<heap nr=\"0\">\n<sizes>\n");
-	print_free_sizes(fp, &st);
+	print_free_sizes(fp, st);
 	fprintf(fp, "</sizes>\n");
-	print_totals(fp, &st, false);
+	print_totals(fp, st, false);
 	fprintf(fp, "</heap>\n");
-	print_totals(fp, &st, true);
+	print_totals(fp, st, true);
 	fprintf(fp, "</malloc>\n");
+	stat_drop(st);
 	return 0;
 }
 

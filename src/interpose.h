@@ -13,6 +13,13 @@
 #include "os.h"
 
 #include <errno.h>
+#include <malloc.h>
+
+/* Functions of interpose.c by names that nobody can take over. Compare them only as OPAQUE(). */
+void *own_malloc(size_t size);
+void own_free(void *p);
+int own_mallopt(int param, int value);
+struct mallinfo own_mallinfo(void);
 
 static inline void *refuse(int error)
 {
@@ -45,15 +52,6 @@ static inline void *face_resize(void *p, size_t size, bool noscan, const char *f
 static inline void *face_realloc(void *p, size_t size, bool noscan)
 {
 	return face_resize(p, size, noscan, "realloc");
-}
-
-static inline void *face_reallocarray(void *p, size_t n, size_t size, bool noscan)
-{
-	size_t nbytes;
-
-	if (UNLIKELY(mul_overflow(n, size, &nbytes)))
-		return refuse(ENOMEM);
-	return face_resize(p, nbytes, noscan, "reallocarray");
 }
 
 static inline void *face_aligned_alloc(size_t align, size_t size, bool noscan)

@@ -3,119 +3,108 @@
  * interpose_dlopen.c - libraries loaded with RTLD_DEEPBIND use our malloc, too.
  * See malloc.c for the overview.
  *
- * Owns     the one change to libc's symbol table.
- * Callers  programs that call dlopen. Calls libc and the dynamic linker's public structures.
- * Locks    none of ours.
- * Holds    without RTLD_DEEPBIND dlopen is libc's own, entered by a tail call, so that libc sees the
- *          program as the caller and finds its RUNPATH. With it, the library's own scope comes
- *          before ours, and its malloc and free would be libc's while its strdup would come from ours. So before
- *          the first such load the entries of libc's dynamic symbol table for the allocation functions are
- *          pointed at ours: every later lookup that ends in libc finds us. __libc_malloc and its
- *          family stay as they are: the way to libc's heap for what it has handed out.
+ * Owns     the changes to libc's symbol table.
+ * Callers  programs that call dlopen or dlmopen. Calls libc.h, and the next dlopen behind ours.
+ * Locks    none of ours. pthread_once() makes a thread wait until the table is changed, and begins anew in a forked child.
+ * Holds    dlopen is the next one's, entered by a tail call, so that libc sees the program as the caller and finds its RUNPATH.
+ *          With RTLD_DEEPBIND the library's own scope comes before ours. Its malloc and free would be libc's, while its strdup
+ *          would call ours. So before the first such load the entries of libc's dynamic symbol table for the allocation
+ *          functions are pointed at ours: every later lookup that ends in libc finds us, as what stands in for libc.
+ *          A program finds libc's own dlopen only through a handle, which it has from a dlopen. So the first
+ *          dlopen of any kind points libc's entries for dlopen here.
  */
-#include "base.h"
+#include "libc.h"
 #include "os.h"
 
 #include <dlfcn.h>
-#include <elf.h>
-#include <link.h>
-#include <string.h>
+#include <pthread.h>
 
-/* What libc defines and we replace. */
+/* What libc defines and this library replaces. */
 static const char *const faces[] = {
 	"malloc", "free", "calloc", "realloc", "reallocarray", "memalign", "aligned_alloc",
 	"posix_memalign", "valloc", "pvalloc", "malloc_usable_size", "malloc_trim", "mallinfo",
 	"mallinfo2", "malloc_info", "malloc_stats", "mallopt", "cfree",
+	"__libc_malloc", "__libc_free", "__libc_calloc", "__libc_realloc", "__libc_memalign", "__libc_valloc",
+	"__libc_pvalloc", "__libc_mallopt", "__libc_mallinfo", "__posix_memalign",
 };
 
-/* Number of dynamic symbols, from the GNU hash table: one past the last symbol of the last chain. */
-static size_t count_symbols(const uint32_t *gnu_hash)
+/* Points all versions of a name in libc's symbol table at a function. */
+static void redirect(const struct loaded *libc, const char *name, uintptr_t to)
 {
-	uint32_t nbuckets = gnu_hash[0];
-	uint32_t first = gnu_hash[1];
-	const uint32_t *buckets = gnu_hash + 4 + gnu_hash[2] * 2;
-	const uint32_t *chains = buckets + nbuckets;
-	uint32_t last = 0;
+	bool executable;
 
-	for (uint32_t i = 0; i < nbuckets; i++)
-		if (buckets[i] > last)
-			last = buckets[i];
-	if (last < first)
-		return first;
-	while ((chains[last - first] & 1) == 0)
-		last++;
-	return (size_t)last + 1;
+	for (ElfW(Sym) *s = loaded_next(libc, name, NULL); s != NULL; s = loaded_next(libc, name, s))
+		if (libc_contains(libc, (uintptr_t)&s->st_value, &executable))
+			os_store_protected(&s->st_value, to - libc->bias, executable);
 }
 
-static void redirect(const struct link_map *libc)
+/* Once: see the top. */
+static void redirect_malloc(void)
 {
-	ElfW(Sym) *symbols = NULL;
-	const char *names = NULL;
-	const uint32_t *gnu_hash = NULL;
-	size_t nsymbols;
+	struct loaded libc, own;
 
-	for (const ElfW(Dyn) *d = libc->l_ld; d->d_tag != DT_NULL; d++) {
-		if (d->d_tag == DT_SYMTAB)
-			symbols = (ElfW(Sym) *)d->d_un.d_ptr;
-		else if (d->d_tag == DT_STRTAB)
-			names = (const char *)d->d_un.d_ptr;
-		else if (d->d_tag == DT_GNU_HASH)
-			gnu_hash = (const uint32_t *)d->d_un.d_ptr;
-	}
-	if (symbols == NULL || names == NULL || gnu_hash == NULL)
+	if (!libc_tables(&libc) || !libc_own_tables(&own))
 		return;
-	nsymbols = count_symbols(gnu_hash);
-	for (size_t i = 0; i < nsymbols; i++) {
-		const char *name = names + symbols[i].st_name;
+	for (size_t i = 0; i < sizeof(faces) / sizeof(faces[0]); i++) {
+		void *ours = loaded_function(&own, faces[i]);
 
-		if (ELF64_ST_TYPE(symbols[i].st_info) != STT_FUNC)
-			continue;
-		for (size_t k = 0; k < sizeof(faces) / sizeof(faces[0]); k++) {
-			const void *ours = strcmp(name, faces[k]) == 0 ?
-						   dlsym(RTLD_DEFAULT, faces[k]) : NULL;
-
-			/* Addresses in the table are relative to where libc is. */
-			if (ours != NULL)
-				os_store_protected(&symbols[i].st_value,
-						   (uintptr_t)ours - libc->l_addr);
-		}
+		if (ours != NULL)
+			redirect(&libc, faces[i], (uintptr_t)ours);
 	}
-}
-
-/* libc is where __libc_malloc is. */
-static void redirect_libc(void)
-{
-	void *libc_malloc = dlsym(RTLD_NEXT, "__libc_malloc");
-	struct link_map *map = NULL;
-	Dl_info info;
-
-	if (libc_malloc != NULL && dladdr1(libc_malloc, &info, (void **)&map, RTLD_DL_LINKMAP) != 0 &&
-	    map != NULL)
-		redirect(map);
 }
 
 typedef void *dlopen_fn(const char *file, int mode);
+typedef void *dlmopen_fn(Lmid_t space, const char *file, int mode);
 
-static dlopen_fn *libc_dlopen(void)
+/* What libc's entries lead to. Behind it is libc alone: a library that wraps dlopen may have come here by that entry. */
+static void *dlopen_for_libc(const char *file, int mode);
+static void *dlmopen_for_libc(Lmid_t space, const char *file, int mode);
+
+static void redirect_dlopen(void)
 {
-	/* Relaxed: every thread finds the same. */
-	static _Atomic(dlopen_fn *) found;
-	dlopen_fn *f = atomic_load_explicit(&found, memory_order_relaxed);
+	struct loaded libc;
 
-	if (f == NULL) {
-		*(void **)&f = dlsym(RTLD_NEXT, "dlopen");
-		atomic_store_explicit(&found, f, memory_order_relaxed);
-	}
-	return f;
+	/* While libc's entries lead to libc. */
+	(void)libc_function(LIBC_DLOPEN);
+	(void)libc_function(LIBC_DLMOPEN);
+	(void)libc_next_function(LIBC_DLOPEN);
+	(void)libc_next_function(LIBC_DLMOPEN);
+	if (!libc_tables(&libc))
+		return;
+	redirect(&libc, "dlopen", (uintptr_t)dlopen_for_libc);
+	redirect(&libc, "dlmopen", (uintptr_t)dlmopen_for_libc);
+}
+
+/* Makes libc's symbol table ready for a load in this mode. */
+static void prepare(int mode)
+{
+	static pthread_once_t dlopen_once = PTHREAD_ONCE_INIT, malloc_once = PTHREAD_ONCE_INIT;
+
+	(void)pthread_once(&dlopen_once, redirect_dlopen);
+	if ((mode & RTLD_DEEPBIND) != 0)
+		(void)pthread_once(&malloc_once, redirect_malloc);
+}
+
+static void *dlopen_for_libc(const char *file, int mode)
+{
+	prepare(mode);
+	return ((dlopen_fn *)libc_function(LIBC_DLOPEN))(file, mode);
+}
+
+static void *dlmopen_for_libc(Lmid_t space, const char *file, int mode)
+{
+	prepare(mode);
+	return ((dlmopen_fn *)libc_function(LIBC_DLMOPEN))(space, file, mode);
 }
 
 EXPORT void *dlopen(const char *file, int mode)
 {
-	/* Relaxed: redirecting twice stores the same values. */
-	static _Atomic bool redirected;
+	prepare(mode);
+	return ((dlopen_fn *)libc_next_function(LIBC_DLOPEN))(file, mode);
+}
 
-	if (UNLIKELY((mode & RTLD_DEEPBIND) != 0) &&
-	    !atomic_exchange_explicit(&redirected, true, memory_order_relaxed))
-		redirect_libc();
-	return libc_dlopen()(file, mode);
+EXPORT void *dlmopen(Lmid_t space, const char *file, int mode)
+{
+	prepare(mode);
+	return ((dlmopen_fn *)libc_next_function(LIBC_DLMOPEN))(space, file, mode);
 }

@@ -14,16 +14,16 @@
  *          operator new: the one attempt for noscan memory is here. Whatever else there may be to do is what the plain
  *          form does: the new handler, the exception, the program's own operator. What comes from there may hold pointers.
  */
-#include "interpose.h"
+#include "program.h"
 #include "interpose_cxx.h"
 
 #define BARE(...) __VA_ARGS__
 
-/* replaced: forms that the plain one calls, or it itself, are the program's own. */
+/* replaced: forms that the plain one calls, or it itself, are the program's own. Then, and where malloc is, the plain form serves. */
 #define FACE_NEW(name, params, args, replaced, attempt) \
-	FAST_PATH void *face_##name(BARE params, bool noscan) \
+	FAST_PATH void *program_##name(BARE params, bool noscan) \
 	{ \
-		void *p = !noscan || replaced ? NULL : attempt; \
+		void *p = !noscan || replaced || !malloc_is_ours() ? NULL : attempt; \
 \
 		return LIKELY(p != NULL) ? p : name args; \
 	}
@@ -68,10 +68,10 @@ FACE_NEW(_ZnamSt11align_val_tRKSt9nothrow_t, (size_t size, size_t align, const v
 /* The two ABIs: the token behind the arguments, or in the name. */
 #define FACE_WITH_TOKEN(type, name, params, args) \
 	type __alloc_token_##name(BARE params, size_t token); \
-	EXPORT type __alloc_token_##name(BARE params, size_t token) { return face_##name(BARE args, token == 0); }
+	EXPORT type __alloc_token_##name(BARE params, size_t token) { return program_##name(BARE args, token == 0); }
 #define FACE_OF_ID(id, type, name, params, args) \
 	type __alloc_token_##id##_##name params; \
-	EXPORT type __alloc_token_##id##_##name params { return face_##name(BARE args, id == 0); }
+	EXPORT type __alloc_token_##id##_##name params { return program_##name(BARE args, id == 0); }
 #define FACE_OF_ID_0(...) FACE_OF_ID(0, __VA_ARGS__)
 #define FACE_OF_ID_1(...) FACE_OF_ID(1, __VA_ARGS__)
 #define FACE_OF_ID_2(...) FACE_OF_ID(2, __VA_ARGS__)

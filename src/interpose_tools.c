@@ -108,17 +108,24 @@ static void fill_more(struct goalloc_memstats *m, const struct stat_snapshot *st
 
 EXPORT int goalloc_read_memstats(struct goalloc_memstats *m)
 {
-	struct stat_snapshot st;
-	struct goalloc_memstats full = { .version = GOALLOC_MEMSTATS_VERSION };
+	struct {
+		struct stat_snapshot st;
+		struct goalloc_memstats full;
+	} *work;
 
 	if (m->size < offsetof(struct goalloc_memstats, Alloc))
 		return result_of(EINVAL);
-	stat_read(&st);
-	full.size = min_size(m->size, sizeof(full));
-	fill_go(&full, &st);
-	fill_sizes(&full, &st);
-	fill_more(&full, &st);
-	copy_bytes(m, &full, full.size);
+	work = os_alloc_scratch(sizeof(*work));
+	if (work == NULL)
+		return result_of(ENOMEM);
+	stat_read(&work->st);
+	work->full.version = GOALLOC_MEMSTATS_VERSION;
+	work->full.size = min_size(m->size, sizeof(work->full));
+	fill_go(&work->full, &work->st);
+	fill_sizes(&work->full, &work->st);
+	fill_more(&work->full, &work->st);
+	copy_bytes(m, &work->full, work->full.size);
+	os_free_scratch(work, sizeof(*work));
 	return 0;
 }
 
@@ -132,17 +139,19 @@ EXPORT void goalloc_count(int on)
 
 EXPORT int goalloc_metrics_read(struct goalloc_metric *metrics, size_t n)
 {
-	struct stat_snapshot st;
+	struct stat_snapshot *st = stat_take();
 	bool known = true;
 
-	stat_read(&st);
+	if (st == NULL)
+		return result_of(ENOMEM);
 	for (size_t i = 0; i < n; i++) {
 		struct goalloc_metric *m = &metrics[i];
 
-		m->kind = (enum goalloc_metric_kind)metric_read(&st, m->name, &m->value,
+		m->kind = (enum goalloc_metric_kind)metric_read(st, m->name, &m->value,
 								(struct metric_histogram *)(void *)m->histogram);
 		known &= m->kind != GOALLOC_METRIC_BAD;
 	}
+	stat_drop(st);
 	return result_of(known ? 0 : ENOENT);
 }
 
@@ -168,16 +177,14 @@ EXPORT int goalloc_heap_map_fd(int fd, int svg)
 	return result_of(heapmap_write_or_errno(fd, svg != 0));
 }
 
+static int write_heap_map(int fd, const char *file)
+{
+	return heapmap_write_or_errno(fd, !heapmap_is_text(file));
+}
+
 EXPORT int goalloc_heap_map(const char *file)
 {
-	int fd = out_open(file, false);
-	int result;
-
-	if (fd < 0)
-		return result_of(-fd);
-	result = goalloc_heap_map_fd(fd, !heapmap_is_text(file));
-	os_close(fd);
-	return result;
+	return result_of(out_to_file(file, false, 0, write_heap_map));
 }
 
 /* --- the profile --- */
@@ -214,7 +221,7 @@ EXPORT int goalloc_profile_stop(void)
 		return result_of(error);
 	rights = rights_open();
 	profile_stop();
-	if (options.guardrate != 0 || options.stats_fd >= 0)
+	if (options.guardrate != 0 || options.stats[0] != '\0')
 		sample_begin(0, options.guardrate);
 	else
 		sample_end();
@@ -231,16 +238,18 @@ EXPORT int goalloc_profile_write_fd(int fd, int text)
 	return result_of(error);
 }
 
+static int write_profile(int fd, const char *file)
+{
+	uint32_t rights = rights_open();
+	int error = profile_write_or_errno(fd, profile_is_text(file));
+
+	rights_close(rights);
+	return error;
+}
+
 EXPORT int goalloc_profile_write(const char *file)
 {
-	int fd = out_open(file, false);
-	int result;
-
-	if (fd < 0)
-		return result_of(-fd);
-	result = goalloc_profile_write_fd(fd, profile_is_text(file));
-	os_close(fd);
-	return result;
+	return result_of(out_to_file(file, false, 0, write_profile));
 }
 
 /* --- the memory limit --- */
@@ -254,7 +263,13 @@ EXPORT size_t goalloc_set_memory_limit(size_t bytes)
 
 EXPORT ssize_t goalloc_leak_check(int fd)
 {
-	size_t nobjects, nbytes;
+	struct leak_result result;
 
-	return leak_check(fd, &nobjects, &nbytes) ? (ssize_t)nobjects : -1;
+	leak_check(fd, &result);
+	if (result.error != 0)
+		return result_of(result.error);
+	/* The count is right, but its report is not whole. */
+	if (result.write_error != 0)
+		errno = result.write_error;
+	return (ssize_t)result.nobjects;
 }

@@ -15,6 +15,7 @@
  * Holds    the program's own process only waits; what reads and marks is the copy.
  */
 #include "leak.h"
+#include "fatal.h"
 #include "mark.h"
 #include "os.h"
 #include "os_process.h"
@@ -59,10 +60,12 @@ struct groups {
 
 struct leak {
 	int fd;
-	int error;
-	bool said;                     /* a copy came to where it reports */
+	bool done;                     /* the copy came to its end */
 	bool again;                    /* what is lost is listed, for a second look */
-	size_t nobjects, nbytes;
+	struct leak_result result;
+	size_t unread;                 /* bytes of the program's memory that the copy does not have */
+	struct out out;                /* of the copy that reports */
+	struct symbols symbols;
 	size_t listed, room;
 	uintptr_t list[];              /* addresses of lost objects, as mark_each_lost() comes to them */
 };
@@ -228,20 +231,31 @@ static void write_missed(struct out *o, const struct snapshot *sn)
 	out_str(o, ": what only registers lead to counts as leaked\n");
 }
 
-static void write_report(struct out *o, struct groups *g, const struct mark_counts *counts, const struct snapshot *sn)
+/* Memory that the copy could not get at. */
+static void write_unread(struct out *o, size_t nbytes)
 {
-	struct symbols symbols;
+	if (nbytes == 0)
+		return;
+	out_str(o, "goalloc: leak check: ");
+	write_count(o, nbytes, "byte");
+	out_str(o, " that copies of the process do not get (MADV_DONTFORK) could not be read: what only they lead to counts as leaked\n");
+}
 
-	symbols_init(&symbols);
+static void write_report(struct leak *leak, struct groups *g, const struct mark_counts *counts, const struct snapshot *sn)
+{
+	struct out *o = &leak->out;
+
+	symbols_init(&leak->symbols);
 	sort_groups(g);
 	for (uint32_t i = 0; i < g->len && i < GROUPS_SHOWN; i++)
-		write_group(o, &symbols, &g->at[g->order[i]]);
+		write_group(o, &leak->symbols, &g->at[g->order[i]]);
 	if (g->len > GROUPS_SHOWN) {
 		out_str(o, "goalloc: leak: and ");
 		write_count(o, g->len - GROUPS_SHOWN, "smaller group");
 		out_str(o, "\n");
 	}
 	write_missed(o, sn);
+	write_unread(o, leak->unread);
 	out_str(o, "goalloc: leaked: ");
 	write_amount(o, counts->nlost, counts->lost_bytes);
 	out_str(o, "; live: ");
@@ -300,20 +314,24 @@ static bool want_second_look(struct leak *leak, const struct snapshot *sn)
 }
 
 /* NULL, or why it could not be done. */
-static const char *find(const struct snapshot *sn, struct out *o, struct leak *leak)
+static const char *find(const struct snapshot *sn, struct leak *leak)
 {
 	struct mark_counts counts;
 	struct procmap maps;
 	struct groups groups;
 	struct mark mark;
 
-	leak->error = ENOMEM;
+	leak->result.error = ENOENT;
+	if (!procmap_read(&maps, os_pid()))
+		return "/proc/self/maps cannot be read";
+	/* First: the heap itself may have pages that are missing. */
+	leak->unread = roots_complete(sn, &maps);
+	procmap_free(&maps);
+	if (!procmap_read(&maps, os_pid()))
+		return "/proc/self/maps cannot be read";
+	leak->result.error = ENOMEM;
 	if (!mark_start(&mark) || !groups_init(&groups))
 		return "no memory";
-	if (!procmap_read(&maps)) {
-		leak->error = ENOENT;
-		return "/proc/self/maps cannot be read";
-	}
 	if (!roots_mark(&mark, sn, &maps, leak))
 		return "no memory";
 	if (leak->again) {
@@ -328,13 +346,13 @@ static const char *find(const struct snapshot *sn, struct out *o, struct leak *l
 		mark_lost(&mark);
 	if (mark.failed)
 		return "no memory";
-	leak->error = 0;
+	leak->result.error = 0;
 	if (leak->again)
 		return NULL;
 	mark_each_lost(add_lost, &groups, &counts);
-	write_report(o, &groups, &counts, sn);
-	leak->nobjects = counts.nlost;
-	leak->nbytes = counts.lost_bytes;
+	write_report(leak, &groups, &counts, sn);
+	leak->result.nobjects = counts.nlost;
+	leak->result.nbytes = counts.lost_bytes;
 	return NULL;
 }
 
@@ -342,34 +360,38 @@ static void look(struct snapshot *sn, void *arg)
 {
 	struct leak *leak = arg;
 	const char *failure;
-	struct out o;
 
 	os_close_all_but(leak->fd);
 	profile_after_fork();
-	out_init(&o, leak->fd);
-	leak->said = true;
-	failure = find(sn, &o, leak);
+	out_init(&leak->out, leak->fd);
+	failure = find(sn, leak);
 	if (failure != NULL)
-		write_failure(&o, failure);
-	(void)out_flush(&o);
+		write_failure(&leak->out, failure);
+	if (!out_flush(&leak->out) && leak->fd >= 0)
+		leak->result.write_error = leak->out.error;
+	leak->done = true;
 }
 
 /* --- in the program --- */
 
-static SLOW_PATH void say_no_snapshot(int fd)
+/* Writes why there is no report. Returns 0, or the errno of the write that failed. */
+static SLOW_PATH int say_no_snapshot(int fd, const struct snapshot_failure *failure)
 {
-	struct out o;
+	struct report r;
 
-	out_init(&o, fd);
-	write_failure(&o, "the process could not be copied");
-	(void)out_flush(&o);
+	report_init(&r);
+	report_str(&r, "leak check failed: ");
+	report_str(&r, failure->why);
+	if (failure->signal != 0)
+		report_dec(&r, (uint64_t)failure->signal);
+	return fd < 0 ? 0 : report_write(&r, fd);
 }
 
 static struct leak *make_shared(size_t *nbytes)
 {
 	struct leak *leak = NULL;
 
-	for (*nbytes = SHARED_MOST; leak == NULL && *nbytes >= os_page_size(); *nbytes /= 8)
+	for (*nbytes = SHARED_MOST; leak == NULL && *nbytes >= sizeof(*leak) + os_page_size(); *nbytes /= 8)
 		leak = os_alloc_shared(*nbytes);
 	*nbytes *= 8;
 	if (leak != NULL)
@@ -377,54 +399,46 @@ static struct leak *make_shared(size_t *nbytes)
 	return leak;
 }
 
-static int take_looks(struct leak *leak, uintptr_t stack)
+/* A copy that ends before its report is written, by whatever means, is a failure. */
+static struct snapshot_failure take_look(struct leak *leak, uintptr_t stack)
 {
-	int error;
+	struct snapshot_failure failure;
 
-	do {
-		if (leak->again)
-			os_sleep_ms(BETWEEN_LOOKS);
-		leak->said = false;
-		leak->error = EIO;
-		error = snapshot_take(look, leak, stack);
-	} while (error == 0 && leak->error == 0 && leak->again);
-	return error != 0 ? error : leak->error;
+	leak->done = false;
+	failure = snapshot_take(look, leak, stack);
+	if (failure.error == 0 && !leak->done)
+		failure = (struct snapshot_failure){ .error = EIO, .why = "the copy of the process ended early" };
+	return failure;
 }
 
-static SLOW_PATH int check(int fd, uintptr_t stack, size_t *nobjects, size_t *nbytes)
+static SLOW_PATH void check(int fd, uintptr_t stack, struct leak_result *result)
 {
+	struct snapshot_failure failure = { .error = ENOMEM, .why = "there is no memory" };
 	size_t shared;
 	struct leak *leak = make_shared(&shared);
-	int error;
 
-	if (leak == NULL) {
-		say_no_snapshot(fd);
-		return ENOMEM;
+	if (leak != NULL) {
+		leak->fd = fd;
+		do {
+			if (leak->again)
+				os_sleep_ms(BETWEEN_LOOKS);
+			failure = take_look(leak, stack);
+		} while (failure.error == 0 && leak->result.error == 0 && leak->again);
+		*result = leak->result;
+		(void)os_unreserve(leak, shared);
 	}
-	leak->fd = fd;
-	error = take_looks(leak, stack);
-	if (!leak->said)
-		say_no_snapshot(fd);
-	*nobjects = leak->nobjects;
-	*nbytes = leak->nbytes;
-	(void)os_unreserve(leak, shared);
-	return error;
+	if (failure.error != 0)
+		*result = (struct leak_result){ .error = failure.error, .write_error = say_no_snapshot(fd, &failure) };
 }
 
 /* No large variables here: what they leave free of the stack is searched. */
-SLOW_PATH bool leak_check(int fd, size_t *nobjects, size_t *nbytes)
+SLOW_PATH void leak_check(int fd, struct leak_result *result)
 {
 	uint32_t rights;
-	int error;
 
 	SPILL_REGISTERS();
-	*nobjects = 0;
-	*nbytes = 0;
+	*result = (struct leak_result){ .error = 0 };
 	rights = rights_open();
-	error = check(fd, cpu_stack_pointer(), nobjects, nbytes);
+	check(fd, cpu_stack_pointer(), result);
 	rights_close(rights);
-	if (error == 0)
-		return true;
-	errno = error;
-	return false;
 }

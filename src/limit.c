@@ -23,6 +23,7 @@
 #include "cgroup.h"
 #include "fatal.h"
 #include "mheap.h"
+#include "os.h"
 #include "scavenge.h"
 
 struct limit limit;
@@ -30,7 +31,7 @@ struct limit limit;
 /* The calling thread's request was refused once, and the thread is giving back what it keeps. Ends with the request, see
  * limit_end_request(). */
 THREAD_LOCAL bool asked;
-THREAD_LOCAL uint64_t asked_at;    /* cycle counter */
+THREAD_LOCAL uint64_t asked_at;    /* milliseconds */
 
 /* What lies between where the limit is near and the limit. */
 #define MARGIN_SHIFT 4
@@ -39,9 +40,8 @@ THREAD_LOCAL uint64_t asked_at;    /* cycle counter */
 /* Giving back caches takes this part of the time, where it does not help. */
 #define ROUND_SHARE 64
 
-/* A round that seems to take longer, in cycles, does not count as longer: the thread was stopped meanwhile, or moved to a processor
- * with another counter. It is some 0.1 s. */
-#define ROUND_MOST (UINT64_C(1) << 28)
+/* A round that takes longer than this counts as no longer: the thread was stopped meanwhile. */
+#define ROUND_MOST_MS 100
 
 static size_t margin(void)
 {
@@ -70,7 +70,7 @@ static size_t set_locked(size_t bytes)
 	size_t before = limit_bytes();
 
 	limit.near_at = bytes - min_size(max_size(bytes >> MARGIN_SHIFT, MARGIN_MIN), bytes / 2);
-	limit.next_round = cycle_counter();
+	limit.next_round = os_now_ms();
 	atomic_store_explicit(&limit.bytes, bytes, memory_order_relaxed);
 	atomic_store_explicit(&limit.state, LIMIT_FAR, memory_order_relaxed);
 	return before;
@@ -147,30 +147,27 @@ static bool pays_locked(size_t over)
 	return options.hard || asked || (dirty >= over && dirty >= batch());
 }
 
-/* A round that is further off than one ever is waits for a counter that has leapt back. */
 static bool round_is_due_locked(void)
 {
-	uint64_t wait = limit.next_round - cycle_counter();
-
-	return options.hard || wait == 0 || wait > ROUND_MOST * ROUND_SHARE;
+	return options.hard || os_now_ms() >= limit.next_round;
 }
 
 static void begin_round_locked(void)
 {
 	asked = true;
-	asked_at = cycle_counter();
+	asked_at = os_now_ms();
 	atomic_fetch_add_explicit(&limit.calls, 1, memory_order_relaxed);
 }
 
 /* The thread gave back what it kept. */
 static void end_round_locked(void)
 {
-	uint64_t now = cycle_counter();
-	/* Another processor's counter may be behind that of the begin. */
-	uint64_t took = (int64_t)(now - asked_at) < 0 ? 0 : now - asked_at;
+	uint64_t now = os_now_ms();
 
 	asked = false;
-	limit.next_round = now + (took < ROUND_MOST ? took : ROUND_MOST) * ROUND_SHARE;
+	/* The clock is coarse: a round that is shorter than its step counts as 0, and one that it steps in
+	 * as a step. */
+	limit.next_round = now + 1 + min_size(now - asked_at, ROUND_MOST_MS) * ROUND_SHARE;
 }
 
 /* Those of the spans that the thread gave back. The kernel works without mheap.lock. */

@@ -20,7 +20,7 @@ struct limit {
 	_Atomic uint8_t state;         /* [a] enum limit_state */
 	_Atomic uint32_t calls;        /* [a] counts the times that all threads were asked to give back what they keep */
 	size_t near_at;                /* [h] bytes in use from which on it is near */
-	uint64_t next_round;           /* [h] cycle counter from which on caches are given back again */
+	uint64_t next_round;           /* [h] milliseconds, from which on caches are given back again */
 };
 
 extern struct limit limit;

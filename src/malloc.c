@@ -554,6 +554,15 @@ static struct mspan *span_or_foreign(const void *p, const char *func)
 	return s;
 }
 
+bool heap_owns(const void *p)
+{
+	uint32_t rights = rights_open();
+	bool owns = span_of((uintptr_t)p) != NULL || arena_of((uintptr_t)p) != NULL || guard_owns((uintptr_t)p);
+
+	rights_close(rights);
+	return owns;
+}
+
 /* --- free --- */
 
 /* Its state before. */
@@ -688,22 +697,17 @@ SLOW_PATH void heap_free_slow(void *p, struct mspan *s, const char *func)
 		free_tiny_or_rest(c, p, s, func);
 }
 
+/* Returns the bytes of the slot that a request of the kind gets. What serves requests is asked, so that both agree. */
+static size_t slot_nbytes(size_t size, size_t align, bool noscan)
+{
+	return nbytes_in(spanclass_of(size, align, noscan), size, align, noscan);
+}
+
 size_t heap_good_size(size_t size, size_t align)
 {
-	unsigned class;
-
 	if (size > PTRDIFF_MAX - PAGE_SIZE || (size == 0 && align == 0))
 		return 0;
-	if (options.hardened)
-		return size;
-	if (size_is_tiny(size, align))
-		return tiny_nbytes(size, options.tiny_align);
-	if (size <= MAX_SMALL_SIZE && align <= PAGE_SIZE) {
-		class = class_for(size, align);
-		if (class != 0)
-			return sizeclasses[class].elemsize;
-	}
-	return pages_for(size == 0 ? 1 : size) * PAGE_SIZE;
+	return options.hardened ? size : slot_nbytes(size, align, false);
 }
 
 /* An object of size bytes may be where o is. */
@@ -716,7 +720,20 @@ static bool size_fits(const struct object *o, size_t size, size_t align)
 		       o->nbytes == tiny_nbytes(size, options.tiny_align);
 	if ((slot_state(&s->state[o->slot]) & SLOT_RESIZED) != 0)
 		return size <= o->nbytes;
-	return heap_good_size(size, align) == o->nbytes;
+	if (options.hardened || size > PTRDIFF_MAX - PAGE_SIZE)
+		return size == o->nbytes;
+	/* Whether 8 was asked for is nothing to insist on: malloc aligns to it, too. */
+	if (align <= sizeof(void *) && slot_nbytes(size, 0, spanclass_noscan(s->spanclass)) == o->nbytes)
+		return true;
+	return slot_nbytes(size, align, spanclass_noscan(s->spanclass)) == o->nbytes;
+}
+
+/* Reports that an object is freed by a size that is not its own. It ends the process unless sizemismatch=warn. */
+static void wrong_size(const char *func, const void *p, size_t given, size_t slot)
+{
+	if (!options.sizemismatch_warn)
+		fatal_size(func, p, given, slot);
+	warn_size(func, p, given, slot, os_now_ms());
 }
 
 /* A guarded object may be freed by any size that the heap would have put into the same slot. */
@@ -726,7 +743,7 @@ static void check_guarded_size(const void *p, size_t size, size_t align, const c
 
 	if (guard_owns((uintptr_t)p) && guard_size(p, &nbytes) && size != nbytes &&
 	    heap_good_size(size, align) != heap_good_size(nbytes, align))
-		fatal_size(func, p, size, nbytes);
+		wrong_size(func, p, size, nbytes);
 }
 
 SLOW_PATH void heap_free_sized_slow(void *p, size_t size, size_t align, const char *func)
@@ -747,7 +764,7 @@ SLOW_PATH void heap_free_sized_slow(void *p, size_t size, size_t align, const ch
 	if (!find_object(p, s, &o, func))
 		bad_pointer(p, s, func);
 	if (!size_fits(&o, size, align))
-		fatal_size(func, p, size, o.nbytes);
+		wrong_size(func, p, size, o.nbytes);
 	free_object(&o, p, func);
 	rights_close(rights);
 }
@@ -837,6 +854,29 @@ static bool resize_big(struct mcache *c, struct mspan *s, size_t npages)
 	ok = mheap_resize_big(s, npages);
 	limit_end_request();
 	return ok;
+}
+
+bool heap_resize_in_place(void *p, size_t size, const char *func)
+{
+	uint32_t rights = rights_open();
+	struct mspan *s = span_or_foreign(p, func);
+	bool done = false;
+	struct object o;
+
+	if (s != NULL && !find_object(p, s, &o, func))
+		bad_pointer(p, s, func);
+	if (s != NULL && s->kind == SPAN_BIG && !options.hardened && !options.sbrk && size >= REALLOC_PAGES_MIN &&
+	    size <= PTRDIFF_MAX) {
+		struct mcache *c = enter();
+
+		done = pages_for(size) == s->npages || resize_big(c, s, pages_for(size));
+		if (done)
+			(void)resized_in_place(c, s, size);
+		else
+			thread_leave(c);
+	}
+	rights_close(rights);
+	return done;
 }
 
 /* Without copying: in its span, longer or shorter, or its pages moved. NULL: copy. */

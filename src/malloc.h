@@ -56,50 +56,79 @@ FAST_PATH void *heap_calloc(size_t size)
 	return heap_calloc_slow(size);
 }
 
-/* Frees p; NULL does nothing. */
-FAST_PATH void heap_free(void *p, const char *func)
+/* Frees p by the fast path, or by the next one. Slots are found by sizeclass_divmul, or where `table` is not NULL by the table
+ * there, which may be all 0. False: nothing is done, and *span is the span at p or NULL. */
+FAST_PATH bool heap_free_fast(const _Atomic(const uint32_t *) *table, void *p, struct mspan **span, const char *func)
 {
 	uintptr_t addr = (uintptr_t)p;
 	uint64_t entry = entry_of(addr);
 	struct mspan *s = entry_span(entry);
+	/* Relaxed: see replaced.h. */
+	uint32_t divmul = table == NULL ? sizeclass_divmul[entry_spanclass(entry)] :
+					  atomic_load_explicit(table, memory_order_relaxed)[entry_spanclass(entry)];
 	uint32_t slot;
 
-	if (LIKELY(entry_slot_of(entry, addr, &slot))) {
+	*span = s;
+	if (LIKELY(entry_slot_by(divmul, entry, addr, &slot))) {
 		_Atomic uint8_t *state = &s->state[slot];
 		struct mcache *c = thread_cache();
 
 		if (LIKELY(slot_state(state) == SLOT_LIVE)) {
 			if (LIKELY(mcache_free_fast(c, s, entry_spanclass(entry), addr, state)))
-				return;
+				return true;
 			if (LIKELY(c != MCACHE_NONE)) {
 				mcache_free_slot(c, s, slot, func);
-				return;
+				return true;
 			}
 		}
 	}
-	heap_free_slow(p, s, func);
+	return false;
 }
 
-/* Frees p if its slot is the one that an object of size bytes aligned to align gets; otherwise fatal. align
- * is 0 for an object of malloc. NULL does nothing. */
-FAST_PATH void heap_free_sized(void *p, size_t size, size_t align, const char *func)
+/* Frees p; NULL does nothing. */
+FAST_PATH void heap_free(void *p, const char *func)
+{
+	struct mspan *s;
+
+	if (UNLIKELY(!heap_free_fast(NULL, p, &s, func)))
+		heap_free_slow(p, s, func);
+}
+
+/* Frees p by the fast path, if its slot is the one that an object of size bytes gets by the table: sizeclass_malloc, or one that
+ * is all 0. False: nothing is done. */
+FAST_PATH bool heap_free_sized_fast(const _Atomic spanclass_t *classes, void *p, size_t size, size_t align)
 {
 	uintptr_t addr = (uintptr_t)p;
 	uint64_t entry = entry_of(addr);
 	uint32_t slot;
 
+	/* Relaxed: as in sizeclass_of_malloc(). */
 	if (LIKELY(align == 0) && LIKELY(size <= MAX_SMALL_SIZE) &&
-	    LIKELY(entry_spanclass(entry) == sizeclass_of_malloc(size)) &&
+	    LIKELY(entry_spanclass(entry) == atomic_load_explicit(&classes[(size + 7) / 8], memory_order_relaxed)) &&
 	    LIKELY(entry_slot_of(entry, addr, &slot))) {
 		struct mspan *s = entry_span(entry);
 		_Atomic uint8_t *state = &s->state[slot];
 
 		if (LIKELY(slot_state(state) == SLOT_LIVE) &&
 		    LIKELY(mcache_free_fast(thread_cache(), s, entry_spanclass(entry), addr, state)))
-			return;
+			return true;
 	}
-	heap_free_sized_slow(p, size, align, func);
+	return false;
 }
+
+/* Frees p if its slot is the one that an object of size bytes aligned to align gets; otherwise fatal. align
+ * is 0 for an object of malloc. NULL does nothing. */
+FAST_PATH void heap_free_sized(void *p, size_t size, size_t align, const char *func)
+{
+	if (UNLIKELY(!heap_free_sized_fast(sizeclass_malloc, p, size, align)))
+		heap_free_sized_slow(p, size, align, func);
+}
+
+/* p is an address of the heap, or of a guarded object: no other malloc made it. */
+bool heap_owns(const void *p);
+
+/* Gives the big object at p other pages in its place, enough for size bytes. False: it is as it was. */
+bool heap_resize_in_place(void *p, size_t size, const char *func);
 
 /* realloc without its case of size 0: the object with its bytes at a place of size bytes, NULL and the object
  * as before when there is none. p may be NULL. With size 0 it is an object of no bytes. */

@@ -23,8 +23,8 @@
 #include "scavenge.h"
 #include "tiny.h"
 
-/* Cycles between two looks at the clock: some milliseconds. */
-#define POLL_CYCLES (UINT64_C(1) << 23)
+/* Milliseconds between two polls, at least. */
+#define POLL_MS 2
 
 /* Freed big objects that the cache keeps, between two looks at whether it is time for one. */
 #define BIG_FREES_PER_POLL 16
@@ -185,8 +185,7 @@ void mcache_init(struct mcache *c)
 		c->slots[sc].elemsize = spanclass_info((spanclass_t)sc)->elemsize;
 		reset_stack(&c->slots[sc], (spanclass_t)sc);
 	}
-	c->tick_ms = os_now_ms();
-	c->poll_cycles = cycle_counter();
+	c->tick_ms = c->poll_ms = os_now_ms();
 }
 
 /* --- partial spans --- */
@@ -282,9 +281,9 @@ void mcache_claim(struct mcache *c, struct mspan *s)
 /* --- allocation --- */
 
 /* The next word of the current span; with hardened=1 the words in any order. */
-static bool load_word(struct mcache_slot *t, struct mspan *s)
+static bool load_word(struct mcache *c, struct mcache_slot *t, struct mspan *s)
 {
-	unsigned from = options.hardened ? (unsigned)cycle_counter() % s->words : 0;
+	unsigned from = options.hardened ? (unsigned)(hardened_random(c) % s->words) : 0;
 	unsigned word;
 	size_t first;
 
@@ -343,12 +342,12 @@ bool mcache_refill(struct mcache *c, spanclass_t sc)
 
 	DCHECK(t->alloc_cache == 0);
 	if (s != NULL) {
-		if (load_word(t, s))
+		if (load_word(c, t, s))
 			return true;
 		/* May empty the stacks into the spans, this one among them. */
 		mcache_poll(c);
 		s = t->span;
-		if (s != NULL && load_word(t, s))
+		if (s != NULL && load_word(c, t, s))
 			return true;
 	}
 	if (s != NULL) {
@@ -367,7 +366,7 @@ bool mcache_refill(struct mcache *c, spanclass_t sc)
 			return false;
 	}
 	t->span = s;
-	return load_word(t, s);
+	return load_word(c, t, s);
 }
 
 void *mcache_alloc_slow(struct mcache *c, spanclass_t sc, bool *fresh)
@@ -637,10 +636,9 @@ static void tick(struct mcache *c)
 	mheap_flush_pcache(&c->pages);
 }
 
-static SLOW_PATH void poll(struct mcache *c)
+static SLOW_PATH void poll(struct mcache *c, uint64_t now_ms)
 {
 	uint32_t calls = limit_calls();
-	uint64_t now_ms = os_now_ms();
 	bool called = c->limit_calls != calls;
 
 	c->limit_calls = calls;
@@ -654,12 +652,12 @@ static SLOW_PATH void poll(struct mcache *c)
 
 void mcache_poll(struct mcache *c)
 {
-	uint64_t cycles = cycle_counter();
+	uint64_t now_ms = os_now_ms();
 
-	if (LIKELY(cycles - c->poll_cycles < POLL_CYCLES) && LIKELY(c->limit_calls == limit_calls()))
+	if (LIKELY(now_ms - c->poll_ms < POLL_MS) && LIKELY(c->limit_calls == limit_calls()))
 		return;
-	c->poll_cycles = cycles;
-	poll(c);
+	c->poll_ms = now_ms;
+	poll(c, now_ms);
 }
 
 /* --- fork --- */

@@ -80,7 +80,7 @@ struct mcache {
 	struct mcache_slot slots[NUM_SLOTS];             /* by span class; then the counted ones, stacks only, by size class */
 	struct pcache pages;
 	struct tiny_cache tiny;
-	uint64_t poll_cycles;                            /* cycle counter at the last poll */
+	uint64_t poll_ms;                                /* time of the last poll */
 	uint64_t tick_ms;                                /* time of the last tick */
 	uint32_t partial_npages;                         /* pages of all spans on the partial lists */
 	uint32_t big_frees;                              /* counts */

@@ -16,6 +16,7 @@
 #include "os.h"
 #include "out.h"
 
+#include <errno.h>
 #include <signal.h>
 
 extern char **environ;
@@ -133,6 +134,14 @@ static bool set_invalidptr(struct options *o, struct piece value)
 	return true;
 }
 
+static bool set_sizemismatch(struct options *o, struct piece value)
+{
+	if (!piece_is(value, "abort") && !piece_is(value, "warn"))
+		return false;
+	o->sizemismatch_warn = piece_is(value, "warn");
+	return true;
+}
+
 static bool set_realloczero(struct options *o, struct piece value)
 {
 	static const char *const names[] = { "free", "alloc", "abort" };
@@ -212,7 +221,7 @@ struct option {
 	const char *name;
 	enum option_type type;
 	size_t field;                /* offset in struct options */
-	uint64_t least, most;        /* NUMBER, BYTES */
+	uint64_t least, most;        /* NUMBER, BYTES; FILE: least is 1 if it is appended to */
 	const char *fallback;        /* FILE */
 	bool (*set)(struct options *o, struct piece value);
 	const char *values, *initial, *help;
@@ -227,19 +236,19 @@ struct option {
 	{ #name, OPTION_NUMBER, AT(f), least, most, NULL, NULL, values, initial, help }
 #define BYTES(name, most, initial, help) \
 	{ #name, OPTION_BYTES, AT(name), 0, most, NULL, NULL, "BYTES", initial, help }
-#define FILE_NAME(name, fallback, help) \
-	{ #name, OPTION_FILE, AT(name), 0, 0, fallback, NULL, "0|1|FILE", "0", help }
+#define FILE_NAME(name, append, fallback, help) \
+	{ #name, OPTION_FILE, AT(name), append, 0, fallback, NULL, "0|1|FILE", "0", help }
 #define OTHER(name, values, initial, help) \
 	{ #name, OPTION_OTHER, 0, 0, 0, NULL, set_##name, values, initial, help }
 
 static const struct option table[] = {
-	FILE_NAME(stats, "-", "statistics at exit, on standard error or appended to FILE"),
-	FILE_NAME(profile, "goalloc.%p.pb.gz", "heap profile at exit, for pprof; heap_v2 text if FILE ends with .heap"),
+	FILE_NAME(stats, 1, "-", "statistics at exit, on standard error or appended to FILE"),
+	FILE_NAME(profile, 0, "goalloc.%p.pb.gz", "heap profile at exit, for pprof; heap_v2 text if FILE ends with .heap"),
 	BYTES(memprofilerate, GiB(1), "512KiB", "mean bytes between two samples of the profile; 1: every allocation"),
 	LEVEL(leakcheck, 2, "0|1|2", "0", "leaks at exit; 2: with the stack of every allocation"),
-	FILE_NAME(leakreport, "-", "where leaks are reported, if not on standard error"),
-	NUMBER(leakexit, leakexit, 0, 255, "0..255", "0", "exit status when there are leaks; 0: the program's own"),
-	FILE_NAME(heapmap, "goalloc.%p.svg", "map of the heap at exit; text if FILE ends with .txt"),
+	FILE_NAME(leakreport, 1, "-", "where leaks are reported, if not on standard error"),
+	NUMBER(leakexit, leakexit, 0, 255, "0..255", "0", "exit status when there are leaks, or the check fails; 0: the program's own"),
+	FILE_NAME(heapmap, 0, "goalloc.%p.svg", "map of the heap at exit; text if FILE ends with .txt"),
 	OTHER(signal, "NUMBER|NAME|off", "off", "on this signal what is asked for at exit is written, or statistics"),
 	OTHER(memlimit, "BYTES|N%|off", "off", "memory to stay below; N%: of the cgroup's limit"),
 	FLAG(hard, "0", "no memory beyond memlimit: NULL and ENOMEM"),
@@ -249,6 +258,7 @@ static const struct option table[] = {
 	OTHER(tiny_align, "1|2|4|8", "8", "least alignment of objects below 8 bytes"),
 	OTHER(realloczero, "free|alloc|abort", "free", "what realloc(p, 0) does"),
 	OTHER(invalidptr, "libc|abort", "libc", "what becomes of pointers of another malloc"),
+	OTHER(sizemismatch, "abort|warn", "abort", "what a sized free or delete of a wrong size does"),
 	FLAG(decoratemappings, "0", "names for the heap's mappings in /proc/PID/maps"),
 	OTHER(hardened, "0|1|2", "0", "overflows and writes after free are found; 2: records behind a key"),
 	NUMBER(guardrate, guardrate, 0, 1000000000, "0..1000000000", "0", "one of so many objects between guard pages"),
@@ -385,19 +395,22 @@ static void print_padded(struct out *out, const char *text, size_t width)
 
 void options_print(int fd)
 {
-	struct out out;
+	struct out *out = os_alloc_scratch(sizeof(*out));
 
-	out_init(&out, fd);
+	if (out == NULL)
+		return;
+	out_init(out, fd);
 	for (size_t i = 0; i < NUM_OPTIONS; i++) {
-		out_str(&out, "  ");
-		print_padded(&out, table[i].name, 18);
-		print_padded(&out, table[i].values, 20);
-		out_str(&out, table[i].help);
-		out_str(&out, " [");
-		out_str(&out, table[i].initial);
-		out_str(&out, "]\n");
+		out_str(out, "  ");
+		print_padded(out, table[i].name, 18);
+		print_padded(out, table[i].values, 20);
+		out_str(out, table[i].help);
+		out_str(out, " [");
+		out_str(out, table[i].initial);
+		out_str(out, "]\n");
 	}
-	(void)out_flush(&out);
+	(void)out_flush(out);
+	os_free_scratch(out, sizeof(*out));
 }
 
 /* --- warnings: one line each --- */
@@ -406,8 +419,7 @@ void options_print(int fd)
 static void report_given(struct report *r, struct piece given)
 {
 	report_str(r, "'");
-	for (size_t i = 0; i < given.len && i < 200; i++)
-		report_chars(r, (unsigned char)given.text[i] < ' ' || given.text[i] == 127 ? "?" : given.text + i, 1);
+	report_text(r, given.text, min_size(given.len, 200));
 	report_str(r, given.len > 200 ? "...'" : "'");
 }
 
@@ -557,16 +569,16 @@ static const char *make_absolute(char *file)
 }
 
 /* What cannot be written to is said now, not after hours. */
-static void check_file(const char *name, char *file, bool secure)
+static void check_file(const char *name, char *file, bool append, bool secure)
 {
 	const char *obstacle;
 
 	if (file[0] == '\0' || option_file_is_stderr(file))
 		return;
 	obstacle = secure ? "no files in setuid programs" : make_absolute(file);
-	if (obstacle == NULL && out_check(file) == 0)
+	if (obstacle == NULL && out_check(file, append) == 0)
 		return;
-	options_warn_file(name, file, obstacle != NULL ? obstacle : out_reason(-out_check(file)));
+	options_warn_file(name, file, obstacle != NULL ? obstacle : out_reason(-out_check(file, append)));
 	file[0] = '\0';
 }
 
@@ -590,8 +602,9 @@ static void open_outputs(struct options *o)
 	if (option_file_is_stderr(o->stats))
 		o->stats_fd = o->report_fd;
 	else if (o->stats[0] != '\0')
-		o->stats_fd = out_open(o->stats, true);
-	if (o->stats[0] == '\0' || o->stats_fd >= 0)
+		o->stats_fd = out_open_append(o->stats, 0);
+	/* A FIFO may have a reader when the statistics are written. */
+	if (o->stats[0] == '\0' || o->stats_fd >= 0 || o->stats_fd == -ENXIO)
 		return;
 	if (!option_file_is_stderr(o->stats))
 		options_warn_file("stats", o->stats, out_reason(-o->stats_fd));
@@ -614,7 +627,7 @@ void options_init(void)
 		options_print(2);
 	for (size_t i = 0; i < NUM_OPTIONS; i++)
 		if (table[i].type == OPTION_FILE)
-			check_file(table[i].name, (char *)&options + table[i].field, secure);
+			check_file(table[i].name, (char *)&options + table[i].field, table[i].least != 0, secure);
 	complete(&options);
 	open_outputs(&options);
 }

@@ -23,6 +23,7 @@ struct options {
 	bool thp;
 	bool scavthread;
 	bool invalidptr_abort;
+	bool sizemismatch_warn;
 	bool clobberfree;
 	bool efence;
 	bool sbrk;
@@ -45,7 +46,7 @@ struct options {
 	option_file profile;
 	option_file leakreport;    /* appended to; "" unless leakcheck */
 	option_file heapmap;
-	int stats_fd;              /* where statistics go; -1 while they are not asked for */
+	int stats_fd;              /* where statistics go; below 0 while they are not asked for, or nobody reads them yet */
 	int report_fd;             /* standard error as it was at start, for reports that come late; -1 while none was asked for */
 };
 

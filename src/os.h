@@ -65,6 +65,9 @@ bool os_move_pages(void *from, void *to, size_t nbytes);
 /* Makes a range that os_move_pages() touched one mapping with its neighbours again: ready, zero. */
 bool os_remap(void *p, size_t nbytes);
 
+/* Keeps a range out of cores of the process, or takes it into them; advice only. What is mapped anew is in them. */
+void os_dump(void *p, size_t nbytes, bool dump);
+
 /* Asks for huge pages in a committed range, or for none; advice only. */
 void os_want_huge_pages(void *p, size_t nbytes, bool huge);
 
@@ -72,31 +75,46 @@ void os_want_huge_pages(void *p, size_t nbytes, bool huge);
  * before 5.17, and many later ones, know no names: then nothing happens. */
 void os_name_mappings(void);
 
-/* Zeroed memory for our own records; NULL when there is none. */
+/* Returns zeroed memory for our own records, NULL when there is none. It lies between two pages that cannot be touched, and at a
+ * random place, from which no address of libc's or of the heap's follows. */
 void *os_alloc_metadata(size_t nbytes);
 
-/* Calls visit for all that os_alloc_metadata() gave. Takes no lock: what others take meanwhile may be missing. */
+/* Returns memory as os_alloc_metadata() does, at a random place of its own, where os_extend_metadata() makes it longer. */
+void *os_alloc_long_metadata(size_t nbytes);
+
+/* Adds nbytes behind the end of memory from os_alloc_long_metadata(), and moves the page that cannot be touched to the new end.
+ * Returns false, with nothing changed, when the system has no memory or somebody else is there. */
+bool os_extend_metadata(void *end, size_t nbytes);
+
+/* Makes [p, p + nbytes) ready, where nothing is mapped. False: something is there, or there is no memory. */
+bool os_map_at(void *p, size_t nbytes);
+
+/* Zeroed memory for the time of a call, so that large records need no stack. It comes from the system; where the system has none, one
+ * caller at a time gets up to OS_SCRATCH_RESERVE bytes that are set aside. NULL: neither is to be had. The caller gives it back by
+ * os_free_scratch() with the same length. */
+#define OS_SCRATCH_RESERVE KiB(32)
+void *os_alloc_scratch(size_t nbytes);
+void os_free_scratch(void *p, size_t nbytes);
+
+/* Calls visit for all memory for our own records. Takes no lock: what others take meanwhile may be missing. */
 void os_each_metadata(void (*visit)(uintptr_t addr, size_t nbytes, void *arg), void *arg);
 
 /* nbytes that are zero and that processes made by fork share; NULL. Not promised: may be much more than is used. os_unreserve() gives
  * them back. */
 void *os_alloc_shared(size_t nbytes);
 
-/* What os_alloc_metadata() gives from now on lies between two pages that cannot be touched. */
-void os_guard_metadata(void);
-
-/* And is behind a protection key, which the calling thread has open: see rights.h. False: there are no keys here. Once, before the
- * first object. */
+/* Puts the records that are made from now on behind a protection key, which the calling thread has open: see rights.h. Returns
+ * false where there are no keys. Called once, before the first object. */
 bool os_make_key(void);
-
-/* As if there were none; nothing is behind it yet. */
-void os_drop_key(void);
 
 /* The key's bits in the rights register; 0 without a key. Constant once there are objects. */
 extern _Atomic uint32_t os_key_rights;
 
-/* Stores a word in a mapping that is read-only, and is again afterwards. */
-void os_store_protected(uintptr_t *word, uintptr_t value);
+/* Stores a word in a mapping that cannot be written to, and cannot again afterwards. executable: it has code, too. One thread at a time. */
+void os_store_protected(uintptr_t *word, uintptr_t value, bool executable);
+
+/* Copies memory of the calling process that may not be there. Returns how many bytes could be read, from the first on. */
+size_t os_try_read(void *to, uintptr_t from, size_t nbytes);
 
 /* Copies bytes of this process, mapped or not; false when not all of them can be read, or the system does not tell. */
 bool os_read_memory(uintptr_t addr, void *to, size_t nbytes);
@@ -127,13 +145,17 @@ void os_watch_forks(void);
  * until this was told once. Costs a system call there; elsewhere it returns false at once. */
 bool os_find_fork(void);
 
-/* CLOCK_MONOTONIC, in milliseconds, from a coarse clock. */
+/* CLOCK_MONOTONIC, in milliseconds, from the coarse clock of os_clock.c: it advances every 1 to 10 ms, and costs some 3 ns. */
 uint64_t os_now_ms(void);
 
-/* CLOCK_REALTIME, in nanoseconds since 1970. */
+/* CLOCK_REALTIME, in nanoseconds since 1970, from the coarse clock. */
 uint64_t os_time_ns(void);
 
-/* Bits for address randomisation; not for secrets. */
+/* Asks the kernel for the secret that os_random() works with. Called once, before the first object: later a filter of system calls may
+ * stand in the way. Where the kernel refuses, the secret is made of its seed for the process and of the time. */
+void os_seed_random(void);
+
+/* Returns bits that nobody can predict who does not know the secret. Makes no system call. */
 uint64_t os_random(void);
 
 /* Sleeps while *word == expected; may return early. */
@@ -160,14 +182,16 @@ int os_thread(void);                /* the calling one's number; that of the fir
 void os_signal_again(int number, void *info);
 
 int os_dup_cloexec(int fd);         /* on a high number; -errno */
-int os_open_write(const char *path, bool append);   /* made if need be, emptied unless append; on a high number, too; -errno */
-int os_check_write(const char *path);      /* 0, or -errno as os_open_write(), as far as is seen without opening */
 int os_open_read(const char *path);        /* -errno */
 uint64_t os_file_id(int fd);               /* what the descriptor is open on, as a number; 0: it is not open */
 void os_close(int fd);
 long os_read(int fd, void *p, size_t nbytes);          /* bytes; 0 at the end, -errno */
 long os_read_at(int fd, void *p, size_t nbytes, uint64_t offset);   /* the same, of a file */
-long os_write(int fd, const void *p, size_t nbytes);   /* bytes, after interruptions; -errno */
+
+/* Writes to a descriptor and returns how many bytes, or -errno. Goes on after interruptions; sends no SIGPIPE or SIGXFSZ, which would
+ * end the program; a pipe that is full and does not block has 10 s to be read from, and is then EAGAIN. */
+long os_write(int fd, const void *p, size_t nbytes);
+
 bool os_directory(char *path, size_t nbytes);          /* the current one; false: none, or too long */
 
 #endif

@@ -13,15 +13,18 @@
 #include "os.h"
 #include "os_call.h"
 #include "config.h"
+#include "siphash.h"
 
 #include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/futex.h>
+#include <poll.h>
 #include <signal.h>
 #include <sys/auxv.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
 #include <time.h>
@@ -213,6 +216,11 @@ bool os_remap(void *p, size_t nbytes)
 			MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED) == p;
 }
 
+void os_dump(void *p, size_t nbytes, bool dump)
+{
+	(void)SYSCALL(SYS_madvise, p, nbytes, dump ? MADV_DODUMP : MADV_DONTDUMP);
+}
+
 void os_want_huge_pages(void *p, size_t nbytes, bool huge)
 {
 	(void)SYSCALL(SYS_madvise, p, nbytes, huge ? MADV_HUGEPAGE : MADV_NOHUGEPAGE);
@@ -220,12 +228,7 @@ void os_want_huge_pages(void *p, size_t nbytes, bool huge)
 
 _Atomic uint32_t os_key_rights;
 static int metadata_key = -1;       /* -1 says to pkey_mprotect(2): like mprotect(2) */
-static bool metadata_is_guarded;
 
-void os_guard_metadata(void)
-{
-	metadata_is_guarded = true;
-}
 
 bool os_make_key(void)
 {
@@ -239,11 +242,48 @@ bool os_make_key(void)
 	return true;
 }
 
-void os_drop_key(void)
+/* Opens the pages of a place for records, which are behind the key if there is one. */
+static bool open_metadata(void *p, size_t nbytes)
 {
-	(void)SYSCALL(SYS_pkey_free, (long)metadata_key);
-	metadata_key = -1;
-	atomic_store_explicit(&os_key_rights, 0, memory_order_relaxed);
+	long protect = metadata_key < 0 ? SYS_mprotect : SYS_pkey_mprotect;
+
+	return SYSCALL(protect, p, nbytes, PROT_READ | PROT_WRITE, metadata_key) == 0;
+}
+
+/* Maps memory for records at the hint, or elsewhere, between two pages without access. */
+static void *map_guarded(uintptr_t hint, size_t nbytes)
+{
+	size_t guard = os_page_size();
+	size_t whole = nbytes + 2 * guard;
+	char *p;
+
+	p = name_mapping(map((void *)hint, whole, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS), whole, METADATA_NAME);
+	if (p == NULL)
+		return NULL;
+	if (!open_metadata(p + guard, nbytes)) {
+		(void)os_unreserve(p, whole);
+		return NULL;
+	}
+	return p + guard;
+}
+
+/* Returns a random page of the stretch of addresses that records lie in. */
+static uintptr_t random_place(void)
+{
+	return CPU_HEAP_LOW + align_down(os_random() % METADATA_PLACE, os_page_size());
+}
+
+/* Returns the hint for the next records of so many bytes, pages beside them included: they lie one behind the other. */
+static uintptr_t next_place(size_t nbytes)
+{
+	/* 0 before the first. Relaxed: a hint, which the kernel checks. */
+	static _Atomic uintptr_t next;
+	uintptr_t none = 0;
+
+	if (atomic_load_explicit(&next, memory_order_relaxed) == 0)
+		(void)atomic_compare_exchange_strong_explicit(&next, &none, random_place(), memory_order_relaxed,
+							      memory_order_relaxed);
+	return atomic_fetch_add_explicit(&next, nbytes + 2 * os_page_size(), memory_order_relaxed);
 }
 
 #define PLACES 255
@@ -273,13 +313,13 @@ static struct places *more_places(struct places *places)
 
 	if (next != NULL)
 		return next;
-	fresh = map(NULL, sizeof(*fresh), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS);
+	fresh = map_guarded(next_place(os_page_size()), os_page_size());
 	if (fresh == NULL)
 		return NULL;
 	/* Release: see the load. Acquire: if another thread was first, its places are zero. */
 	if (atomic_compare_exchange_strong_explicit(&places->next, &next, fresh, memory_order_acq_rel, memory_order_acquire))
 		return fresh;
-	(void)os_unreserve(fresh, sizeof(*fresh));
+	(void)os_unreserve((char *)fresh - os_page_size(), 3 * os_page_size());
 	return next;
 }
 
@@ -375,34 +415,89 @@ bool os_find_fork(void)
 	return true;
 }
 
-static void *alloc_guarded_metadata(size_t nbytes)
+/* Maps records and notes where they are. */
+static void *map_metadata(uintptr_t hint, size_t nbytes)
 {
-	long protect = metadata_key < 0 ? SYS_mprotect : SYS_pkey_mprotect;
-	size_t guard = os_page_size();
-	char *p;
-
-	p = name_mapping(map(NULL, nbytes + 2 * guard, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS), nbytes + 2 * guard, METADATA_NAME);
-	if (p == NULL)
-		return NULL;
-	if (SYSCALL(protect, p + guard, nbytes, PROT_READ | PROT_WRITE, metadata_key) != 0) {
-		(void)os_unreserve(p, nbytes + 2 * guard);
-		return NULL;
-	}
-	return p + guard;
-}
-
-void *os_alloc_metadata(size_t nbytes)
-{
-	void *p = metadata_is_guarded ? alloc_guarded_metadata(nbytes) :
-					name_mapping(map(NULL, nbytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS), nbytes,
-						     METADATA_NAME);
+	void *p = map_guarded(hint, nbytes);
 
 	if (p != NULL)
 		note_metadata((uintptr_t)p, nbytes);
 	return p;
 }
 
-void os_store_protected(uintptr_t *word, uintptr_t value)
+void *os_alloc_metadata(size_t nbytes)
+{
+	return map_metadata(next_place(nbytes), nbytes);
+}
+
+void *os_alloc_long_metadata(size_t nbytes)
+{
+	return map_metadata(random_place(), nbytes);
+}
+
+bool os_extend_metadata(void *end, size_t nbytes)
+{
+	size_t guard = os_page_size();
+	char *behind = (char *)end + guard;
+	char *p = name_mapping(map(behind, nbytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS), nbytes, METADATA_NAME);
+
+	if (p == NULL)
+		return false;
+	/* The page without access moves to the new end. */
+	if (p == behind && open_metadata(end, nbytes)) {
+		note_metadata((uintptr_t)end, nbytes);
+		return true;
+	}
+	(void)os_unreserve(p, nbytes);
+	return false;
+}
+
+bool os_map_at(void *p, size_t nbytes)
+{
+	void *got = map(p, nbytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE | MAP_NORESERVE);
+
+	if (got != NULL && got != p)
+		(void)os_unreserve(got, nbytes);
+	return got == p;
+}
+
+/* What os_alloc_scratch() gives when the system has no memory. */
+static struct {
+	_Atomic int user;               /* [a] process id of its user; 0: nobody. A user in another process is gone. */
+	_Alignas(CACHE_LINE) char bytes[OS_SCRATCH_RESERVE];
+} reserve;
+
+static void *take_reserve(size_t nbytes)
+{
+	int self = os_pid(), user = atomic_load_explicit(&reserve.user, memory_order_relaxed);
+
+	if (nbytes > sizeof(reserve.bytes) || user == self)
+		return NULL;
+	/* Acquire: the last user is done with the bytes. Pairs with the release in os_free_scratch(). */
+	if (!atomic_compare_exchange_strong_explicit(&reserve.user, &user, self, memory_order_acquire, memory_order_relaxed))
+		return NULL;
+	zero_bytes(reserve.bytes, nbytes);
+	return reserve.bytes;
+}
+
+void *os_alloc_scratch(size_t nbytes)
+{
+	size_t whole = align_up(nbytes, os_page_size());
+	void *p = name_mapping(map(NULL, whole, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS), whole, METADATA_NAME);
+
+	return p != NULL ? p : take_reserve(nbytes);
+}
+
+void os_free_scratch(void *p, size_t nbytes)
+{
+	/* Release: pairs with the acquire in take_reserve(). */
+	if (p == reserve.bytes)
+		atomic_store_explicit(&reserve.user, 0, memory_order_release);
+	else
+		(void)os_unreserve(p, align_up(nbytes, os_page_size()));
+}
+
+void os_store_protected(uintptr_t *word, uintptr_t value, bool executable)
 {
 	uintptr_t page = align_down((uintptr_t)word, os_page_size());
 	size_t nbytes = os_page_size();
@@ -410,14 +505,35 @@ void os_store_protected(uintptr_t *word, uintptr_t value)
 	if (SYSCALL(SYS_mprotect, page, nbytes, PROT_READ | PROT_WRITE) != 0)
 		return;
 	*word = value;
-	(void)SYSCALL(SYS_mprotect, page, nbytes, PROT_READ);
+	(void)SYSCALL(SYS_mprotect, page, nbytes, executable ? PROT_READ | PROT_EXEC : PROT_READ);
+}
+
+/* For systems that refuse process_vm_readv(2), as some sandboxes do. */
+static long read_own_file(uintptr_t addr, void *to, size_t nbytes)
+{
+	int fd = os_open_read("/proc/self/mem");
+	long n;
+
+	if (fd < 0)
+		return fd;
+	n = os_read_at(fd, to, nbytes, addr);
+	os_close(fd);
+	return n;
+}
+
+size_t os_try_read(void *to, uintptr_t from, size_t nbytes)
+{
+	struct iovec here = { to, nbytes }, there = { (void *)from, nbytes };
+	long n = SYSCALL(SYS_process_vm_readv, os_pid(), &here, 1L, &there, 1L, 0L);
+
+	if (n == -EPERM || n == -ENOSYS || n == -EACCES)
+		n = read_own_file(from, to, nbytes);
+	return n > 0 ? (size_t)n : 0;
 }
 
 bool os_read_memory(uintptr_t addr, void *to, size_t nbytes)
 {
-	struct iovec here = { to, nbytes }, there = { (void *)addr, nbytes };
-
-	return SYSCALL(SYS_process_vm_readv, os_pid(), &here, 1L, &there, 1L, 0L) == (long)nbytes;
+	return os_try_read(to, addr, nbytes) == nbytes;
 }
 
 bool os_can_read(uintptr_t addr)
@@ -437,32 +553,29 @@ uintptr_t os_program_header(void)
 	return addr;
 }
 
-uint64_t os_now_ms(void)
+/* The key of os_random(). Access: [c] constant once a thread has called os_seed_random() */
+static struct siphash_key random_key;
+
+void os_seed_random(void)
 {
-	struct timespec ts = { 0, 0 };
+	const uint64_t *seed;
 
-	(void)SYSCALL(SYS_clock_gettime, CLOCK_MONOTONIC_COARSE, &ts);
-	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
-}
-
-uint64_t os_time_ns(void)
-{
-	struct timespec ts = { 0, 0 };
-
-	(void)SYSCALL(SYS_clock_gettime, CLOCK_REALTIME, &ts);
-	return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
+	if (SYSCALL(SYS_getrandom, &random_key, sizeof(random_key), GRND_NONBLOCK) == (long)sizeof(random_key))
+		return;
+	/* A filter refuses the call, or the kernel has no randomness yet. What remains are the 16 bytes that the kernel gives each
+	 * process at exec, of which libc makes its stack guard and its pointer guard, the time, and the place of this function's frame. */
+	seed = (const uint64_t *)getauxval(AT_RANDOM);
+	random_key = (struct siphash_key){ { os_time_ns(), (uintptr_t)&seed } };
+	if (seed != NULL)
+		random_key = (struct siphash_key){ { siphash(&random_key, seed[0], seed[1]), siphash(&random_key, seed[1], seed[0]) } };
 }
 
 uint64_t os_random(void)
 {
-	const unsigned char *seed = (const unsigned char *)getauxval(AT_RANDOM);
-	uint64_t r = 0;
+	/* Relaxed: each call gets another number. */
+	static _Atomic uint64_t calls;
 
-	/* The 16 bytes the kernel gives each process at exec. libc has taken its stack guard
-	 * from the first 8 and its pointer guard from the last, so mix rather than reveal. */
-	for (size_t i = 0; seed != NULL && i < 16; i++)
-		r = (r ^ seed[i]) * UINT64_C(0x9e3779b97f4a7c15);
-	return r ^ (r >> 29);
+	return siphash(&random_key, atomic_fetch_add_explicit(&calls, 1, memory_order_relaxed), 0);
 }
 
 void os_futex_wait(const _Atomic uint32_t *word, uint32_t expected)
@@ -522,52 +635,6 @@ int os_dup_cloexec(int fd)
 	return high >= 0 ? high : (int)SYSCALL(SYS_fcntl, fd, F_DUPFD_CLOEXEC, 3);
 }
 
-int os_open_write(const char *path, bool append)
-{
-	int flags = O_WRONLY | O_CREAT | O_CLOEXEC | (append ? O_APPEND : O_TRUNC);
-	int fd = (int)RESTARTED(SYSCALL(SYS_openat, AT_FDCWD, path, flags, 0666));
-	int high;
-
-	if (fd < 0)
-		return fd;
-	/* Programs count on the low numbers. */
-	high = os_dup_cloexec(fd);
-	os_close(fd);
-	return high < 0 ? -EMFILE : high;
-}
-
-/* A file can be made in the directory that path is in: 0, or -errno. */
-static int check_directory(const char *path)
-{
-	char directory[1024] = ".";
-	size_t slash = 0, len = string_length(path);
-
-	if (len >= sizeof(directory))
-		return -ENAMETOOLONG;
-	for (size_t i = 0; i < len; i++)
-		if (path[i] == '/')
-			slash = i + 1;
-	if (slash == len)
-		return -EISDIR;
-	copy_bytes(directory, path, slash);
-	/* "/" is its own. */
-	if (slash > 0)
-		directory[slash > 1 ? slash - 1 : 1] = '\0';
-	return (int)RESTARTED(SYSCALL(SYS_faccessat, AT_FDCWD, directory, W_OK | X_OK));
-}
-
-int os_check_write(const char *path)
-{
-	struct stat st;
-	int found = (int)RESTARTED(SYSCALL(SYS_newfstatat, AT_FDCWD, path, &st, 0));
-
-	if (found == -ENOENT)
-		return check_directory(path);
-	if (found < 0)
-		return found;
-	return S_ISDIR(st.st_mode) ? -EISDIR : (int)RESTARTED(SYSCALL(SYS_faccessat, AT_FDCWD, path, W_OK));
-}
-
 uint64_t os_file_id(int fd)
 {
 	struct stat st;
@@ -597,9 +664,46 @@ long os_read_at(int fd, void *p, size_t nbytes, uint64_t offset)
 	return RESTARTED(SYSCALL(SYS_pread64, fd, p, nbytes, offset));
 }
 
+/* How long a pipe that is full waits for its reader, in milliseconds. */
+#define READER_MS 10000
+
+/* True: the descriptor, which does not block, has room again. */
+static bool await_reader(int fd)
+{
+	struct pollfd wanted = { .fd = fd, .events = POLLOUT };
+	struct timespec patience = { READER_MS / 1000, 0 };
+
+	return RESTARTED(SYSCALL(SYS_ppoll, &wanted, 1L, &patience, NULL, 8L)) > 0;
+}
+
+/* Takes back the signal that a failed write has just sent to the calling thread, which blocks it. pending are the signals that waited
+ * before. */
+static void take_back(int number, uint64_t pending)
+{
+	const struct timespec at_once = { 0, 0 };
+	uint64_t set = (uint64_t)1 << (number - 1);
+
+	if ((pending & set) == 0)
+		(void)SYSCALL(SYS_rt_sigtimedwait, &set, NULL, &at_once, sizeof(set));
+}
+
 long os_write(int fd, const void *p, size_t nbytes)
 {
-	return RESTARTED(SYSCALL(SYS_write, fd, p, nbytes));
+	const uint64_t quiet = (uint64_t)1 << (SIGPIPE - 1) | (uint64_t)1 << (SIGXFSZ - 1);
+	uint64_t before = 0, pending = 0;
+	bool blocked = SYSCALL(SYS_rt_sigprocmask, SIG_BLOCK, &quiet, &before, sizeof(quiet)) == 0;
+	long n;
+
+	if ((before & quiet) != 0)
+		(void)SYSCALL(SYS_rt_sigpending, &pending, sizeof(pending));
+	do {
+		n = RESTARTED(SYSCALL(SYS_write, fd, p, nbytes));
+	} while (n == -EAGAIN && await_reader(fd));
+	if (blocked && (n == -EPIPE || n == -EFBIG))
+		take_back(n == -EPIPE ? SIGPIPE : SIGXFSZ, pending);
+	if (blocked)
+		(void)SYSCALL(SYS_rt_sigprocmask, SIG_SETMASK, &before, NULL, sizeof(before));
+	return n;
 }
 
 bool os_directory(char *path, size_t nbytes)

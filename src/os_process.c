@@ -49,7 +49,9 @@ int os_wait_exit(int pid)
 	int status = 0;
 	long got = RESTARTED(SYSCALL(SYS_wait4, pid, &status, __WALL, NULL));
 
-	return got == pid && WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+	if (got != pid)
+		return OS_NO_PROCESS;
+	return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
 }
 
 _Noreturn void os_exit(int status)
@@ -106,11 +108,6 @@ int os_thread_id(void)
 int os_get_dumpable(void)
 {
 	return (int)SYSCALL(SYS_prctl, PR_GET_DUMPABLE, 0L, 0L, 0L, 0L);
-}
-
-int os_set_dumpable(int dumpable)
-{
-	return (int)SYSCALL(SYS_prctl, PR_SET_DUMPABLE, (long)dumpable, 0L, 0L, 0L);
 }
 
 bool os_allow_tracer(int pid)
@@ -186,7 +183,7 @@ static int number_of(const char *text)
 
 long os_list_threads(int pid, int *tids, size_t max)
 {
-	uint64_t buffer[512];
+	uint64_t buffer[128];
 	int fd = open_task(pid, 0, NULL);
 	size_t found = 0;
 	long n;
@@ -281,10 +278,18 @@ void os_yield(unsigned microseconds)
 	(void)SYSCALL(SYS_clock_nanosleep, CLOCK_MONOTONIC, 0, &ts, NULL);
 }
 
-size_t os_try_read(void *to, uintptr_t from, size_t nbytes)
+int os_open_process(int pid, const char *file)
+{
+	char path[64];
+
+	(void)put_text(put_text(put_number(put_text(path, "/proc/"), pid), "/"), file);
+	return (int)SYSCALL(SYS_openat, AT_FDCWD, path, O_RDONLY | O_CLOEXEC);
+}
+
+size_t os_read_process(int pid, void *to, uintptr_t from, size_t nbytes)
 {
 	struct iovec here = { to, nbytes }, there = { (void *)from, nbytes };
-	long n = SYSCALL(SYS_process_vm_readv, SYSCALL(SYS_getpid), &here, 1L, &there, 1L, 0L);
+	long n = SYSCALL(SYS_process_vm_readv, pid, &here, 1L, &there, 1L, 0L);
 
 	return n > 0 ? (size_t)n : 0;
 }

@@ -19,7 +19,8 @@ int os_start_helper(int (*body)(void *arg), void *stack, void *arg);
  * helper; its id in the helper, or -errno. */
 int os_copy_process(void);
 
-/* The exit status of a process made by these; -1: it was killed, or there is none. */
+/* Waits for a process made by these. Returns its exit status; -N: signal N killed it; OS_NO_PROCESS: there is none. */
+#define OS_NO_PROCESS INT32_MIN
 int os_wait_exit(int pid);
 
 _Noreturn void os_exit(int status);
@@ -41,8 +42,7 @@ void os_restore_signals(uint64_t before);
 
 int os_thread_id(void);
 
-/* The process may be traced, and its /proc be read, by others of the same user. Returns what was before, or -errno. */
-int os_set_dumpable(int dumpable);
+/* 1: the process may be traced, and its /proc be read, by others of the same user. 0 or 2: not. */
 int os_get_dumpable(void);
 
 /* With Yama: pid, no child of the caller's ancestors, may trace the caller; 0: nobody. False: there is no Yama. */
@@ -75,7 +75,10 @@ void os_trace_end(int tid, int signal);
 uint64_t os_now_us(void);           /* CLOCK_MONOTONIC */
 void os_yield(unsigned microseconds);
 
-/* Copies memory of the calling process that may not be there: bytes that could be had. */
-size_t os_try_read(void *to, uintptr_t from, size_t nbytes);
+/* A file of a process in /proc, to read. -errno. */
+int os_open_process(int pid, const char *file);
+
+/* Copies memory of another process. Returns how many bytes could be read, from the first on. */
+size_t os_read_process(int pid, void *to, uintptr_t from, size_t nbytes);
 
 #endif

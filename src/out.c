@@ -10,6 +10,8 @@
  */
 #include "out.h"
 #include "os.h"
+#include "os_file.h"
+#include "text.h"
 
 #include <errno.h>
 
@@ -59,6 +61,17 @@ void out_bytes(struct out *o, const void *p, size_t n)
 void out_str(struct out *o, const char *s)
 {
 	out_bytes(o, s, string_length(s));
+}
+
+void out_text(struct out *o, const char *s, size_t n)
+{
+	while (n != 0) {
+		size_t shown = text_shown(s, n), taken = max_size(shown, 1);
+
+		out_bytes(o, shown != 0 ? s : TEXT_HIDDEN, taken);
+		s += taken;
+		n -= taken;
+	}
 }
 
 void out_left(struct out *o, const char *s, unsigned width)
@@ -184,13 +197,6 @@ static bool expand(const char *file, uint64_t number, char path[PATH_BUFFER])
 	return true;
 }
 
-int out_open_nth(const char *file, bool append, uint64_t n)
-{
-	char path[PATH_BUFFER];
-
-	return expand(file, n, path) ? os_open_write(path, append) : -ENAMETOOLONG;
-}
-
 static bool has_number(const char *file)
 {
 	while (*file != '\0' && (file[0] != '%' || file[1] != 'n'))
@@ -198,22 +204,71 @@ static bool has_number(const char *file)
 	return *file != '\0';
 }
 
-int out_open(const char *file, bool append)
+/* A file and its name, which is too long for a small stack. */
+struct named_file {
+	struct os_file os;
+	char path[PATH_BUFFER];
+};
+
+/* NULL, and *error is an errno: there is no memory, or the name is too long. */
+static struct named_file *name_file(const char *file, uint64_t n, int *error)
 {
 	static _Atomic uint32_t opened;
-	uint64_t n = 0;
+	struct named_file *f = os_alloc_scratch(sizeof(*f));
 
+	*error = ENOMEM;
+	if (f == NULL)
+		return NULL;
 	/* Relaxed: a number that no other call gets. */
-	if (has_number(file))
+	if (n == 0 && has_number(file))
 		n = atomic_fetch_add_explicit(&opened, 1, memory_order_relaxed) + 1u;
-	return out_open_nth(file, append, n);
+	*error = ENAMETOOLONG;
+	if (expand(file, n, f->path))
+		return f;
+	os_free_scratch(f, sizeof(*f));
+	return NULL;
 }
 
-int out_check(const char *file)
+int out_open_append(const char *file, uint64_t n)
 {
-	char path[PATH_BUFFER];
+	int error, fd;
+	struct named_file *f = name_file(file, n, &error);
 
-	return expand(file, 1, path) ? os_check_write(path) : -ENAMETOOLONG;
+	if (f == NULL)
+		return -error;
+	error = os_file_begin(&f->os, f->path, OS_FILE_APPEND);
+	fd = f->os.fd;
+	os_free_scratch(f, sizeof(*f));
+	return error < 0 ? error : fd;
+}
+
+int out_to_file(const char *file, bool append, uint64_t n, int (*write)(int fd, const char *file))
+{
+	int error, closed;
+	struct named_file *f = name_file(file, n, &error);
+
+	if (f == NULL)
+		return error;
+	error = -os_file_begin(&f->os, f->path, append ? OS_FILE_APPEND : OS_FILE_REPLACE);
+	if (error == 0) {
+		error = write(f->os.fd, file);
+		closed = os_file_end(&f->os, error == 0);
+		error = error != 0 ? error : -closed;
+	}
+	os_free_scratch(f, sizeof(*f));
+	return error;
+}
+
+int out_check(const char *file, bool append)
+{
+	int error;
+	struct named_file *f = name_file(file, 1, &error);
+
+	if (f == NULL)
+		return -error;
+	error = os_file_check(f->path, append ? OS_FILE_APPEND : OS_FILE_REPLACE);
+	os_free_scratch(f, sizeof(*f));
+	return error;
 }
 
 const char *out_reason(int error)
@@ -238,7 +293,17 @@ const char *out_reason(int error)
 	case ENFILE:
 		return "too many open files";
 	case EPIPE:
+	case ENXIO:
+	case EAGAIN:
 		return "nobody reads it";
+	case ENOMEM:
+		return "there is no memory for it";
+	case EFBIG:
+		return "the file would be too large";
+	case ELOOP:
+		return "it is a symbolic link";
+	case EBADF:
+		return "it is closed";
 	default:
 		return "input/output error";
 	}

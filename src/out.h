@@ -9,7 +9,7 @@
 
 #define OUT_BUFFER 4096
 
-/* Something being written. On the writer's stack. */
+/* Something being written. Its writer's; large for a stack. */
 struct out {
 	int fd;
 	int error;           /* errno of a write that failed: what follows is dropped; 0 */
@@ -39,15 +39,20 @@ void out_short_size(struct out *o, uint64_t nbytes);
 /* Writes what is buffered. False when this or an earlier write failed: error tells why. */
 bool out_flush(struct out *o);
 
-/* Opens a file to write to: made if need be; %p in its name is the process id, %n the number n. A high descriptor, close-on-exec;
- * -errno. */
-int out_open_nth(const char *file, bool append, uint64_t n);
+/* Writes a text from outside, n bytes of it, with "?" for what a terminal would obey: see text.h. */
+void out_text(struct out *o, const char *s, size_t n);
 
-/* The same; n is that of such calls in the process whose name has %n, from 1. */
-int out_open(const char *file, bool append);
+/* In the names of files %p is the process id and %n a number: n, or where n is 0 that of such calls in the process, from 1. */
 
-/* -errno of such an open, as far as is seen without doing it; 0. */
-int out_check(const char *file);
+/* Opens a file to append to, made if need be: see os_file.h. A high descriptor, close-on-exec; or -errno. */
+int out_open_append(const char *file, uint64_t n);
+
+/* Has write(fd, file) write a file. One that is not appended to takes the place of an older one when it is whole, and is removed when it
+ * is not. Returns 0, or the errno of what failed, which is what write() returns, too. */
+int out_to_file(const char *file, bool append, uint64_t n, int (*write)(int fd, const char *file));
+
+/* Returns -errno of such an open, as far as is seen without doing it; 0. */
+int out_check(const char *file, bool append);
 
 /* What errno error says of a file that is written, in words. */
 const char *out_reason(int error);

@@ -22,6 +22,7 @@
 #include "symbol.h"
 
 #include <elf.h>
+#include <errno.h>
 
 /* --- mappings --- */
 
@@ -251,6 +252,8 @@ struct writer {
 	size_t first, end;          /* spots in the mapping */
 	struct symbols symbols;
 	struct message message;     /* the one being built */
+	struct maps maps;
+	struct out text;            /* of a comment */
 };
 
 static void write_bytes(struct writer *w, unsigned field, const void *p, size_t n)
@@ -525,13 +528,12 @@ static void write_mappings(struct writer *w, struct maps *maps)
 
 static void write_places(struct writer *w)
 {
-	struct maps maps = { .fd = os_open_read("/proc/self/maps") };
-
+	w->maps.fd = os_open_read("/proc/self/maps");
 	symbols_init(&w->symbols);
 	make_spots(w);
-	if (maps.fd >= 0) {
-		write_mappings(w, &maps);
-		os_close(maps.fd);
+	if (w->maps.fd >= 0) {
+		write_mappings(w, &w->maps);
+		os_close(w->maps.fd);
 	}
 	symbols_close(&w->symbols);
 	drop_spots(w);
@@ -541,36 +543,40 @@ static void write_places(struct writer *w)
 
 static void write_comment(struct writer *w)
 {
-	struct out text;
-
-	out_init(&text, -1);
-	out_str(&text, "samples dropped for want of memory: ");
-	out_dec(&text, w->source->dropped);
-	write_bytes(w, PROFILE_STRING, text.buffer, text.len);
+	out_init(&w->text, -1);
+	out_str(&w->text, "samples dropped for want of memory: ");
+	out_dec(&w->text, w->source->dropped);
+	write_bytes(w, PROFILE_STRING, w->text.buffer, w->text.len);
 	write_number(w, PROFILE_COMMENT, w->nstrings++);
 }
 
 int pprof_write_proto(int fd, const struct pprof_source *source)
 {
-	struct writer w = { .source = source };
+	struct writer *w = os_alloc_scratch(sizeof(*w));
+	int error;
 
-	gzip_begin(&w.z, fd);
+	if (w == NULL)
+		return ENOMEM;
+	w->source = source;
+	gzip_begin(&w->z, fd);
 	for (unsigned i = 0; i < STRINGS; i++)
-		(void)write_string(&w, strings[i]);
-	write_type(&w, PROFILE_SAMPLE_TYPE, STRING_ALLOC_OBJECTS, STRING_COUNT);
-	write_type(&w, PROFILE_SAMPLE_TYPE, STRING_ALLOC_SPACE, STRING_BYTES);
-	write_type(&w, PROFILE_SAMPLE_TYPE, STRING_INUSE_OBJECTS, STRING_COUNT);
-	write_type(&w, PROFILE_SAMPLE_TYPE, STRING_INUSE_SPACE, STRING_BYTES);
-	write_type(&w, PROFILE_PERIOD_TYPE, STRING_SPACE, STRING_BYTES);
-	write_number(&w, PROFILE_PERIOD, source->rate);
-	write_number(&w, PROFILE_DEFAULT_TYPE, STRING_INUSE_SPACE);
-	write_number(&w, PROFILE_DROP_FRAMES, STRING_DROP_FRAMES);
-	write_number(&w, PROFILE_TIME_NS, os_time_ns());
-	source->each_sample(write_sample, &w);
-	write_places(&w);
+		(void)write_string(w, strings[i]);
+	write_type(w, PROFILE_SAMPLE_TYPE, STRING_ALLOC_OBJECTS, STRING_COUNT);
+	write_type(w, PROFILE_SAMPLE_TYPE, STRING_ALLOC_SPACE, STRING_BYTES);
+	write_type(w, PROFILE_SAMPLE_TYPE, STRING_INUSE_OBJECTS, STRING_COUNT);
+	write_type(w, PROFILE_SAMPLE_TYPE, STRING_INUSE_SPACE, STRING_BYTES);
+	write_type(w, PROFILE_PERIOD_TYPE, STRING_SPACE, STRING_BYTES);
+	write_number(w, PROFILE_PERIOD, source->rate);
+	write_number(w, PROFILE_DEFAULT_TYPE, STRING_INUSE_SPACE);
+	write_number(w, PROFILE_DROP_FRAMES, STRING_DROP_FRAMES);
+	write_number(w, PROFILE_TIME_NS, os_time_ns());
+	source->each_sample(write_sample, w);
+	write_places(w);
 	if (source->dropped != 0)
-		write_comment(&w);
-	return gzip_end(&w.z);
+		write_comment(w);
+	error = gzip_end(&w->z);
+	os_free_scratch(w, sizeof(*w));
+	return error;
 }
 
 /* --- heap_v2 --- */
@@ -616,22 +622,32 @@ static void print_sample(const struct pprof_sample *s, void *arg)
 int pprof_write_text(int fd, const struct pprof_source *source)
 {
 	uint64_t sums[4] = { 0, 0, 0, 0 };
-	struct maps maps = { .fd = os_open_read("/proc/self/maps") };
-	struct out o;
+	struct {
+		struct maps maps;
+		struct out out;
+	} *work = os_alloc_scratch(sizeof(*work));
+	struct out *o;
+	int error;
 
-	out_init(&o, fd);
+	if (work == NULL)
+		return ENOMEM;
+	o = &work->out;
+	out_init(o, fd);
 	source->each_sample(add_sample, sums);
-	out_str(&o, "heap profile: ");
-	print_counts(&o, sums);
-	out_str(&o, " heap_v2/");
-	out_dec(&o, source->rate);
-	out_str(&o, "\n");
-	source->each_sample(print_sample, &o);
-	out_str(&o, "\nMAPPED_LIBRARIES:\n");
-	while (maps.fd >= 0 && more_bytes(&maps))
-		out_bytes(&o, maps.bytes, maps.len);
-	if (maps.fd >= 0)
-		os_close(maps.fd);
-	(void)out_flush(&o);
-	return o.error;
+	out_str(o, "heap profile: ");
+	print_counts(o, sums);
+	out_str(o, " heap_v2/");
+	out_dec(o, source->rate);
+	out_str(o, "\n");
+	source->each_sample(print_sample, o);
+	out_str(o, "\nMAPPED_LIBRARIES:\n");
+	work->maps.fd = os_open_read("/proc/self/maps");
+	while (work->maps.fd >= 0 && more_bytes(&work->maps))
+		out_bytes(o, work->maps.bytes, work->maps.len);
+	if (work->maps.fd >= 0)
+		os_close(work->maps.fd);
+	(void)out_flush(o);
+	error = o->error;
+	os_free_scratch(work, sizeof(*work));
+	return error;
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * procmap.c - reads /proc/self/maps into a table, without stdio and without memory from the heap.
+ * procmap.c - reads /proc/PID/maps into a table, without stdio and without memory from the heap.
  * See malloc.c for the overview.
  *
  * Owns     nothing; a struct procmap is its reader's.
@@ -10,6 +10,7 @@
  */
 #include "procmap.h"
 #include "os.h"
+#include "os_process.h"
 
 /* Address space for the text and the table, each; a line has more bytes than a struct mapping has. Untouched it costs nothing. */
 #define TEXT_FIRST KiB(256)
@@ -18,9 +19,9 @@
 _Static_assert(sizeof(struct mapping) <= LINE_MIN, "the table is no longer than the text");
 
 /* The whole file, ended with 0. False: it is not there, or longer than room. */
-static bool read_whole(char *text, size_t room, size_t *nbytes)
+static bool read_whole(int pid, char *text, size_t room, size_t *nbytes)
 {
-	int fd = os_open_read("/proc/self/maps");
+	int fd = os_open_process(pid, "maps");
 	long n = -1;
 
 	*nbytes = 0;
@@ -83,14 +84,14 @@ static void parse_line(const char **s, struct mapping *m)
 	*s += **s == '\n';
 }
 
-bool procmap_read(struct procmap *m)
+bool procmap_read(struct procmap *m, int pid)
 {
 	for (size_t room = TEXT_FIRST; room <= TEXT_MOST; room *= 4) {
 		char *p = os_reserve(NULL, 2 * room);
 		const char *s = p;
 		size_t nbytes = 0;
 
-		if (p == NULL || !os_commit(p, 2 * room) || !read_whole(p, room, &nbytes)) {
+		if (p == NULL || !os_commit(p, 2 * room) || !read_whole(pid, p, room, &nbytes)) {
 			bool too_long = nbytes == room - 1;
 
 			if (p != NULL)
@@ -112,7 +113,7 @@ void procmap_free(struct procmap *m)
 	(void)os_unreserve(m->text, m->nbytes);
 }
 
-const struct mapping *procmap_find(const struct procmap *m, uintptr_t addr)
+size_t procmap_first(const struct procmap *m, uintptr_t addr)
 {
 	size_t low = 0, high = m->len;
 
@@ -124,7 +125,14 @@ const struct mapping *procmap_find(const struct procmap *m, uintptr_t addr)
 		else
 			high = middle;
 	}
-	return low < m->len && m->at[low].start <= addr ? &m->at[low] : NULL;
+	return low;
+}
+
+const struct mapping *procmap_find(const struct procmap *m, uintptr_t addr)
+{
+	size_t i = procmap_first(m, addr);
+
+	return i < m->len && m->at[i].start <= addr ? &m->at[i] : NULL;
 }
 
 bool mapping_named(const struct mapping *mapping, const char *beginning)

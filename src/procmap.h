@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * procmap.h - the mappings of the calling process, as /proc/self/maps tells them. See procmap.c.
+ * procmap.h - the mappings of a process, as /proc/PID/maps tells them. See procmap.c.
  */
 #ifndef GOALLOC_PROCMAP_H
 #define GOALLOC_PROCMAP_H
@@ -25,9 +25,12 @@ struct procmap {
 	size_t nbytes;        /* of text and at together, which are one piece */
 };
 
-/* Reads them. False when /proc is not there or there is no memory. */
-bool procmap_read(struct procmap *m);
+/* Reads those of a process. False when its /proc cannot be read or there is no memory. */
+bool procmap_read(struct procmap *m, int pid);
 void procmap_free(struct procmap *m);
+
+/* The number of the first mapping that ends behind addr; m->len if there is none. */
+size_t procmap_first(const struct procmap *m, uintptr_t addr);
 
 /* The mapping that addr is in, or NULL. */
 const struct mapping *procmap_find(const struct procmap *m, uintptr_t addr);

@@ -35,7 +35,75 @@ struct roots {
 	struct address_range *hidden;   /* sorted by address; they may overlap */
 	size_t len, room;
 	size_t next;                    /* the first that does not end before the walk */
+	uintptr_t *copy;                /* SHARED_BYTES of shared memory, while they are looked at */
 };
+
+/* --- what copies do not get --- */
+
+/* The walk through memory that the program has and the copy has not. */
+struct missing {
+	int pid;             /* the program */
+	int pagemap;         /* its pagemap, -1 for none */
+	size_t lost;         /* bytes that could not be read */
+};
+
+static void copy_present(uintptr_t from, uintptr_t to, void *arg)
+{
+	struct missing *missing = arg;
+	size_t copied = os_read_process(missing->pid, (void *)from, from, to - from);
+
+	missing->lost += to - from - copied;
+}
+
+/* Fills [from, to), where nothing is, with what the program has there. */
+static void complete(struct missing *missing, uintptr_t from, uintptr_t to)
+{
+	if (!os_map_at((void *)from, to - from))
+		missing->lost += to - from;
+	else
+		mark_each_present(missing->pagemap, from, to, copy_present, missing);
+}
+
+/* Memory of the program's own: no file, no device, no part of the kernel's. */
+static bool is_own_memory(const struct mapping *mapping)
+{
+	return (mapping->flags & (MAPPING_READ | MAPPING_SHARED)) == MAPPING_READ &&
+	       (mapping->name_len == 0 || mapping_named(mapping, "[heap]") || mapping_named(mapping, "[stack") ||
+		mapping_named(mapping, "[anon"));
+}
+
+/* Completes what of the program's mapping none of the copy's covers. */
+static void complete_mapping(struct missing *missing, const struct procmap *maps, const struct mapping *mapping)
+{
+	uintptr_t from = mapping->start;
+
+	for (size_t i = procmap_first(maps, from); from < mapping->end; i++) {
+		uintptr_t to = i < maps->len ? min_size(maps->at[i].start, mapping->end) : mapping->end;
+
+		if (from < to)
+			complete(missing, from, to);
+		if (i == maps->len)
+			return;
+		from = max_size(from, maps->at[i].end);
+	}
+}
+
+size_t roots_complete(const struct snapshot *sn, const struct procmap *maps)
+{
+	struct missing missing = { .pid = sn->pid, .pagemap = os_open_process(sn->pid, "pagemap") };
+	struct procmap program;
+
+	/* Then nothing is known to be missing. */
+	if (!procmap_read(&program, sn->pid))
+		return 0;
+	for (size_t i = 0; i < program.len; i++)
+		if (is_own_memory(&program.at[i]))
+			complete_mapping(&missing, maps, &program.at[i]);
+	procmap_free(&program);
+	if (missing.pagemap >= 0)
+		os_close(missing.pagemap);
+	return missing.lost;
+}
 
 /* --- what does not count --- */
 
@@ -152,9 +220,10 @@ static bool make_hidden(struct roots *r)
 	guard_each_place(count_place, &nplaces);
 	/* The list itself is one more. */
 	r->room = nplaces + sn->nthreads + r->maps->len + 8;
-	r->hidden = os_alloc_metadata(align_up(r->room * sizeof(*r->hidden), os_page_size()));
-	if (r->hidden == NULL)
+	r->copy = os_alloc_metadata(align_up(SHARED_BYTES + r->room * sizeof(*r->hidden), os_page_size()));
+	if (r->copy == NULL)
 		return false;
+	r->hidden = (struct address_range *)(void *)(r->copy + SHARED_BYTES / sizeof(uintptr_t));
 	os_each_metadata(hide, r);
 	/* Much of it cannot be touched. */
 	guard_each_place(hide, r);
@@ -242,7 +311,7 @@ static void make_readable(uintptr_t from, uintptr_t to, struct roots *r)
 /* Other processes may write to it, or make it shorter: it is copied first. */
 static void mark_shared(uintptr_t from, uintptr_t to, struct roots *r)
 {
-	uintptr_t words[SHARED_BYTES / sizeof(uintptr_t)];
+	uintptr_t *words = r->copy;
 	unsigned char resident[SHARED_PAGES];
 	size_t page = os_page_size();
 

@@ -115,15 +115,23 @@ void *sample_plain(struct mcache *c, spanclass_t sc)
 
 /* --- counts --- */
 
-static void read_live(struct live_counts *live)
+/* What switching and reading need, under the lock: too large for a small stack. */
+static struct {
+	struct heapwalk walk;
+	struct live_counts live;
+	struct alloc_counts now, made;
+} work;
+
+static void read_live_locked(void)
 {
-	struct heapwalk w;
+	struct live_counts *live = &work.live;
+	struct heapwalk *w = &work.walk;
 	struct heap_run r;
 
-	*live = (struct live_counts){ 0 };
-	heapwalk_init(&w);
-	while (heapwalk_arena(&w)) {
-		while (heapwalk_run(&w, &r)) {
+	zero_bytes(live, sizeof(*live));
+	heapwalk_init(w);
+	while (heapwalk_arena(w)) {
+		while (heapwalk_run(w, &r)) {
 			if (r.use != RUN_SPAN || r.fill.objects == 0)
 				continue;
 			live->objects[r.spanclass] += r.first ? r.fill.objects : 0;
@@ -145,13 +153,10 @@ static void combine(struct alloc_counts *sum, const struct alloc_counts *a, cons
 
 static const struct alloc_counts nothing;
 
-static struct alloc_counts as_counts(const struct live_counts *live)
+static void set_counts(struct alloc_counts *to, const struct live_counts *live)
 {
-	struct alloc_counts counted;
-
-	copy_bytes(counted.mallocs, live->objects, sizeof(counted.mallocs));
-	copy_bytes(counted.big_bytes, live->big_bytes, sizeof(counted.big_bytes));
-	return counted;
+	copy_bytes(to->mallocs, live->objects, sizeof(to->mallocs));
+	copy_bytes(to->big_bytes, live->big_bytes, sizeof(to->big_bytes));
 }
 
 /* A count that is at least the least. It was added up of counts that threads were changing: it may be below 0, and have wrapped. */
@@ -162,19 +167,20 @@ static uint64_t not_below(uint64_t count, uint64_t least)
 
 static void read_counts_locked(const struct live_counts *live, struct alloc_counts *sum)
 {
-	struct alloc_counts now = as_counts(live);
+	const struct alloc_counts *now = &work.now;
 
+	set_counts(&work.now, live);
 	if (!sample_counts()) {
-		combine(sum, &now, &counts.freed, &nothing);
+		combine(sum, now, &counts.freed, &nothing);
 		return;
 	}
 	thread_read_counts(sum);
 	combine(sum, sum, &counts.base, &nothing);
 	/* The walk and the counts are of different moments while threads run. */
 	for (unsigned sc = 0; sc < NUM_SPAN_CLASSES; sc++)
-		sum->mallocs[sc] = not_below(sum->mallocs[sc], now.mallocs[sc]);
+		sum->mallocs[sc] = not_below(sum->mallocs[sc], now->mallocs[sc]);
 	for (unsigned noscan = 0; noscan < 2; noscan++)
-		sum->big_bytes[noscan] = not_below(sum->big_bytes[noscan], now.big_bytes[noscan]);
+		sum->big_bytes[noscan] = not_below(sum->big_bytes[noscan], now->big_bytes[noscan]);
 }
 
 void sample_read_counts(const struct live_counts *live, struct alloc_counts *sum)
@@ -188,25 +194,19 @@ void sample_read_counts(const struct live_counts *live, struct alloc_counts *sum
 
 static void begin_counting_locked(void)
 {
-	struct live_counts live;
-	struct alloc_counts now, made;
-
-	read_live(&live);
-	now = as_counts(&live);
-	thread_read_counts(&made);
-	combine(&counts.base, &now, &counts.freed, &made);
+	read_live_locked();
+	set_counts(&work.now, &work.live);
+	thread_read_counts(&work.made);
+	combine(&counts.base, &work.now, &counts.freed, &work.made);
 	thread_count_allocs(true);
 }
 
 static void end_counting_locked(void)
 {
-	struct live_counts live;
-	struct alloc_counts made, now;
-
-	read_live(&live);
-	read_counts_locked(&live, &made);
-	now = as_counts(&live);
-	combine(&counts.freed, &made, &nothing, &now);
+	read_live_locked();
+	/* Leaves the live objects' counts in work.now. */
+	read_counts_locked(&work.live, &work.made);
+	combine(&counts.freed, &work.made, &nothing, &work.now);
 	thread_count_allocs(false);
 }
 

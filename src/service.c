@@ -32,7 +32,7 @@ static struct {
 	struct lock lock;
 	bool ended;                  /* [l] by the process that exits */
 	uint64_t writings;           /* [l] begun; for %n */
-	size_t leaks;                /* [l] found by the last look */
+	struct leak_result leaks;    /* [l] of the last check; not on a stack, which is searched */
 	_Atomic uint32_t wanted;     /* [a] signals so far */
 	_Atomic uint32_t at_fork;    /* [a] wanted, when a fork began */
 	_Atomic uint32_t answered;   /* [a] wanted, when the last writing for a signal began; the thread's, and a forked child's */
@@ -60,13 +60,10 @@ static int write_stats(int fd, const char *file)
 
 static int write_leaks(int fd, const char *file)
 {
-	size_t nbytes;
-
 	(void)file;
-	/* It says itself, there, why it could not be done. */
-	if (!leak_check(fd, &service.leaks, &nbytes))
-		service.leaks = 0;
-	return 0;
+	/* The report says why a check could not be done. */
+	leak_check(fd, &service.leaks);
+	return service.leaks.write_error;
 }
 
 static int write_profile(int fd, const char *file)
@@ -108,18 +105,21 @@ static int find_kept(const struct output *output)
 
 static void write_output(const struct output *output)
 {
-	int kept = find_kept(output), fd = kept, error;
+	int kept = find_kept(output), error;
 
 	/* When it is closed, there is nobody to tell. */
 	if (kept < 0 && option_file_is_stderr(output->file))
 		return;
-	if (kept < 0)
-		fd = out_open_nth(output->file, output->append, service.writings);
-	error = fd < 0 ? -fd : output->write(fd, output->file);
-	if (error != 0)
-		options_warn_file(output->option, output->file, out_reason(error));
-	if (kept < 0 && fd >= 0)
-		os_close(fd);
+	if (kept >= 0)
+		error = output->write(kept, output->file);
+	else
+		error = out_to_file(output->file, output->append, service.writings, output->write);
+	if (error == 0)
+		return;
+	/* The check was not made if its file could not be opened. */
+	if (output->write == write_leaks && service.leaks.write_error == 0)
+		service.leaks.error = error;
+	options_warn_file(output->option, output->file, out_reason(error));
 }
 
 static void write_all_locked(void)
@@ -189,7 +189,7 @@ void service_at_exit(void)
 	lock_release(&service.lock);
 	rights_close(rights);
 	/* Again: what is registered for exit and not yet called is called, streams are flushed, and the status is this one. */
-	if (service.leaks != 0 && options.leakexit != 0)
+	if ((service.leaks.nobjects != 0 || service.leaks.error != 0 || service.leaks.write_error != 0) && options.leakexit != 0)
 		exit((int)options.leakexit);
 }
 

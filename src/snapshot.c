@@ -95,17 +95,17 @@ static void keep_words(struct snapshot *sn, const uintptr_t *words, size_t n)
 
 static void read_registers(struct snapshot *sn, struct snapshot_thread *t)
 {
-	uintptr_t words[KiB(4) / sizeof(uintptr_t)];
-	size_t nbytes = os_trace_registers(t->tid, OS_GENERAL, words, sizeof(words));
+	uintptr_t *words = sn->registers;
+	size_t room = sizeof(sn->registers), nbytes = os_trace_registers(t->tid, OS_GENERAL, words, room);
 
 	if (nbytes / sizeof(words[0]) > CPU_STACK_WORD)
 		t->stack = words[CPU_STACK_WORD];
 	if (CPU_TLS_WORD != CPU_NO_TLS_WORD && nbytes / sizeof(words[0]) > min_size(CPU_TLS_WORD, 63))
 		t->tls = words[min_size(CPU_TLS_WORD, 63)];
 	keep_words(sn, words, nbytes / sizeof(words[0]));
-	nbytes = os_trace_registers(t->tid, OS_VECTORS, words, sizeof(words));
+	nbytes = os_trace_registers(t->tid, OS_VECTORS, words, room);
 	keep_words(sn, words, nbytes / sizeof(words[0]));
-	if (CPU_TLS_WORD == CPU_NO_TLS_WORD && os_trace_registers(t->tid, OS_TLS, words, sizeof(words)) != 0)
+	if (CPU_TLS_WORD == CPU_NO_TLS_WORD && os_trace_registers(t->tid, OS_TLS, words, room) != 0)
 		t->tls = words[0];
 }
 
@@ -172,9 +172,6 @@ static _Noreturn void be_copy(struct snapshot *sn)
 	if (!os_die_with(sn->pid))
 		os_exit(1);
 	os_no_core();
-	/* Who must not be looked at cannot read its own /proc. */
-	if (os_get_dumpable() != 1)
-		(void)os_set_dumpable(1);
 	/* What is behind keys of the program's is read, too. */
 	if (cpu_has_rights())
 		cpu_write_rights(0);
@@ -218,11 +215,32 @@ size_t snapshot_missed(const struct snapshot *sn)
 
 /* --- in the program --- */
 
-/* With allowed, the helper is allowed what a system may want to be asked for first. */
+/* Says why a process could not be made. */
+static struct snapshot_failure not_made(int error)
+{
+	const char *why = error == EAGAIN ? "the process could not be copied: no more processes are allowed" :
+			  error == ENOMEM ? "the process could not be copied: there is no memory" :
+					    "the process could not be copied: the system forbids it";
+
+	return (struct snapshot_failure){ .error = error, .why = why };
+}
+
+/* Says how a process of ours ended: status is that of os_wait_exit(). */
+static struct snapshot_failure ended(int status)
+{
+	if (status == 0)
+		return (struct snapshot_failure){ .error = 0 };
+	if (status > 0 || status == OS_NO_PROCESS)
+		return (struct snapshot_failure){ .error = EIO, .why = "the copy of the process is gone" };
+	return (struct snapshot_failure){ .error = EIO, .signal = -status, .why = "the copy of the process was killed by signal " };
+}
+
+/* With allowed, the helper is allowed what a system may want to be asked for first. Returns its exit status as os_wait_exit() has it;
+ * if it could not be made it sets sn->copy to -errno. */
 static int run_helper(struct snapshot *sn, bool allowed)
 {
-	int dumpable = 1, pid, status;
 	bool yama = false;
+	int pid, status;
 
 	sn->last_try = allowed;
 	sn->refused = false;
@@ -231,38 +249,32 @@ static int run_helper(struct snapshot *sn, bool allowed)
 	sn->nwords = 0;
 	atomic_store_explicit(&sn->go, 0, memory_order_relaxed);
 	pid = os_start_helper(help, (void *)(sn->memory + HELPER_STACK), sn);
-	if (pid < 0)
-		return pid;
-	if (allowed) {
-		yama = os_allow_tracer(pid);
-		dumpable = os_get_dumpable();
-		if (dumpable != 1)
-			(void)os_set_dumpable(1);
+	if (pid < 0) {
+		sn->copy = pid;
+		return HELPER_DONE;
 	}
+	if (allowed)
+		yama = os_allow_tracer(pid);
 	/* Release: pairs with the acquire in help(). */
 	atomic_store_explicit(&sn->go, 1, memory_order_release);
 	os_futex_wake(&sn->go);
 	status = os_wait_exit(pid);
 	if (yama)
 		(void)os_allow_tracer(0);
-	if (dumpable != 1)
-		(void)os_set_dumpable(0);
 	return status;
 }
 
-static int run(struct snapshot *sn)
+static struct snapshot_failure run(struct snapshot *sn)
 {
 	int status = run_helper(sn, false);
 
 	if (status == HELPER_REFUSED)
 		status = run_helper(sn, true);
-	if (status < -1)
-		return -status;
 	if (sn->copy < 0)
-		return -sn->copy;
-	if (status != HELPER_DONE || sn->copy == 0)
-		return EIO;
-	return os_wait_exit(sn->copy) == 0 ? 0 : EIO;
+		return not_made(-sn->copy);
+	if (sn->copy == 0)
+		return ended(status < 0 ? status : OS_NO_PROCESS);
+	return ended(os_wait_exit(sn->copy));
 }
 
 /* The record, the helper's stack, and room for the threads. */
@@ -305,27 +317,32 @@ static void begin_taking(int pid)
 		}
 }
 
-int snapshot_take(void (*look)(struct snapshot *sn, void *arg), void *arg, uintptr_t stack)
+struct snapshot_failure snapshot_take(void (*look)(struct snapshot *sn, void *arg), void *arg, uintptr_t stack)
 {
+	struct snapshot_failure failure = not_made(ENOMEM);
 	uint64_t signals = os_block_signals();
 	int pid = os_pid();
 	uintptr_t memory;
-	struct snapshot *sn;
+	struct snapshot *sn = NULL;
 	size_t nbytes;
-	int error = ENOMEM;
 
 	begin_taking(pid);
-	sn = make_room(&memory, &nbytes);
+	/* A copy that may be looked at would tell others of the user what the program keeps from them; one that may not be could not
+	 * read its own /proc. */
+	if (os_get_dumpable() != 1)
+		failure = (struct snapshot_failure){ .error = EPERM, .why = "the program forbids looking at it (PR_SET_DUMPABLE)" };
+	else
+		sn = make_room(&memory, &nbytes);
 	if (sn != NULL) {
 		sn->look = look;
 		sn->arg = arg;
 		sn->pid = pid;
 		sn->tid = os_thread_id();
 		sn->stack = stack;
-		error = run(sn);
+		failure = run(sn);
 		(void)os_unreserve((void *)memory, nbytes);
 	}
 	atomic_store_explicit(&taking, 0, memory_order_release);
 	os_restore_signals(signals);
-	return error;
+	return failure;
 }

@@ -38,15 +38,23 @@ struct snapshot {
 	struct snapshot_thread *threads;
 	size_t nwords, max_words;
 	uintptr_t *words;                 /* from registers, such as may be addresses of objects */
+	uintptr_t registers[512];         /* of one thread, while they are looked at */
 	uintptr_t memory, nbytes;         /* where all of this is */
 };
 
 /* Threads that were not stopped, or whose registers could not be read. */
 size_t snapshot_missed(const struct snapshot *sn);
 
+/* Why a snapshot could not be taken, or did not come to its end. */
+struct snapshot_failure {
+	int error;            /* of errno.h; 0: it was taken, and the copy came to its end */
+	int signal;           /* that killed a process of ours; 0: none */
+	const char *why;      /* in words, before the signal's number if there is one */
+};
+
 /* Stops the program's other threads, copies the process, lets them go, calls look(sn, arg) in the copy, and waits for it to end. stack
- * is the caller's stack pointer, above which are its registers, too. Returns 0; or an error of errno.h when no copy could be made. A copy
- * that did not come to its end gives EIO. */
-int snapshot_take(void (*look)(struct snapshot *sn, void *arg), void *arg, uintptr_t stack);
+ * is the caller's stack pointer, above which are its registers, too. A program that forbids others to look at it (PR_SET_DUMPABLE) is
+ * not copied: EPERM. */
+struct snapshot_failure snapshot_take(void (*look)(struct snapshot *sn, void *arg), void *arg, uintptr_t stack);
 
 #endif

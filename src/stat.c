@@ -20,6 +20,8 @@
 #include "rights.h"
 #include "sample.h"
 
+#include <errno.h>
+
 /* --- spans --- */
 
 /* Bytes that an object of this size class may have beyond what malloc was asked for, at most. */
@@ -95,14 +97,14 @@ static void add_span(struct stat_snapshot *st, const struct heap_run *r)
 /* Adds every page of the heap up; pages in no span and not free are counted in moving_bytes, until it is known who has them. */
 static void walk_heap(struct stat_snapshot *st)
 {
-	struct heapwalk w;
+	struct heapwalk *w = &st->work.walk;
 	struct heap_run r;
 
-	heapwalk_init(&w);
-	while (heapwalk_arena(&w)) {
+	heapwalk_init(w);
+	while (heapwalk_arena(w)) {
 		st->narenas++;
-		st->huge_bytes += popcount64(w.huge_regions) * REGION_SIZE;
-		while (heapwalk_run(&w, &r)) {
+		st->huge_bytes += popcount64(w->huge_regions) * REGION_SIZE;
+		while (heapwalk_run(w, &r)) {
 			size_t nbytes = r.npages * PAGE_SIZE;
 
 			st->released_bytes += r.use == RUN_RELEASED ? nbytes : 0;
@@ -134,7 +136,7 @@ READS_OTHERS static void add_cache(struct mcache *c, void *arg)
 	}
 	for (unsigned i = 0; options.hardened && i < QUARANTINE_SMALL; i++) {
 		uintptr_t addr = PEEK(c->quarantine.small[i]);
-		uint64_t entry = addr != 0 ? entry_in(mheap_arenas, addr) : 0;
+		uint64_t entry = addr != 0 ? entry_of_any(addr) : 0;
 
 		st->classes[entry_spanclass(entry)].cached_bytes += spanclass_info(entry_spanclass(entry))->elemsize;
 	}
@@ -169,9 +171,15 @@ static void add_pool(struct stat_records *to, const struct fixalloc *f)
 
 static void add_records(struct stat_snapshot *st)
 {
+	size_t map_bytes;
+
 	for (unsigned shape = 0; shape < SPAN_SHAPES; shape++)
 		add_pool(&st->spans, &mheap.span_pools[shape]);
 	add_pool(&st->arenas, &mheap.arena_pool);
+	add_pool(&st->arenas, &mheap.leaf_pool);
+	map_bytes = mheap_map_bytes();
+	st->arenas.inuse_bytes += map_bytes;
+	st->arenas.bytes += map_bytes;
 	/* Last: it only grows, and so is never less than its parts. */
 	st->metadata_bytes = fixalloc_sys_bytes();
 	st->other_bytes = st->metadata_bytes - st->spans.bytes - st->caches.bytes - st->arenas.bytes;
@@ -193,16 +201,15 @@ static void set_counts(struct stat_class *k, spanclass_t sc, const struct alloc_
 
 static void read_counts(struct stat_snapshot *st)
 {
-	struct alloc_counts counts;
-	struct live_counts live;
+	struct live_counts *live = &st->work.live;
 
 	for (unsigned sc = 0; sc < NUM_SPAN_CLASSES; sc++)
-		live.objects[sc] = st->classes[sc].live;
+		live->objects[sc] = st->classes[sc].live;
 	for (unsigned sc = SPANCLASS_BIG; sc <= SPANCLASS_BIG_NOSCAN; sc++)
-		live.big_bytes[sc] = st->classes[sc].live_bytes;
-	sample_read_counts(&live, &counts);
+		live->big_bytes[sc] = st->classes[sc].live_bytes;
+	sample_read_counts(live, &st->work.counts);
 	for (unsigned sc = 0; sc < NUM_SPAN_CLASSES; sc++)
-		set_counts(&st->classes[sc], (spanclass_t)sc, &counts);
+		set_counts(&st->classes[sc], (spanclass_t)sc, &st->work.counts);
 	st->counting = sample_counts();
 }
 
@@ -253,6 +260,20 @@ void stat_read(struct stat_snapshot *st)
 	read_counts(st);
 	sum_up(st);
 	rights_close(rights);
+}
+
+struct stat_snapshot *stat_take(void)
+{
+	struct stat_snapshot *st = os_alloc_scratch(sizeof(*st));
+
+	if (st != NULL)
+		stat_read(st);
+	return st;
+}
+
+void stat_drop(struct stat_snapshot *st)
+{
+	os_free_scratch(st, sizeof(*st));
 }
 
 /* --- the page --- */
@@ -447,24 +468,38 @@ static void print_program(struct out *o)
 {
 	char name[STAT_PROGRAM_MAX];
 
-	out_bytes(o, name, stat_program(name));
+	out_text(o, name, stat_program(name));
 	out_str(o, ", pid ");
 	out_dec(o, (uint64_t)os_pid());
 }
 
+/* What a page needs. */
+struct page {
+	struct stat_snapshot st;
+	struct out out;
+};
+_Static_assert(sizeof(struct page) <= OS_SCRATCH_RESERVE, "figures can be had when there is no memory left");
+
 int stat_print(int fd)
 {
-	struct stat_snapshot st;
-	struct out o;
+	struct page *page = os_alloc_scratch(sizeof(*page));
+	struct out *o;
+	int error;
 
-	stat_read(&st);
-	out_init(&o, fd);
-	out_str(&o, "goalloc: ");
-	print_program(&o);
-	out_str(&o, "\n");
-	print_heap(&o, &st);
-	print_rest(&o, &st);
-	print_counts(&o, &st);
-	print_classes(&o, &st);
-	return out_flush(&o) ? 0 : o.error;
+	if (page == NULL)
+		return ENOMEM;
+	o = &page->out;
+	stat_read(&page->st);
+	out_init(o, fd);
+	out_str(o, "goalloc: ");
+	print_program(o);
+	out_str(o, "\n");
+	print_heap(o, &page->st);
+	print_rest(o, &page->st);
+	print_counts(o, &page->st);
+	print_classes(o, &page->st);
+	(void)out_flush(o);
+	error = o->error;
+	os_free_scratch(page, sizeof(*page));
+	return error;
 }

@@ -5,8 +5,8 @@
 #ifndef GOALLOC_STAT_H
 #define GOALLOC_STAT_H
 
-#include "base.h"
-#include "sizeclass.h"
+#include "heapwalk.h"
+#include "sample.h"
 
 /*
  * The spans of one span class, or of all. Bytes unless said otherwise.
@@ -67,17 +67,27 @@ struct stat_snapshot {
 	size_t sys_bytes;
 	size_t table_bytes;                  /* static tables: address space of the library's own, in no sum */
 	bool counting;                       /* mallocs and frees are counted; else what is live counts as allocated */
+	struct {
+		struct heapwalk walk;
+		struct alloc_counts counts;
+		struct live_counts live;
+	} work;                              /* stat_read()'s own: too large for a stack */
 };
 
 /* Looks at the whole heap. Any thread; others run on. Takes mheap.lock,
  * threads lock, the metadata lock and sample_lock, one after the other. */
 void stat_read(struct stat_snapshot *st);
 
+/* Does the same in memory of its own, because a snapshot has no room on a small stack. The caller gives the snapshot back by
+ * stat_drop(). NULL: there is no memory. */
+struct stat_snapshot *stat_take(void);
+void stat_drop(struct stat_snapshot *st);
+
 /* The name of the program, as the kernel has it, without an end. Its length; 0 when there is no telling. */
 #define STAT_PROGRAM_MAX 32
 size_t stat_program(char name[STAT_PROGRAM_MAX]);
 
-/* A page of text for people. 0, or the errno of the write that failed. */
+/* A page of text for people. 0, or the errno of the write that failed; ENOMEM: there was no memory for the figures. */
 int stat_print(int fd);
 
 #endif

@@ -229,7 +229,7 @@ static void print_function(struct symbols *s, struct out *out, uint64_t addr, bo
 		return;
 	s->buffer[min_size((size_t)n, SYMBOL_PATH - 1)] = '\0';
 	out_str(out, " ");
-	out_str(out, s->buffer);
+	out_text(out, s->buffer, string_length(s->buffer));
 	out_str(out, "+");
 	out_hex(out, addr - symbol.st_value);
 }
@@ -249,7 +249,7 @@ void symbols_print(struct symbols *s, struct out *out, uintptr_t pc, bool after_
 	addr = pc - s->start + s->offset + s->bias;
 	print_function(s, out, addr, after_call);
 	out_str(out, " (");
-	out_str(out, s->path);
+	out_text(out, s->path, string_length(s->path));
 	out_str(out, "+");
 	out_hex(out, addr);
 	out_str(out, ")");

@@ -120,9 +120,8 @@ static void read_options(void)
 	if (options.hardened) {
 		hardened_init();
 		sizeclass_divert_all();
-		os_guard_metadata();
-		if (options.keyed && os_make_key() && !mheap_hide_arenas())
-			os_drop_key();
+		if (options.keyed && os_make_key())
+			mheap_hide_arenas();
 	}
 	if (guards_on() && !options.off)
 		guard_init();
@@ -133,11 +132,16 @@ static void begin_sampling(void)
 {
 	bool stacks = options.profile[0] != '\0' || options.leakcheck != 0;
 	size_t rate = !stacks ? 0 : options.leakcheck == 2 ? 1 : options.memprofilerate;
+	struct report r;
 
-	if (sample_counts() || (!stacks && options.stats_fd < 0 && options.guardrate == 0))
+	if (sample_counts() || (!stacks && options.stats[0] == '\0' && options.guardrate == 0))
 		return;
-	if (rate != 0 && !profile_start(rate))
+	if (rate != 0 && !profile_start(rate)) {
 		rate = 0;
+		report_init(&r);
+		report_str(&r, "profile: there is no memory for its tables; none is taken");
+		(void)report_write(&r, 2);
+	}
 	sample_begin(rate, options.guardrate);
 }
 
@@ -148,6 +152,7 @@ static void heap_init(void)
 	lock_acquire(&init_lock);
 	/* Relaxed: under the lock. */
 	if (!atomic_load_explicit(&heap_ready, memory_order_relaxed)) {
+		os_seed_random();
 		read_options();
 		forked_watch(mend);
 		mheap_init();

@@ -3,9 +3,10 @@
  * unwind.c - who called: the return addresses on a stack.
  * See malloc.c for the overview.
  *
- * Owns     the cache of unwind rules.
+ * Owns     the cache of unwind rules; whether libc can be asked.
  * Callers  the profile; reports of faults. Calls os.h, and of libc _dl_find_object() alone, which takes no lock and may be called
- *          in signal handlers. glibc has it since 2.35; elsewhere only the program and this library are found.
+ *          in signal handlers. glibc has it since 2.35; elsewhere, and in a static program before main, only the program and
+ *          this library are found.
  * Locks    none.
  * Holds    a frame is left by the call frame information of its code (DWARF, section .eh_frame). Where code has none, by its frame
  *          pointer. A word is read only in a page known to be readable, and sp never falls, but where a handler returns to the
@@ -221,6 +222,17 @@ static inline bool is_in_object(const struct object *o, uintptr_t pc)
 	return pc - o->start < o->size;
 }
 
+/* In a static program libc allocates before it has set up what _dl_find_object() reads, and a call is a fault then. In the shared
+ * library ld.so is ready before it calls us. */
+static _Atomic bool loader_is_ready = !GOALLOC_STATIC;
+
+/* Constructors run when libc is set up. */
+CONSTRUCTOR static void note_start(void)
+{
+	/* Relaxed: there is one thread. */
+	atomic_store_explicit(&loader_is_ready, true, memory_order_relaxed);
+}
+
 #ifdef DLFO_STRUCT_HAS_EH_DBASE
 extern __typeof__(_dl_find_object) _dl_find_object WEAK;
 
@@ -229,7 +241,8 @@ static bool ask_loader(struct object *o, uintptr_t pc)
 {
 	struct dl_find_object found;
 
-	if (&_dl_find_object == NULL)
+	/* Relaxed: pairs with the store in note_start(). */
+	if (&_dl_find_object == NULL || !atomic_load_explicit(&loader_is_ready, memory_order_relaxed))
 		return false;
 	if (_dl_find_object((void *)pc, &found) == 0) {
 		o->start = (uintptr_t)found.dlfo_map_start;

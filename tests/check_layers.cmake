@@ -16,15 +16,22 @@ if(NOT ROOT)
 endif()
 
 # L0 and L1: one level each, in this order.
-set(ORDERED_0 base os_call probe config fatal os os_linux forked os_process out cgroup gzip rights lock)
-set(ORDERED_1 unwind symbol sizeclass_table sizeclass fixalloc hashtable chance options)
+# What only base.h may ask for.
+set(compiler_words __GNUC__|__clang__|__has_|__SANITIZE_|__x86_64__|__aarch64__)
+
+set(ORDERED_0 base siphash os_call text probe config os os_linux os_clock forked fatal os_process os_file out
+	cgroup gzip rights lock)
+set(ORDERED_1 unwind symbol sizeclass_table sizeclass fixalloc hashtable chance loaded
+	libc cxxlib options)
 set(LEVEL_2 arena pagealloc mspan)
 set(LEVEL_3 mheap scavenge limit heapwalk)
 set(LEVEL_4 mcentral)
 set(LEVEL_5 mcache tiny hardened retire)
-set(LEVEL_6 thread sample heapcheck stat metric heapmap heapsvg profile pprof guard fault procmap mark snapshot roots leak)
+set(LEVEL_6 thread sample heapcheck stat metric heapmap heapsvg profile pprof guard fault procmap
+	mark snapshot roots leak)
 set(LEVEL_7 foreign malloc service)
-set(LEVEL_8 interpose interpose_cxx interpose_dlopen interpose_static interpose_token interpose_tools)
+set(LEVEL_8 replaced program interpose interpose_cxx interpose_dlopen interpose_jemalloc
+	interpose_libc interpose_token interpose_tools)
 
 # Within levels 2..8 a file may use its neighbours: the list gives each level's rank as one number.
 set(rank 0)
@@ -41,9 +48,11 @@ foreach(level RANGE 2 8)
 		set(SHARES_${noun} TRUE)
 	endforeach()
 endforeach()
-# The implementation of os.h, on its level.
-set(RANK_os_linux ${RANK_os})
-set(SHARES_os_linux TRUE)
+# The implementations of os.h, on its level.
+foreach(noun os_linux os_clock)
+	set(RANK_${noun} ${RANK_os})
+	set(SHARES_${noun} TRUE)
+endforeach()
 
 # A host program, and no part of the library.
 set(EXEMPT mksizeclass)
@@ -54,7 +63,8 @@ macro(report file line what)
 	math(EXPR broken "${broken} + 1")
 endmacro()
 
-# Lines of a file as a list. Brackets and semicolons would make CMake see other lists than there are.
+# Lines of a file as a list. Brackets and semicolons would make CMake see other lists than there
+# are.
 function(read_lines path out)
 	file(READ ${path} text)
 	string(REPLACE ";" "," text "${text}")
@@ -107,13 +117,15 @@ foreach(file IN LISTS files)
 		if(line MATCHES "^[ \t]*#[ \t]*include[ \t]*\"([^\"]+)\"")
 			set(included ${CMAKE_MATCH_1})
 			get_filename_component(target ${included} NAME_WE)
-			if(included STREQUAL "goalloc.h" OR included STREQUAL "../include/goalloc.h")
+			if(included STREQUAL "goalloc.h" OR
+				included STREQUAL "../include/goalloc.h")
 				# The installed header has no internals.
 				if(RANK_${noun} LESS RANK_interpose)
 					report(${file} ${number} "only the face includes goalloc.h")
 				endif()
 			elseif(NOT DEFINED RANK_${target})
-				report(${file} ${number} "includes ${included}, which is on no level")
+				report(${file} ${number}
+					"includes ${included}, which is on no level")
 			elseif(target STREQUAL noun)
 				# Its own header, or table.
 			elseif(RANK_${target} GREATER RANK_${noun})
@@ -121,7 +133,8 @@ foreach(file IN LISTS files)
 			elseif(RANK_${target} EQUAL RANK_${noun} AND NOT SHARES_${noun})
 				report(${file} ${number} "includes ${included} of its own level")
 			endif()
-		elseif(line MATCHES "^[ \t]*#[ \t]*include[ \t]*<sys/mman[.]h>" AND NOT file STREQUAL "src/os_linux.c")
+		elseif(line MATCHES "^[ \t]*#[ \t]*include[ \t]*<sys/mman[.]h>" AND
+			NOT file STREQUAL "src/os_linux.c")
 			report(${file} ${number} "only os_linux.c includes <sys/mman.h>")
 		endif()
 
@@ -129,8 +142,10 @@ foreach(file IN LISTS files)
 			if(line MATCHES "__attribute__|__declspec|_Pragma|^[ \t]*#[ \t]*pragma")
 				report(${file} ${number} "only base.h has compiler attributes")
 			endif()
-			if(line MATCHES "^[ \t]*#[ \t]*(el)?if(n?def)?[ \t].*(__GNUC__|__clang__|__has_|__SANITIZE_|__x86_64__|__aarch64__)")
-				report(${file} ${number} "only base.h asks for the compiler or the machine")
+			if(line MATCHES
+				"^[ \t]*#[ \t]*(el)?if(n?def)?[ \t].*(${compiler_words})")
+				report(${file} ${number}
+					"only base.h asks for the compiler or the machine")
 			endif()
 		endif()
 	endforeach()
@@ -142,7 +157,8 @@ foreach(file IN LISTS files)
 			endif()
 		endforeach()
 		if(NOT noun STREQUAL "malloc" AND NOT "overview" IN_LIST parts)
-			report(${file} 1 "the opening comment lacks: See malloc.c for the overview.")
+			report(${file} 1
+				"the opening comment lacks: See malloc.c for the overview.")
 		endif()
 		list(FIND lines "/* SPDX-License-Identifier: MIT */" licence)
 		if(NOT licence EQUAL 0)

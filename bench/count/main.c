@@ -1,19 +1,21 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * main.c - bench_count: N times one operation on the fast paths and nothing else, for bench/check to count the
- * instructions of under callgrind; "idle" then prints how much anonymous memory the process has, for start-up.
+ * main.c - bench_count: repeats one operation of the fast paths N times and does nothing else.
  *
- * Callers  bench/check, with the library in LD_PRELOAD.
- * Holds    what is not the allocator's (the loop, the calls through the PLT) is in every operation alike, and small.
+ * bench/check counts the instructions of a run under callgrind. The operation "idle" prints how
+ * much anonymous memory the process has, for the cost of start-up. The library is in LD_PRELOAD.
  *
- * Exit status: 0, 1 when an allocation failed or /proc is not there, 2 on a wrong command line.
+ * Holds    the instructions outside of the allocator, of the loop and of the calls through the PLT,
+ *          are few and about the same in every operation.
+ *
+ * Exit status: 0; 1 if an allocation failed or /proc is missing; 2 for a wrong command line.
  */
 #include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* C23's; the library under test brings it. */
+/* A function of C23, which glibc 2.36 lacks and the library under test has. */
 extern void free_sized(void *p, size_t nbytes) __attribute__((weak));
 
 enum { BULK = 500 };
@@ -64,7 +66,7 @@ static void count_aligned(size_t nbytes, unsigned long n)
 	}
 }
 
-/* There and back within a slot. */
+/* Resizes an object by one byte and back, within its slot. */
 static void count_realloc(size_t nbytes, unsigned long n)
 {
 	void *p = malloc(nbytes);
@@ -88,7 +90,7 @@ static void count_usable(size_t nbytes, unsigned long n)
 	free(p);
 }
 
-/* Pairs, BULK mallocs and then their frees at a time. */
+/* Counts pairs as well, but BULK mallocs are followed by their frees. */
 static void count_bulk(size_t nbytes, unsigned long n)
 {
 	static void *object[BULK];
@@ -103,8 +105,8 @@ static void count_bulk(size_t nbytes, unsigned long n)
 	}
 }
 
-/* KiB of RssAnon in proc(5)'s status. Not all of RSS: how much of a library's file is mapped depends on what the page
- * cache holds of it. */
+/* Prints RssAnon of /proc/self/status in KiB. The rest of RSS does not count, because how much of a
+ * library's file is resident depends on the page cache. */
 static void count_idle(size_t nbytes, unsigned long n)
 {
 	char line[128];
@@ -130,9 +132,10 @@ int main(int argc, char **argv)
 		const char *name;
 		void (*run)(size_t nbytes, unsigned long n);
 	} ops[] = {
-		{ "pair", count_pair },	      { "sized", count_sized },	    { "calloc", count_calloc },
-		{ "aligned", count_aligned }, { "realloc", count_realloc }, { "usable", count_usable },
-		{ "bulk", count_bulk },	      { "idle", count_idle },
+		{ "pair", count_pair },       { "sized", count_sized },
+		{ "calloc", count_calloc },   { "aligned", count_aligned },
+		{ "realloc", count_realloc }, { "usable", count_usable },
+		{ "bulk", count_bulk },       { "idle", count_idle },
 	};
 
 	for (size_t i = 0; argc == 4 && i < sizeof ops / sizeof ops[0]; i++) {
@@ -143,6 +146,8 @@ int main(int argc, char **argv)
 		ops[i].run(strtoul(argv[2], NULL, 10), strtoul(argv[3], NULL, 10));
 		return 0;
 	}
-	fprintf(stderr, "usage: bench_count pair|sized|calloc|aligned|realloc|usable|bulk|idle BYTES N\n");
+	fprintf(stderr,
+		"usage: bench_count OPERATION BYTES N\n"
+		"OPERATION is pair, sized, calloc, aligned, realloc, usable, bulk or idle.\n");
 	return 2;
 }

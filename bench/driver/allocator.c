@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * allocator.c - finds the allocators to compare. See allocator.h.
+ * allocator.c - finds the allocators and probes each by running a program under it. See
+ * allocator.h.
  */
 #include "allocator.h"
 
@@ -11,6 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "must.h"
 #include "runner.h"
 
 #define MAX_NSONAMES    3
@@ -31,14 +33,8 @@ static const struct peer peers[] = {
 
 #define NPEERS (sizeof peers / sizeof peers[0])
 
-static void *must(void *p)
-{
-	if (p == NULL)
-		options_fail("out of memory");
-	return p;
-}
-
-/* The file that malloc comes from with `preload`, or NULL with the reason in `why`. */
+/* Returns the file that malloc comes from when `preload` is preloaded. NULL means that the program
+ * did not run; the reason is in `why`. */
 static char *probe(const char *workload, const char *preload, struct run_outcome *why)
 {
 	static const char prefix[] = "malloc ";
@@ -57,8 +53,8 @@ static char *probe(const char *workload, const char *preload, struct run_outcome
 	return path != NULL ? path : must(strdup(why->output + sizeof prefix - 1));
 }
 
-/* What to put into LD_PRELOAD for the file `path`. A blank or a colon would end it there, so such a
- * file is reached by a link in the scratch directory. */
+/* Returns what to put into LD_PRELOAD for the file `path`. A blank or a colon would end the name
+ * there, so a link in the scratch directory stands for a path that has one. */
 static char *preload_word(const char *path, const char *name)
 {
 	char *word = NULL;
@@ -77,7 +73,7 @@ static void add(struct allocators *a, const char *name, char *path, char *preloa
 	a->at[a->count++] = (struct allocator){ name, path, preload };
 }
 
-/* A library that was asked for: it must work. */
+/* Adds a library that the user named. It ends the driver if the library does not work. */
 static void add_file(struct allocators *a, const char *name, const char *file, const char *workload)
 {
 	struct run_outcome why;
@@ -118,7 +114,7 @@ static bool replaced(const struct options *o, const char *name)
 	return false;
 }
 
-/* libgoalloc.so of the build that this driver is of: <build>/bench/bench_driver. */
+/* Returns the libgoalloc.so of this driver's build, which is <build>/bench/bench_driver. */
 static const char *default_lib(const char *workload)
 {
 	static char path[PATH_MAX];

@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * allocator.h - the columns of the bench: which allocators there are and which library each is.
+ * allocator.h - lists the allocators that are compared, which are the columns of the tables.
  *
- * Owns     the list, built once by allocators_find().
- * Callers  main.c; results.c and what prints them read names and paths.
- * Holds    allocator 0 is glibc, without preload; allocator 1 is goalloc. Of each other one it has
- *          been seen that malloc comes from its library when it is preloaded: ld.so goes on
- *          without a library it cannot load, and glibc would be measured under its name.
+ * Owns     the list, which allocators_find() fills once.
+ * Holds    allocator 0 is glibc, without preload; allocator 1 is goalloc. A program that ran under
+ *          each of the others had its malloc from their library. Without that check glibc might be
+ *          measured under another name, because ld.so goes on without a library it cannot load.
  */
 #ifndef BENCH_ALLOCATOR_H
 #define BENCH_ALLOCATOR_H
@@ -30,8 +29,9 @@ struct allocators {
 	size_t count;
 };
 
-/* Finds and probes them, `workload` being bench_workload. Says on stderr which peer is missing; a
- * library named on the command line that does not work is one line on stderr and exit 2. */
+/* Finds the allocators and probes each by running `workload`, which is bench_workload. A peer that
+ * is missing is a line on stderr. A library of the command line that does not work is a line on
+ * stderr and exit status 2. */
 void allocators_find(struct allocators *a, const struct options *o, const char *workload);
 
 #endif

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * input.c - the scripts and the generated text of the real programs. See input.h.
+ * input.c - contains the scripts and generates the texts that the real programs read. See input.h.
  *
- * Every script prints a figure that depends on all its work, so that a wrong result shows.
+ * Every script prints a value that depends on all its work, so that a wrong result is noticed.
  */
 #include "input.h"
 
@@ -22,7 +22,7 @@ static FILE *create(const char *dir, const char *name)
 	return fopen(path, "w");
 }
 
-/* Closes, and says whether all was written. NULL is a file that could not be created. */
+/* Closes the file and returns whether all was written. NULL is a file that cannot be created. */
 static bool finish(FILE *f)
 {
 	if (f == NULL)
@@ -246,7 +246,7 @@ bool input_sort(const char *dir)
 					      "sort -u lines.txt | cksum\n");
 }
 
-/* A stream for git fast-import: files of text of which each commit changes some lines. */
+/* Writes a stream for git fast-import: text files of which each commit changes some lines. */
 bool input_git(const char *dir)
 {
 	FILE *f = create(dir, "repository.import");
@@ -287,9 +287,9 @@ bool input_git(const char *dir)
 			  "git -C repository fast-import --quiet <repository.import\n");
 }
 
-/* redis-check-rdb is the server by another name, and is there without a package that starts a
- * service. Debian's redis-server is linked with jemalloc; with nothing preloaded it gets the C
- * library's malloc, so that the column of glibc is glibc. */
+/* redis-check-rdb is the server under another name, and its package starts no service. Debian's
+ * server is linked with jemalloc. The script preloads libc when nothing else is preloaded, so that
+ * the column of glibc measures glibc's malloc. */
 bool input_redis(const char *dir)
 {
 	return write_text(

@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * input.h - writes what the real programs of the bench read: scripts and generated text, always
- * the same.
+ * input.h - writes the files that the real programs of the bench read. They are always the same.
  *
- * Owns     nothing; the files lie in the scratch directory `dir` and go with it.
- * Holds    true means the files are complete.
+ * Owns     nothing; the files lie in the scratch directory `dir` and are removed with it.
+ * Holds    true means that the files are complete.
  */
 #ifndef BENCH_INPUT_H
 #define BENCH_INPUT_H

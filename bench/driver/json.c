@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * json.c - the results as JSON. See json.h.
+ * json.c - writes the results as JSON. See json.h.
  *
- * Times are nanoseconds, memory is KiB; a value that is missing is null.
+ * Times are in nanoseconds and memory is in KiB. A missing value is null.
  */
 #include "json.h"
 
 #include <stdio.h>
 
-/* A comma before every member but the first: `first` starts true in each object and array. */
+/* Prints a comma before every member but the first. `first` starts true in each object or array. */
 static void separate(FILE *f, bool *first)
 {
 	fputs(*first ? "\n" : ",\n", f);
@@ -51,36 +51,47 @@ static void print_samples(FILE *f, const struct cell *cell)
 
 		fprintf(f,
 			"%s{ \"time_ns\": %.6g, \"wall_ns\": %.6g, \"user_ns\": %.6g, "
-			"\"sys_ns\": %.6g, \"rss_kib\": %.6g }",
+			"\"sys_ns\": %.6g, \"rss_kib\": %.6g, \"faults\": %.0f }",
 			i > 0 ? ", " : " ", s->time_ns, s->wall_ns, s->user_ns, s->sys_ns,
-			s->rss_kib);
+			s->rss_kib, s->faults);
 	}
 	fputs(cell->nsamples > 0 ? " ]" : "]", f);
 }
 
 static void print_cell(FILE *f, const struct results *r, size_t line, size_t a)
 {
+	static const struct {
+		const char *name;
+		enum metric metric;
+	} values[] = {
+		{ "time_min_ns", METRIC_TIME_MIN },        { "time_median_ns", METRIC_TIME_MEDIAN },
+		{ "rss_min_kib", METRIC_RSS_MIN },         { "rss_median_kib", METRIC_RSS_MEDIAN },
+		{ "faults_median", METRIC_FAULTS_MEDIAN },
+	};
+	static const struct {
+		const char *name;
+		enum metric metric;
+		enum yardstick yard;
+	} ratios[] = {
+		{ "time_to_glibc", METRIC_TIME_MIN, YARD_GLIBC },
+		{ "time_to_best", METRIC_TIME_MIN, YARD_BEST },
+		{ "rss_to_glibc", METRIC_RSS_MEDIAN, YARD_GLIBC },
+		{ "rss_to_best", METRIC_RSS_MEDIAN, YARD_BEST },
+	};
 	const struct cell *cell = &r->line[line].cell[a];
 
 	fputs("        ", f);
 	print_string(f, r->allocators->at[a].name);
 	fputs(": { ", f);
-	print_number(f, "time_min_ns", results_value(r, line, a, METRIC_TIME_MIN));
-	fputs(", ", f);
-	print_number(f, "time_median_ns", results_value(r, line, a, METRIC_TIME_MEDIAN));
-	fputs(", ", f);
-	print_number(f, "time_to_glibc", results_ratio(r, line, a, METRIC_TIME_MIN, YARD_GLIBC));
-	fputs(", ", f);
-	print_number(f, "time_to_best", results_ratio(r, line, a, METRIC_TIME_MIN, YARD_BEST));
-	fputs(",\n          ", f);
-	print_number(f, "rss_min_kib", results_value(r, line, a, METRIC_RSS_MIN));
-	fputs(", ", f);
-	print_number(f, "rss_median_kib", results_value(r, line, a, METRIC_RSS_MEDIAN));
-	fputs(", ", f);
-	print_number(f, "rss_to_glibc", results_ratio(r, line, a, METRIC_RSS_MEDIAN, YARD_GLIBC));
-	fputs(", ", f);
-	print_number(f, "rss_to_best", results_ratio(r, line, a, METRIC_RSS_MEDIAN, YARD_BEST));
-	fputs(",\n          ", f);
+	for (size_t i = 0; i < sizeof values / sizeof values[0]; i++) {
+		print_number(f, values[i].name, results_value(r, line, a, values[i].metric));
+		fputs(",\n          ", f);
+	}
+	for (size_t i = 0; i < sizeof ratios / sizeof ratios[0]; i++) {
+		print_number(f, ratios[i].name,
+			     results_ratio(r, line, a, ratios[i].metric, ratios[i].yard));
+		fputs(",\n          ", f);
+	}
 	if (cell->failure != NULL)
 		print_member(f, "failed", cell->failure);
 	else

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * json.h - writes everything measured as JSON: every sample, minima, medians, ratios, means.
+ * json.h - writes everything that was measured as JSON: samples, minima, medians, ratios, means.
  */
 #ifndef BENCH_JSON_H
 #define BENCH_JSON_H

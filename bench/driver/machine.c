@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * machine.c - reads processor, kernel and C library from the system. See machine.h.
+ * machine.c - asks the system for its processor, kernel and C library. See machine.h.
  */
 #include "machine.h"
 
@@ -30,7 +30,7 @@ static void read_cpu(char *cpu, size_t nbytes)
 		fclose(f);
 }
 
-/* The word in brackets. */
+/* Reads the word in brackets, which is the setting in force. */
 static void read_thp(char *thp, size_t nbytes)
 {
 	FILE *f = fopen("/sys/kernel/mm/transparent_hugepage/enabled", "r");
@@ -45,6 +45,12 @@ static void read_thp(char *thp, size_t nbytes)
 		snprintf(thp, nbytes, "%.*s", (int)strcspn(word, "]\n"), word);
 	}
 	fclose(f);
+}
+
+void machine_describe(const struct machine *m, char *text, size_t nbytes)
+{
+	snprintf(text, nbytes, "%s, %ld processors (%s), %.0f GiB, %s, glibc %s, huge pages: %s",
+		 m->cpu, m->ncpus, m->arch, m->ram_gib, m->kernel, m->libc, m->thp);
 }
 
 void machine_read(struct machine *m)

@@ -1,11 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * machine.h - what the measurements were made on, as it is told beside them.
+ * machine.h - describes the machine that the measurements were made on.
  *
- * Holds    every field is a string or number to print, "unknown" or 0 if the system does not say.
+ * Holds    every field can be printed; it is "unknown" or 0 if the system does not tell.
  */
 #ifndef BENCH_MACHINE_H
 #define BENCH_MACHINE_H
+
+#include <stddef.h>
+
+#define MACHINE_NBYTES 512 /* enough for machine_describe() */
 
 struct machine {
 	char cpu[128];   /* model name */
@@ -19,5 +23,8 @@ struct machine {
 };
 
 void machine_read(struct machine *m);
+
+/* Writes the machine into `text` as one line without its end. */
+void machine_describe(const struct machine *m, char *text, size_t nbytes);
 
 #endif

@@ -1,19 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * main.c - bench_driver: runs the rows of row.c under each allocator and shows what each cost.
+ * main.c - bench_driver: runs programs under each allocator and shows what each run cost.
  *
- *   options.c    the command line
+ * A round runs every row once under every allocator, and the next round begins with another
+ * allocator. What else the machine does meanwhile therefore falls on all of them alike.
+ *
+ *   options.c    reads the command line
  *   allocator.c  finds the allocators and makes sure that each is really used
- *   row.c        what is run; input.c writes what programs read
- *   measure.c    takes one sample, by runner.c: fork, exec, wait4
- *   results.c    keeps the samples, reckons ratios and means, by stats.c
- *   table.c, json.c, svg.c  show them
+ *   row.c        lists the rows; input.c writes the files that their programs read
+ *   program.c    makes rows of the command lines of --program
+ *   measure.c    takes one sample through runner.c, which starts and waits for a program
+ *   results.c    keeps the samples; with stats.c it computes ratios and means
+ *   table.c, json.c, svg.c  show the results
  *
- * Holds    the rounds interleave: in each, every row runs under every allocator in turn, beginning
- *          with another one each time, so that what the machine does meanwhile falls on all of
- *          them.
- *
- * Exit status: 0; 1 if a row failed under any allocator; 2 on a wrong command line.
+ * Exit status: 0; 1 if a row failed under any allocator; 2 for a wrong command line.
  */
 #include <errno.h>
 #include <limits.h>
@@ -27,6 +27,7 @@
 #include "machine.h"
 #include "measure.h"
 #include "options.h"
+#include "program.h"
 #include "progress.h"
 #include "results.h"
 #include "row.h"
@@ -34,10 +35,11 @@
 #include "svg.h"
 #include "table.h"
 
-#define TIMEOUT_S      30.0
-#define TIMEOUT_FULL_S 300.0
+#define TIMEOUT_S         30.0
+#define TIMEOUT_FULL_S    300.0
+#define TIMEOUT_PROGRAM_S 86400.0 /* the user interrupts a program that takes too long */
 
-/* bench_workload lies beside the driver. */
+/* Returns the path of bench_workload, which lies beside the driver. */
 static const char *workload_path(void)
 {
 	static char path[PATH_MAX + 16];
@@ -52,7 +54,7 @@ static const char *workload_path(void)
 	return path;
 }
 
-/* The first program among `words` that is not installed, in `missing`; false if all are. */
+/* Returns whether a program among `words` is not installed, and writes its name to `missing`. */
 static bool find_missing(const char *words, char *missing, size_t nbytes)
 {
 	while (words != NULL && *words != '\0') {
@@ -68,7 +70,8 @@ static bool find_missing(const char *words, char *missing, size_t nbytes)
 	return false;
 }
 
-/* Finds what the row runs; NULL, and a name in `missing`, if that is not installed. */
+/* Returns the path of the row's program. NULL means that a program is not installed; its name is in
+ * `missing`. */
 static char *row_program(const struct row *row, const char *workload, char *missing, size_t nbytes)
 {
 	if (row->group == ROW_MICRO)
@@ -95,7 +98,7 @@ static void list_rows(const struct options *o, const char *workload)
 	}
 }
 
-/* Writes the row's input and runs its preparation, without preload. */
+/* Writes the row's input and runs its preparation without an allocator preloaded. */
 static bool prepare_row(const struct row *row, char *why, size_t nbytes)
 {
 	struct run_outcome outcome;
@@ -118,7 +121,7 @@ static bool prepare_row(const struct row *row, char *why, size_t nbytes)
 	return outcome.ok;
 }
 
-/* Takes the rows that are asked for and can run; notes on stderr which cannot. */
+/* Takes the rows that are asked for. A row that cannot run is a line on stderr. */
 static void select_rows(struct results *r, const struct options *o, const char *workload)
 {
 	r->line = calloc(nrows, sizeof *r->line);
@@ -128,7 +131,7 @@ static void select_rows(struct results *r, const struct options *o, const char *
 	for (size_t i = 0; i < nrows; i++) {
 		char why[256];
 
-		/* A pattern finds the rows of --full too. */
+		/* A pattern of --only finds the rows of --full, too. */
 		if (!options_select(o, rows[i].name) || (rows[i].full && !o->full && o->nonly == 0))
 			continue;
 		matched = true;
@@ -175,7 +178,10 @@ static bool report(const struct results *r, const struct options *o)
 	bool ok = true;
 
 	machine_read(&m);
-	table_print(stdout, r, &m);
+	if (o->nprograms > 0)
+		table_print_programs(stdout, r, &m);
+	else
+		table_print(stdout, r, &m);
 	if (o->json != NULL && !json_write(o->json, r, &m)) {
 		fprintf(stderr, "bench_driver: cannot write '%s': %s\n", o->json, strerror(errno));
 		ok = false;
@@ -185,6 +191,26 @@ static bool report(const struct results *r, const struct options *o)
 		ok = false;
 	}
 	return ok && results_nfailed(r) == 0;
+}
+
+/* Prints the machine and the file of each allocator, which bench/record writes above a table. */
+static void show_allocators(const struct allocators *allocators)
+{
+	struct machine m;
+	char text[MACHINE_NBYTES];
+
+	machine_read(&m);
+	machine_describe(&m, text, sizeof text);
+	printf("%s\n", text);
+	for (size_t i = 0; i < allocators->count; i++)
+		printf("%s %s\n", allocators->at[i].name, allocators->at[i].path);
+}
+
+static double timeout_s(const struct options *o)
+{
+	if (o->nprograms > 0)
+		return TIMEOUT_PROGRAM_S;
+	return o->full ? TIMEOUT_FULL_S : TIMEOUT_S;
 }
 
 int main(int argc, char **argv)
@@ -201,12 +227,19 @@ int main(int argc, char **argv)
 	}
 	runner_open();
 	atexit(runner_close);
+	if (options.nprograms > 0)
+		programs_add(&results, &options);
 	allocators_find(&allocators, &options, workload);
-	select_rows(&results, &options, workload);
+	if (options.show_allocators) {
+		show_allocators(&allocators);
+		return 0;
+	}
+	if (options.nprograms == 0)
+		select_rows(&results, &options, workload);
 	if (results.nlines == 0)
 		options_fail("nothing that was asked for can run");
 	results.nrounds = options.nrounds;
 	results_prepare(&results);
-	run_rounds(&results, options.full ? TIMEOUT_FULL_S : TIMEOUT_S);
+	run_rounds(&results, timeout_s(&options));
 	return report(&results, &options) ? 0 : 1;
 }

@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * measure.h - takes one sample: one row under one allocator.
- *
- * Callers  main.c, in its rounds.
  */
 #ifndef BENCH_MEASURE_H
 #define BENCH_MEASURE_H

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * options.c - the command line of bench_driver. See options.h.
+ * options.c - reads the command line of bench_driver. See options.h.
  */
 #include "options.h"
 
@@ -13,23 +13,27 @@
 #include <string.h>
 #include <unistd.h>
 
-#define NROUNDS      3
-#define NROUNDS_FULL 5
+#define NROUNDS         3
+#define NROUNDS_FULL    5
+#define NROUNDS_PROGRAM 10
 
 enum {
-	OPT_FULL = 256,
+	OPT_ALLOCATORS = 256,
+	OPT_FULL,
 	OPT_HELP,
 	OPT_JSON,
 	OPT_LIB,
 	OPT_LIST,
 	OPT_NO_PEERS,
 	OPT_ONLY,
+	OPT_PROGRAM,
 	OPT_ROUNDS,
 	OPT_SVG,
 	OPT_WITH
 };
 
 static const struct option long_options[] = {
+	{ "allocators", no_argument, NULL, OPT_ALLOCATORS },
 	{ "full", no_argument, NULL, OPT_FULL },
 	{ "help", no_argument, NULL, OPT_HELP },
 	{ "json", required_argument, NULL, OPT_JSON },
@@ -37,6 +41,7 @@ static const struct option long_options[] = {
 	{ "list", no_argument, NULL, OPT_LIST },
 	{ "no-peers", no_argument, NULL, OPT_NO_PEERS },
 	{ "only", required_argument, NULL, OPT_ONLY },
+	{ "program", required_argument, NULL, OPT_PROGRAM },
 	{ "rounds", required_argument, NULL, OPT_ROUNDS },
 	{ "svg", required_argument, NULL, OPT_SVG },
 	{ "with", required_argument, NULL, OPT_WITH },
@@ -49,20 +54,27 @@ static const char help[] =
 	"Runs workloads and real programs under goalloc, glibc and the peers that are\n"
 	"installed, in turn, and prints time and peak memory side by side.\n"
 	"\n"
-	"  --full            all rows and more rounds: takes long\n"
-	"  --rounds N        runs of each row under each allocator (3, with --full 5)\n"
-	"  --only PATTERN    only rows whose name holds PATTERN, or matches it if it has a * or\n"
-	"                    ?, those of --full too; may be given more than once\n"
-	"  --lib PATH        goalloc's library (libgoalloc.so in the build directory)\n"
-	"  --with NAME=PATH  one more allocator; may be given more than once; the name of a peer\n"
-	"                    (mimalloc, jemalloc, tcmalloc, tbbmalloc) replaces it\n"
-	"  --no-peers        leave out the peers that are found installed\n"
-	"  --json FILE       write every figure\n"
-	"  --svg FILE        write the plot\n"
-	"  --list            print the rows and stop\n"
-	"  --help            this\n"
+	"  --full             Runs all rows and more rounds, which takes long.\n"
+	"  --rounds N         Runs each row N times under each allocator. The default is 3, with\n"
+	"                     --full 5 and with --program 10.\n"
+	"  --only PATTERN     Runs only the rows whose name contains PATTERN, or matches it if it\n"
+	"                     has a * or ?. Rows of --full count, too. May be given several "
+	"times.\n"
+	"  --program COMMAND  Runs this command line instead of the rows, in this directory and\n"
+	"                     environment, without input; its output is discarded. May be given\n"
+	"                     several times.\n"
+	"  --lib PATH         Names goalloc's library; the default is the one of this build.\n"
+	"  --with NAME=PATH   Adds an allocator. The name of a peer (mimalloc, jemalloc, "
+	"tcmalloc,\n"
+	"                     tbbmalloc) replaces that peer. May be given several times.\n"
+	"  --no-peers         Leaves out the peers that are installed.\n"
+	"  --json FILE        Writes everything that was measured to FILE.\n"
+	"  --svg FILE         Draws the plot in FILE.\n"
+	"  --list             Prints the rows and exits.\n"
+	"  --allocators       Prints the machine and the library of each allocator, and exits.\n"
+	"  --help             Prints this text and exits.\n"
 	"\n"
-	"Exit status: 0; 1 if a row failed under any allocator; 2 if the command line is wrong.\n";
+	"Exit status: 0; 1 if a row failed under any allocator; 2 for a wrong command line.\n";
 
 void options_fail(const char *format, ...)
 {
@@ -94,7 +106,8 @@ static void need_library(const char *option, const char *path)
 		options_fail("%s: cannot read '%s': %s", option, path, strerror(errno));
 }
 
-/* Now, not after measuring. Leaves what is in the file, and no file where none was. */
+/* Ends the driver before it measures if the file cannot be written. The file keeps its contents,
+ * and no file is left where there was none. */
 static const char *need_writable(const char *option, const char *path)
 {
 	bool existed = access(path, F_OK) == 0;
@@ -139,9 +152,26 @@ static void parse_only(struct options *o, const char *text)
 	o->only[o->nonly++] = text;
 }
 
+static void parse_program(struct options *o, const char *text)
+{
+	if (o->nprograms == MAX_NPROGRAMS)
+		options_fail("--program can be given %d times", MAX_NPROGRAMS);
+	o->program[o->nprograms++] = text;
+}
+
+static unsigned default_nrounds(const struct options *o)
+{
+	if (o->nprograms > 0)
+		return NROUNDS_PROGRAM;
+	return o->full ? NROUNDS_FULL : NROUNDS;
+}
+
 static void parse_option(struct options *o, int option, char **argv)
 {
 	switch (option) {
+	case OPT_ALLOCATORS:
+		o->show_allocators = true;
+		return;
 	case OPT_FULL:
 		o->full = true;
 		return;
@@ -167,6 +197,9 @@ static void parse_option(struct options *o, int option, char **argv)
 	case OPT_ONLY:
 		parse_only(o, optarg);
 		return;
+	case OPT_PROGRAM:
+		parse_program(o, optarg);
+		return;
 	case OPT_ROUNDS:
 		o->nrounds = parse_rounds(optarg);
 		return;
@@ -183,7 +216,7 @@ static void parse_option(struct options *o, int option, char **argv)
 void options_parse(struct options *o, int argc, char **argv)
 {
 	int option;
-	int at = 1; /* the word getopt looks at; it moves on inside a group of short options only */
+	int at = 1; /* the word that getopt looks at */
 
 	*o = (struct options){ 0 };
 	while ((option = getopt_long(argc, argv, "+:", long_options, NULL)) != -1) {
@@ -194,8 +227,10 @@ void options_parse(struct options *o, int argc, char **argv)
 	}
 	if (optind < argc)
 		options_fail("'%s' is not an option; --help lists them", argv[optind]);
+	if (o->nprograms > 0 && (o->full || o->list || o->nonly > 0))
+		options_fail("--program runs no rows: it takes no --full, --list or --only");
 	if (o->nrounds == 0)
-		o->nrounds = o->full ? NROUNDS_FULL : NROUNDS;
+		o->nrounds = default_nrounds(o);
 }
 
 bool options_select(const struct options *o, const char *name)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * progress.c - the progress line. See progress.h.
+ * progress.c - shows the progress of the run. See progress.h.
  */
 #include "progress.h"
 
@@ -33,7 +33,7 @@ void progress_show(size_t done, size_t total, const char *row, const char *alloc
 	shown_s = now;
 	fprintf(stderr, "%s[%zu/%zu] ", tty ? "\r" : "", done + 1, total);
 	/*
-	 * Rows differ; after a round, or a third of a single one, the mean of those done will do.
+	 * Rows take different times. A third of the runs is enough for an estimate by their mean.
 	 */
 	if (done * 3 >= total)
 		fprintf(stderr, "about %.0f s left: ",

@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * progress.h - says on stderr how far the run is: one line written over and over on a terminal, a
+ * progress.h - tells on stderr how far the run is: one line that is rewritten on a terminal, a new
  * line now and then elsewhere.
  *
- * Owns     that line. progress_clear() takes it away before something else is printed.
+ * Owns     that line. progress_clear() removes it before something else is printed.
  */
 #ifndef BENCH_PROGRESS_H
 #define BENCH_PROGRESS_H
 
 #include <stddef.h>
 
-/* Before the `done`-th of `total` runs, 0 the first. */
+/* Shows that run number `done` of `total` begins; the first has number 0. */
 void progress_show(size_t done, size_t total, const char *row, const char *allocator);
 
 void progress_clear(void);

@@ -1,23 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * results.c - the cells, and what is reckoned from them. See results.h.
+ * results.c - keeps the cells and computes values from them. See results.h.
  */
 #include "results.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "must.h"
 #include "stats.h"
-
-static void *must(void *p)
-{
-	if (p == NULL) {
-		fputs("bench_driver: out of memory\n", stderr);
-		exit(1);
-	}
-	return p;
-}
 
 void results_prepare(struct results *r)
 {
@@ -54,22 +45,36 @@ size_t results_nfailed(const struct results *r)
 	return n;
 }
 
+static double sample_value(const struct sample *sample, enum metric metric)
+{
+	switch (metric) {
+	case METRIC_TIME_MIN:
+	case METRIC_TIME_MEDIAN:
+		return sample->time_ns;
+	case METRIC_RSS_MIN:
+	case METRIC_RSS_MEDIAN:
+		return sample->rss_kib;
+	case METRIC_FAULTS_MEDIAN:
+		return sample->faults;
+	}
+	return 0;
+}
+
 double results_value(const struct results *r, size_t line, size_t allocator, enum metric metric)
 {
 	const struct cell *cell = &r->line[line].cell[allocator];
 	double value[MAX_NROUNDS];
-	bool time = metric == METRIC_TIME_MIN || metric == METRIC_TIME_MEDIAN;
 
 	if (cell->failure != NULL || cell->nsamples == 0)
 		return 0;
 	for (size_t i = 0; i < cell->nsamples; i++)
-		value[i] = time ? cell->sample[i].time_ns : cell->sample[i].rss_kib;
+		value[i] = sample_value(&cell->sample[i], metric);
 	if (metric == METRIC_TIME_MIN || metric == METRIC_RSS_MIN)
 		return stats_min(value, cell->nsamples);
 	return stats_median(value, cell->nsamples);
 }
 
-/* The least value of the row without allocator `except`; 0 if there is none. */
+/* Returns the least value of the row, leaving out allocator `except`; 0 if there is none. */
 static double least(const struct results *r, size_t line, enum metric metric, size_t except)
 {
 	double best = 0;

@@ -1,12 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * results.h - everything measured: a cell for each row and allocator, and the ratios and means
- * over them.
+ * results.h - keeps everything that was measured: a cell for each row and allocator.
  *
  * Owns     the cells and their samples.
- * Callers  measure.c adds; table.c, json.c and svg.c read.
- * Holds    a cell has at most nrounds samples; once it has a failure it gets no more and counts
- *          nowhere.
+ * Holds    a cell has at most nrounds samples. A cell with a failure gets no further samples and
+ *          counts nowhere.
  */
 #ifndef BENCH_RESULTS_H
 #define BENCH_RESULTS_H
@@ -20,11 +18,12 @@
 
 /* One run, or the mean of row.repeat runs. */
 struct sample {
-	double time_ns; /* what the row is about: per operation, or wall */
+	double time_ns; /* per operation, or the wall time of a program */
 	double wall_ns;
 	double user_ns;
 	double sys_ns;
 	double rss_kib; /* peak */
+	double faults;  /* page faults, with and without reading */
 };
 
 struct cell {
@@ -35,9 +34,10 @@ struct cell {
 
 struct line {
 	const struct row *row;
-	char *program;        /* path of what it runs */
-	bool has_output;      /* output_hash is set: by the first run, which is under glibc */
-	uint64_t output_hash; /* what every other run must print too */
+	char *program;        /* path of the program that it runs */
+	bool has_first;       /* the first run, which is under glibc, has set the next two */
+	uint64_t output_hash; /* every other run must have the same */
+	int status; /* of --program: how every other run must end too, as wait4 tells it */
 	struct cell cell[MAX_NALLOCATORS];
 };
 
@@ -48,31 +48,39 @@ struct results {
 	unsigned nrounds;
 };
 
-enum metric { METRIC_TIME_MIN, METRIC_TIME_MEDIAN, METRIC_RSS_MIN, METRIC_RSS_MEDIAN };
+enum metric {
+	METRIC_TIME_MIN,
+	METRIC_TIME_MEDIAN,
+	METRIC_RSS_MIN,
+	METRIC_RSS_MEDIAN,
+	METRIC_FAULTS_MEDIAN
+};
 
-/* What a value is divided by: glibc's, the least of the row, the least of all other allocators. */
+/* The value that another is divided by: glibc's, the least of the row, or the least of all other
+ * allocators. */
 enum yardstick { YARD_GLIBC, YARD_BEST, YARD_BEST_OTHER };
 
-/* Makes room for nrounds samples in all cells. Exits 1 if there is none. */
+/* Makes room for nrounds samples in all cells. */
 void results_prepare(struct results *r);
 
 void results_add(struct results *r, size_t line, size_t allocator, const struct sample *sample);
 
-/* Takes the allocator out of the row, with the reason; the first reason stays. */
+/* Takes the allocator out of the row and keeps the reason, unless there is one already. */
 void results_fail(struct results *r, size_t line, size_t allocator, const char *failure);
 
-/* How many cells have failed. */
+/* Returns how many cells have failed. */
 size_t results_nfailed(const struct results *r);
 
-/* Nanoseconds or KiB; 0 if the cell failed or is empty. */
+/* Returns nanoseconds, KiB or page faults; 0 if the cell failed or is empty. */
 double results_value(const struct results *r, size_t line, size_t allocator, enum metric metric);
 
-/* value / yardstick; 0 if either is missing. */
+/* Returns the value divided by the yardstick; 0 if one of them is missing. */
 double results_ratio(const struct results *r, size_t line, size_t allocator, enum metric metric,
 		     enum yardstick yard);
 
-/* The geometric mean of results_ratio() over the rows of `group`, or of both if it is negative; the
- * number of rows that had a ratio goes to *nrows. 0 if there are none. */
+/* Returns the geometric mean of results_ratio() over the rows of `group`, or of all groups if
+ * `group` is negative. Writes the number of rows that have a ratio to *nrows. Returns 0 if none
+ * has. */
 double results_geomean(const struct results *r, size_t allocator, enum metric metric,
 		       enum yardstick yard, int group, size_t *nrows);
 

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * row.c - the rows of the bench. See row.h.
+ * row.c - lists the rows of the bench. See row.h.
  *
  * A workload row takes 0.05 to 0.3 s under glibc, so that the default run with six allocators and
- * three rounds stays at two minutes. To add one is to add a line here.
+ * three rounds takes about two minutes. One more line in the table adds a row.
  */
 #include "row.h"
 
@@ -16,6 +16,12 @@
 #define MICRO_FULL(n, w)                                                \
 	{                                                               \
 		.group = ROW_MICRO, .full = true, .name = n, .words = w \
+	}
+
+/* A program, and any other fields of the row. */
+#define PROGRAM(n, w, i, ...)                                                          \
+	{                                                                              \
+		.group = ROW_PROGRAM, .name = n, .words = w, .input = i, ##__VA_ARGS__ \
 	}
 
 const struct row rows[] = {
@@ -84,101 +90,24 @@ const struct row rows[] = {
 	MICRO("steady 32 MiB", "steady 32M 12"),
 	MICRO_FULL("steady 256 MiB, long", "steady 256M 120"),
 
-	{
-		.group = ROW_PROGRAM,
-		.name = "start of true",
-		.words = "true",
-		.repeat = 40,
-	},
-	{
-		.group = ROW_PROGRAM,
-		.name = "python3 objects",
-		.words = "python3 -S objects.py",
-		.input = input_python,
-	},
-	{
-		.group = ROW_PROGRAM,
-		.name = "python3 on malloc",
-		.words = "python3 -S objects.py",
-		.env = "PYTHONMALLOC=malloc",
-		.input = input_python,
-	},
-	{
-		.group = ROW_PROGRAM,
-		.name = "perl hashes",
-		.words = "perl hashes.pl",
-		.input = input_perl,
-	},
-	{
-		.group = ROW_PROGRAM,
-		.name = "lua tables",
-		.words = "lua tables.lua",
-		.input = input_lua,
-	},
-	{
-		.group = ROW_PROGRAM,
-		.name = "sqlite3 insert",
-		.words = "sqlite3 -init insert.sql :memory: .quit",
-		.input = input_sqlite,
-	},
-	{
-		.group = ROW_PROGRAM,
-		.name = "gcc compile",
-		.words = "gcc -O1 -S generated.c -o -",
-		.input = input_c_source,
-	},
-	{
-		.group = ROW_PROGRAM,
-		.name = "sort text",
-		.words = "sh sort.sh",
-		.needs = "sort cksum",
-		.input = input_sort,
-	},
-	{
-		.group = ROW_PROGRAM,
-		.name = "xz text",
-		.words = "xz -3 -T2 -k -c lines.txt",
-		.input = input_lines,
-	},
-	{
-		.group = ROW_PROGRAM,
-		.full = true,
-		.name = "g++ compile",
-		.words = "g++ -O1 -S generated.cc -o -",
-		.input = input_cxx_source,
-	},
-	{
-		.group = ROW_PROGRAM,
-		.full = true,
-		.name = "node objects",
-		.words = "node objects.js",
-		.input = input_node,
-	},
-	{
-		.group = ROW_PROGRAM,
-		.full = true,
-		.name = "ruby objects",
-		.words = "ruby objects.rb",
-		.input = input_ruby,
-	},
-	{
-		.group = ROW_PROGRAM,
-		.full = true,
-		.name = "git gc",
-		.words = "git -C repository gc --quiet --prune=now --aggressive",
-		.env = "GIT_CONFIG_GLOBAL=/dev/null",
-		.prepare = "sh repository.sh",
-		.input = input_git,
-	},
-	{
-		.group = ROW_PROGRAM,
-		.full = true,
-		.any_output = true,
-		.name = "redis",
-		.words = "sh redis.sh",
-		.needs = "redis-check-rdb redis-benchmark redis-cli",
-		.input = input_redis,
-	},
+	PROGRAM("start of true", "true", NULL, .repeat = 40),
+	PROGRAM("python3 objects", "python3 -S objects.py", input_python),
+	PROGRAM("python3 on malloc", "python3 -S objects.py", input_python,
+		.env = "PYTHONMALLOC=malloc"),
+	PROGRAM("perl hashes", "perl hashes.pl", input_perl),
+	PROGRAM("lua tables", "lua tables.lua", input_lua),
+	PROGRAM("sqlite3 insert", "sqlite3 -init insert.sql :memory: .quit", input_sqlite),
+	PROGRAM("gcc compile", "gcc -O1 -S generated.c -o -", input_c_source),
+	PROGRAM("sort text", "sh sort.sh", input_sort, .needs = "sort cksum"),
+	PROGRAM("xz text", "xz -3 -T2 -k -c lines.txt", input_lines),
+
+	PROGRAM("g++ compile", "g++ -O1 -S generated.cc -o -", input_cxx_source, .full = true),
+	PROGRAM("node objects", "node objects.js", input_node, .full = true),
+	PROGRAM("ruby objects", "ruby objects.rb", input_ruby, .full = true),
+	PROGRAM("git gc", "git -C repository gc --quiet --prune=now --aggressive", input_git,
+		.full = true, .prepare = "sh repository.sh", .env = "GIT_CONFIG_GLOBAL=/dev/null"),
+	PROGRAM("redis", "sh redis.sh", input_redis, .full = true, .any_output = true,
+		.needs = "redis-check-rdb redis-benchmark redis-cli"),
 };
 
 const size_t nrows = sizeof rows / sizeof rows[0];

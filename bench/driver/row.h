@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * row.h - the rows of the bench: what is run, under every allocator in the same way.
+ * row.h - describes a row of the bench: a program that runs under every allocator in the same way.
  *
- * Owns     the table of rows, constant.
- * Callers  main.c selects from it; measure.c runs a row; results.c and what prints them name it.
+ * Owns     the table of rows, which is constant.
  */
 #ifndef BENCH_ROW_H
 #define BENCH_ROW_H
@@ -21,13 +20,13 @@ struct row {
 	bool full;           /* only with --full */
 	bool any_output;     /* the output differs from run to run */
 	unsigned repeat;     /* runs in one sample, whose mean is taken; 0 is 1 */
-	const char *name;    /* as printed, and what --only looks at */
+	const char *name;    /* printed, and compared with --only */
 	const char *words;   /* arguments of bench_workload; or a program and its arguments */
+	char **argv;         /* of --program: the words to execute as they are; else NULL */
 	const char *needs;   /* programs that have to be installed besides, or NULL */
 	const char *env;     /* NAME=VALUE words, or NULL */
 	const char *prepare; /* command to run once before, without preload, or NULL */
-	bool (*input)(
-		const char *dir); /* writes what the program reads; false if it cannot; or NULL */
+	bool (*input)(const char *dir); /* writes the program's input; false if it fails; or NULL */
 };
 
 extern const struct row rows[];

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * runner.c - clone, execve, wait4. See runner.h.
+ * runner.c - starts a program with clone and execve and waits for it with wait4. See runner.h.
  */
 #include "runner.h"
 
@@ -58,7 +58,7 @@ void runner_open(void)
 		fail(scratch);
 	output_fd = open_scratch("stdout");
 	errors_fd = open_scratch("stderr");
-	null_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
 	if (null_fd < 0)
 		fail("/dev/null");
 	/* A crash under test leaves no core file. */
@@ -105,17 +105,22 @@ static double timeval_ns(struct timeval t)
 	return (double)t.tv_sec * 1e9 + (double)t.tv_usec * 1e3;
 }
 
-/* What execve takes, put together before the fork. */
+/* The arguments of execve, prepared before the fork. */
 struct launch {
+	const char *program;      /* path */
 	char words[WORDS_NBYTES]; /* argv and envp point into these */
 	char env_words[WORDS_NBYTES];
 	char preload[WORDS_NBYTES];
-	char *argv[MAX_NWORDS];
+	char *word[MAX_NWORDS]; /* argv points here unless the order has its own */
+	char **argv;
+	const char *dir; /* to run in; NULL: where the driver runs */
+	int output_fd;   /* becomes stdout */
 	char *envp[MAX_NENV];
 };
 
 /*
- * Cuts `words` at blanks into `list`, which holds at most `max` with its NULL, from place `n` on.
+ * Splits `words` at blanks into `list` from place `n` on. Returns the next place. `list` has room
+ * for `max` pointers including the NULL at its end.
  */
 static size_t split(char *words, char **list, size_t n, size_t max)
 {
@@ -128,7 +133,7 @@ static size_t split(char *words, char **list, size_t n, size_t max)
 	return n;
 }
 
-/* Whether `variable` sets one that the runner or the row sets itself. */
+/* Returns whether `variable` is one that the runner or the row sets itself. */
 static bool is_set_here(const char *variable, char *const *set, size_t nset)
 {
 	size_t length = strcspn(variable, "=") + 1;
@@ -147,13 +152,24 @@ static void prepare(struct launch *l, const struct run_order *order)
 	size_t nset;
 	size_t n;
 
-	snprintf(l->words, sizeof l->words, "%s", order->words);
-	l->argv[0] = (char *)(uintptr_t)order->program; /* execve only reads it */
-	split(l->words, l->argv, 1, MAX_NWORDS);
-
-	/* The same work every time: no locale, no random hash seeds. */
-	snprintf(l->env_words, sizeof l->env_words, "LC_ALL=C PERL_HASH_SEED=0 PYTHONHASHSEED=0 %s",
-		 order->env != NULL ? order->env : "");
+	if (order->argv != NULL) {
+		l->argv = order->argv;
+		l->dir = NULL;
+		l->output_fd = null_fd;
+		l->env_words[0] = '\0';
+	} else {
+		snprintf(l->words, sizeof l->words, "%s", order->words);
+		l->word[0] = (char *)(uintptr_t)order->program; /* execve only reads it */
+		split(l->words, l->word, 1, MAX_NWORDS);
+		l->argv = l->word;
+		l->dir = scratch;
+		l->output_fd = output_fd;
+		/* Without locale and random hash seeds the work is the same every time. */
+		snprintf(l->env_words, sizeof l->env_words,
+			 "LC_ALL=C PERL_HASH_SEED=0 PYTHONHASHSEED=0 %s",
+			 order->env != NULL ? order->env : "");
+	}
+	l->program = order->program;
 	n = nset = split(l->env_words, l->envp, 0, MAX_NENV);
 	for (char **e = environ; *e != NULL && n < MAX_NENV - 2; e++) {
 		if (!is_set_here(*e, l->envp, nset))
@@ -167,8 +183,8 @@ static void prepare(struct launch *l, const struct run_order *order)
 }
 
 /*
- * The child between fork and execve. What it touches counts as its peak RSS if the program stays
- * below that, and `true` under glibc is small; so it calls nothing of libc but syscall().
+ * Runs in the child between fork and execve. Memory that it touches counts as peak RSS of a program
+ * that stays below that, such as `true` under glibc. It therefore calls only syscall() of libc.
  */
 static _Noreturn void child(const struct launch *l)
 {
@@ -177,14 +193,15 @@ static _Noreturn void child(const struct launch *l)
 	syscall(SYS_setpgid, 0, 0);
 	syscall(SYS_rt_sigprocmask, SIG_SETMASK, &no_signals, NULL, sizeof no_signals);
 	if (syscall(SYS_dup3, null_fd, STDIN_FILENO, 0) >= 0 &&
-	    syscall(SYS_dup3, output_fd, STDOUT_FILENO, 0) >= 0 &&
-	    syscall(SYS_dup3, errors_fd, STDERR_FILENO, 0) >= 0 && syscall(SYS_chdir, scratch) == 0)
-		syscall(SYS_execve, l->argv[0], l->argv, l->envp);
+	    syscall(SYS_dup3, l->output_fd, STDOUT_FILENO, 0) >= 0 &&
+	    syscall(SYS_dup3, errors_fd, STDERR_FILENO, 0) >= 0 &&
+	    (l->dir == NULL || syscall(SYS_chdir, l->dir) == 0))
+		syscall(SYS_execve, l->program, l->argv, l->envp);
 	for (;;)
 		syscall(SYS_exit_group, EXIT_NO_EXEC);
 }
 
-/* Waits for the child to end, an interrupt, or the time-out. False on a time-out. */
+/* Waits until the child ends, or an interrupt ends the driver. Returns false on a time-out. */
 static bool wait_child(pid_t pid, double deadline_ns, int *status, struct rusage *usage)
 {
 	for (;;) {
@@ -210,7 +227,7 @@ static bool wait_child(pid_t pid, double deadline_ns, int *status, struct rusage
 	}
 }
 
-/* Reads stdout from its file: all for the hash (FNV-1a), the first bytes as they are. */
+/* Reads stdout from its file: hashes all of it (FNV-1a) and keeps the first bytes. */
 static void read_output(struct run_outcome *outcome)
 {
 	unsigned char block[4096];
@@ -251,6 +268,15 @@ static void explain(struct run_outcome *outcome)
 	snprintf(outcome->failure + used, sizeof outcome->failure - used, ": %s", line);
 }
 
+void runner_describe_end(int status, char *text, size_t nbytes)
+{
+	if (WIFSIGNALED(status))
+		snprintf(text, nbytes, "killed by signal %d (%s)", WTERMSIG(status),
+			 strsignal(WTERMSIG(status)));
+	else
+		snprintf(text, nbytes, "exit status %d", WEXITSTATUS(status));
+}
+
 void runner_run(const struct run_order *order, struct run_outcome *outcome)
 {
 	static struct launch launch;
@@ -264,7 +290,7 @@ void runner_run(const struct run_order *order, struct run_outcome *outcome)
 		fail(scratch);
 
 	double start_ns = now_ns();
-	/* fork(), without the handlers and the code that fork() runs in the child. */
+	/* This is fork() without the handlers and the code that fork() runs in the child. */
 	pid_t pid = (pid_t)syscall(SYS_clone, SIGCHLD, NULL, NULL, NULL, NULL);
 	if (pid < 0)
 		fail("clone");
@@ -280,22 +306,20 @@ void runner_run(const struct run_order *order, struct run_outcome *outcome)
 			 order->timeout_s);
 		return;
 	}
-	/* What it may have left behind, a daemon say, must not run beside the next one. */
+	/* A daemon that the program left behind must not run beside the next program. */
 	kill(-pid, SIGKILL);
 
 	outcome->user_ns = timeval_ns(usage.ru_utime);
 	outcome->sys_ns = timeval_ns(usage.ru_stime);
 	outcome->rss_kib = (double)usage.ru_maxrss;
+	outcome->faults = (double)usage.ru_minflt + (double)usage.ru_majflt;
+	outcome->ended = true;
+	outcome->status = status;
 	read_output(outcome);
 	outcome->ok = WIFEXITED(status) && WEXITSTATUS(status) == 0;
 	if (outcome->ok)
 		return;
-	if (WIFSIGNALED(status))
-		snprintf(outcome->failure, sizeof outcome->failure, "killed by signal %d (%s)",
-			 WTERMSIG(status), strsignal(WTERMSIG(status)));
-	else
-		snprintf(outcome->failure, sizeof outcome->failure, "exit status %d",
-			 WEXITSTATUS(status));
+	runner_describe_end(status, outcome->failure, sizeof outcome->failure);
 	explain(outcome);
 }
 
@@ -324,10 +348,16 @@ static char *find_along(const char *dirs, const char *name)
 	return found;
 }
 
-char *runner_find(const char *name)
+char *runner_find_along_path(const char *name)
 {
 	const char *path = getenv("PATH");
+
+	return path != NULL ? find_along(path, name) : NULL;
+}
+
+char *runner_find(const char *name)
+{
 	char *found = find_along("/usr/bin:/bin:/usr/sbin:/sbin:/usr/local/bin", name);
 
-	return found == NULL && path != NULL ? find_along(path, name) : found;
+	return found != NULL ? found : runner_find_along_path(name);
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * scale.h - prints a value with three digits that count, in the unit that suits its row.
+ * scale.h - prints a value with three significant digits in the unit that suits its row.
  *
- * Owns     nothing; pure functions, used by what shows results to people.
+ * Owns     nothing; the functions are pure.
  */
 #ifndef BENCH_SCALE_H
 #define BENCH_SCALE_H
@@ -14,7 +14,7 @@ struct scale {
 	double divisor; /* of nanoseconds or KiB */
 };
 
-/* The unit for a row whose typical time is `ns`. */
+/* Returns the unit for a row whose typical time is `ns`. */
 static inline struct scale scale_time(double ns)
 {
 	if (ns < 1e4)
@@ -29,7 +29,7 @@ static inline struct scale scale_rss(void)
 	return (struct scale){ "MiB", 1024 };
 }
 
-/* Writes value / divisor into `text`. */
+/* Writes `value`, which is in its unit already, into `text`. */
 static inline void scale_print(char *text, size_t nbytes, double value)
 {
 	snprintf(text, nbytes, "%.*f", value < 9.995 ? 2 : value < 99.95 ? 1 : 0, value);

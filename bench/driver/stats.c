@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * stats.c - minimum, median, geometric mean. See stats.h.
+ * stats.c - computes the minimum, the median and the geometric mean. See stats.h.
  */
 #include "stats.h"
 

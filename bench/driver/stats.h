@@ -1,21 +1,21 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * stats.h - the few figures that a row of measurements is reduced to.
+ * stats.h - reduces the measurements of a row to a few values.
  *
- * Owns     nothing; pure functions.
+ * Owns     nothing; the functions are pure.
  */
 #ifndef BENCH_STATS_H
 #define BENCH_STATS_H
 
 #include <stddef.h>
 
-/* The least of n values. Needs n > 0. */
+/* Returns the least of n values. Needs n > 0. */
 double stats_min(const double *value, size_t n);
 
-/* The middle one of n values, or the mean of the middle two. Sorts them. Needs n > 0. */
+/* Sorts n values and returns the middle one, or the mean of the middle two. Needs n > 0. */
 double stats_median(double *value, size_t n);
 
-/* A geometric mean as it grows. Starts zeroed. */
+/* The sum of which a geometric mean is made. It starts zeroed. */
 struct geomean {
 	double log_sum;
 	size_t count;
@@ -24,7 +24,7 @@ struct geomean {
 /* Adds a ratio. Needs ratio > 0. */
 void geomean_add(struct geomean *g, double ratio);
 
-/* The mean of what was added, 0 if that is nothing. */
+/* Returns the mean of the ratios that were added; 0 if there were none. */
 double geomean_value(const struct geomean *g);
 
 #endif

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * svg.c - the plot. See svg.h.
+ * svg.c - draws the plot. See svg.h.
  *
- * Holds    x grows with log2(ratio); what lies outside of the axis is drawn as a triangle on its
- *          edge. Nothing is fetched from elsewhere: any viewer shows the file alone.
+ * Holds    x grows with log2(ratio). A ratio beyond the axis is drawn as a triangle on its edge.
+ *          The file refers to no other file, so that any viewer can show it.
  */
 #include "svg.h"
 
@@ -20,7 +20,7 @@
 #define ROW      19  /* height of one */
 #define SPACE    10  /* between groups of rows */
 #define BOTTOM   50
-#define MARGIN   16     /* of what is written below */
+#define MARGIN   16     /* left of the text below the panels */
 #define MIN_LOG2 (-4.0) /* the axis never goes beyond 1/16 .. 16 */
 #define MAX_LOG2 4.0
 
@@ -65,7 +65,7 @@ static double panel_x(const struct panel *p, double log2_ratio)
 	return p->x + PANEL * (log2_ratio - p->low_log2) / (p->high_log2 - p->low_log2);
 }
 
-/* Whole powers of two around all ratios, at least 1/2 .. 2. */
+/* Makes the axis reach from and to whole powers of two around all ratios, at least 1/2 .. 2. */
 static void panel_fit(struct panel *p, const struct results *r)
 {
 	p->low_log2 = -1;
@@ -104,7 +104,8 @@ static void print_axis(const struct plot *plot, const struct panel *p, double he
 	}
 }
 
-/* A dot at `ratio`, or a triangle on the edge it lies beyond; `tip` shows under the pointer. */
+/* Draws a dot at `ratio`, or a triangle on the edge if `ratio` is beyond it. A viewer shows `tip`
+ * under the pointer. */
 static void print_dot(const struct plot *plot, const struct panel *p, size_t a, double ratio,
 		      double y, const char *tip)
 {
@@ -127,7 +128,7 @@ static void print_dot(const struct plot *plot, const struct panel *p, size_t a, 
 	fprintf(f, "<title>%s</title></circle>\n", tip);
 }
 
-/* The dots of one row: the peers first, goalloc on top of them. glibc is the line at 1. */
+/* Draws the dots of one row: the peers first, then goalloc on top. glibc is the line at 1. */
 static void print_dots(const struct plot *plot, const struct panel *p, size_t line, double y)
 {
 	const struct results *r = plot->r;
@@ -220,6 +221,7 @@ static void print_legend(const struct plot *plot)
 static void print_head(const struct plot *plot, const struct machine *m, double total)
 {
 	FILE *f = plot->f;
+	char machine[MACHINE_NBYTES];
 
 	fprintf(f,
 		"<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"%d\" height=\"%.0f\" "
@@ -238,10 +240,10 @@ static void print_head(const struct plot *plot, const struct machine *m, double 
 		"<text x=\"%d\" y=\"%.0f\" class=\"m\">Best time and median peak RSS of %u "
 		"interleaved rounds, %s. A triangle is beyond the axis, \303\227 failed.</text>\n",
 		MARGIN, total - 31, plot->r->nrounds, m->date);
+	machine_describe(m, machine, sizeof machine);
 	fprintf(f, "<text x=\"%d\" y=\"%.0f\" class=\"m\">", MARGIN, total - 14);
-	print_text(f, m->cpu);
-	fprintf(f, ", %ld processors (%s), %.0f GiB, %s, glibc %s, huge pages: %s</text>\n",
-		m->ncpus, m->arch, m->ram_gib, m->kernel, m->libc, m->thp);
+	print_text(f, machine);
+	fputs("</text>\n", f);
 }
 
 bool svg_write(const char *path, const struct results *r, const struct machine *m)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * svg.h - draws the results: two panels, time and peak memory, a line for each row, a dot for each
- * allocator at its ratio to glibc.
+ * svg.h - draws the results as two panels, time and peak memory, with a line for each row and a dot
+ * for each allocator at its ratio to glibc.
  */
 #ifndef BENCH_SVG_H
 #define BENCH_SVG_H

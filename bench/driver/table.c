@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * table.c - the tables on the terminal. See table.h.
+ * table.c - prints the tables. See table.h.
  *
- * A cell is the value, its ratio to glibc's, and a * if it is the best of the row.
+ * A cell holds a value, its ratio to glibc's value, and a * if it is the best of the row.
  */
 #include "table.h"
 
@@ -10,12 +10,14 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "runner.h"
 #include "scale.h"
 
 #define VALUE_WIDTH 7
 #define RATIO_WIDTH 6
 #define CELL_WIDTH  (VALUE_WIDTH + RATIO_WIDTH + 2)
 #define GLIBC_WIDTH (VALUE_WIDTH + 2)
+#define PEER_WIDTH  13 /* of an allocator's name at the start of a line */
 
 struct table {
 	FILE *f;
@@ -65,7 +67,8 @@ static void print_cell(const struct table *t, size_t line, size_t a, enum metric
 	fprintf(t->f, "%s%s ", best ? "*" : " ", best ? t->plain : "");
 }
 
-/* The value that the unit of a row is chosen by: glibc's, or that of the first that has one. */
+/* Returns the value that chooses the unit of a row: glibc's, or that of the first allocator that
+ * has one. */
 static double typical(const struct results *r, size_t line, enum metric metric)
 {
 	double value = 0;
@@ -90,7 +93,7 @@ static void print_rows(const struct table *t, enum metric metric)
 	}
 }
 
-/* A line of geometric means; nothing if no row counts. */
+/* Prints a line of geometric means, or nothing if no row counts. */
 static void print_means(const struct table *t, const char *title, enum metric metric,
 			enum yardstick yard, int group)
 {
@@ -129,11 +132,11 @@ static void print_summary(const struct table *t, enum metric min, enum metric me
 	print_means(t, "  to the best other", min, YARD_BEST_OTHER, -1);
 }
 
-static void print_failures(const struct table *t)
+static void print_failures(const struct table *t, const char *title)
 {
 	if (results_nfailed(t->r) == 0)
 		return;
-	fprintf(t->f, "\n%sFAILED%s (means in brackets leave these rows out)\n", t->red, t->plain);
+	fprintf(t->f, "\n%sFAILED%s%s\n", t->red, t->plain, title);
 	for (size_t i = 0; i < t->r->nlines; i++) {
 		for (size_t a = 0; a < t->r->allocators->count; a++) {
 			const char *failure = t->r->line[i].cell[a].failure;
@@ -145,10 +148,58 @@ static void print_failures(const struct table *t)
 	}
 }
 
-void table_print(FILE *f, const struct results *r, const struct machine *m)
+/* Prints the title so that it ends where the ratios of its column do. */
+static void print_column_title(const struct table *t, const char *title, const char *unit)
+{
+	char text[CELL_WIDTH];
+
+	snprintf(text, sizeof text, "%s%s%s", title, *unit != '\0' ? ", " : "", unit);
+	fprintf(t->f, "%*s ", CELL_WIDTH - 1, text);
+}
+
+/* Prints a command line of the user and, for each allocator, a line of figures. */
+static void print_program(const struct table *t, size_t line)
+{
+	struct scale time = scale_time(typical(t->r, line, METRIC_TIME_MIN));
+	const struct {
+		const char *title;
+		enum metric metric;
+		struct scale scale;
+	} column[] = {
+		{ "best", METRIC_TIME_MIN, time },
+		{ "median", METRIC_TIME_MEDIAN, time },
+		{ "peak", METRIC_RSS_MEDIAN, scale_rss() },
+		{ "page faults", METRIC_FAULTS_MEDIAN, { "", 1 } },
+	};
+	size_t ncolumns = sizeof column / sizeof column[0];
+
+	fprintf(t->f, "\n%s%s%s\n%-*s", t->bold, t->r->line[line].row->name, t->plain, PEER_WIDTH,
+		"");
+	for (size_t c = 0; c < ncolumns; c++)
+		print_column_title(t, column[c].title, column[c].scale.unit);
+	fputc('\n', t->f);
+	for (size_t a = 0; a < t->r->allocators->count; a++) {
+		fprintf(t->f, "%-*.*s", PEER_WIDTH, PEER_WIDTH - 1, t->r->allocators->at[a].name);
+		for (size_t c = 0; c < ncolumns; c++) {
+			print_cell(t, line, a, column[c].metric, column[c].scale);
+			if (a == ALLOCATOR_GLIBC)
+				fprintf(t->f, "%*s", CELL_WIDTH - GLIBC_WIDTH, "");
+		}
+		fputc('\n', t->f);
+	}
+	if (t->r->line[line].has_first && t->r->line[line].status != 0) {
+		char end[64];
+
+		runner_describe_end(t->r->line[line].status, end, sizeof end);
+		fprintf(t->f, "every run that counts ended with: %s\n", end);
+	}
+}
+
+static struct table table_open(FILE *f, const struct results *r)
 {
 	bool colour = isatty(fileno(f)) == 1 && getenv("NO_COLOR") == NULL;
-	struct table t = {
+
+	return (struct table){
 		.f = f,
 		.r = r,
 		.name_width = (int)strlen("  to the best of the row") + 1,
@@ -156,14 +207,41 @@ void table_print(FILE *f, const struct results *r, const struct machine *m)
 		.red = colour ? "\033[31m" : "",
 		.plain = colour ? "\033[0m" : "",
 	};
+}
+
+static void print_machine(FILE *f, const struct machine *m)
+{
+	char text[MACHINE_NBYTES];
+
+	machine_describe(m, text, sizeof text);
+	fprintf(f, "%s\n", text);
+}
+
+void table_print_programs(FILE *f, const struct results *r, const struct machine *m)
+{
+	struct table t = table_open(f, r);
+
+	print_machine(f, m);
+	fprintf(f,
+		"%u runs under each allocator, in turn; each value is followed by its ratio to "
+		"glibc's; * is the best\n"
+		"time: best and median run; peak memory and page faults: median\n",
+		r->nrounds);
+	for (size_t i = 0; i < r->nlines; i++)
+		print_program(&t, i);
+	print_failures(&t, "");
+}
+
+void table_print(FILE *f, const struct results *r, const struct machine *m)
+{
+	struct table t = table_open(f, r);
 
 	for (size_t i = 0; i < r->nlines; i++) {
 		int width = (int)strlen(r->line[i].row->name) + 4;
 
 		t.name_width = width > t.name_width ? width : t.name_width;
 	}
-	fprintf(f, "%s, %ld processors (%s), %.0f GiB, %s, glibc %s, huge pages: %s\n", m->cpu,
-		m->ncpus, m->arch, m->ram_gib, m->kernel, m->libc, m->thp);
+	print_machine(f, m);
 	fprintf(f,
 		"%u rounds, allocators in turn; each value is followed by its ratio to glibc's; "
 		"* is the best of the row\n",
@@ -174,5 +252,5 @@ void table_print(FILE *f, const struct results *r, const struct machine *m)
 	print_heading(&t, "peak memory: RSS (median of the rounds)");
 	print_rows(&t, METRIC_RSS_MEDIAN);
 	print_summary(&t, METRIC_RSS_MEDIAN, METRIC_RSS_MIN);
-	print_failures(&t);
+	print_failures(&t, " (means in brackets leave these rows out)");
 }

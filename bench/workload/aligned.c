@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * aligned.c - posix_memalign and aligned_alloc in turn, for one alignment or for all from 16 bytes
- * to 4 KiB, with LIVE objects at a time. One operation is one free and one allocation.
+ * aligned.c - calls posix_memalign and aligned_alloc in turn, with NLIVE objects at a time.
+ *
+ * The alignment is one value, or each power of two from 16 bytes to 4 KiB in turn. One operation is
+ * one free and one allocation.
  */
 #include <stdlib.h>
 
@@ -19,7 +21,8 @@
 
 static struct sizes sizes;
 
-/* Needs a power of two of at least sizeof(void *). */
+/* Returns an aligned object. Needs an alignment that is a power of two and at least
+ * sizeof(void *). */
 static void *aligned_new(size_t alignment, size_t nbytes, uint64_t tag)
 {
 	void *p = NULL;

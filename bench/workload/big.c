@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * big.c - blocks of 32 KiB to 1 MiB, LIVE at a time in each thread, random ones replaced; each
- * page of a block is written once, as a buffer would be. One operation is one free and one malloc.
- * The time is the mean of the whole run: what giving memory back and getting it again costs
- * belongs to it.
+ * big.c - replaces random ones of LIVE blocks of 32 KiB to 1 MiB in each thread.
+ *
+ * Each page of a block is written once, as a program fills a buffer. One operation is one free and
+ * one malloc. The time is the mean of the whole run, because giving memory back and getting it
+ * again is part of the cost.
  */
 #include "object.h"
 #include "prng.h"

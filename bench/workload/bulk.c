@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * bulk.c - many mallocs of one size, then all their frees: last first, first first, or in random
- * order. One operation is one malloc and one free.
+ * bulk.c - allocates many objects of one size, then frees them all.
+ *
+ * The last is freed first, or the first is freed first, or the order is random. One operation is
+ * one malloc and one free.
  */
 #include "object.h"
 #include "prng.h"
@@ -9,14 +11,14 @@
 #include "workload.h"
 
 #define NBATCHES 10u
-#define NPAIRS   3000000u  /* in all, */
-#define NBYTES   (2 * GIB) /* unless that is more bytes than this */
+#define NPAIRS   3000000u  /* in all, at most */
+#define NBYTES   (2 * GIB) /* in all, at most */
 
 static const char *const orders[] = { "lifo", "fifo", "random", NULL };
 
 enum order { ORDER_LIFO, ORDER_FIFO, ORDER_RANDOM };
 
-/* Which object is freed i-th. */
+/* Fills `nth` with the order in which the objects are freed. */
 static void order_fill(uint32_t *nth, uint32_t count, enum order order)
 {
 	struct prng r = prng_seed(count);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * churn.c - threads that start, allocate COUNT objects, free every other one and end; the main
- * thread joins them, frees the rest and starts the next ones. One operation is one malloc and one
- * free; the cost of starting and ending a thread is spread over them.
+ * churn.c - starts threads that allocate COUNT objects, free every other one and end.
+ *
+ * The main thread joins them, frees the rest and starts the next threads. One operation is one
+ * malloc and one free; the cost of starting and ending a thread is spread over them.
  */
 #include "object.h"
 #include "sizes.h"
@@ -16,7 +17,7 @@
 /* Access: [c] constant once the thread runs  [t] the thread's, the main thread's after the join */
 struct worker {
 	uintptr_t thread; /* [c] */
-	void **object;    /* [t] the array is constant, what it holds is [t] */
+	void **object;    /* the array is [c], its elements are [t] */
 	uint32_t count;   /* [c] objects */
 	uint64_t nth;     /* [c] where in the size table it begins */
 };

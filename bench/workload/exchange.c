@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * exchange.c - threads in a circle: each allocates for the next one and frees what the one before
- * sent, so that every thread does both all the time. One operation is one malloc and one free.
+ * exchange.c - puts threads in a circle: each allocates for the next thread and frees the objects
+ * that the previous thread sent. Every thread does both all the time.
+ *
+ * One operation is one malloc and one free.
  */
 #include <pthread.h>
 #include <sched.h>
@@ -19,7 +21,7 @@
 /* Access: [c] constant once the threads run */
 struct member {
 	struct ring inbox;
-	struct member *next; /* [c] whom this one sends to */
+	struct member *next; /* [c] receives the parcels of this one */
 	uintptr_t thread;    /* [c] */
 	uint32_t nparcels;   /* [c] sent and received in a batch */
 };
@@ -40,7 +42,8 @@ static void parcel_empty(struct parcel *parcel)
 		object_delete(parcel->object[k], k);
 }
 
-/* Sends and receives nparcels; never waits for room without looking into its own inbox. */
+/* Sends and receives nparcels. While it waits for room it looks into its own inbox, so that two
+ * members never wait for each other. */
 static void member_batch(struct member *m, uint64_t *nth)
 {
 	struct parcel out;
@@ -98,7 +101,8 @@ double exchange_run(char **arg)
 	for (uint32_t i = 0; i < nthreads; i++)
 		thread_start(&members[i].thread, member_main, &members[i]);
 	for (int batch = 0; batch < NBATCHES; batch++) {
-		/* Before they are let go: this thread may not run again until they are done. */
+		/* The watch starts first, because this thread may not run again until they are
+		 * done. */
 		stopwatch_start(&watch);
 		pthread_barrier_wait(&barrier);
 		pthread_barrier_wait(&barrier);

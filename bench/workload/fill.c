@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * fill.c - a heap that grows to TOTAL bytes in objects of one size, each written once, and is then
- * freed object by object. The objects are a list through themselves, so that nothing else takes
- * memory. One operation is one malloc and one free.
+ * fill.c - grows a heap to TOTAL bytes in objects of one size, writes each once and frees them all.
+ *
+ * The objects form a list through themselves, so that nothing else takes memory. One operation is
+ * one malloc and one free.
  */
 #include "object.h"
 #include "stopwatch.h"

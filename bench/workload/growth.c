@@ -1,18 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * growth.c - buffers that grow by realloc, from 64 bytes to LIMIT by half of their size each time,
- * in turn, and are filled as they grow. One operation is one realloc with the filling of what is
- * new.
+ * growth.c - grows buffers by realloc from 64 bytes to LIMIT, by half of their size in each step.
+ *
+ * Several buffers grow in turn and are filled as they grow. One operation is one realloc and the
+ * filling of the new part.
  */
 #include "object.h"
 #include "stopwatch.h"
 #include "workload.h"
 
 #define FIRST_NBYTES ((size_t)64)
-#define NBYTES       (256 * MIB) /* filled in all, */
-#define SMALL_NBYTES GIB         /* or this by a buffer below SMALL_LIMIT, */
+#define NBYTES       (256 * MIB) /* filled in all */
+#define SMALL_NBYTES GIB         /* filled in all by one buffer whose limit is below SMALL_LIMIT */
 #define SMALL_LIMIT  MIB
-#define MIN_NROUNDS  3u /* but at least so many rounds */
+#define MIN_NROUNDS  3u
 #define MAX_NROUNDS  20000u
 #define MAX_NBATCHES 10u
 
@@ -21,7 +22,8 @@ static size_t grown(size_t nbytes, size_t limit)
 	return nbytes + nbytes / 2 < limit ? nbytes + nbytes / 2 : limit;
 }
 
-/* Grows all buffers to the limit, one step each in turn, and frees them; returns the reallocs. */
+/* Grows all buffers to the limit, one step each in turn, and frees them. Returns how often it
+ * called realloc. */
 static uint64_t round_run(unsigned char **buffer, uint32_t nbuffers, size_t limit)
 {
 	uint64_t nops = 0;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * handover.c - producer and consumer: one thread allocates, another frees, through a bounded ring.
+ * handover.c - lets one thread allocate and another free, through a bounded ring.
+ *
  * One operation is one malloc in one thread and its free in the other, over all pairs of threads.
  */
 #include <string.h>

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * main.c - bench_workload: runs one workload, named by argv, and prints "ns_per_op X", and what it took of memory.
+ * main.c - bench_workload: runs the workload that argv names and prints its time and memory.
  *
- * Callers  bench_driver, with the allocator under test in LD_PRELOAD; or by hand.
+ * The output is "ns_per_op X", "page_faults N" and "peak_kib N", a line each. The allocator under
+ * test is in LD_PRELOAD.
+ *
  * Holds    only the workload calls malloc: the result is printed by dprintf, which has no buffer.
  *
- * Exit status: 0, 1 when an allocation failed or memory was corrupted, 2 on a wrong command line.
+ * Exit status: 0; 1 if an allocation failed or memory was corrupted; 2 for a wrong command line.
  */
 #include <pthread.h>
 #include <sched.h>
@@ -22,7 +24,7 @@ struct workload {
 	const char *name;
 	int nargs;
 	double (*run)(char **arg);
-	const char *usage; /* arguments, and what one operation is */
+	const char *usage; /* the arguments, and one operation */
 };
 
 static const struct workload workloads[] = {
@@ -132,7 +134,7 @@ void thread_pin(unsigned nth)
 		cpu++;
 	CPU_ZERO(&one);
 	CPU_SET(cpu, &one);
-	/* Without it the figures vary more, no worse. */
+	/* A failure is ignored: without pinning the results vary more, but they are right. */
 	(void)pthread_setaffinity_np(pthread_self(), sizeof one, &one);
 }
 
@@ -146,14 +148,15 @@ static void usage_print(int fd)
 		"                           the file malloc comes from");
 }
 
-/* Page faults are those that took no reading from a file; both are of the whole process. */
+/* Prints the time, and the minor page faults and the peak memory of the whole process. */
 static void print_result(double ns_per_op)
 {
 	struct rusage used;
 
 	dprintf(STDOUT_FILENO, "ns_per_op %.4f\n", ns_per_op);
 	if (getrusage(RUSAGE_SELF, &used) == 0)
-		dprintf(STDOUT_FILENO, "page_faults %ld\npeak_kib %ld\n", used.ru_minflt, used.ru_maxrss);
+		dprintf(STDOUT_FILENO, "page_faults %ld\npeak_kib %ld\n", used.ru_minflt,
+			used.ru_maxrss);
 }
 
 int main(int argc, char **argv)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * mix.c - LIVE objects of the usual sizes; again and again a random one is freed and another
- * allocated in its place. One operation is one free and one malloc.
+ * mix.c - keeps LIVE objects of the usual sizes and replaces random ones.
+ *
+ * One operation is one free and one malloc.
  */
 #include "object.h"
 #include "prng.h"

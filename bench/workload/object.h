@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * object.h - one allocation as the workloads use it: its first 8 bytes are written after malloc
- * and, in most workloads, read and compared before free, as a program would use what it allocated.
- * An allocator that hands out a block twice or loses what was written is found by that.
+ * object.h - allocates and frees objects the way the workloads do.
  *
- * Callers  every workload. An allocation that fails or came back changed ends the program with one
- *          line on stderr and status 1.
+ * The first 8 bytes of an object are written after malloc. Most workloads read and compare them
+ * before free, as a program would use its memory. This finds an allocator that hands out a block
+ * twice or loses its contents. An allocation that fails, or an object that changed, ends the
+ * program with one line on stderr and status 1.
  */
 #ifndef BENCH_OBJECT_H
 #define BENCH_OBJECT_H
@@ -17,10 +17,10 @@
 
 #define TOUCH_STRIDE 4096u /* one write per kernel page of a big block */
 
-/* Ends the program: "bench_workload: <what>". */
+/* Prints "bench_workload: <what>" on stderr and ends the program with status 1. */
 _Noreturn void object_failed(const char *what);
 
-/* `p`, or the end of the program if it is NULL. */
+/* Returns `p`, or ends the program if it is NULL. */
 static inline void *object_must(void *p)
 {
 	if (p == NULL)
@@ -42,7 +42,8 @@ static inline void object_verify(const void *p, uint64_t tag)
 		object_failed("an object changed while it was live");
 }
 
-/* malloc(nbytes), tagged. Needs nbytes >= 8; the caller frees it with object_delete(). */
+/* Returns an object of nbytes with its tag. Needs nbytes >= 8. The caller frees it with
+ * object_delete() or free(). */
 static inline void *object_new(size_t nbytes, uint64_t tag)
 {
 	void *p = object_must(malloc(nbytes));

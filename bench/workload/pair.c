@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * pair.c - malloc, write the first bytes, free: the shortest way through an allocator. One
- * operation is one malloc and one free.
+ * pair.c - calls malloc, writes the first bytes and calls free: the shortest way through an
+ * allocator.
+ *
+ * One operation is one malloc and one free.
  */
 #include "object.h"
 #include "stopwatch.h"

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * prng.h - the random numbers of the workloads: the same on every run and machine.
+ * prng.h - generates the random numbers of the workloads, which are the same on every run.
  *
- * Owns     nothing; each thread has its own struct prng.
- * Holds    state is never 0 (xorshift would stay there).
+ * Owns     nothing; each thread has a struct prng of its own.
+ * Holds    `state` is never 0, because xorshift would return 0 for ever.
  */
 #ifndef BENCH_PRNG_H
 #define BENCH_PRNG_H
@@ -14,7 +14,7 @@ struct prng {
 	uint64_t state;
 };
 
-/* A generator for `seed`; near seeds give unrelated sequences (splitmix64's finish). */
+/* Returns a generator. Seeds that are close give unrelated sequences (splitmix64's last step). */
 static inline struct prng prng_seed(uint64_t seed)
 {
 	uint64_t z = seed + 0x9e3779b97f4a7c15u;
@@ -25,7 +25,7 @@ static inline struct prng prng_seed(uint64_t seed)
 	return (struct prng){ .state = z != 0 ? z : 1 };
 }
 
-/* The next 64 random bits (xorshift64*; the high bits are the good ones). */
+/* Returns the next 64 random bits of xorshift64*. Its high bits are better than its low ones. */
 static inline uint64_t prng_next(struct prng *r)
 {
 	r->state ^= r->state >> 12;
@@ -34,7 +34,7 @@ static inline uint64_t prng_next(struct prng *r)
 	return r->state * 0x2545f4914f6cdd1du;
 }
 
-/* A number in 0..n-1. Needs 0 < n < 2^32. */
+/* Returns a number in 0..n-1. Needs 0 < n < 2^32. */
 static inline uint32_t prng_below(struct prng *r, uint32_t n)
 {
 	return (uint32_t)(((prng_next(r) >> 32) * n) >> 32);

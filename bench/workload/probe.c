@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * probe.c - tells which file malloc comes from. ld.so goes on without a preload it cannot load, so
- * the driver asks before it believes that it measures what it preloaded.
+ * probe.c - prints the file that malloc comes from.
+ *
+ * ld.so goes on without a library that it cannot load. The driver therefore asks which malloc a
+ * program really uses before it measures.
  */
 #include <dlfcn.h>
 #include <stdio.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * ring.c - a bounded queue from one thread to one other. See ring.h.
+ * ring.c - implements the queue. See ring.h.
  */
 #include "ring.h"
 

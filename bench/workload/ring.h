@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * ring.h - a bounded queue from one thread to one other. Objects travel in parcels, so that what
- * is measured is their malloc and free more than the queue's own cache misses.
+ * ring.h - a bounded queue from one thread to one other.
  *
- * Locks    none. One thread calls ring_send(), one other ring_receive(); who finds the ring full
- *          or empty looks a few times and then gives up the processor.
+ * Objects travel in parcels, so that the time measured is that of malloc and free rather than that
+ * of the queue's own cache misses.
+ *
+ * Locks    none. One thread calls ring_send() and one other calls ring_receive(). A thread that
+ *          finds the ring full or empty looks again a few times and then yields the processor.
  * Holds    received <= sent <= received + RING_NPARCELS.
  */
 #ifndef BENCH_RING_H
@@ -23,7 +25,8 @@ struct parcel {
 };
 
 /*
- * Access: [s] sender writes  [r] receiver writes  [p] whoever the two counters give the parcel to
+ * Access: [s] the sender writes  [r] the receiver writes  [p] the thread writes to which the two
+ *         counters give the parcel
  */
 struct ring {
 	_Alignas(CACHE_LINE) _Atomic size_t sent;                 /* [s] parcels, ever */
@@ -31,17 +34,17 @@ struct ring {
 	_Alignas(CACHE_LINE) struct parcel parcel[RING_NPARCELS]; /* [p] */
 };
 
-/* Sends a copy of `parcel`; false if the ring is full. */
+/* Sends a copy of `parcel`. Returns false if the ring is full. */
 bool ring_try_send(struct ring *ring, const struct parcel *parcel);
 
-/* Takes the oldest parcel; false if there is none. */
+/* Takes the oldest parcel. Returns false if there is none. */
 bool ring_try_receive(struct ring *ring, struct parcel *parcel);
 
-/* The same, waiting for room or for a parcel. */
+/* ring_send() waits for room, ring_receive() for a parcel. */
 void ring_send(struct ring *ring, const struct parcel *parcel);
 void ring_receive(struct ring *ring, struct parcel *parcel);
 
-/* Waits until everything sent has been received. For the sender. */
+/* Waits until every parcel has been received. The sender calls it. */
 void ring_drained(struct ring *ring);
 
 #endif

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * server.c - a server after Larson and Krishnan: each thread replaces random ones of LIVE objects
- * for a while, then ends and leaves them to another thread that goes on. So objects outlive the
- * threads that allocated them and are freed by others. One operation is one free and one malloc.
+ * server.c - imitates a server, after Larson and Krishnan.
+ *
+ * Each thread replaces random ones of LIVE objects for a while, then ends and leaves them to
+ * another thread. Objects therefore outlive the threads that allocated them and are freed by
+ * others. One operation is one free and one malloc.
  */
 #include "object.h"
 #include "prng.h"
@@ -17,7 +19,7 @@
 /* Access: [c] constant while the thread runs  [t] the thread's */
 struct worker {
 	uintptr_t thread; /* [c] */
-	void **object;    /* [c] the array; what it holds is [t] */
+	void **object;    /* the array is [c], its elements are [t] */
 	uint32_t nlive;   /* [c] */
 	uint32_t nops;    /* [c] */
 	uint64_t seed;    /* [c] */
@@ -40,7 +42,7 @@ static void *worker_main(void *arg)
 	return NULL;
 }
 
-/* Every thread gets the objects of its neighbour in the generation before. */
+/* Starts nthreads and joins them. Each gets the objects that its neighbour had before. */
 static void generation_run(uint32_t nthreads, uint64_t generation)
 {
 	void **first = workers[0].object;

@@ -4,7 +4,7 @@
  */
 #include "sizes.h"
 
-/* One size in [min, max): first which power of two, then where between it and the next. */
+/* Returns a size in [min, max): draws a power of two, then a place between it and the next one. */
 static uint32_t draw(struct prng *r, uint32_t min, uint32_t max)
 {
 	uint32_t low = min;

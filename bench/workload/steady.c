@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * steady.c - LIVE bytes, always, while sizes and lifetimes drift: in each phase half of LIVE is
- * allocated anew in the sizes of that phase, and what makes room for it is mostly young, sometimes
- * of any age. What the allocator cannot use again for the new sizes shows as peak RSS. One
- * operation is one malloc and one free.
+ * steady.c - keeps LIVE bytes allocated while sizes and lifetimes drift.
+ *
+ * In each phase half of LIVE is allocated anew in the sizes of that phase. The objects that are
+ * freed to make room are mostly young, sometimes of any age. Memory that the allocator cannot use
+ * again for the new sizes shows as peak RSS. One operation is one malloc and one free.
  */
 #include "object.h"
 #include "prng.h"
@@ -22,7 +23,7 @@ struct entry {
 	uint32_t nbytes;
 };
 
-/* All live objects; a freed one's place is taken by the youngest. */
+/* All live objects. The youngest takes the place of a freed one. */
 struct population {
 	struct entry *entry;
 	uint32_t count;
@@ -53,7 +54,7 @@ static uint32_t victim(const struct population *all, struct prng *r)
 	return prng_below(r, all->count);
 }
 
-/* Allocates new_nbytes in sizes from `min` on; returns how many objects that was. */
+/* Allocates new_nbytes in sizes from `min` on. Returns how many objects it allocated. */
 static uint64_t phase_run(struct population *all, struct prng *r, size_t live, size_t new_nbytes,
 			  uint32_t min)
 {

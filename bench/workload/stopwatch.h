@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * stopwatch.h - time per operation, the best of a few batches, so that neither start-up nor a
- * moment in which the machine did something else is in the figure.
+ * stopwatch.h - measures time per operation as the best of several batches.
  *
- * Holds    best_ns is the least time per operation of any batch stopped so far, 0 before.
+ * Neither start-up nor a moment in which the machine did something else spoils the best batch.
+ *
+ * Holds    best_ns is the least time per operation of all batches so far; 0 before the first.
  */
 #ifndef BENCH_STOPWATCH_H
 #define BENCH_STOPWATCH_H

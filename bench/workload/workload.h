@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * workload.h - what every workload offers to main.c, and what main.c offers to them.
+ * workload.h - declares the workloads, and the functions of main.c that they share.
  *
- * A workload does a fixed amount of work, one shape of it, and returns nanoseconds per operation.
- * What it needs for itself (arrays of pointers and the like) comes from own_memory(), not from
- * malloc, so that the peak memory of a run is the allocator's doing.
+ * A workload does a fixed amount of work of one shape and returns nanoseconds per operation. It
+ * takes memory for itself, such as arrays of pointers, from own_memory() and not from malloc, so
+ * that the peak memory of a run belongs to the allocator.
  */
 #ifndef BENCH_WORKLOAD_H
 #define BENCH_WORKLOAD_H
@@ -17,7 +17,8 @@
 #define GIB (1024 * MIB)
 
 /*
- * Each takes the words after its name, checked for number by main.c, and returns ns per operation.
+ * Each takes the words after its name and returns nanoseconds per operation. main.c has checked how
+ * many words there are.
  */
 double aligned_run(char **arg);
 double big_run(char **arg);
@@ -33,26 +34,27 @@ double server_run(char **arg);
 double steady_run(char **arg);
 double zeroed_run(char **arg);
 
-/* Prints the file that malloc comes from; returns 0, or 1 if it cannot be found. */
+/* Prints the file that malloc comes from. Returns 0, or 1 if the file cannot be found. */
 int probe_print(void);
 
-/* A whole number with an optional K, M or G (1024s) in min..max, or the end of the program:
- * status 2. */
+/* Returns a whole number in min..max that may end in K, M or G, which are powers of 1024. Anything
+ * else ends the program with status 2. */
 size_t arg_number(const char *word, size_t min, size_t max);
 
-/* The place of `word` in the NULL-ended list `choice`, or the end of the program: status 2. */
+/* Returns the place of `word` in the list `choice`, which ends with NULL. A word that is not in the
+ * list ends the program with status 2. */
 size_t arg_choice(const char *word, const char *const *choice);
 
-/* nbytes of zeroed memory straight from the kernel, kept to the end of the program. */
+/* Returns nbytes of zeroed memory from the kernel, which stay until the end of the program. */
 void *own_memory(size_t nbytes);
 
-/* Starts a thread, or ends the program: status 1. */
+/* Starts a thread. A failure ends the program with status 1. */
 void thread_start(uintptr_t *thread, void *(*body)(void *), void *arg);
 
 void thread_join(uintptr_t thread);
 
-/* Keeps the calling thread on the nth processor it may use, counted round, so that threads that
- * work together are always on different ones and never, by chance, in the same cache. */
+/* Keeps the calling thread on the nth processor that it may use, counting round. Threads that work
+ * together are then on different processors in every run. */
 void thread_pin(unsigned nth);
 
 #endif

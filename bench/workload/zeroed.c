@@ -1,16 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * zeroed.c - calloc. fresh: the heap only grows, so that memory comes from the kernel, which has
- * zeroed it already. reused: blocks that were written all over come back and have to be zeroed
- * again. One operation is one calloc, the writing, and one free.
+ * zeroed.c - calls calloc.
+ *
+ * With "fresh" the heap only grows, so that its memory comes from the kernel, which has zeroed it.
+ * With "reused" blocks that were filled with other bytes come back and must be zeroed again. One
+ * operation is one calloc, the writing, and one free.
  */
 #include "object.h"
 #include "stopwatch.h"
 #include "workload.h"
 
 #define FRESH_NBYTES    (64 * MIB)  /* in all */
-#define REUSED_NBYTES   (512 * MIB) /* in all, */
-#define REUSED_MAX_NOPS 2000000u    /* unless that is more callocs than this */
+#define REUSED_NBYTES   (512 * MIB) /* in all, at most */
+#define REUSED_MAX_NOPS 2000000u    /* in all, at most */
 #define NLIVE           64u
 #define NBATCHES        10u
 

@@ -9,9 +9,9 @@
  * Callers  CTest. Runs on glibc's malloc; the program inherits the environment, with
  *          LD_PRELOAD=$ABORT_PRELOAD when that is set.
  */
-#include "../face/spawn.h"
+#include "program.h"
 
-static struct spawn_result result;
+static struct program_result result;
 
 /* Replaces %p and %u in the template; the result ends with a newline. */
 static void expand(const char *template, const char *pointer, const char *size, char *text,
@@ -48,7 +48,8 @@ static bool is_said(const char *expected)
 {
 	if (getenv("ABORT_STACKS") == NULL)
 		return strcmp(result.err, expected) == 0;
-	return strncmp(result.err, expected, strlen(expected)) == 0 && strstr(result.err, " by thread ") != NULL;
+	return strncmp(result.err, expected, strlen(expected)) == 0 &&
+	       strstr(result.err, " by thread ") != NULL;
 }
 
 static int check_misuse(char **messages)
@@ -87,9 +88,9 @@ int main(int argc, char **argv)
 		(void)snprintf(preload, sizeof(preload), "LD_PRELOAD=%s", getenv("ABORT_PRELOAD"));
 		env[0] = preload;
 	}
-	spawn_run(argv + 1, env, &result);
+	program_run(argv + 1, env, &result);
 	if (strcmp(argv[dashes + 1], "--clean") == 0)
-		return spawn_exited_0(&result) && result.err[0] == 0
+		return program_exited_0(&result) && result.err[0] == 0
 			       ? 0
 			       : complain("a correct program did not end well", "\n");
 	return check_misuse(argv + dashes + 1);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* hardened_overflow_by_one.c - one byte behind an object that does not fill its slot. Needs hardened=1. */
+/* hardened_overflow_by_one.c - one byte behind an object that does not fill its slot. Needs
+ * hardened=1. */
 #include "misuse.h"
 
 int main(void)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* hardened_overflow_into_free_slot.c - 32 bytes behind an object of 8, beyond its own slot. Needs hardened=1. */
+/* hardened_overflow_into_free_slot.c - 32 bytes behind an object of 8, beyond its own slot. Needs
+ * hardened=1. */
 #include "misuse.h"
 
 int main(void)

@@ -1,14 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * trials.c - misuse at random: sizes, histories and threads differ from trial to trial; how many are stopped in the call?
+ * trials.c - misuse at random: sizes, histories and threads differ from trial to trial; how many
+ * are stopped in the call?
  *
- * A trial is a child with a history of its own (objects of many sizes, made and freed by several threads), and then one misuse. What
- * may be the start of a live object by then is none: trials where the allocator gave the address away again are begun anew. The
- * child ends in SIGABRT: stopped; in another signal: crashed; at its end: silent; not within 20 seconds: hung.
+ * A trial is a child with a history of its own (objects of many sizes, made and freed by several
+ * threads), and then one misuse. What may be the start of a live object by then is none: trials
+ * where the allocator gave the address away again are begun anew. The child ends in SIGABRT:
+ * stopped; in another signal: crashed; at its end: silent; not within 20 seconds: hung.
  *
- * Calls malloc by its standard names only: any allocator can be preloaded. With --all the program fails (status 1) unless every trial
- * was stopped.
+ * Calls malloc by its standard names only: any allocator can be preloaded. With --all the program
+ * fails (status 1) unless every trial was stopped.
  */
+#include "rng.h"
+
 #include <malloc.h>
 #include <pthread.h>
 #include <stdbool.h>
@@ -37,10 +41,7 @@ static void *(*volatile do_aligned)(size_t, size_t) = aligned_alloc;
 
 static uint32_t below(uint32_t n)
 {
-	state ^= state << 13;
-	state ^= state >> 7;
-	state ^= state << 17;
-	return (uint32_t)((state * UINT64_C(0x2545f4914f6cdd1d) >> 32) * n >> 32);
+	return (uint32_t)rng_below(&state, n);
 }
 
 /* Small ones most often, each order of magnitude alike. */
@@ -73,7 +74,8 @@ static void *churn(void *arg)
 
 		do_free(live[i]);
 		live_size[i] = any_size();
-		live[i] = below(8) == 0 ? do_aligned((size_t)16 << below(9), live_size[i]) : do_malloc(live_size[i]);
+		live[i] = below(8) == 0 ? do_aligned((size_t)16 << below(9), live_size[i])
+					: do_malloc(live_size[i]);
 	}
 	return NULL;
 }
@@ -86,7 +88,8 @@ static void *free_it(void *p)
 
 /* --- misuses: each is one call that must not return --- */
 
-/* An object of the history that is freed, with more history behind that; NULL: its address is in use again. */
+/* An object of the history that is freed, with more history behind that; NULL: its address is in
+ * use again. */
 static void *freed_object(void)
 {
 	uint32_t i = below(LIVE), tries = 0;
@@ -127,7 +130,8 @@ static void *wild(void)
 	char *volatile p = on_stack;
 
 	if (mapped == NULL)
-		mapped = mmap(NULL, 1 << 20, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+		mapped = mmap(NULL, 1 << 20, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
+			      -1, 0);
 	switch (below(6)) {
 	case 0:
 		return p + below(64);
@@ -194,8 +198,8 @@ static void child(const struct kind *k)
 	if (freopen("/dev/null", "w", stderr) == NULL)
 		_exit(3);
 	alarm(20);
-	/* libc allocates for its first thread beside the main one, and keeps that for those that follow: it is not to get an address
-	 * that was freed here. */
+	/* libc allocates for its first thread beside the main one, and keeps that for those that
+	 * follow: it is not to get an address that was freed here. */
 	in_another_thread(churn, NULL);
 	/* Something to choose from; the least history is that. */
 	while (live_size[0] < 2 || live[0] == NULL)
@@ -218,7 +222,8 @@ static int trial(const struct kind *k, uint64_t seed)
 	pid = fork();
 	if (pid == 0)
 		child(k);
-	if (pid < 0 || waitpid(pid, &status, 0) != pid || (WIFEXITED(status) && WEXITSTATUS(status) != 0)) {
+	if (pid < 0 || waitpid(pid, &status, 0) != pid ||
+	    (WIFEXITED(status) && WEXITSTATUS(status) != 0)) {
 		fprintf(stderr, "trials: a child could not be run\n");
 		exit(2);
 	}
@@ -239,17 +244,22 @@ int main(int argc, char **argv)
 		unsigned long count[NOUTCOMES] = { 0 };
 
 		for (unsigned long i = 0; i < n; i++) {
-			uint64_t of_trial = (seed * 1000003 + k * n + i + 1) * UINT64_C(0x9e3779b97f4a7c15);
+			uint64_t of_trial =
+				(seed * 1000003 + k * n + i + 1) * UINT64_C(0x9e3779b97f4a7c15);
 			int outcome = trial(&kinds[k], of_trial);
 
 			count[outcome]++;
 			total[outcome]++;
 			if (all && outcome != STOPPED)
-				fprintf(stderr, "trials: %s, trial %lu: not stopped\n", kinds[k].name, i);
+				fprintf(stderr, "trials: %s, trial %lu: not stopped\n",
+					kinds[k].name, i);
 		}
-		printf("%-42s %8lu %8lu %8lu %8lu\n", kinds[k].name, count[STOPPED], count[SILENT], count[CRASHED], count[HUNG]);
+		printf("%-42s %8lu %8lu %8lu %8lu\n", kinds[k].name, count[STOPPED], count[SILENT],
+		       count[CRASHED], count[HUNG]);
 	}
-	printf("%-42s %8lu %8lu %8lu %8lu\n", "all", total[STOPPED], total[SILENT], total[CRASHED], total[HUNG]);
-	printf("stopped in the call: %.2f %%\n", 100.0 * (double)total[STOPPED] / (double)(NKINDS * n));
+	printf("%-42s %8lu %8lu %8lu %8lu\n", "all", total[STOPPED], total[SILENT], total[CRASHED],
+	       total[HUNG]);
+	printf("stopped in the call: %.2f %%\n",
+	       100.0 * (double)total[STOPPED] / (double)(NKINDS * n));
 	return all && total[STOPPED] != NKINDS * n;
 }

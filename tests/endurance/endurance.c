@@ -1,16 +1,23 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * endurance.c - a server for minutes or hours: sizes, lifetimes, live bytes and threads drift, and nothing may pile up.
+ * endurance.c - a server for minutes or hours: sizes, lifetimes, live bytes and threads drift, and
+ * nothing may pile up.
  *
- * Workers answer requests at a set pace: each builds a reply (objects of its own, a buffer that grows by realloc), and stores some
- * objects in a table that all share, where a young one or any other makes room, so that most are freed by another thread than the
- * one that made them. Every object's bytes are checked when it is freed. Workers come and go every second.
+ * Workers answer requests at a set pace: each builds a reply (objects of its own, a buffer that
+ * grows by realloc), and stores some objects in a table that all share, where a young one or any
+ * other makes room, so that most are freed by another thread than the one that made them. Every
+ * object's bytes are checked when it is freed. Workers come and go every second.
  *
- * Calls malloc by its standard names only: any allocator can be preloaded. Twice a second a line on stdout: seconds, MiB live, MiB
- * resident since the start, threads, requests. With --check the program fails (status 1, a line on stderr) when resident memory is
- * more than OVERHEAD_MAX of the live bytes in the last third of the time, when a run of LONG seconds or more holds more over its live
- * bytes there than in the middle third, or when mallinfo2() tells of bytes in use after all was freed.
+ * Calls malloc by its standard names only: any allocator can be preloaded. Twice a second a line on
+ * stdout: seconds, MiB live, MiB resident since the start, threads, requests. With --check the
+ * program fails (status 1, a line on stderr) when resident memory is more than OVERHEAD_MAX of the
+ * live bytes in the last third of the time, when a run of LONG seconds or more holds more over its
+ * live bytes there than in the middle third, or when mallinfo2() tells of bytes in use after all
+ * was freed.
  */
+#include "clock.h"
+#include "rng.h"
+
 #include <malloc.h>
 #include <math.h>
 #include <pthread.h>
@@ -21,7 +28,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <time.h>
 #include <unistd.h>
 
 #define MIB (1024.0 * 1024.0)
@@ -30,7 +36,8 @@
 #define YOUNG 64u
 #define MAX_WORKERS 8u
 
-/* The mean of what is live, how far it drifts, and in how many seconds all that drifts comes round. */
+/* The mean of what is live, how far it drifts, and in how many seconds all that drifts comes
+ * round. */
 #define LIVE_MEAN (64.0 * MIB)
 #define LIVE_DRIFT 0.2
 #define PERIOD 10.0
@@ -77,20 +84,9 @@ static _Noreturn void failed(const char *what)
 	exit(1);
 }
 
-static uint32_t below(uint64_t *state, uint32_t n)
+static uint32_t below(uint64_t *random, uint32_t n)
 {
-	*state ^= *state << 13;
-	*state ^= *state >> 7;
-	*state ^= *state << 17;
-	return (uint32_t)(((*state * UINT64_C(0x2545f4914f6cdd1d)) >> 32) * n >> 32);
-}
-
-static double now(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (double)ts.tv_sec + (double)ts.tv_nsec * 1e-9;
+	return (uint32_t)rng_below(random, n);
 }
 
 /* --- objects: their bytes tell address and size --- */
@@ -186,7 +182,8 @@ static void shard_store(struct shard *s, struct entry e, uint64_t *random)
 		unsigned ngone = 0;
 
 		pthread_mutex_lock(&s->lock);
-		while (ngone < 16 && s->count > 0 && (s->nbytes + e.size > room || s->count == SHARD_ENTRIES))
+		while (ngone < 16 && s->count > 0 &&
+		       (s->nbytes + e.size > room || s->count == SHARD_ENTRIES))
 			gone[ngone++] = shard_remove(s, random);
 		stored = s->count == 0 || (s->nbytes + e.size <= room && s->count < SHARD_ENTRIES);
 		if (stored) {
@@ -309,9 +306,9 @@ static double overhead(const struct third *t)
 static void run(double seconds, struct third third[3])
 {
 	struct timespec half = { 0, 500000000 };
-	double start = now(), at;
+	double start = clock_seconds(), at;
 
-	while ((at = now() - start) < seconds) {
+	while ((at = clock_seconds() - start) < seconds) {
 		unsigned nthreads = drift(at);
 		struct third *t = &third[(unsigned)(at / seconds * 3)];
 		double live, rss;
@@ -321,7 +318,8 @@ static void run(double seconds, struct third third[3])
 		rss = resident();
 		t->live += live;
 		t->resident += rss;
-		printf("%.1f %.2f %.2f %u %lu\n", at, live / MIB, rss / MIB, nthreads, atomic_load(&requests));
+		printf("%.1f %.2f %.2f %u %lu\n", at, live / MIB, rss / MIB, nthreads,
+		       atomic_load(&requests));
 		fflush(stdout);
 	}
 	for (unsigned i = 0; i < MAX_WORKERS; i++)
@@ -334,13 +332,15 @@ int main(int argc, char **argv)
 	double seconds = argc > 1 + check ? strtod(argv[1 + check], NULL) : 0;
 	struct third third[3] = { { 0 } };
 	size_t nbytes = SHARDS * SHARD_ENTRIES * sizeof(struct entry);
-	struct entry *entries = mmap(NULL, nbytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+	struct entry *entries = mmap(NULL, nbytes, PROT_READ | PROT_WRITE,
+				     MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
 	size_t after;
 
 	if (argc > 2 + check)
 		requests_a_ms = (unsigned)strtoul(argv[2 + check], NULL, 10);
 	if (!(seconds >= 3) || argc > 3 + check || requests_a_ms == 0) {
-		fprintf(stderr, "usage: endurance [--check] SECONDS (3 or more) [REQUESTS of a worker between two sleeps of 1 ms (100)]\n");
+		fprintf(stderr, "usage: endurance [--check] SECONDS (3 or more) [REQUESTS of a "
+				"worker between two sleeps of 1 ms (100)]\n");
 		return 2;
 	}
 	if (entries == MAP_FAILED)
@@ -355,8 +355,10 @@ int main(int argc, char **argv)
 	shards_clear();
 	malloc_trim(0);
 	after = mallinfo2().uordblks;
-	printf("# resident / live: %.3f %.3f %.3f; in the end %.1f MiB resident, %zu bytes in use\n", overhead(&third[0]),
-	       overhead(&third[1]), overhead(&third[2]), resident() / MIB, after);
+	printf("# resident / live: %.3f %.3f %.3f; in the end %.1f MiB resident, %zu bytes in "
+	       "use\n",
+	       overhead(&third[0]), overhead(&third[1]), overhead(&third[2]), resident() / MIB,
+	       after);
 	if (atomic_load(&live_nbytes) != 0)
 		failed("its own count of live bytes does not come to 0");
 	if (!check)

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
 #
-# plot.awk - the lines of several runs of endurance.c as one plot (SVG): what is resident over what is live, means of a minute
-# (or of a thirtieth of a shorter run), against time. Variable seconds: how long the runs were. A file is named after its allocator.
+# plot.awk - the lines of several runs of endurance.c as one plot (SVG): what is resident over what
+# is live, means of a minute (or of a thirtieth of a shorter run), against time. Variable seconds:
+# how long the runs were. A file is named after its allocator.
 function finish_point() {
 	# Less than half of a point's samples are none.
 	if (n >= step)

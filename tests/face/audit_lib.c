@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * audit_lib.c - a library for LD_AUDIT that allocates whenever it is told something. It lives in a namespace of its own, with a libc
- * of its own: its malloc is not ours, and is called while ld.so is in the middle of our start.
+ * audit_lib.c - a library for LD_AUDIT that allocates whenever it is told something. It lives in a
+ * namespace of its own, with a libc of its own: its malloc is not ours, and is called while ld.so
+ * is in the middle of our start.
  *
  * Callers  ld.so. The tests see that it is there by getppid(), which it replaces.
  */
@@ -50,8 +51,8 @@ void la_preinit(uintptr_t *cookie)
 	allocate();
 }
 
-uintptr_t la_symbind64(Elf64_Sym *symbol, unsigned ndx, uintptr_t *refcook, uintptr_t *defcook, unsigned *flags,
-		       const char *name)
+uintptr_t la_symbind64(Elf64_Sym *symbol, unsigned ndx, uintptr_t *refcook, uintptr_t *defcook,
+		       unsigned *flags, const char *name)
 {
 	(void)ndx;
 	(void)refcook;

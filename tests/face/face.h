@@ -7,11 +7,16 @@
  *          come from. Unset, the question is not asked (a run by hand).
  * Callers  every program in tests/face; C and C++. cmocka tests use only the helpers that
  *          do not check.
- * Locks    none. face_fail() may be called by any thread, in a handler, in a forked child.
+ * Locks    none. check_fail() may be called by any thread, in a handler, in a forked child.
  * Holds    nothing here allocates: what is tested must not be needed to report it.
  */
 #ifndef FACE_H
 #define FACE_H
+
+#include "check.h"
+#include "child.h"
+#include "proc.h"
+#include "rng.h"
 
 #include <dlfcn.h>
 #include <errno.h>
@@ -28,103 +33,12 @@
 #define KiB ((size_t)1 << 10)
 #define MiB ((size_t)1 << 20)
 
-/* Stops the process with one line on stderr unless cond holds. */
-#define CHECK(cond) ((cond) ? (void)0 : face_fail(__FILE__, __LINE__, #cond))
-
-/* As CHECK(a <= b), and the line shows both numbers. */
-#define CHECK_LE(a, b) face_check_le((size_t)(a), (size_t)(b), __FILE__, __LINE__, #a " <= " #b)
-
-__attribute__((noreturn, unused)) static void face_fail(const char *file, int line,
-							const char *what)
+/* Waits for a child. It must exit with 0: any other end stops the process, and the line shows the
+ * status. A signal is the status itself, and SIGALRM, 14, means that the child hung. */
+__attribute__((unused)) static void face_child_ends_well(pid_t pid)
 {
-	char text[512];
-	int n = snprintf(text, sizeof(text), "FAILED %s:%d (pid %d, errno %d): %s\n", file, line,
-			 (int)getpid(), errno, what);
-	if (n > 0 && write(2, text, (size_t)n < sizeof(text) ? (size_t)n : sizeof(text) - 1) < 0)
-		_exit(3);
-	_exit(1);
-}
-
-__attribute__((unused)) static void face_check_le(size_t a, size_t b, const char *file, int line,
-						  const char *what)
-{
-	char text[256];
-	if (a <= b)
-		return;
-	(void)snprintf(text, sizeof(text), "%s (%zu > %zu)", what, a, b);
-	face_fail(file, line, text);
-}
-
-/* Reads a small /proc file whole; false when it cannot be opened. Ends buf with 0. */
-__attribute__((unused)) static bool face_read_file(const char *path, char *buf, size_t size)
-{
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
-	size_t have = 0;
-	if (fd < 0)
-		return false;
-	while (have < size - 1) {
-		ssize_t n = read(fd, buf + have, size - 1 - have);
-		if (n <= 0)
-			break;
-		have += (size_t)n;
-	}
-	buf[have] = 0;
-	(void)close(fd);
-	return true;
-}
-
-/* Resident bytes of this process, exact: smaps_rollup walks the page tables, while the
- * counters behind statm lag by a batch per CPU. */
-__attribute__((unused)) static size_t face_rss(void)
-{
-	char buf[2048];
-	const char *at;
-	if (!face_read_file("/proc/self/smaps_rollup", buf, sizeof(buf)))
-		face_fail(__FILE__, __LINE__, "open /proc/self/smaps_rollup");
-	at = strstr(buf, "\nRss:");
-	if (at == NULL)
-		face_fail(__FILE__, __LINE__, "Rss in /proc/self/smaps_rollup");
-	return (size_t)strtoull(at + 5, NULL, 10) * KiB;
-}
-
-/* Mappings of this process. */
-__attribute__((unused)) static size_t face_count_mappings(void)
-{
-	char buf[4096];
-	size_t lines = 0;
-	ssize_t n;
-	int fd = open("/proc/self/maps", O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		face_fail(__FILE__, __LINE__, "open /proc/self/maps");
-	while ((n = read(fd, buf, sizeof(buf))) > 0)
-		for (ssize_t i = 0; i < n; i++)
-			lines += buf[i] == '\n';
-	(void)close(fd);
-	return lines;
-}
-
-/* xorshift64: the next number of a sequence; *state must not be 0. */
-__attribute__((unused)) static uint64_t face_rng(uint64_t *state)
-{
-	*state ^= *state << 13;
-	*state ^= *state >> 7;
-	*state ^= *state << 17;
-	return *state;
-}
-
-/* A size from a mix like that of programs: mostly below 512, some to 8 KiB, a few big. */
-__attribute__((unused)) static size_t face_mixed_size(uint64_t *state)
-{
-	uint64_t r = face_rng(state);
-	uint64_t pick = r % 1000;
-	r >>= 16;
-	if (pick < 850)
-		return (size_t)(r % 512);
-	if (pick < 980)
-		return (size_t)(r % (8 * KiB));
-	if (pick < 998)
-		return (size_t)(r % (64 * KiB));
-	return (size_t)(r % (512 * KiB));
+	check_le((size_t)(unsigned)child_wait(pid), 0, __FILE__, __LINE__,
+		 "status of the child <= 0");
 }
 
 /* Is malloc the one in the file FACE_LIB? True when FACE_LIB is not set. */
@@ -146,7 +60,7 @@ __attribute__((unused)) static void *face_sym(const char *name)
 {
 	void *p = dlsym(RTLD_DEFAULT, name);
 	if (p == NULL)
-		face_fail(__FILE__, __LINE__, name);
+		check_fail(__FILE__, __LINE__, name);
 	return p;
 }
 
@@ -185,7 +99,8 @@ struct face_case {
 };
 
 /* Runs the case that the only argument names. For main() to return. */
-__attribute__((unused)) static int face_run_case(int argc, char **argv, const struct face_case *cases, size_t n)
+__attribute__((unused)) static int face_run_case(int argc, char **argv,
+						 const struct face_case *cases, size_t n)
 {
 	CHECK(argc == 2);
 	CHECK(face_malloc_is_goalloc());
@@ -195,7 +110,32 @@ __attribute__((unused)) static int face_run_case(int argc, char **argv, const st
 			return 0;
 		}
 	}
-	face_fail(__FILE__, __LINE__, "the name of a case");
+	check_fail(__FILE__, __LINE__, "the name of a case");
+}
+
+/* A case that starts threads or children in numbers, and how many the test suite can afford. */
+struct face_counted_case {
+	const char *name;
+	void (*run)(void);
+	size_t count;
+};
+
+/* Runs the case that the first argument names. Before, *count becomes the second argument, or else
+ * the count of the case. For main() to return. */
+__attribute__((unused)) static int face_run_counted_case(int argc, char **argv,
+							 const struct face_counted_case *cases,
+							 size_t n, size_t *count)
+{
+	CHECK(argc == 2 || argc == 3);
+	CHECK(face_malloc_is_goalloc());
+	for (size_t i = 0; i < n; i++) {
+		if (strcmp(argv[1], cases[i].name) == 0) {
+			*count = argc == 3 ? (size_t)atol(argv[2]) : cases[i].count;
+			cases[i].run();
+			return 0;
+		}
+	}
+	check_fail(__FILE__, __LINE__, "the name of a case");
 }
 
 #endif

@@ -1,36 +1,26 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * leaks.h - what the tests of the leak finder share: objects of which nobody but the test knows, and a check.
+ * leaks.h - what the tests of the leak finder share: objects of which nobody but the test knows,
+ * and a check.
  *
  * Owns     the text of the last report.
  * Callers  test_leaks.c, test_leaks_threads.c.
- * Holds    a test never has the address of an object that is to be a leak, but its complement: what is left in registers is no
- *          address then. What is left on the stack is cleared before each check.
+ * Holds    a test never has the address of an object that is to be a leak, but its complement: what
+ *          is left in registers is no address then. What is left on the stack is cleared before
+ *          each check.
  */
 #ifndef LEAKS_H
 #define LEAKS_H
 
 #include "face.h"
+#include "hidden.h"
 
 #include <sys/mman.h>
 
-typedef uintptr_t hidden;
-
 static char report[65536];
 
-__attribute__((unused)) static hidden hide(const void *p)
-{
-	return ~(uintptr_t)p;
-}
-
-/* For a moment only: the compiler does not keep it for the next time. */
-__attribute__((noinline, unused)) static void *show(hidden h)
-{
-	__asm__ volatile("" : "+r"(h));
-	return (void *)~h;
-}
-
-/* Bytes of the slot of an object, as told in reports; with hardened=1 there is a tail of 8 bytes. */
+/* Bytes of the slot of an object, as told in reports; with hardened=1 there is a tail of 8
+ * bytes. */
 __attribute__((unused)) static size_t slot(size_t n)
 {
 	static const size_t slots[] = { 8, 16, 32, 48, 64, 112, 128, 512, 576 };
@@ -42,15 +32,6 @@ __attribute__((unused)) static size_t slot(size_t n)
 	while (slots[i] < n)
 		i++;
 	return slots[i];
-}
-
-/* Leaves nothing of what was called before on the stack. */
-__attribute__((noinline, unused)) static void scrub(void)
-{
-	volatile char dirt[16384];
-
-	for (size_t i = 0; i < sizeof(dirt); i++)
-		dirt[i] = 0;
 }
 
 /* A zeroed object. */
@@ -98,20 +79,20 @@ __attribute__((noinline, unused)) static long run_check(void)
 }
 
 /* Before, what was called before is cleared off the stack: frames have holes. */
-#define check() (scrub(), run_check())
+#define check() (hidden_scrub(), run_check())
 
 /* The report says "objects, bytes" and this behind it. */
 __attribute__((unused)) static bool reported(size_t objects, size_t nbytes, const char *rest)
 {
 	char text[256];
 
-	(void)snprintf(text, sizeof(text), "%zu object%s, %zu byte%s%s", objects, objects == 1 ? "" : "s", nbytes,
-		       nbytes == 1 ? "" : "s", rest);
+	(void)snprintf(text, sizeof(text), "%zu object%s, %zu byte%s%s", objects,
+		       objects == 1 ? "" : "s", nbytes, nbytes == 1 ? "" : "s", rest);
 	return strstr(report, text) != NULL;
 }
 
 /* The check finds this many. */
-#define CHECK_LEAKS(n) (scrub(), check_leaks(n, __LINE__))
+#define CHECK_LEAKS(n) (hidden_scrub(), check_leaks(n, __LINE__))
 
 __attribute__((unused)) static void check_leaks(long want, int line)
 {
@@ -120,7 +101,7 @@ __attribute__((unused)) static void check_leaks(long want, int line)
 	if (got == want)
 		return;
 	(void)fprintf(stderr, "line %d: %ld leaks, not %ld\n%s", line, got, want, report);
-	face_fail(__FILE__, line, "leaks");
+	check_fail(__FILE__, line, "leaks");
 }
 
 #endif

@@ -28,18 +28,18 @@ static void allocate_and_free(void)
 	uint64_t rng = 12345;
 
 	for (int i = 0; i < 20000; i++) {
-		size_t k = face_rng(&rng) % LIVE;
+		size_t k = rng_next(&rng) % LIVE;
 		CHECK(p[k] == NULL || face_object_intact(p[k], n[k], 6));
 		if (i % 10 == 0) {
-			n[k] = face_mixed_size(&rng) + 1;
+			n[k] = rng_mixed_size(&rng) + 1;
 			p[k] = realloc(p[k], n[k]);
 		} else if (i % 10 == 1) {
 			free(p[k]);
-			n[k] = face_mixed_size(&rng) + 1;
+			n[k] = rng_mixed_size(&rng) + 1;
 			p[k] = aligned_alloc(256, n[k]);
 		} else {
 			free(p[k]);
-			n[k] = face_mixed_size(&rng) + 1;
+			n[k] = rng_mixed_size(&rng) + 1;
 			p[k] = i % 2 == 0 ? malloc(n[k]) : calloc(1, n[k]);
 			CHECK(p[k] != NULL && (i % 2 == 0 || *(char *)p[k] == 0));
 		}
@@ -127,13 +127,16 @@ static const char *names_of_mappings(void)
 	void *p = aligned_alloc(page, page);
 	bool can;
 
-	CHECK(p != NULL && face_read_file("/proc/self/maps", maps, sizeof(maps)));
-	if (strstr(maps, "[anon:goalloc: heap]") != NULL && strstr(maps, "[anon:goalloc: metadata]") != NULL)
+	CHECK(p != NULL && proc_read_file("/proc/self/maps", maps, sizeof(maps)));
+	if (strstr(maps, "[anon:goalloc: heap]") != NULL &&
+	    strstr(maps, "[anon:goalloc: metadata]") != NULL)
 		return "decorated";
 	/* PR_SET_VMA, PR_SET_VMA_ANON_NAME */
 	can = prctl(0x53564d41, 0, p, page, "probe") == 0;
 	free(p);
-	return strstr(maps, "goalloc: ") != NULL ? "half" : can || getenv("GOALLOC") == NULL ? "plain" : "no names here";
+	return strstr(maps, "goalloc: ") != NULL  ? "half"
+	       : can || getenv("GOALLOC") == NULL ? "plain"
+						  : "no names here";
 }
 
 /* What realloc(p, 0) does: "freed" or "object". */
@@ -153,7 +156,8 @@ static const char *realloc_to_zero(void)
 	return "object";
 }
 
-/* Like a daemon: closes all descriptors that it did not make, and has its own at their numbers. Says which file it is. */
+/* Like a daemon: closes all descriptors that it did not make, and has its own at their numbers.
+ * Says which file it is. */
 static void close_all(void)
 {
 	char of_its_own[] = "/tmp/face_probe_XXXXXX";

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * probed.c - a program for probes.sh, which watches it: allocates, and writes to a file what a debugger should see of that.
+ * probed.c - a program for probes.sh, which watches it: allocates, and writes to a file what a
+ * debugger should see of that.
  *
  * Callers  probes.sh, with every allocation sampled.
- * Holds    a line is "probe ADDRESS BYTES NOSCAN", with NOSCAN 1 or 0; all lines come at the end, since stdio allocates.
+ * Holds    a line is "probe ADDRESS BYTES NOSCAN", with NOSCAN 1 or 0; all lines come at the end,
+ *          since stdio allocates.
  */
 #include "face.h"
 
@@ -48,7 +50,8 @@ int main(int argc, char **argv)
 	out = argc == 2 ? fopen(argv[1], "w") : NULL;
 	CHECK(out != NULL);
 	for (unsigned i = 0; i < nlines; i++)
-		fprintf(out, "%s %#lx %zu %d\n", lines[i].probe, (unsigned long)lines[i].p, lines[i].nbytes, lines[i].noscan);
+		fprintf(out, "%s %#lx %zu %d\n", lines[i].probe, (unsigned long)lines[i].p,
+			lines[i].nbytes, lines[i].noscan);
 	CHECK(fclose(out) == 0);
 	return 0;
 }

@@ -1,10 +1,11 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 #
-# probes.sh PROGRAM [LIBRARY] - gdb stops at the probes of a program and shows what the program says that it allocated and freed.
+# probes.sh PROGRAM [LIBRARY] - gdb stops at the probes of a program and shows what the program says
+# that it allocated and freed.
 #
-# PROGRAM is probed.c with goalloc in it. With LIBRARY it is not: a stripped copy of that one is preloaded.
-# Exit status 77: there is no gdb, or it may not trace.
+# PROGRAM is probed.c with goalloc in it. With LIBRARY it is not: a stripped copy of that one is
+# preloaded. Exit status 77: there is no gdb, or it may not trace.
 set -u
 program=$1 library=${2-}
 
@@ -33,7 +34,8 @@ session() {
 			echo "break -probe-stap goalloc:sampled_$probe"
 			echo 'commands'
 			echo 'silent'
-			printf '%s\n' "printf \"$probe %#lx %lu %lu\\n\", \$_probe_arg0, \$_probe_arg1, \$_probe_arg2 % 2"
+			args='$_probe_arg0, $_probe_arg1, $_probe_arg2 % 2'
+			printf '%s\n' "printf \"$probe %#lx %lu %lu\\n\", $args"
 			echo 'continue'
 			echo 'end'
 		done
@@ -41,7 +43,8 @@ session() {
 	} >"$scratch/script"
 	# A session may find that it must not trace; what else it complains of is in the report.
 	gdb -nx -batch -x "$scratch/script" "$program" >"$scratch/log" 2>&1 </dev/null
-	grep -Eq 'ptrace: Operation not permitted|Could not trace the inferior' "$scratch/log" && exit 77
+	grep -Eq 'ptrace: Operation not permitted|Could not trace the inferior' "$scratch/log" &&
+		exit 77
 	grep -E '^(alloc|free) ' "$scratch/log" >"$scratch/seen"
 }
 
@@ -55,7 +58,9 @@ fail() {
 session GOALLOC=memprofilerate=1 GOALLOC_PROFILE=/dev/null
 [ -s "$scratch/said" ] || fail 'the program says nothing'
 # Each line once and in this order; libc allocates for itself, too.
-awk 'NR == FNR { want[++n] = $0; next } $0 == want[seen + 1] { seen++ } END { exit n == 0 || seen != n }' \
+awk 'NR == FNR { want[++n] = $0; next }
+	$0 == want[seen + 1] { seen++ }
+	END { exit n == 0 || seen != n }' \
 	"$scratch/said" "$scratch/seen" || fail 'not all that the program says is seen'
 
 session

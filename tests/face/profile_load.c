@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * profile_load.c - a program whose functions allocate known amounts; check_profile.py compares them with its profile.
+ * profile_load.c - a program whose functions allocate known amounts; check_profile.py compares them
+ * with its profile.
  *
- * Owns     what it allocates. Says on stdout what each function took and still has: "NAME objects bytes live-objects
- *          live-bytes", bytes as malloc_usable_size() tells them.
+ * Owns     what it allocates. Says on stdout what each function took and still has: "NAME objects
+ *          bytes live-objects live-bytes", bytes as malloc_usable_size() tells them.
  * Callers  check_profile.py: profile_load CASE RATE FILE...; each FILE is written at the end.
  */
 #include "face.h"
@@ -18,14 +19,16 @@
 /* Keeps a call from becoming a jump, which leaves no frame. */
 #define NOT_LAST() __asm__ volatile("" ::: "memory")
 
-static int (*start)(size_t rate), (*stop)(void), (*write_profile)(const char *file), (*write_fd)(int fd, int text);
+static int (*start)(size_t rate), (*stop)(void), (*write_profile)(const char *file),
+	(*write_fd)(int fd, int text);
 static size_t rate;
 static char **files;
 
 static void count(const char *name, size_t objects, size_t bytes, size_t live, size_t live_bytes)
 {
 	char line[128];
-	int n = snprintf(line, sizeof(line), "%s %zu %zu %zu %zu\n", name, objects, bytes, live, live_bytes);
+	int n = snprintf(line, sizeof(line), "%s %zu %zu %zu %zu\n", name, objects, bytes, live,
+			 live_bytes);
 
 	CHECK(write(1, line, (size_t)n) == n);
 }
@@ -63,7 +66,8 @@ static NOINLINE void free_all(struct link *list)
 static struct link *kept;
 static size_t last_bytes;
 
-/* n objects of size bytes; their bytes in last_bytes. The comment for the assembler keeps equal functions from becoming one. */
+/* n objects of size bytes; their bytes in last_bytes. The comment for the assembler keeps equal
+ * functions from becoming one. */
 #define TAKER(name, expression) \
 	static NOINLINE struct link *name(struct link *list, size_t n, size_t size) \
 	{ \
@@ -104,7 +108,8 @@ static NOINLINE size_t slot_of(size_t size)
 	return nbytes;
 }
 
-static void take(struct link *(*taker)(struct link *, size_t, size_t), const char *name, size_t n, size_t size)
+static void take(struct link *(*taker)(struct link *, size_t, size_t), const char *name, size_t n,
+		 size_t size)
 {
 	kept = taker(kept, n, size);
 	count(name, n, last_bytes, n, last_bytes);
@@ -194,11 +199,11 @@ static void run_time(void)
 	write_files();
 }
 
-/* The child's profile, written when it ends, has what the parent had; the parent's has nothing of the child. */
+/* The child's profile, written when it ends, has what the parent had; the parent's has nothing of
+ * the child. */
 static void child(void)
 {
 	char name[4096];
-	int status;
 	pid_t pid;
 
 	CHECK(start(rate) == 0);
@@ -210,7 +215,7 @@ static void child(void)
 		CHECK(atexit(write_files) == 0);
 		exit(0);
 	}
-	CHECK(waitpid(pid, &status, 0) == pid && status == 0);
+	CHECK(child_wait(pid) == 0);
 	(void)snprintf(name, sizeof(name), "%s.parent", files[0]);
 	CHECK(write_profile(name) == 0);
 }
@@ -247,7 +252,6 @@ static void by_option(void)
 
 static void by_option_child(void)
 {
-	int status;
 	pid_t pid;
 
 	take(take_half, "take_half", 10000, 1000);
@@ -257,7 +261,7 @@ static void by_option_child(void)
 		take(take_in_child, "take_in_child", 10000, 300);
 		exit(0);
 	}
-	CHECK(waitpid(pid, &status, 0) == pid && status == 0);
+	CHECK(child_wait(pid) == 0);
 }
 
 static void errors(void)
@@ -282,8 +286,15 @@ static void errors(void)
 int main(int argc, char **argv)
 {
 	static const struct face_case cases[] = {
-		{ "shares", shares }, { "exact", exact }, { "resized", resized }, { "run_time", run_time }, { "child", child },
-		{ "threads", threads }, { "errors", errors }, { "by_option", by_option }, { "by_option_child", by_option_child },
+		{ "shares", shares },
+		{ "exact", exact },
+		{ "resized", resized },
+		{ "run_time", run_time },
+		{ "child", child },
+		{ "threads", threads },
+		{ "errors", errors },
+		{ "by_option", by_option },
+		{ "by_option_child", by_option_child },
 	};
 
 	CHECK(argc >= 4);

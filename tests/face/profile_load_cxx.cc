@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * profile_load_cxx.cc - as profile_load.c, in C++: methods, templates, containers. profile_load_cxx CASE RATE FILE...
+ * profile_load_cxx.cc - as profile_load.c, in C++: methods, templates, containers. profile_load_cxx
+ * CASE RATE FILE...
  */
 #include "face.h"
 
@@ -17,7 +18,8 @@
 static void count(const char *name, size_t objects, size_t bytes)
 {
 	char line[128];
-	int n = snprintf(line, sizeof(line), "%s %zu %zu %zu %zu\n", name, objects, bytes, objects, bytes);
+	int n = snprintf(line, sizeof(line), "%s %zu %zu %zu %zu\n", name, objects, bytes, objects,
+			 bytes);
 
 	CHECK(write(1, line, static_cast<size_t>(n)) == n);
 }

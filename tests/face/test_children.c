@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_children.c - children of every kind while other threads of the parent are inside malloc: fork in numbers, vfork and
- * posix_spawn with exec, clone without libc's handlers, a daemon's two forks.
+ * test_children.c - children of every kind while other threads of the parent are inside malloc:
+ * fork in numbers, vfork and posix_spawn with exec, clone without libc's handlers, a daemon's two
+ * forks.
  *
  * Owns     nothing; a child that was exec'ed is this program with the case "child".
- * Callers  CTest, linked with the library and preloaded. argv[1] is the case, argv[2] how many children: 10000 by hand.
+ * Callers  CTest, linked with the library and preloaded. argv[1] is the case, argv[2] how many
+ *          children: 10000 by hand.
  * Locks    none. A child that hangs is ended by its alarm, and the parent fails.
- * Holds    what the children are asked for is what POSIX lets them, and what programs do all the same: allocate, start
- *          threads, fork again. See test_fork.c for the parent's objects in the child.
+ * Holds    what the children are asked for is what POSIX lets them, and what programs do all the
+ *          same: allocate, start threads, fork again. See test_fork.c for the parent's objects in
+ *          the child.
  */
 #include "face.h"
 
@@ -36,12 +39,12 @@ static void churn(uint64_t *rng, int rounds)
 	size_t size[LIVE] = { 0 };
 
 	for (int i = 0; i < rounds; i++) {
-		size_t k = face_rng(rng) % LIVE;
+		size_t k = rng_next(rng) % LIVE;
 
 		if (live[k] != NULL)
 			CHECK(face_object_intact(live[k], size[k], 7));
 		free(live[k]);
-		size[k] = face_mixed_size(rng);
+		size[k] = rng_mixed_size(rng);
 		live[k] = malloc(size[k]);
 		CHECK(live[k] != NULL);
 		face_object_fill(live[k], size[k], 7);
@@ -95,15 +98,6 @@ static void stop_load(void)
 		CHECK(pthread_join(load[i], NULL) == 0);
 }
 
-static void wait_for(pid_t child)
-{
-	int status;
-
-	CHECK(child > 0);
-	CHECK(waitpid(child, &status, 0) == child);
-	CHECK_LE(status, 0);
-}
-
 static void live_as_child(uint64_t seed)
 {
 	(void)alarm(PATIENCE_SECONDS);
@@ -139,7 +133,7 @@ static void child_in_one_of_five_ways(size_t way)
 			_exit(0);
 		}
 		live_as_child(way);
-		wait_for(grandchild);
+		face_child_ends_well(grandchild);
 		break;
 	case 2:
 		if (way % 4 == 0)
@@ -166,7 +160,7 @@ static void forks_in_numbers_do_not_hang(void)
 		if (child == 0)
 			child_in_one_of_five_ways(i);
 		churn(&rng, 10);
-		wait_for(child);
+		face_child_ends_well(child);
 	}
 	stop_load();
 }
@@ -189,7 +183,7 @@ static void vfork_and_exec_under_load(void)
 			_exit(9);
 		}
 		free(p);
-		wait_for(child);
+		face_child_ends_well(child);
 	}
 	stop_load();
 }
@@ -208,15 +202,17 @@ static void posix_spawn_with_file_actions_under_load(void)
 		char *argv[] = { self, (char *)(size_t)"child", NULL };
 		pid_t child;
 
-		CHECK(posix_spawn_file_actions_init(&actions) == 0 && posix_spawnattr_init(&attr) == 0);
+		CHECK(posix_spawn_file_actions_init(&actions) == 0 &&
+		      posix_spawnattr_init(&attr) == 0);
 		CHECK(posix_spawn_file_actions_addopen(&actions, 9, "/dev/null", O_RDWR, 0) == 0);
 		CHECK(posix_spawn_file_actions_adddup2(&actions, 9, 1) == 0);
 		CHECK(posix_spawn_file_actions_addclose(&actions, 9) == 0);
 		CHECK(posix_spawnattr_setsigmask(&attr, &none) == 0);
 		CHECK(posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSIGMASK) == 0);
 		CHECK(posix_spawn(&child, self, &actions, &attr, argv, environ) == 0);
-		CHECK(posix_spawn_file_actions_destroy(&actions) == 0 && posix_spawnattr_destroy(&attr) == 0);
-		wait_for(child);
+		CHECK(posix_spawn_file_actions_destroy(&actions) == 0 &&
+		      posix_spawnattr_destroy(&attr) == 0);
+		face_child_ends_well(child);
 	}
 	stop_load();
 }
@@ -251,13 +247,14 @@ static void clone_by_hand(void)
 			grandchild = fork();
 			live_as_child(i + 2);
 			if (grandchild != 0)
-				wait_for(grandchild);
+				face_child_ends_well(grandchild);
 			_exit(0);
 		}
 		churn(&rng, 50);
-		wait_for(child);
+		face_child_ends_well(child);
 		/* A child that uses this heap while its parent waits. */
-		wait_for(clone(child_with_our_memory, stack + 64 * KiB, CLONE_VM | CLONE_VFORK | SIGCHLD, &p));
+		face_child_ends_well(clone(child_with_our_memory, stack + 64 * KiB,
+					   CLONE_VM | CLONE_VFORK | SIGCHLD, &p));
 		churn(&rng, 50);
 		free(p);
 		free(stack);
@@ -301,7 +298,7 @@ static void a_daemon_forks_twice(void)
 			exit(0);
 		}
 		CHECK(close(ends[1]) == 0);
-		wait_for(child);
+		face_child_ends_well(child);
 		CHECK(read(ends[0], &word, 1) == 1 && word == 'd');
 		CHECK(close(ends[0]) == 0);
 	}
@@ -310,11 +307,7 @@ static void a_daemon_forks_twice(void)
 
 int main(int argc, char **argv)
 {
-	static const struct {
-		const char *name;
-		void (*run)(void);
-		size_t count;
-	} cases[] = {
+	static const struct face_counted_case cases[] = {
 		{ "fork", forks_in_numbers_do_not_hang, 150 },
 		{ "vfork", vfork_and_exec_under_load, 100 },
 		{ "spawn", posix_spawn_with_file_actions_under_load, 100 },
@@ -322,19 +315,10 @@ int main(int argc, char **argv)
 		{ "daemon", a_daemon_forks_twice, 20 },
 	};
 
-	CHECK(argc == 2 || argc == 3);
-	CHECK(face_malloc_is_goalloc());
 	self = argv[0];
-	if (strcmp(argv[1], "child") == 0) {
+	if (argc == 2 && strcmp(argv[1], "child") == 0) {
 		live_as_child(77);
 		return 0;
 	}
-	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		if (strcmp(argv[1], cases[i].name) == 0) {
-			count = argc == 3 ? (size_t)atol(argv[2]) : cases[i].count;
-			cases[i].run();
-			return 0;
-		}
-	}
-	face_fail(__FILE__, __LINE__, "the name of a case");
+	return face_run_counted_case(argc, argv, cases, sizeof(cases) / sizeof(cases[0]), &count);
 }

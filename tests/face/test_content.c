@@ -8,6 +8,7 @@
  *          zero by itself and proves nothing.
  */
 #include "face.h"
+#include "pattern.h"
 
 #include <malloc.h>
 #include <setjmp.h>
@@ -24,30 +25,6 @@ static const size_t sizes[] = {
 };
 
 #define SIZES (sizeof(sizes) / sizeof(sizes[0]))
-
-static unsigned char byte_at(size_t i, unsigned seed)
-{
-	return (unsigned char)(i * 131 + (i >> 8) * 7 + seed);
-}
-
-static void fill(unsigned char *p, size_t n, unsigned seed)
-{
-	for (size_t i = 0; i < n; i++)
-		p[i] = byte_at(i, seed);
-}
-
-static size_t first_difference(const unsigned char *p, size_t n, unsigned seed)
-{
-	for (size_t i = 0; i < n; i++)
-		if (p[i] != byte_at(i, seed))
-			return i;
-	return n;
-}
-
-static bool is_zero(const unsigned char *p, size_t n)
-{
-	return n == 0 || (p[0] == 0 && memcmp(p, p + 1, n - 1) == 0);
-}
 
 /* Leaves non-zero bytes in freed slots of every size, all of the slot. */
 static void dirty_heap(void)
@@ -77,7 +54,7 @@ static void look_for_zeros(void)
 		for (size_t k = 0; k < count; k++) {
 			p[k] = k % 2 == 0 ? calloc(1, sizes[i]) : calloc(sizes[i], 1);
 			assert_non_null(p[k]);
-			if (!is_zero(p[k], sizes[i]))
+			if (!all_zero(p[k], sizes[i]))
 				fail_msg("calloc(%zu) is not zero", sizes[i]);
 			memset(p[k], 0x77, sizes[i]);
 		}
@@ -138,7 +115,7 @@ static void calloc_over_pages_with_a_mixed_past_is_zero(void **state)
 		for (size_t n = 40000; n < 6 * MiB; n = n * 3 / 2) {
 			q = calloc(n, 1);
 			assert_non_null(q);
-			assert_true(is_zero(q, n));
+			assert_true(all_zero(q, n));
 			memset(q, 0xdb, n);
 			free(q);
 		}
@@ -153,12 +130,12 @@ static void random_callocs_among_mallocs_are_zero(void **state)
 
 	(void)state;
 	for (int i = 0; i < ROUNDS; i++) {
-		size_t k = face_rng(&rng) % LIVE, n = face_mixed_size(&rng);
+		size_t k = rng_next(&rng) % LIVE, n = rng_mixed_size(&rng);
 		free(p[k]);
 		if (i % 3 == 0) {
 			p[k] = calloc(1, n);
 			assert_non_null(p[k]);
-			assert_true(is_zero(p[k], n));
+			assert_true(all_zero(p[k], n));
 		} else {
 			p[k] = malloc(n);
 			assert_non_null(p[k]);
@@ -177,12 +154,12 @@ static void realloc_keeps_the_content_between_any_two_sizes(void **state)
 			size_t kept = sizes[from] < sizes[to] ? sizes[from] : sizes[to];
 			unsigned char *p = malloc(sizes[from]);
 			assert_non_null(p);
-			fill(p, kept, (unsigned)from);
+			pattern_fill(p, kept, from);
 			p = realloc(p, sizes[to]);
 			assert_non_null(p);
 			assert_true(malloc_usable_size(p) >= sizes[to]);
-			p[sizes[to] - 1] = byte_at(sizes[to] - 1, (unsigned)from);
-			if (first_difference(p, kept, (unsigned)from) != kept)
+			p[sizes[to] - 1] = pattern_byte(from, sizes[to] - 1);
+			if (!pattern_holds(p, kept, from))
 				fail_msg("realloc(%zu -> %zu)", sizes[from], sizes[to]);
 			free(p);
 		}
@@ -196,10 +173,10 @@ static void realloc_of_aligned_memory_keeps_the_content(void **state)
 		for (size_t i = 0; i < SIZES - 1; i++) {
 			unsigned char *p = aligned_alloc(alignment, sizes[i]);
 			assert_non_null(p);
-			fill(p, sizes[i], 5);
+			pattern_fill(p, sizes[i], 5);
 			p = realloc(p, sizes[i + 1] + 1);
 			assert_non_null(p);
-			assert_int_equal(first_difference(p, sizes[i], 5), sizes[i]);
+			assert_true(pattern_holds(p, sizes[i], 5));
 			free(p);
 		}
 	}
@@ -213,26 +190,26 @@ static void realloc_growth_and_shrinkage_in_steps_keeps_the_content(void **state
 
 	(void)state;
 	assert_non_null(p);
-	fill(p, 1, 9);
+	pattern_fill(p, 1, 9);
 	while (n < 40 * MiB) {
 		size_t more = n + n / 3 + 5;
 		void *neighbour = malloc(n % 5000);
 		p = realloc(p, more);
 		assert_non_null(p);
 		for (size_t i = n; i < more; i++)
-			p[i] = byte_at(i, 9);
+			p[i] = pattern_byte(9, i);
 		n = more;
 		free(neighbour);
 		if (n < MiB)
-			assert_int_equal(first_difference(p, n, 9), n);
+			assert_true(pattern_holds(p, n, 9));
 	}
-	assert_int_equal(first_difference(p, n, 9), n);
+	assert_true(pattern_holds(p, n, 9));
 	while (n > 10) {
 		n = n - n / 3 - 1;
 		p = realloc(p, n);
 		assert_non_null(p);
 		if (n < 4 * MiB)
-			assert_int_equal(first_difference(p, n, 9), n);
+			assert_true(pattern_holds(p, n, 9));
 	}
 	free(p);
 }
@@ -246,13 +223,13 @@ static void random_reallocs_keep_what_every_object_holds(void **state)
 
 	(void)state;
 	for (int i = 0; i < ROUNDS; i++) {
-		size_t k = face_rng(&rng) % LIVE, to = face_mixed_size(&rng) + 1;
+		size_t k = rng_next(&rng) % LIVE, to = rng_mixed_size(&rng) + 1;
 		size_t kept = n[k] < to ? n[k] : to;
 		p[k] = realloc(p[k], to);
 		assert_non_null(p[k]);
-		if (first_difference(p[k], kept, (unsigned)k) != kept)
+		if (!pattern_holds(p[k], kept, k))
 			fail_msg("realloc(%zu -> %zu)", n[k], to);
-		fill(p[k], to, (unsigned)k);
+		pattern_fill(p[k], to, k);
 		n[k] = to;
 	}
 	for (size_t k = 0; k < LIVE; k++)
@@ -269,7 +246,7 @@ static void zeros_of_calloc_survive_realloc(void **state)
 		assert_non_null(p);
 		p = realloc(p, sizes[i] * 2 + 1);
 		assert_non_null(p);
-		assert_true(is_zero(p, sizes[i]));
+		assert_true(all_zero(p, sizes[i]));
 		free(p);
 	}
 }

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_crash.c - handlers of fatal signals that call malloc, as those of crash reporters do: the process ends, by its handler or by
- * SIGABRT, and does not hang.
+ * test_crash.c - handlers of fatal signals that call malloc, as those of crash reporters do: the
+ * process ends, by its handler or by SIGABRT, and does not hang.
  *
  * Owns     the standard error of its children: what the library says there is not the subject.
- * Callers  CTest, linked with the library and preloaded, with and without hardened=1. argv[1] is the case.
+ * Callers  CTest, linked with the library and preloaded, with and without hardened=1. argv[1] is
+ *          the case.
  * Locks    none. A child that hangs is ended by its alarm, and the parent fails.
  * Holds    a handler may find any lock of the heap held by its own thread.
  */
@@ -39,7 +40,7 @@ static int status_of(void (*act)(size_t), size_t arg)
 		act(arg);
 		_exit(0);
 	}
-	CHECK(waitpid(child, &status, 0) == child);
+	status = child_wait(child);
 	return status;
 }
 
@@ -144,7 +145,8 @@ static void misuse_somewhere(size_t where)
 	CHECK(pthread_key_create(&key, misuse_at_the_end) == 0);
 	if (where == 0)
 		(void)misuse(NULL);
-	CHECK(pthread_create(&thread, NULL, where == 1 ? misuse : thread_that_misuses_at_its_end, NULL) == 0);
+	CHECK(pthread_create(&thread, NULL, where == 1 ? misuse : thread_that_misuses_at_its_end,
+			     NULL) == 0);
 	CHECK(pthread_join(thread, NULL) == 0);
 }
 
@@ -210,13 +212,15 @@ static void *run_out_of_stack(void *arg)
 	volatile char *left_over;
 	void *lowest;
 
-	other.ss_sp = mmap(NULL, other.ss_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	other.ss_sp = mmap(NULL, other.ss_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
+			   -1, 0);
 	CHECK(other.ss_sp != MAP_FAILED && sigaltstack(&other, NULL) == 0);
 	CHECK(pthread_getattr_np(pthread_self(), &attr) == 0);
 	CHECK(pthread_attr_getstack(&attr, &lowest, &nbytes) == 0);
 	prepare(path);
 	handle(SIGSEGV, exit_with_report);
-	left_over = __builtin_alloca((size_t)((char *)__builtin_frame_address(0) - (char *)lowest) - room);
+	left_over = __builtin_alloca((size_t)((char *)__builtin_frame_address(0) - (char *)lowest) -
+				     room);
 	take(path);
 	/* So that it is there during the call. */
 	*left_over = 1;
@@ -242,7 +246,7 @@ static void a_handler_of_a_fault_inside_of_malloc_does_not_wait_for_its_own_thre
 		reported += WIFEXITED(status) && WEXITSTATUS(status) == REPORTED;
 		stopped += is_signal(status, SIGABRT);
 		if (is_signal(status, SIGALRM))
-			face_fail(__FILE__, __LINE__, "the handler hangs");
+			check_fail(__FILE__, __LINE__, "the handler hangs");
 	}
 	/* The faults were where they should be. */
 	CHECK(whole != 0 && reported != 0 && stopped != 0);

@@ -108,7 +108,7 @@ int main(int argc, char **argv)
 	CHECK(face_malloc_is_goalloc());
 	handle = dlopen(argv[1], RTLD_NOW | RTLD_DEEPBIND);
 	if (handle == NULL)
-		face_fail(__FILE__, __LINE__, dlerror());
+		check_fail(__FILE__, __LINE__, dlerror());
 	look_up(handle);
 	if (strcmp(argv[2], "library_to_program") == 0)
 		the_program_frees_and_reallocs_what_the_library_allocated();
@@ -117,7 +117,7 @@ int main(int argc, char **argv)
 	else if (strcmp(argv[2], "within_library") == 0)
 		the_library_frees_its_own_strdup();
 	else
-		face_fail(__FILE__, __LINE__, argv[2]);
+		check_fail(__FILE__, __LINE__, argv[2]);
 	CHECK(dlclose(handle) == 0);
 	return 0;
 }

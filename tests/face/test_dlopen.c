@@ -31,7 +31,7 @@ static void allocate_and_free(uint64_t seed)
 
 	for (int round = 0; round < 10; round++) {
 		for (size_t i = 0; i < N; i++) {
-			n[i] = face_mixed_size(&seed);
+			n[i] = rng_mixed_size(&seed);
 			p[i] = our_malloc(n[i]);
 			CHECK(p[i] != NULL);
 			CHECK(our_usable(p[i]) >= n[i]);
@@ -79,7 +79,6 @@ static void pointers_from_before_are_handed_to_their_malloc(void)
 
 static void forked_child_uses_it(void)
 {
-	int status;
 	pid_t child = fork();
 
 	CHECK(child >= 0);
@@ -90,7 +89,7 @@ static void forked_child_uses_it(void)
 		CHECK(pthread_join(t, NULL) == 0);
 		_exit(0);
 	}
-	CHECK(waitpid(child, &status, 0) == child && status == 0);
+	CHECK(child_wait(child) == 0);
 }
 
 int main(int argc, char **argv)
@@ -105,7 +104,7 @@ int main(int argc, char **argv)
 
 	handle = dlopen(argv[1], RTLD_NOW | (strcmp(argv[2], "global") == 0 ? RTLD_GLOBAL : 0));
 	if (handle == NULL)
-		face_fail(__FILE__, __LINE__, dlerror());
+		check_fail(__FILE__, __LINE__, dlerror());
 	our_malloc = (malloc_fn *)dlsym(handle, "malloc");
 	our_realloc = (realloc_fn *)dlsym(handle, "realloc");
 	our_free = (free_fn *)dlsym(handle, "free");

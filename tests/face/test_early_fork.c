@@ -30,8 +30,8 @@ static void churn(uint64_t seed, int rounds)
 	void *live[LIVE] = {NULL};
 
 	for (int i = 0; i < rounds; i++) {
-		size_t k = face_rng(&seed) % LIVE;
-		size_t n = face_rng(&seed) % 8 == 0 ? face_rng(&seed) % (300 * KiB) : face_mixed_size(&seed);
+		size_t k = rng_next(&seed) % LIVE;
+		size_t n = rng_next(&seed) % 8 == 0 ? rng_next(&seed) % (300 * KiB) : rng_mixed_size(&seed);
 
 		if (live[k] != NULL)
 			CHECK(face_object_intact(live[k], ((struct face_object *)live[k])->size, 7));
@@ -49,7 +49,7 @@ static void *churning_thread(void *arg)
 	uint64_t seed = (uint64_t)(uintptr_t)arg * 7919 + 1;
 
 	while (!atomic_load_explicit(&stop, memory_order_relaxed))
-		churn(face_rng(&seed), 100);
+		churn(rng_next(&seed), 100);
 	return NULL;
 }
 
@@ -60,7 +60,7 @@ static void start_load(void)
 	uint64_t rng = 5;
 
 	for (size_t i = 0; i < KNOWN; i++) {
-		size_t n = sizeof(struct face_object) + face_mixed_size(&rng);
+		size_t n = sizeof(struct face_object) + rng_mixed_size(&rng);
 
 		known[i] = malloc(n);
 		CHECK(known[i] != NULL);

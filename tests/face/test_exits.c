@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_exits.c - the ways in which a process ends, with handlers that allocate and free, and with other threads inside malloc until
- * the last moment.
+ * test_exits.c - the ways in which a process ends, with handlers that allocate and free, and with
+ * other threads inside malloc until the last moment.
  *
- * Owns     `steps`: handlers that ran, in order. The last one ends the process with 0 if all were there.
+ * Owns     `steps`: handlers that ran, in order. The last one ends the process with 0 if all were
+ *          there.
  * Callers  CTest, linked with the library and preloaded. argv[1] is the case.
- * Holds    main returns 5, or exits with it: whoever gets there without the handlers fails. See test_lifetime.c for constructors,
- *          destructors and main's pthread_exit.
+ * Holds    main returns 5, or exits with it: whoever gets there without the handlers fails. See
+ *          test_lifetime.c for constructors, destructors and main's pthread_exit.
  */
 #include "face.h"
 
@@ -52,7 +53,7 @@ static void on_exit_free(int status, void *arg)
 static void *churn(void *arg)
 {
 	for (uint64_t rng = (uint64_t)(uintptr_t)arg;;)
-		free(malloc(face_mixed_size(&rng)));
+		free(malloc(rng_mixed_size(&rng)));
 	return NULL;
 }
 
@@ -71,7 +72,8 @@ int main(int argc, char **argv)
 		CHECK(on_exit(on_exit_free, strdup("for on_exit")) == 0);
 	} else {
 		CHECK(strcmp(argv[1], "quick_exit") == 0);
-		CHECK(at_quick_exit(last) == 0 && at_quick_exit(at_exit) == 0 && at_quick_exit(at_exit) == 0);
+		CHECK(at_quick_exit(last) == 0 && at_quick_exit(at_exit) == 0 &&
+		      at_quick_exit(at_exit) == 0);
 		quick_exit(5);
 	}
 	return 5;

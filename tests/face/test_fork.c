@@ -3,55 +3,23 @@
  * test_fork.c - forks of a process whose other threads are inside malloc; the children go on
  * allocating, free what the parent's threads made, start threads and fork again.
  *
- * Owns     `table`: objects on their way between threads. Whoever takes one out owns it and
- *          checks its content. A child frees the copy of the table it was born with.
  * Callers  CTest, linked with the library and preloaded. argv[1] is the case.
  * Locks    none of its own. A child that hangs is ended by its alarm, and the parent fails.
  * Holds    one of the four threads lives in stdio: holding a malloc lock from an atfork handler
  *          hangs against libio's (glibc BZ 19431).
  */
-#include "face.h"
+#include "load.h"
 
 #include <pthread.h>
 #include <signal.h>
-#include <stdatomic.h>
 #include <sys/time.h>
 #include <sys/wait.h>
 
-enum { SLOTS = 512, CHILD_SECONDS = 30 };
+enum { PLACES = 512, CHILD_SECONDS = 30 };
 
-static _Atomic(void *) table[SLOTS];
 static _Atomic bool stop;
-static const uint64_t tag = 0xf0f0;
 
 /* --- the load --- */
-
-static void *make_object(uint64_t *rng)
-{
-	size_t n = face_mixed_size(rng) + sizeof(struct face_object);
-	void *p = face_rng(rng) % 4 == 0 ? calloc(1, n) : malloc(n);
-
-	CHECK(p != NULL);
-	face_object_fill(p, n, tag);
-	return p;
-}
-
-static void check_and_free(void *p)
-{
-	if (p == NULL)
-		return;
-	CHECK(face_object_intact(p, ((struct face_object *)p)->size, tag));
-	free(p);
-}
-
-static void swap_one(uint64_t *rng)
-{
-	void *p = make_object(rng);
-	/* Acquire-release: the content was written before, and by whoever put the other one
-	 * there; pairs with itself in the other threads. */
-	p = atomic_exchange_explicit(&table[face_rng(rng) % SLOTS], p, memory_order_acq_rel);
-	check_and_free(p);
-}
 
 static void churn(uint64_t *rng, int rounds)
 {
@@ -59,20 +27,20 @@ static void churn(uint64_t *rng, int rounds)
 	void *live[LIVE] = {NULL};
 
 	for (int i = 0; i < rounds; i++) {
-		size_t k = face_rng(rng) % LIVE;
-		check_and_free(live[k]);
-		live[k] = make_object(rng);
+		size_t k = rng_next(rng) % LIVE;
+		load_free(live[k]);
+		live[k] = load_make(rng, rng_mixed_size(rng));
 		if (i % 4 == 0)
-			swap_one(rng);
+			load_leave(load_make(rng, rng_mixed_size(rng)), rng, PLACES);
 		if (i % 16 == 0) {
-			size_t n = 16 + face_mixed_size(rng);
+			size_t n = 16 + rng_mixed_size(rng);
 			live[k] = realloc(live[k], n);
 			CHECK(live[k] != NULL);
-			face_object_fill(live[k], n, tag);
+			face_object_fill(live[k], n, LOAD_TAG);
 		}
 	}
 	for (size_t k = 0; k < LIVE; k++)
-		check_and_free(live[k]);
+		load_free(live[k]);
 }
 
 static void *churning_thread(void *arg)
@@ -118,23 +86,7 @@ static void stop_load(void)
 	atomic_store_explicit(&stop, true, memory_order_relaxed);
 	for (size_t i = 0; i < 4; i++)
 		CHECK(pthread_join(load[i], NULL) == 0);
-	for (size_t i = 0; i < SLOTS; i++)
-		check_and_free(atomic_exchange(&table[i], NULL));
-}
-
-static void wait_for(pid_t child)
-{
-	int status;
-	pid_t got;
-
-	CHECK(child > 0);
-	do
-		got = waitpid(child, &status, 0);
-	while (got < 0 && errno == EINTR);
-	CHECK(got == child);
-	if (WIFSIGNALED(status))
-		CHECK_LE(WTERMSIG(status), 0); /* shows the signal; SIGALRM is a hang */
-	CHECK(WEXITSTATUS(status) == 0);
+	load_empty();
 }
 
 /* --- forks from a thread --- */
@@ -152,8 +104,7 @@ static void live_on_as_child(uint64_t seed)
 	pid_t grandchild;
 
 	(void)alarm(CHILD_SECONDS);
-	for (size_t i = 0; i < SLOTS; i++)
-		check_and_free(atomic_exchange(&table[i], NULL));
+	load_empty();
 	churn(&seed, 100);
 	CHECK(pthread_create(&thread, NULL, childs_thread, NULL) == 0);
 	churn(&seed, 100);
@@ -166,7 +117,7 @@ static void live_on_as_child(uint64_t seed)
 		_exit(0);
 	}
 	CHECK(pthread_join(thread, NULL) == 0);
-	wait_for(grandchild);
+	face_child_ends_well(grandchild);
 }
 
 static _Atomic int atfork_runs;
@@ -194,7 +145,7 @@ static void children_of_a_threaded_parent_live_on(void)
 			_exit(0);
 		}
 		churn(&rng, 20);
-		wait_for(child);
+		face_child_ends_well(child);
 	}
 	stop_load();
 	CHECK(atfork_runs >= 600);
@@ -220,7 +171,7 @@ static void *fork_from_here(void *arg)
 		CHECK(pthread_join(thread, NULL) == 0);
 		_exit(0);
 	}
-	wait_for(child);
+	face_child_ends_well(child);
 	return NULL;
 }
 
@@ -269,7 +220,7 @@ static void fork_and_allocate_in_handler(int signal_number)
 		churn(&rng, 200);
 		_exit(0);
 	}
-	wait_for(child);
+	face_child_ends_well(child);
 	forks++;
 	errno = saved;
 }
@@ -305,7 +256,7 @@ static void fork_in_handler(int signal_number)
 	(void)signal_number;
 	if (child == 0)
 		_exit(0);
-	wait_for(child);
+	face_child_ends_well(child);
 	/* armed anew only now: this thread gets on between two signals, however slow a fork is */
 	if (++forks < 100)
 		(void)setitimer(ITIMER_REAL, &soon, NULL);

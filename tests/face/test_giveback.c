@@ -28,7 +28,7 @@ static size_t begin_rss;
 /* Small objects of every size class below 1 KiB, mostly; some up to 32 KiB. */
 static size_t small_size(uint64_t *rng)
 {
-	uint64_t r = face_rng(rng);
+	uint64_t r = rng_next(rng);
 	return 16 + (size_t)(r % 128 == 0 ? (r >> 8) % (32 * KiB - 16) : (r >> 8) % 1000);
 }
 
@@ -62,7 +62,7 @@ static void shuffle(void)
 {
 	uint64_t rng = 99;
 	for (size_t i = nobjects - 1; i > 0; i--) {
-		size_t k = face_rng(&rng) % (i + 1);
+		size_t k = rng_next(&rng) % (i + 1);
 		void *p = objects[i];
 		objects[i] = objects[k];
 		objects[k] = p;
@@ -74,7 +74,7 @@ static void begin(void)
 	/* threads and stdio have been used once before the first look */
 	free(malloc(100000));
 	(void)malloc_trim(0);
-	begin_rss = face_rss();
+	begin_rss = proc_rss();
 	objects = mmap(NULL, MAX_OBJECTS * sizeof(void *), PROT_READ | PROT_WRITE,
 		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	CHECK(objects != MAP_FAILED);
@@ -82,7 +82,7 @@ static void begin(void)
 
 static void check_it_was_really_there(void)
 {
-	CHECK_LE(begin_rss + TOTAL / 10 * 9, face_rss());
+	CHECK_LE(begin_rss + TOTAL / 10 * 9, proc_rss());
 }
 
 static void forget_objects(void)
@@ -94,7 +94,7 @@ static void trim_and_check(void)
 {
 	forget_objects();
 	(void)malloc_trim(0);
-	CHECK_LE(face_rss(), begin_rss + LIMIT);
+	CHECK_LE(proc_rss(), begin_rss + LIMIT);
 }
 
 /* What an idle program still does: a few objects of a few sizes now and then. */
@@ -112,11 +112,11 @@ static void allocate_a_little(void)
 static void wait_until_it_is_gone(void)
 {
 	forget_objects();
-	for (int look = 0; look < 600 && face_rss() > begin_rss + LIMIT; look++) {
+	for (int look = 0; look < 600 && proc_rss() > begin_rss + LIMIT; look++) {
 		(void)usleep(50000);
 		allocate_a_little();
 	}
-	CHECK_LE(face_rss(), begin_rss + LIMIT);
+	CHECK_LE(proc_rss(), begin_rss + LIMIT);
 }
 
 static void *free_all(void *arg)
@@ -224,8 +224,9 @@ static void freed_while_the_allocating_threads_sleep(void)
 	free_parts(part);
 	forget_objects();
 	(void)malloc_trim(0);
-	/* what a sleeping thread's cache holds, nobody else may take: some 2 MiB, more or less as the threads met */
-	CHECK_LE(face_rss(), begin_rss + LIMIT + THREADS * 3 * MiB);
+	/* what a sleeping thread's cache holds, nobody else may take: some 2 MiB, more or less as
+	 * the threads met */
+	CHECK_LE(proc_rss(), begin_rss + LIMIT + THREADS * 3 * MiB);
 	for (size_t i = 0; i < THREADS; i++)
 		CHECK(sem_post(&may_end) == 0);
 	join_parts(thread);
@@ -250,23 +251,23 @@ static void gone_after_the_decay_time_when_another_thread_freed(void)
 /* Many objects with gaps between them: the mappings of the process stay few. */
 static void mappings_stay_few(void)
 {
-	size_t before = face_count_mappings(), n = 20000;
+	size_t before = proc_mappings(), n = 20000;
 
 	for (size_t i = 0; i < n; i++) {
 		objects[i] = malloc(64 * KiB);
 		CHECK(objects[i] != NULL);
 		*(char *)objects[i] = 1;
 	}
-	CHECK_LE(face_count_mappings(), before + 1000);
+	CHECK_LE(proc_mappings(), before + 1000);
 	for (size_t i = 0; i < n; i += 2) {
 		free(objects[i]);
 		objects[i] = NULL;
 	}
 	(void)malloc_trim(0);
-	CHECK_LE(face_count_mappings(), before + 1000);
+	CHECK_LE(proc_mappings(), before + 1000);
 	free_range(0, n);
 	trim_and_check();
-	CHECK_LE(face_count_mappings(), before + 1000);
+	CHECK_LE(proc_mappings(), before + 1000);
 }
 
 int main(int argc, char **argv)

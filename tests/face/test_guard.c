@@ -1,17 +1,20 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_guard.c - efence=1, guardrate=N, sbrk=1, clobberfree=1: faults at the instruction, the report with its three stacks, signals that
- * keep their course, and programs that are right and notice nothing.
+ * test_guard.c - efence=1, guardrate=N, sbrk=1, clobberfree=1: faults at the instruction, the
+ * report with its three stacks, signals that keep their course, and programs that are right and
+ * notice nothing.
  *
  * Owns     the standard error of its children.
- * Callers  CTest, linked with the library and preloaded. argv[1] is a case; each runs this program again, as "--child DEED", with the
- *          options that it is about in the environment.
+ * Callers  CTest, linked with the library and preloaded. argv[1] is a case; each runs this program
+ *          again, as "--child DEED", with the options that it is about in the environment.
  * Locks    none.
- * Holds    the functions that a report must name are called through volatile pointers, and do something after each call, so that they
- *          have a frame of their own; the program exports its symbols.
+ * Holds    the functions that a report must name are called through volatile pointers, and do
+ *          something after each call, so that they have a frame of their own; the program exports
+ *          its symbols.
  */
 #include "face.h"
-#include "spawn.h"
+#include "lines.h"
+#include "program.h"
 
 #include <malloc.h>
 #include <pthread.h>
@@ -20,7 +23,7 @@
 
 enum { PAGE = 4096, HANDLED = 42 };
 
-static struct spawn_result result;
+static struct program_result result;
 static char **self;
 
 /* Calls that no compiler looks through. */
@@ -146,7 +149,8 @@ static void write_of_another_thread_s(void)
 	pthread_t thread;
 
 	say(p);
-	CHECK(pthread_create(&thread, NULL, thread_body, p) == 0 && pthread_join(thread, NULL) == 0);
+	CHECK(pthread_create(&thread, NULL, thread_body, p) == 0 &&
+	      pthread_join(thread, NULL) == 0);
 	writing_function(p, 0);
 }
 
@@ -190,7 +194,8 @@ static void double_free(void)
 	steps++;
 }
 
-/* With guardrate=1, until the slot was used by another object: then nothing is known but that it was freed. */
+/* With guardrate=1, until the slot was used by another object: then nothing is known but that it
+ * was freed. */
 static void one_of_many(void)
 {
 	size_t guarded = 0;
@@ -240,7 +245,8 @@ static void own_handler_on_its_stack(void)
 {
 	stack_t other = { .ss_size = 16 * KiB };
 
-	other.ss_sp = mmap(NULL, other.ss_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	other.ss_sp = mmap(NULL, other.ss_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
+			   -1, 0);
 	CHECK(other.ss_sp != MAP_FAILED && sigaltstack(&other, NULL) == 0);
 	set_handler(exit_handled, SA_ONSTACK);
 	object = allocating_function(100);
@@ -297,7 +303,8 @@ static void null_pointer_handled(void)
 static void exit_sent(int number, siginfo_t *info, void *context)
 {
 	(void)context;
-	_exit(number == SIGSEGV && info->si_code == SI_USER && info->si_pid == getpid() ? HANDLED : 3);
+	_exit(number == SIGSEGV && info->si_code == SI_USER && info->si_pid == getpid() ? HANDLED
+											: 3);
 }
 
 static void sent_handled(void)
@@ -338,7 +345,7 @@ static void many_objects(void)
 	uint64_t random = 88172645463325252;
 
 	for (size_t i = 0; i < MANY; i++) {
-		size_t size = face_rng(&random) % 300;
+		size_t size = rng_next(&random) % 300;
 
 		kept[i] = do_malloc(size);
 		CHECK(kept[i] != NULL);
@@ -346,14 +353,17 @@ static void many_objects(void)
 	}
 	random = 88172645463325252;
 	for (size_t i = 0; i < MANY; i++) {
-		CHECK(face_object_intact(kept[i], face_rng(&random) % 300, i));
+		CHECK(face_object_intact(kept[i], rng_next(&random) % 300, i));
 		do_free(kept[i]);
 	}
 }
 
 static void all_calls(void)
 {
-	static const size_t sizes[] = { 1, 7, 8, 15, 16, 17, 100, 4095, 4096, 4097, 32768, 32769, 100000, 1048576, 3000000, 20000000 };
+	static const size_t sizes[] = {
+		1,    7,    8,     15,    16,     17,      100,     4095,
+		4096, 4097, 32768, 32769, 100000, 1048576, 3000000, 20000000
+	};
 
 	for (size_t round = 0; round < 3; round++) {
 		for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
@@ -388,13 +398,14 @@ static void *exchange(void *arg)
 	uint64_t random = (uintptr_t)arg + 1;
 
 	for (size_t i = 0; i < TURNS; i++) {
-		size_t size = face_rng(&random) % 2000 + sizeof(struct face_object);
+		size_t size = rng_next(&random) % 2000 + sizeof(struct face_object);
 		struct face_object *p = do_malloc(size);
 		struct face_object *other;
 
 		CHECK(p != NULL);
 		face_object_fill(p, size, 7);
-		other = __atomic_exchange_n(&places[face_rng(&random) % PLACES], p, __ATOMIC_ACQ_REL);
+		other = __atomic_exchange_n(&places[rng_next(&random) % PLACES], p,
+					    __ATOMIC_ACQ_REL);
 		CHECK(other == NULL || face_object_intact(other, other->size, 7));
 		do_free(other);
 	}
@@ -420,7 +431,6 @@ static void forking(void)
 	for (size_t i = 0; i < THREADS; i++)
 		CHECK(pthread_create(&threads[i], NULL, exchange, (void *)i) == 0);
 	for (int i = 0; i < 10; i++) {
-		int status;
 		pid_t child = fork();
 
 		CHECK(child >= 0);
@@ -433,7 +443,7 @@ static void forking(void)
 				do_free(do_malloc(k * 10));
 			_exit(0);
 		}
-		CHECK(waitpid(child, &status, 0) == child && status == 0);
+		CHECK(child_wait(child) == 0);
 		CHECK(p[0] == 'p');
 	}
 	for (size_t i = 0; i < THREADS; i++)
@@ -456,7 +466,8 @@ static void fault_in_child(void)
 		writing_function(p, 50);
 		_exit(0);
 	}
-	CHECK(waitpid(child, &status, 0) == child && WIFSIGNALED(status) && WTERMSIG(status) == SIGSEGV);
+	status = child_wait(child);
+	CHECK(WIFSIGNALED(status) && WTERMSIG(status) == SIGSEGV);
 	(void)signal(SIGSEGV, SIG_DFL);
 	CHECK(raise(SIGSEGV) == 0);
 }
@@ -483,8 +494,10 @@ static void check_all_differ(uintptr_t *addrs, size_t n)
 			size_t j = i_end, j_end = i_end + width < n ? i_end + width : n;
 
 			while (i < i_end || j < j_end)
-				merged[m++] = j == j_end || (i < i_end && compare(&addrs[i], &addrs[j]) < 0) ? addrs[i++] :
-													      addrs[j++];
+				merged[m++] = j == j_end || (i < i_end &&
+							     compare(&addrs[i], &addrs[j]) < 0)
+						      ? addrs[i++]
+						      : addrs[j++];
 		}
 		memcpy(addrs, merged, n * sizeof(addrs[0]));
 	}
@@ -502,9 +515,8 @@ static void *free_it(void *arg)
 
 static void never_again(void)
 {
-	size_t n = 0, rss = face_rss();
+	size_t n = 0, rss = proc_rss();
 	pthread_t thread;
-	int status;
 	pid_t child;
 
 	for (size_t i = 0; i < 200000; i++) {
@@ -526,12 +538,13 @@ static void never_again(void)
 		CHECK(p[0] == 0);
 	}
 	/* 24 MB of small ones and 600 MB of big ones were written to. */
-	CHECK_LE(face_rss() - rss, 24 * MiB);
+	CHECK_LE(proc_rss() - rss, 24 * MiB);
 	for (size_t i = 0; i < 50; i++) {
 		void *p = do_malloc(100);
 
 		addrs[n++] = (uintptr_t)p;
-		CHECK(pthread_create(&thread, NULL, free_it, p) == 0 && pthread_join(thread, NULL) == 0);
+		CHECK(pthread_create(&thread, NULL, free_it, p) == 0 &&
+		      pthread_join(thread, NULL) == 0);
 	}
 	check_all_differ(addrs, n);
 	/* Nor in a child, which puts in order what threads left. */
@@ -546,7 +559,7 @@ static void never_again(void)
 		check_all_differ(addrs, n);
 		_exit(0);
 	}
-	CHECK(waitpid(child, &status, 0) == child && status == 0);
+	CHECK(child_wait(child) == 0);
 	CHECK(pthread_join(thread, NULL) == 0);
 }
 
@@ -624,14 +637,15 @@ static void run_deed(const char *deed, const char *options)
 	const char *env[] = { text, NULL };
 
 	(void)snprintf(text, sizeof(text), "GOALLOC=%s", options);
-	spawn_run(argv, env, &result);
+	program_run(argv, env, &result);
 }
 
 static void complain(const char *what)
 {
-	(void)fprintf(stderr, "status 0x%x%s\nstdout: %.500s\nstderr: %.5000s\n", (unsigned)result.status,
-		      result.timed_out ? " (hung)" : "", result.out, result.err);
-	face_fail(__FILE__, __LINE__, what);
+	(void)fprintf(stderr, "status 0x%x%s\nstdout: %.500s\nstderr: %.5000s\n",
+		      (unsigned)result.status, result.timed_out ? " (hung)" : "", result.out,
+		      result.err);
+	check_fail(__FILE__, __LINE__, what);
 }
 
 static void expect_signal(int number)
@@ -656,7 +670,8 @@ static const char *behind(const char *text, const char *what)
 	return at + strlen(what);
 }
 
-/* The stack that is headed so has a frame of the function before the next heading. Functions are named behind the address. */
+/* The stack that is headed so has a frame of the function before the next heading. Functions are
+ * named behind the address. */
 static void expect_frame(const char *heading, const char *function)
 {
 	const char *at = behind(result.err, heading), *frame, *end;
@@ -669,7 +684,7 @@ static void expect_frame(const char *heading, const char *function)
 	if (end != NULL && frame > end)
 		complain(name);
 	/* The nearest frame but one at most: the library's own are not shown. */
-	if (spawn_count_lines(at) - spawn_count_lines(frame) > 2)
+	if (count_lines(at) - count_lines(frame) > 2)
 		complain(name);
 }
 
@@ -692,7 +707,8 @@ static void overflow_is_a_fault_at_the_instruction(void)
 	for (int rate = 0; rate < 2; rate++) {
 		run_deed("overflow_by_one", rate == 0 ? "efence=1" : "guardrate=5");
 		expect_signal(SIGSEGV);
-		expect_text("goalloc: heap overflow: write at 0x%lx, 0 bytes behind the end of an object of 272 bytes at 0x%lx\n",
+		expect_text("goalloc: heap overflow: write at 0x%lx, 0 bytes behind the end of an "
+			    "object of 272 bytes at 0x%lx\n",
 			    announced() + 272, announced());
 		expect_frame("  used by thread ", "writing_function");
 		expect_frame("  allocated by thread ", "allocating_function");
@@ -705,7 +721,8 @@ static void underflow_is_a_fault_at_the_instruction(void)
 	for (int rate = 0; rate < 2; rate++) {
 		run_deed("underflow_by_one", rate == 0 ? "efence=1" : "guardrate=5");
 		expect_signal(SIGSEGV);
-		expect_text("goalloc: heap underflow: read at 0x%lx, 1 bytes before an object of 272 bytes at 0x%lx\n",
+		expect_text("goalloc: heap underflow: read at 0x%lx, 1 bytes before an object of "
+			    "272 bytes at 0x%lx\n",
 			    announced() - 1, announced());
 		expect_frame("  used by thread ", "reading_function");
 		expect_frame("  allocated by thread ", "allocating_function");
@@ -719,11 +736,14 @@ static void use_after_free_is_reported_with_three_stacks(void)
 		unsigned long at, size;
 	} uses[] = {
 		{ "write_after_free", "write", "writing_function", "freeing_function", 50, 100 },
-		{ "read_after_free", "read", "reading_function", "freeing_function", 999999, 1000000 },
-		{ "write_of_another_thread_s", "write", "writing_function", "freeing_function", 0, 3000 },
+		{ "read_after_free", "read", "reading_function", "freeing_function", 999999,
+		  1000000 },
+		{ "write_of_another_thread_s", "write", "writing_function", "freeing_function", 0,
+		  3000 },
 		{ "read_after_realloc", "read", "reading_function", "read_after_realloc", 0, 100 },
 	};
-	static const char *const options[] = { "efence=1", "guardrate=1", "efence=1,hardened=2", "efence=1,sbrk=1,clobberfree=1" };
+	static const char *const options[] = { "efence=1", "guardrate=1", "efence=1,hardened=2",
+					       "efence=1,sbrk=1,clobberfree=1" };
 
 	for (size_t i = 0; i < sizeof(uses) / sizeof(uses[0]); i++) {
 		for (size_t k = 0; k < sizeof(options) / sizeof(options[0]); k++) {
@@ -731,8 +751,11 @@ static void use_after_free_is_reported_with_three_stacks(void)
 
 			run_deed(uses[i].deed, options[k]);
 			expect_signal(SIGSEGV);
-			(void)snprintf(format, sizeof(format), "goalloc: use after free: %s at 0x%%lx, %lu bytes into an object of %lu bytes"
-				       " at 0x%%lx\n", uses[i].access, uses[i].at, uses[i].size);
+			(void)snprintf(format, sizeof(format),
+				       "goalloc: use after free: %s at 0x%%lx, %lu bytes into an "
+				       "object of %lu bytes"
+				       " at 0x%%lx\n",
+				       uses[i].access, uses[i].at, uses[i].size);
 			expect_text(format, announced() + uses[i].at, announced());
 			expect_frame("  used by thread ", uses[i].user);
 			expect_frame("  allocated by thread ", "allocating_function");
@@ -746,19 +769,25 @@ static void an_object_of_no_bytes_cannot_be_touched(void)
 {
 	run_deed("touch_nothing", "efence=1");
 	expect_signal(SIGSEGV);
-	expect_text("goalloc: heap overflow: write at 0x%lx, 0 bytes behind the end of an object of 0 bytes", announced(), 0);
+	expect_text("goalloc: heap overflow: write at 0x%lx, 0 bytes behind the end of an object "
+		    "of 0 bytes",
+		    announced(), 0);
 }
 
 static void free_finds_what_was_written_around(void)
 {
 	run_deed("overflow_found_by_free", "efence=1");
 	expect_signal(SIGABRT);
-	expect_text("goalloc: free(0x%lx): heap overflow\n  written to: 1 bytes behind the end of an object of 264 bytes", announced(), 0);
+	expect_text("goalloc: free(0x%lx): heap overflow\n  written to: 1 bytes behind the end of "
+		    "an object of 264 bytes",
+		    announced(), 0);
 	expect_frame("  found by thread ", "freeing_function");
 	expect_frame("  allocated by thread ", "allocating_function");
 	run_deed("underflow_found_by_free", "efence=1");
 	expect_signal(SIGABRT);
-	expect_text("goalloc: free(0x%lx): heap underflow\n  written to: 1 bytes before an object of 272 bytes", announced(), 0);
+	expect_text("goalloc: free(0x%lx): heap underflow\n  written to: 1 bytes before an object "
+		    "of 272 bytes",
+		    announced(), 0);
 }
 
 static void a_double_free_is_reported_with_three_stacks(void)
@@ -833,19 +862,27 @@ static void one_of_n_is_guarded(void)
 static void right_programs_notice_nothing(void)
 {
 	static const char *const deeds_of[] = { "all_calls", "run_threads", "forking" };
-	static const char *const options[] = { "efence=1", "guardrate=1", "guardrate=20,hardened=1", "sbrk=1", "sbrk=1,guardrate=7",
-					       "efence=1,hardened=2", "sbrk=1,hardened=1,clobberfree=1", "sbrk=1,profile=/dev/null,memprofilerate=100",
-					       "guardrate=3,profile=/dev/null,memprofilerate=1000" };
+	static const char *const options[] = {
+		"efence=1",
+		"guardrate=1",
+		"guardrate=20,hardened=1",
+		"sbrk=1",
+		"sbrk=1,guardrate=7",
+		"efence=1,hardened=2",
+		"sbrk=1,hardened=1,clobberfree=1",
+		"sbrk=1,profile=/dev/null,memprofilerate=100",
+		"guardrate=3,profile=/dev/null,memprofilerate=1000"
+	};
 
 	for (size_t i = 0; i < sizeof(deeds_of) / sizeof(deeds_of[0]); i++) {
 		for (size_t k = 0; k < sizeof(options) / sizeof(options[0]); k++) {
 			run_deed(deeds_of[i], options[k]);
-			if (!spawn_exited_0(&result) || result.err[0] != '\0')
+			if (!program_exited_0(&result) || result.err[0] != '\0')
 				complain(options[k]);
 		}
 	}
 	run_deed("many_objects", "efence=1");
-	if (!spawn_exited_0(&result) || result.err[0] != '\0')
+	if (!program_exited_0(&result) || result.err[0] != '\0')
 		complain("many objects");
 }
 

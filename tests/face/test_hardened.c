@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_hardened.c - what GOALLOC=hardened=1 adds and no message tells: sizes, zeros, guarded pages, the order of addresses; with 2, records. The messages are in
- * tests/abort.
+ * test_hardened.c - what GOALLOC=hardened=1 adds and no message tells: sizes, zeros, guarded pages,
+ * the order of addresses; with 2, records. The messages are in tests/abort.
  *
  * Callers  CTest, with the option in the environment.
  */
 #include "face.h"
+#include "pattern.h"
 
 #include <malloc.h>
 #include <setjmp.h>
@@ -20,16 +21,9 @@
 static void *(*volatile do_malloc)(size_t) = malloc;
 static void (*volatile do_free)(void *) = free;
 
-static const size_t sizes[] = { 1, 8, 9, 24, 100, 1000, 4096, 8184, 20000, 32752, 32768, 32769, 100000, 1 << 20 };
+static const size_t sizes[] = { 1,    8,     9,     24,    100,   1000,   4096,
+				8184, 20000, 32752, 32768, 32769, 100000, 1 << 20 };
 #define NSIZES (sizeof(sizes) / sizeof(sizes[0]))
-
-static bool all_zero(const char *p, size_t n)
-{
-	for (size_t i = 0; i < n; i++)
-		if (p[i] != 0)
-			return false;
-	return true;
-}
 
 /* The number of the signal that touching p[at] ends a child with; 0 for none. */
 static int touch(volatile char *p, size_t at)
@@ -42,7 +36,7 @@ static int touch(volatile char *p, size_t at)
 		p[at]++;
 		_exit(0);
 	}
-	assert_int_equal(waitpid(pid, &status, 0), pid);
+	status = child_wait(pid);
 	return WIFSIGNALED(status) ? WTERMSIG(status) : 0;
 }
 
@@ -187,7 +181,7 @@ static int look(const volatile char *p)
 		(void)*p;
 		_exit(0);
 	}
-	assert_int_equal(waitpid(pid, &status, 0), pid);
+	status = child_wait(pid);
 	return WIFSIGNALED(status) ? WTERMSIG(status) : 0;
 }
 
@@ -206,12 +200,15 @@ static void records_are_out_of_reach(void **state)
 		if (m[i].key == 0)
 			continue;
 		nrecords++;
-		for (uintptr_t p = m[i].start; p < m[i].end; p += (m[i].end - m[i].start) / 4 & ~(uintptr_t)4095) {
+		for (uintptr_t p = m[i].start; p < m[i].end;
+		     p += (m[i].end - m[i].start) / 4 & ~(uintptr_t)4095) {
 			assert_int_equal(touch((char *)p, 0), SIGSEGV);
 			assert_int_equal(look((char *)p), SIGSEGV);
 		}
-		assert_true(i > 0 && m[i - 1].end == m[i].start && strcmp(m[i - 1].perms, "---p") == 0);
-		assert_true(i + 1 < n && m[i + 1].start == m[i].end && strcmp(m[i + 1].perms, "---p") == 0);
+		assert_true(i > 0 && m[i - 1].end == m[i].start &&
+			    strcmp(m[i - 1].perms, "---p") == 0);
+		assert_true(i + 1 < n && m[i + 1].start == m[i].end &&
+			    strcmp(m[i + 1].perms, "---p") == 0);
 	}
 	/* The table of arenas, slabs, large records. */
 	assert_true(nrecords >= 3);

@@ -1,45 +1,27 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_interrupted.c - code that stops in the middle and goes on elsewhere: a profiler's timer interrupts malloc for long, coroutines
- * move from thread to thread between two requests.
+ * test_interrupted.c - code that stops in the middle and goes on elsewhere: a profiler's timer
+ * interrupts malloc for long, coroutines move from thread to thread between two requests.
  *
  * Owns     objects that carry their size and a pattern; whoever frees one checks it.
  * Callers  CTest, linked with the library and preloaded. argv[1] is the case.
  * Locks    the mutex of the coroutines' table.
  */
-#include "face.h"
+#include "load.h"
 
 #include <pthread.h>
 #include <signal.h>
-#include <stdatomic.h>
 #include <sys/time.h>
 #include <ucontext.h>
 
-static void *make_object(uint64_t *rng)
-{
-	size_t n = face_mixed_size(rng) + sizeof(struct face_object);
-	void *p = malloc(n);
-
-	CHECK(p != NULL);
-	face_object_fill(p, n, 21);
-	return p;
-}
-
-static void check_and_free(void *p)
-{
-	if (p != NULL)
-		CHECK(face_object_intact(p, ((struct face_object *)p)->size, 21));
-	free(p);
-}
-
 /* --- a profiler --- */
 
-enum { SLOTS = 256 };
-static _Atomic(void *) table[SLOTS];
+enum { PLACES = 256 };
 static _Atomic bool stop;
 static _Atomic int interrupts;
 
-/* Long, and without a request: others free into this thread's spans meanwhile, and wait for its locks. */
+/* Long, and without a request: others free into this thread's spans meanwhile, and wait for its
+ * locks. */
 static void waste_time(int signal_number)
 {
 	int saved = errno;
@@ -57,9 +39,7 @@ static void *swapping_thread(void *arg)
 	uint64_t rng = (uint64_t)(uintptr_t)arg;
 
 	while (!atomic_load_explicit(&stop, memory_order_relaxed)) {
-		void *p = make_object(&rng);
-
-		check_and_free(atomic_exchange(&table[face_rng(&rng) % SLOTS], p));
+		load_leave(load_make(&rng, rng_mixed_size(&rng)), &rng, PLACES);
 	}
 	return NULL;
 }
@@ -83,8 +63,7 @@ static void a_timer_may_interrupt_malloc_for_long(void)
 	stop = true;
 	for (int i = 0; i < 4; i++)
 		CHECK(pthread_join(thread[i], NULL) == 0);
-	for (int i = 0; i < SLOTS; i++)
-		check_and_free(table[i]);
+	load_empty();
 }
 
 /* --- coroutines --- */
@@ -100,28 +79,29 @@ static struct coroutine {
 
 static pthread_mutex_t coroutines_lock = PTHREAD_MUTEX_INITIALIZER;
 
-/* Between two turns it may have moved to another thread: what one thread made is freed by another, in the middle of a function. */
+/* Between two turns it may have moved to another thread: what one thread made is freed by another,
+ * in the middle of a function. */
 static void body(int number)
 {
 	struct coroutine *me = &coroutines[number];
 	uint64_t rng = (uint64_t)number + 1;
 
 	while (me->turns < TURNS) {
-		size_t k = face_rng(&rng) % 8;
+		size_t k = rng_next(&rng) % 8;
 
-		check_and_free(me->objects[k]);
-		me->objects[k] = make_object(&rng);
+		load_free(me->objects[k]);
+		me->objects[k] = load_make(&rng, rng_mixed_size(&rng));
 		me->turns++;
 		CHECK(swapcontext(&me->context, &me->resumer) == 0);
 	}
 	for (size_t k = 0; k < 8; k++)
-		check_and_free(me->objects[k]);
+		load_free(me->objects[k]);
 }
 
 static struct coroutine *pick(uint64_t *rng)
 {
 	struct coroutine *found = NULL;
-	size_t first = face_rng(rng) % COROUTINES;
+	size_t first = rng_next(rng) % COROUTINES;
 
 	CHECK(pthread_mutex_lock(&coroutines_lock) == 0);
 	for (size_t i = 0; i < COROUTINES && found == NULL; i++) {
@@ -188,6 +168,6 @@ int main(int argc, char **argv)
 	else if (strcmp(argv[1], "coroutines") == 0)
 		coroutines_may_move_between_threads();
 	else
-		face_fail(__FILE__, __LINE__, argv[1]);
+		check_fail(__FILE__, __LINE__, argv[1]);
 	return 0;
 }

@@ -295,7 +295,7 @@ static void malloc_trim_gives_memory_back_and_says_whether_it_did(void **state)
 
 	(void)state;
 	(void)malloc_trim(0);
-	begin = face_rss();
+	begin = proc_rss();
 	for (size_t i = 0; i < N; i++) {
 		p[i] = malloc(SIZE);
 		assert_non_null(p[i]);
@@ -303,9 +303,9 @@ static void malloc_trim_gives_memory_back_and_says_whether_it_did(void **state)
 	}
 	for (size_t i = 0; i < N; i++)
 		free(p[i]);
-	full = face_rss();
+	full = proc_rss();
 	said = malloc_trim(0);
-	left = face_rss();
+	left = proc_rss();
 	assert_in_range(left, 0, begin + 4 * MiB);
 	if (full > left + MiB)
 		assert_int_equal(said, 1);
@@ -320,10 +320,10 @@ static void malloc_trim_twice_has_nothing_to_give_the_second_time(void **state)
 
 	(void)state;
 	(void)malloc_trim(0);
-	before = face_rss();
+	before = proc_rss();
 	said = malloc_trim(0);
 	assert_in_range(said, 0, 1);
-	assert_in_range(face_rss(), before > MiB ? before - MiB : 0, before + MiB);
+	assert_in_range(proc_rss(), before > MiB ? before - MiB : 0, before + MiB);
 }
 
 /* Only what the program still holds stays, also when it is one object here and there. */

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_leaks.c - programs with known leaks: what is reached is none, what is not is counted and told.
+ * test_leaks.c - programs with known leaks: what is reached is none, what is not is counted and
+ * told.
  *
  * Owns     the objects of each case.
- * Callers  CTest; argv[1] is the case. A case begins with no leak, and ends with those that it made.
+ * Callers  CTest; argv[1] is the case. A case begins with no leak, and ends with those that it
+ *          made.
  */
 #include "leaks.h"
 
@@ -49,7 +51,8 @@ static void indirect(void)
 	global = NULL;
 }
 
-/* Of a ring one is direct, whichever has the lowest address; and none when something else leads to it, wherever that is. */
+/* Of a ring one is direct, whichever has the lowest address; and none when something else leads to
+ * it, wherever that is. */
 static void ring(void)
 {
 	hidden a = make(48), b = make(48), c = make(48), before = make(112), after = make(8);
@@ -134,12 +137,12 @@ static void big(void)
 static void sparse(void)
 {
 	hidden h = make((size_t)1 << 30), content = make(32);
-	size_t rss = face_rss();
+	size_t rss = proc_rss();
 
 	lead(h, ((size_t)1 << 30) - 8, content, 0);
 	global = show(h);
 	CHECK_LEAKS(0);
-	CHECK_LE(face_rss(), rss + 16 * MiB);
+	CHECK_LE(proc_rss(), rss + 16 * MiB);
 	lead(h, ((size_t)1 << 30) - 8, h, 0);
 	CHECK_LEAKS(1);
 }
@@ -207,7 +210,7 @@ static void own_register(void)
 	register hidden held __asm__("x28") = h;
 #endif
 
-	scrub();
+	hidden_scrub();
 	held = ~held;
 	__asm__ volatile("" : "+r"(held));
 	n = run_check();
@@ -237,8 +240,9 @@ static void mapped(void)
 {
 	for (int flags = 0; flags < 2; flags++) {
 		size_t n = 64 * MiB;
-		void **p = mmap(NULL, n, PROT_READ | PROT_WRITE, MAP_ANONYMOUS | MAP_NORESERVE | (flags ? MAP_SHARED : MAP_PRIVATE), -1,
-				0);
+		void **p = mmap(NULL, n, PROT_READ | PROT_WRITE,
+				MAP_ANONYMOUS | MAP_NORESERVE | (flags ? MAP_SHARED : MAP_PRIVATE),
+				-1, 0);
 		size_t at = n / sizeof(*p) / 2;
 
 		CHECK(p != MAP_FAILED);
@@ -298,7 +302,6 @@ static void unseen(void)
 
 static void forked(void)
 {
-	int status;
 	pid_t pid;
 
 	(void)make(64);
@@ -310,7 +313,7 @@ static void forked(void)
 		CHECK_LEAKS(2);
 		_exit(0);
 	}
-	CHECK(waitpid(pid, &status, 0) == pid && status == 0);
+	CHECK(child_wait(pid) == 0);
 	CHECK_LEAKS(1);
 }
 
@@ -321,13 +324,13 @@ static void leaves_nothing(void)
 	int fd;
 
 	(void)check();
-	mappings = face_count_mappings();
+	mappings = proc_mappings();
 	fd = dup(0);
 	(void)close(fd);
 	for (int i = 0; i < 20; i++)
 		(void)check();
 	CHECK(dup(0) == fd);
-	CHECK_LE(face_count_mappings(), mappings + 1);
+	CHECK_LE(proc_mappings(), mappings + 1);
 }
 
 /* A report that cannot be written is lost; the count is not. */
@@ -343,12 +346,26 @@ static void unwritable(void)
 }
 
 static const struct face_case cases[] = {
-	{ "direct", direct },       { "indirect", indirect }, { "ring", ring },         { "interior", interior },
-	{ "sizes", sizes },         { "freed", freed },       { "big", big },           { "sparse", sparse },
-	{ "noscan", noscan },       { "tiny", tiny },         { "nothing", nothing },   { "tls", tls },
+	{ "direct", direct },
+	{ "indirect", indirect },
+	{ "ring", ring },
+	{ "interior", interior },
+	{ "sizes", sizes },
+	{ "freed", freed },
+	{ "big", big },
+	{ "sparse", sparse },
+	{ "noscan", noscan },
+	{ "tiny", tiny },
+	{ "nothing", nothing },
+	{ "tls", tls },
 	{ "own_register", own_register },
-	{ "dynamic_tls", dynamic_tls }, { "mapped", mapped }, { "protected", protected }, { "unseen", unseen },
-	{ "forked", forked },       { "leaves_nothing", leaves_nothing }, { "unwritable", unwritable },
+	{ "dynamic_tls", dynamic_tls },
+	{ "mapped", mapped },
+	{ "protected", protected },
+	{ "unseen", unseen },
+	{ "forked", forked },
+	{ "leaves_nothing", leaves_nothing },
+	{ "unwritable", unwritable },
 };
 
 int main(int argc, char **argv)

@@ -1,18 +1,27 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_leaks_exit.c - leaks told at exit and on a signal, by GOALLOC=leakcheck: where to, with which status, with which stacks.
+ * test_leaks_exit.c - leaks told at exit and on a signal, by GOALLOC=leakcheck: where to, with
+ * which status, with which stacks.
  *
- * Owns     nothing. Run without arguments it is the driver, which runs itself with one: as the program that leaks.
- * Callers  CTest, linked and preloaded; FACE_LIB is the library, which the plain variant loads by LD_PRELOAD.
+ * Owns     nothing. Run without arguments it is the driver, which runs itself with one: as the
+ *          program that leaks.
+ * Callers  CTest, linked and preloaded; FACE_LIB is the library, which the plain variant loads by
+ *          LD_PRELOAD.
  */
 #include "leaks.h"
-#include "spawn.h"
+#include "lines.h"
+#include "program.h"
 
 #include <fcntl.h>
 #include <limits.h>
 #include <pthread.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <signal.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 
 /* --- the program --- */
 
@@ -23,10 +32,77 @@ __attribute__((noinline)) void leak_here(size_t n)
 	__asm__ volatile("");
 }
 
+/* From now on the system answers this call so. */
+static void answer(long call, unsigned action)
+{
+	struct sock_filter code[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (unsigned)call, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, action),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	struct sock_fprog program = { 4, code };
+
+	CHECK(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0);
+	CHECK(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0);
+}
+
+/* An object of which only memory knows that copies of the process do not get. */
+static void keep_out_of_copies(void)
+{
+	void **page = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	char *pages = aligned_alloc(4096, 65536);
+
+	CHECK(page != MAP_FAILED && pages != NULL);
+	memset(pages, 0, 65536);
+	*page = show(make(100));
+	/* A page of the heap, too, which leads to the other objects. */
+	*(char **)(void *)pages = show(make(200));
+	page[1] = pages;
+	CHECK(madvise(page, 4096, MADV_DONTFORK) == 0 && madvise(pages, 4096, MADV_DONTFORK) == 0);
+}
+
+/* An object of which only shared memory knows. */
+static void keep_in_shared_memory(void)
+{
+	void **page = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+	CHECK(page != MAP_FAILED);
+	*page = show(make(100));
+}
+
+/* What keeps the leak check from its work. */
+static void hinder(const char *how)
+{
+	if (strcmp(how, "dontfork") == 0)
+		keep_out_of_copies();
+	if (strcmp(how, "dontfork_unread") == 0) {
+		keep_out_of_copies();
+		answer(SYS_process_vm_readv, SECCOMP_RET_ERRNO | EPERM);
+	}
+	if (strcmp(how, "shared_unread") == 0) {
+		keep_in_shared_memory();
+		answer(SYS_process_vm_readv, SECCOMP_RET_ERRNO | EPERM);
+	}
+	if (strcmp(how, "no_process") == 0)
+		answer(SYS_clone, SECCOMP_RET_ERRNO | EAGAIN);
+	/* Only the copy makes this call. */
+	if (strcmp(how, "killed") == 0)
+		answer(SYS_prlimit64, SECCOMP_RET_KILL_PROCESS);
+	if (strcmp(how, "forbidden") == 0)
+		CHECK(prctl(PR_SET_DUMPABLE, 0) == 0);
+	if (strcmp(how, "no_memory") == 0) {
+		struct rlimit none = { 0, 0 };
+
+		CHECK(setrlimit(RLIMIT_AS, &none) == 0);
+	}
+}
+
 static int leak_and_end(const char *how)
 {
 	for (int i = 0; i < 5 && strcmp(how, "clean") != 0; i++)
 		leak_here(100);
+	hinder(how);
 	if (strcmp(how, "closed") == 0)
 		for (int fd = 0; fd < 100; fd++)
 			(void)close(fd);
@@ -34,7 +110,8 @@ static int leak_and_end(const char *how)
 		const char *file = strstr(getenv("GOALLOC"), "leakreport=") + strlen("leakreport=");
 
 		CHECK(raise(SIGUSR1) == 0);
-		while (!face_read_file(file, report, sizeof(report)) || strstr(report, "leaked: 5 objects") == NULL)
+		while (!proc_read_file(file, report, sizeof(report)) ||
+		       strstr(report, "leaked: 5 objects") == NULL)
 			(void)usleep(1000);
 	}
 	if (strcmp(how, "_exit") == 0)
@@ -45,7 +122,7 @@ static int leak_and_end(const char *how)
 /* --- the driver --- */
 
 static const char *me;
-static struct spawn_result result;
+static struct program_result result;
 
 /* Runs the program with these options. Its exit status. */
 static int run(const char *options, const char *how)
@@ -55,7 +132,7 @@ static int run(const char *options, const char *how)
 	const char *env[] = { setting, NULL };
 
 	(void)snprintf(setting, sizeof(setting), "GOALLOC=%s", options);
-	spawn_run(argv, env, &result);
+	program_run(argv, env, &result);
 	CHECK(!result.timed_out && WIFEXITED(result.status));
 	return WEXITSTATUS(result.status);
 }
@@ -64,6 +141,31 @@ static int run(const char *options, const char *how)
 static bool said(const char *text)
 {
 	return strstr(result.err, text) != NULL;
+}
+
+/* A check that cannot look, or cannot tell, says why, and is a failure. */
+static void hindered(void)
+{
+	static const char options[] = "leakcheck=1,leakexit=23";
+
+	/* All memory is looked at, also what copies do not get, and what the system does not give
+	 * in one call. */
+	CHECK(run(options, "dontfork") == 23 && said("leaked: 5 objects"));
+	CHECK(run(options, "dontfork_unread") == 23 &&
+	      said("that copies of the process do not get (MADV_DONTFORK)") &&
+	      said("leaked: 8 objects"));
+	CHECK(run(options, "shared_unread") == 23 && said("leaked: 5 objects"));
+	CHECK(run(options, "no_process") == 23 && said("leak check failed: ") &&
+	      said("no more processes are allowed"));
+	CHECK(run(options, "killed") == 23 &&
+	      said("leak check failed: the copy of the process was killed by signal 31"));
+	CHECK(run(options, "forbidden") == 23 &&
+	      said("leak check failed: the program forbids looking at it"));
+	CHECK(run(options, "no_memory") == 23 && said("leak check failed: there is no memory"));
+	/* Without leakexit the status is the program's. */
+	CHECK(run("leakcheck=1", "killed") == 7 && said("leak check failed: "));
+	CHECK(run("leakcheck=1,leakexit=23,leakreport=/dev/full", "clean") == 23 &&
+	      said("leakreport: cannot write to '/dev/full': no space left"));
 }
 
 static void drive(void)
@@ -77,26 +179,33 @@ static void drive(void)
 	CHECK(run("off=0", "leak") == 7 && result.err[0] == '\0');
 	CHECK(run("leakexit=23", "leak") == 7 && result.err[0] == '\0');
 	/* Without all stacks by size, with them by function. */
-	CHECK(run("leakcheck=1,memprofilerate=1GiB", "leak") == 7 && said(five) && said(" bytes each"));
-	CHECK(run("leakcheck=2", "leak") == 7 && said(" leak_here+0x") && said("leaked: 5 objects"));
-	CHECK(run("leakcheck=2", "clean") == 7 && said("leaked: 0 objects, 0 bytes") && !said("leak: "));
+	CHECK(run("leakcheck=1,memprofilerate=1GiB", "leak") == 7 && said(five) &&
+	      said(" bytes each"));
+	CHECK(run("leakcheck=2", "leak") == 7 && said(" leak_here+0x") &&
+	      said("leaked: 5 objects"));
+	CHECK(run("leakcheck=2", "clean") == 7 && said("leaked: 0 objects, 0 bytes") &&
+	      !said("leak: "));
 	/* The status tells. */
 	CHECK(run("leakcheck=1,leakexit=23", "leak") == 23 && said("leaked: 5 objects"));
 	CHECK(run("leakcheck=1,leakexit=23", "clean") == 7 && said("leaked: 0 objects"));
-	/* Standard error as it was at the start; a program that ends without exit handlers is not looked at. */
+	hindered();
+	/* Standard error as it was at the start; a program that ends without exit handlers is not
+	 * looked at. */
 	CHECK(run("leakcheck=1", "closed") == 7 && said("leaked: 5 objects"));
 	CHECK(run("leakcheck=1", "_exit") == 7 && result.err[0] == '\0');
 	/* To a file: on a signal, and once more at exit. */
 	(void)snprintf(file, sizeof(file), "%s.report.%d", me, (int)getpid());
 	(void)snprintf(options, sizeof(options), "leakcheck=1,signal=USR1,leakreport=%s", file);
 	CHECK(run(options, "signal") == 7 && result.err[0] == '\0');
-	CHECK(face_read_file(file, report, sizeof(report)) && unlink(file) == 0 && spawn_count_lines(report) == 4);
+	CHECK(proc_read_file(file, report, sizeof(report)) && unlink(file) == 0 &&
+	      count_lines(report) == 4);
 	/* It is appended to. */
 	(void)snprintf(options, sizeof(options), "leakcheck=1,leakreport=%s", file);
 	CHECK(run(options, "leak") == 7 && result.err[0] == '\0');
 	CHECK(run(options, "clean") == 7 && result.err[0] == '\0');
-	CHECK(face_read_file(file, report, sizeof(report)) && unlink(file) == 0);
-	CHECK(strstr(report, five) != NULL && strstr(report, "leaked: 5 objects") != NULL && strstr(report, "leaked: 0 objects") != NULL);
+	CHECK(proc_read_file(file, report, sizeof(report)) && unlink(file) == 0);
+	CHECK(strstr(report, five) != NULL && strstr(report, "leaked: 5 objects") != NULL &&
+	      strstr(report, "leaked: 0 objects") != NULL);
 }
 
 int main(int argc, char **argv)

@@ -80,7 +80,6 @@ __attribute__((constructor(101))) static void first_constructor(void)
 
 __attribute__((constructor(102))) static void constructor_that_forks(void)
 {
-	int status;
 	pid_t child = fork();
 
 	CHECK(child >= 0);
@@ -90,7 +89,7 @@ __attribute__((constructor(102))) static void constructor_that_forks(void)
 		drop(1);
 		_exit(0);
 	}
-	CHECK(waitpid(child, &status, 0) == child && status == 0);
+	CHECK(child_wait(child) == 0);
 	stages |= FORK_IN_CONSTRUCTOR;
 }
 

@@ -146,7 +146,7 @@ int main(int argc, char **argv)
 		CHECK(setenv("FACE_LIMITED", "1", 1) == 0);
 		CHECK(setrlimit(RLIMIT_AS, &limit) == 0);
 		(void)execv("/proc/self/exe", argv);
-		face_fail(__FILE__, __LINE__, "exec");
+		check_fail(__FILE__, __LINE__, "exec");
 	}
 	CHECK(face_malloc_is_goalloc());
 	max_objects = strcmp(argv[2], "full") == 0 ? 1 << 20 : 1000;

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_mappings.c - address space in odd states: few mappings left of those that the kernel allows, nothing free but small holes;
- * and how many mappings the library itself makes.
+ * test_mappings.c - address space in odd states: few mappings left of those that the kernel allows,
+ * nothing free but small holes; and how many mappings the library itself makes.
  *
  * Owns     what it maps around the heap.
- * Callers  CTest, preloaded, with and without hardened=1. argv[1] is the case; exits with 77 where the system does not let it be
- *          made.
+ * Callers  CTest, preloaded, with and without hardened=1. argv[1] is the case; exits with 77 where
+ *          the system does not let it be made.
  */
 #include "face.h"
 
@@ -36,23 +36,25 @@ static void make_block(size_t i)
 	face_object_fill(blocks[i], block_size(i), tag);
 }
 
-/* 60 000 blocks of 64 to 256 KiB, 9 GiB of address space: all, after every second was freed, and made again. */
+/* 60 000 blocks of 64 to 256 KiB, 9 GiB of address space: all, after every second was freed, and
+ * made again. */
 static void many_blocks(void)
 {
 	bool hardened = getenv("GOALLOC") != NULL && strstr(getenv("GOALLOC"), "hardened=") != NULL;
-	/* Its guards are mappings, of a bounded number of blocks; those that were used together stay one or two. */
+	/* Its guards are mappings, of a bounded number of blocks; those that were used together
+	 * stay one or two. */
 	size_t most = hardened ? 40000 : 100;
 
 	for (size_t i = 0; i < BLOCKS; i++)
 		make_block(i);
-	(void)printf("%d blocks: %zu mappings\n", BLOCKS, face_count_mappings());
-	CHECK_LE(face_count_mappings(), most);
+	(void)printf("%d blocks: %zu mappings\n", BLOCKS, proc_mappings());
+	CHECK_LE(proc_mappings(), most);
 	for (size_t i = 0; i < BLOCKS; i += 2)
 		free_block(i);
-	(void)printf("every second freed: %zu mappings\n", face_count_mappings());
-	CHECK_LE(face_count_mappings(), most);
+	(void)printf("every second freed: %zu mappings\n", proc_mappings());
+	CHECK_LE(proc_mappings(), most);
 	(void)malloc_trim(0);
-	CHECK_LE(face_count_mappings(), most);
+	CHECK_LE(proc_mappings(), most);
 	for (size_t round = 0; round < 3; round++) {
 		for (size_t i = round % 2; i < BLOCKS; i += 2) {
 			if (blocks[i] != NULL)
@@ -60,12 +62,12 @@ static void many_blocks(void)
 			make_block(i);
 		}
 	}
-	(void)printf("made anew: %zu mappings\n", face_count_mappings());
-	CHECK_LE(face_count_mappings(), most);
+	(void)printf("made anew: %zu mappings\n", proc_mappings());
+	CHECK_LE(proc_mappings(), most);
 	for (size_t i = 0; i < BLOCKS; i++)
 		free_block(i);
-	(void)printf("all freed: %zu mappings\n", face_count_mappings());
-	CHECK_LE(face_count_mappings(), most);
+	(void)printf("all freed: %zu mappings\n", proc_mappings());
+	CHECK_LE(proc_mappings(), most);
 }
 
 /* What programs do; every answer must be an object. */
@@ -75,7 +77,7 @@ static void use_malloc(void)
 	char *grows = NULL;
 
 	for (size_t i = 0; i < SMALL; i++) {
-		size_t n = face_mixed_size(&rng);
+		size_t n = rng_mixed_size(&rng);
 
 		blocks[i] = malloc(n);
 		CHECK(blocks[i] != NULL);
@@ -104,12 +106,13 @@ static size_t max_mappings(void)
 {
 	char buf[64];
 
-	if (!face_read_file("/proc/sys/vm/max_map_count", buf, sizeof(buf)))
+	if (!proc_read_file("/proc/sys/vm/max_map_count", buf, sizeof(buf)))
 		return 0;
 	return (size_t)strtoull(buf, NULL, 10);
 }
 
-/* All mappings that the kernel allows but for a few, every second page of a range with another protection. */
+/* All mappings that the kernel allows but for a few, every second page of a range with another
+ * protection. */
 static void few_mappings_left(void)
 {
 	size_t most = max_mappings(), page = (size_t)sysconf(_SC_PAGESIZE), left;
@@ -119,22 +122,24 @@ static void few_mappings_left(void)
 		(void)printf("skipped: max_map_count is %zu\n", most);
 		exit(SKIPPED);
 	}
-	p = mmap(NULL, (most + 2) * page, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	p = mmap(NULL, (most + 2) * page, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
+		 -1, 0);
 	CHECK(p != MAP_FAILED);
 	for (size_t i = 1; mprotect(p + i * page, page, PROT_READ) == 0; i += 2)
 		CHECK(i < most);
 	/* Some are given back: a page in the middle joins with its neighbours to one. */
 	for (left = 0; left < 12; left += 2)
 		CHECK(mprotect(p + (1 + left) * page, page, PROT_NONE) == 0);
-	(void)printf("%zu of %zu mappings\n", face_count_mappings(), most);
-	CHECK_LE(most - 30, face_count_mappings());
+	(void)printf("%zu of %zu mappings\n", proc_mappings(), most);
+	CHECK_LE(most - 30, proc_mappings());
 	use_malloc();
 	use_malloc();
 	CHECK(munmap(p, (most + 2) * page) == 0);
 	use_malloc();
 }
 
-/* All of the address space is taken, but for holes of this many bytes: no hint is granted, no arena has room. */
+/* All of the address space is taken, but for holes of this many bytes: no hint is granted, no arena
+ * has room. */
 static void only_holes_of(size_t hole)
 {
 	enum { HOLES = 150 };
@@ -159,7 +164,8 @@ static void only_holes_of(size_t hole)
 	}
 	CHECK(n < BLOCKS && errno == ENOMEM);
 	(void)printf("%d holes of %zu KiB: %zu KiB had\n", HOLES, hole / KiB, n * 16);
-	/* Used are the whole 512 KiB in a hole. 16 KiB and what hardened=1 adds are of a class of 18 KiB. */
+	/* Used are the whole 512 KiB in a hole. 16 KiB and what hardened=1 adds are of a class of
+	 * 18 KiB. */
 	CHECK_LE(HOLES * (hole - 512 * KiB) / 1000 * (hardened ? 800 : 900), n * 16 * KiB);
 	for (size_t i = 0; i < n; i++) {
 		CHECK(face_object_intact(blocks[i], 16 * KiB, tag));

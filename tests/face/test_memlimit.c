@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_memlimit.c - GOALLOC_MEMLIMIT: a program that would have more memory stays below it; with hard=1 it is refused what
- * goes beyond, and goes on with what it has.
+ * test_memlimit.c - GOALLOC_MEMLIMIT: a program that would have more memory stays below it; with
+ * hard=1 it is refused what goes beyond, and goes on with what it has.
  */
 #include "face.h"
 
@@ -15,20 +15,15 @@
 #define LIMIT (200 * MiB)
 #define HARD_LIMIT (64 * MiB)
 
-/* What the process has beside: the program, libc, stacks. Pages that are being released at the same moment. */
+/* What the process has beside: the program, libc, stacks. Pages that are being released at the same
+ * moment. */
 #define SLACK (8 * MiB)
 
 #define THREADS 4
 
 static size_t peak_rss(void)
 {
-	char buf[4096];
-	const char *at;
-
-	CHECK(face_read_file("/proc/self/status", buf, sizeof(buf)));
-	at = strstr(buf, "VmHWM:");
-	CHECK(at != NULL);
-	return (size_t)strtoull(at + 6, NULL, 10) * KiB;
+	return proc_status_bytes("VmHWM");
 }
 
 static void *touched(size_t size)
@@ -156,7 +151,7 @@ static void *use_up(void *arg)
 	uint64_t rng = (uintptr_t)arg + 1;
 
 	for (size_t step = 0; step < 40000; step++) {
-		size_t i = face_rng(&rng) % 3000, size = face_mixed_size(&rng) * 4;
+		size_t i = rng_next(&rng) % 3000, size = rng_mixed_size(&rng) * 4;
 		void *p;
 
 		CHECK(mine[i] == NULL || face_object_intact(mine[i], sizes[i], i));
@@ -168,7 +163,7 @@ static void *use_up(void *arg)
 				sizes[i] = size + 1;
 			mine[i] = p != NULL ? p : mine[i];
 		} else if (step % 7 == 0) {
-			free(atomic_exchange(&handed[face_rng(&rng) % 64], mine[i]));
+			free(atomic_exchange(&handed[rng_next(&rng) % 64], mine[i]));
 			mine[i] = NULL;
 		} else {
 			free(mine[i]);
@@ -209,7 +204,6 @@ static void hard_threads(void)
 static void in_child(void)
 {
 	void *p = touched(40 * MiB);
-	int status;
 	pid_t pid = fork();
 
 	CHECK(pid >= 0);
@@ -221,7 +215,7 @@ static void in_child(void)
 		_exit(0);
 	}
 	CHECK(malloc(40 * MiB) == NULL);
-	CHECK(waitpid(pid, &status, 0) == pid && status == 0);
+	CHECK(child_wait(pid) == 0);
 	free(p);
 }
 
@@ -244,7 +238,7 @@ static void by_call(void)
 	free(p);
 	errno = 77;
 	CHECK(set_limit(30 * MiB) == SIZE_MAX && errno == 77);
-	CHECK_LE(face_rss(), 30 * MiB + SLACK);
+	CHECK_LE(proc_rss(), 30 * MiB + SLACK);
 	CHECK(set_limit(0) == 30 * MiB && set_limit(0) == 30 * MiB);
 	CHECK(malloc(31 * MiB) == NULL);
 	CHECK(set_limit(SIZE_MAX) == 30 * MiB && set_limit(0) == SIZE_MAX);
@@ -281,18 +275,19 @@ static bool make_group(char *folder, size_t room)
 {
 	static const struct {
 		const char *key, *mount, *file;
-	} kinds[] = {{":memory:", "/sys/fs/cgroup/memory", "memory.limit_in_bytes"}, {"0::", "/sys/fs/cgroup", "memory.max"}};
+	} kinds[] = { { ":memory:", "/sys/fs/cgroup/memory", "memory.limit_in_bytes" },
+		      { "0::", "/sys/fs/cgroup", "memory.max" } };
 	char text[4096];
 
-	CHECK(face_read_file("/proc/self/cgroup", text, sizeof(text)));
+	CHECK(proc_read_file("/proc/self/cgroup", text, sizeof(text)));
 	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
 		const char *at = strstr(text, kinds[i].key);
 
 		if (at == NULL)
 			continue;
 		at += strlen(kinds[i].key);
-		(void)snprintf(folder, room, "%s%.*s/goalloc-test-%d", kinds[i].mount, (int)strcspn(at, "\n"), at,
-			       (int)getpid());
+		(void)snprintf(folder, room, "%s%.*s/goalloc-test-%d", kinds[i].mount,
+			       (int)strcspn(at, "\n"), at, (int)getpid());
 		if (mkdir(folder, 0700) != 0)
 			continue;
 		if (write_file(folder, kinds[i].file, "314572800"))
@@ -321,7 +316,7 @@ static void cgroup(void)
 		(void)execl("/proc/self/exe", "in_group", "in_group", (char *)NULL);
 		_exit(1);
 	}
-	CHECK(waitpid(pid, &status, 0) == pid);
+	status = child_wait(pid);
 	CHECK(rmdir(folder) == 0);
 	CHECK(WIFEXITED(status));
 	exit(WEXITSTATUS(status));
@@ -335,8 +330,11 @@ static void in_group(void)
 int main(int argc, char **argv)
 {
 	static const struct face_case cases[] = {
-		{"below", below}, {"without", without}, {"hard", hard},     {"hard_threads", hard_threads}, {"in_child", in_child},
-		{"by_call", by_call}, {"share", share}, {"cgroup", cgroup}, {"in_group", in_group},
+		{ "below", below },       { "without", without },
+		{ "hard", hard },         { "hard_threads", hard_threads },
+		{ "in_child", in_child }, { "by_call", by_call },
+		{ "share", share },       { "cgroup", cgroup },
+		{ "in_group", in_group },
 	};
 
 	return face_run_case(argc, argv, cases, sizeof(cases) / sizeof(cases[0]));

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_memlimit_new.cc - hard=1 in C++: operator new throws std::bad_alloc, calls the new handler, or is nothrow.
+ * test_memlimit_new.cc - hard=1 in C++: operator new throws std::bad_alloc, calls the new handler,
+ * or is nothrow.
  */
 #include "face.h"
 

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_memstats.c - goalloc_read_memstats, the metrics, mallinfo2 and malloc_info say the same of the same heap: each adds up by
- * itself at any moment, and when the program is quiet all agree, with what the program knows.
+ * test_memstats.c - goalloc_read_memstats, the metrics, mallinfo2 and malloc_info say the same of
+ * the same heap: each adds up by itself at any moment, and when the program is quiet all agree,
+ * with what the program knows.
  *
  * Owns     nothing between tests; each frees what it allocates.
  * Callers  CTest, linked with the library and preloaded.
- * Holds    between two looks that are compared nothing allocates, cmocka's asserts included: they do not.
+ * Holds    between two looks that are compared nothing allocates, cmocka's asserts included: they
+ *          do not.
  */
 #include "face.h"
 
@@ -74,7 +76,8 @@ static void adds_up(const struct goalloc_memstats *m)
 	assert_true(m->HeapFree + m->PageWords <= m->HeapIdle);
 	assert_int_equal(m->HeapSys + m->MSpanSys + m->MCacheSys + m->OtherSys, m->Sys);
 	assert_true(m->MSpanInuse <= m->MSpanSys && m->MCacheInuse <= m->MCacheSys);
-	assert_int_equal(m->HeapAlloc + m->TinySlack + m->FreeSlots + m->BigKept + m->Tails, m->HeapInuse);
+	assert_int_equal(m->HeapAlloc + m->TinySlack + m->FreeSlots + m->BigKept + m->Tails,
+			 m->HeapInuse);
 	assert_true(m->FreeSlotsCached <= m->FreeSlots);
 	assert_true(m->NoscanAlloc <= m->HeapAlloc && m->NoscanInuse <= m->HeapInuse);
 	assert_true(m->TinyAlloc <= m->NoscanAlloc && m->BigAlloc <= m->HeapAlloc);
@@ -170,10 +173,11 @@ static void *allocate(void *arg)
 	void *p[300] = { NULL };
 
 	while (!atomic_load(&stop)) {
-		size_t i = face_rng(&random) % 300;
+		size_t i = rng_next(&random) % 300;
 
 		free(p[i]);
-		p[i] = i % 3 == 0 ? g.malloc_noscan(face_mixed_size(&random) % 40) : malloc(face_mixed_size(&random));
+		p[i] = i % 3 == 0 ? g.malloc_noscan(rng_mixed_size(&random) % 40)
+				  : malloc(rng_mixed_size(&random));
 	}
 	for (size_t i = 0; i < 300; i++)
 		free(p[i]);
@@ -200,7 +204,8 @@ static void every_face_adds_up_while_others_allocate(void **state)
 		mallinfo_adds_up(&mi);
 		(void)metrics_add_up("");
 		info = read_malloc_info(f, text);
-		assert_true(info.fast + info.rest <= info.current && info.sizes <= info.fast + info.rest);
+		assert_true(info.fast + info.rest <= info.current &&
+			    info.sizes <= info.fast + info.rest);
 		g.count(i % 40 < 20);
 	}
 	g.count(0);
@@ -224,7 +229,7 @@ static void all_faces_agree_when_the_program_is_quiet(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < 2000; i++)
-		p[i] = malloc(face_mixed_size(&random));
+		p[i] = malloc(rng_mixed_size(&random));
 	for (size_t i = 0; i < 2000; i += 3)
 		free(p[i]);
 	(void)read_malloc_info(f, text);
@@ -234,11 +239,15 @@ static void all_faces_agree_when_the_program_is_quiet(void **state)
 	adds_up(&m);
 	mallinfo_adds_up(&mi);
 	assert_int_equal(metrics_add_up("/memory/classes/heap/objects:bytes"), m.HeapAlloc);
-	assert_int_equal(metrics_add_up("/memory/classes/heap/unused:bytes"), m.HeapInuse - m.HeapAlloc);
+	assert_int_equal(metrics_add_up("/memory/classes/heap/unused:bytes"),
+			 m.HeapInuse - m.HeapAlloc);
 	assert_int_equal(metrics_add_up("/memory/classes/heap/released:bytes"), m.HeapReleased);
-	assert_int_equal(metrics_add_up("/memory/classes/heap/free:bytes"), m.HeapIdle - m.HeapReleased);
-	assert_int_equal(metrics_add_up("/memory/classes/metadata/mspan/inuse:bytes"), m.MSpanInuse);
-	assert_int_equal(metrics_add_up("/memory/classes/metadata/mcache/inuse:bytes"), m.MCacheInuse);
+	assert_int_equal(metrics_add_up("/memory/classes/heap/free:bytes"),
+			 m.HeapIdle - m.HeapReleased);
+	assert_int_equal(metrics_add_up("/memory/classes/metadata/mspan/inuse:bytes"),
+			 m.MSpanInuse);
+	assert_int_equal(metrics_add_up("/memory/classes/metadata/mcache/inuse:bytes"),
+			 m.MCacheInuse);
 	assert_int_equal(metrics_add_up("/memory/classes/total:bytes"), m.Sys);
 	assert_int_equal(metrics_add_up("/gc/heap/objects:objects"), m.HeapObjects);
 	assert_int_equal(metrics_add_up("/gc/heap/allocs:bytes"), m.TotalAlloc);
@@ -307,7 +316,8 @@ static void the_page_has_the_same_figures(void **state)
 		at = strstr(text, line);
 		if (at == NULL)
 			continue;
-		assert_int_equal(sscanf(at + strlen(line), "%llu %llu %llu", &spans, &slots, &live), 3);
+		assert_int_equal(sscanf(at + strlen(line), "%llu %llu %llu", &spans, &slots, &live),
+				 3);
 		assert_true(live <= slots && live <= m.BySize[i].Mallocs - m.BySize[i].Frees);
 	}
 	for (const char *s = text, *end; (end = strchr(s, '\n')) != NULL; s = end + 1)
@@ -345,7 +355,8 @@ static void each_class_is_exact(void **state)
 static void noscan_tiny_big_and_nothing_are_told_apart(void **state)
 {
 	struct goalloc_memstats before = look(), after;
-	void *noscan = g.malloc_noscan(1000), *tiny = g.malloc_noscan(7), *big = malloc(MiB), *nothing = malloc(0);
+	void *noscan = g.malloc_noscan(1000), *tiny = g.malloc_noscan(7), *big = malloc(MiB),
+	     *nothing = malloc(0);
 
 	(void)state;
 	after = look();
@@ -451,7 +462,8 @@ static void the_callers_size_is_kept_to(void **state)
 
 static void an_unknown_metric_is_bad_and_the_others_are_read(void **state)
 {
-	struct goalloc_metric m[2] = { { .name = "/sched/no:such" }, { .name = "/gc/heap/objects:objects" } };
+	struct goalloc_metric m[2] = { { .name = "/sched/no:such" },
+				       { .name = "/gc/heap/objects:objects" } };
 	uint64_t value = 77;
 
 	(void)state;
@@ -477,7 +489,8 @@ int main(void)
 		cmocka_unit_test(the_callers_size_is_kept_to),
 		cmocka_unit_test(an_unknown_metric_is_bad_and_the_others_are_read),
 	};
-	/* With hardened=1 objects are in other slots, and malloc_usable_size() tells what was asked for. */
+	/* With hardened=1 objects are in other slots, and malloc_usable_size() tells what was asked
+	 * for. */
 	const struct CMUnitTest by_slots[] = {
 		cmocka_unit_test(each_class_is_exact),
 		cmocka_unit_test(noscan_tiny_big_and_nothing_are_told_apart),

@@ -8,7 +8,8 @@
  *          argv[3] the probe with a goalloc_conf.
  * Holds    each test runs the probe once for each environment, and reads what it says.
  */
-#include "spawn.h"
+#include "lines.h"
+#include "program.h"
 
 #include <limits.h>
 #include <setjmp.h>
@@ -22,28 +23,30 @@
 static char *probe, *probe_with_conf;
 static char preload[4096];
 static char directory[] = "/tmp/face_options_XXXXXX";
-static struct spawn_result result;
+static struct program_result result;
 
 /* Runs the probe with up to two more variables; it must end well. */
 static const char *run(char *what, const char *var1, const char *var2)
 {
 	char *argv[] = {probe, what, NULL};
-	const char *env[] = {preload, "GOALLOC", "GOALLOC_STATS", "GOALLOC_MEMLIMIT", "GOALLOC_PROFILE",
-			     var1,    var2,      NULL};
+	const char *env[] = {
+		preload, "GOALLOC", "GOALLOC_STATS", "GOALLOC_MEMLIMIT", "GOALLOC_PROFILE", var1,
+		var2,    NULL
+	};
 
-	spawn_run(argv, env, &result);
-	if (!spawn_exited_0(&result))
+	program_run(argv, env, &result);
+	if (!program_exited_0(&result))
 		print_error("status %d, stderr: %.2000s\n", result.status, result.err);
-	assert_true(spawn_exited_0(&result));
+	assert_true(program_exited_0(&result));
 	return result.out;
 }
 
 /* Every line begins with "goalloc: ", and there are so many. */
 static void expect_warnings(size_t lines)
 {
-	if (spawn_count_lines(result.err) != lines)
+	if (count_lines(result.err) != lines)
 		print_error("stderr: %.2000s\n", result.err);
-	assert_int_equal(spawn_count_lines(result.err), lines);
+	assert_int_equal(count_lines(result.err), lines);
 	for (const char *s = result.err; *s != 0; s = strchr(s, '\n') + 1)
 		assert_int_equal(strncmp(s, "goalloc: ", 9), 0);
 }
@@ -127,7 +130,8 @@ static void a_slip_is_told_the_name_that_was_meant(void **state)
 {
 	(void)state;
 	assert_string_equal(run("run", "GOALLOC=scavneg=1", NULL), "ok\n");
-	assert_string_equal(result.err, "goalloc: GOALLOC: unknown option in 'scavneg=1', ignored; did you mean scavenge?\n");
+	assert_string_equal(result.err, "goalloc: GOALLOC: unknown option in 'scavneg=1', ignored; "
+					"did you mean scavenge?\n");
 }
 
 static void the_variables_of_the_go_names_are_read(void **state)
@@ -147,7 +151,7 @@ static void help_prints_the_table(void **state)
 {
 	(void)state;
 	assert_string_equal(run("run", "GOALLOC=help=1", NULL), "ok\n");
-	assert_in_range(spawn_count_lines(result.err), 20, 40);
+	assert_in_range(count_lines(result.err), 20, 40);
 	assert_non_null(strstr(result.err, "  scavenge "));
 	assert_non_null(strstr(result.err, "  help "));
 }
@@ -159,7 +163,8 @@ static void mappings_may_be_decorated(void **state)
 	assert_string_equal(run("names", NULL, NULL), "plain\n");
 	(void)run("names", "GOALLOC=decoratemappings=1", NULL);
 	expect_warnings(0);
-	assert_true(strcmp(result.out, "decorated\n") == 0 || strcmp(result.out, "no names here\n") == 0);
+	assert_true(strcmp(result.out, "decorated\n") == 0 ||
+		    strcmp(result.out, "no names here\n") == 0);
 }
 
 static void realloc_of_size_0_is_as_chosen(void **state)
@@ -168,7 +173,8 @@ static void realloc_of_size_0_is_as_chosen(void **state)
 	assert_string_equal(run("realloc_zero", NULL, NULL), "freed\n");
 	assert_string_equal(run("realloc_zero", "GOALLOC=realloczero=free", NULL), "freed\n");
 	assert_string_equal(run("realloc_zero", "GOALLOC=realloczero=alloc", NULL), "object\n");
-	assert_string_equal(run("realloc_zero", "GOALLOC=realloczero=alloc,hardened=1", NULL), "object\n");
+	assert_string_equal(run("realloc_zero", "GOALLOC=realloczero=alloc,hardened=1", NULL),
+			    "object\n");
 }
 
 static void realloc_of_size_0_may_stop_the_program(void **state)
@@ -177,7 +183,7 @@ static void realloc_of_size_0_may_stop_the_program(void **state)
 	const char *env[] = {preload, "GOALLOC=realloczero=abort", NULL};
 
 	(void)state;
-	spawn_run(argv, env, &result);
+	program_run(argv, env, &result);
 	assert_true(WIFSIGNALED(result.status) && WTERMSIG(result.status) == SIGABRT);
 	expect_warnings(1);
 	assert_non_null(strstr(result.err, "goalloc: realloc(0x"));
@@ -314,21 +320,25 @@ static void a_file_that_cannot_be_written_to_is_one_warning(void **state)
 {
 	(void)state;
 	assert_string_equal(run("run", "GOALLOC_STATS=/no/such/directory/stats", NULL), "ok\n");
-	assert_string_equal(result.err, "goalloc: stats: cannot write to '/no/such/directory/stats': no such directory\n");
+	assert_string_equal(
+		result.err,
+		"goalloc: stats: cannot write to '/no/such/directory/stats': no such directory\n");
 	assert_string_equal(run("run", "GOALLOC=heapmap=/dev", NULL), "ok\n");
-	assert_string_equal(result.err, "goalloc: heapmap: cannot write to '/dev': it is a directory\n");
+	assert_string_equal(result.err,
+			    "goalloc: heapmap: cannot write to '/dev': it is a directory\n");
 	assert_string_equal(run("run", "GOALLOC_STATS=", NULL), "ok\n");
 	expect_warnings(0);
 }
 
 static void standard_error_that_is_closed_from_the_start_is_nothing_to_say(void **state)
 {
-	char *argv[] = {(char *)(size_t)"/bin/sh", (char *)(size_t)"-c", (char *)(size_t)"exec \"$0\" run 2>&-", probe, NULL};
+	char *argv[] = { (char *)(size_t) "/bin/sh", (char *)(size_t) "-c",
+			 (char *)(size_t) "exec \"$0\" run 2>&-", probe, NULL };
 	const char *env[] = {preload, "GOALLOC_STATS=1", NULL};
 
 	(void)state;
-	spawn_run(argv, env, &result);
-	assert_true(spawn_exited_0(&result));
+	program_run(argv, env, &result);
+	assert_true(program_exited_0(&result));
 	assert_string_equal(result.out, "ok\n");
 }
 

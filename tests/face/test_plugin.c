@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_plugin.c - libraries that come and go: what one allocated is freed after it was unloaded, and many of them have
- * thread-local storage, which libc allocates with our malloc.
+ * test_plugin.c - libraries that come and go: what one allocated is freed after it was unloaded,
+ * and many of them have thread-local storage, which libc allocates with our malloc.
  *
- * Owns     a directory with copies of plugin_lib.so: each is a library of its own to the dynamic linker.
+ * Owns     a directory with copies of plugin_lib.so: each is a library of its own to the dynamic
+ *          linker.
  * Callers  CTest, linked with the library and preloaded. argv[1] is the plugin, argv[2] the case.
  */
 #include "face.h"
@@ -91,9 +92,9 @@ static void what_a_library_allocated_outlives_it(void)
 		CHECK(pthread_create(&thread, NULL, free_all, made) == 0);
 		CHECK(pthread_join(thread, NULL) == 0);
 		if (round == 50)
-			after_some = face_rss();
+			after_some = proc_rss();
 	}
-	CHECK_LE(face_rss(), after_some + MiB);
+	CHECK_LE(proc_rss(), after_some + MiB);
 }
 
 /* --- thread-local storage --- */
@@ -110,7 +111,8 @@ static void count_twice(void)
 	}
 }
 
-/* There before the libraries, and after them: what libc allocated for it is freed when they go, or with the thread. */
+/* There before the libraries, and after them: what libc allocated for it is freed when they go, or
+ * with the thread. */
 static void *old_thread(void *arg)
 {
 	(void)pthread_barrier_wait(&opened);
@@ -133,7 +135,8 @@ static void thread_local_storage_of_many_libraries(void)
 
 	make_copies();
 	for (int round = 0; round < 20; round++) {
-		CHECK(pthread_barrier_init(&opened, NULL, 4) == 0 && pthread_barrier_init(&closed, NULL, 4) == 0);
+		CHECK(pthread_barrier_init(&opened, NULL, 4) == 0 &&
+		      pthread_barrier_init(&closed, NULL, 4) == 0);
 		for (int i = 0; i < 3; i++)
 			CHECK(pthread_create(&old[i], NULL, old_thread, NULL) == 0);
 		for (int i = 0; i < COPIES; i++)
@@ -150,10 +153,10 @@ static void thread_local_storage_of_many_libraries(void)
 		for (int i = 0; i < 3; i++)
 			CHECK(pthread_join(old[i], NULL) == 0);
 		if (round == 4)
-			after_some = face_rss();
+			after_some = proc_rss();
 	}
 	/* Threads meet differently in each round. */
-	CHECK_LE(face_rss(), after_some + 3 * MiB);
+	CHECK_LE(proc_rss(), after_some + 3 * MiB);
 	drop_copies();
 }
 
@@ -185,6 +188,6 @@ int main(int argc, char **argv)
 	else if (strcmp(argv[2], "static_tls") == 0)
 		static_thread_local_storage_may_run_out();
 	else
-		face_fail(__FILE__, __LINE__, argv[2]);
+		check_fail(__FILE__, __LINE__, argv[2]);
 	return 0;
 }

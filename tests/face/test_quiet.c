@@ -2,11 +2,12 @@
 /*
  * test_quiet.c - the library has no descriptor, no thread and no output of its own, at any time.
  *
- * Callers  CTest, linked with the library and preloaded. Without an argument it runs itself with nothing but three descriptors.
+ * Callers  CTest, linked with the library and preloaded. Without an argument it runs itself with
+ *          nothing but three descriptors.
  */
 #define _GNU_SOURCE 1
 #include "face.h"
-#include "spawn.h"
+#include "program.h"
 
 #include <dirent.h>
 #include <malloc.h>
@@ -47,7 +48,6 @@ static void *use_heap(void *arg)
 static void use_everything(void)
 {
 	pthread_t thread;
-	int status;
 	pid_t child;
 
 	check();
@@ -67,11 +67,11 @@ static void use_everything(void)
 		check();
 		exit(0);
 	}
-	CHECK(waitpid(child, &status, 0) == child && status == 0);
+	CHECK(child_wait(child) == 0);
 	check();
 }
 
-static struct spawn_result result;
+static struct program_result result;
 
 int main(int argc, char **argv)
 {
@@ -83,8 +83,8 @@ int main(int argc, char **argv)
 		return 0;
 	}
 	CHECK(close_range(3, ~0U, 0) == 0);
-	spawn_run(again, NULL, &result);
+	program_run(again, NULL, &result);
 	(void)fputs(result.err, stderr);
-	CHECK(spawn_exited_0(&result) && result.out[0] == 0 && result.err[0] == 0);
+	CHECK(program_exited_0(&result) && result.out[0] == 0 && result.err[0] == 0);
 	return 0;
 }

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_refusals.c - the kernel refuses the library's n-th mmap, munmap, madvise, mprotect or mremap, that one or all that follow:
- * a program whose malloc says NULL and ENOMEM goes on, and has all it wants when the kernel grants again.
+ * test_refusals.c - the kernel refuses the library's n-th mmap, munmap, madvise, mprotect or
+ * mremap, that one or all that follow: a program whose malloc says NULL and ENOMEM goes on, and has
+ * all it wants when the kernel grants again.
  *
- * Owns     the supervisor: a child's memory calls wait for this process, which answers for the kernel
- *          (seccomp_unotify(2)); it tells those of the library by where they come from.
- * Callers  CTest, linked with the library and preloaded, with and without hardened=1; with "all", every n = 1 .. 200.
- *          Exits with 77 where the system has no such filter.
+ * Owns     the supervisor: a child's memory calls wait for this process, which answers for the
+ *          kernel (seccomp_unotify(2)); it tells those of the library by where they come from.
+ * Callers  CTest, linked with the library and preloaded, with and without hardened=1; with "all",
+ *          every n = 1 .. 200. Exits with 77 where the system has no such filter.
  */
 #include "face.h"
 
@@ -28,7 +29,9 @@
 enum { SKIPPED = 77, MAX_N = 200, OBJECTS = 100, STEPS = 500 };
 
 static const int calls[] = { SYS_mmap, SYS_munmap, SYS_madvise, SYS_mprotect, SYS_mremap };
-static const char *const names[] = { "mmap", "munmap", "madvise", "mprotect", "mremap", "any call" };
+static const char *const names[] = {
+	"mmap", "munmap", "madvise", "mprotect", "mremap", "any call"
+};
 enum { NCALLS = sizeof(calls) / sizeof(calls[0]), ANY_CALL = NCALLS };
 
 struct plan {
@@ -55,7 +58,7 @@ static bool may_be_null;    /* written while one thread runs */
 
 static size_t any_size(uint64_t *rng)
 {
-	uint64_t r = face_rng(rng);
+	uint64_t r = rng_next(rng);
 
 	switch (r % 24) {
 	case 0:
@@ -68,7 +71,7 @@ static size_t any_size(uint64_t *rng)
 	case 4:
 		return r >> 16 & 15 ? 24 : 40 * MiB;
 	default:
-		return face_mixed_size(rng);
+		return rng_mixed_size(rng);
 	}
 }
 
@@ -85,7 +88,7 @@ static void make(struct object *o, uint64_t *rng)
 {
 	o->n = any_size(rng);
 	errno = 0;
-	switch (face_rng(rng) >> 8 & 3) {
+	switch (rng_next(rng) >> 8 & 3) {
 	case 0:
 		o->p = calloc(1, o->n);
 		for (size_t i = 0; o->p != NULL && i < o->n; i += 4095)
@@ -133,11 +136,11 @@ static void *work(void *arg)
 	uint64_t rng = (uint64_t)(uintptr_t)arg * 77777;
 
 	for (int step = 0; step < STEPS; step++) {
-		struct object *o = &objects[(face_rng(&rng) >> 20) % OBJECTS];
+		struct object *o = &objects[(rng_next(&rng) >> 20) % OBJECTS];
 
 		if (o->p == NULL)
 			make(o, &rng);
-		else if (face_rng(&rng) >> 20 & 1)
+		else if (rng_next(&rng) >> 20 & 1)
 			resize(o, &rng);
 		else
 			drop(o);
@@ -157,7 +160,8 @@ static void work_in_threads(unsigned first)
 
 	for (unsigned i = 0; i < 2; i++) {
 		/* libc allocates for a thread, too. */
-		if (pthread_create(&thread[started], NULL, work, (void *)(uintptr_t)(first + i)) == 0)
+		if (pthread_create(&thread[started], NULL, work, (void *)(uintptr_t)(first + i)) ==
+		    0)
 			started++;
 		else
 			CHECK(may_be_null);
@@ -180,7 +184,8 @@ static void program(const struct plan *plan)
 	work_in_threads(plan->n + 10);
 	(void)malloc_trim(0);
 	CHECK_LE(mallinfo2().uordblks, 64 * KiB);
-	/* Free memory is not only counted: there is one span of all of it, but for what records and libc have. */
+	/* Free memory is not only counted: there is one span of all of it, but for what records and
+	 * libc have. */
 	CHECK_LE(mallinfo2().arena - mallinfo2().fordblks, MiB);
 }
 
@@ -192,14 +197,17 @@ static int install_filter(void)
 	struct sock_fprog filter = { .len = NCALLS + 3, .filter = code };
 	unsigned n = 0;
 
-	code[n++] = (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr));
+	code[n++] = (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS,
+						 offsetof(struct seccomp_data, nr));
 	for (unsigned i = 0; i < NCALLS; i++)
-		code[n++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (unsigned)calls[i],
-							 (unsigned char)(NCALLS - i), 0);
+		code[n++] =
+			(struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (unsigned)calls[i],
+						     (unsigned char)(NCALLS - i), 0);
 	code[n++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
 	code[n++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_USER_NOTIF);
 	CHECK(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0);
-	return (int)syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_NEW_LISTENER, &filter);
+	return (int)syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_NEW_LISTENER,
+			    &filter);
 }
 
 union fd_message {
@@ -209,7 +217,8 @@ union fd_message {
 
 static void send_fd(int sock, int fd)
 {
-	union fd_message control = { .head = { .cmsg_len = CMSG_LEN(sizeof(int)), .cmsg_level = SOL_SOCKET,
+	union fd_message control = { .head = { .cmsg_len = CMSG_LEN(sizeof(int)),
+					       .cmsg_level = SOL_SOCKET,
 					       .cmsg_type = SCM_RIGHTS } };
 	char byte = 0;
 	struct iovec data = { &byte, 1 };
@@ -244,7 +253,8 @@ static bool is_meant(const struct seccomp_data *data, const struct plan *plan)
 	/* The child has this process's address space, as it was when it began. */
 	return dladdr(face_sym("malloc"), &library) != 0 &&
 	       dladdr((const void *)(uintptr_t)data->instruction_pointer, &caller) != 0 &&
-	       library.dli_fbase == caller.dli_fbase && (plan->call == ANY_CALL || data->nr == calls[plan->call]);
+	       library.dli_fbase == caller.dli_fbase &&
+	       (plan->call == ANY_CALL || data->nr == calls[plan->call]);
 }
 
 /* Answers the child's calls until it has ended. */
@@ -310,7 +320,7 @@ static bool run(const struct plan *plan)
 		CHECK(close(listener) == 0);
 	}
 	CHECK(close(sock[0]) == 0);
-	CHECK(waitpid(pid, &status, 0) == pid);
+	status = child_wait(pid);
 	if (WIFEXITED(status) && WEXITSTATUS(status) == SKIPPED) {
 		printf("skipped: the system has no filter that asks another process\n");
 		exit(SKIPPED);
@@ -329,13 +339,16 @@ int main(int argc, char **argv)
 	unsigned runs = 0;
 
 	CHECK(face_malloc_is_goalloc());
-	shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1,
+		      0);
 	CHECK(shared != MAP_FAILED);
 	for (unsigned call = 0; call <= ANY_CALL; call++) {
 		unsigned misses = 0;
 
-		/* One thread makes fewer calls than three: the end is where neither makes so many. */
-		for (unsigned n = 1, kind = 0; n <= MAX_N && misses < 2; n += all ? 1 : 1 + n / 2, kind++) {
+		/* One thread makes fewer calls than three: the end is where neither makes so
+		 * many. */
+		for (unsigned n = 1, kind = 0; n <= MAX_N && misses < 2;
+		     n += all ? 1 : 1 + n / 2, kind++) {
 			struct plan plan = { call, n, kind % 2 == 1 };
 
 			runs++;

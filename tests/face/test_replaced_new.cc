@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_replaced_new.cc - a program that replaces some of the twenty operators: by default all others come to these, as [new.delete] says.
+ * test_replaced_new.cc - a program that replaces some of the twenty operators: by default all
+ * others come to these, as [new.delete] says.
  *
- * What is replaced puts a header before the object, so that a form that does not come here is found out.
+ * What is replaced puts a header before the object, so that a form that does not come here is found
+ * out.
  *
  * Callers  CTest, linked with the library and preloaded.
  */
@@ -69,7 +71,9 @@ static void *make(int form)
 	case 3: return ::operator new[](n, std::nothrow);
 	case 4: case 5: return token_new("__alloc_token__Znwm", token, n);
 	case 6: case 7: return token_new("__alloc_token__Znam", token, n);
-	case 8: case 9: return token_new("__alloc_token__ZnwmRKSt9nothrow_t", token, n, &std::nothrow);
+	case 8:
+	case 9:
+		return token_new("__alloc_token__ZnwmRKSt9nothrow_t", token, n, &std::nothrow);
 	default: return token_new("__alloc_token__ZnamRKSt9nothrow_t", token, n, &std::nothrow);
 	}
 }
@@ -86,8 +90,13 @@ static void *make_aligned(int form)
 	case 3: return ::operator new[](n, al, std::nothrow);
 	case 4: case 5: return token_new("__alloc_token__ZnwmSt11align_val_t", token, n, align);
 	case 6: case 7: return token_new("__alloc_token__ZnamSt11align_val_t", token, n, align);
-	case 8: case 9: return token_new("__alloc_token__ZnwmSt11align_val_tRKSt9nothrow_t", token, n, align, &std::nothrow);
-	default: return token_new("__alloc_token__ZnamSt11align_val_tRKSt9nothrow_t", token, n, align, &std::nothrow);
+	case 8:
+	case 9:
+		return token_new("__alloc_token__ZnwmSt11align_val_tRKSt9nothrow_t", token, n,
+				 align, &std::nothrow);
+	default:
+		return token_new("__alloc_token__ZnamSt11align_val_tRKSt9nothrow_t", token, n,
+				 align, &std::nothrow);
 	}
 }
 

@@ -106,7 +106,7 @@ static int touch_nothing(void (*touch)(volatile char *p))
 		touch(malloc(0));
 		_exit(0);
 	}
-	assert_int_equal(waitpid(pid, &status, 0), pid);
+	status = child_wait(pid);
 	return WIFSIGNALED(status) ? WTERMSIG(status) : 0;
 }
 
@@ -211,7 +211,7 @@ static void realloc_to_0_frees_returns_NULL_and_keeps_errno(void **state)
 static void realloc_to_0_really_frees(void **state)
 {
 	volatile size_t zero = 0;
-	size_t before = face_rss();
+	size_t before = proc_rss();
 
 	(void)state;
 	for (int i = 0; i < 2000; i++) {
@@ -220,7 +220,7 @@ static void realloc_to_0_really_frees(void **state)
 		memset(p, 1, 64 * KiB);
 		assert_null(realloc(p, zero));
 	}
-	assert_in_range(face_rss(), 0, before + 32 * MiB);
+	assert_in_range(proc_rss(), 0, before + 32 * MiB);
 }
 
 static void realloc_of_NULL_is_malloc(void **state)
@@ -667,7 +667,7 @@ static void all_of_the_usable_size_is_writable_and_no_neighbours(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < N; i++) {
-		size_t size = face_mixed_size(&rng);
+		size_t size = rng_mixed_size(&rng);
 		switch (i % 6) {
 		case 0:
 			p[i] = aligned_alloc((size_t)16 << (i / 6 % 9), size);
@@ -788,7 +788,7 @@ static void sdallocx_takes_the_alignment_as_a_logarithm(void **state)
 
 static void cfree_frees(void **state)
 {
-	size_t before = face_rss();
+	size_t before = proc_rss();
 
 	(void)state;
 	p_cfree(NULL);
@@ -798,7 +798,7 @@ static void cfree_frees(void **state)
 		memset(p, 1, 64 * KiB);
 		p_cfree(p);
 	}
-	assert_in_range(face_rss(), 0, before + 32 * MiB);
+	assert_in_range(proc_rss(), 0, before + 32 * MiB);
 }
 
 int main(void)

@@ -2,8 +2,10 @@
 /*
  * test_service.c - a running program is asked by a signal for what it was to write at its end.
  *
- * Owns     the files that GOALLOC_STATS and GOALLOC_PROFILE name, with %p for the process; removed when they were looked at.
- * Callers  CTest, linked with the library and preloaded; argv[1] is the case. GOALLOC has signal=USR1.
+ * Owns     the files that GOALLOC_STATS and GOALLOC_PROFILE name, with %p for the process; removed
+ *          when they were looked at.
+ * Callers  CTest, linked with the library and preloaded; argv[1] is the case. GOALLOC has
+ *          signal=USR1.
  * Holds    nothing waits for a time, but for what is to come, until the alarm.
  */
 #include "face.h"
@@ -20,7 +22,8 @@ static const char *file_of(const char *variable)
 	const char *value = getenv(variable), *at;
 
 	CHECK(value != NULL && (at = strstr(value, "%p")) != NULL);
-	(void)snprintf(path, sizeof(path), "%.*s%d%s", (int)(at - value), value, (int)getpid(), at + 2);
+	(void)snprintf(path, sizeof(path), "%.*s%d%s", (int)(at - value), value, (int)getpid(),
+		       at + 2);
 	return path;
 }
 
@@ -52,7 +55,7 @@ static void *churn(void *arg)
 	uint64_t rng = (uint64_t)(uintptr_t)arg;
 
 	while (!stop) {
-		size_t k = face_rng(&rng) % LIVE, n = face_mixed_size(&rng) + 1;
+		size_t k = rng_next(&rng) % LIVE, n = rng_mixed_size(&rng) + 1;
 
 		free(p[k]);
 		p[k] = malloc(n);
@@ -117,7 +120,6 @@ static void children_write_their_own(void)
 {
 	size_t size = size_of("GOALLOC_STATS");
 	pid_t child = fork();
-	int status;
 
 	CHECK(child >= 0);
 	if (child == 0) {
@@ -128,11 +130,12 @@ static void children_write_their_own(void)
 		clean_up();
 		_exit(0);
 	}
-	CHECK(waitpid(child, &status, 0) == child && status == 0);
+	CHECK(child_wait(child) == 0);
 	CHECK(size_of("GOALLOC_STATS") == size);
 }
 
-/* The exit handler of another, which looks after the library is done, is not to be had: a child is looked at. */
+/* The exit handler of another, which looks after the library is done, is not to be had: a child is
+ * looked at. */
 static void at_exit_as_well(void)
 {
 	pid_t child = fork();
@@ -143,12 +146,15 @@ static void at_exit_as_well(void)
 	CHECK(child >= 0);
 	if (child == 0)
 		exit(3);
-	CHECK(waitpid(child, &status, 0) == child && WIFEXITED(status) && WEXITSTATUS(status) == 3);
+	status = child_wait(child);
+	CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 3);
 	for (int i = 0; i < 2; i++) {
-		const char *value = getenv(i == 0 ? "GOALLOC_STATS" : "GOALLOC_PROFILE"), *at = strstr(value, "%p");
+		const char *value = getenv(i == 0 ? "GOALLOC_STATS" : "GOALLOC_PROFILE"),
+			   *at = strstr(value, "%p");
 
 		CHECK(at != NULL);
-		(void)snprintf(path, sizeof(path), "%.*s%d%s", (int)(at - value), value, (int)child, at + 2);
+		(void)snprintf(path, sizeof(path), "%.*s%d%s", (int)(at - value), value, (int)child,
+			       at + 2);
 		CHECK(stat(path, &st) == 0 && st.st_size > 20);
 		CHECK(unlink(path) == 0);
 	}
@@ -182,7 +188,9 @@ static int exit_of_child(bool loses, char *text, size_t size)
 		CHECK(dup2(ends[1], 1) == 1 && printf("buffered%c", stack[5]) > 0);
 		exit(3);
 	}
-	CHECK(close(ends[1]) == 0 && waitpid(child, &status, 0) == child && WIFEXITED(status));
+	CHECK(close(ends[1]) == 0);
+	status = child_wait(child);
+	CHECK(WIFEXITED(status));
 	n = read(ends[0], text, size - 1);
 	CHECK(n >= 0 && close(ends[0]) == 0);
 	text[n] = 0;

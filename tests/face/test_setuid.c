@@ -2,12 +2,12 @@
 /*
  * test_setuid.c - a setuid program is not steered by the environment of who starts it.
  *
- * Owns     a setuid copy of itself, in a directory of its own. It is linked with the static library: what may be loaded in such a
- *          program is not the subject.
+ * Owns     a setuid copy of itself, in a directory of its own. It is linked with the static
+ *          library: what may be loaded in such a program is not the subject.
  * Callers  CTest; as root, where programs may be setuid, else it is skipped (77).
  */
 #include "face.h"
-#include "spawn.h"
+#include "program.h"
 
 #include <malloc.h>
 #include <sys/auxv.h>
@@ -23,7 +23,8 @@ static int probe(void)
 {
 	void *p = malloc(100);
 
-	return (malloc_usable_size(p) == 100 ? HARDENED : 0) | (getauxval(AT_SECURE) != 0 ? SECURE : 0);
+	return (malloc_usable_size(p) == 100 ? HARDENED : 0) |
+	       (getauxval(AT_SECURE) != 0 ? SECURE : 0);
 }
 
 static void make_copy(const char *self, mode_t mode)
@@ -36,7 +37,7 @@ static void make_copy(const char *self, mode_t mode)
 	CHECK(fchmod(to, mode) == 0 && close(from) == 0 && close(to) == 0);
 }
 
-static struct spawn_result result;
+static struct program_result result;
 
 /* Runs the copy as nobody, with every option; its status. */
 static int run_copy(void)
@@ -50,16 +51,18 @@ static int run_copy(void)
 	CHECK(child >= 0);
 	if (child == 0) {
 		CHECK(setgid(NOBODY) == 0 && setuid(NOBODY) == 0);
-		spawn_run(argv, env, &result);
+		program_run(argv, env, &result);
 		CHECK(!result.timed_out && WIFEXITED(result.status));
 		/* Secure: without a word. Else a warning each, and the statistics. */
 		if ((WEXITSTATUS(result.status) & SECURE) != 0)
 			CHECK(result.err[0] == 0);
 		else
-			CHECK(strstr(result.err, "nonsense") != NULL && strstr(result.err, "live objects") != NULL);
+			CHECK(strstr(result.err, "nonsense") != NULL &&
+			      strstr(result.err, "live objects") != NULL);
 		_exit(WEXITSTATUS(result.status));
 	}
-	CHECK(waitpid(child, &status, 0) == child && WIFEXITED(status));
+	status = child_wait(child);
+	CHECK(WIFEXITED(status));
 	return WEXITSTATUS(status);
 }
 

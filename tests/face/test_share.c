@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_share.c - how much of RLIMIT_AS or RLIMIT_DATA a program gets from malloc until it says NULL, and how much of that again
- * when all was freed.
+ * test_share.c - how much of RLIMIT_AS or RLIMIT_DATA a program gets from malloc until it says
+ * NULL, and how much of that again when all was freed.
  *
- * Owns     the limit: the program sets it and runs itself anew, as under `ulimit -v` or `ulimit -d`.
- * Callers  CTest, linked with the library and preloaded. argv: "as" or "data", the limit in KiB, the size of the objects in
- *          bytes or "mixed", and the least share in per mille of what the limit left to main(). Prints the shares; by
- *          hand without the library, those of another malloc.
+ * Owns     the limit: the program sets it and runs itself anew, as under `ulimit -v` or `ulimit
+ *          -d`.
+ * Callers  CTest, linked with the library and preloaded. argv: "as" or "data", the limit in KiB,
+ *          the size of the objects in bytes or "mixed", and the least share in per mille of what
+ *          the limit left to main(). Prints the shares; by hand without the library, those of
+ *          another malloc.
  */
 #include "face.h"
 
@@ -22,7 +24,7 @@ static size_t fixed_size;    /* 0: mixed */
 
 static size_t next_size(uint64_t *rng)
 {
-	return fixed_size != 0 ? fixed_size : sizeof(struct object) + 1 + face_mixed_size(rng);
+	return fixed_size != 0 ? fixed_size : sizeof(struct object) + 1 + rng_mixed_size(rng);
 }
 
 /* Allocates until there is no more; the bytes that were asked for and had. */
@@ -63,13 +65,7 @@ static void free_all(struct object **all)
 /* What counts against the limit already: all mappings, or those that are private and writable. */
 static size_t used_bytes(bool data)
 {
-	char buf[4096];
-	const char *at;
-
-	CHECK(face_read_file("/proc/self/status", buf, sizeof(buf)));
-	at = strstr(buf, data ? "\nVmData:" : "\nVmSize:");
-	CHECK(at != NULL);
-	return (size_t)strtoull(at + 8, NULL, 10) * KiB;
+	return proc_status_bytes(data ? "VmData" : "VmSize");
 }
 
 int main(int argc, char **argv)
@@ -87,7 +83,7 @@ int main(int argc, char **argv)
 		CHECK(setenv("FACE_LIMITED", "1", 1) == 0);
 		CHECK(setrlimit(data ? RLIMIT_DATA : RLIMIT_AS, &r) == 0);
 		(void)execv("/proc/self/exe", argv);
-		face_fail(__FILE__, __LINE__, "exec");
+		check_fail(__FILE__, __LINE__, "exec");
 	}
 	CHECK(face_malloc_is_goalloc());
 	fixed_size = strcmp(argv[3], "mixed") == 0 ? 0 : (size_t)strtoull(argv[3], NULL, 10);
@@ -97,12 +93,14 @@ int main(int argc, char **argv)
 	free_all(&all);
 	again = fill_up(&all);
 	free_all(&all);
-	(void)printf("%s %zu KiB, objects of %s: %.1f %% of the limit, %.1f %% of what main had left (%zu KiB), again %.2f %%\n",
+	(void)printf("%s %zu KiB, objects of %s: %.1f %% of the limit, %.1f %% of what main had "
+		     "left (%zu KiB), again %.2f %%\n",
 		     argv[1], limit / KiB, argv[3], 100.0 * (double)got / (double)limit,
 		     100.0 * (double)got / (double)(limit - used), (limit - used) / KiB,
 		     100.0 * (double)again / (double)got);
 	CHECK_LE(least_share * ((limit - used) / 1000), got);
-	/* The first NULL may come two objects of the largest of the mixed sizes earlier. */
-	CHECK_LE(got / 1000 * 990, again + (fixed_size != 0 ? 0 : MiB));
+	/* Mixed sizes find other holes the second time: up to 4 % less, and the first NULL may come
+	 * two objects of the largest size earlier. */
+	CHECK_LE(got / 1000 * (fixed_size != 0 ? 990 : 960), again + (fixed_size != 0 ? 0 : MiB));
 	return 0;
 }

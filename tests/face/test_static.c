@@ -7,38 +7,32 @@
  * Holds    that it links at all is half of the test: fork in libc.a pulls glibc's malloc.o in
  *          unless the archive has every name that wants.
  */
+#include "check.h"
+#include "child.h"
+#include "rng.h"
+
 #include <pthread.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 /* Weak: resolved only when the member with malloc was taken from our archive. */
 extern size_t nallocx(size_t n, int flags) __attribute__((weak));
-
-#define CHECK(cond) ((cond) ? (void)0 : fail(__LINE__, #cond))
-
-static void fail(int line, const char *what)
-{
-	fprintf(stderr, "FAILED test_static.c:%d: %s\n", line, what);
-	_exit(1);
-}
 
 static void *churn(void *arg)
 {
 	enum { LIVE = 100 };
 	unsigned char *p[LIVE] = {NULL};
 	size_t n[LIVE] = {0};
-	uint64_t rng = (uint64_t)(uintptr_t)arg + 1;
+	uint64_t rng = (uintptr_t)arg;
 
 	for (int i = 0; i < 20000; i++) {
 		size_t k;
-		rng = rng * 6364136223846793005u + 1442695040888963407u;
-		k = (size_t)(rng >> 33) % LIVE;
+		k = rng_below(&rng, LIVE);
 		CHECK(p[k] == NULL || (p[k][0] == k && p[k][n[k] - 1] == k));
-		n[k] = (size_t)(rng >> 40) % (i % 50 == 0 ? 100000 : 1000) + 1;
+		n[k] = rng_below(&rng, i % 50 == 0 ? 100000 : 1000) + 1;
 		if (i % 3 == 0) {
 			p[k] = realloc(p[k], n[k]);
 		} else {
@@ -65,7 +59,6 @@ static void run_threads(void)
 
 static void fork_and_live_on(void)
 {
-	int status;
 	pid_t child = fork();
 
 	CHECK(child >= 0);
@@ -74,7 +67,7 @@ static void fork_and_live_on(void)
 		run_threads();
 		_exit(0);
 	}
-	CHECK(waitpid(child, &status, 0) == child && status == 0);
+	CHECK(child_wait(child) == 0);
 }
 
 int main(void)

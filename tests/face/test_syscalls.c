@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_syscalls.c - the system calls that the README lists are all that the library makes: under a seccomp filter that lets
- * only those pass, two threads go through every kind of request.
+ * test_syscalls.c - the system calls that the README lists are all that the library makes: under a
+ * seccomp filter that lets only those pass, two threads go through every kind of request. With
+ * "glibc" the filter lets pass only what glibc's malloc calls, and refuses the others with EPERM in
+ * one run and a kill in the next: a sandbox that was made for glibc's malloc. Where the system can
+ * forbid it, reading the time-stamp counter is a fault, too.
  *
  * Owns     the list; a call that is added to the library is added here and to the README.
  * Callers  CTest, linked with the library and preloaded, with and without hardened=1.
@@ -19,35 +22,63 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
-/* README.md, "System calls"; then what ends this program, and the sleep of its own. */
+/* README.md, "System calls"; then what ends this program, and the sleep of its own. The time needs
+ * no call: every kernel that has the filter has a vDSO. */
 static const int allowed[] = {
-	SYS_mmap,	   SYS_munmap,	       SYS_mprotect,	   SYS_madvise,	   SYS_mremap, SYS_futex, SYS_clock_gettime,
-	SYS_pkey_alloc,	   SYS_pkey_free,      SYS_pkey_mprotect,
-	SYS_write,	   SYS_rt_sigprocmask, SYS_rt_sigaction,   SYS_gettid,	   SYS_getpid, SYS_tgkill,
-	SYS_exit,	   SYS_exit_group,     SYS_clock_nanosleep,
+	SYS_mmap,           SYS_munmap,       SYS_mprotect,        SYS_madvise,       SYS_mremap,
+	SYS_futex,          SYS_pkey_alloc,   SYS_pkey_free,       SYS_pkey_mprotect, SYS_write,
+	SYS_rt_sigprocmask, SYS_rt_sigaction, SYS_gettid,          SYS_getpid,        SYS_tgkill,
+	SYS_exit,           SYS_exit_group,   SYS_clock_nanosleep,
 };
 #define NALLOWED (sizeof(allowed) / sizeof(allowed[0]))
 
-/* For all threads of the process: any other call ends it with SIGSYS. */
+/* What glibc's malloc calls; then what ends this program, and the sleep of its own. */
+static const int allowed_by_glibc[] = {
+	SYS_mmap,  SYS_munmap, SYS_mprotect,   SYS_madvise,	    SYS_mremap, SYS_futex,
+	SYS_write, SYS_exit,   SYS_exit_group, SYS_clock_nanosleep,
+#ifdef SYS_brk
+	SYS_brk,
+#endif
+};
+#define NALLOWED_BY_GLIBC (sizeof(allowed_by_glibc) / sizeof(allowed_by_glibc[0]))
+
+static struct {
+	const int *calls;
+	unsigned n;
+	unsigned otherwise;    /* SECCOMP_RET_... */
+} policy = { allowed, NALLOWED, SECCOMP_RET_KILL_PROCESS };
+
+/* For all threads of the process: any other call is answered as the policy says. */
 static void forbid_other_calls(void)
 {
 	struct sock_filter code[NALLOWED + 3];
-	struct sock_fprog program = { .len = NALLOWED + 3, .filter = code };
+	struct sock_fprog program = { .filter = code };
 	unsigned n = 0;
 
-	code[n++] = (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr));
-	for (unsigned i = 0; i < NALLOWED; i++)
-		code[n++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (unsigned)allowed[i],
-							 (unsigned char)(NALLOWED - i), 0);
-	code[n++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS);
+	code[n++] = (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS,
+						 offsetof(struct seccomp_data, nr));
+	for (unsigned i = 0; i < policy.n; i++)
+		code[n++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K,
+							 (unsigned)policy.calls[i],
+							 (unsigned char)(policy.n - i), 0);
+	code[n++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, policy.otherwise);
 	code[n++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
+	program.len = (unsigned short)n;
 	CHECK(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0);
-	CHECK(syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_TSYNC, &program) == 0);
+	CHECK(syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_TSYNC, &program) ==
+	      0);
+}
+
+/* For the calling thread. Where the system cannot, nothing changes. */
+static void forbid_the_counter(void)
+{
+	(void)prctl(PR_SET_TSC, PR_TSC_SIGSEGV, 0, 0, 0);
 }
 
 enum { N = 2000 };
 static void *handed[N];
-static _Atomic int turn;   /* 1: the other thread has a cache, 2: handed[] is full, 3: it is empty again */
+/* 1: the other thread has a cache, 2: handed[] is full, 3: it is empty again; never 4 */
+static _Atomic int turn;
 
 static void wait_for(int value)
 {
@@ -58,17 +89,21 @@ static void wait_for(int value)
 static void *consumer(void *arg)
 {
 	free(malloc(100));
+	forbid_the_counter();
 	atomic_store(&turn, 1);
 	wait_for(2);
 	for (int i = 0; i < N; i++)
 		free(handed[i]);
 	atomic_store(&turn, 3);
+	/* Not to its end: what libc does there is not the subject. */
+	wait_for(4);
 	return arg;
 }
 
 static void use_everything(void)
 {
-	static const size_t sizes[] = { 0, 1, 8, 24, 100, 3000, 30000, 40000, 300000, 3000000, 80 * MiB };
+	static const size_t sizes[] = { 0,     1,     8,      24,      100,     3000,
+					30000, 40000, 300000, 3000000, 80 * MiB };
 	char *grows = NULL;
 
 	for (int round = 0; round < 3; round++) {
@@ -109,17 +144,18 @@ static void check_the_filter(void)
 		(void)syscall(SYS_getuid);
 		syscall(SYS_exit_group, 0);
 	}
-	CHECK(waitpid(pid, &status, 0) == pid);
+	status = child_wait(pid);
 	CHECK(WIFSIGNALED(status) && WTERMSIG(status) == SIGSYS);
 }
 
-int main(void)
+/* The rest of the main function, in a process of its own. */
+static int run(void)
 {
 	pthread_t other;
 
-	check_the_filter();
 	CHECK(pthread_create(&other, NULL, consumer, NULL) == 0);
 	wait_for(1);
+	forbid_the_counter();
 	forbid_other_calls();
 	use_everything();
 	atomic_store(&turn, 2);
@@ -128,4 +164,32 @@ int main(void)
 	/* Not by exit: what libc does there is not the subject. */
 	syscall(SYS_exit_group, 0);
 	return 1;
+}
+
+static void run_as_glibc(unsigned otherwise)
+{
+	pid_t pid = fork();
+	int status;
+
+	CHECK(pid >= 0);
+	policy.calls = allowed_by_glibc;
+	policy.n = NALLOWED_BY_GLIBC;
+	policy.otherwise = otherwise;
+	if (pid == 0)
+		exit(run());
+	CHECK(waitpid(pid, &status, 0) == pid);
+	if (status != 0)
+		fprintf(stderr, "status %#x\n", (unsigned)status);
+	CHECK(status == 0);
+}
+
+int main(int argc, char **argv)
+{
+	check_the_filter();
+	if (argc > 1 && strcmp(argv[1], "glibc") == 0) {
+		run_as_glibc(SECCOMP_RET_ERRNO | EPERM);
+		run_as_glibc(SECCOMP_RET_KILL_PROCESS);
+		return 0;
+	}
+	return run();
 }

@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_thread_ends.c - threads in numbers, and the ways in which they end: requests from destructors of thread-specific data
- * in every round of them, cancellation, a fork on the way out, a stack of the least size.
+ * test_thread_ends.c - threads in numbers, and the ways in which they end: requests from
+ * destructors of thread-specific data in every round of them, cancellation, a fork on the way out,
+ * a stack of the least size.
  *
  * Owns     nothing that outlives a case.
- * Callers  CTest, linked with the library and preloaded. argv[1] is the case, argv[2] how many threads where that is asked.
+ * Callers  CTest, linked with the library and preloaded. argv[1] is the case, argv[2] how many
+ *          threads where that is asked.
  * Locks    none. What hangs is ended by an alarm.
- * Holds    limits are on growth from the first threads to the last: what one thread leaves behind for ever shows in thousands.
+ * Holds    limits are on growth from the first threads to the last: what one thread leaves behind
+ *          for ever shows in thousands.
  */
 #include "face.h"
 
@@ -56,9 +59,9 @@ static void check_growth(size_t at_a_time, void *(*body)(void *), size_t limit)
 	size_t after_some;
 
 	run_threads(WARM_UP, at_a_time, body);
-	after_some = face_rss();
+	after_some = proc_rss();
 	run_threads(count, at_a_time, body);
-	CHECK_LE(face_rss(), after_some + limit);
+	CHECK_LE(proc_rss(), after_some + limit);
 }
 
 /* --- numbers --- */
@@ -91,7 +94,7 @@ static void *waiting_thread(void *arg)
 static void threads_that_live_at_the_same_time_are_small(void)
 {
 	pthread_t *threads = calloc(count, sizeof(*threads));
-	size_t before = face_rss();
+	size_t before = proc_rss();
 	pthread_attr_t attr;
 
 	CHECK(pthread_attr_init(&attr) == 0 && pthread_attr_setstacksize(&attr, 64 * KiB) == 0);
@@ -101,7 +104,7 @@ static void threads_that_live_at_the_same_time_are_small(void)
 		CHECK(pthread_create(&threads[i], &attr, waiting_thread, NULL) == 0);
 	(void)pthread_barrier_wait(&all_there);
 	/* Of that the stack is 8 KiB. */
-	CHECK_LE(face_rss(), before + count * 40 * KiB + MiB);
+	CHECK_LE(proc_rss(), before + count * 40 * KiB + MiB);
 	(void)pthread_barrier_wait(&all_measured);
 	for (size_t i = 0; i < count; i++)
 		CHECK(pthread_join(threads[i], NULL) == 0);
@@ -113,7 +116,8 @@ static void threads_that_live_at_the_same_time_are_small(void)
 /* --- destructors of thread-specific data --- */
 
 static pthread_key_t key;
-static uintptr_t first_request; /* the round in which a thread asks for the first time; 0: before it ends */
+/* the round in which a thread asks for the first time; 0: before it ends */
+static uintptr_t first_request;
 static size_t requests;
 
 /* The value is the round. Sets itself again, so that it runs in all of them. */
@@ -143,7 +147,9 @@ static void requests_from_any_round_of_destructors_leave_nothing_behind(void)
 	for (first_request = 0; first_request <= rounds; first_request++) {
 		requests = 0;
 		check_growth(4, thread_with_rounds, MiB);
-		CHECK(requests == (count + WARM_UP) * (first_request == 0 ? rounds : rounds + 1 - first_request));
+		CHECK(requests ==
+		      (count + WARM_UP) *
+			      (first_request == 0 ? rounds : rounds + 1 - first_request));
 	}
 }
 
@@ -192,10 +198,10 @@ static void *churn(void *arg)
 	void *live[64] = { NULL };
 
 	while (!atomic_load_explicit(&stop, memory_order_relaxed)) {
-		size_t k = face_rng(&rng) % 64;
+		size_t k = rng_next(&rng) % 64;
 
 		free(live[k]);
-		live[k] = malloc(face_mixed_size(&rng));
+		live[k] = malloc(rng_mixed_size(&rng));
 		CHECK(live[k] != NULL);
 	}
 	for (size_t k = 0; k < 64; k++)
@@ -219,7 +225,7 @@ static void fork_in_destructor(void *value)
 		CHECK(pthread_join(thread, NULL) == 0);
 		_exit(0);
 	}
-	CHECK(waitpid(child, &status, 0) == child);
+	status = child_wait(child);
 	CHECK_LE(status, 0);
 	allocate_a_little();
 	if (round < rounds)
@@ -309,11 +315,11 @@ static void cancelled_threads_leave_nothing_behind_and_hold_up_nobody(void)
 	CHECK(pthread_create(&load, NULL, churn, NULL) == 0);
 	for (size_t i = 0; i < 50; i++)
 		cancel_three();
-	after_some = face_rss();
+	after_some = proc_rss();
 	for (size_t i = 0; i < count; i++)
 		cancel_three();
 	/* 2 MiB: the load's objects come and go. */
-	CHECK_LE(face_rss(), after_some + 2 * MiB);
+	CHECK_LE(proc_rss(), after_some + 2 * MiB);
 	CHECK_LE(cleaned, 3 * (count + 50));
 	stop = true;
 	CHECK(pthread_join(load, NULL) == 0);
@@ -321,7 +327,8 @@ static void cancelled_threads_leave_nothing_behind_and_hold_up_nobody(void)
 
 /* --- stacks --- */
 
-/* Each slow path there is, with an object of every class, big ones, and those that make the heap grow and shrink. */
+/* Each slow path there is, with an object of every class, big ones, and those that make the heap
+ * grow and shrink. */
 static void *go_through_everything(void *arg)
 {
 	static void *p[3000];
@@ -374,7 +381,8 @@ static size_t stack_use(void *(*body)(void *), char *stack, size_t nbytes)
 static void the_deepest_path_fits_the_smallest_stack(void)
 {
 	size_t nbytes = (size_t)PTHREAD_STACK_MIN;
-	char *stack = mmap(NULL, nbytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	char *stack =
+		mmap(NULL, nbytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
 	CHECK(stack != MAP_FAILED);
 	CHECK_LE(stack_use(go_through_everything, stack, nbytes), 2 * KiB);
@@ -383,11 +391,7 @@ static void the_deepest_path_fits_the_smallest_stack(void)
 
 int main(int argc, char **argv)
 {
-	static const struct {
-		const char *name;
-		void (*run)(void);
-		size_t count;
-	} cases[] = {
+	static const struct face_counted_case cases[] = {
 		{ "numbers", short_threads_leave_nothing_behind, 10000 },
 		{ "alive", threads_that_live_at_the_same_time_are_small, 2000 },
 		{ "rounds", requests_from_any_round_of_destructors_leave_nothing_behind, 2000 },
@@ -397,15 +401,6 @@ int main(int argc, char **argv)
 		{ "stack", the_deepest_path_fits_the_smallest_stack, 0 },
 	};
 
-	CHECK(argc == 2 || argc == 3);
-	CHECK(face_malloc_is_goalloc());
 	(void)alarm(600);
-	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		if (strcmp(argv[1], cases[i].name) == 0) {
-			count = argc == 3 ? (size_t)atol(argv[2]) : cases[i].count;
-			cases[i].run();
-			return 0;
-		}
-	}
-	face_fail(__FILE__, __LINE__, "the name of a case");
+	return face_run_counted_case(argc, argv, cases, sizeof(cases) / sizeof(cases[0]), &count);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_thread_local.cc - C++ objects of thread storage duration whose constructors and destructors allocate and free, in threads
- * that allocate otherwise and in such that do not.
+ * test_thread_local.cc - C++ objects of thread storage duration whose constructors and destructors
+ * allocate and free, in threads that allocate otherwise and in such that do not.
  *
  * Owns     the count of objects that live.
  * Callers  CTest, linked with the library and preloaded.
@@ -92,10 +92,11 @@ int main()
 	CHECK(face_malloc_is_goalloc());
 	use_both();
 	run_threads(200);
-	after_some = face_rss();
+	after_some = proc_rss();
 	run_threads(800);
 	CHECK(living == 1);
-	/* What the pages of two threads at a time come to; one object left behind by each would be more. */
-	CHECK_LE(face_rss(), after_some + 2 * MiB);
+	/* What the pages of two threads at a time come to; one object left behind by each would be
+	 * more. */
+	CHECK_LE(proc_rss(), after_some + 2 * MiB);
 	return 0;
 }

@@ -3,55 +3,15 @@
  * test_threads.c - many threads, short threads, and frees by other threads; the memory of the
  * process stays bounded by what is live.
  *
- * Owns     `table`: objects on their way between threads. Whoever takes one out owns it and
- *          checks its content.
  * Callers  CTest, linked with the library and preloaded. argv[1] is the case.
  * Locks    the mutex of the queue in the producer and consumer case.
  * Holds    limits are a multiple of what is live; what they must catch is growth with time.
  */
-#include "face.h"
+#include "load.h"
 
 #include <malloc.h>
 #include <pthread.h>
 #include <semaphore.h>
-#include <stdatomic.h>
-
-enum { SLOTS = 4096 };
-
-static _Atomic(void *) table[SLOTS];
-static const uint64_t tag = 0xabcdef;
-
-static void *make_object(uint64_t *rng, size_t limit)
-{
-	size_t n = sizeof(struct face_object) + face_rng(rng) % limit;
-	void *p = malloc(n);
-
-	CHECK(p != NULL);
-	face_object_fill(p, n, tag);
-	return p;
-}
-
-static void check_and_free(void *p)
-{
-	if (p == NULL)
-		return;
-	CHECK(face_object_intact(p, ((struct face_object *)p)->size, tag));
-	free(p);
-}
-
-static void swap_one(uint64_t *rng, size_t limit)
-{
-	void *p = make_object(rng, limit);
-	/* Acquire-release: pairs with itself in the other threads; content before pointer. */
-	p = atomic_exchange_explicit(&table[face_rng(rng) % SLOTS], p, memory_order_acq_rel);
-	check_and_free(p);
-}
-
-static void empty_table(void)
-{
-	for (size_t i = 0; i < SLOTS; i++)
-		check_and_free(atomic_exchange(&table[i], NULL));
-}
 
 /* --- short threads --- */
 
@@ -61,14 +21,14 @@ static void *short_thread(void *arg)
 	void *mine[40];
 
 	for (size_t i = 0; i < 40; i++)
-		mine[i] = make_object(&rng, 2000);
+		mine[i] = load_make(&rng, rng_below(&rng, 2000));
 	for (size_t i = 0; i < 10; i++)
-		swap_one(&rng, 2000);
+		load_leave(load_make(&rng, rng_below(&rng, 2000)), &rng, LOAD_PLACES);
 	for (size_t i = 0; i < 20; i++)
-		check_and_free(mine[i]);
+		load_free(mine[i]);
 	/* the rest is freed by others: through the table, after this thread is gone */
 	for (size_t i = 20; i < 40; i++)
-		check_and_free(atomic_exchange(&table[face_rng(&rng) % SLOTS], mine[i]));
+		load_leave(mine[i], &rng, LOAD_PLACES);
 	return NULL;
 }
 
@@ -88,11 +48,11 @@ static void thousands_of_short_threads_do_not_grow_the_process(void)
 	size_t after_some, after_all;
 
 	run_short_threads(0, 1000);
-	after_some = face_rss();
+	after_some = proc_rss();
 	run_short_threads(1000, 12000);
-	after_all = face_rss();
+	after_all = proc_rss();
 	CHECK_LE(after_all, after_some + 16 * MiB);
-	empty_table();
+	load_empty();
 }
 
 /* --- frees by other threads --- */
@@ -105,7 +65,8 @@ static void *swapping_thread(void *arg)
 
 	(void)pthread_barrier_wait(&all_started);
 	for (int i = 0; i < 300000; i++)
-		swap_one(&rng, i % 100 == 0 ? 40000 : 500);
+		load_leave(load_make(&rng, rng_below(&rng, i % 100 == 0 ? 40000 : 500)), &rng,
+			   LOAD_PLACES);
 	return NULL;
 }
 
@@ -119,11 +80,11 @@ static void threads_that_free_each_others_objects_find_them_intact(void)
 		CHECK(pthread_create(&thread[i], NULL, swapping_thread, (void *)i) == 0);
 	for (size_t i = 0; i < 4; i++)
 		CHECK(pthread_join(thread[i], NULL) == 0);
-	empty_table();
+	load_empty();
 	after = mallinfo2().uordblks + mallinfo2().hblkhd;
 	CHECK_LE(after, before + 512 * KiB);
 	(void)malloc_trim(0);
-	CHECK_LE(face_rss(), 32 * MiB);
+	CHECK_LE(proc_rss(), 32 * MiB);
 }
 
 /* --- one allocates, another frees --- */
@@ -144,7 +105,7 @@ static void *consumer(void *arg)
 	for (int b = 0; b < BATCHES; b++) {
 		wait_sem(&filled);
 		for (int i = 0; i < BATCH; i++)
-			check_and_free(queue[b % IN_FLIGHT][i]);
+			load_free(queue[b % IN_FLIGHT][i]);
 		CHECK(sem_post(&emptied) == 0);
 	}
 	return arg;
@@ -158,14 +119,14 @@ static void what_one_thread_makes_and_another_frees_is_used_again(void)
 
 	CHECK(sem_init(&filled, 0, 0) == 0 && sem_init(&emptied, 0, IN_FLIGHT) == 0);
 	CHECK(pthread_create(&thread, NULL, consumer, NULL) == 0);
-	begin = face_rss();
+	begin = proc_rss();
 	for (int b = 0; b < BATCHES; b++) {
 		wait_sem(&emptied);
 		for (int i = 0; i < BATCH; i++)
-			queue[b % IN_FLIGHT][i] = make_object(&rng, 600);
+			queue[b % IN_FLIGHT][i] = load_make(&rng, rng_below(&rng, 600));
 		CHECK(sem_post(&filled) == 0);
 		if (b % 100 == 99) {
-			size_t now = face_rss();
+			size_t now = proc_rss();
 			most = now > most ? now : most;
 		}
 	}
@@ -176,8 +137,8 @@ static void what_one_thread_makes_and_another_frees_is_used_again(void)
 
 /* --- many allocate, and one that never did frees --- */
 
-/* The pattern of mimalloc's issue 1364: each producer keeps a live set of one size, and hands what it replaces to a thread that
- * only ever frees. */
+/* The pattern of mimalloc's issue 1364: each producer keeps a live set of one size, and hands what
+ * it replaces to a thread that only ever frees. */
 enum { PRODUCERS = 8, SET = 16384, REPLACED = 4 * SET, RING = 1024, OBJECT = 592 };
 
 static struct ring {
@@ -206,7 +167,7 @@ static void *producer_with_live_set(void *arg)
 	for (size_t i = 0; i < SET; i++)
 		set[i] = make_filled();
 	for (size_t i = 0; i < REPLACED; i++) {
-		size_t k = face_rng(&rng) % SET;
+		size_t k = rng_next(&rng) % SET;
 
 		wait_sem(&ring->empty);
 		ring->objects[i % RING] = set[k];
@@ -239,17 +200,18 @@ static void what_a_thread_frees_that_never_allocates_is_used_again(void)
 
 	CHECK(pthread_barrier_init(&sets_made, NULL, PRODUCERS + 1) == 0);
 	CHECK(pthread_barrier_init(&sets_measured, NULL, PRODUCERS + 1) == 0);
-	begin = face_rss();
+	begin = proc_rss();
 	for (size_t i = 0; i < PRODUCERS; i++) {
-		CHECK(sem_init(&rings[i].full, 0, 0) == 0 && sem_init(&rings[i].empty, 0, RING) == 0);
+		CHECK(sem_init(&rings[i].full, 0, 0) == 0 &&
+		      sem_init(&rings[i].empty, 0, RING) == 0);
 		CHECK(pthread_create(&threads[i], NULL, producer_with_live_set, &rings[i]) == 0);
 	}
 	CHECK(pthread_create(&threads[PRODUCERS], NULL, freer, NULL) == 0);
 	(void)pthread_barrier_wait(&sets_made);
 	CHECK(pthread_join(threads[PRODUCERS], NULL) == 0);
-	/* Of the class that 592 bytes have, 640, and its spans' last bytes comes 1.11; a full span is worth taking back when three of
-	 * its 25 slots are free: up to 1.08. */
-	CHECK_LE(face_rss() - begin, live * 125 / 100);
+	/* Of the class that 592 bytes have, 640, and its spans' last bytes comes 1.11; a full span
+	 * is worth taking back when three of its 25 slots are free: up to 1.08. */
+	CHECK_LE(proc_rss() - begin, live * 125 / 100);
 	(void)pthread_barrier_wait(&sets_measured);
 	for (size_t i = 0; i < PRODUCERS; i++)
 		CHECK(pthread_join(threads[i], NULL) == 0);
@@ -265,21 +227,21 @@ static void *one_of_64(void *arg)
 
 	(void)pthread_barrier_wait(&all_started);
 	for (int i = 0; i < 30000; i++) {
-		size_t k = face_rng(&rng) % LIVE;
-		check_and_free(live[k]);
-		live[k] = make_object(&rng, i % 50 == 0 ? 40000 : 2000);
+		size_t k = rng_next(&rng) % LIVE;
+		load_free(live[k]);
+		live[k] = load_make(&rng, rng_below(&rng, i % 50 == 0 ? 40000 : 2000));
 		if (i % 8 == 0)
-			swap_one(&rng, 2000);
+			load_leave(load_make(&rng, rng_below(&rng, 2000)), &rng, LOAD_PLACES);
 	}
 	for (size_t k = 0; k < LIVE; k++)
-		check_and_free(live[k]);
+		load_free(live[k]);
 	return NULL;
 }
 
 static void after_64_threads_of_churn_the_process_is_small_again(void)
 {
 	pthread_t thread[64];
-	size_t begin = face_rss();
+	size_t begin = proc_rss();
 
 	for (int round = 0; round < 2; round++) {
 		CHECK(pthread_barrier_init(&all_started, NULL, 64) == 0);
@@ -287,14 +249,15 @@ static void after_64_threads_of_churn_the_process_is_small_again(void)
 			CHECK(pthread_create(&thread[i], NULL, one_of_64, (void *)i) == 0);
 		for (size_t i = 0; i < 64; i++)
 			CHECK(pthread_join(thread[i], NULL) == 0);
-		/* At most 64 * 200 objects of 1800 bytes were live, 23 MiB, and the table, 4 MiB; and each thread
-		 * may have a current span, of 24 KiB on average, in each of some 40 classes. */
-		CHECK_LE(face_rss(), begin + 27 * MiB + 64 * 40 * 24 * KiB + 32 * MiB);
+		/* At most 64 * 200 objects of 1800 bytes were live, 23 MiB, and the table, 4 MiB;
+		 * and each thread may have a current span, of 24 KiB on average, in each of some 40
+		 * classes. */
+		CHECK_LE(proc_rss(), begin + 27 * MiB + 64 * 40 * 24 * KiB + 32 * MiB);
 		CHECK(pthread_barrier_destroy(&all_started) == 0);
 	}
-	empty_table();
+	load_empty();
 	(void)malloc_trim(0);
-	CHECK_LE(face_rss(), begin + 8 * MiB);
+	CHECK_LE(proc_rss(), begin + 8 * MiB);
 }
 
 /* The threads are still there and idle: what their caches may strand is bounded. */
@@ -309,9 +272,9 @@ static void *churns_then_sleeps(void *arg)
 
 	for (int round = 0; round < 3; round++) {
 		for (size_t k = 0; k < LIVE; k++)
-			live[k] = make_object(&rng, 4000);
+			live[k] = load_make(&rng, rng_below(&rng, 4000));
 		for (size_t k = 0; k < LIVE; k++)
-			check_and_free(live[k]);
+			load_free(live[k]);
 	}
 	CHECK(sem_post(&done) == 0);
 	wait_sem(&may_end);
@@ -322,7 +285,7 @@ static void idle_threads_keep_a_bounded_amount(void)
 {
 	enum { THREADS = 32 };
 	pthread_t thread[THREADS];
-	size_t begin = face_rss();
+	size_t begin = proc_rss();
 
 	CHECK(sem_init(&done, 0, 0) == 0 && sem_init(&may_end, 0, 0) == 0);
 	for (uintptr_t i = 0; i < THREADS; i++)
@@ -330,9 +293,9 @@ static void idle_threads_keep_a_bounded_amount(void)
 	for (int i = 0; i < THREADS; i++)
 		wait_sem(&done);
 	(void)malloc_trim(0);
-	/* each had 4 MiB live, 128 MiB together; 2.5 MiB a thread may stay: of 45 classes a current span of
-	 * 8 to 64 KiB and what the free stacks hold elsewhere */
-	CHECK_LE(face_rss(), begin + THREADS * 5 * MiB / 2 + 8 * MiB);
+	/* each had 4 MiB live, 128 MiB together; 2.5 MiB a thread may stay: of 45 classes a current
+	 * span of 8 to 64 KiB and what the free stacks hold elsewhere */
+	CHECK_LE(proc_rss(), begin + THREADS * 5 * MiB / 2 + 8 * MiB);
 	for (int i = 0; i < THREADS; i++)
 		CHECK(sem_post(&may_end) == 0);
 	for (int i = 0; i < THREADS; i++)

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_token.c - clang's allocation tokens and the noscan functions, called as the compiler calls them: the rules of each
- * entry point, and that memory for pointers and memory without them never share a span.
+ * test_token.c - clang's allocation tokens and the noscan functions, called as the compiler calls
+ * them: the rules of each entry point, and that memory for pointers and memory without them never
+ * share a span.
  *
  * Owns     nothing between tests; each frees what it allocates.
- * Callers  CTest, linked with the library. What is preloaded is a program that clang itself instrumented.
- * Holds    a span has its 8 KiB pages to itself: two objects on one page are in one span. Token 0 and noscan is memory
- *          without pointers, all else may hold them.
+ * Callers  CTest, linked with the library. What is preloaded is a program that clang itself
+ *          instrumented.
+ * Holds    a span has its 8 KiB pages to itself: two objects on one page are in one span. Token 0
+ *          and noscan is memory without pointers, all else may hold them.
  */
 #include "face.h"
 #include "token.h"
@@ -23,13 +25,15 @@
 #define ERRNO_MARK 4711
 #define NOTHROW_TAG ((const void *)"")
 
-static const size_t sizes[] = {1,   2,   3,   7,    8,    9,    15,   16,    17,    24,    25,     31,     32,    48,
-			       100, 512, 520, 1000, 1024, 4096, 5000, 32767, 32768, 32769, 100000, 300000, 1200000};
+static const size_t sizes[] = { 1,    2,    3,    7,     8,     9,     15,     16,     17,
+				24,   25,   31,   32,    48,    100,   512,    520,    1000,
+				1024, 4096, 5000, 32767, 32768, 32769, 100000, 300000, 1200000 };
 #define SIZES (sizeof(sizes) / sizeof(sizes[0]))
 static const size_t tokens[] = {0, 1, 2, 3, 7, SIZE_MAX};
 #define TOKENS (sizeof(tokens) / sizeof(tokens[0]))
 
-static volatile size_t huge_sizes[] = {(size_t)PTRDIFF_MAX + 1, SIZE_MAX, SIZE_MAX - 4095, (size_t)1 << 48};
+static volatile size_t huge_sizes[] = { (size_t)PTRDIFF_MAX + 1, SIZE_MAX, SIZE_MAX - 4095,
+					(size_t)1 << 48 };
 #define HUGE_SIZES (sizeof(huge_sizes) / sizeof(huge_sizes[0]))
 
 /* --- every way to an object --- */
@@ -96,9 +100,11 @@ static void *make(enum way way, enum token_abi abi, size_t token, size_t align, 
 	case BY_NEW_ARRAY_ALIGNED:
 		return TOKEN_CALL(_ZnamSt11align_val_t, abi, token, n, align);
 	case BY_NEW_ALIGNED_NOTHROW:
-		return TOKEN_CALL(_ZnwmSt11align_val_tRKSt9nothrow_t, abi, token, n, align, NOTHROW_TAG);
+		return TOKEN_CALL(_ZnwmSt11align_val_tRKSt9nothrow_t, abi, token, n, align,
+				  NOTHROW_TAG);
 	case BY_NEW_ARRAY_ALIGNED_NOTHROW:
-		return TOKEN_CALL(_ZnamSt11align_val_tRKSt9nothrow_t, abi, token, n, align, NOTHROW_TAG);
+		return TOKEN_CALL(_ZnamSt11align_val_tRKSt9nothrow_t, abi, token, n, align,
+				  NOTHROW_TAG);
 	case BY_VALLOC:
 		return TOKEN_CALL(valloc, abi, token, n);
 	case BY_PVALLOC:
@@ -181,7 +187,8 @@ static void every_way_and_size_keeps_the_kinds_apart(void **state)
 		for (unsigned way = 0; way < WAYS; way++) {
 			for (size_t t = 0; t < TOKENS * 2; t++) {
 				size_t token = tokens[t / 2];
-				void *p = make((enum way)way, (enum token_abi)(t % 2), token, 64, sizes[i]);
+				void *p = make((enum way)way, (enum token_abi)(t % 2), token, 64,
+					       sizes[i]);
 
 				assert_non_null(p);
 				note(p, token == 0, 1);
@@ -211,20 +218,21 @@ static void a_random_life_keeps_the_kinds_apart(void **state)
 
 	(void)state;
 	for (unsigned n = 0; n < 60000; n++) {
-		size_t i = face_rng(&rng) % (sizeof(objects) / sizeof(objects[0]));
-		size_t size = face_mixed_size(&rng) + 1, token = tokens[face_rng(&rng) % TOKENS];
-		enum token_abi abi = (enum token_abi)(face_rng(&rng) % 2);
+		size_t i = rng_next(&rng) % (sizeof(objects) / sizeof(objects[0]));
+		size_t size = rng_mixed_size(&rng) + 1, token = tokens[rng_next(&rng) % TOKENS];
+		enum token_abi abi = (enum token_abi)(rng_next(&rng) % 2);
 		unsigned char *p = objects[i].p;
 		size_t kept = 0;
 
 		if (p != NULL)
 			note(p, objects[i].noscan, -1);
-		if (p != NULL && face_rng(&rng) % 2 != 0) {
+		if (p != NULL && rng_next(&rng) % 2 != 0) {
 			kept = size < objects[i].size ? size : objects[i].size;
 			p = TOKEN_CALL(realloc, abi, token, p, size);
 		} else {
 			free(p);
-			p = make((enum way)(face_rng(&rng) % WAYS), abi, token, (size_t)8 << face_rng(&rng) % 11, size);
+			p = make((enum way)(rng_next(&rng) % WAYS), abi, token,
+				 (size_t)8 << rng_next(&rng) % 11, size);
 		}
 		assert_non_null(p);
 		for (size_t k = 0; k < kept; k += 1 + kept / 16)
@@ -245,8 +253,9 @@ static void a_random_life_keeps_the_kinds_apart(void **state)
 
 static void realloc_moves_between_the_kinds(void **state)
 {
-	void *(*const resize[4])(void *, size_t) = {__alloc_token_0_realloc, __alloc_token_1_realloc,
-						    goalloc_realloc_noscan, realloc};
+	void *(*const resize[4])(void *, size_t) = { __alloc_token_0_realloc,
+						     __alloc_token_1_realloc,
+						     goalloc_realloc_noscan, realloc };
 	(void)state;
 	for (size_t i = 0; i < SIZES; i++) {
 		for (unsigned from = 0; from < 4; from++) {
@@ -287,7 +296,8 @@ static void objects_are_aligned_and_all_of_them_is_writable(void **state)
 	for (size_t i = 0; i < SIZES; i++) {
 		for (unsigned way = 0; way < WAYS; way++) {
 			for (size_t t = 0; t < 6; t++) {
-				size_t align = way < UNALIGNED_WAYS ? natural_align(sizes[i]) : 4096;
+				size_t align =
+					way < UNALIGNED_WAYS ? natural_align(sizes[i]) : 4096;
 				unsigned lg = 0;
 
 				do {
@@ -295,7 +305,8 @@ static void objects_are_aligned_and_all_of_them_is_writable(void **state)
 
 					if (way >= UNALIGNED_WAYS && way < ALIGNED_WAYS)
 						align = (size_t)1 << lg;
-					p = make((enum way)way, (enum token_abi)(t % 2), t / 2, align, sizes[i]);
+					p = make((enum way)way, (enum token_abi)(t % 2), t / 2,
+						 align, sizes[i]);
 					assert_non_null(p);
 					assert_true(is_aligned(p, align));
 					assert_true(malloc_usable_size(p) >= sizes[i]);
@@ -370,10 +381,12 @@ static void what_cannot_be_had_is_null_with_enomem(void **state)
 	for (size_t i = 0; i < HUGE_SIZES; i++) {
 		for (size_t t = 0; t < 6; t++) {
 			for (unsigned way = 0; way < WAYS; way++) {
-				if (way == BY_NEW || way == BY_NEW_ARRAY || way == BY_NEW_ALIGNED || way == BY_NEW_ARRAY_ALIGNED)
+				if (way == BY_NEW || way == BY_NEW_ARRAY || way == BY_NEW_ALIGNED ||
+				    way == BY_NEW_ARRAY_ALIGNED)
 					continue; /* throw: test_token_operators.cc */
 				errno = 0;
-				assert_null(make((enum way)way, (enum token_abi)(t % 2), t / 2, 16, huge_sizes[i]));
+				assert_null(make((enum way)way, (enum token_abi)(t % 2), t / 2, 16,
+						 huge_sizes[i]));
 				assert_int_equal(errno, ENOMEM);
 			}
 		}
@@ -450,10 +463,14 @@ static void sized_frees_know_their_sizes(void **state)
 				free_sized(make((enum way)way, abi, t / 2, 0, sizes[i]), sizes[i]);
 			for (unsigned way = UNALIGNED_WAYS; way < ALIGNED_WAYS; way++) {
 				for (size_t align = 16; align <= 4096; align *= 2)
-					free_aligned_sized(make((enum way)way, abi, t / 2, align, sizes[i]), align, sizes[i]);
+					free_aligned_sized(
+						make((enum way)way, abi, t / 2, align, sizes[i]),
+						align, sizes[i]);
 			}
 			/* After a realloc that may have left it where it was. */
-			free_sized(TOKEN_CALL(realloc, abi, t / 2, TOKEN_CALL(malloc, abi, t / 2, sizes[i]), less), less);
+			free_sized(TOKEN_CALL(realloc, abi, t / 2,
+					      TOKEN_CALL(malloc, abi, t / 2, sizes[i]), less),
+				   less);
 		}
 	}
 }
@@ -487,9 +504,11 @@ static void figures_show_the_kinds_apart(void **state)
 	assert_int_equal(goalloc_read_memstats(&after), 0);
 	assert_int_equal(after.NoscanObjects - before.NoscanObjects, NODES);
 	/* With hardened=1 slots are a size larger. */
-	assert_in_range(after.NoscanAlloc - before.NoscanAlloc, NODES * VALUES * sizeof(double), NODES * (VALUES + 2) * sizeof(double));
+	assert_in_range(after.NoscanAlloc - before.NoscanAlloc, NODES * VALUES * sizeof(double),
+			NODES * (VALUES + 2) * sizeof(double));
 	assert_int_equal(after.HeapObjects - before.HeapObjects, 2 * NODES);
-	assert_true(after.HeapAlloc - before.HeapAlloc - (after.NoscanAlloc - before.NoscanAlloc) >= NODES * sizeof(struct node));
+	assert_true(after.HeapAlloc - before.HeapAlloc - (after.NoscanAlloc - before.NoscanAlloc) >=
+		    NODES * sizeof(struct node));
 	for (; list != NULL; list = next) {
 		next = list->next;
 		free(list->values);

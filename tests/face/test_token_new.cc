@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_token_new.cc - operator new as clang's allocation tokens call it: every delete takes it, it fails as the plain forms do,
- * and the new handler is asked.
+ * test_token_new.cc - operator new as clang's allocation tokens call it: every delete takes it, it
+ * fails as the plain forms do, and the new handler is asked.
  *
  * Owns     the memory that the new handler gives back, and the count of its calls.
  * Callers  CTest, linked with the library.
@@ -44,11 +44,17 @@ static void every_delete_takes_it(token_abi abi, size_t token)
 			std::align_val_t al{a};
 
 			::operator delete(TOKEN_CALL(_ZnwmSt11align_val_t, abi, token, n, a), al);
-			::operator delete(TOKEN_CALL(_ZnwmSt11align_val_t, abi, token, n, a), n, al);
-			::operator delete(TOKEN_CALL(_ZnwmSt11align_val_tRKSt9nothrow_t, abi, token, n, a, &tag), al, tag);
+			::operator delete(TOKEN_CALL(_ZnwmSt11align_val_t, abi, token, n, a), n,
+					  al);
+			::operator delete(TOKEN_CALL(_ZnwmSt11align_val_tRKSt9nothrow_t, abi, token,
+						     n, a, &tag),
+					  al, tag);
 			::operator delete[](TOKEN_CALL(_ZnamSt11align_val_t, abi, token, n, a), al);
-			::operator delete[](TOKEN_CALL(_ZnamSt11align_val_t, abi, token, n, a), n, al);
-			::operator delete[](TOKEN_CALL(_ZnamSt11align_val_tRKSt9nothrow_t, abi, token, n, a, &tag), al, tag);
+			::operator delete[](TOKEN_CALL(_ZnamSt11align_val_t, abi, token, n, a), n,
+					    al);
+			::operator delete[](TOKEN_CALL(_ZnamSt11align_val_tRKSt9nothrow_t, abi,
+						       token, n, a, &tag),
+					    al, tag);
 		}
 	}
 }
@@ -121,8 +127,10 @@ static void what_a_handler_throws_passes_or_is_caught(token_abi abi, size_t toke
 
 static void an_alignment_that_is_none_is_bad_alloc_or_null(token_abi abi, size_t token)
 {
-	CHECK(throws<std::bad_alloc>([=] { TOKEN_CALL(_ZnwmSt11align_val_t, abi, token, size_t{100}, 24); }));
-	CHECK(TOKEN_CALL(_ZnwmSt11align_val_tRKSt9nothrow_t, abi, token, size_t{100}, 24, &tag) == nullptr);
+	CHECK(throws<std::bad_alloc>(
+		[=] { TOKEN_CALL(_ZnwmSt11align_val_t, abi, token, size_t{ 100 }, 24); }));
+	CHECK(TOKEN_CALL(_ZnwmSt11align_val_tRKSt9nothrow_t, abi, token, size_t{ 100 }, 24, &tag) ==
+	      nullptr);
 }
 
 static void *spare;

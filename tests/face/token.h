@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * token.h - the entry points for clang's allocation tokens, declared; and calls of them by token, whatever the ABI.
+ * token.h - the entry points for clang's allocation tokens, declared; and calls of them by token,
+ * whatever the ABI.
  *
  * Callers  the tests of them; C and C++.
- * Holds    a TOKEN_ABI_ARG call has the token behind the arguments, a TOKEN_ABI_NAME call in the name.
+ * Holds    a TOKEN_ABI_ARG call has the token behind the arguments, a TOKEN_ABI_NAME call in the
+ *          name.
  */
 #ifndef FACE_TOKEN_H
 #define FACE_TOKEN_H
@@ -18,26 +20,30 @@ extern "C" {
 #endif
 
 /* infix is empty, or "0_" and the like; last the token, if it is an argument. */
-#define TOKEN_DECLARE(infix, ...) \
-	void *__alloc_token_##infix##malloc(size_t __VA_ARGS__) TOKEN_NOTHROW; \
-	void *__alloc_token_##infix##calloc(size_t, size_t __VA_ARGS__) TOKEN_NOTHROW; \
-	void *__alloc_token_##infix##realloc(void *, size_t __VA_ARGS__) TOKEN_NOTHROW; \
-	void *__alloc_token_##infix##reallocarray(void *, size_t, size_t __VA_ARGS__) TOKEN_NOTHROW; \
+#define TOKEN_DECLARE(infix, ...)                                                             \
+	void *__alloc_token_##infix##malloc(size_t __VA_ARGS__) TOKEN_NOTHROW;                \
+	void *__alloc_token_##infix##calloc(size_t, size_t __VA_ARGS__) TOKEN_NOTHROW;        \
+	void *__alloc_token_##infix##realloc(void *, size_t __VA_ARGS__) TOKEN_NOTHROW;       \
+	void *__alloc_token_##infix##reallocarray(void *, size_t, size_t __VA_ARGS__)         \
+		TOKEN_NOTHROW;                                                                \
 	void *__alloc_token_##infix##aligned_alloc(size_t, size_t __VA_ARGS__) TOKEN_NOTHROW; \
-	void *__alloc_token_##infix##memalign(size_t, size_t __VA_ARGS__) TOKEN_NOTHROW; \
-	void *__alloc_token_##infix##valloc(size_t __VA_ARGS__) TOKEN_NOTHROW; \
-	void *__alloc_token_##infix##pvalloc(size_t __VA_ARGS__) TOKEN_NOTHROW; \
-	int __alloc_token_##infix##posix_memalign(void **, size_t, size_t __VA_ARGS__) TOKEN_NOTHROW; \
-	void *__alloc_token_##infix##_Znwm(size_t __VA_ARGS__); \
-	void *__alloc_token_##infix##_Znam(size_t __VA_ARGS__); \
-	void *__alloc_token_##infix##_ZnwmRKSt9nothrow_t(size_t, const void * __VA_ARGS__) TOKEN_NOTHROW; \
-	void *__alloc_token_##infix##_ZnamRKSt9nothrow_t(size_t, const void * __VA_ARGS__) TOKEN_NOTHROW; \
-	void *__alloc_token_##infix##_ZnwmSt11align_val_t(size_t, size_t __VA_ARGS__); \
-	void *__alloc_token_##infix##_ZnamSt11align_val_t(size_t, size_t __VA_ARGS__); \
-	void *__alloc_token_##infix##_ZnwmSt11align_val_tRKSt9nothrow_t(size_t, size_t, const void * __VA_ARGS__) \
-		TOKEN_NOTHROW; \
-	void *__alloc_token_##infix##_ZnamSt11align_val_tRKSt9nothrow_t(size_t, size_t, const void * __VA_ARGS__) \
-		TOKEN_NOTHROW;
+	void *__alloc_token_##infix##memalign(size_t, size_t __VA_ARGS__) TOKEN_NOTHROW;      \
+	void *__alloc_token_##infix##valloc(size_t __VA_ARGS__) TOKEN_NOTHROW;                \
+	void *__alloc_token_##infix##pvalloc(size_t __VA_ARGS__) TOKEN_NOTHROW;               \
+	int __alloc_token_##infix##posix_memalign(void **, size_t, size_t __VA_ARGS__)        \
+		TOKEN_NOTHROW;                                                                \
+	void *__alloc_token_##infix##_Znwm(size_t __VA_ARGS__);                               \
+	void *__alloc_token_##infix##_Znam(size_t __VA_ARGS__);                               \
+	void *__alloc_token_##infix##_ZnwmRKSt9nothrow_t(size_t, const void *__VA_ARGS__)     \
+		TOKEN_NOTHROW;                                                                \
+	void *__alloc_token_##infix##_ZnamRKSt9nothrow_t(size_t, const void *__VA_ARGS__)     \
+		TOKEN_NOTHROW;                                                                \
+	void *__alloc_token_##infix##_ZnwmSt11align_val_t(size_t, size_t __VA_ARGS__);        \
+	void *__alloc_token_##infix##_ZnamSt11align_val_t(size_t, size_t __VA_ARGS__);        \
+	void *__alloc_token_##infix##_ZnwmSt11align_val_tRKSt9nothrow_t(                      \
+		size_t, size_t, const void *__VA_ARGS__) TOKEN_NOTHROW;                       \
+	void *__alloc_token_##infix##_ZnamSt11align_val_tRKSt9nothrow_t(                      \
+		size_t, size_t, const void *__VA_ARGS__) TOKEN_NOTHROW;
 
 #define TOKEN_COMMA ,
 TOKEN_DECLARE(, TOKEN_COMMA size_t)

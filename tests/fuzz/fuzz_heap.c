@@ -1,12 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * fuzz_heap.c - a byte string is a history of requests from two threads, checked against a model after every step.
+ * fuzz_heap.c - a byte string is a history of requests from two threads, checked against a model
+ * after every step.
  *
- * Two bytes an operation and more for its numbers; which slot of the table it is about, what is done, and by whom: this thread, or another that does
- * as it is told and answers. The model knows of each live object its address, its size and the seed of its content. After each step: the
- * content of the object concerned, its alignment and usable size, and that it overlaps no other; every few steps, all contents and heapcheck().
+ * Two bytes an operation and more for its numbers; which slot of the table it is about, what is
+ * done, and by whom: this thread, or another that does as it is told and answers. The model knows
+ * of each live object its address, its size and the seed of its content. After each step: the
+ * content of the object concerned, its alignment and usable size, and that it overlaps no other;
+ * every few steps, all contents and heapcheck().
  *
- * Callers  libFuzzer (GOALLOC_FUZZ=ON), replay.c. Calls malloc.h and heapcheck.h by their internal names.
+ * Callers  libFuzzer (GOALLOC_FUZZ=ON), replay.c. Calls malloc.h and heapcheck.h by their internal
+ *          names.
  * Holds    one input leaves no object behind; what it freed stays in the heap for the next.
  */
 #include "heapcheck.h"
@@ -66,7 +70,18 @@ static size_t take_size(struct input *in)
 
 /* --- the other thread --- */
 
-enum call { CALL_MALLOC, CALL_CALLOC, CALL_MALLOC_NOSCAN, CALL_CALLOC_NOSCAN, CALL_ALIGNED, CALL_REALLOC, CALL_FREE, CALL_FREE_SIZED, CALL_USABLE, CALL_TRIM };
+enum call {
+	CALL_MALLOC,
+	CALL_CALLOC,
+	CALL_MALLOC_NOSCAN,
+	CALL_CALLOC_NOSCAN,
+	CALL_ALIGNED,
+	CALL_REALLOC,
+	CALL_FREE,
+	CALL_FREE_SIZED,
+	CALL_USABLE,
+	CALL_TRIM
+};
 
 struct request {
 	enum call call;
@@ -192,7 +207,8 @@ static void check_place(const struct object *o)
 		const struct object *b = &objects[i];
 
 		if (b != o && b->p != NULL)
-			CHECK(o->p + (usable == 0 ? 1 : usable) <= b->p || b->p + (b->size == 0 ? 1 : b->size) <= o->p);
+			CHECK(o->p + (usable == 0 ? 1 : usable) <= b->p ||
+			      b->p + (b->size == 0 ? 1 : b->size) <= o->p);
 	}
 }
 
@@ -206,7 +222,8 @@ static void release(struct object *o, bool sized, bool elsewhere)
 	struct request r = { .call = CALL_FREE, .p = o->p, .size = o->size, .align = o->align };
 
 	check_content(o);
-	/* realloc may have left it in a slot that its size alone does not tell; noscan has no sized free. */
+	/* realloc may have left it in a slot that its size alone does not tell; noscan has no sized
+	 * free. */
 	if (sized && !o->noscan && !o->resized)
 		r.call = CALL_FREE_SIZED;
 	errno = 5;
@@ -217,7 +234,8 @@ static void release(struct object *o, bool sized, bool elsewhere)
 
 static void create(struct object *o, unsigned what, struct input *in, bool elsewhere)
 {
-	static const enum call calls[] = { CALL_MALLOC, CALL_CALLOC, CALL_MALLOC_NOSCAN, CALL_CALLOC_NOSCAN, CALL_ALIGNED };
+	static const enum call calls[] = { CALL_MALLOC, CALL_CALLOC, CALL_MALLOC_NOSCAN,
+					   CALL_CALLOC_NOSCAN, CALL_ALIGNED };
 	struct request r = { .call = calls[what % 5] };
 
 	if (r.call == CALL_ALIGNED) {
@@ -230,8 +248,11 @@ static void create(struct object *o, unsigned what, struct input *in, bool elsew
 		CHECK(r.size > PTRDIFF_MAX);
 		return;
 	}
-	*o = (struct object){ .p = r.result, .size = r.size, .align = r.align,
-			      .noscan = r.noscan || r.call == CALL_MALLOC_NOSCAN || r.call == CALL_CALLOC_NOSCAN };
+	*o = (struct object){ .p = r.result,
+			      .size = r.size,
+			      .align = r.align,
+			      .noscan = r.noscan || r.call == CALL_MALLOC_NOSCAN ||
+					r.call == CALL_CALLOC_NOSCAN };
 	check_place(o);
 	if (r.call == CALL_CALLOC || r.call == CALL_CALLOC_NOSCAN)
 		for (size_t i = 0; i < o->size; i += stride(o->size) / 8 + 1)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * fuzz_options.c - any string as GOALLOC: read without harm, and every value in its range afterwards.
+ * fuzz_options.c - any string as GOALLOC: read without harm, and every value in its range
+ * afterwards.
  *
  * Callers  libFuzzer (GOALLOC_FUZZ=ON), replay.c.
  */
@@ -30,9 +31,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 	options_parse(&o, "GOALLOC", text);
 	CHECK(o.tiny_align == 1 || o.tiny_align == 2 || o.tiny_align == 4 || o.tiny_align == 8);
 	CHECK(o.scavenge_ms <= 24 * 3600 * 1000);
-	CHECK(o.realloczero <= REALLOC_ZERO_ABORT && o.leakcheck <= 2 && o.leakexit <= 255 && o.guardrate <= 1000000000);
+	CHECK(o.realloczero <= REALLOC_ZERO_ABORT && o.leakcheck <= 2 && o.leakexit <= 255 &&
+	      o.guardrate <= 1000000000);
 	CHECK(o.signal <= 64 && o.signal != 9 && o.signal != 11);
-	CHECK(o.memlimit <= PTRDIFF_MAX && o.memlimit_percent <= 100 && (o.memlimit == 0 || o.memlimit_percent == 0));
+	CHECK(o.memlimit <= PTRDIFF_MAX && o.memlimit_percent <= 100 &&
+	      (o.memlimit == 0 || o.memlimit_percent == 0));
 	CHECK(o.memprofilerate <= GiB(1));
 	CHECK(o.keyed <= o.hardened);
 	check_file(o.stats);

@@ -1,9 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * replay.c - a fuzz target without libFuzzer: every file given, then as many strings of a fixed random sequence as asked for.
+ * replay.c - a fuzz target without libFuzzer: every file given, then as many strings of a fixed
+ * random sequence as asked for.
  *
- * usage: fuzz_NAME_replay COUNT [FILE...]. Exit status: 0; 1 when a file cannot be read; a broken check aborts.
+ * usage: fuzz_NAME_replay COUNT [FILE...]. Exit status: 0; 1 when a file cannot be read; a broken
+ * check aborts.
  */
+#include "rng.h"
+
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,17 +16,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
 
 static uint8_t data[1 << 16];
 
-static uint64_t next(uint64_t *x)
-{
-	*x ^= *x << 13;
-	*x ^= *x >> 7;
-	*x ^= *x << 17;
-	return *x * UINT64_C(0x2545f4914f6cdd1d) >> 32;
-}
-
 int main(int argc, char **argv)
 {
-	uint64_t x = 88172645463325252u;
+	uint64_t random = 1;
 
 	for (int i = 2; i < argc; i++) {
 		FILE *f = fopen(argv[i], "rb");
@@ -37,10 +33,10 @@ int main(int argc, char **argv)
 		LLVMFuzzerTestOneInput(data, n);
 	}
 	for (long left = argc > 1 ? strtol(argv[1], NULL, 10) : 0; left > 0; left--) {
-		size_t n = (size_t)next(&x) % 2000;
+		size_t n = rng_below(&random, 2000);
 
 		for (size_t i = 0; i < n; i++)
-			data[i] = (uint8_t)next(&x);
+			data[i] = (uint8_t)rng_next(&random);
 		LLVMFuzzerTestOneInput(data, n);
 	}
 	return 0;

@@ -8,7 +8,8 @@
 #   LTO            with link-time optimisation
 
 function(run)
-	execute_process(COMMAND ${ARGN} RESULT_VARIABLE result OUTPUT_VARIABLE text ERROR_VARIABLE text)
+	execute_process(COMMAND ${ARGN} RESULT_VARIABLE result
+		OUTPUT_VARIABLE text ERROR_VARIABLE text)
 	if(NOT result EQUAL 0)
 		list(JOIN ARGN " " line)
 		message(FATAL_ERROR "${line}\n${text}exit status: ${result}")
@@ -17,7 +18,8 @@ function(run)
 endfunction()
 
 function(pkg_config out)
-	run(${CMAKE_COMMAND} -E env PKG_CONFIG_PATH=${PREFIX}/${LIBDIR}/pkgconfig ${PKG_CONFIG} ${ARGN})
+	run(${CMAKE_COMMAND} -E env PKG_CONFIG_PATH=${PREFIX}/${LIBDIR}/pkgconfig ${PKG_CONFIG}
+		${ARGN})
 	separate_arguments(flags UNIX_COMMAND "${TEXT}")
 	set(${out} "${flags}" PARENT_SCOPE)
 endfunction()
@@ -40,11 +42,13 @@ if(BY_PKG_CONFIG)
 	if(TOKENS)
 		# Where the linker optimises, the flag for that is the module's lto_libs.
 		pkg_config(lto_flags --variable=lto_libs ${module})
-		run(${CC} -O2 -flto -o ${FOLDER}/user_lto ${source} ${flags} ${lto_flags} -Wl,-rpath,${PREFIX}/${LIBDIR})
+		run(${CC} -O2 -flto -o ${FOLDER}/user_lto ${source} ${flags} ${lto_flags}
+			-Wl,-rpath,${PREFIX}/${LIBDIR})
 		run(${FOLDER}/user_lto ${token})
 	endif()
 else()
-	run(${CMAKE_COMMAND} -G ${GENERATOR} -S ${PROJECT}/project -B ${FOLDER} -DCMAKE_C_COMPILER=${CC}
+	run(${CMAKE_COMMAND} -G ${GENERATOR} -S ${PROJECT}/project -B ${FOLDER}
+		-DCMAKE_C_COMPILER=${CC}
 		-DCMAKE_PREFIX_PATH=${PREFIX} -DCMAKE_BUILD_TYPE=Release -DLTO=${LTO})
 	run(${CMAKE_COMMAND} --build ${FOLDER})
 	run(${FOLDER}/user_static ${token})

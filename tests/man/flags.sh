@@ -1,7 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
 #
-# flags.sh PREFIX - goalloc-run of an installed goalloc: each flag does what it says, each mistake is one line and a status.
+# flags.sh PREFIX - goalloc-run of an installed goalloc: each flag does what it says, each mistake
+# is one line and a status.
 set -u
 prefix=$1
 run=$prefix/bin/goalloc-run
@@ -18,7 +19,8 @@ complain() {
 	failures=$((failures + 1))
 }
 
-# expect STATUS ERR ARGUMENT...: goalloc-run's status, and what its standard error matches, a whole line; "" is silence.
+# expect STATUS ERR ARGUMENT...: goalloc-run's status, and what its standard error matches, a whole
+# line; "" is silence.
 expect() {
 	local status=$1 text=$2
 	shift 2
@@ -28,7 +30,8 @@ expect() {
 	if [ -z "$text" ]; then
 		[ ! -s err ] || complain "not silent: goalloc-run $*"
 	else
-		{ [ "$(wc -l <err)" = 1 ] && grep -qx -- "$text" err; } || complain "not one line '$text': goalloc-run $*"
+		{ [ "$(wc -l <err)" = 1 ] && grep -qx -- "$text" err; } ||
+			complain "not one line '$text': goalloc-run $*"
 	fi
 }
 
@@ -37,7 +40,8 @@ environment() {
 	local name=$1 value=$2
 	shift 2
 	expect 0 "" "$@" sh -c "printf '%s' \"\${$name-unset}\""
-	[ "$(cat out)" = "$value" ] || complain "$name is '$(cat out)', not '$value': goalloc-run $*"
+	[ "$(cat out)" = "$value" ] ||
+		complain "$name is '$(cat out)', not '$value': goalloc-run $*"
 }
 
 # --- the program runs as it is ---
@@ -90,12 +94,16 @@ expect 2 "goalloc-run: --guard-rate needs a value (see goalloc-run --help)" --gu
 expect 2 "goalloc-run: cannot read the library '/no/such/lib.so'" --lib /no/such/lib.so true
 expect 2 "goalloc-run: cannot read the library '/'" --lib=/ true
 expect 2 "goalloc-run: cannot load the library '/etc/passwd'" --lib /etc/passwd true
-expect 2 "goalloc-run: --profile: cannot write to '/no/such/p': no such directory" --profile /no/such/p true
+expect 2 "goalloc-run: --profile: cannot write to '/no/such/p': no such directory" \
+	--profile /no/such/p true
 expect 2 "goalloc-run: --profile: cannot write to '/': it is a directory" --profile / true
 expect 2 "goalloc-run: --profile needs a file" --profile '' true
-expect 2 "goalloc-run: --stats: cannot write to '/no/such/s': no such directory" --stats=/no/such/s true
-expect 2 "goalloc-run: --leaks: cannot write to '/no/such/l': no such directory" --leaks=/no/such/l true
-expect 2 "goalloc-run: --heap-map: no comma can be in the name of the file '$PWD/a,b'" --heap-map a,b true
+expect 2 "goalloc-run: --stats: cannot write to '/no/such/s': no such directory" \
+	--stats=/no/such/s true
+expect 2 "goalloc-run: --leaks: cannot write to '/no/such/l': no such directory" \
+	--leaks=/no/such/l true
+expect 2 "goalloc-run: --heap-map: no comma can be in the name of the file '$PWD/a,b'" \
+	--heap-map a,b true
 expect 2 "goalloc-run: bad value in 'memprofilerate=x'; it takes BYTES" --profile-rate x true
 expect 2 "goalloc-run: bad value in 'memlimit=2G'; it takes BYTES|N%|off" --memlimit 2G true
 expect 2 "goalloc-run: bad value in 'leakexit=300'; it takes 0..255" --leak-exit 300 true
@@ -110,7 +118,8 @@ out" ] || complain "files are left: $(ls)"
 expect 0 "" --help
 grep -q '^Usage: goalloc-run' out && grep -q '^  scavenge  *0\.\.86400000' out || complain "no help"
 # Every flag that is taken is told of.
-sed -n 's/^\t\(-[a-z-]* | \)*\(--[a-z-]*\)[)=|* ].*/\2/p; s/.* | \(--[a-z-]*\)).*/\1/p' "$run" | sort -u | grep -vx -e -- |
+sed -n 's/^\t\(-[a-z-]* | \)*\(--[a-z-]*\)[)=|* ].*/\2/p; s/.* | \(--[a-z-]*\)).*/\1/p' "$run" |
+	sort -u | grep -vx -e -- |
 	while read -r flag; do
 		grep -q -e "$flag" out || echo "$flag"
 	done >missing

@@ -1,28 +1,33 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * exit.pml - the end of a thread and the next one that gets its cache (src/thread.c, mcache_flush() in
- * src/mcache.c), and how a thread comes to be told to libc (-DSTART), for spin. See run.sh.
+ * exit.pml - the end of a thread and the next one that gets its cache (src/thread.c, mcache_flush()
+ * in src/mcache.c), and how a thread comes to be told to libc (-DSTART), for spin. See run.sh.
  *
- * The end: one span record with NSLOT slots, as in span.pml, and caches that are records, too. Thread 1 allocates,
- * frees and ends, thread 2 frees what it finds, claims the span and ends; thread 3 begins when a cache is in the pool,
- * takes that record, whose address is still the home in owner words, and does what thread 1 did. A cache has a stack with
- * room for one slot, a word of slots taken, a tiny block without objects, and the span as current or partial.
+ * The end: one span record with NSLOT slots, as in span.pml, and caches that are records, too.
+ * Thread 1 allocates, frees and ends, thread 2 frees what it finds, claims the span and ends;
+ * thread 3 begins when a cache is in the pool, takes that record, whose address is still the home
+ * in owner words, and does what thread 1 did. A cache has a stack with room for one slot, a word of
+ * slots taken, a tiny block without objects, and the span as current or partial.
  *
  * Steps    as in span.pml. A cache is touched by the thread that has it: MINE asserts.
- * Order    as in span.pml. That a thread compares an owner word, loaded relaxed, with its own cache, a value that
- *          the thread before it stored, too: that one let go of all its spans before the pool's lock was released, so by
- *          coherence the new one reads what was stored then, or later.
+ * Order    as in span.pml. That a thread compares an owner word, loaded relaxed, with its own
+ *          cache, a value that the thread before it stored, too: that one let go of all its spans
+ *          before the pool's lock was released, so by coherence the new one reads what was stored
+ *          then, or later.
  * Asserts  as in span.pml; and a cache on the pool is flushed.
- * Left out big objects and pages; tick(), which does while a thread lives what span.pml has; two span classes, as there.
- *          mcache_flush() goes over the classes one by one: one span stands for all, as a thread that gives a span lists none.
+ * Left out big objects and pages; tick(), which does while a thread lives what span.pml has; two
+ *          span classes, as there. mcache_flush() goes over the classes one by one: one span
+ *          stands for all, as a thread that gives a span lists none.
  *
- * The start: threads whose first slow path comes before, while and after another makes the key; each has NREQUESTS slow paths, and one
- * more in the destructor of a key of the program. Who comes by a slow path that begins when the key is there is watched, and its cache
- * is given back, unless libc has no memory for the value (REFUSALS).
+ * The start: threads whose first slow path comes before, while and after another makes the key;
+ * each has NREQUESTS slow paths, and one more in the destructor of a key of the program. Who comes
+ * by a slow path that begins when the key is there is watched, and its cache is given back, unless
+ * libc has no memory for the value (REFUSALS).
  *
- * HOLE_DESTRUCTOR  a thread that comes by such a slow path in a destructor only: with DESTRUCTOR_ROUNDS counted from there, libc is
- *          through with its rounds before thread_exit() comes to the last. Its cache is not given back when it ends, but taken by the
- *          next thread in its place: find_left_behind_locked(), which is not in the model.
+ * HOLE_DESTRUCTOR  a thread that comes by such a slow path in a destructor only: with
+ *          DESTRUCTOR_ROUNDS counted from there, libc is through with its rounds before
+ *          thread_exit() comes to the last. Its cache is not given back when it ends, but taken by
+ *          the next thread in its place: find_left_behind_locked(), which is not in the model.
  * MUTANT_x are wrong variants: mutants.sh.
  */
 
@@ -283,7 +288,8 @@ set_full:
 		fi
 	}
 #ifdef MUTANT_NOT_TOLD
-	/* mspan_set_full() says that the span is worth claiming, and the thread that ends does not look. */
+	/* mspan_set_full() says that the span is worth claiming, and the thread that ends does not
+	 * look. */
 	atomic {
 		if
 		:: doing == IN_FLUSH -> REST
@@ -313,7 +319,8 @@ return_slot:
 		:: o != c && o != (c | FULL) -> goto free_remote
 		fi
 	}
-	/* --- return_slot_elsewhere(): the owner word may be what an earlier thread of this cache left. mspan_claim_full() --- */
+	/* --- return_slot_elsewhere(): the owner word may be what an earlier thread of this cache
+	 * left. mspan_claim_full() --- */
 free_home:
 	atomic { o = owner }
 	atomic {
@@ -441,7 +448,8 @@ flush:
 flush_stack:
 	if
 	:: giving -> goto gave
-	:: atomic { !giving && stack[c] != 0 -> MINE; slot = LOW(stack[c]); stack[c] = stack[c] & ~slot; goto return_slot }
+	:: atomic { !giving && stack[c] != 0 -> MINE; slot = LOW(stack[c]);
+		stack[c] = stack[c] & ~slot; goto return_slot }
 	:: !giving && stack[c] == 0
 	fi;
 	/* --- tiny_detach(): free_block() --- */
@@ -451,7 +459,8 @@ flush_stack:
 	atomic {
 		if
 		:: block[c] == 0 -> goto detached
-		:: block[c] != 0 -> MINE; slot = block[c]; block[c] = 0; doing = IN_DETACH; o = owner
+		:: block[c] != 0 -> MINE; slot = block[c]; block[c] = 0; doing = IN_DETACH;
+			o = owner
 		fi;
 		if
 		:: o == c -> goto free_local
@@ -532,7 +541,8 @@ set_central:
 	ABSORB;
 	if
 	:: free_bits != ALL -> goto set_central
-	:: atomic { free_bits == ALL -> assert(lister == CENTRAL); lister = 0; central = false; owner = 0 }
+	:: atomic { free_bits == ALL -> assert(lister == CENTRAL); lister = 0; central = false;
+		owner = 0 }
 	fi;
 	atomic { UNLOCK }
 	goto free_span;
@@ -729,7 +739,8 @@ entered:
 		goto idle
 	}
 
-	/* --- libc calls the destructors, ours first: our key is made before the program's. thread_exit() --- */
+	/* --- libc calls the destructors, ours first: our key is made before the program's.
+	 * thread_exit() --- */
 our_destructor:
 	atomic {
 		if

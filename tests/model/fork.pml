@@ -1,32 +1,42 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * fork.pml - a fork while other threads change the heap, and how the child puts it in order (src/thread.c,
- * mcache_adopt_stacks() and mcache_adopt_spans() in src/mcache.c, mcentral_after_fork()), for spin. See run.sh.
+ * fork.pml - a fork while other threads change the heap, and how the child puts it in order
+ * (src/thread.c, mcache_adopt_stacks() and mcache_adopt_spans() in src/mcache.c,
+ * mcentral_after_fork()), for spin. See run.sh.
  *
- * The beginning is any heap in order with NSPAN spans of 2 slots, the cache of the thread that will fork (FORKER), those of NGONE
- * other threads and the shared one. Each of the others does one operation, store by store in program order, and the fork comes
- * between any two stores. As any heap in order is a beginning, what came before the operation makes no difference. Then the
- * child: two threads come at once, the first adopts, and with AGAIN one of them forks before, during or after that.
+ * The beginning is any heap in order with NSPAN spans of 2 slots, the cache of the thread that will
+ * fork (FORKER), those of NGONE other threads and the shared one. Each of the others does one
+ * operation, store by store in program order, and the fork comes between any two stores. As any
+ * heap in order is a beginning, what came before the operation makes no difference. Then the child:
+ * two threads come at once, the first adopts, and with AGAIN one of them forks before, during or
+ * after that.
  *
- * Steps    each store to shared memory is one; what is read before it belongs to it, as no other thread writes what is read, but for
- *          owner words, remote bits and credits, whose interleavings span.pml searches. The forking thread's own operations
- *          are whole. after_fork() is one step: the child has one thread.
- * Order    program order, any prefix: a fork write-protects the parent's pages and a store that comes later waits, so the copy
- *          is one moment of all threads; in the compiler by order_stores() and by atomic accesses.
- * Asserts  at the end, when all threads of the child are in: lists end, hold spans of their owner, and all of these; a free slot is in
- *          one place, and is not live; nfree is right; no lock is held; nothing is counted away that should be claimed. What is lost, at most:
- *          a span that a thread that is gone had on no list (span_hand), a slot in its hands (slot_hand). mspan_absorb() and
- *          mspan_free_remote() find no slot that is free already, which would be reported as a double free.
- * Left out tiny blocks (the pins; a current block is like a slot in a stack), the quarantine (as a stack), big objects, the pages
- *          (mheap_after_fork(); mheap_keep_pcache()).
+ * Steps    each store to shared memory is one; what is read before it belongs to it, as no other
+ *          thread writes what is read, but for owner words, remote bits and credits, whose
+ *          interleavings span.pml searches. The forking thread's own operations are whole.
+ *          after_fork() is one step: the child has one thread.
+ * Order    program order, any prefix: a fork write-protects the parent's pages and a store that
+ *          comes later waits, so the copy is one moment of all threads; in the compiler by
+ *          order_stores() and by atomic accesses.
+ * Asserts  at the end, when all threads of the child are in: lists end, hold spans of their owner,
+ *          and all of these; a free slot is in one place, and is not live; nfree is right; no lock
+ *          is held; nothing is counted away that should be claimed. What is lost, at most: a span
+ *          that a thread that is gone had on no list (span_hand), a slot in its hands (slot_hand).
+ *          mspan_absorb() and mspan_free_remote() find no slot that is free already, which would be
+ *          reported as a double free.
+ * Left out tiny blocks (the pins; a current block is like a slot in a stack), the quarantine (as a
+ *          stack), big objects, the pages (mheap_after_fork(); mheap_keep_pcache()).
  *
- * With     each an accident of the fork that the ordinary search leaves out: TORN_COUNT, between the two stores of mspan_absorb() in
- *          mcentral_put(); SHARED, the shared cache has slots, and no thread is in it; IN_SHARED, another thread is in it;
- *          FORK_IN_ADOPTION (and AGAIN), one thread of the child forks while another adopts; LATE, nobody mends the heap at once
- *          (forked_look()): the forking thread goes on with one operation, store by store, and mends when that is over or in the middle
- *          where it waits for a lock of one that is gone (forked_look_in_wait()). This is also a fork by a signal's handler inside malloc.
- *          LATE and OTHER: a thread that the child made is first (mend_by_other()), while the forking thread is in a fast path or, with
- *          a slow one, waits for that.
+ * With     each an accident of the fork that the ordinary search leaves out: TORN_COUNT, between
+ *          the two stores of mspan_absorb() in mcentral_put(); SHARED, the shared cache has slots,
+ *          and no thread is in it; IN_SHARED, another thread is in it; FORK_IN_ADOPTION (and
+ *          AGAIN), one thread of the child forks while another adopts.
+ *          LATE: nobody mends the heap at once (forked_look()). The forking thread goes on with one
+ *          operation, store by store. It mends when the operation is over, or in its middle where it
+ *          waits for a lock of a thread that is gone (forked_look_in_wait()). This is also a fork by
+ *          a signal's handler inside malloc.
+ *          LATE and OTHER: a thread that the child made mends (mend_by_other()), while the forking
+ *          thread is in a fast path, or waits for that before a slow path.
  * MUTANT_x are wrong variants: mutants.sh.
  */
 
@@ -88,7 +98,9 @@ byte parked_for;
 byte mcache_of[3];         /* thread_mcache of the child's threads 1 and 2 */
 
 /* Ghosts. */
-byte span_hand[N];         /* threads that work on it on no list, or that are to look whether to claim it; stays when they stop */
+/* threads that work on it on no list, or that are to look whether to claim it; stays when they
+ * stop */
+byte span_hand[N];
 byte slot_hand[N];         /* slots between two places */
 byte generation;           /* 0 before the fork */
 byte nrunning;
@@ -237,7 +249,8 @@ inline free_span(s)
 inline put(s)
 {
 	LOOK_IN_WAIT(true);
-	atomic { central_holder == 0 -> assert(owner[s] == c && !EMPTY(s) && nfree[s] != 0); central_holder = me }
+	atomic { central_holder == 0 -> assert(owner[s] == c && !EMPTY(s) && nfree[s] != 0);
+		central_holder = me }
 #ifdef MUTANT_OWNER_FIRST
 	owner[s] = CENTRAL;
 #endif
@@ -351,7 +364,8 @@ inline free_remote(s, b)
 	}
 	if
 	:: owner[s] < FULL
-	:: atomic { owner[s] >= FULL -> span_hand[s] = span_hand[s] | hand; credit[s]--; told = credit[s] <= 0 }
+	:: atomic { owner[s] >= FULL -> span_hand[s] = span_hand[s] | hand; credit[s]--;
+		told = credit[s] <= 0 }
 		if
 		:: told -> told = false; todo = CLAIM
 		:: !told -> span_hand[s] = span_hand[s] & ~hand
@@ -524,25 +538,29 @@ proctype gone(byte c; byte born)
 	/* mcache_refill() */
 	:: atomic { SLOW && word[c] == 0 && current[c] != 0 && nfree[current[c]] != 0 -> s = current[c] }
 		goto loads
-	:: atomic { SLOW && word[c] == 0 && current[c] != 0 && nfree[current[c]] == 0 -> s = current[c]; current[c] = 0; span_hand[s] = span_hand[s] | hand }
+	:: atomic { SLOW && word[c] == 0 && current[c] != 0 && nfree[current[c]] == 0 -> s = current[c];
+		current[c] = 0; span_hand[s] = span_hand[s] | hand }
 		let_go(s, c | FULL);
 		if
 		:: told -> told = false; todo = CLAIM; goto claims
 		:: !told -> span_hand[s] = span_hand[s] & ~hand
 		fi
 	/* next_span() */
-	:: atomic { SLOW && current[c] == 0 && partial[c] != 0 -> s = partial[c]; span_hand[s] = span_hand[s] | hand }
+	:: atomic { SLOW && current[c] == 0 && partial[c] != 0 -> s = partial[c];
+		span_hand[s] = span_hand[s] | hand }
 		list_remove(partial[c], s);
 		goto takes
 	/* mcentral_take() */
-	:: atomic { SLOW && current[c] == 0 && central != 0 && central_holder != 0 && generation == 1 && !mended }
+	:: atomic { SLOW && current[c] == 0 && central != 0 && central_holder != 0 && generation == 1 &&
+		!mended }
 		LOOK_IN_WAIT(true);
 		if
 		:: atomic { central != 0 && central_holder == 0 -> central_holder = me; s = central }
 		:: atomic { central == 0 && central_holder == 0 -> goto over }
 		fi;
 		goto taking
-	:: atomic { SLOW && current[c] == 0 && central != 0 && central_holder == 0 -> central_holder = me; s = central }
+	:: atomic { SLOW && current[c] == 0 && central != 0 && central_holder == 0 -> central_holder = me;
+		s = central }
 taking:
 #ifdef MUTANT_UNLINK_FIRST
 		list_remove(central, s);
@@ -668,7 +686,8 @@ inline adopt_spans(d)
 			if
 			:: at != 0 && owner[at] == d -> assert(i <= NSPAN); s = at; at = next[at]
 #ifndef MUTANT_LISTS_ALONE
-			/* The shared cache is used again: mcache_adopt_all_spans() finds what the thread had in hand. */
+			/* The shared cache is used again: mcache_adopt_all_spans() finds what the
+			 * thread had in hand. */
 			:: !(at != 0 && owner[at] == d) && d == SHARED_CACHE ->
 				at = 0;
 				s = 1;
@@ -767,7 +786,8 @@ proctype child(byte me; byte born)
 			atomic {
 				if
 				:: parked != 0 -> c = parked
-				:: parked == 0 && shared_lock == 0 -> shared_lock = me; c = SHARED_CACHE
+				:: parked == 0 && shared_lock == 0 -> shared_lock = me;
+					c = SHARED_CACHE
 				fi
 			}
 			adopt_orphans();
@@ -784,9 +804,11 @@ proctype child(byte me; byte born)
 	atomic {
 		c = 0;
 		if
-		:: mcache_of[me] == 0 && parked_for == me && parked != 0 -> mcache_of[me] = parked; parked = 0
+		:: mcache_of[me] == 0 && parked_for == me && parked != 0 -> mcache_of[me] = parked;
+			parked = 0
 		/* take_cache() */
-		:: mcache_of[me] == 0 && !(parked_for == me && parked != 0) -> mcache_of[me] = LATER; in_use[LATER] = true
+		:: mcache_of[me] == 0 && !(parked_for == me && parked != 0) ->
+			mcache_of[me] = LATER; in_use[LATER] = true
 		:: mcache_of[me] != 0
 		fi
 	}
@@ -870,7 +892,8 @@ inline after_fork(me)
 	do
 	:: c <= NCACHE ->
 		if
-		:: c != SHARED_CACHE && in_use[c] -> orphan[c] = c != mine; others = others || orphan[c]
+		:: c != SHARED_CACHE && in_use[c] -> orphan[c] = c != mine;
+			others = others || orphan[c]
 		:: else
 		fi;
 		c++
@@ -967,7 +990,8 @@ inline begin_span(s)
 			begin_slot(s, 1);
 			begin_slot(s, 2)
 		:: s != varied && owner[s] >= FULL && owner[s] != CENTRAL -> live[s] = ALL
-		:: s != varied && !(owner[s] >= FULL && owner[s] != CENTRAL) -> live[s] = 1; free_bits[s] = 2; nfree[s] = 1
+		:: s != varied && !(owner[s] >= FULL && owner[s] != CENTRAL) -> live[s] = 1;
+			free_bits[s] = 2; nfree[s] = 1
 		fi;
 		if
 		:: owner[s] >= FULL -> credit[s] = 1
@@ -1033,7 +1057,8 @@ inline check_span(s)
 	if
 	:: dead[s] -> assert(owner[s] == 0)
 	/* Lost: a thread that is gone had it in hand. */
-	:: !dead[s] && owner[s] < FULL && (owner[s] == 0 || !in_order[owner[s]]) -> assert(LOST || span_hand[s] != 0)
+	:: !dead[s] && owner[s] < FULL && (owner[s] == 0 || !in_order[owner[s]]) ->
+		assert(LOST || span_hand[s] != 0)
 	:: !dead[s] && !(owner[s] < FULL && (owner[s] == 0 || !in_order[owner[s]])) ->
 		assert(nfree[s] == POP(free_bits[s]));
 		count_places(s, 1);
@@ -1077,7 +1102,8 @@ init
 		in_use[GONE] = IS_PRIVATE(GONE);
 		in_use[GONE + 1] = IS_PRIVATE(GONE + 1);
 		mcache_of[1] = FORKER;
-		/* Span 1 is any, span 2 is its neighbour: one slot live, one free. Either may be first on their list. */
+		/* Span 1 is any, span 2 is its neighbour: one slot live, one free. Either may be
+		 * first on their list. */
 		varied = 1;
 		if
 #ifdef ALONE

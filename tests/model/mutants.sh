@@ -1,11 +1,12 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 #
-# mutants.sh [MODEL] - breaks the protocol on purpose, in each way that the models know, and expects spin to find an
-# error in every one: the models can fail. Exit status 0 when all are found. MODEL: only those of span.pml, say.
+# mutants.sh [MODEL] - breaks the protocol on purpose, in each way that the models know, and expects
+# spin to find an error in every one: the models can fail. Exit status 0 when all are found. MODEL:
+# only those of span.pml, say.
 #
-# What the source has beside the model (HOLE_x, see exit.pml) must be found, too: when it is not, the model was changed, and the
-# configuration belongs in run.sh.
+# What the source has beside the model (HOLE_x, see exit.pml) must be found, too: when it is not,
+# the model was changed, and the configuration belongs in run.sh.
 set -u
 here=$(cd "$(dirname "$0")" && pwd)
 . "$here/search.sh"
@@ -78,7 +79,8 @@ expect_error fork.pml NO_LATE_LOOK "-DLATE -DALONE"
 expect_error fork.pml OTHER_ADOPTS "-DLATE -DOTHER -DALONE"
 
 # Every mutant and every hole in the models is tried.
-for name in $(sed -n 's/^#if.*def \(MUTANT_[A-Z_]*\|HOLE_[A-Z_]*\).*/\1/p' "$here"/*.pml | sort -u); do
+for name in $(sed -n 's/^#if.*def \(MUTANT_[A-Z_]*\|HOLE_[A-Z_]*\).*/\1/p' "$here"/*.pml |
+		sort -u); do
 	case $name in
 	MUTANT_*) line="expect_error [a-z.]* ${name#MUTANT_} " ;;
 	*) line="expect_hole [a-z.]* ${name#HOLE_} " ;;

@@ -1,12 +1,13 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 #
-# run.sh [deep] [MODEL...] - searches every interleaving of the models (span.pml, say) in some small configurations.
+# run.sh [deep] [MODEL...] - searches every interleaving of the models (span.pml, say) in some small
+# configurations.
 #
-# Exit status 0: no error in any. Otherwise 1, with spin's message and the trail, step by step. Takes some
-# 15 s of one core and 400 MB for a model; deep: some minutes and up to 3 GB, for changes of the protocol.
-# The largest state spaces are searched with hash-compact storage (HC4), whose chance to miss a state is
-# below one in a million; nothing else is left out.
+# Exit status 0: no error in any. Otherwise 1, with spin's message and the trail, step by step.
+# Takes some 15 s of one core and 400 MB for a model; deep: some minutes and up to 3 GB, for changes
+# of the protocol. The largest state spaces are searched with hash-compact storage (HC4), whose
+# chance to miss a state is below one in a million; nothing else is left out.
 set -u
 here=$(cd "$(dirname "$0")" && pwd)
 . "$here/search.sh"

@@ -12,17 +12,19 @@ enter_scratch() {
 	cd "$scratch" || exit 1
 }
 
-# search MODEL MACROS: 0 no error, 1 an error found, 2 the search was not carried out or not complete.
-# Sets states.
+# search MODEL MACROS: 0 no error, 1 an error found, 2 the search was not carried out or not
+# complete. Sets states.
 search() {
 	rm -f pan pan.* ./*.trail out
 	# MACROS are several words.
 	# shellcheck disable=SC2086
 	spin $2 -a "$1" > out 2>&1 && [ -f pan.c ] &&
-		$CC "${OPT:--O2}" -w -DSAFETY -DHC4 -DMEMLIM="$MEMLIM" -o pan pan.c >> out 2>&1 || return 2
+		$CC "${OPT:--O2}" -w -DSAFETY -DHC4 -DMEMLIM="$MEMLIM" -o pan pan.c >> out 2>&1 ||
+			return 2
 	./pan -m100000 > out 2>&1
 	states=$(sed -n 's/^ *\([0-9.e+]*\) states, stored.*/\1/p' out)
-	if grep -q 'errors: 0' out && ! grep -q -e 'Search not completed' -e 'max search depth too small' out; then
+	if grep -q 'errors: 0' out && ! grep -q \
+			-e 'Search not completed' -e 'max search depth too small' out; then
 		return 0
 	fi
 	grep -q 'errors: [1-9]' out && return 1
@@ -33,5 +35,6 @@ search() {
 show_error() {
 	cat out
 	# shellcheck disable=SC2086
-	[ ! -f "$(basename "$1").trail" ] || spin $2 -k "$(basename "$1").trail" -t -p -g -l "$1" | tail -n 400
+	[ ! -f "$(basename "$1").trail" ] || spin $2 -k "$(basename "$1").trail" -t -p -g -l "$1" |
+		tail -n 400
 }

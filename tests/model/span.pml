@@ -2,36 +2,44 @@
 /*
  * span.pml - the ownership protocol of src/mspan.c, step by step, for spin. See run.sh.
  *
- * One span record with NSLOT slots (one word of remote bits), NTHREADS threads that run what mcache.c,
- * mcentral.c and mheap.c do with it: allocate, free into an own and into another thread's span, push on
- * the free stack, let go as full or to mcentral, claim, absorb, free the span, make a new one of the same
- * record (LIVES times, of either of two span classes), exit. Late freers, who hold a record after their
- * bit was taken over, come by themselves: every thread can be delayed anywhere.
+ * One span record with NSLOT slots (one word of remote bits), NTHREADS threads that run what
+ * mcache.c, mcentral.c and mheap.c do with it: allocate, free into an own and into another thread's
+ * span, push on the free stack, let go as full or to mcentral, claim, absorb, free the span, make a
+ * new one of the same record (LIVES times, of either of two span classes), exit. Late freers, who
+ * hold a record after their bit was taken over, come by themselves: every thread can be delayed
+ * anywhere.
  *
- * Steps    each atomic{} is one atomic access of the C code, or one change under a lock, with what is
- *          local next to it. Plain fields are changed in such a step, too: they belong to one thread,
- *          which PLAIN asserts.
- * Order    spin interleaves, that is seq_cst. What the C code has weaker, and why nothing new can happen:
- *          - credit, all relaxed: it is one word, so its changes are in one order. A count-down that
- *            comes before let_go() stores it anew (and is lost) was sequenced after a load of owner
- *            that did not see the store in let_go(), or it would come after by coherence. This load and
- *            that store are seq_cst, so the bits are read after the freer's bit was set, and counted.
- *          - owner, loaded relaxed to compare with the own cache: only this thread stores that value.
- *          - owner, stored with release by mspan_set_owner(), relaxed by the swap of a claim: a freer
- *            that reads either comes before the next seq_cst store of let_go(), and is counted there.
- *          - remote bits, loaded relaxed as a hint in mspan_absorb(): modelled, HINT may read 0 always.
+ * Steps    each atomic{} is one atomic access of the C code, or one change under a lock, with what
+ *          is local next to it. Plain fields are changed in such a step, too: they belong to one
+ *          thread, which PLAIN asserts.
+ * Order    spin interleaves, that is seq_cst. What the C code has weaker, and why nothing new can
+ *          happen:
+ *          - credit, all relaxed: it is one word, so its changes are in one order. A count-down
+ *            that comes before let_go() stores it anew (and is lost) was sequenced after a load of
+ *            owner that did not see the store in let_go(), or it would come after by coherence.
+ *            This load and that store are seq_cst, so the bits are read after the freer's bit was
+ *            set, and counted.
+ *          - owner, loaded relaxed to compare with the own cache: only this thread stores that
+ *            value.
+ *          - owner, stored with release by mspan_set_owner(), relaxed by the swap of a claim: a
+ *            freer that reads either comes before the next seq_cst store of let_go(), and is
+ *            counted there.
+ *          - remote bits, loaded relaxed as a hint in mspan_absorb(): modelled, HINT may read 0
+ *            always.
  *          - state bytes, all relaxed: see mspan.c; not modelled, the ghost `out` stands for them.
  * Asserts  no slot is handed out twice or handed out while free (out, free_bits, remote, caches are
- *          disjoint); plain fields are touched by their owner only; a span is on one list at most; a
- *          span is used as what it is (class); at the end, an all-free span is back in the heap, and
- *          a span let go has fewer remote bits than make it worth taking, and a credit that knows.
+ *          disjoint); plain fields are touched by their owner only; a span is on one list at most;
+ *          a span is used as what it is (class); at the end, an all-free span is back in the heap,
+ *          and a span let go has fewer remote bits than make it worth taking, and a credit that
+ *          knows.
  *
- * Told     let_go() in mspan_set_full() can say "worth it" like mspan_free_remote(). By then the span may have
- *          been claimed, freed and its record be a full span of another class: who is told only
- *          claims, as anyone, and finds the place by the class the span has then. To keep it as what it
- *          was is MUTANT_KEEPS_CURRENT.
+ * Told     let_go() in mspan_set_full() can say "worth it" like mspan_free_remote(). By then the
+ *          span may have been claimed, freed and its record be a full span of another class: who is
+ *          told only claims, as anyone, and finds the place by the class the span has then. To keep
+ *          it as what it was is MUTANT_KEEPS_CURRENT.
  *
- * MUTANT_x are wrong variants. spin must find an error in each, or the model checks nothing: mutants.sh.
+ * MUTANT_x are wrong variants. spin must find an error in each, or the model checks nothing:
+ * mutants.sh.
  */
 
 #ifndef NSLOT
@@ -107,8 +115,8 @@ byte nrunning = NTHREADS;
 /* Back to rest; forgets what is of no use any more, to have fewer states. */
 #define REST slot = 0; o = 0; c = 0; n = 0; goto idle
 
-/* mspan_absorb(). The hint may be stale: reading 0 is always allowed. What comes between the hint and the
- * exchange is as if it came before both. */
+/* mspan_absorb(). The hint may be stale: reading 0 is always allowed. What comes between the hint
+ * and the exchange is as if it came before both. */
 #ifdef MUTANT_ABSORB_STORE
 #define ANOTHER_STEP } atomic {
 #else
@@ -166,7 +174,8 @@ idle:
 	}
 	:: atomic {
 		/* mspan_take_word() */
-		!leaving && me <= NALLOC && budget > 0 && stack == 0 && cache == 0 && has && free_bits != 0 ->
+		!leaving && me <= NALLOC && budget > 0 && stack == 0 && cache == 0 && has &&
+			free_bits != 0 ->
 		PLAIN;
 		assert(listclass == class && lister == me);
 		cache = free_bits;
@@ -174,8 +183,10 @@ idle:
 		REST
 	}
 	:: atomic {
-		/* mspan_set_full(). The credit belongs to late freers, too: this is an atomic store. */
-		!leaving && me <= NALLOC && budget > 0 && stack == 0 && cache == 0 && has && free_bits == 0 ->
+		/* mspan_set_full(). The credit belongs to late freers, too: this is an atomic
+		 * store. */
+		!leaving && me <= NALLOC && budget > 0 && stack == 0 && cache == 0 && has &&
+			free_bits == 0 ->
 		PLAIN;
 		assert(listclass == class);
 		UNLIST(me);
@@ -203,7 +214,8 @@ idle:
 #endif
 	/* --- flush_stack(), from tick() or at exit --- */
 	:: atomic { stack != 0 -> slot = LOW(stack); stack = stack & ~slot; goto flush }
-	/* --- the partial list is too long, or the thread exits: mspan_put_word(), give_span() --- */
+	/* --- the partial list is too long, or the thread exits: mspan_put_word(), give_span()
+	 * --- */
 	:: atomic {
 		has && (cache == 0 || leaving) && (free_bits | cache) != 0 ->
 		PLAIN;
@@ -501,7 +513,8 @@ put_done:
 free_span:
 	atomic {
 		assert(owner == me || owner == 0);
-		assert(free_bits == ALL && out == 0 && remote == 0 && stack == 0 && cache == 0 && lister == 0);
+		assert(free_bits == ALL && out == 0 && remote == 0 && stack == 0 &&
+			cache == 0 && lister == 0);
 		owner = 0
 	}
 	atomic { dead = true; REST }

@@ -3,11 +3,15 @@
 #
 # tie.sh [--renew | --try] - ties the models to the source that they are models of.
 #
-# A model names the function it has a part of in a comment, as f(). modelled.txt has each of these functions with a
-# fingerprint of its text, without comments and white space. Exit status 1, with what to do, when
-#   - a function has changed since the table was written: look at the models that name it, then --renew;
-#   - a model names a function that src/ does not have, or that is not in the table; or the table one that no model names;
-#   - an atomic_ call in one of the files of ATOMICS is in no function that a model names, nor in EXCEPTIONS.
+# A model names the function it has a part of in a comment, as f(). modelled.txt has each of these
+# functions with a fingerprint of its text, without comments and white space. Exit status 1, with
+# what to do, when
+#   - a function has changed since the table was written: look at the models that name it, then
+#     --renew;
+#   - a model names a function that src/ does not have, or that is not in the table; or the table
+#     one that no model names;
+#   - an atomic_ call in one of the files of ATOMICS is in no function that a model names, nor in
+#     EXCEPTIONS.
 # --renew  writes the table anew: after the models were looked at.
 # --try    breaks a copy of the source in each of these ways and expects to be told.
 set -u
@@ -33,7 +37,8 @@ scratch=$(mktemp -d) || exit 1
 trap 'rm -rf "$scratch"' EXIT
 trap 'exit 1' HUP INT TERM
 
-# functions FILE...: a line for each function: file, name, number of atomic_ calls, text; "-" for what is in none.
+# functions FILE...: a line for each function: file, name, number of atomic_ calls, text; "-" for
+# what is in none.
 functions() {
 	for file; do
 		awk -v file="$(basename "$file")" '
@@ -133,14 +138,18 @@ check() {
 	while read -r file name print; do
 		was=$(sed -n "s/^$file $name //p" "$TABLE")
 		if [ -z "$was" ]; then
-			complain "$(who_names "$name"): names $name() of $file, which is not in modelled.txt: tests/model/tie.sh --renew"
+			complain "$(who_names "$name"): names $name() of $file, which is" \
+				"not in modelled.txt: tests/model/tie.sh --renew"
 		elif [ "$was" != "$print" ]; then
-			complain "$file: $name() has changed. See whether what $(who_names "$name")has of it is still so, then: tests/model/tie.sh --renew"
+			complain "$file: $name() has changed. See whether what" \
+				"$(who_names "$name")has of it is still so, then:" \
+				"tests/model/tie.sh --renew"
 		fi
 	done < "$scratch/table"
 	while read -r file name print; do
 		grep -q "^$file $name " "$scratch/table" ||
-			complain "modelled.txt: $name() of $file is gone, or no model names it: tests/model/tie.sh --renew"
+			complain "modelled.txt: $name() of $file is gone, or no model names it:" \
+				"tests/model/tie.sh --renew"
 	done < "$TABLE"
 
 	for file in $ATOMICS; do
@@ -149,14 +158,16 @@ check() {
 			[ "$count" = 0 ] && continue
 			grep -q "^$name\$" "$scratch/named" && continue
 			printf '%s' "$EXCEPTIONS" | grep -q "^$name " ||
-				complain "$file: no model names $name(), which has $count atomic_ calls: model it, or give a reason in EXCEPTIONS of tie.sh"
+				complain "$file: no model names $name(), which has $count atomic_" \
+					"calls: model it, or give a reason in EXCEPTIONS of tie.sh"
 		done < "$scratch/found"
 	done
 	printf '%s' "$EXCEPTIONS" | sed '/^$/d; s/ .*//' > "$scratch/exceptions"
 	while read -r name; do
 		grep -q "	$name	[1-9]" "$scratch/functions" ||
 			complain "tie.sh: EXCEPTIONS has $name(), which has no atomic_ call"
-		grep -q "^$name\$" "$scratch/named" && complain "tie.sh: EXCEPTIONS has $name(), which a model names"
+		grep -q "^$name\$" "$scratch/named" &&
+			complain "tie.sh: EXCEPTIONS has $name(), which a model names"
 	done < "$scratch/exceptions"
 }
 
@@ -167,7 +178,8 @@ expect() {
 	cp "$SRC"/*.c "$SRC"/*.h "$scratch/try/src"
 	cp "$here"/*.pml "$TABLE" "$scratch/try/model"
 	sed -i "$2" "$scratch/try/$3"
-	if SRC=$scratch/try/src MODELS=$scratch/try/model TABLE=$scratch/try/model/modelled.txt sh "$here/tie.sh" > "$scratch/said"; then
+	if SRC=$scratch/try/src MODELS=$scratch/try/model \
+			TABLE=$scratch/try/model/modelled.txt sh "$here/tie.sh" > "$scratch/said"; then
 		echo "MISSED  $1"
 		failed=1
 	elif grep -q -e "$1" "$scratch/said"; then
@@ -182,12 +194,20 @@ expect() {
 case ${1-} in
 --renew) check renew ;;
 --try)
-	expect 'mspan.c: let_go() has changed.*span.pml' 's/credit, n, memory_order_relaxed) <= n/credit, n, memory_order_relaxed) < n/' src/mspan.c
-	expect 'names mcentral_put(), which src/ does not have' 's/^void mcentral_put(/void mcentral_give(/' src/mcentral.c
-	expect 'names mcentral_init() of mcentral.c, which is not in modelled.txt' 's/mspan_absorb()/mcentral_init()/' model/tiny.pml
-	expect 'no model names mspan_count_live(), which has 1 atomic_ calls' '/^unsigned mspan_count_live/,/^}/s/unsigned n = 0/unsigned n = atomic_load(\&s->credit)/' src/mspan.c
-	expect 'no model names -(), which has 1 atomic_ calls' '$a#define PEEK(s) atomic_load(\&(s)->owner)' src/mspan.h
-	expect 'modelled.txt: share() of mcache.c is gone, or no model names it' '$amcache.c share 0' model/modelled.txt
+	expect 'mspan.c: let_go() has changed.*span.pml' \
+		's/credit, n, memory_order_relaxed) <= n/credit, n, memory_order_relaxed) < n/' \
+		src/mspan.c
+	expect 'names mcentral_put(), which src/ does not have' \
+		's/^void mcentral_put(/void mcentral_give(/' src/mcentral.c
+	expect 'names mcentral_init() of mcentral.c, which is not in modelled.txt' \
+		's/mspan_absorb()/mcentral_init()/' model/tiny.pml
+	expect 'no model names mspan_count_live(), which has 1 atomic_ calls' \
+		'/^unsigned mspan_count_live/,/^}/s/unsigned n = 0/unsigned n = atomic_load(\&s->credit)/' \
+		src/mspan.c
+	expect 'no model names -(), which has 1 atomic_ calls' \
+		'$a#define PEEK(s) atomic_load(\&(s)->owner)' src/mspan.h
+	expect 'modelled.txt: share() of mcache.c is gone, or no model names it' \
+		'$amcache.c share 0' model/modelled.txt
 	;;
 '') check look ;;
 *)
@@ -195,5 +215,6 @@ case ${1-} in
 	exit 2
 	;;
 esac
-[ $failed = 0 ] && [ "${1-}" = '' ] && echo "$(wc -l < "$TABLE") functions are as the models have them"
+[ $failed = 0 ] && [ "${1-}" = '' ] &&
+	echo "$(wc -l < "$TABLE") functions are as the models have them"
 exit $failed

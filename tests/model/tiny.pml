@@ -1,18 +1,21 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * tiny.pml - who frees a block of a tiny span (src/tiny.c, mspan_absorb() in src/mspan.c), for spin. See run.sh.
+ * tiny.pml - who frees a block of a tiny span (src/tiny.c, mspan_absorb() in src/mspan.c), for
+ * spin. See run.sh.
  *
- * A span of 2 blocks with room for 2 objects each, its owner, and NFREE threads that free objects. A block is
- * free when no object starts in it, and several threads may see that of the same block: its owner, who
- * frees an object there and finds no other; and the owner again, who absorbs the mark of a thread that
- * had stored its FREE before and sets the mark only now. The model shows that such a late mark does no harm,
- * and that no block is forgotten. Who owns the span is span.pml's matter: here it is one thread.
+ * A span of 2 blocks with room for 2 objects each, its owner, and NFREE threads that free objects.
+ * A block is free when no object starts in it, and several threads may see that of the same block:
+ * its owner, who frees an object there and finds no other; and the owner again, who absorbs the
+ * mark of a thread that had stored its FREE before and sets the mark only now. The model shows that
+ * such a late mark does no harm, and that no block is forgotten. Who owns the span is span.pml's
+ * matter: here it is one thread.
  *
  * Steps    each load and store of a state byte and each access to remote_bits is a step.
- * Order    seq_cst. In C the store of FREE must release (tiny_set_free()) and the scan that finds a block free acquire (tiny_byte()):
- *          the scan, not the mark, is what hands the block from thread to thread here.
- * Asserts  no two live objects at one place; no block in free_bits, in alloc_cache or current twice; at the
- *          end, when all objects are freed, all blocks are free.
+ * Order    seq_cst. In C the store of FREE must release (tiny_set_free()) and the scan that finds a
+ *          block free acquire (tiny_byte()): the scan, not the mark, is what hands the block from
+ *          thread to thread here.
+ * Asserts  no two live objects at one place; no block in free_bits, in alloc_cache or current
+ *          twice; at the end, when all objects are freed, all blocks are free.
  *
  * MUTANT_x are wrong variants: mutants.sh.
  */
@@ -44,12 +47,14 @@ bool owner_done;
 #define HAS(set, block) (((set) >> (block)) & 1)
 #define ADD(set, block) set = set | (1 << (block))
 
-/* Scans a block: vacant is set when no object starts there; the pin counts as one only if `pinned`. */
+/* Scans a block: vacant is set when no object starts there; the pin counts as one only if
+ * `pinned`. */
 #define SCAN(block, pinned) \
 	atomic { vacant = state[AT(block, 0)] == FREE } \
 	atomic { \
 		if \
-		:: vacant -> vacant = state[AT(block, LAST)] == FREE || (!(pinned) && state[AT(block, LAST)] == PIN) \
+		:: vacant -> vacant = state[AT(block, LAST)] == FREE || \
+			(!(pinned) && state[AT(block, LAST)] == PIN) \
 		:: else \
 		fi \
 	}
@@ -204,7 +209,8 @@ tick:
 absorb:
 	atomic { marked = remote; remote = 0 }
 	do
-	:: atomic { marked != 0 -> block = (HAS(marked, 0) -> 0 : 1); marked = marked & ~(1 << block) }
+	:: atomic { marked != 0 -> block = (HAS(marked, 0) -> 0 : 1);
+		marked = marked & ~(1 << block) }
 		if
 		:: HAS(free_bits, block)
 		:: !HAS(free_bits, block) ->

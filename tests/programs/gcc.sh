@@ -4,7 +4,8 @@ packages="gcc libc6-dev binutils"
 programs="gcc as ld ar strip objdump nm"
 limit=180
 
-# An interpreter in the manner of sqlite's amalgamation: many structs, tables and big switches in one file.
+# An interpreter in the manner of sqlite's amalgamation: many structs, tables and big switches in
+# one file.
 prepare() {
 	awk -v n="$(pick 8 36)" 'BEGIN {
 		print "#include <stdio.h>\n#include <stdlib.h>\n#include <string.h>\n#include <math.h>\ntypedef unsigned long u64;"

@@ -7,11 +7,11 @@
 #                  limit     seconds after which a run counts as hung (120)
 # and defines      run_case  in an empty directory; its output and out/ are compared
 #                  prepare   optional; once, without the library, writes into $INPUT
-# Both run under set -eu -o pipefail, so a step that fails fails the case. Their output must not depend
-# on time, process ids or addresses.
+# Both run under set -eu -o pipefail, so a step that fails fails the case. Their output must not
+# depend on time, process ids or addresses.
 #
-# Environment: MODE quick or default, INPUT, LIBRARY the library of this test, LD_PRELOAD set or not.
-# shellcheck shell=bash
+# Environment: MODE quick or default, INPUT, LIBRARY the library of this test, LD_PRELOAD set or
+# not. shellcheck shell=bash
 set -eu -o pipefail
 
 # pick QUICK DEFAULT: the size of a load.
@@ -19,7 +19,8 @@ pick() { if [ "$MODE" = quick ]; then echo "$1"; else echo "$2"; fi; }
 
 # words N: N lines of pseudo-random text, the same every time.
 words() {
-	awk -v n="$1" 'BEGIN { x = 42; for (i = 0; i < n; i++) { x = (x * 16807) % 2147483647; y = (x * 48271) % 2147483647;
+	awk -v n="$1" 'BEGIN { x = 42; for (i = 0; i < n; i++) {
+		x = (x * 16807) % 2147483647; y = (x * 48271) % 2147483647;
 		printf "%d item%d %x some-text-%d,%d\n", x % 100003, y % 997, y, i % 89, x % 7 } }'
 }
 
@@ -31,7 +32,10 @@ active() {
 		has=0
 		! grep -q -F "$LIBRARY" "/proc/$pid/maps" 2>/dev/null || has=1
 		[ -d "/proc/$pid" ] || continue # a worker that has done its work
-		[ "$has" = "$want" ] || { echo "process $pid ($(tr '\0' ' ' <"/proc/$pid/cmdline")): library there: $has, wanted: $want" >&2 && return 1; }
+		[ "$has" = "$want" ] && continue
+		echo "process $pid ($(tr '\0' ' ' <"/proc/$pid/cmdline")):" \
+			"library there: $has, wanted: $want" >&2
+		return 1
 	done
 }
 
@@ -41,7 +45,8 @@ loads() {
 	for program in "$@"; do
 		[[ $program == /* ]] || program=$(type -P "$program")
 		[ "$(head -c 4 "$program" | tr -d '\0')" = $'\177ELF' ] || continue
-		[[ $(ldd "$program") == *"$LIBRARY"* ]] || { echo "the library is not loaded into $program" >&2 && return 1; }
+		[[ $(ldd "$program") == *"$LIBRARY"* ]] ||
+			{ echo "the library is not loaded into $program" >&2 && return 1; }
 	done
 }
 
@@ -50,16 +55,21 @@ children() { cat "/proc/$1/task/"*/children; }
 
 # free_port: one on 127.0.0.1 outside the range that clients get theirs from.
 free_port() {
-	perl -MIO::Socket::INET -e 'for (1 .. 100) { my $p = 10000 + int rand 20000; next if !IO::Socket::INET->new(Listen => 1, LocalAddr => "127.0.0.1", LocalPort => $p); print "$p\n"; last }'
+	perl -MIO::Socket::INET -e 'for (1 .. 100) {
+		my $p = 10000 + int rand 20000;
+		next if !IO::Socket::INET->new(Listen => 1, LocalAddr => "127.0.0.1", LocalPort => $p);
+		print "$p\n"; last }'
 }
 
 servers=()
-# serve COMMAND...: starts a server that ends with this case; its number is in $server, its output in server.log.
+# serve COMMAND...: starts a server that ends with this case; its number is in $server, its output
+# in server.log.
 serve() {
 	"$@" >>server.log 2>&1 &
 	server=$!
 	servers+=("$server")
-	echo "$server $(sed 's/.*) //' "/proc/$server/stat" | cut -d ' ' -f 20)" >>"${GOALLOC_CASE}servers"
+	echo "$server $(sed 's/.*) //' "/proc/$server/stat" | cut -d ' ' -f 20)" \
+		>>"${GOALLOC_CASE}servers"
 }
 
 # wait_port PORT: until the server answers there.
@@ -86,7 +96,8 @@ stop() {
 end_servers() {
 	local status=$? pid
 	[ ${#servers[@]} = 0 ] || kill "${servers[@]}" 2>/dev/null || true
-	[ "$status" = 0 ] || [ ! -s server.log ] || { echo "server.log:" && tail -n 20 server.log; } >&2
+	[ "$status" = 0 ] || [ ! -s server.log ] ||
+		{ echo "server.log:" && tail -n 20 server.log; } >&2
 	for pid in ${servers[@]+"${servers[@]}"}; do
 		for _ in {1..20}; do ! kill -0 "$pid" 2>/dev/null || sleep 0.1; done
 		{ kill -KILL "$pid" && wait "$pid"; } 2>/dev/null || true
@@ -111,7 +122,8 @@ other_user() {
 	user=(setpriv --reuid="${1-nobody}" --regid="$(id -g "${1-nobody}")" --clear-groups)
 }
 
-sed 's/.*) //' /proc/$$/stat | cut -d ' ' -f 3 >"${GOALLOC_CASE}group" # of processes; timeout made it
+# The group of processes that timeout made.
+sed 's/.*) //' /proc/$$/stat | cut -d ' ' -f 3 >"${GOALLOC_CASE}group"
 active $$
 programs=''
 # shellcheck disable=SC1090 # one of the NAME.sh

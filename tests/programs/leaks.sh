@@ -3,7 +3,8 @@ what="sqlite3, python3, bash, perl, as and ld with GOALLOC=leakcheck=2; redis-se
 packages="sqlite3 python3 perl binutils gcc redis-server redis-tools"
 programs="/usr/bin/sqlite3 /usr/bin/python3 /bin/bash /usr/bin/perl as ld redis-server"
 
-# leaks NAME WANT COMMAND...: runs it; with the library its report must be there and tell of WANT objects ("any": of however many).
+# leaks NAME WANT COMMAND...: runs it; with the library its report must be there and tell of WANT
+# objects ("any": of however many).
 leaks() {
 	local name=$1 want=$2 got
 	shift 2

@@ -6,7 +6,8 @@ programs="/usr/bin/python3 redis-server redis-cli redis-benchmark"
 # peak PID: the most it had in memory, KiB.
 peak() { awk '/^VmHWM:/ { print $2 }' "/proc/$1/status"; }
 
-# below KIB LIMIT BESIDE: what it had, with the library, is not above the limit and what the program has beside the heap.
+# below KIB LIMIT BESIDE: what it had, with the library, is not above the limit and what the program
+# has beside the heap.
 below() {
 	[ -z "${LD_PRELOAD-}" ] || [ "$1" -le $(($2 + $3)) ] || { echo "$1 KiB, and the limit is $2" >&2 && return 1; }
 	echo "below $2 KiB"

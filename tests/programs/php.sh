@@ -1,4 +1,5 @@
-# php.sh - PHP with its own allocator and with USE_ZEND_ALLOC=0, where every object comes from malloc.
+# php.sh - PHP with its own allocator and with USE_ZEND_ALLOC=0, where every object comes from
+# malloc.
 what="arrays, strings, JSON, regular expressions, cycles; with Zend's allocator and without"
 packages="php-cli"
 programs="php"

@@ -1,4 +1,5 @@
-# stress-ng.sh - the malloc, fork and thread stressors with --verify, bounded in operations and time.
+# stress-ng.sh - the malloc, fork and thread stressors with --verify, bounded in operations and
+# time.
 what="malloc, malloc threads, fork, vfork, pthread, exec and data structure stressors with --verify"
 packages="stress-ng"
 programs="stress-ng"

@@ -1,4 +1,5 @@
-# tcl.sh - Tcl has a thread cache of its own over malloc; lists, dicts, strings, regular expressions.
+# tcl.sh - Tcl has a thread cache of its own over malloc; lists, dicts, strings, regular
+# expressions.
 what="lists, dicts, strings, regular expressions, nested interpreters"
 packages="tcl"
 programs="tclsh"

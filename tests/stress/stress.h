@@ -1,42 +1,30 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * stress.h - what the stress programs share: a generator, tagged objects, seconds from the command line.
+ * stress.h - what the stress programs share: a generator, tagged objects, seconds from the command
+ * line.
  *
  * Owns     nothing.
- * Callers  the programs of this folder. They call the heap by its internal names, so that they run under the
- *          sanitizers, too.
+ * Callers  the programs of this folder. They call the heap by its internal names, so that they run
+ *          under the sanitizers, too.
  */
 #ifndef STRESS_H
 #define STRESS_H
 
 #include "heapcheck.h"
+#include "child.h"
+#include "clock.h"
 #include "malloc.h"
+#include "rng.h"
 #include "stat.h"
 
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
-struct rng {
-	uint64_t state;
-};
-
-static inline uint32_t rng_next(struct rng *r)
-{
-	r->state = r->state * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
-	return (uint32_t)(r->state >> 33);
-}
-
-static inline uint32_t rng_below(struct rng *r, uint32_t n)
-{
-	return rng_next(r) % n;
-}
-
 /* Mostly small, sometimes tiny, seldom big. */
-static inline size_t rng_size(struct rng *r)
+static inline size_t stress_size(uint64_t *r)
 {
 	switch (rng_below(r, 16)) {
 	case 0:
@@ -58,7 +46,7 @@ struct object {
 	unsigned char tag;
 };
 
-static inline void object_make(struct object *o, struct rng *r, size_t size)
+static inline void object_make(struct object *o, uint64_t *r, size_t size)
 {
 	o->size = size;
 	o->tag = (unsigned char)rng_next(r);
@@ -99,9 +87,9 @@ static inline void object_free(struct object *o)
 	o->p = NULL;
 }
 
-static inline void object_resize(struct object *o, struct rng *r)
+static inline void object_resize(struct object *o, uint64_t *r)
 {
-	size_t size = rng_size(r);
+	size_t size = stress_size(r);
 	unsigned char *p;
 
 	if (o->p == NULL || size == 0)
@@ -120,14 +108,6 @@ static inline void object_resize(struct object *o, struct rng *r)
 static inline double stress_seconds(int argc, char **argv)
 {
 	return argc > 1 ? atof(argv[1]) : 3;
-}
-
-static inline double now_seconds(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (double)ts.tv_sec + (double)ts.tv_nsec * 1e-9;
 }
 
 #endif

@@ -2,9 +2,9 @@
 /*
  * stress_fork.c - children of a threaded parent find a heap in order, wherever its threads were.
  *
- * Threads allocate and free without pause, holding every lock now and then, while the main thread forks. Each child
- * has one thread and whatever the others left half done: it checks the objects it knows, allocates of every class, starts
- * threads, forks again, and checks the whole heap.
+ * Threads allocate and free without pause, holding every lock now and then, while the main thread
+ * forks. Each child has one thread and whatever the others left half done: it checks the objects it
+ * knows, allocates of every class, starts threads, forks again, and checks the whole heap.
  */
 #include "stress.h"
 
@@ -16,7 +16,7 @@ static _Atomic bool stopping;
 
 static void *worker(void *arg)
 {
-	struct rng r = { (uint64_t)(uintptr_t)arg * 31337 };
+	uint64_t r = (uint64_t)(uintptr_t)arg * 31337;
 	struct object objects[512] = { { NULL, 0, 0 } };
 
 	while (!atomic_load(&stopping)) {
@@ -26,7 +26,7 @@ static void *worker(void *arg)
 			object_free(o);
 		else
 			object_make(o, &r, rng_below(&r, 64) == 0 ? 8192 + rng_below(&r, 300000) :
-								   rng_size(&r));
+								   stress_size(&r));
 		if (rng_below(&r, 4096) == 0)
 			heap_trim();
 	}
@@ -37,7 +37,7 @@ static void *worker(void *arg)
 
 static void *child_thread(void *arg)
 {
-	struct rng r = { (uint64_t)(uintptr_t)arg };
+	uint64_t r = (uint64_t)(uintptr_t)arg;
 	struct object objects[256] = { { NULL, 0, 0 } };
 
 	for (int i = 0; i < 4000; i++) {
@@ -46,7 +46,7 @@ static void *child_thread(void *arg)
 		if (o->p != NULL)
 			object_free(o);
 		else
-			object_make(o, &r, rng_size(&r));
+			object_make(o, &r, stress_size(&r));
 	}
 	for (int i = 0; i < 256; i++)
 		object_free(&objects[i]);
@@ -54,7 +54,7 @@ static void *child_thread(void *arg)
 }
 
 /* What a child does; with generations left it forks in turn, and its child does the same. */
-static _Noreturn void child(struct rng *r, struct object *known, int n, int generations)
+static _Noreturn void child(uint64_t *r, struct object *known, int n, int generations)
 {
 	pid_t pid = 0;
 
@@ -65,7 +65,8 @@ static _Noreturn void child(struct rng *r, struct object *known, int n, int gene
 		for (int i = 0; i < n; i++)
 			object_check(&known[i]);
 		child_thread((void *)(uintptr_t)rng_next(r));
-		CHECK(pthread_create(&thread, NULL, child_thread, (void *)(uintptr_t)rng_next(r)) == 0);
+		CHECK(pthread_create(&thread, NULL, child_thread, (void *)(uintptr_t)rng_next(r)) ==
+		      0);
 		CHECK(pthread_join(thread, NULL) == 0);
 		heapcheck();
 		if (generations-- == 0)
@@ -76,7 +77,7 @@ static _Noreturn void child(struct rng *r, struct object *known, int n, int gene
 	if (pid != 0) {
 		int status;
 
-		CHECK(waitpid(pid, &status, 0) == pid);
+		status = child_wait(pid);
 		CHECK(status == 0);
 	}
 	for (int i = 0; i < n; i++)
@@ -88,14 +89,14 @@ static _Noreturn void child(struct rng *r, struct object *known, int n, int gene
 
 int main(int argc, char **argv)
 {
-	double end = now_seconds() + stress_seconds(argc, argv);
-	struct rng r = { 42 };
+	double end = clock_seconds() + stress_seconds(argc, argv);
+	uint64_t r = 42;
 	pthread_t threads[THREADS];
 	struct object known[200];
 	unsigned forks = 0;
 
 	for (int i = 0; i < 200; i++)
-		object_make(&known[i], &r, rng_size(&r));
+		object_make(&known[i], &r, stress_size(&r));
 	for (uintptr_t i = 0; i < THREADS; i++)
 		CHECK(pthread_create(&threads[i], NULL, worker, (void *)(i + 1)) == 0);
 	do {
@@ -106,13 +107,14 @@ int main(int argc, char **argv)
 		rng_next(&r);
 		if (pid == 0)
 			child(&r, known, 200, forks % 8 == 0);
-		CHECK(waitpid(pid, &status, 0) == pid);
+		status = child_wait(pid);
 		if (status != 0) {
-			fprintf(stderr, "stress_fork: child %u ended with status %#x\n", forks, status);
+			fprintf(stderr, "stress_fork: child %u ended with status %#x\n", forks,
+				status);
 			return 1;
 		}
 		forks++;
-	} while (now_seconds() < end);
+	} while (clock_seconds() < end);
 	atomic_store(&stopping, true);
 	for (int i = 0; i < THREADS; i++)
 		CHECK(pthread_join(threads[i], NULL) == 0);

@@ -2,10 +2,10 @@
 /*
  * stress_handover.c - one thread allocates, another frees; whole spans change hands.
  *
- * Producers fill batches of one size and push them to a stack of batches; consumers take them and free every object in
- * a random order. Span after span becomes full at the producer and is claimed by a consumer while the producer may
- * still be letting go of it. At the end nothing is live, and no span may have been forgotten: that is the
- * claim of rule 1 and rule 2 in mspan.c.
+ * Producers fill batches of one size and push them to a stack of batches; consumers take them and
+ * free every object in a random order. Span after span becomes full at the producer and is claimed
+ * by a consumer while the producer may still be letting go of it. At the end nothing is live, and
+ * no span may have been forgotten: that is the claim of rule 1 and rule 2 in mspan.c.
  */
 #include "stress.h"
 
@@ -27,7 +27,7 @@ static _Atomic int producing = PRODUCERS;
 
 static void *producer(void *arg)
 {
-	struct rng r = { (uint64_t)(uintptr_t)arg * 77777 };
+	uint64_t r = (uint64_t)(uintptr_t)arg * 77777;
 	static const size_t sizes[] = { 3, 8, 16, 48, 64, 256, 1024, 4096, 9000, 32768 };
 
 	while (!atomic_load(&stopping)) {
@@ -56,7 +56,7 @@ static void *producer(void *arg)
 
 static void *consumer(void *arg)
 {
-	struct rng r = { (uint64_t)(uintptr_t)arg * 99991 };
+	uint64_t r = (uint64_t)(uintptr_t)arg * 99991;
 
 	for (;;) {
 		bool last = atomic_load(&producing) == 0;
@@ -76,7 +76,7 @@ static void *consumer(void *arg)
 			continue;
 		}
 		for (uint32_t left = BATCH; left > 0; left--) {
-			uint32_t i = rng_below(&r, left);
+			size_t i = rng_below(&r, left);
 			unsigned char *p = b->objects[i];
 
 			b->objects[i] = b->objects[left - 1];

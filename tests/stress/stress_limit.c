@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * stress_limit.c - threads at a memory limit that changes all the time: refused or not, nothing is lost and nobody waits for ever.
+ * stress_limit.c - threads at a memory limit that changes all the time: refused or not, nothing is
+ * lost and nobody waits for ever.
  *
- * Threads allocate, resize, free, and exchange objects, whose first bytes say how long they are; with hard=1 a request may be
- * refused, else none may. Now and then a thread sets another limit, or trims. Between rounds everybody stands still: the heap is
- * checked, and what counts against the limit is counted again, page by page.
+ * Threads allocate, resize, free, and exchange objects, whose first bytes say how long they are;
+ * with hard=1 a request may be refused, else none may. Now and then a thread sets another limit, or
+ * trims. Between rounds everybody stands still: the heap is checked, and what counts against the
+ * limit is counted again, page by page.
  */
 #include "stress.h"
 
@@ -29,9 +31,9 @@ struct head {
 static _Atomic(struct head *) cells[CELLS];
 static _Atomic size_t refused;
 
-static size_t any_size(struct rng *r)
+static size_t any_size(uint64_t *r)
 {
-	size_t size = rng_below(r, 32) == 0 ? rng_below(r, 400000) : rng_size(r);
+	size_t size = rng_below(r, 32) == 0 ? rng_below(r, 400000) : stress_size(r);
 
 	return size + sizeof(struct head);
 }
@@ -42,7 +44,7 @@ static unsigned char *last_byte(struct head *h)
 }
 
 /* h, of so many bytes now, or what was before: NULL where there is no memory for it. */
-static struct head *made(struct head *h, struct rng *r, size_t size)
+static struct head *made(struct head *h, uint64_t *r, size_t size)
 {
 	if (h == NULL) {
 		CHECK(errno == ENOMEM && options.hard);
@@ -61,7 +63,7 @@ static void check(struct head *h)
 	CHECK(h->size == sizeof(*h) || *last_byte(h) == h->tag);
 }
 
-static struct head *allocate(struct rng *r)
+static struct head *allocate(uint64_t *r)
 {
 	size_t size = any_size(r);
 
@@ -75,7 +77,7 @@ static struct head *allocate(struct rng *r)
 	}
 }
 
-static void use(struct head *old, struct rng *r)
+static void use(struct head *old, uint64_t *r)
 {
 	size_t size = any_size(r);
 	struct head *h;
@@ -93,14 +95,16 @@ static void use(struct head *old, struct rng *r)
 
 static void *worker(void *arg)
 {
-	struct rng r = { (uint64_t)(uintptr_t)arg * UINT64_C(0x9e3779b97f4a7c15) };
+	uint64_t r = (uint64_t)(uintptr_t)arg * UINT64_C(0x9e3779b97f4a7c15);
 
 	for (int i = 0; i < STEPS; i++) {
 		struct head *h = rng_below(&r, 8) < 5 ? allocate(&r) : NULL;
 
-		use(atomic_exchange_explicit(&cells[rng_below(&r, CELLS)], h, memory_order_acq_rel), &r);
+		use(atomic_exchange_explicit(&cells[rng_below(&r, CELLS)], h, memory_order_acq_rel),
+		    &r);
 		if (rng_below(&r, STEPS / 8) == 0)
-			(void)heap_set_limit(rng_below(&r, 8) == 0 ? SIZE_MAX : MiB(2) + rng_below(&r, MiB(40)));
+			(void)heap_set_limit(
+				rng_below(&r, 8) == 0 ? SIZE_MAX : MiB(2) + rng_below(&r, MiB(40)));
 		if (rng_below(&r, STEPS) == 0)
 			(void)heap_trim();
 	}
@@ -129,7 +133,8 @@ static void run_threads(unsigned round)
 	pthread_t threads[THREADS];
 
 	for (uintptr_t i = 0; i < THREADS; i++)
-		CHECK(pthread_create(&threads[i], NULL, worker, (void *)(i + 1 + round * 100)) == 0);
+		CHECK(pthread_create(&threads[i], NULL, worker, (void *)(i + 1 + round * 100)) ==
+		      0);
 	for (int i = 0; i < THREADS; i++)
 		CHECK(pthread_join(threads[i], NULL) == 0);
 	heapcheck();
@@ -138,7 +143,7 @@ static void run_threads(unsigned round)
 
 int main(int argc, char **argv)
 {
-	double end = now_seconds() + stress_seconds(argc, argv);
+	double end = clock_seconds() + stress_seconds(argc, argv);
 	unsigned rounds = 0;
 	struct stat_snapshot st;
 
@@ -147,7 +152,7 @@ int main(int argc, char **argv)
 		options.hard = rounds % 2 == 0;
 		options.scavenge_ms = rounds % 4 < 2 ? 1000 : 0;
 		run_threads(rounds++);
-	} while (now_seconds() < end || rounds < 4);
+	} while (clock_seconds() < end || rounds < 4);
 	CHECK(atomic_load(&refused) != 0);
 	for (int i = 0; i < CELLS; i++)
 		heap_free(atomic_load(&cells[i]), "free");

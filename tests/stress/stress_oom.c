@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * stress_oom.c - threads at work while the system refuses memory calls: NULL and ENOMEM or a later release, nothing lost.
+ * stress_oom.c - threads at work while the system refuses memory calls: NULL and ENOMEM or a later
+ * release, nothing lost.
  *
- * A round is a child process with a heap of its own. One kind of call of os.h, or all of them, fails at its n-th call, or from it
- * on, or at random, n = 1 .. 200; threads allocate in every way, exchange objects, end, and trim meanwhile. Then there is memory
- * again, and no request may be refused. At the end nothing is live: every page is free, every span record is back, and what was
- * mapped is accounted for to the byte. Rounds come in an order that spreads n; the argument is the seconds to run,
- * "all" runs each round once (some minutes).
+ * A round is a child process with a heap of its own. One kind of call of os.h, or all of them,
+ * fails at its n-th call, or from it on, or at random, n = 1 .. 200; threads allocate in every way,
+ * exchange objects, end, and trim meanwhile. Then there is memory again, and no request may be
+ * refused. At the end nothing is live: every page is free, every span record is back, and what was
+ * mapped is accounted for to the byte. Rounds come in an order that spreads n; the argument is the
+ * seconds to run, "all" runs each round once (some minutes).
  */
 #include "stress.h"
 
@@ -28,7 +30,8 @@
 
 enum kind { ONLY_NTH, FROM_NTH, AT_RANDOM, KINDS };
 
-static const char *const kind_names[KINDS] = { "the n-th only", "from the n-th on", "one in n % 20 + 1" };
+static const char *const kind_names[KINDS] = { "the n-th only", "from the n-th on",
+					       "one in n % 20 + 1" };
 
 static const struct {
 	const char *name;
@@ -90,7 +93,7 @@ static void check(const struct object *o)
 	CHECK(o->size <= sizeof(*o) || o->p[o->size - 1] == o->tag);
 }
 
-static size_t any_size(struct rng *r)
+static size_t any_size(uint64_t *r)
 {
 	switch (rng_below(r, 32)) {
 	case 0:
@@ -104,7 +107,7 @@ static size_t any_size(struct rng *r)
 	case 4:
 		return rng_below(r, 64) == 0 ? MiB(70) : 100;
 	default:
-		return rng_size(r);
+		return stress_size(r);
 	}
 }
 
@@ -120,7 +123,7 @@ static bool answered(const void *p)
 	return false;
 }
 
-static void make(struct object *o, struct rng *r, size_t size)
+static void make(struct object *o, uint64_t *r, size_t size)
 {
 	size_t align = (size_t)8 << rng_below(r, 13);
 
@@ -149,7 +152,7 @@ static void make(struct object *o, struct rng *r, size_t size)
 		fill(o);
 }
 
-static void resize(struct object *o, struct rng *r)
+static void resize(struct object *o, uint64_t *r)
 {
 	/* The large ones to another large size: their pages are moved. */
 	size_t size = o->size >= MiB(1) ? MiB(1) + rng_below(r, MiB(4)) : any_size(r) + sizeof(*o);
@@ -179,17 +182,18 @@ static void drop(struct object *o)
 }
 
 /* Gives an object away, and takes what lay there. */
-static void exchange(struct object *o, struct rng *r)
+static void exchange(struct object *o, uint64_t *r)
 {
 	/* The swap is what publishes the object, as a program's own synchronisation would. */
-	unsigned char *there = atomic_exchange_explicit(&cells[rng_below(r, CELLS)], o->p, memory_order_acq_rel);
+	unsigned char *there =
+		atomic_exchange_explicit(&cells[rng_below(r, CELLS)], o->p, memory_order_acq_rel);
 
 	o->p = NULL;
 	if (there != NULL)
 		memcpy(o, there, sizeof(*o));
 }
 
-static void use_heap(struct object objects[OBJECTS], struct rng *r)
+static void use_heap(struct object objects[OBJECTS], uint64_t *r)
 {
 	for (int step = 0; step < STEPS; step++) {
 		struct object *o = &objects[rng_below(r, OBJECTS)];
@@ -216,7 +220,7 @@ static void free_all(struct object *objects, size_t n)
 
 static void *short_life(void *arg)
 {
-	struct rng r = { (uint64_t)(uintptr_t)arg };
+	uint64_t r = (uint64_t)(uintptr_t)arg;
 	struct object objects[OBJECTS] = { { .p = NULL } };
 
 	use_heap(objects, &r);
@@ -226,13 +230,14 @@ static void *short_life(void *arg)
 
 static void *long_life(void *arg)
 {
-	struct rng r = { (uint64_t)(uintptr_t)arg * 77777 + this_round.n };
+	uint64_t r = (uint64_t)(uintptr_t)arg * 77777 + this_round.n;
 	struct object objects[OBJECTS] = { { .p = NULL } };
 	pthread_t other;
 
 	for (int part = 0; part < 2; part++) {
 		/* libc's own memory calls are not made to fail. */
-		CHECK(pthread_create(&other, NULL, short_life, (void *)(uintptr_t)rng_next(&r)) == 0);
+		CHECK(pthread_create(&other, NULL, short_life, (void *)(uintptr_t)rng_next(&r)) ==
+		      0);
 		use_heap(objects, &r);
 		CHECK(pthread_join(other, NULL) == 0);
 		/* In some rounds the memory is back while others are at work. */
@@ -245,16 +250,17 @@ static void *long_life(void *arg)
 	return NULL;
 }
 
-/* What was mapped is records, pages of the heap, the rest of its reservation, and what could not be unmapped yet. */
+/* What was mapped is records, pages of the heap, the rest of its reservation, and what could not be
+ * unmapped yet. */
 static void check_address_space(void)
 {
 	size_t owed = 0;
 
 	for (size_t i = 0; i < ARENA_SPACE_OWED; i++)
 		owed += mheap.space.owed[i].nbytes;
-	CHECK(os_fail_mapped() == fixalloc_sys_bytes() +
-					  atomic_load_explicit(&mheap.committed, memory_order_relaxed) +
-					  (mheap.space.end - mheap.space.next) + owed);
+	CHECK(os_fail_mapped() ==
+	      fixalloc_sys_bytes() + atomic_load_explicit(&mheap.committed, memory_order_relaxed) +
+		      (mheap.space.end - mheap.space.next) + owed);
 }
 
 static void check_nothing_is_lost(void)
@@ -279,7 +285,8 @@ static void check_nothing_is_lost(void)
 		guarded++;
 	rights_close(rights);
 	CHECK(records == guarded && st.all.spans == guarded);
-	/* More than the heap has: what could not be unmapped is, now that the heap looks for room. */
+	/* More than the heap has: what could not be unmapped is, now that the heap looks for
+	 * room. */
 	p = heap_malloc(mheap.pages.ntotal * PAGE_SIZE + ARENA_SIZE);
 	CHECK(p != NULL);
 	heap_free(p, "free");
@@ -351,10 +358,10 @@ static void run_round(const struct round *round)
 	CHECK(pid >= 0);
 	if (pid == 0)
 		child(round);
-	CHECK(waitpid(pid, &status, 0) == pid);
+	status = child_wait(pid);
 	if (status != 0) {
-		fprintf(stderr, "stress_oom: %s, %s, n = %u: status %#x\n", sets[round->set].name, kind_names[round->kind],
-			round->n, status);
+		fprintf(stderr, "stress_oom: %s, %s, n = %u: status %#x\n", sets[round->set].name,
+			kind_names[round->kind], round->n, status);
 		exit(1);
 	}
 }
@@ -362,7 +369,7 @@ static void run_round(const struct round *round)
 int main(int argc, char **argv)
 {
 	bool all = argc > 1 && strcmp(argv[1], "all") == 0;
-	double end = now_seconds() + stress_seconds(argc, argv);
+	double end = clock_seconds() + stress_seconds(argc, argv);
 	unsigned enough[SETS];    /* for each set: with a larger n none of its calls would fail */
 	unsigned rounds = 0;
 
@@ -373,9 +380,10 @@ int main(int argc, char **argv)
 	for (unsigned i = 0; i < MAX_N; i++)
 		for (unsigned k = 0; k < SETS * KINDS; k++) {
 			/* 73 and 200 have no divisor in common: every n comes once. */
-			struct round round = { k % SETS, (enum kind)(k / SETS), (i * 73 + k * 41) % MAX_N + 1 };
+			struct round round = { k % SETS, (enum kind)(k / SETS),
+					       (i * 73 + k * 41) % MAX_N + 1 };
 
-			if (!all && now_seconds() >= end)
+			if (!all && clock_seconds() >= end)
 				break;
 			if (round.kind != AT_RANDOM && round.n > enough[round.set])
 				continue;
@@ -385,7 +393,7 @@ int main(int argc, char **argv)
 			if (round.kind == ONLY_NTH && round.n > 2 * atomic_load(&told->seen))
 				enough[round.set] = round.n;
 		}
-	printf("stress_oom: %u rounds, %u calls failed, NULL %u times\n", rounds, atomic_load(&told->failed),
-	       atomic_load(&told->nulls));
+	printf("stress_oom: %u rounds, %u calls failed, NULL %u times\n", rounds,
+	       atomic_load(&told->failed), atomic_load(&told->nulls));
 	return 0;
 }

@@ -4,9 +4,10 @@
  *
  * Owns     the plan of what fails; one for the process.
  * Callers  the code under test through os.h; the tests through os_fail.h.
- * Locks    none; the counters are atomic, and the plan is changed while one thread runs, but for its end.
- * Holds    a call that is made to fail leaves everything as it was, as os.h promises. A range that is asked for is whole
- *          pages of the kernel, of the size that os_page_size() tells.
+ * Locks    none; the counters are atomic, and the plan is changed while one thread runs, but for
+ *          its end.
+ * Holds    a call that is made to fail leaves everything as it was, as os.h promises. A range that
+ *          is asked for is whole pages of the kernel, of the size that os_page_size() tells.
  */
 #include "os_fail.h"
 #include "os.h"
@@ -19,6 +20,8 @@ bool __real_os_release(void *p, size_t nbytes);
 bool __real_os_move_pages(void *from, void *to, size_t nbytes);
 bool __real_os_remap(void *p, size_t nbytes);
 void *__real_os_alloc_metadata(size_t nbytes);
+void *__real_os_alloc_long_metadata(size_t nbytes);
+bool __real_os_extend_metadata(void *end, size_t nbytes);
 bool __real_os_guard(void *p, size_t nbytes);
 void __real_os_want_huge_pages(void *p, size_t nbytes, bool huge);
 bool __real_os_fence(void *p, size_t nbytes);
@@ -32,6 +35,8 @@ bool __wrap_os_release(void *p, size_t nbytes);
 bool __wrap_os_move_pages(void *from, void *to, size_t nbytes);
 bool __wrap_os_remap(void *p, size_t nbytes);
 void *__wrap_os_alloc_metadata(size_t nbytes);
+void *__wrap_os_alloc_long_metadata(size_t nbytes);
+bool __wrap_os_extend_metadata(void *end, size_t nbytes);
 bool __wrap_os_guard(void *p, size_t nbytes);
 void __wrap_os_want_huge_pages(void *p, size_t nbytes, bool huge);
 bool __wrap_os_fence(void *p, size_t nbytes);
@@ -124,7 +129,8 @@ static bool fails(enum os_call call, const void *p, size_t nbytes)
 	if ((plan.calls & call) == 0)
 		return false;
 	n = atomic_fetch_add_explicit(&plan.seen, 1, memory_order_relaxed) + 1;
-	if (!atomic_load_explicit(&plan.on, memory_order_relaxed) || n < plan.first || n > plan.last)
+	if (!atomic_load_explicit(&plan.on, memory_order_relaxed) || n < plan.first ||
+	    n > plan.last)
 		return false;
 	mixed = (plan.seed + n) * UINT64_C(0x9e3779b97f4a7c15);
 	if ((mixed >> 32) % plan.one_in != 0)
@@ -144,7 +150,8 @@ void *__wrap_os_reserve(void *hint, size_t nbytes)
 
 	if (fails(OS_RESERVE, hint, nbytes))
 		return NULL;
-	p = plan.hooks.reserve != NULL ? plan.hooks.reserve(hint, nbytes) : __real_os_reserve(hint, nbytes);
+	p = plan.hooks.reserve != NULL ? plan.hooks.reserve(hint, nbytes)
+				       : __real_os_reserve(hint, nbytes);
 	count_mapped(p != NULL ? nbytes : 0);
 	return p;
 }
@@ -190,6 +197,22 @@ void *__wrap_os_alloc_metadata(size_t nbytes)
 
 	count_mapped(p != NULL ? nbytes : 0);
 	return p;
+}
+
+void *__wrap_os_alloc_long_metadata(size_t nbytes)
+{
+	void *p = fails(OS_ALLOC_METADATA, NULL, nbytes) ? NULL : __real_os_alloc_long_metadata(nbytes);
+
+	count_mapped(p != NULL ? nbytes : 0);
+	return p;
+}
+
+bool __wrap_os_extend_metadata(void *end, size_t nbytes)
+{
+	bool extended = !fails(OS_EXTEND_METADATA, NULL, nbytes) && __real_os_extend_metadata(end, nbytes);
+
+	count_mapped(extended ? nbytes : 0);
+	return extended;
 }
 
 bool __wrap_os_guard(void *p, size_t nbytes)

@@ -21,7 +21,8 @@ enum os_call {
 	OS_FENCE = 512,
 	OS_UNFENCE = 1024,
 	OS_UNCOMMIT = 2048,
-	OS_ALL_CALLS = 4095,
+	OS_EXTEND_METADATA = 4096,
+	OS_ALL_CALLS = 8191,
 };
 
 /* From now on counts the calls in the set; the n-th (from 1) fails, only it. */
@@ -30,7 +31,8 @@ void os_fail_nth(unsigned calls, unsigned n);
 /* The same, and all that follow fail too, until os_fail_stop(). */
 void os_fail_from(unsigned calls, unsigned n);
 
-/* One of every one_in calls fails, at random; the same seed and order of calls fail the same ones. */
+/* One of every one_in calls fails, at random; the same seed and order of calls fail the same
+ * ones. */
 void os_fail_at_random(unsigned calls, unsigned one_in, uint64_t seed);
 
 /* Any thread may call it, and any of the above when no other thread is in the heap. */
@@ -43,8 +45,8 @@ unsigned os_fail_failed(void);
 /* Address space that was mapped and not unmapped since the start: reservations and records. */
 size_t os_fail_mapped(void);
 
-/* Answers os_reserve() and hears of os_unreserve() instead of the kernel; NULL: the kernel does. before_release is called
- * first in os_release(), unless NULL. */
+/* Answers os_reserve() and hears of os_unreserve() instead of the kernel; NULL: the kernel does.
+ * before_release is called first in os_release(), unless NULL. */
 struct os_space_hooks {
 	void *(*reserve)(void *hint, size_t nbytes);
 	void (*unreserve)(void *p, size_t nbytes);

@@ -2,8 +2,9 @@
 /*
  * user.c - a list of nodes, its text and numbers: what allocation tokens tell apart.
  *
- * user TOKENS: exit status 0 when the objects are goalloc's and, with TOKENS 1, those without pointers are noscan memory; with
- * TOKENS 0, none is. Two objects on one page of 8 KiB are in one span, and goalloc_malloc_noscan() shows a page of the kind.
+ * user TOKENS: exit status 0 when the objects are goalloc's and, with TOKENS 1, those without
+ * pointers are noscan memory; with TOKENS 0, none is. Two objects on one page of 8 KiB are in one
+ * span, and goalloc_malloc_noscan() shows a page of the kind.
  */
 #include <goalloc.h>
 
@@ -47,10 +48,11 @@ int main(int argc, char **argv)
 	double *numbers = show(calloc(12, sizeof(double)));
 	void *unknown = show(malloc(unknown_size));
 
-	if (goalloc_version() < 10000 || sizeof(struct node) != 96 || sizeof(struct matrix) != 96 || unknown_size != 96)
+	if (goalloc_version() < 10000 || sizeof(struct node) != 96 || sizeof(struct matrix) != 96 ||
+	    unknown_size != 96)
 		return 2;
-	printf("node %p, unknown %p; matrix %p, numbers %p, noscan %p\n", (void *)node, unknown, (void *)matrix,
-	       (void *)numbers, noscan);
+	printf("node %p, unknown %p; matrix %p, numbers %p, noscan %p\n", (void *)node, unknown,
+	       (void *)matrix, (void *)numbers, noscan);
 	if (!same_page(node, unknown) || same_page(node, noscan))
 		return 3;
 	if (same_page(matrix, noscan) != tokens || same_page(numbers, noscan) != tokens)

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * caches.h - a heap with three caches in one thread. They stand for three threads of which one runs
+ * at a time, so that a test decides about every step.
+ */
+#ifndef TESTS_CACHES_H
+#define TESTS_CACHES_H
+
+#include "mcache.h"
+#include "mcentral.h"
+#include "mheap.h"
+#include "options.h"
+
+enum { NCACHES = 3 };
+
+static struct mcache cache[NCACHES];
+
+/* Begins the heap. No tick comes by itself. */
+static void start(void)
+{
+	options.scavenge_ms = 1000000;
+	mheap_init();
+	mcentral_init();
+	for (int i = 0; i < NCACHES; i++)
+		mcache_init(&cache[i]);
+}
+
+/* Lets every level look at its own invariants. */
+static void check_all(void)
+{
+	for (int i = 0; i < NCACHES; i++)
+		mcache_check(&cache[i]);
+	mcentral_check();
+	mheap_check();
+}
+
+/* Empties the caches. The test has freed all objects, so every page must be free or a guard
+ * then. */
+static void end_with_empty_heap(void)
+{
+	for (int i = 0; i < NCACHES; i++)
+		mcache_flush(&cache[i]);
+	check_all();
+	CHECK(mheap.pages.nfree + mheap.guarded_npages == mheap.pages.ntotal);
+}
+
+#endif

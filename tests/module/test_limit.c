@@ -1,0 +1,781 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * test_limit.c - what counts against the memory limit, what is given back for it, and what is
+ * refused.
+ *
+ * A test is one process with a heap of its own. Free pages stay for ever unless a limit asks for
+ * them.
+ */
+#include "module.h"
+
+#include "heapcheck.h"
+#include "limit.h"
+#include "malloc.h"
+#include "mheap.h"
+#include "os.h"
+#include "options.h"
+#include "os_fail.h"
+#include "scavenge.h"
+#include "thread.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define FOREVER_MS 80000000
+
+static void start(size_t bytes, bool hard)
+{
+	options.memlimit = bytes;
+	options.hard = hard;
+	options.scavenge_ms = FOREVER_MS;
+	heap_free(heap_malloc(1), "free");
+	os_fail_nth(OS_RELEASE, 0);
+}
+
+static void *make(size_t size)
+{
+	void *p = heap_malloc(size);
+
+	CHECK(p != NULL);
+	return p;
+}
+
+static void drop(void *p)
+{
+	heap_free(p, "free");
+}
+
+static size_t dirty_bytes(void)
+{
+	return (mheap.pages.nfree - mheap.pages.nclean) * PAGE_SIZE;
+}
+
+/* --- what counts --- */
+
+static void add_pages(struct mspan *s, void *arg)
+{
+	*(size_t *)arg += s->npages;
+}
+
+/* From the spans, the calling thread's word and the bitmaps. */
+static size_t recount(void)
+{
+	size_t npages = popcount64(thread_cache()->pages.free);
+
+	mheap_each_span(add_pages, &npages);
+	for (uint32_t i = 0; i < mheap.pages.narenas; i++)
+		for (unsigned w = 0; mheap.pages.arenas[i] != NULL && w < ARENA_PAGES / 64; w++)
+			npages += popcount64(~(mheap.pages.arenas[i]->alloc_bits[w] |
+					       mheap.pages.arenas[i]->clean_bits[w]));
+	return npages * PAGE_SIZE + fixalloc_used_bytes();
+}
+
+static size_t any_size(uint64_t *r)
+{
+	switch (rng_below(r, 16)) {
+	case 0:
+		return rng_below(r, MiB(3));
+	case 1:
+	case 2:
+		return rng_below(r, KiB(300));
+	case 3:
+		return 0;
+	default:
+		return rng_below(r, 3000);
+	}
+}
+
+static void what_counts_is_a_recount_at_every_step(size_t bytes, bool hard, unsigned steps)
+{
+	static void *objects[300];
+	uint64_t r = 4711;
+	unsigned nulls = 0;
+
+	start(bytes, hard);
+	for (unsigned step = 0; step < steps; step++) {
+		void **p = &objects[rng_below(&r, 300)];
+		void *q;
+
+		switch (rng_below(&r, 8)) {
+		case 0:
+			(void)heap_trim();
+			break;
+		case 1:
+			q = heap_realloc(*p, any_size(&r) + 1, false, "realloc");
+			*p = q != NULL ? q : *p;
+			nulls += q == NULL;
+			break;
+		case 2:
+			drop(*p);
+			*p = heap_aligned((size_t)1 << rng_below(&r, 22), any_size(&r), false);
+			nulls += *p == NULL;
+			break;
+		default:
+			drop(*p);
+			*p = NULL;
+			if (rng_below(&r, 3) != 0)
+				nulls += (*p = heap_malloc(any_size(&r))) == NULL;
+			break;
+		}
+		CHECK(limit_used() == recount());
+		CHECK(!hard || limit_used() <= bytes);
+	}
+	CHECK(!hard || nulls != 0);
+	heapcheck();
+	for (unsigned i = 0; i < 300; i++)
+		drop(objects[i]);
+	CHECK(limit_used() == recount());
+	(void)heap_trim();
+	CHECK(limit_used() == recount());
+	CHECK(mheap.pages.nclean == mheap.pages.nfree);
+}
+
+TEST_IN_CHILD(the_count_is_exact_without_a_limit)
+{
+	what_counts_is_a_recount_at_every_step(0, false, 3000);
+}
+
+TEST_IN_CHILD(the_count_is_exact_beyond_a_soft_limit)
+{
+	what_counts_is_a_recount_at_every_step(MiB(16), false, 3000);
+}
+
+TEST_IN_CHILD(the_count_is_exact_and_never_beyond_a_hard_limit)
+{
+	what_counts_is_a_recount_at_every_step(MiB(30), true, 3000);
+}
+
+TEST_IN_CHILD(the_count_is_exact_and_never_beyond_a_hard_limit_with_hardened)
+{
+	options.hardened = true;
+	what_counts_is_a_recount_at_every_step(MiB(20), true, 1000);
+}
+
+/* --- giving back --- */
+
+/* As free pages with memory behind them, in the heap. */
+static void leave_dirty(size_t nbytes)
+{
+	void *p = make(nbytes);
+
+	/* Longer than what a cache keeps. */
+	CHECK(nbytes > BIG_CACHE_MAX_RUN * PAGE_SIZE);
+	memset(p, 1, nbytes);
+	drop(p);
+	CHECK(dirty_bytes() >= nbytes);
+}
+
+TEST_IN_CHILD(what_is_free_goes_before_the_limit_is_crossed)
+{
+	void *kept[4];
+
+	start(MiB(64), false);
+	leave_dirty(MiB(40));
+	/* Not for the one who asks for less than there is room for: it uses what is there. */
+	kept[0] = make(MiB(30));
+	CHECK(os_fail_seen() == 0);
+	/* The rest is 10 MiB free, and no room for 30 in it. */
+	kept[1] = make(MiB(30));
+	CHECK(os_fail_seen() != 0);
+	CHECK(limit_used() <= MiB(64) && limit_get_state() == LIMIT_NEAR);
+	/* No more than was needed, some share of the limit aside. */
+	drop(kept[1]);
+	drop(kept[0]);
+}
+
+TEST_IN_CHILD(far_from_the_limit_nothing_is_given_back)
+{
+	start(MiB(64), false);
+	for (int i = 0; i < 100; i++)
+		leave_dirty(MiB(2) + (size_t)i * KiB(100));
+	CHECK(os_fail_seen() == 0 && limit_get_state() == LIMIT_FAR);
+}
+
+TEST_IN_CHILD(what_the_thread_keeps_goes_before_the_limit_is_crossed)
+{
+	static void *p[100], *q[2000];
+
+	start(MiB(32), false);
+	for (int i = 0; i < 100; i++)
+		p[i] = make(KiB(256));
+	for (int i = 0; i < 100; i++)
+		drop(p[i]);
+	/* A thread that is alone keeps them all. */
+	CHECK(thread_cache()->big_npages >= 90 * KiB(256) / PAGE_SIZE);
+	/* Of another length: none of them is of use as it is. */
+	for (int i = 0; i < 1000; i++) {
+		q[i] = make(KiB(28));
+		CHECK(limit_used() <= MiB(32));
+	}
+	for (int i = 0; i < 1000; i++)
+		drop(q[i]);
+}
+
+static void *use_some(void *arg)
+{
+	pthread_barrier_t *barrier = arg;
+	void *p[20];
+
+	for (int i = 0; i < 8; i++)
+		p[i] = make(KiB(64));
+	for (int i = 0; i < 8; i++)
+		drop(p[i]);
+	CHECK(thread_cache()->big_npages >= 16);
+	pthread_barrier_wait(barrier);
+	pthread_barrier_wait(barrier);
+	/* A slow path. */
+	p[0] = make(KiB(512));
+	CHECK(thread_cache()->big_npages == 0);
+	drop(p[0]);
+	return NULL;
+}
+
+TEST_IN_CHILD(other_threads_give_back_what_they_keep_at_their_next_slow_path)
+{
+	pthread_barrier_t barrier;
+	pthread_t thread;
+	void *p;
+
+	start(MiB(16), false);
+	CHECK(pthread_barrier_init(&barrier, NULL, 2) == 0);
+	CHECK(pthread_create(&thread, NULL, use_some, &barrier) == 0);
+	pthread_barrier_wait(&barrier);
+	p = make(MiB(20));
+	pthread_barrier_wait(&barrier);
+	CHECK(pthread_join(thread, NULL) == 0);
+	drop(p);
+}
+
+TEST_IN_CHILD(near_the_limit_free_pages_stay_a_part_of_the_decay_time)
+{
+	void *p;
+
+	start(MiB(64), false);
+	options.scavenge_ms = 16000;
+	CHECK(limit_decay_ms() == 16000);
+	p = make(MiB(59));
+	CHECK(limit_get_state() == LIMIT_FAR && limit_decay_ms() == 16000);
+	drop(p);
+	(void)heap_trim();
+	p = make(MiB(61));
+	CHECK(limit_get_state() == LIMIT_NEAR && limit_decay_ms() == 1000);
+	drop(p);
+	/* And far again when they are gone. */
+	(void)heap_trim();
+	drop(make(KiB(40)));
+	CHECK(limit_get_state() == LIMIT_FAR && limit_decay_ms() == 16000);
+}
+
+/* --- beyond a soft limit --- */
+
+TEST_IN_CHILD(free_pages_are_given_back_before_a_soft_limit_is_crossed)
+{
+	void *p;
+
+	start(MiB(32), false);
+	leave_dirty(MiB(20));
+	p = make(MiB(50));
+	CHECK(limit_get_state() == LIMIT_OVER);
+	/* 20 MiB are a part of the new object, or they were released. */
+	CHECK(dirty_bytes() < MiB(1) && limit_used() < MiB(52));
+	drop(p);
+	/* 50 MiB are free now: the next that would take new pages releases them. */
+	p = make(MiB(51));
+	CHECK(limit_used() <= MiB(53));
+	drop(p);
+	p = make(MiB(1));
+	drop(p);
+}
+
+TEST_IN_CHILD(a_live_heap_of_twice_the_limit_is_not_worked_for_again_and_again)
+{
+	static void *objects[8192];
+	uint64_t r = 5;
+	unsigned calls;
+
+	start(MiB(32), false);
+	for (int i = 0; i < 8192; i++)
+		objects[i] = make(KiB(8));
+	CHECK(limit_used() > MiB(64));
+	/* They have a share of the time: not one for every request. */
+	CHECK(limit_calls() < 100);
+	calls = limit_calls();
+	os_fail_nth(OS_RELEASE, 0);
+	for (int i = 0; i < 200000; i++) {
+		void **p = &objects[rng_below(&r, 8192)];
+
+		drop(*p);
+		*p = make(rng_below(&r, 4) == 0 ? KiB(14) : KiB(8));
+	}
+	CHECK(os_fail_seen() < 20000);
+	CHECK(limit_calls() - calls < 200);
+	CHECK(limit_used() < MiB(120));
+	for (int i = 0; i < 8192; i++)
+		drop(objects[i]);
+	/* Below it again, and so is the rest of the program. */
+	(void)heap_trim();
+	drop(make(KiB(100)));
+	CHECK(limit_get_state() == LIMIT_FAR);
+}
+
+/* --- hard=1 --- */
+
+static size_t fill_with(void **objects, size_t most, size_t size)
+{
+	size_t n = 0;
+
+	while (n < most) {
+		errno = 0;
+		objects[n] = heap_malloc(size);
+		if (objects[n] == NULL)
+			break;
+		n++;
+	}
+	CHECK(n == most || errno == ENOMEM);
+	return n;
+}
+
+TEST_IN_CHILD(a_hard_limit_is_used_up_and_not_crossed)
+{
+	static const size_t sizes[] = { 16, 48, 1000, 8192, 20000, 40000, 100000, MiB(1), MiB(3) };
+	static void *objects[MiB(32) / 16];
+
+	start(MiB(32), true);
+	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+		size_t n = fill_with(objects, MiB(32) / 16, sizes[i]);
+
+		CHECK(n < MiB(32) / 16);
+		CHECK(limit_used() <= MiB(32));
+		/* Pages of the last object of 3 MiB, records of the smallest. */
+		CHECK(limit_used() >= MiB(32) - max_size(sizes[i] + MiB(1) / 4, KiB(256)));
+		/* A half of them makes room for about as many. */
+		for (size_t k = n / 2; k < n; k++)
+			drop(objects[k]);
+		CHECK(fill_with(objects + n / 2, n, sizes[i]) + n / 2 >= n - 2);
+		heapcheck();
+		for (size_t k = 0; k < n; k++)
+			drop(objects[k]);
+	}
+	CHECK(limit_used() <= MiB(32));
+}
+
+TEST_IN_CHILD(at_a_hard_limit_every_way_to_memory_is_refused_and_smaller_requests_work)
+{
+	static void *objects[1000];
+	void *p, *last;
+	size_t n;
+
+	start(MiB(32), true);
+	p = make(MiB(2));
+	memset(p, 7, MiB(2));
+	n = fill_with(objects, 1000, MiB(1));
+	last = objects[n - 1];
+	memset(last, 9, MiB(1));
+	errno = 0;
+	CHECK(heap_calloc(MiB(1)) == NULL && errno == ENOMEM);
+	errno = 0;
+	CHECK(heap_aligned(MiB(1), MiB(1), false) == NULL && errno == ENOMEM);
+	errno = 0;
+	CHECK(heap_malloc_noscan(MiB(1)) == NULL && errno == ENOMEM);
+	errno = 0;
+	/* In place, as the last of the heap; and moved. */
+	CHECK(heap_realloc(last, MiB(3), false, "realloc") == NULL && errno == ENOMEM);
+	errno = 0;
+	CHECK(heap_realloc(p, MiB(4), false, "realloc") == NULL && errno == ENOMEM);
+	CHECK(((char *)p)[MiB(2) - 1] == 7 && ((char *)last)[MiB(1) - 1] == 9);
+	errno = 0;
+	CHECK(heap_malloc(GiB(100)) == NULL && errno == ENOMEM);
+	CHECK(limit_used() <= MiB(32));
+	/* What fits works. */
+	drop(make(100));
+	drop(objects[0]);
+	drop(make(MiB(1)));
+	heapcheck();
+}
+
+TEST_IN_CHILD(objects_grow_in_place_up_to_a_hard_limit)
+{
+	char *p;
+	size_t size = MiB(1);
+
+	start(MiB(32), true);
+	p = make(size);
+	while (size < MiB(31)) {
+		char *q = heap_realloc(p, size + KiB(64), false, "realloc");
+
+		CHECK(q != NULL);
+		p = q;
+		size += KiB(64);
+	}
+	CHECK(heap_realloc(p, MiB(33), false, "realloc") == NULL);
+	CHECK(limit_used() <= MiB(32));
+	drop(p);
+}
+
+TEST_IN_CHILD(what_the_thread_keeps_goes_before_an_object_is_refused_to_grow_in_place)
+{
+	void *kept[60];
+	char *p, *q;
+
+	start(MiB(32), true);
+	for (int i = 0; i < 60; i++)
+		kept[i] = make(KiB(256));
+	p = make(MiB(10));
+	for (int i = 0; i < 60; i++)
+		drop(kept[i]);
+	CHECK(thread_cache()->big_npages >= 50 * KiB(256) / PAGE_SIZE);
+	q = heap_realloc(p, MiB(21), false, "realloc");
+	CHECK(q == p);
+	drop(q);
+}
+
+TEST_IN_CHILD(near_the_limit_a_thread_that_is_alone_keeps_less)
+{
+	void *kept[100], *p;
+
+	start(MiB(64), false);
+	p = make(MiB(36));
+	for (int i = 0; i < 100; i++)
+		kept[i] = make(KiB(250));
+	CHECK(limit_get_state() == LIMIT_NEAR);
+	for (int i = 0; i < 100; i++)
+		drop(kept[i]);
+	CHECK(thread_cache()->big_npages <= BIG_PAGES_ALL);
+	drop(p);
+}
+
+TEST_IN_CHILD(beyond_the_limit_threads_have_words_of_pages_as_ever)
+{
+	void *p, *q[100];
+
+	start(MiB(32), false);
+	p = make(MiB(40));
+	CHECK(limit_get_state() == LIMIT_OVER);
+	/* For a long time. */
+	limit.next_round = os_now_ms() + ((uint64_t)1 << 60);
+	for (int i = 0; i < 100; i++) {
+		q[i] = make(KiB(8));
+		CHECK(thread_cache()->pages.base != 0);
+	}
+	for (int i = 0; i < 100; i++)
+		drop(q[i]);
+	drop(p);
+}
+
+TEST_IN_CHILD(more_is_released_where_the_first_to_go_are_pages_of_the_request_itself)
+{
+	void *low, *high, *p;
+
+	start(0, true);
+	low = make(MiB(20));
+	high = make(MiB(58));
+	drop(low);
+	(void)heap_trim();
+	drop(high);
+	CHECK(heap_set_limit(MiB(64)) == SIZE_MAX && dirty_bytes() >= MiB(58));
+	/* The lowest run: 20 MiB without memory, and 40 with. */
+	p = make(MiB(60));
+	/* ThreadSanitizer's address space has gaps: the runs do not meet there. */
+	CHECK(GOALLOC_SANITIZED || (p < high && limit_used() <= MiB(64)));
+	drop(p);
+}
+
+TEST_IN_CHILD(records_are_given_back_before_a_request_is_refused)
+{
+	static void *objects[MiB(32) / 16];
+	size_t n, records;
+
+	start(MiB(32), true);
+	n = fill_with(objects, MiB(32) / 16, 16);
+	records = fixalloc_used_bytes();
+	for (size_t i = 0; i < n; i++)
+		drop(objects[i]);
+	CHECK(fixalloc_used_bytes() == records);
+	/* Not because others asked. */
+	thread_cache()->limit_calls = limit_calls();
+	drop(make(MiB(32) - records + KiB(100)));
+	CHECK(fixalloc_used_bytes() < records - KiB(100));
+}
+
+/* What the system does not take back counts. */
+TEST_IN_CHILD(pages_that_cannot_be_released_count)
+{
+	void *p;
+
+	start(MiB(32), true);
+	p = make(MiB(20));
+	memset(p, 1, MiB(20));
+	drop(p);
+	os_fail_from(OS_RELEASE, 1);
+	CHECK(heap_malloc(MiB(30)) == NULL);
+	CHECK(limit_used() == recount() && limit_used() >= MiB(20));
+	drop(make(MiB(20)));
+	os_fail_stop();
+	drop(make(MiB(30)));
+}
+
+static void *hold_dirty(void *arg)
+{
+	(void)arg;
+	drop(make(KiB(64)));
+	return NULL;
+}
+
+TEST_IN_CHILD(a_thread_that_is_gone_leaves_nothing_that_counts)
+{
+	pthread_t thread;
+
+	start(MiB(32), true);
+	for (int i = 0; i < 100; i++) {
+		CHECK(pthread_create(&thread, NULL, hold_dirty, NULL) == 0);
+		CHECK(pthread_join(thread, NULL) == 0);
+	}
+	drop(make(MiB(31)));
+	CHECK(limit_used() == recount());
+}
+
+/* --- setting it --- */
+
+TEST_IN_CHILD(the_limit_is_set_at_any_time_and_the_former_is_told)
+{
+	void *p;
+
+	start(0, true);
+	CHECK(heap_limit() == SIZE_MAX);
+	p = make(MiB(50));
+	memset(p, 1, MiB(50));
+	drop(p);
+	CHECK(heap_set_limit(MiB(20)) == SIZE_MAX && heap_limit() == MiB(20));
+	/* At once. */
+	CHECK(limit_used() <= MiB(20));
+	CHECK(heap_malloc(MiB(21)) == NULL);
+	CHECK(heap_set_limit(MiB(100)) == MiB(20));
+	p = make(MiB(60));
+	/* Lower than what is in use: nothing happens to that. */
+	CHECK(heap_set_limit(MiB(10)) == MiB(100));
+	CHECK(heap_malloc(MiB(1)) == NULL && limit_used() >= MiB(60));
+	CHECK(heap_set_limit(SIZE_MAX) == MiB(10) && heap_limit() == SIZE_MAX);
+	drop(make(MiB(200)));
+	drop(p);
+	CHECK(heap_set_limit((size_t)PTRDIFF_MAX + 1) == SIZE_MAX);
+	CHECK(heap_set_limit(1) == SIZE_MAX);
+	CHECK(heap_malloc(MiB(1)) == NULL);
+}
+
+static void put(const char *root, const char *name, const char *text)
+{
+	char path[256];
+	FILE *f;
+
+	snprintf(path, sizeof(path), "%s%s", root, name);
+	f = fopen(path, "w");
+	CHECK(f != NULL && fputs(text, f) >= 0 && fclose(f) == 0);
+}
+
+static void make_folder(const char *root, const char *name)
+{
+	char path[256];
+
+	snprintf(path, sizeof(path), "%s%s", root, name);
+	CHECK(mkdir(path, 0700) == 0);
+}
+
+TEST_IN_CHILD(a_share_is_of_what_the_system_says)
+{
+	char root[] = "/tmp/goalloc-limit-XXXXXX", command[64];
+
+	start(0, false);
+	CHECK(mkdtemp(root) != NULL);
+	make_folder(root, "/proc");
+	put(root, "/proc/meminfo", "MemTotal:  1000000 kB\n");
+	options.memlimit_percent = 90;
+	limit_init(root);
+	CHECK(heap_limit() == (size_t)1024000000 / 100 * 90);
+	options.memlimit_percent = 100;
+	limit_init(root);
+	CHECK(heap_limit() == 1024000000);
+	snprintf(command, sizeof(command), "rm -r %s", root);
+	CHECK(system(command) == 0);
+	options.memlimit_percent = 0;
+	options.memlimit = 12345678;
+	limit_init(root);
+	CHECK(heap_limit() == 12345678);
+}
+
+static void init_without_files(void *arg)
+{
+	(void)arg;
+	options.memlimit_percent = 50;
+	limit_init("/nowhere");
+	options.memlimit_percent = 0;
+}
+
+static void a_share_of_nothing_that_can_be_read_is_said_and_no_limit(void **state)
+{
+	char text[256];
+
+	(void)state;
+	(void)capture_stderr(init_without_files, NULL, text, sizeof(text));
+	assert_string_equal(
+		text, "goalloc: memlimit: how much memory there is cannot be read; no limit\n");
+	assert_int_equal(limit_bytes(), 0);
+}
+
+/* --- fork --- */
+
+static pid_t forked = -1;
+static size_t used_before;
+
+static void fork_while_pages_are_released(void)
+{
+	/* Records are released, too. */
+	if (mheap.nreleasing == 0)
+		return;
+	os_fail_set_hooks(NULL);
+	/* They count as released already. */
+	CHECK(limit_used() < used_before - MiB(2));
+	forked = fork();
+	/* In the child nobody else releases. */
+	CHECK((forked == 0) == (mheap.nreleasing == 0));
+	CHECK(forked >= 0);
+}
+
+TEST_IN_CHILD(a_forked_child_has_the_limit_for_itself)
+{
+	const struct os_space_hooks hooks = { .reserve = os_fail_real_reserve,
+					      .unreserve = os_fail_real_unreserve,
+					      .before_release = fork_while_pages_are_released };
+
+	start(MiB(32), true);
+	leave_dirty(MiB(20));
+	used_before = limit_used();
+	os_fail_set_hooks(&hooks);
+	(void)heap_trim();
+	CHECK(forked >= 0);
+	if (forked == 0) {
+		CHECK(mheap.nreleasing == 0);
+		CHECK(limit_used() == (mheap.pages.ntotal - mheap.pages.nclean) * PAGE_SIZE +
+					      fixalloc_used_bytes());
+		CHECK(heap_malloc(MiB(40)) == NULL);
+		drop(make(MiB(20)));
+		heapcheck();
+		_exit(0);
+	}
+	CHECK(child_wait(forked) == 0);
+	CHECK(limit_used() == recount());
+	drop(make(MiB(31)));
+}
+
+/* The heap, full, refuses a request of the calling thread once. */
+static void be_refused(void)
+{
+	lock_acquire(&mheap.lock);
+	CHECK(!limit_admits_slow(PAGE_NONE, MiB(1) / PAGE_SIZE, true));
+	lock_release(&mheap.lock);
+	CHECK(limit_wants_flush());
+}
+
+static void *fill_to_the_limit(void)
+{
+	void *p = make(MiB(31) + KiB(512));
+
+	limit.next_round = os_now_ms();
+	return p;
+}
+
+TEST_IN_CHILD(a_request_that_was_refused_ends_when_the_limit_is_switched_off_meanwhile)
+{
+	void *p;
+
+	start(MiB(32), false);
+	p = fill_to_the_limit();
+	be_refused();
+	(void)limit_set(0);
+	lock_acquire(&mheap.lock);
+	CHECK(limit_admits_locked(PAGE_NONE, MiB(1) / PAGE_SIZE, true));
+	lock_release(&mheap.lock);
+	limit_end_request();
+	CHECK(!limit_wants_flush());
+	/* The next one, under a limit again, is refused a first time. */
+	(void)limit_set(MiB(32));
+	be_refused();
+	limit_end_request();
+	drop(p);
+}
+
+TEST_IN_CHILD(no_request_leaves_the_thread_asked)
+{
+	void *p, *q[40], *grown;
+
+	start(MiB(32), false);
+	p = fill_to_the_limit();
+	for (int i = 0; i < 40; i++) {
+		limit.next_round = os_now_ms();
+		q[i] = make(i % 2 == 0 ? KiB(300) : KiB(8));
+		CHECK(!limit_wants_flush());
+	}
+	limit.next_round = os_now_ms();
+	grown = heap_realloc(p, MiB(40), false, "realloc");
+	CHECK(grown != NULL && !limit_wants_flush());
+	for (int i = 0; i < 40; i++)
+		drop(q[i]);
+	drop(grown);
+}
+
+TEST_IN_CHILD(a_thread_that_was_stopped_while_it_gave_back_does_not_put_off_the_next_round_for_long)
+{
+	void *p;
+
+	start(MiB(32), false);
+	p = fill_to_the_limit();
+	be_refused();
+	os_sleep_ms(1000);
+	limit_end_request();
+	CHECK(limit.next_round - os_now_ms() < 10000);
+	drop(p);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_request_that_was_refused_ends_when_the_limit_is_switched_off_meanwhile),
+		cmocka_unit_test(no_request_leaves_the_thread_asked),
+		cmocka_unit_test(a_thread_that_was_stopped_while_it_gave_back_does_not_put_off_the_next_round_for_long),
+		cmocka_unit_test(the_count_is_exact_without_a_limit),
+		cmocka_unit_test(the_count_is_exact_beyond_a_soft_limit),
+		cmocka_unit_test(the_count_is_exact_and_never_beyond_a_hard_limit),
+		cmocka_unit_test(the_count_is_exact_and_never_beyond_a_hard_limit_with_hardened),
+		cmocka_unit_test(what_is_free_goes_before_the_limit_is_crossed),
+		cmocka_unit_test(far_from_the_limit_nothing_is_given_back),
+		cmocka_unit_test(what_the_thread_keeps_goes_before_the_limit_is_crossed),
+		cmocka_unit_test(other_threads_give_back_what_they_keep_at_their_next_slow_path),
+		cmocka_unit_test(near_the_limit_free_pages_stay_a_part_of_the_decay_time),
+		cmocka_unit_test(free_pages_are_given_back_before_a_soft_limit_is_crossed),
+		cmocka_unit_test(a_live_heap_of_twice_the_limit_is_not_worked_for_again_and_again),
+		cmocka_unit_test(a_hard_limit_is_used_up_and_not_crossed),
+		cmocka_unit_test(
+			at_a_hard_limit_every_way_to_memory_is_refused_and_smaller_requests_work),
+		cmocka_unit_test(objects_grow_in_place_up_to_a_hard_limit),
+		cmocka_unit_test(
+			what_the_thread_keeps_goes_before_an_object_is_refused_to_grow_in_place),
+		cmocka_unit_test(near_the_limit_a_thread_that_is_alone_keeps_less),
+		cmocka_unit_test(beyond_the_limit_threads_have_words_of_pages_as_ever),
+		cmocka_unit_test(
+			more_is_released_where_the_first_to_go_are_pages_of_the_request_itself),
+		cmocka_unit_test(records_are_given_back_before_a_request_is_refused),
+		cmocka_unit_test(pages_that_cannot_be_released_count),
+		cmocka_unit_test(a_thread_that_is_gone_leaves_nothing_that_counts),
+		cmocka_unit_test(the_limit_is_set_at_any_time_and_the_former_is_told),
+		cmocka_unit_test(a_share_is_of_what_the_system_says),
+		cmocka_unit_test(a_share_of_nothing_that_can_be_read_is_said_and_no_limit),
+		cmocka_unit_test(a_forked_child_has_the_limit_for_itself),
+	};
+
+	return cmocka_run_group_tests_name("limit", tests, NULL, NULL);
+}

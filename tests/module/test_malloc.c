@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * test_malloc.c - the kind of memory: an object is in a span of the kind that it was asked for,
+ * whatever it went through.
+ *
+ * test_oom.c has malloc.c without memory; what its callers see is in tests/face.
+ */
+#include "module.h"
+
+#include "malloc.h"
+#include "options.h"
+#include "sample.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define OBJECTS 700
+
+struct object {
+	void *p;
+	size_t size;
+	bool noscan;
+};
+
+/* Sizes of all orders alike: every class, and big ones. */
+static size_t any_size(uint64_t *rnd)
+{
+	size_t order = rng_below(rnd, 21);
+
+	return rng_below(rnd, (size_t)1 << order) + 1;
+}
+
+/* The page map has the span of every page that a small object is on; of a big one the first is
+ * enough. */
+static void check_kind(const struct object *o)
+{
+	struct mspan *s = span_of((uintptr_t)o->p);
+
+	CHECK(s != NULL);
+	/* What cannot hold a pointer may be beside what does not. */
+	if (o->size < sizeof(void *) && s->kind == SPAN_TINY)
+		return;
+	CHECK(spanclass_noscan(s->spanclass) == o->noscan);
+	CHECK(s->kind != SPAN_TINY || o->noscan);
+	CHECK(s->kind == SPAN_BIG || span_of((uintptr_t)o->p + o->size - 1) == s);
+}
+
+static void *make(uint64_t *rnd, size_t size, bool noscan)
+{
+	switch (rng_below(rnd, 4)) {
+	case 0:
+		return noscan ? heap_calloc_noscan(size) : heap_calloc(size);
+	case 1:
+		return heap_aligned((size_t)1 << rng_below(rnd, 14), size, noscan);
+	case 2:
+		return heap_realloc(NULL, size, noscan, "realloc");
+	default:
+		return noscan ? heap_malloc_noscan(size) : heap_malloc(size);
+	}
+}
+
+static void live_a_while(unsigned steps)
+{
+	static struct object objects[OBJECTS];
+	uint64_t rnd = 0x90a110c;
+
+	for (unsigned i = 0; i < steps; i++) {
+		struct object *o = &objects[rng_below(&rnd, OBJECTS)];
+
+		if (o->p != NULL)
+			check_kind(o);
+		o->size = any_size(&rnd);
+		o->noscan = rng_below(&rnd, 2) != 0;
+		if (o->p != NULL && rng_below(&rnd, 3) != 0) {
+			o->p = heap_realloc(o->p, o->size, o->noscan, "realloc");
+		} else {
+			heap_free(o->p, "free");
+			o->p = make(&rnd, o->size, o->noscan);
+		}
+		CHECK(o->p != NULL);
+		memset(o->p, 0x5a, o->size);
+		check_kind(o);
+	}
+	for (unsigned i = 0; i < OBJECTS; i++) {
+		if (objects[i].p != NULL)
+			check_kind(&objects[i]);
+		heap_free(objects[i].p, "free");
+		objects[i].p = NULL;
+	}
+}
+
+TEST_IN_CHILD(an_object_is_in_a_span_of_its_kind)
+{
+	live_a_while(40000);
+}
+
+TEST_IN_CHILD(an_object_is_in_a_span_of_its_kind_with_hardening)
+{
+	CHECK(setenv("GOALLOC", "hardened=1", 1) == 0);
+	live_a_while(5000);
+	CHECK(options.hardened);
+}
+
+TEST_IN_CHILD(an_object_is_in_a_span_of_its_kind_while_allocations_are_sampled)
+{
+	heap_free(heap_malloc(1), "free");
+	sample_begin(1000, 0);
+	live_a_while(40000);
+	sample_end();
+	live_a_while(1000);
+}
+
+TEST_IN_CHILD(a_free_slot_of_noscan_memory_is_taken_again)
+{
+	for (size_t size = TINY_SIZE + 1; size <= MAX_SMALL_SIZE; size += size / 2) {
+		void *p = heap_malloc_noscan(size), *q;
+
+		heap_free(p, "free");
+		q = heap_malloc_noscan(size);
+		CHECK(p == q);
+		memset(q, 0xff, size);
+		heap_free(q, "free");
+		q = heap_calloc_noscan(size);
+		CHECK(p == q);
+		for (size_t i = 0; i < size; i++)
+			CHECK(((char *)q)[i] == 0);
+		heap_free(q, "free");
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(an_object_is_in_a_span_of_its_kind),
+		cmocka_unit_test(an_object_is_in_a_span_of_its_kind_with_hardening),
+		cmocka_unit_test(an_object_is_in_a_span_of_its_kind_while_allocations_are_sampled),
+		cmocka_unit_test(a_free_slot_of_noscan_memory_is_taken_again),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

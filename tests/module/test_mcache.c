@@ -1,0 +1,766 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * test_mcache.c - a thread's slots: objects are distinct, bounds are kept, and in the end nothing
+ * is missing.
+ *
+ * Several caches in one thread stand for several threads between two steps.
+ */
+#include "caches.h"
+#include "module.h"
+
+#include "os_fail.h"
+
+#include <string.h>
+
+#define SC_64 make_spanclass(6, false)
+#define SC_1024 make_spanclass(32, false)
+#define SC_32768 make_spanclass(67, false)
+
+static void *get(struct mcache *c, spanclass_t sc)
+{
+	bool fresh;
+	void *p = mcache_alloc_fast(c, sc, &fresh);
+
+	if (p == NULL)
+		p = mcache_alloc_slow(c, sc, &fresh);
+	if (p != NULL && fresh)
+		CHECK(all_zero(p, spanclass_info(sc)->elemsize));
+	return p;
+}
+
+static void put(struct mcache *c, void *p)
+{
+	struct mspan *s = span_of((uintptr_t)p);
+	uint32_t slot;
+
+	CHECK(s != NULL && mspan_slot_of(s, (uintptr_t)p, &slot));
+	CHECK(slot_state(&s->state[slot]) == SLOT_LIVE);
+	if (!mcache_free_fast(c, s, s->spanclass, (uintptr_t)p, &s->state[slot]))
+		mcache_free_slot(c, s, slot, "free");
+}
+
+TEST_IN_CHILD(an_empty_cache_fails_fast)
+{
+	bool fresh;
+
+	start();
+	for (unsigned sc = 0; sc < NUM_SPAN_CLASSES; sc++)
+		CHECK(mcache_alloc_fast(&cache[0], (spanclass_t)sc, &fresh) == NULL);
+	mcache_check(&cache[0]);
+}
+
+TEST_IN_CHILD(the_stacks_of_the_classes_do_not_overlap)
+{
+	struct mcache *c = &cache[0];
+	uint32_t end = offsetof(struct mcache, first_stacks);
+
+	start();
+	for (unsigned half = 0; half < 2; half++) {
+		/* Class 0 has none. */
+		end += sizeof(c->first_stacks[0]);
+		for (unsigned class = 1; class < NUM_SIZE_CLASSES; class++) {
+			struct mcache_slot *t = &c->slots[make_spanclass(class, half != 0)];
+			size_t entries =
+				min_size(sizeclasses[class].stack_entries, STACK_FIRST_ENTRIES);
+
+			/* An entry that stays empty, then the stack. */
+			CHECK(t->stack_bottom == end + sizeof(struct free_entry));
+			CHECK(t->stack_top == t->stack_bottom);
+			CHECK(t->stack_limit - t->stack_bottom ==
+			      entries * sizeof(struct free_entry));
+			CHECK(t->elemsize == sizeclasses[class].elemsize);
+			end += sizeof(c->first_stacks[0]);
+		}
+	}
+	CHECK(end == offsetof(struct mcache, first_stacks) + sizeof(c->first_stacks));
+}
+
+static void *many[2 * STACK_MAX_ENTRIES + 10];
+
+/* Allocates and frees so many objects of the class that the stack is as deep as it may be. */
+static void fill_stack(struct mcache *c, spanclass_t sc)
+{
+	unsigned n = spanclass_info(sc)->stack_entries + 10u;
+	unsigned most = spanclass_info(sc)->stack_entries;
+
+	if (spanclass_noscan(sc) && most > STACK_FIRST_ENTRIES)
+		most = STACK_FIRST_ENTRIES;
+	for (unsigned i = 0; i < n; i++)
+		many[i] = get(c, sc);
+	for (unsigned i = 0; i < n; i++)
+		put(c, many[i]);
+	CHECK(stack_depth(&c->slots[sc]) == most);
+}
+
+TEST_IN_CHILD(deep_stacks_of_the_classes_do_not_overlap)
+{
+	struct mcache *c = &cache[0];
+	uint32_t end = offsetof(struct mcache, deep_stacks);
+
+	start();
+	for (unsigned class = 1; class < NUM_SIZE_CLASSES; class++) {
+		spanclass_t sc = make_spanclass(class, false);
+
+		if (class > 2)
+			fill_stack(c, make_spanclass(class, true));
+		fill_stack(c, sc);
+		if (sizeclasses[class].stack_first == 0) {
+			CHECK(sizeclasses[class].stack_entries <= STACK_FIRST_ENTRIES);
+			continue;
+		}
+		CHECK(c->slots[sc].stack_bottom == end + sizeof(struct free_entry));
+		end = c->slots[sc].stack_limit;
+	}
+	CHECK(end == offsetof(struct mcache, deep_stacks) + sizeof(c->deep_stacks));
+	check_all();
+	end_with_empty_heap();
+}
+
+TEST_IN_CHILD(a_stack_that_was_flushed_is_in_its_first_place_again)
+{
+	struct mcache_slot *t = &cache[0].slots[SC_64];
+	uint32_t first;
+
+	start();
+	first = t->stack_bottom;
+	fill_stack(&cache[0], SC_64);
+	CHECK(t->stack_bottom != first);
+	mcache_flush_stacks(&cache[0]);
+	CHECK(t->stack_bottom == first && stack_depth(t) == 0);
+	check_all();
+	fill_stack(&cache[0], SC_64);
+	check_all();
+	end_with_empty_heap();
+}
+
+TEST_IN_CHILD(a_deep_stack_of_the_dead_is_adopted_wherever_its_move_stopped)
+{
+	struct mcache *dead = &cache[1];
+	struct mcache_slot *t = &dead->slots[SC_64];
+	uint32_t first, limit;
+
+	start();
+	first = t->stack_bottom;
+	limit = t->stack_limit;
+	for (int i = 0; i < STACK_FIRST_ENTRIES + 1; i++)
+		many[i] = get(dead, SC_64);
+	for (int i = 0; i < STACK_FIRST_ENTRIES + 1; i++)
+		put(dead, many[i]);
+	CHECK(t->stack_bottom != first && stack_depth(t) == STACK_FIRST_ENTRIES + 1);
+	/* The thread stopped behind the store of the top. */
+	t->stack_bottom = first;
+	t->stack_limit = limit;
+	mcache_adopt_stacks(&cache[0], dead);
+	mcache_adopt_spans(&cache[0], dead);
+	check_all();
+	end_with_empty_heap();
+}
+
+TEST_IN_CHILD(the_object_freed_last_is_handed_out_first)
+{
+	void *a, *b;
+
+	start();
+	a = get(&cache[0], SC_64);
+	b = get(&cache[0], SC_64);
+	CHECK(a != b);
+	put(&cache[0], a);
+	put(&cache[0], b);
+	CHECK(get(&cache[0], SC_64) == b);
+	CHECK(get(&cache[0], SC_64) == a);
+}
+
+TEST_IN_CHILD(objects_of_every_class_are_distinct_aligned_and_keep_their_bytes)
+{
+	static void *p[3000];
+
+	start();
+	for (unsigned sc = 2; sc < NUM_SPAN_CLASSES; sc++) {
+		const struct sizeclass *info = spanclass_info((spanclass_t)sc);
+		/* Over the end of a span, twice. */
+		unsigned n = 2u * info->nelems + 3;
+		size_t look = min_size(info->elemsize, 64);
+
+		if (sc == SPANCLASS_TINY || sc == SPANCLASS_NOTHING)
+			continue;
+		for (unsigned i = 0; i < n; i++) {
+			p[i] = get(&cache[0], (spanclass_t)sc);
+			CHECK(p[i] != NULL && (uintptr_t)p[i] % 8 == 0);
+			CHECK(info->elemsize % 16 != 0 || (uintptr_t)p[i] % 16 == 0);
+			pattern_fill(p[i], look, i);
+			((char *)p[i])[info->elemsize - 1] |= 1;
+		}
+		for (unsigned i = 0; i < n; i++) {
+			CHECK(pattern_holds(p[i], look - 1, i));
+			put(&cache[0], p[i]);
+		}
+		mcache_check(&cache[0]);
+	}
+	end_with_empty_heap();
+}
+
+TEST_IN_CHILD(a_free_stack_is_bounded_and_the_rest_goes_to_the_span)
+{
+	static void *p[2 * STACK_MAX_ENTRIES];
+	struct mcache_slot *t = &cache[0].slots[SC_64];
+
+	start();
+	for (int i = 0; i < 2 * STACK_MAX_ENTRIES; i++)
+		p[i] = get(&cache[0], SC_64);
+	for (int i = 0; i < 2 * STACK_MAX_ENTRIES; i++) {
+		put(&cache[0], p[i]);
+		CHECK(t->stack_top <= t->stack_limit);
+		CHECK(stack_depth(t) <= STACK_MAX_ENTRIES);
+	}
+	CHECK(t->stack_top == t->stack_limit);
+	check_all();
+	end_with_empty_heap();
+}
+
+TEST_IN_CHILD(what_was_freed_is_used_before_the_heap_grows)
+{
+	static void *p[20000];
+	size_t nfree;
+
+	start();
+	for (int i = 0; i < 20000; i++)
+		p[i] = get(&cache[0], SC_64);
+	nfree = mheap.pages.nfree;
+	for (int round = 0; round < 3; round++) {
+		for (int i = 0; i < 20000; i += 2)
+			put(&cache[0], p[i]);
+		for (int i = 0; i < 20000; i += 2)
+			p[i] = get(&cache[0], SC_64);
+	}
+	/* The last word of pages may be another one. */
+	CHECK(mheap.pages.nfree + 2 * PCACHE_PAGES >= nfree);
+	check_all();
+	for (int i = 0; i < 20000; i++)
+		put(&cache[0], p[i]);
+	end_with_empty_heap();
+}
+
+TEST_IN_CHILD(a_thread_alone_keeps_all_partial_spans_until_others_come)
+{
+	enum { SPANS = 2 * PARTIAL_PAGES_ALL, N = 128 * SPANS };
+	static void *p[N];
+	struct mcache_slot *t = &cache[0].slots[SC_64];
+
+	start();
+	atomic_store(&mcaches_made, 1);
+	for (int i = 0; i < N; i++)
+		p[i] = get(&cache[0], SC_64);
+	for (int i = 0; i < N; i += 2)
+		put(&cache[0], p[i]);
+	CHECK(t->npartial > SPANS - 20 && cache[0].partial_npages == t->npartial);
+	CHECK(mcentrals[SC_64].npartial == 0);
+	check_all();
+	atomic_store(&mcaches_made, 2);
+	options.scavenge_ms = 0;
+	cache[0].poll_ms = 0;
+	mcache_poll(&cache[0]);
+	CHECK(cache[0].partial_npages <= PARTIAL_PAGES_ALL / 2);
+	CHECK(mcentrals[SC_64].npartial >= SPANS - PARTIAL_PAGES_ALL / 2 - 20);
+	check_all();
+	for (int i = 1; i < N; i += 2)
+		put(&cache[0], p[i]);
+	end_with_empty_heap();
+}
+
+TEST_IN_CHILD(partial_spans_are_bounded_and_the_surplus_is_mcentrals)
+{
+	enum { SPANS = 2 * PARTIAL_PAGES_MIN + 50, N = 128 * SPANS };
+	static void *p[N];
+	struct mcache_slot *t = &cache[0].slots[SC_64];
+	unsigned most = 0;
+	void *q;
+
+	start();
+	atomic_store(&mcaches_made, 1000);
+	/* Of each span every second object is freed by another thread. */
+	for (int i = 0; i < N; i++)
+		p[i] = get(&cache[0], SC_64);
+	for (int i = 0; i < N; i += 2) {
+		put(&cache[1], p[i]);
+		if (cache[1].slots[SC_64].npartial > most)
+			most = cache[1].slots[SC_64].npartial;
+	}
+	CHECK(most <= PARTIAL_PAGES_MIN && t->npartial <= PARTIAL_PAGES_MIN);
+	CHECK(mcentrals[SC_64].npartial > SPANS - 2 * PARTIAL_PAGES_MIN - 10);
+	check_all();
+	/* Any thread gets them. */
+	q = get(&cache[2], SC_64);
+	CHECK(mspan_owner_relaxed(span_of((uintptr_t)q)) == mcache_owner(&cache[2]));
+	put(&cache[2], q);
+	for (int i = 1; i < N; i += 2)
+		put(&cache[0], p[i]);
+	end_with_empty_heap();
+}
+
+TEST_IN_CHILD(a_consumer_takes_over_the_spans_it_frees_into)
+{
+	static void *p[1280];
+	unsigned taken = 0;
+
+	start();
+	for (int i = 0; i < 1280; i++)
+		p[i] = get(&cache[0], SC_64);
+	for (int i = 0; i < 1200; i++)
+		put(&cache[1], p[i]);
+	for (int i = 1200; i < 1280; i++) {
+		struct mspan *s = span_of((uintptr_t)p[i]);
+
+		CHECK(s != NULL && s->kind == SPAN_SMALL);
+	}
+	/* Nothing of the full spans is left with the producer. */
+	for (int i = 0; i < 1100; i++) {
+		struct mspan *s = span_of((uintptr_t)p[i]);
+
+		taken += s == &mspan_dead || mspan_owner_relaxed(s) != mcache_owner(&cache[0]);
+	}
+	CHECK(taken == 1100);
+	for (int i = 1200; i < 1280; i++)
+		put(&cache[1], p[i]);
+	end_with_empty_heap();
+}
+
+TEST_IN_CHILD(a_producer_and_a_consumer_do_not_grow_the_heap_without_end)
+{
+	static void *p[2000];
+	size_t after_ten = 0;
+
+	start();
+	for (int round = 0; round < 60; round++) {
+		for (int i = 0; i < 2000; i++) {
+			p[i] = get(&cache[0], i % 3 == 0 ? SC_1024 : SC_64);
+			CHECK(p[i] != NULL);
+		}
+		for (int i = 0; i < 2000; i++)
+			put(&cache[1], p[(i * 7) % 2000]);
+		if (round == 10)
+			after_ten = mheap.pages.ntotal;
+	}
+	CHECK(mheap.pages.ntotal <= after_ten + after_ten / 8);
+	check_all();
+	end_with_empty_heap();
+}
+
+TEST_IN_CHILD(a_random_history_of_three_caches_loses_nothing)
+{
+	enum { N = 3000 };
+	static void *p[N];
+	static spanclass_t of[N];
+	static const unsigned classes[] = { 1, 3, 4, 6, 10, 20, 32, 44, 51, 61, 67 };
+	uint64_t rnd = 3;
+
+	start();
+	for (unsigned step = 0; step < 60000; step++) {
+		size_t i = rng_below(&rnd, N);
+		struct mcache *c = &cache[rng_below(&rnd, 3)];
+
+		if (p[i] != NULL) {
+			CHECK(of[i] == SPANCLASS_NOTHING || pattern_holds(p[i], 8, i));
+			put(c, p[i]);
+			p[i] = NULL;
+			continue;
+		}
+		of[i] = make_spanclass(classes[rng_below(&rnd, 11)], rng_below(&rnd, 2) == 0);
+		p[i] = get(c, of[i]);
+		CHECK(p[i] != NULL && span_of((uintptr_t)p[i])->spanclass == of[i]);
+		if (of[i] != SPANCLASS_NOTHING)
+			pattern_fill(p[i], 8, i);
+		if (step % 10000 == 0) {
+			mcache_flush(c);
+			check_all();
+		}
+	}
+	check_all();
+	for (size_t i = 0; i < N; i++)
+		if (p[i] != NULL)
+			put(&cache[i % 3], p[i]);
+	end_with_empty_heap();
+}
+
+/* --- a span freed while another cache still has its slots --- */
+
+TEST_IN_CHILD(a_slot_on_the_stack_of_its_home_survives_that_others_take_the_span)
+{
+	static void *p[128];
+	struct mspan *s;
+	void *again;
+
+	start();
+	for (int i = 0; i < 128; i++)
+		p[i] = get(&cache[0], SC_64);
+	s = span_of((uintptr_t)p[0]);
+	/* The next allocation makes it full. */
+	again = get(&cache[0], SC_64);
+	CHECK(mspan_owner_relaxed(s) == (mcache_owner(&cache[0]) | SPAN_FULL));
+	put(&cache[0], p[5]);
+	for (int i = 10; i < 80; i++)
+		put(&cache[1], p[i]);
+	CHECK(mspan_owner_relaxed(s) == mcache_owner(&cache[1]));
+	check_all();
+	CHECK(get(&cache[0], SC_64) == p[5]);
+	put(&cache[0], p[5]);
+	for (int i = 0; i < 128; i++)
+		if (i != 5 && (i < 10 || i >= 80))
+			put(&cache[1], p[i]);
+	put(&cache[0], again);
+	/* p[5] alone, on a stack, keeps the span. */
+	CHECK(span_of((uintptr_t)p[5]) == s);
+	end_with_empty_heap();
+}
+
+/* --- big objects --- */
+
+static struct mspan *get_big(struct mcache *c, size_t npages)
+{
+	bool fresh;
+	struct mspan *s = mcache_alloc_big(c, npages, 1, false, &fresh);
+
+	CHECK(s != NULL && s->npages == npages && slot_state(&s->state[0]) == SLOT_LIVE);
+	CHECK(!fresh || all_zero((void *)s->base, mspan_nbytes(s)));
+	memset((void *)s->base, 1, PAGE_SIZE);
+	return s;
+}
+
+static void put_big(struct mcache *c, struct mspan *s)
+{
+	slot_set(&s->state[0], SLOT_FREE);
+	mcache_free_big(c, s);
+}
+
+TEST_IN_CHILD(a_freed_big_object_is_handed_out_again_for_the_same_length)
+{
+	struct mspan *a, *b;
+	bool fresh = true;
+
+	start();
+	a = get_big(&cache[0], 8);
+	b = get_big(&cache[0], 9);
+	put_big(&cache[0], a);
+	put_big(&cache[0], b);
+	CHECK(mcache_alloc_big(&cache[0], 8, 1, true, &fresh) == a);
+	CHECK(!fresh && spanclass_noscan(a->spanclass));
+	CHECK(get_big(&cache[0], 9) == b);
+	put_big(&cache[0], a);
+	put_big(&cache[0], b);
+	end_with_empty_heap();
+}
+
+TEST_IN_CHILD(a_thread_alone_cuts_the_big_objects_it_keeps_before_the_heap_grows)
+{
+	enum { N = 200 };
+	struct mspan *s[N];
+	static void *p[64 * 1024];
+	size_t total;
+
+	start();
+	atomic_store(&mcaches_made, 1);
+	for (size_t i = 0; i < N; i++)
+		s[i] = get_big(&cache[0], 10 + i % 50);
+	for (size_t i = 0; i < N; i++)
+		put_big(&cache[0], s[i]);
+	CHECK(cache[0].big_npages == 4 * (10 + 59) * 50 / 2);
+	total = mheap.pages.ntotal;
+	/* Longer than any of them, then smaller. */
+	s[0] = get_big(&cache[0], total / 2);
+	CHECK(mheap.pages.ntotal == total);
+	CHECK(cache[0].big_npages == 0);
+	put_big(&cache[0], s[0]);
+	put_big(&cache[0], get_big(&cache[0], 100));
+	for (size_t i = 0; i < 64 * 1024; i++)
+		p[i] = get(&cache[0], SC_64);
+	CHECK(mheap.pages.ntotal == total);
+	check_all();
+	for (size_t i = 0; i < 64 * 1024; i++)
+		put(&cache[0], p[i]);
+	end_with_empty_heap();
+}
+
+TEST_IN_CHILD(the_big_objects_that_a_cache_keeps_are_bounded)
+{
+	struct mspan *s[60];
+
+	start();
+	atomic_store(&mcaches_made, 1000);
+	for (size_t i = 0; i < 60; i++)
+		s[i] = get_big(&cache[0], 10 + i);
+	for (size_t i = 0; i < 60; i++) {
+		put_big(&cache[0], s[i]);
+		CHECK(cache[0].big_npages <= BIG_PAGES_MIN);
+	}
+	atomic_store(&mcaches_made, BIG_PAGES_ALL / BIG_CACHE_MAX_RUN);
+	/* Longer than the longest goes to the heap at once. */
+	s[0] = get_big(&cache[1], BIG_CACHE_MAX_RUN + 1);
+	put_big(&cache[1], s[0]);
+	CHECK(cache[1].big_npages == 0 && span_of(s[0]->base) != s[0]);
+	s[0] = get_big(&cache[1], BIG_CACHE_MAX_RUN);
+	put_big(&cache[1], s[0]);
+	CHECK(cache[1].big_npages == BIG_CACHE_MAX_RUN);
+	end_with_empty_heap();
+}
+
+TEST_IN_CHILD(an_aligned_big_object_is_aligned_whatever_is_kept)
+{
+	bool fresh;
+	struct mspan *s;
+
+	start();
+	get_big(&cache[0], 1);
+	s = get_big(&cache[0], 8);
+	put_big(&cache[0], s);
+	s = mcache_alloc_big(&cache[0], 8, 64, false, &fresh);
+	CHECK(s->base % (64 * PAGE_SIZE) == 0);
+}
+
+/* --- giving back --- */
+
+TEST_IN_CHILD(a_flushed_cache_has_nothing_and_is_as_good_as_new)
+{
+	static void *p[500];
+	struct mcache *c = &cache[0];
+
+	start();
+	for (int round = 0; round < 3; round++) {
+		for (int i = 0; i < 500; i++)
+			p[i] = get(c, i % 2 == 0 ? SC_64 : SC_1024);
+		for (int i = 0; i < 500; i += 2)
+			put(c, p[i]);
+		put_big(c, get_big(c, 20));
+		mcache_flush(c);
+		for (unsigned sc = 0; sc < NUM_SPAN_CLASSES; sc++) {
+			CHECK(stack_depth(&c->slots[sc]) == 0 && c->slots[sc].alloc_cache == 0);
+			CHECK(c->slots[sc].span == NULL && c->slots[sc].partial == NULL);
+		}
+		CHECK(c->big_npages == 0 && c->pages.free == 0 && c->tiny.block == 0);
+		check_all();
+		for (int i = 1; i < 500; i += 2)
+			put(c, p[i]);
+	}
+	end_with_empty_heap();
+}
+
+TEST_IN_CHILD(a_tick_gives_back_what_was_not_used)
+{
+	static void *p[500];
+	struct mcache *c = &cache[0];
+
+	start();
+	for (int i = 0; i < 500; i++)
+		p[i] = get(c, i % 2 == 0 ? SC_64 : SC_1024);
+	for (int i = 0; i < 500; i++)
+		put(c, p[i]);
+	put_big(c, get_big(c, 20));
+	CHECK(mheap.pages.nfree != mheap.pages.ntotal);
+	/* The decay time is over, and the clock is due. */
+	options.scavenge_ms = 0;
+	c->poll_ms -= UINT64_C(1) << 40;
+	mcache_poll(c);
+	check_all();
+	CHECK(mheap.pages.nfree + mheap.guarded_npages == mheap.pages.ntotal);
+	CHECK(mheap.pages.nclean == mheap.pages.nfree);
+}
+
+TEST_IN_CHILD(a_tick_keeps_what_is_live)
+{
+	static void *p[300];
+	struct mcache *c = &cache[0];
+
+	start();
+	for (unsigned i = 0; i < 300; i++) {
+		p[i] = get(c, SC_1024);
+		pattern_fill(p[i], 1024, i);
+	}
+	for (unsigned i = 0; i < 300; i += 3)
+		put(c, p[i]);
+	options.scavenge_ms = 0;
+	c->poll_ms -= UINT64_C(1) << 40;
+	mcache_poll(c);
+	check_all();
+	options.scavenge_ms = 1000000;
+	for (unsigned i = 0; i < 300; i++)
+		if (i % 3 != 0) {
+			CHECK(pattern_holds(p[i], 1024, i));
+			put(c, p[i]);
+		}
+	end_with_empty_heap();
+}
+
+/* --- no memory --- */
+
+TEST_IN_CHILD(without_memory_null_and_what_was_kept_elsewhere_is_used_first)
+{
+	struct mcache *c = &cache[0];
+	static void *p[20000];
+	size_t n = 0;
+
+	start();
+	put_big(c, get_big(c, 100));
+	os_fail_from(OS_RESERVE | OS_COMMIT, 1);
+	while (n < 20000 && (p[n] = get(c, SC_1024)) != NULL)
+		n++;
+	/* 100 pages of the big object are among them. */
+	CHECK(n >= 96 * 8 && n < 20000);
+	check_all();
+	CHECK(get(c, SC_1024) == NULL);
+	put(c, p[0]);
+	CHECK(get(c, SC_1024) == p[0]);
+	os_fail_stop();
+	CHECK((p[n] = get(c, SC_1024)) != NULL);
+	for (size_t i = 0; i <= n; i++)
+		put(c, p[i]);
+	end_with_empty_heap();
+}
+
+/* --- fork --- */
+
+TEST_IN_CHILD(the_cache_of_a_thread_that_is_gone_is_taken_apart_and_its_objects_live_on)
+{
+	static void *p[2000];
+	struct mcache *dead = &cache[1];
+
+	start();
+	for (unsigned i = 0; i < 2000; i++) {
+		p[i] = get(i % 5 == 0 ? &cache[0] : dead, i % 2 == 0 ? SC_64 : SC_1024);
+		pattern_fill(p[i], 64, i);
+	}
+	/* On stacks, in spans and words of both; a big one kept. */
+	for (unsigned i = 0; i < 2000; i += 3)
+		put(i % 4 == 0 ? &cache[0] : dead, p[i]);
+	put_big(dead, get_big(dead, 30));
+	mcache_flush_stacks(&cache[0]);
+	mcache_adopt_stacks(&cache[0], dead);
+	mcache_adopt_spans(&cache[0], dead);
+	check_all();
+	for (unsigned i = 0; i < 2000; i++)
+		if (i % 3 != 0) {
+			CHECK(pattern_holds(p[i], 64, i));
+			put(&cache[0], p[i]);
+		}
+	/* The dead one's record is used again. */
+	for (unsigned i = 0; i < 100; i++)
+		put(dead, get(dead, SC_64));
+	end_with_empty_heap();
+}
+
+TEST_IN_CHILD(a_stack_entry_that_was_half_changed_is_passed_over)
+{
+	struct mcache *dead = &cache[1];
+	struct mcache_slot *t = &dead->slots[SC_64];
+	struct free_entry *stack;
+	void *p, *q;
+
+	start();
+	p = get(dead, SC_64);
+	q = get(dead, SC_64);
+	put(dead, p);
+	put(dead, q);
+	/* The pop made the object live, but the top was not stored yet; below it rubbish. */
+	stack = stack_entry(dead, t->stack_bottom);
+	slot_set(stack[1].state, SLOT_LIVE);
+	stack[2].addr = 12345;
+	stack[2].state = NULL;
+	t->stack_top += (uint32_t)sizeof(struct free_entry);
+	mcache_adopt_stacks(&cache[0], dead);
+	mcache_adopt_spans(&cache[0], dead);
+	check_all();
+	CHECK(slot_state(&span_of((uintptr_t)q)
+				  ->state[((uintptr_t)q - span_of((uintptr_t)q)->base) / 64]) ==
+	      SLOT_LIVE);
+	put(&cache[0], q);
+	end_with_empty_heap();
+}
+
+/* --- options --- */
+
+TEST_IN_CHILD(with_clobberfree_a_freed_object_is_filled)
+{
+	unsigned char *p;
+
+	options.clobberfree = true;
+	start();
+	p = get(&cache[0], SC_64);
+	memset(p, 1, 64);
+	put(&cache[0], p);
+	for (unsigned i = 0; i < 64; i++)
+		CHECK(p[i] == 0xdf);
+	CHECK(stack_depth(&cache[0].slots[SC_64]) == 0);
+	end_with_empty_heap();
+}
+
+/* --- the checker --- */
+
+static void check_finds_live_object_on_stack(void)
+{
+	start();
+	put(&cache[0], get(&cache[0], SC_64));
+	slot_set(stack_entry(&cache[0], cache[0].slots[SC_64].stack_bottom)->state, SLOT_LIVE);
+	mcache_check(&cache[0]);
+}
+
+static void check_finds_slot_in_word_and_bits(void)
+{
+	start();
+	get(&cache[0], SC_64);
+	mspan_put_word(cache[0].slots[SC_64].span, 0, UINT64_C(1) << 63);
+	mcache_check(&cache[0]);
+}
+
+static void check_finds_foreign_span(void)
+{
+	start();
+	get(&cache[0], SC_64);
+	mspan_set_owner(cache[0].slots[SC_64].span, mcache_owner(&cache[1]));
+	mcache_check(&cache[0]);
+}
+
+static void mcache_check_stops_at_each_kind_of_lie(void **state)
+{
+	static void (*const lies[])(void) = {
+		check_finds_live_object_on_stack,
+		check_finds_slot_in_word_and_bits,
+		check_finds_foreign_span,
+	};
+
+	(void)state;
+	each_body_aborts(lies, sizeof(lies) / sizeof(lies[0]), "broken:");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(an_empty_cache_fails_fast),
+		cmocka_unit_test(the_stacks_of_the_classes_do_not_overlap),
+		cmocka_unit_test(deep_stacks_of_the_classes_do_not_overlap),
+		cmocka_unit_test(a_stack_that_was_flushed_is_in_its_first_place_again),
+		cmocka_unit_test(a_deep_stack_of_the_dead_is_adopted_wherever_its_move_stopped),
+		cmocka_unit_test(the_object_freed_last_is_handed_out_first),
+		cmocka_unit_test(objects_of_every_class_are_distinct_aligned_and_keep_their_bytes),
+		cmocka_unit_test(a_free_stack_is_bounded_and_the_rest_goes_to_the_span),
+		cmocka_unit_test(what_was_freed_is_used_before_the_heap_grows),
+		cmocka_unit_test(a_thread_alone_keeps_all_partial_spans_until_others_come),
+		cmocka_unit_test(partial_spans_are_bounded_and_the_surplus_is_mcentrals),
+		cmocka_unit_test(a_consumer_takes_over_the_spans_it_frees_into),
+		cmocka_unit_test(a_producer_and_a_consumer_do_not_grow_the_heap_without_end),
+		cmocka_unit_test(a_random_history_of_three_caches_loses_nothing),
+		cmocka_unit_test(
+			a_slot_on_the_stack_of_its_home_survives_that_others_take_the_span),
+		cmocka_unit_test(a_freed_big_object_is_handed_out_again_for_the_same_length),
+		cmocka_unit_test(a_thread_alone_cuts_the_big_objects_it_keeps_before_the_heap_grows),
+		cmocka_unit_test(the_big_objects_that_a_cache_keeps_are_bounded),
+		cmocka_unit_test(an_aligned_big_object_is_aligned_whatever_is_kept),
+		cmocka_unit_test(a_flushed_cache_has_nothing_and_is_as_good_as_new),
+		cmocka_unit_test(a_tick_gives_back_what_was_not_used),
+		cmocka_unit_test(a_tick_keeps_what_is_live),
+		cmocka_unit_test(without_memory_null_and_what_was_kept_elsewhere_is_used_first),
+		cmocka_unit_test(
+			the_cache_of_a_thread_that_is_gone_is_taken_apart_and_its_objects_live_on),
+		cmocka_unit_test(a_stack_entry_that_was_half_changed_is_passed_over),
+		cmocka_unit_test(with_clobberfree_a_freed_object_is_filled),
+		cmocka_unit_test(mcache_check_stops_at_each_kind_of_lie),
+	};
+
+	return cmocka_run_group_tests_name("mcache", tests, NULL, NULL);
+}

@@ -1,0 +1,343 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * test_mcentral.c - spans that no thread holds: each is taken once, by whoever comes first.
+ */
+#include "module.h"
+
+#include "mcentral.h"
+
+#include <pthread.h>
+#include <string.h>
+#include <unistd.h>
+
+#define ME ((uintptr_t)0x10000)
+#define OTHER ((uintptr_t)0x20000)
+
+/* A class of 32 slots or a few more: worth taking with 4 free. */
+static spanclass_t sc_scan, sc_noscan;
+
+static void start(void)
+{
+	unsigned c = NUM_SIZE_CLASSES - 1;
+
+	while (c > 0 && sizeclasses[c].nelems / 8 != 4)
+		c--;
+	CHECK(c != 0);
+	sc_scan = make_spanclass(c, false);
+	sc_noscan = make_spanclass(c, true);
+	mheap_init();
+	mcentral_init();
+}
+
+/* ME's span with live objects in its first slots, the others free. */
+static struct mspan *span_with_live(spanclass_t sc, unsigned live)
+{
+	struct mspan *s = mheap_alloc_small(NULL, sc);
+	unsigned word;
+	uint64_t bits;
+	bool fresh;
+
+	CHECK(s != NULL);
+	mspan_set_owner(s, ME);
+	while (mspan_take_word(s, &word, &bits, &fresh))
+		for (; bits != 0; bits &= bits - 1)
+			slot_set(&s->state[word * 64 + ctz64(bits)], SLOT_LIVE);
+	for (uint32_t slot = live; slot < s->nelems; slot++) {
+		slot_set(&s->state[slot], SLOT_FREE);
+		mspan_free_local(s, slot);
+	}
+	CHECK(s->nfree == s->nelems - live);
+	return s;
+}
+
+static bool free_remote(struct mspan *s, uint32_t slot)
+{
+	bool twice;
+	bool claim;
+
+	slot_set(&s->state[slot], SLOT_FREE);
+	claim = mspan_free_remote(s, slot, &twice);
+	CHECK(!twice);
+	return claim;
+}
+
+TEST_IN_CHILD(nothing_is_taken_from_an_empty_class)
+{
+	start();
+	for (unsigned sc = 0; sc < NUM_SPAN_CLASSES; sc++)
+		CHECK(mcentral_take((spanclass_t)sc, ME) == NULL);
+	mcentral_check();
+}
+
+TEST_IN_CHILD(a_span_put_is_taken_once_with_its_new_owner)
+{
+	struct mspan *s;
+
+	start();
+	s = span_with_live(sc_scan, 10);
+	mcentral_put(s);
+	mcentral_check();
+	CHECK(mcentrals[sc_scan].npartial == 1 && mcentrals[sc_scan].partial == s);
+	CHECK(mspan_owner_relaxed(s) == ((uintptr_t)&mcentrals[sc_scan] | SPAN_CENTRAL));
+	CHECK(mcentral_take(sc_scan, OTHER) == s);
+	CHECK(mspan_owner_relaxed(s) == OTHER);
+	CHECK(mcentral_take(sc_scan, ME) == NULL);
+	CHECK(mcentrals[sc_scan].npartial == 0);
+	mcentral_check();
+}
+
+TEST_IN_CHILD(each_of_the_136_classes_has_spans_of_its_own)
+{
+	static struct mspan *s[NUM_SPAN_CLASSES];
+
+	start();
+	for (unsigned sc = 2; sc < NUM_SPAN_CLASSES; sc++) {
+		if (sc == SPANCLASS_TINY)
+			continue;
+		s[sc] = span_with_live((spanclass_t)sc, 1);
+		mcentral_put(s[sc]);
+	}
+	mcentral_check();
+	for (unsigned sc = NUM_SPAN_CLASSES; sc-- > 2;)
+		CHECK(mcentral_take((spanclass_t)sc, ME) == s[sc]);
+}
+
+TEST_IN_CHILD(the_last_span_put_is_the_first_taken)
+{
+	struct mspan *s[5];
+
+	start();
+	for (unsigned i = 0; i < 5; i++)
+		mcentral_put(s[i] = span_with_live(sc_scan, 1 + i));
+	mcentral_check();
+	for (unsigned i = 5; i-- > 0;)
+		CHECK(mcentral_take(sc_scan, ME) == s[i]);
+}
+
+TEST_IN_CHILD(a_claim_takes_a_span_from_anywhere_on_the_list)
+{
+	struct mspan *s[5];
+
+	start();
+	for (unsigned i = 0; i < 5; i++)
+		mcentral_put(s[i] = span_with_live(sc_scan, 1 + i));
+	/* Middle, head, tail. */
+	CHECK(mcentral_claim(s[2], OTHER));
+	mcentral_check();
+	CHECK(mcentral_claim(s[4], OTHER));
+	mcentral_check();
+	CHECK(mcentral_claim(s[0], OTHER));
+	mcentral_check();
+	CHECK(mcentrals[sc_scan].npartial == 2);
+	CHECK(mspan_owner_relaxed(s[2]) == OTHER);
+	CHECK(!mcentral_claim(s[2], ME));
+	CHECK(mcentral_take(sc_scan, ME) == s[3] && mcentral_take(sc_scan, ME) == s[1]);
+	CHECK(!mcentral_claim(s[1], OTHER));
+	mcentral_check();
+}
+
+TEST_IN_CHILD(only_central_spans_are_claimed)
+{
+	struct mspan *s;
+
+	start();
+	s = span_with_live(sc_scan, sizeclasses[sc_scan >> 1].nelems);
+	CHECK(!mcentral_claim(s, OTHER));
+	CHECK(!mspan_set_full(s, ME));
+	CHECK(!mcentral_claim(s, OTHER));
+	CHECK(mspan_owner_relaxed(s) == (ME | SPAN_FULL));
+	mspan_set_owner(s, 0);
+	CHECK(!mcentral_claim(s, OTHER));
+}
+
+TEST_IN_CHILD(the_free_of_the_last_object_of_a_central_span_gets_it)
+{
+	struct mspan *s;
+
+	start();
+	s = span_with_live(sc_scan, 2);
+	mcentral_put(s);
+	CHECK(!free_remote(s, 0));
+	CHECK(free_remote(s, 1));
+	CHECK(mcentral_claim(s, OTHER));
+	CHECK(mspan_absorb(s) == 2 && mspan_is_empty(s));
+	mheap_free_span(NULL, s);
+	mcentral_check();
+	mheap_check();
+}
+
+TEST_IN_CHILD(frees_before_put_are_counted_and_absorbed_when_worth_it)
+{
+	struct mspan *few, *enough;
+
+	start();
+	few = span_with_live(sc_scan, 20);
+	for (uint32_t i = 0; i < 3; i++)
+		CHECK(!free_remote(few, i));
+	mcentral_put(few);
+	CHECK(few->nfree == few->nelems - 20);
+	CHECK(free_remote(few, 3));
+	enough = span_with_live(sc_noscan, 20);
+	for (uint32_t i = 0; i < 4; i++)
+		CHECK(!free_remote(enough, i));
+	mcentral_put(enough);
+	CHECK(enough->nfree == enough->nelems - 16);
+	CHECK(mcentrals[sc_noscan].npartial == 1);
+	/* The credit began anew. */
+	for (uint32_t i = 4; i < 8; i++)
+		CHECK(free_remote(enough, i) == (i == 7));
+	mcentral_check();
+}
+
+TEST_IN_CHILD(a_span_that_turns_out_empty_goes_to_the_heap)
+{
+	struct mspan *s;
+	uintptr_t base;
+
+	start();
+	s = span_with_live(sc_scan, 3);
+	base = s->base;
+	for (uint32_t i = 0; i < 3; i++)
+		CHECK(!free_remote(s, i));
+	mcentral_put(s);
+	CHECK(span_of(base) == &mspan_dead);
+	CHECK(mcentrals[sc_scan].npartial == 0 && mcentrals[sc_scan].partial == NULL);
+	CHECK(mheap.pages.nfree == mheap.pages.ntotal);
+	mcentral_check();
+	mheap_check();
+}
+
+TEST_IN_CHILD(a_taken_span_still_has_what_others_freed_to_absorb)
+{
+	struct mspan *s;
+
+	start();
+	s = span_with_live(sc_scan, 20);
+	mcentral_put(s);
+	free_remote(s, 5);
+	CHECK(mcentral_take(sc_scan, OTHER) == s);
+	CHECK(s->nfree == s->nelems - 20);
+	CHECK(mspan_absorb(s) == 1 && s->nfree == s->nelems - 19);
+}
+
+/* --- fork --- */
+
+TEST_IN_CHILD(a_child_mends_a_list_that_was_being_changed)
+{
+	struct mspan *s[5], *quiet;
+	pid_t pid;
+
+	start();
+	for (unsigned i = 0; i < 5; i++)
+		mcentral_put(s[i] = span_with_live(sc_scan, 1 + i));
+	mcentral_put(quiet = span_with_live(sc_noscan, 1));
+	lock_holder_start(&mcentrals[sc_scan].lock);
+	/* It was about to take the head: the span is its own but still on the list; a back link and
+	 * the count are late. */
+	mspan_set_owner(s[4], OTHER);
+	s[1]->prev = s[4];
+	mcentrals[sc_scan].npartial = 77;
+	pid = fork();
+	CHECK(pid >= 0);
+	if (pid == 0) {
+		mcentral_after_fork();
+		mcentral_check();
+		CHECK(mcentrals[sc_scan].npartial == 4);
+		CHECK(mcentral_take(sc_noscan, ME) == quiet);
+		CHECK(mcentral_claim(s[1], ME));
+		mcentral_check();
+		mcentral_put(s[1]);
+		for (unsigned i = 0; i < 4; i++) {
+			struct mspan *got = mcentral_take(sc_scan, ME);
+
+			CHECK(got != NULL && got != s[4]);
+		}
+		CHECK(mcentral_take(sc_scan, ME) == NULL);
+		_exit(0);
+	}
+	CHECK(child_wait(pid) == 0);
+}
+
+/* --- threads: each span to one --- */
+
+enum { THREADS = 3, TURNS = 3000, SPANS = 6 };
+
+static void *trade(void *arg)
+{
+	uintptr_t owner = (uintptr_t)arg;
+
+	for (unsigned i = 0; i < TURNS; i++) {
+		struct mspan *s = mcentral_take(sc_scan, owner);
+
+		if (s == NULL)
+			continue;
+		/* Nobody else touches the plain fields. */
+		CHECK(mspan_owner_relaxed(s) == owner);
+		s->nfree--;
+		s->nfree++;
+		mcentral_put(s);
+	}
+	return NULL;
+}
+
+TEST_IN_CHILD(threads_that_trade_spans_never_have_the_same_one)
+{
+	pthread_t t[THREADS];
+
+	start();
+	for (unsigned i = 0; i < SPANS; i++)
+		mcentral_put(span_with_live(sc_scan, 1 + i));
+	for (uintptr_t i = 0; i < THREADS; i++)
+		CHECK(pthread_create(&t[i], NULL, trade, (void *)((i + 1) << 16)) == 0);
+	for (unsigned i = 0; i < THREADS; i++)
+		CHECK(pthread_join(t[i], NULL) == 0);
+	mcentral_check();
+	CHECK(mcentrals[sc_scan].npartial == SPANS);
+}
+
+static void check_finds_wrong_owner(void)
+{
+	struct mspan *s;
+
+	start();
+	mcentral_put(s = span_with_live(sc_scan, 3));
+	mspan_set_owner(s, OTHER);
+	mcentral_check();
+}
+
+static void check_finds_wrong_count(void)
+{
+	start();
+	mcentral_put(span_with_live(sc_scan, 3));
+	mcentrals[sc_scan].npartial++;
+	mcentral_check();
+}
+
+static void mcentral_check_stops_at_each_kind_of_lie(void **state)
+{
+	static void (*const lies[])(void) = { check_finds_wrong_owner, check_finds_wrong_count };
+
+	(void)state;
+	each_body_aborts(lies, sizeof(lies) / sizeof(lies[0]), "mcentral.c");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(nothing_is_taken_from_an_empty_class),
+		cmocka_unit_test(a_span_put_is_taken_once_with_its_new_owner),
+		cmocka_unit_test(each_of_the_136_classes_has_spans_of_its_own),
+		cmocka_unit_test(the_last_span_put_is_the_first_taken),
+		cmocka_unit_test(a_claim_takes_a_span_from_anywhere_on_the_list),
+		cmocka_unit_test(only_central_spans_are_claimed),
+		cmocka_unit_test(the_free_of_the_last_object_of_a_central_span_gets_it),
+		cmocka_unit_test(frees_before_put_are_counted_and_absorbed_when_worth_it),
+		cmocka_unit_test(a_span_that_turns_out_empty_goes_to_the_heap),
+		cmocka_unit_test(a_taken_span_still_has_what_others_freed_to_absorb),
+		cmocka_unit_test(a_child_mends_a_list_that_was_being_changed),
+		cmocka_unit_test(threads_that_trade_spans_never_have_the_same_one),
+		cmocka_unit_test(mcentral_check_stops_at_each_kind_of_lie),
+	};
+
+	return cmocka_run_group_tests_name("mcentral", tests, NULL, NULL);
+}

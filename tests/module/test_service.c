@@ -1,0 +1,348 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * test_service.c - a signal is answered by a writing that begins after it; whatever is interrupted
+ * goes on; the end of the process is the end of writing.
+ *
+ * What writes the statistics is replaced: it counts, and waits when it is told to. Each test is a
+ * process of its own.
+ */
+#include "module.h"
+
+#include "mheap.h"
+#include "options.h"
+#include "proc.h"
+#include "service.h"
+#include "thread.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <semaphore.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static sem_t begun, may_end;
+static _Atomic unsigned writings, ended;
+static _Atomic int last_fd;
+static _Atomic bool waits;
+static int outcome;
+
+int __wrap_stat_print(int fd);
+int __wrap_stat_print(int fd)
+{
+	atomic_fetch_add_explicit(&writings, 1, memory_order_seq_cst);
+	atomic_store_explicit(&last_fd, fd, memory_order_seq_cst);
+	sem_post(&begun);
+	if (atomic_load_explicit(&waits, memory_order_seq_cst))
+		sem_wait(&may_end);
+	atomic_fetch_add_explicit(&ended, 1, memory_order_seq_cst);
+	return outcome;
+}
+
+static unsigned writings_so_far(void)
+{
+	return atomic_load_explicit(&writings, memory_order_seq_cst);
+}
+
+static void start_with(const char *setting)
+{
+	(void)alarm(20);
+	CHECK(sem_init(&begun, 0, 0) == 0 && sem_init(&may_end, 0, 0) == 0);
+	options_parse(&options, "test", setting);
+	options.report_fd = fcntl(2, F_DUPFD_CLOEXEC, 100);
+	if (options.stats[0] != '\0')
+		options.stats_fd = options.report_fd;
+	thread_late_init();
+	service_start();
+}
+
+static void wait_for_writing(void)
+{
+	while (sem_wait(&begun) != 0)
+		CHECK(errno == EINTR);
+}
+
+static bool has_default_action(int signal)
+{
+	struct sigaction action;
+
+	CHECK(sigaction(signal, NULL, &action) == 0);
+	return action.sa_handler == SIG_DFL;
+}
+
+TEST_IN_CHILD(without_the_option_there_is_neither_handler_nor_thread)
+{
+	start_with("stats=1");
+	CHECK(proc_threads() == 1);
+	for (int i = 1; i < SIGRTMAX; i++)
+		CHECK(i == SIGALRM || i == 32 || i == 33 || has_default_action(i));
+	CHECK(writings_so_far() == 0);
+}
+
+TEST_IN_CHILD(each_signal_is_answered)
+{
+	start_with("stats=1,signal=USR1");
+	CHECK(proc_threads() == 2);
+	for (unsigned i = 1; i <= 20; i++) {
+		errno = 77;
+		CHECK(syscall(SYS_tgkill, getpid(), getpid(), SIGUSR1) == 0);
+		CHECK(errno == 77);
+		wait_for_writing();
+		CHECK(writings_so_far() == i);
+		CHECK(atomic_load_explicit(&last_fd, memory_order_seq_cst) == options.stats_fd);
+	}
+}
+
+TEST_IN_CHILD(a_signal_alone_prints_statistics_on_standard_error)
+{
+	start_with("signal=10");
+	raise(SIGUSR1);
+	wait_for_writing();
+	CHECK(atomic_load_explicit(&last_fd, memory_order_seq_cst) == options.report_fd);
+	service_at_exit();
+	/* At exit nothing was asked for. */
+	CHECK(writings_so_far() == 1);
+}
+
+TEST_IN_CHILD(signals_during_a_writing_are_answered_by_one_after_it)
+{
+	start_with("stats=1,signal=USR1");
+	atomic_store_explicit(&waits, true, memory_order_seq_cst);
+	raise(SIGUSR1);
+	wait_for_writing();
+	for (int i = 0; i < 5; i++)
+		raise(SIGUSR1);
+	CHECK(writings_so_far() == 1);
+	sem_post(&may_end);
+	wait_for_writing();
+	CHECK(writings_so_far() == 2);
+	/* Not five. The next signal would be answered third. */
+	atomic_store_explicit(&waits, false, memory_order_seq_cst);
+	sem_post(&may_end);
+	raise(SIGUSR1);
+	wait_for_writing();
+	CHECK(writings_so_far() == 3);
+}
+
+TEST_IN_CHILD(the_interrupted_thread_may_hold_any_lock)
+{
+	start_with("stats=1,signal=USR1");
+	lock_acquire(&mheap.lock);
+	raise(SIGUSR1);
+	raise(SIGUSR1);
+	lock_release(&mheap.lock);
+	wait_for_writing();
+}
+
+/* The number behind a name in /proc/self/task/TID/status of the thread that is not ours. */
+static uint64_t mask_of_the_other_thread(const char *name)
+{
+	DIR *tasks = opendir("/proc/self/task");
+	struct dirent *d;
+	uint64_t mask = 0;
+
+	CHECK(tasks != NULL);
+	while ((d = readdir(tasks)) != NULL) {
+		char path[300], line[256];
+		FILE *f;
+
+		if (d->d_name[0] == '.' || atoi(d->d_name) == getpid())
+			continue;
+		snprintf(path, sizeof(path), "/proc/self/task/%s/status", d->d_name);
+		f = fopen(path, "r");
+		CHECK(f != NULL);
+		while (fgets(line, sizeof(line), f) != NULL)
+			if (strncmp(line, name, strlen(name)) == 0)
+				mask = strtoull(line + strlen(name) + 1, NULL, 16);
+		fclose(f);
+	}
+	closedir(tasks);
+	return mask;
+}
+
+TEST_IN_CHILD(the_thread_takes_no_signals)
+{
+	uint64_t blocked;
+
+	start_with("stats=1,signal=USR1");
+	blocked = mask_of_the_other_thread("SigBlk:");
+	for (int i = 1; i <= 64; i++)
+		CHECK(i == SIGKILL || i == SIGSTOP || i == 32 || i == 33 ||
+		      (blocked >> (i - 1) & 1) != 0);
+}
+
+TEST_IN_CHILD(a_call_that_is_interrupted_goes_on)
+{
+	int ends[2];
+	char byte;
+	pid_t child;
+
+	start_with("stats=1,signal=USR1");
+	CHECK(pipe(ends) == 0);
+	child = fork();
+	if (child == 0) {
+		for (int i = 0; i < 20; i++) {
+			kill(getppid(), SIGUSR1);
+			usleep(1000);
+		}
+		_exit(write(ends[1], "x", 1) == 1 ? 0 : 1);
+	}
+	/* With EINTR it would be -1. */
+	CHECK(read(ends[0], &byte, 1) == 1);
+	CHECK(waitpid(child, NULL, 0) == child);
+}
+
+/* --- fork --- */
+
+static void expect_exit_0(pid_t child)
+{
+	int status;
+
+	CHECK(child > 0 && waitpid(child, &status, 0) == child);
+	CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+}
+
+TEST_IN_CHILD(a_forked_child_answers_its_own_signals_only)
+{
+	pid_t child;
+
+	start_with("stats=1,signal=USR1");
+	raise(SIGUSR1);
+	wait_for_writing();
+	child = fork();
+	if (child == 0) {
+		(void)alarm(20);
+		CHECK(sem_trywait(&begun) != 0 && proc_threads() == 2);
+		raise(SIGUSR1);
+		wait_for_writing();
+		CHECK(writings_so_far() == 2);
+		_exit(0);
+	}
+	expect_exit_0(child);
+	CHECK(writings_so_far() == 1);
+}
+
+TEST_IN_CHILD(a_signal_that_the_parent_has_not_answered_yet_is_none_of_the_childs)
+{
+	pid_t child;
+
+	start_with("stats=1,signal=USR1");
+	atomic_store_explicit(&waits, true, memory_order_seq_cst);
+	raise(SIGUSR1);
+	wait_for_writing();
+	raise(SIGUSR1);
+	child = fork();
+	if (child == 0) {
+		(void)alarm(20);
+		atomic_store_explicit(&waits, false, memory_order_seq_cst);
+		/* Its only signal; a second writing would come before, or it would wait for the
+		 * parent's lock. */
+		raise(SIGUSR1);
+		wait_for_writing();
+		service_at_exit();
+		CHECK(writings_so_far() == 1 + 2);
+		_exit(0);
+	}
+	expect_exit_0(child);
+	atomic_store_explicit(&waits, false, memory_order_seq_cst);
+	sem_post(&may_end);
+	wait_for_writing();
+	CHECK(writings_so_far() == 2);
+}
+
+/* --- the end --- */
+
+TEST_IN_CHILD(after_the_end_no_signal_is_answered)
+{
+	start_with("stats=1,signal=USR1");
+	service_at_exit();
+	CHECK(writings_so_far() == 1);
+	raise(SIGUSR1);
+	/* The thread has seen it: it sleeps again, having written nothing. */
+	service_write_all();
+	usleep(10000);
+	CHECK(writings_so_far() == 1);
+}
+
+static void *exit_now(void *arg)
+{
+	service_at_exit();
+	return arg;
+}
+
+TEST_IN_CHILD(the_end_waits_for_a_writing)
+{
+	pthread_t thread;
+
+	start_with("stats=1,signal=USR1");
+	atomic_store_explicit(&waits, true, memory_order_seq_cst);
+	raise(SIGUSR1);
+	wait_for_writing();
+	CHECK(pthread_create(&thread, NULL, exit_now, NULL) == 0);
+	usleep(10000);
+	CHECK(writings_so_far() == 1);
+	atomic_store_explicit(&waits, false, memory_order_seq_cst);
+	sem_post(&may_end);
+	CHECK(pthread_join(thread, NULL) == 0);
+	CHECK(writings_so_far() == 2 && atomic_load_explicit(&ended, memory_order_seq_cst) == 2);
+}
+
+TEST_IN_CHILD(a_program_that_closed_its_descriptors_is_left_alone)
+{
+	start_with("stats=1");
+	close(options.report_fd);
+	service_at_exit();
+	CHECK(writings_so_far() == 0);
+	/* Nor is another file at the number. */
+	CHECK(dup2(open("/dev/null", O_WRONLY | O_CLOEXEC), options.report_fd) ==
+	      options.report_fd);
+	service_at_exit();
+	CHECK(writings_so_far() == 0);
+}
+
+static void fail_at_exit_body(void)
+{
+	start_with("stats=/tmp/x");
+	outcome = ENOSPC;
+	service_at_exit();
+}
+
+static void what_cannot_be_written_is_one_line(void **state)
+{
+	char text[1024];
+
+	(void)state;
+	assert_int_equal(child_status(fail_at_exit_body, text, sizeof(text)), 0);
+	assert_string_equal(text, "goalloc: stats: cannot write to '/tmp/x': no space left\n");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(without_the_option_there_is_neither_handler_nor_thread),
+		cmocka_unit_test(each_signal_is_answered),
+		cmocka_unit_test(a_signal_alone_prints_statistics_on_standard_error),
+		cmocka_unit_test(signals_during_a_writing_are_answered_by_one_after_it),
+		cmocka_unit_test(the_interrupted_thread_may_hold_any_lock),
+		cmocka_unit_test(the_thread_takes_no_signals),
+		cmocka_unit_test(a_call_that_is_interrupted_goes_on),
+		cmocka_unit_test(a_forked_child_answers_its_own_signals_only),
+		cmocka_unit_test(
+			a_signal_that_the_parent_has_not_answered_yet_is_none_of_the_childs),
+		cmocka_unit_test(after_the_end_no_signal_is_answered),
+		cmocka_unit_test(the_end_waits_for_a_writing),
+		cmocka_unit_test(a_program_that_closed_its_descriptors_is_left_alone),
+		cmocka_unit_test(what_cannot_be_written_is_one_line),
+	};
+
+	unsetenv("GOALLOC");
+	unsetenv("GOALLOC_STATS");
+	unsetenv("GOALLOC_PROFILE");
+	return cmocka_run_group_tests_name("service", tests, NULL, NULL);
+}

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A library that test_unwind.c loads. Built with FRAME 72 and 88: all is at the same places but the
+ * stack that through_module() takes, and what tells of it.
+ */
+#include <stddef.h>
+
+void unwind_module_starts(void) __attribute__((weak));
+void through_module(void (*call)(void));
+
+#define STRING(x) #x
+#define NUMBER(x) STRING(x)
+__asm__(".text\n.globl through_module\n.type through_module, %function\nthrough_module:\n"
+	".cfi_startproc\n"
+#if defined(__x86_64__)
+	"sub $" NUMBER(FRAME) ", %rsp\n.cfi_adjust_cfa_offset " NUMBER(FRAME) "\n"
+	"call *%rdi\n"
+	"add $" NUMBER(FRAME) ", %rsp\n.cfi_adjust_cfa_offset -" NUMBER(FRAME) "\n"
+#else
+	"sub sp, sp, #" NUMBER(FRAME) " + 8\n.cfi_adjust_cfa_offset " NUMBER(FRAME) " + 8\n"
+	"str x30, [sp]\n.cfi_rel_offset x30, 0\n"
+	"blr x0\n"
+	"ldr x30, [sp]\n.cfi_restore x30\n"
+	"add sp, sp, #" NUMBER(FRAME) " + 8\n.cfi_adjust_cfa_offset -" NUMBER(FRAME) " - 8\n"
+#endif
+	"ret\n.cfi_endproc\n.size through_module, .-through_module\n");
+
+static __attribute__((constructor)) void start(void)
+{
+	if (unwind_module_starts != NULL)
+		unwind_module_starts();
+}

@@ -1,0 +1,37 @@
+# tsan.sh - a program built with gcc's ThreadSanitizer, which refuses memory at addresses that are not its programs'.
+what="a program with gcc's ThreadSanitizer"
+packages="gcc"
+programs="gcc"
+
+prepare() {
+	cat >"$INPUT/threads.c" <<'END'
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+static void *work(void *arg)
+{
+	for (size_t i = 0; i < 1000; i++) {
+		char *p = malloc(i * 100);
+		memset(p, 1, i * 100);
+		free(p);
+	}
+	return arg;
+}
+int main(void)
+{
+	pthread_t t[4];
+	for (int i = 0; i < 4; i++)
+		pthread_create(&t[i], NULL, work, NULL);
+	for (int i = 0; i < 4; i++)
+		pthread_join(t[i], NULL);
+	puts("done");
+}
+END
+	gcc -w -O1 -fsanitize=thread "$INPUT/threads.c" -o "$INPUT/threads" -pthread
+}
+
+run_case() {
+	local i
+	for i in $(seq "$(pick 5 30)"); do "$INPUT/threads" 2>&1; done
+}
