@@ -3,23 +3,29 @@
  * forked.c - a forked child puts the heap in order before it uses it, whatever made the child.
  * See malloc.c for the overview.
  *
- * libc calls our fork handler in the children of fork(). But handlers that were registered before ours run first and may allocate, and
- * _Fork() and the system calls clone() and fork() run no handlers at all. So the kernel itself marks the child: it wipes a page
- * (MADV_WIPEONFORK). The mark in that page is read at the begin of every slow path, and once more where a lock makes a thread wait.
+ * libc calls our fork handler in the children of fork(). But handlers that were registered before
+ * ours run first and may allocate, and _Fork() and the system calls clone() and fork() run no
+ * handlers at all. So the kernel itself marks the child: it wipes a page (MADV_WIPEONFORK). The
+ * mark in that page is read at the begin of every slow path, and once more where a lock makes a
+ * thread wait.
  *
- * The fast paths do not look. Until the first slow path the child's threads have therefore done nothing but fast paths. These touch the
- * thread's own cache, spans that the cache owns and objects that the thread has: nothing that a thread which is gone was changing. A
- * thread that the child makes has no cache, so that its first request is a slow path.
+ * The fast paths do not look. Until the first slow path the child's threads have therefore done
+ * nothing but fast paths. These touch the thread's own cache, spans that the cache owns and
+ * objects that the thread has: nothing that a thread which is gone was changing. A thread that the
+ * child makes has no cache, so that its first request is a slow path.
  *
- * A child of vfork() and the like shares the memory of its parent. Its mark is not wiped, and there is nothing to mend.
+ * A child of vfork() and the like shares the memory of its parent. Its mark is not wiped, and
+ * there is nothing to mend.
  *
  * The mark is
  *   0         in a forked child that nobody has mended;
  *   MENDING   while one thread mends the heap. The others wait;
- *   else      the id of the process whose heap is in order, or MARK_NEVER before the first fork where there is no page.
+ *   else      the id of the process whose heap is in order, or MARK_NEVER before the first fork
+ *   where there is no page.
  *
  * Owns     what the mark says.
- * Callers  rights.h and malloc.c, where slow paths begin; lock.c; thread.c, which also does the mending; snapshot.c. Calls os.h.
+ * Callers  rights.h and malloc.c, where slow paths begin; lock.c; thread.c, which also does the
+ *          mending; snapshot.c. Calls os.h.
  * Locks    none. The mark is waited for by futex.
  * Holds    one thread mends, and no thread passes forked_look() before it is done.
  */
@@ -51,7 +57,8 @@ SLOW_PATH void forked_mend(void)
 	if (mending)
 		return;
 	/* Acquire, success or not: pairs with the release in begin_and_end(). */
-	if (atomic_compare_exchange_strong_explicit(mark, &seen, MENDING, memory_order_acquire, memory_order_acquire)) {
+	if (atomic_compare_exchange_strong_explicit(mark, &seen, MENDING, memory_order_acquire,
+						    memory_order_acquire)) {
 		begin_and_end(mark);
 		return;
 	}

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_early_fork.c - children that use the heap before its fork handler ran, or without it: in handlers that were registered earlier,
- * and in children of _Fork() and of the system calls themselves. Other threads are inside malloc when the process forks.
+ * test_early_fork.c - children that use the heap before its fork handler ran, or without it: in
+ * handlers that were registered earlier, and in children of _Fork() and of the system calls
+ * themselves. Other threads are inside malloc when the process forks.
  *
  * Owns     `known`: objects that the parent made and every child frees.
  * Callers  CTest, linked with the library and preloaded. argv[1] is the case.
@@ -31,10 +32,12 @@ static void churn(uint64_t seed, int rounds)
 
 	for (int i = 0; i < rounds; i++) {
 		size_t k = rng_next(&seed) % LIVE;
-		size_t n = rng_next(&seed) % 8 == 0 ? rng_next(&seed) % (300 * KiB) : rng_mixed_size(&seed);
+		size_t n = rng_below(&seed, 8) == 0 ? rng_below(&seed, 300 * KiB) :
+						      rng_mixed_size(&seed);
 
 		if (live[k] != NULL)
-			CHECK(face_object_intact(live[k], ((struct face_object *)live[k])->size, 7));
+			CHECK(face_object_intact(live[k], ((struct face_object *)live[k])->size,
+						 7));
 		free(live[k]);
 		live[k] = malloc(n + sizeof(struct face_object));
 		CHECK(live[k] != NULL);
@@ -109,7 +112,8 @@ static void *childs_thread(void *arg)
 static void start_threads(pthread_t *thread, size_t n, uint64_t seed)
 {
 	for (size_t i = 0; i < n; i++)
-		CHECK(pthread_create(&thread[i], NULL, childs_thread, (void *)(uintptr_t)(seed + i)) == 0);
+		CHECK(pthread_create(&thread[i], NULL, childs_thread,
+				     (void *)(uintptr_t)(seed + i)) == 0);
 }
 
 static void join_threads(const pthread_t *thread, size_t n)
@@ -133,7 +137,8 @@ static void register_early(void)
 {
 	(void)pthread_atfork(NULL, NULL, early_handler);
 }
-__attribute__((section(".preinit_array"), used)) static void (*register_first)(void) = register_early;
+__attribute__((section(".preinit_array"),
+	       used)) static void (*register_first)(void) = register_early;
 
 static uint64_t nth;
 
@@ -143,7 +148,8 @@ static void allocate_early(void)
 	churn(nth, 200);
 }
 
-/* The handler's threads are the first in the child to ask the heap for anything; they are where threads of the parent were. */
+/* The handler's threads are the first in the child to ask the heap for anything; they are where
+ * threads of the parent were. */
 static void allocate_in_early_threads(void)
 {
 	pthread_t thread[2];
@@ -385,7 +391,8 @@ static void handlers_may_fork_bare(void)
 	stop_load();
 }
 
-/* The child of a handler returns to what was interrupted, mostly malloc or free, and goes on there. */
+/* The child of a handler returns to what was interrupted, mostly malloc or free, and goes on
+ * there. */
 static _Atomic bool is_child;
 
 static void fork_and_return(int number)

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_mapped_over.c - objects over which the program maps a file, as databases and ring buffers do, and which it then frees: memory that
- * calloc returns is zero, and the file stays as it is.
+ * test_mapped_over.c - objects over which the program maps a file, as databases and ring buffers
+ * do, and which it then frees: memory that calloc returns is zero, and the file stays as it is.
  *
  * Owns     the file, in memory.
  * Callers  CTest, linked with the library and preloaded. argv[1] is the case.
  * Locks    none.
- * Holds    the address range of the object is the program's until free(). Afterwards it is the heap's again, whatever is mapped there.
+ * Holds    the address range of the object is the program's until free(). Afterwards it is the
+ *          heap's again, whatever is mapped there.
  */
 #include "face.h"
 
@@ -98,7 +99,8 @@ static void private(void)
 	free_and_look(p, fd);
 }
 
-/* The pages of an object that realloc grows may be moved by the kernel; what stays behind is still a mapping of the file. */
+/* The pages of an object that realloc grows may be moved by the kernel; what stays behind is still
+ * a mapping of the file. */
 static void grown(void)
 {
 	int fd = make_file();

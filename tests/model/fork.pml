@@ -32,9 +32,9 @@
  *          and no thread is in it; IN_SHARED, another thread is in it; FORK_IN_ADOPTION (and
  *          AGAIN), one thread of the child forks while another adopts.
  *          LATE: nobody mends the heap at once (forked_look()). The forking thread goes on with one
- *          operation, store by store. It mends when the operation is over, or in its middle where it
- *          waits for a lock of a thread that is gone (forked_look_in_wait()). This is also a fork by
- *          a signal's handler inside malloc.
+ *          operation, store by store. It mends when the operation is over, or in its middle where
+ *          it waits for a lock of a thread that is gone (forked_look_in_wait()). This is also a
+ *          fork by a signal's handler inside malloc.
  *          LATE and OTHER: a thread that the child made mends (mend_by_other()), while the forking
  *          thread is in a fast path, or waits for that before a slow path.
  * MUTANT_x are wrong variants: mutants.sh.
@@ -128,12 +128,14 @@ bool late_done;            /* the operation of the forking thread before that */
 #else
 #define LOOK_IN_WAIT(needed) \
 	if \
-	:: atomic { (needed) && generation == 1 && !mended && central_holder != 0 -> waits = true } mended \
+	:: atomic { (needed) && generation == 1 && !mended && central_holder != 0 -> \
+		waits = true } mended \
 	:: else \
 	fi
 #endif
 
-/* Slow paths begin with forked_look(): with OTHER one that begins before the heap is mended waits until it is. */
+/* Slow paths begin with forked_look(): with OTHER one that begins before the heap is mended waits
+ * until it is. */
 #ifdef OTHER
 #define SLOW (c != FORKER || mended)
 #else
@@ -439,7 +441,8 @@ inline load_word(s)
 /* Else there is no such operation. */
 #define ONE_THAT(condition) if :: condition :: else -> goto over fi
 
-/* One operation of a thread that will be gone; or of the forking thread, in the child, before the heap is mended. */
+/* One operation of a thread that will be gone; or of the forking thread, in the child, before the
+ * heap is mended. */
 proctype gone(byte c; byte born)
 {
 	byte me, hand, e, s, b, n, taken, old, todo;
@@ -536,9 +539,11 @@ proctype gone(byte c; byte born)
 		list_remove(partial[c], s);
 		goto gives
 	/* mcache_refill() */
-	:: atomic { SLOW && word[c] == 0 && current[c] != 0 && nfree[current[c]] != 0 -> s = current[c] }
+	:: atomic { SLOW && word[c] == 0 && current[c] != 0 && nfree[current[c]] != 0 ->
+		s = current[c] }
 		goto loads
-	:: atomic { SLOW && word[c] == 0 && current[c] != 0 && nfree[current[c]] == 0 -> s = current[c];
+	:: atomic { SLOW && word[c] == 0 && current[c] != 0 && nfree[current[c]] == 0 ->
+		s = current[c];
 		current[c] = 0; span_hand[s] = span_hand[s] | hand }
 		let_go(s, c | FULL);
 		if
@@ -551,16 +556,17 @@ proctype gone(byte c; byte born)
 		list_remove(partial[c], s);
 		goto takes
 	/* mcentral_take() */
-	:: atomic { SLOW && current[c] == 0 && central != 0 && central_holder != 0 && generation == 1 &&
-		!mended }
+	:: atomic { SLOW && current[c] == 0 && central != 0 && central_holder != 0 &&
+		generation == 1 && !mended }
 		LOOK_IN_WAIT(true);
 		if
-		:: atomic { central != 0 && central_holder == 0 -> central_holder = me; s = central }
+		:: atomic { central != 0 && central_holder == 0 ->
+			central_holder = me; s = central }
 		:: atomic { central == 0 && central_holder == 0 -> goto over }
 		fi;
 		goto taking
-	:: atomic { SLOW && current[c] == 0 && central != 0 && central_holder == 0 -> central_holder = me;
-		s = central }
+	:: atomic { SLOW && current[c] == 0 && central != 0 && central_holder == 0 ->
+		central_holder = me; s = central }
 taking:
 #ifdef MUTANT_UNLINK_FIRST
 		list_remove(central, s);
@@ -866,7 +872,8 @@ inline central_after_fork()
 	fi
 }
 
-/* mend() by the thread that forked, this one of the child: forkers_cache(), mend_for(), find_orphans(), park(). */
+/* mend() by the thread that forked, this one of the child: forkers_cache(), mend_for(),
+ * find_orphans(), park(). */
 inline after_fork(me)
 {
 	mine = mcache_of[me];
@@ -875,7 +882,8 @@ inline after_fork(me)
 	:: else
 	fi;
 #ifndef MUTANT_PARKED_WHOLE
-	/* lock_reset_orphan() says that another thread was adopting: what it adopted with is in the middle of a change. */
+	/* lock_reset_orphan() says that another thread was adopting: what it adopted with is in
+	 * the middle of a change. */
 	if
 	:: init_lock != 0 && init_lock != me && mine == parked && mcache_of[me] == 0 -> mine = 0
 	:: else
@@ -907,7 +915,8 @@ inline after_fork(me)
 	s = 0; at = 0; i = 0; c = 0; mine = 0; others = false
 }
 
-/* mend_by_other(): by a thread that the child made, while the one that forked runs on. No cache is an orphan. */
+/* mend_by_other(): by a thread that the child made, while the one that forked runs on. No cache is
+ * an orphan. */
 inline mend_by_other()
 {
 	central_after_fork();
@@ -925,7 +934,8 @@ inline mend_by_other()
 			s++
 		:: s > NSPAN -> break
 		od;
-		current[SHARED_CACHE] = 0; partial[SHARED_CACHE] = 0; word[SHARED_CACHE] = 0; top[SHARED_CACHE] = 0
+		current[SHARED_CACHE] = 0; partial[SHARED_CACHE] = 0;
+		word[SHARED_CACHE] = 0; top[SHARED_CACHE] = 0
 	:: else
 	fi;
 #ifdef MUTANT_OTHER_ADOPTS
@@ -1217,7 +1227,8 @@ init
 			fi;
 			if
 			:: in_order[c] -> check_list(partial[c], c)
-			:: else -> assert(LOST || (top[c] == 0 && current[c] == 0 && partial[c] == 0))
+			:: else ->
+				assert(LOST || (top[c] == 0 && current[c] == 0 && partial[c] == 0))
 			fi;
 			c++
 		:: c > NCACHE -> break

@@ -689,7 +689,7 @@ static void *fill_to_the_limit(void)
 	return p;
 }
 
-TEST_IN_CHILD(a_request_that_was_refused_ends_when_the_limit_is_switched_off_meanwhile)
+TEST_IN_CHILD(a_refused_request_ends_when_the_limit_is_switched_off)
 {
 	void *p;
 
@@ -728,7 +728,7 @@ TEST_IN_CHILD(no_request_leaves_the_thread_asked)
 	drop(grown);
 }
 
-TEST_IN_CHILD(a_thread_that_was_stopped_while_it_gave_back_does_not_put_off_the_next_round_for_long)
+TEST_IN_CHILD(a_thread_that_was_stopped_does_not_put_off_the_next_round)
 {
 	void *p;
 
@@ -744,9 +744,9 @@ TEST_IN_CHILD(a_thread_that_was_stopped_while_it_gave_back_does_not_put_off_the_
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(a_request_that_was_refused_ends_when_the_limit_is_switched_off_meanwhile),
+		cmocka_unit_test(a_refused_request_ends_when_the_limit_is_switched_off),
 		cmocka_unit_test(no_request_leaves_the_thread_asked),
-		cmocka_unit_test(a_thread_that_was_stopped_while_it_gave_back_does_not_put_off_the_next_round_for_long),
+		cmocka_unit_test(a_thread_that_was_stopped_does_not_put_off_the_next_round),
 		cmocka_unit_test(the_count_is_exact_without_a_limit),
 		cmocka_unit_test(the_count_is_exact_beyond_a_soft_limit),
 		cmocka_unit_test(the_count_is_exact_and_never_beyond_a_hard_limit),

@@ -201,7 +201,8 @@ void *__wrap_os_alloc_metadata(size_t nbytes)
 
 void *__wrap_os_alloc_long_metadata(size_t nbytes)
 {
-	void *p = fails(OS_ALLOC_METADATA, NULL, nbytes) ? NULL : __real_os_alloc_long_metadata(nbytes);
+	void *p = fails(OS_ALLOC_METADATA, NULL, nbytes) ? NULL
+							 : __real_os_alloc_long_metadata(nbytes);
 
 	count_mapped(p != NULL ? nbytes : 0);
 	return p;
@@ -209,7 +210,8 @@ void *__wrap_os_alloc_long_metadata(size_t nbytes)
 
 bool __wrap_os_extend_metadata(void *end, size_t nbytes)
 {
-	bool extended = !fails(OS_EXTEND_METADATA, NULL, nbytes) && __real_os_extend_metadata(end, nbytes);
+	bool extended =
+		!fails(OS_EXTEND_METADATA, NULL, nbytes) && __real_os_extend_metadata(end, nbytes);
 
 	count_mapped(extended ? nbytes : 0);
 	return extended;
