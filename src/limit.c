@@ -31,7 +31,7 @@ struct limit limit;
 /* The calling thread's request was refused once, and the thread is giving back what it keeps. Ends with the request, see
  * limit_end_request(). */
 THREAD_LOCAL bool asked;
-THREAD_LOCAL uint64_t asked_at;    /* milliseconds */
+THREAD_LOCAL uint32_t asked_at;    /* milliseconds, the lower bits */
 
 /* What lies between where the limit is near and the limit. */
 #define MARGIN_SHIFT 4
@@ -155,7 +155,7 @@ static bool round_is_due_locked(void)
 static void begin_round_locked(void)
 {
 	asked = true;
-	asked_at = os_now_ms();
+	asked_at = (uint32_t)os_now_ms();
 	atomic_fetch_add_explicit(&limit.calls, 1, memory_order_relaxed);
 }
 
@@ -167,7 +167,7 @@ static void end_round_locked(void)
 	asked = false;
 	/* The clock is coarse: a round that is shorter than its step counts as 0, and one that it steps in
 	 * as a step. */
-	limit.next_round = now + 1 + min_size(now - asked_at, ROUND_MOST_MS) * ROUND_SHARE;
+	limit.next_round = now + 1 + min_size((uint32_t)now - asked_at, ROUND_MOST_MS) * ROUND_SHARE;
 }
 
 /* Those of the spans that the thread gave back. The kernel works without mheap.lock. */

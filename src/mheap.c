@@ -549,7 +549,10 @@ static void keep_guarded(struct mspan *s)
 /* As os_remap(), of pages that the kernel may have larger ones than: then they stay as they are. */
 static bool remap_pages(uintptr_t addr, size_t npages)
 {
-	return os_is_whole_pages((void *)addr, npages * PAGE_SIZE) && os_remap((void *)addr, npages * PAGE_SIZE);
+	if (!os_is_whole_pages((void *)addr, npages * PAGE_SIZE))
+		return false;
+	(void)os_drop((void *)addr, npages * PAGE_SIZE);
+	return os_remap((void *)addr, npages * PAGE_SIZE);
 }
 
 static struct mspan *alloc_small(struct pcache *pc, spanclass_t sc, bool grow)

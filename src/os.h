@@ -18,6 +18,10 @@
 
 #include "base.h"
 
+/* Returns what the kernel told the process at exec about AT_..., or 0. It is read where the kernel put it: programs replace
+ * getauxval(3). */
+uintptr_t os_auxiliary(unsigned long type);
+
 /* The kernel's page size, a power of two. */
 size_t os_page_size(void);
 
@@ -39,6 +43,19 @@ bool os_commit(void *p, size_t nbytes);
 /* in memory -> ready; the bytes are gone and read as zero. False: state and bytes as before. */
 bool os_release(void *p, size_t nbytes);
 
+/*
+ * Does what os_release() does, for memory that was the program's: by libc's madvise(3). A library that keeps registrations of memory
+ * for devices (UCX, libfabric, MPI) replaces that function, or patches it, and must learn that the pages are gone.
+ * The caller holds no lock, because such a hook may allocate and wait for others.
+ */
+bool os_drop(void *p, size_t nbytes);
+
+/*
+ * What surrounds such a call: a hook may allocate while the thread is in the middle of an allocation. begin() returns false when the
+ * thread must not call now; then the pages go by a system call. Set once, before the first object.
+ */
+void os_set_call_out(bool (*begin)(void), void (*end)(void));
+
 /* ready or in memory -> reserved: touching it is a fault. False: what was in memory may be ready. */
 bool os_guard(void *p, size_t nbytes);
 
@@ -58,7 +75,7 @@ bool os_make_readable(void *p, size_t nbytes);
 /* Which of n pages of the kernel have memory or are in a cache of the file, one byte each; for shared mappings. */
 bool os_which_resident(uintptr_t addr, size_t n, unsigned char *resident);
 
-/* Moves the pages of a ready range over another ready range, whose own pages are dropped.
+/* Moves the pages of a ready range over another ready range, whose own pages are dropped. Both ranges go through os_drop().
  * The old range is ready (zero) afterwards. False: nothing moved. */
 bool os_move_pages(void *from, void *to, size_t nbytes);
 

@@ -19,6 +19,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/futex.h>
+#include <pthread.h>
 #include <poll.h>
 #include <signal.h>
 #include <sys/auxv.h>
@@ -80,6 +81,50 @@ static void *map(void *hint, size_t nbytes, int prot, int flags)
 	return r < 0 ? NULL : (void *)r;
 }
 
+/* Set by ld.so: where the stack was when the process began, at argc. */
+extern void *__libc_stack_end WEAK;
+
+/* The kernel puts the vector behind the environment. NULL: it is not there. */
+static const Elf64_auxv_t *find_auxiliary(void)
+{
+	const uintptr_t *word = GOALLOC_STATIC || &__libc_stack_end == NULL ? NULL : __libc_stack_end;
+
+	if (word == NULL)
+		return NULL;
+	word += 1 + *word + 1;
+	while (*word != 0)
+		word++;
+	/* unsetenv(3) moves what follows down, and leaves more than one 0. */
+	while (*word == 0)
+		word++;
+	for (const Elf64_auxv_t *a = (const void *)word; a->a_type != AT_NULL; a++)
+		if (a->a_type == AT_PAGESZ && is_pow2(a->a_un.a_val))
+			return (const void *)word;
+	return NULL;
+}
+
+uintptr_t os_auxiliary(unsigned long type)
+{
+	/* Relaxed: any thread finds the same place. */
+	static _Atomic(const Elf64_auxv_t *) cached;
+	const Elf64_auxv_t *a = atomic_load_explicit(&cached, memory_order_relaxed);
+	int saved_errno = errno;
+	uintptr_t value;
+
+	if (a == NULL) {
+		a = find_auxiliary();
+		atomic_store_explicit(&cached, a, memory_order_relaxed);
+	}
+	for (; a != NULL && a->a_type != AT_NULL; a++)
+		if (a->a_type == type)
+			return a->a_un.a_val;
+	if (atomic_load_explicit(&cached, memory_order_relaxed) != NULL)
+		return 0;
+	value = getauxval(type);
+	errno = saved_errno;
+	return value;
+}
+
 size_t os_page_size(void)
 {
 	/* Relaxed: any thread computes the same value. */
@@ -87,7 +132,7 @@ size_t os_page_size(void)
 	size_t n = atomic_load_explicit(&cached, memory_order_relaxed);
 
 	if (n == 0) {
-		n = (size_t)getauxval(AT_PAGESZ);
+		n = (size_t)os_auxiliary(AT_PAGESZ);
 		if (!is_pow2(n) || n < 4096)
 			n = 4096;
 		atomic_store_explicit(&cached, n, memory_order_relaxed);
@@ -152,6 +197,33 @@ bool os_release(void *p, size_t nbytes)
 	return is_anonymous(p, nbytes) || os_remap(p, nbytes);
 }
 
+static struct {
+	bool (*begin)(void);
+	void (*end)(void);
+} call_out;
+
+void os_set_call_out(bool (*begin)(void), void (*end)(void))
+{
+	call_out.begin = begin;
+	call_out.end = end;
+}
+
+bool os_drop(void *p, size_t nbytes)
+{
+	int saved_errno = errno, cancel_state;
+	bool dropped;
+
+	if (call_out.begin == NULL || !call_out.begin())
+		return os_release(p, nbytes);
+	/* A hook may come to a cancellation point, and the thread would leave the heap in the middle of a change. */
+	(void)pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
+	dropped = madvise(p, nbytes, MADV_DONTNEED) == 0;
+	(void)pthread_setcancelstate(cancel_state, &cancel_state);
+	call_out.end();
+	errno = saved_errno;
+	return dropped;
+}
+
 bool os_guard(void *p, size_t nbytes)
 {
 	if (!os_release(p, nbytes))
@@ -201,10 +273,15 @@ static void fill_hole(void *p, size_t nbytes)
 
 bool os_move_pages(void *from, void *to, size_t nbytes)
 {
+	/* Not by libc's mremap(3), to tell of the pages that go: hooks on it drop its fifth argument. Told are both ranges, one
+	 * before it loses its pages, and the other, which has none left, afterwards. */
+	(void)os_drop(to, nbytes);
 	/* DONTUNMAP keeps the old range mapped: there is no moment in which another mapping could
 	 * take its place. Kernels before 5.7 refuse it, and the caller copies. */
-	if (SYSCALL(SYS_mremap, from, nbytes, nbytes, MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP, to) == (long)to)
+	if (SYSCALL(SYS_mremap, from, nbytes, nbytes, MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP, to) == (long)to) {
+		(void)os_drop(from, nbytes);
 		return true;
+	}
 	/* Kernels before 6.17 refuse a range of several mappings after they have unmapped what was at the other place. */
 	fill_hole(to, nbytes);
 	return false;
@@ -544,10 +621,8 @@ bool os_can_read(uintptr_t addr)
 
 uintptr_t os_program_header(void)
 {
-	int saved_errno = errno;
-	uintptr_t addr = (uintptr_t)getauxval(AT_PHDR) - sizeof(Elf64_Ehdr);
+	uintptr_t addr = os_auxiliary(AT_PHDR) - sizeof(Elf64_Ehdr);
 
-	errno = saved_errno;
 	if (addr % os_page_size() != 0 || !os_can_read(addr) || __builtin_memcmp((const void *)addr, ELFMAG, SELFMAG) != 0)
 		return 0;
 	return addr;
@@ -564,7 +639,7 @@ void os_seed_random(void)
 		return;
 	/* A filter refuses the call, or the kernel has no randomness yet. What remains are the 16 bytes that the kernel gives each
 	 * process at exec, of which libc makes its stack guard and its pointer guard, the time, and the place of this function's frame. */
-	seed = (const uint64_t *)getauxval(AT_RANDOM);
+	seed = (const uint64_t *)os_auxiliary(AT_RANDOM);
 	random_key = (struct siphash_key){ { os_time_ns(), (uintptr_t)&seed } };
 	if (seed != NULL)
 		random_key = (struct siphash_key){ { siphash(&random_key, seed[0], seed[1]), siphash(&random_key, seed[1], seed[0]) } };
@@ -609,7 +684,7 @@ void os_sleep_ms(uint32_t ms)
 
 bool os_is_secure(void)
 {
-	return getauxval(AT_SECURE) != 0;
+	return os_auxiliary(AT_SECURE) != 0;
 }
 
 int os_pid(void)

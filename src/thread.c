@@ -52,8 +52,14 @@ THREAD_LOCAL_DEFINE struct mcache *thread_mcache = MCACHE_NONE;
 /* The same, for slow paths; and where caches are behind a key, which fast paths may not touch. */
 THREAD_LOCAL struct mcache *own_cache;
 
-/* The thread's cache was given back: what it still does goes through the shared one. */
+/* The thread's cache was given back, or is hidden: what it does goes through the shared one. */
 THREAD_LOCAL bool thread_is_gone;
+
+/* The thread's cache, while the thread is in a hook that libc's madvise() may be. */
+THREAD_LOCAL struct mcache *hidden_cache;
+
+/* The thread is the scavenger, which has no cache. */
+THREAD_LOCAL bool is_scavenger;
 
 /* Access: [t] lock  [a] atomic  [c] constant once ready */
 static struct {
@@ -145,6 +151,37 @@ static void begin_sampling(void)
 	sample_begin(rate, options.guardrate);
 }
 
+/* c is the calling thread's; NULL: it has none. */
+static void set_cache(struct mcache *c)
+{
+	own_cache = c;
+	thread_mcache = c == NULL || rights_of_key() != 0 ? MCACHE_NONE : c;
+}
+
+/*
+ * A hook on libc's madvise() may allocate while this thread is in the middle of an allocation. Its own cache is hidden from the hook,
+ * whose requests go through the shared cache. A thread that uses the shared cache, adopts or has left the heap calls no hook.
+ */
+static bool begin_call_out(void)
+{
+	if (own_cache == NULL && (!is_scavenger || thread_is_gone))
+		return false;
+	if (lock_held(&shared_lock) || lock_held(&init_lock))
+		return false;
+	hidden_cache = own_cache;
+	thread_is_gone = true;
+	set_cache(NULL);
+	return true;
+}
+
+static void end_call_out(void)
+{
+	thread_is_gone = false;
+	if (hidden_cache != NULL)
+		set_cache(hidden_cache);
+	hidden_cache = NULL;
+}
+
 static void mend(bool by_forker);
 
 static void heap_init(void)
@@ -160,6 +197,7 @@ static void heap_init(void)
 		fixalloc_init(&threads.pool, sizeof(struct mcache),
 			      offsetof(struct mcache, next_free));
 		begin_sampling();
+		os_set_call_out(begin_call_out, end_call_out);
 		/* Release: the heap is set up. Pairs with the acquire in heap_is_ready(). */
 		atomic_store_explicit(&heap_ready, true, memory_order_release);
 	}
@@ -167,13 +205,6 @@ static void heap_init(void)
 }
 
 /* --- caches --- */
-
-/* c is the calling thread's; NULL: it has none. */
-static void set_cache(struct mcache *c)
-{
-	own_cache = c;
-	thread_mcache = c == NULL || rights_of_key() != 0 ? MCACHE_NONE : c;
-}
 
 static struct mcache **chain_of(uintptr_t user)
 {
@@ -326,6 +357,7 @@ static void *scavenger(void *arg)
 	uint32_t rights;
 
 	(void)arg;
+	is_scavenger = true;
 	for (;;) {
 		os_sleep_ms(options.scavenge_ms < 100 ? 100 : options.scavenge_ms);
 		rights = rights_open();
@@ -456,6 +488,7 @@ static void park(struct mcache *mine)
 	if (mine != NULL)
 		mine->watched = false;
 	parked_for = lock_self();
+	hidden_cache = NULL;
 	set_cache(NULL);
 	/* Relaxed: the only thread with a cache. */
 	atomic_store_explicit(&orphans, true, memory_order_relaxed);
@@ -482,10 +515,12 @@ static void mend_for(struct mcache *mine, bool rebuilt, bool in_shared)
 /* The caller forked. */
 static struct mcache *forkers_cache(bool adopting)
 {
+	struct mcache *mine = own_cache != NULL ? own_cache : hidden_cache;
+
 	/* A child that forks again before it has adopted. */
-	if (own_cache == NULL && parked_for == lock_self() && !adopting)
+	if (mine == NULL && parked_for == lock_self() && !adopting)
 		return parked;
-	return own_cache;
+	return mine;
 }
 
 /* A thread that the child made is in the heap before the thread that forked. That one runs on in its fast paths, and which cache is its

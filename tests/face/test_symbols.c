@@ -2,10 +2,9 @@
 /*
  * test_symbols.c - what the shared library shows to the linker.
  *
- * Owns     the mapped file named by FACE_LIB. It is parsed, never loaded.
- * Callers  CTest.
- * Holds    ld.so silently skips an exported malloc@@GOALLOC_1, since programs ask for
- *          malloc@GLIBC_2.2.5: every name of the C library, of C++ and of clang is at base version.
+ * The file named by FACE_LIB is parsed, never loaded. Every name of the C library, of C++ and of
+ * clang has the base version, because ld.so silently skips an exported malloc@@GOALLOC_1: programs
+ * ask for malloc@GLIBC_2.2.5.
  */
 #include "face.h"
 

@@ -2,12 +2,10 @@
 /*
  * os_fail.c - a layer in front of os.h's memory calls, put there by the linker's --wrap.
  *
- * Owns     the plan of what fails; one for the process.
- * Callers  the code under test through os.h; the tests through os_fail.h.
- * Locks    none; the counters are atomic, and the plan is changed while one thread runs, but for
- *          its end.
- * Holds    a call that is made to fail leaves everything as it was, as os.h promises. A range that
- *          is asked for is whole pages of the kernel, of the size that os_page_size() tells.
+ * A process has one plan of what fails. The counters are atomic. The plan is changed while one
+ * thread runs; only os_fail_stop() may be called by any thread. A call that is made to fail leaves
+ * everything as it was, as os.h promises. The layer also checks every call: a range must be whole
+ * pages of the kernel, of the size that os_page_size() tells.
  */
 #include "os_fail.h"
 #include "os.h"
@@ -17,6 +15,7 @@ void *__real_os_reserve(void *hint, size_t nbytes);
 bool __real_os_unreserve(void *p, size_t nbytes);
 bool __real_os_commit(void *p, size_t nbytes);
 bool __real_os_release(void *p, size_t nbytes);
+bool __real_os_drop(void *p, size_t nbytes);
 bool __real_os_move_pages(void *from, void *to, size_t nbytes);
 bool __real_os_remap(void *p, size_t nbytes);
 void *__real_os_alloc_metadata(size_t nbytes);
@@ -32,6 +31,7 @@ void *__wrap_os_reserve(void *hint, size_t nbytes);
 bool __wrap_os_unreserve(void *p, size_t nbytes);
 bool __wrap_os_commit(void *p, size_t nbytes);
 bool __wrap_os_release(void *p, size_t nbytes);
+bool __wrap_os_drop(void *p, size_t nbytes);
 bool __wrap_os_move_pages(void *from, void *to, size_t nbytes);
 bool __wrap_os_remap(void *p, size_t nbytes);
 void *__wrap_os_alloc_metadata(size_t nbytes);
@@ -178,6 +178,14 @@ bool __wrap_os_release(void *p, size_t nbytes)
 	if (plan.hooks.before_release != NULL)
 		plan.hooks.before_release();
 	return !fails(OS_RELEASE, p, nbytes) && __real_os_release(p, nbytes);
+}
+
+/* It counts as a release. */
+bool __wrap_os_drop(void *p, size_t nbytes)
+{
+	if (plan.hooks.before_release != NULL)
+		plan.hooks.before_release();
+	return !fails(OS_RELEASE, p, nbytes) && __real_os_drop(p, nbytes);
 }
 
 bool __wrap_os_move_pages(void *from, void *to, size_t nbytes)
