@@ -142,6 +142,11 @@ static inline uint64_t low_mask64(unsigned n)
 	return n >= 64 ? ~(uint64_t)0 : ((uint64_t)1 << n) - 1;
 }
 
+static inline bool add_overflow(size_t a, size_t b, size_t *out)
+{
+	return __builtin_add_overflow(a, b, out);
+}
+
 static inline bool mul_overflow(size_t a, size_t b, size_t *out)
 {
 	return __builtin_mul_overflow(a, b, out);

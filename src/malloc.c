@@ -55,7 +55,8 @@
  *   - spans have 16 slots at least up to 128 KiB, not 32 up to 256 KiB: what an idle thread strands is half.
  *   - huge pages are asked for region by region, where small objects begin one (mheap.c): given to all of a large heap they
  *     multiplied the memory of programs that allocate and do not touch.
- *   - dlopen is interposed: it is the one moment in which RTLD_DEEPBIND can be answered.
+ *   - dlopen and dlmopen are interposed: it is the one moment in which RTLD_DEEPBIND can be answered.
+ *   - names that libc does not have call the program's malloc and free, where there are such (replaced.c).
  *
  * At scale next: per-CPU caches by rseq would replace thread_cache(), and NUMA-local arenas arena_space_move();
  * nothing else asks who or where the caller is.
@@ -714,6 +715,7 @@ size_t heap_good_size(size_t size, size_t align)
 static bool size_fits(const struct object *o, size_t size, size_t align)
 {
 	const struct mspan *s = o->span;
+	bool noscan = spanclass_noscan(s->spanclass);
 
 	if (s->kind == SPAN_TINY) /* noscan, or malloc's */
 		return o->nbytes == tiny_nbytes(size, max_size(align, 1)) ||
@@ -722,10 +724,10 @@ static bool size_fits(const struct object *o, size_t size, size_t align)
 		return size <= o->nbytes;
 	if (options.hardened || size > PTRDIFF_MAX - PAGE_SIZE)
 		return size == o->nbytes;
-	/* Whether 8 was asked for is nothing to insist on: malloc aligns to it, too. */
-	if (align <= sizeof(void *) && slot_nbytes(size, 0, spanclass_noscan(s->spanclass)) == o->nbytes)
+	/* malloc aligns to 8, too: whether that was asked for is nothing to insist on. */
+	if (align <= sizeof(void *) && slot_nbytes(size, align == 0 ? sizeof(void *) : 0, noscan) == o->nbytes)
 		return true;
-	return slot_nbytes(size, align, spanclass_noscan(s->spanclass)) == o->nbytes;
+	return slot_nbytes(size, align, noscan) == o->nbytes;
 }
 
 /* Reports that an object is freed by a size that is not its own. It ends the process unless sizemismatch=warn. */
@@ -1079,6 +1081,19 @@ size_t heap_usable_size(void *p, const char *func)
 	    LIKELY(slot_is_live(&entry_span(entry)->state[slot])) && LIKELY(!options.hardened))
 		return spanclass_info(entry_spanclass(entry))->elemsize;
 	return usable_size_slow(p, func);
+}
+
+size_t heap_usable_size_or_0(void *p, const char *func)
+{
+	uint32_t rights = rights_open();
+	struct mspan *s = span_of((uintptr_t)p);
+	bool guarded = guard_owns((uintptr_t)p);
+	struct object o = { .nbytes = 0 };
+
+	if (s != NULL ? !find_object(p, s, &o, func) : guarded && !guard_size(p, &o.nbytes))
+		o.nbytes = 0;
+	rights_close(rights);
+	return s == NULL && !guarded ? foreign_usable_size_or_0(p) : o.nbytes;
 }
 
 size_t heap_limit(void)
