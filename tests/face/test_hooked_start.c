@@ -22,7 +22,7 @@ extern char **environ;
 
 static volatile int hooked;
 
-/* Allocates, as a tracing program would. A hook reached from here does not again. */
+/* Allocates, as a tracing program would. A hook that is reached from here does not allocate again. */
 static void allocate_in_hook(void)
 {
 	static __thread int inside __attribute__((tls_model("initial-exec")));

@@ -63,7 +63,8 @@ static void add_pages(struct mspan *s, void *arg)
 	*(size_t *)arg += s->npages;
 }
 
-/* From the spans, the calling thread's word and the bitmaps. */
+/* Counts anew what counts against the limit: from the spans, the calling thread's word of pages
+ * and the bitmaps. */
 static size_t recount(void)
 {
 	size_t npages = popcount64(thread_cache()->pages.free);
@@ -159,7 +160,7 @@ TEST_IN_CHILD(the_count_is_exact_and_never_beyond_a_hard_limit_with_hardened)
 
 /* --- giving back --- */
 
-/* As free pages with memory behind them, in the heap. */
+/* Leaves nbytes in the heap as free pages that have memory behind them. */
 static void leave_dirty(size_t nbytes)
 {
 	void *p = make(nbytes);
