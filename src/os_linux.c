@@ -208,13 +208,14 @@ void os_set_call_out(bool (*begin)(void), void (*end)(void))
 	call_out.end = end;
 }
 
-bool os_drop(void *p, size_t nbytes)
+/* The kernel, or the hook, drops the pages; what is mapped there afterwards is not looked at. */
+static bool drop_by_libc(void *p, size_t nbytes)
 {
 	int saved_errno = errno, cancel_state;
 	bool dropped;
 
 	if (call_out.begin == NULL || !call_out.begin())
-		return os_release(p, nbytes);
+		return SYSCALL(SYS_madvise, p, nbytes, MADV_DONTNEED) == 0;
 	/* A hook may come to a cancellation point, and the thread would leave the heap in the middle of a change. */
 	(void)pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
 	dropped = madvise(p, nbytes, MADV_DONTNEED) == 0;
@@ -222,6 +223,11 @@ bool os_drop(void *p, size_t nbytes)
 	call_out.end();
 	errno = saved_errno;
 	return dropped;
+}
+
+bool os_drop(void *p, size_t nbytes)
+{
+	return drop_by_libc(p, nbytes) && (is_anonymous(p, nbytes) || os_remap(p, nbytes));
 }
 
 bool os_guard(void *p, size_t nbytes)
@@ -275,11 +281,11 @@ bool os_move_pages(void *from, void *to, size_t nbytes)
 {
 	/* Not by libc's mremap(3), to tell of the pages that go: hooks on it drop its fifth argument. Told are both ranges, one
 	 * before it loses its pages, and the other, which has none left, afterwards. */
-	(void)os_drop(to, nbytes);
+	(void)drop_by_libc(to, nbytes);
 	/* DONTUNMAP keeps the old range mapped: there is no moment in which another mapping could
 	 * take its place. Kernels before 5.7 refuse it, and the caller copies. */
 	if (SYSCALL(SYS_mremap, from, nbytes, nbytes, MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP, to) == (long)to) {
-		(void)os_drop(from, nbytes);
+		(void)drop_by_libc(from, nbytes);
 		return true;
 	}
 	/* Kernels before 6.17 refuse a range of several mappings after they have unmapped what was at the other place. */
