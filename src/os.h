@@ -36,7 +36,8 @@ bool os_unreserve(void *p, size_t nbytes);
 /* reserved -> ready; false when the kernel does not promise the memory (state as before). */
 bool os_commit(void *p, size_t nbytes);
 
-/* in memory -> ready; the bytes are gone and read as zero. False: state and bytes as before. */
+/* in memory -> ready; the bytes are gone and read as zero. Memory that the program has locked is released, too, and stays locked. False:
+ * state and bytes as before; kernels before 5.18 refuse locked memory. */
 bool os_release(void *p, size_t nbytes);
 
 /* ready or in memory -> reserved: touching it is a fault. False: what was in memory may be ready. */

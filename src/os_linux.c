@@ -33,6 +33,9 @@
 #ifndef MREMAP_DONTUNMAP
 #define MREMAP_DONTUNMAP 4
 #endif
+#ifndef MADV_DONTNEED_LOCKED
+#define MADV_DONTNEED_LOCKED 24
+#endif
 #ifndef MADV_GUARD_INSTALL
 #define MADV_GUARD_INSTALL 102
 #define MADV_GUARD_REMOVE 103
@@ -132,13 +135,22 @@ bool os_commit(void *p, size_t nbytes)
 
 bool os_release(void *p, size_t nbytes)
 {
-	return SYSCALL(SYS_madvise, p, nbytes, MADV_DONTNEED) == 0;
+	long result = SYSCALL(SYS_madvise, p, nbytes, MADV_DONTNEED);
+
+	/* Memory that the program has locked. */
+	if (result == -EINVAL)
+		result = SYSCALL(SYS_madvise, p, nbytes, MADV_DONTNEED_LOCKED);
+	return result == 0;
 }
 
 bool os_guard(void *p, size_t nbytes)
 {
-	if (!os_release(p, nbytes))
-		return false;
+	/* Kernels before 5.18 do not release memory that the program has locked. Parts of the range may be guarded already. */
+	if (!os_release(p, nbytes)) {
+		if (!os_commit(p, nbytes))
+			return false;
+		zero_bytes(p, nbytes);
+	}
 	if (SYSCALL(SYS_mprotect, p, nbytes, PROT_NONE) == 0)
 		return true;
 	/* Of several mappings in the range the first may be protected already. */
@@ -148,7 +160,11 @@ bool os_guard(void *p, size_t nbytes)
 
 bool os_uncommit(void *p, size_t nbytes)
 {
-	return map(p, nbytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED) == p;
+	if (map(p, nbytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED) == p)
+		return true;
+	/* Refused: see os_remap(). The range may have fences. */
+	(void)os_unfence(p, nbytes);
+	return os_release(p, nbytes) && SYSCALL(SYS_mprotect, p, nbytes, PROT_NONE) == 0;
 }
 
 bool os_fence(void *p, size_t nbytes)
@@ -195,8 +211,12 @@ bool os_move_pages(void *from, void *to, size_t nbytes)
 
 bool os_remap(void *p, size_t nbytes)
 {
-	return map_heap(p, nbytes, PROT_READ | PROT_WRITE,
-			MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED) == p;
+	/* A new mapping counts anew in a limit on locked memory, and may be refused: then the range stays the mapping that it is. */
+	if (map_heap(p, nbytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED) != p)
+		return os_release(p, nbytes) && os_commit(p, nbytes);
+	/* After mlockall(MCL_FUTURE) new mappings are in memory at once. */
+	(void)os_release(p, nbytes);
+	return true;
 }
 
 void os_dump(void *p, size_t nbytes, bool dump)
@@ -250,10 +270,10 @@ static void *map_guarded(uintptr_t hint, size_t nbytes)
 	return p + guard;
 }
 
-/* Returns a random page of the stretch of addresses that records lie in. */
+/* Returns a random hint for records and the page before them: the records begin at a multiple of 64 KiB. */
 static uintptr_t random_place(void)
 {
-	return CPU_HEAP_LOW + align_down(os_random() % METADATA_PLACE, os_page_size());
+	return CPU_HEAP_LOW + align_down(os_random() % METADATA_PLACE, KiB(64)) + KiB(64) - os_page_size();
 }
 
 /* Returns the hint for the next records of so many bytes, pages beside them included: they lie one behind the other. */

@@ -454,7 +454,7 @@ static void after_fork_open(void)
 	for (struct mcache *c = threads.all; c != NULL; c = c->next_all) {
 		/* A rebuilt heap counts every page that no span has as free. */
 		if (rebuilt)
-			c->pages = (struct pcache){ 0, 0, 0, 0 };
+			c->pages = (struct pcache){ .began = true };
 		c->orphan = c->in_use && c != mine;
 		others |= c->orphan;
 		if (c->orphan) {
@@ -467,7 +467,7 @@ static void after_fork_open(void)
 		}
 	}
 	if (rebuilt)
-		shared_cache.pages = (struct pcache){ 0, 0, 0, 0 };
+		shared_cache.pages = (struct pcache){ .began = true };
 	if (others || shared_cache.orphan) {
 		/* A child that only calls exec does not pay for adopting: the first slow path does it. Until
 		 * then there are no fast paths. */
