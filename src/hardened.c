@@ -229,6 +229,7 @@ void hardened_free_big(struct mcache *c, struct mspan *s)
 	if (s->moved)
 		atomic_fetch_sub_explicit(&guarded_spans, 1, memory_order_relaxed);
 	s->moved = false;
+	(void)os_drop((void *)s->base, mspan_nbytes(s));
 	/* Refused for want of mappings. */
 	if (!os_guard((void *)s->base, mspan_nbytes(s))) {
 		refused();

@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * trials.c - misuse at random: sizes, histories and threads differ from trial to trial; how many
- * are stopped in the call?
+ * trials.c - misuse at random: sizes, histories and threads differ from trial to trial. How many
+ * misuses are stopped in the call?
  *
- * A trial is a child with a history of its own (objects of many sizes, made and freed by several
- * threads), and then one misuse. What may be the start of a live object by then is none: trials
- * where the allocator gave the address away again are begun anew. The child ends in SIGABRT:
- * stopped; in another signal: crashed; at its end: silent; not within 20 seconds: hung.
+ * A trial is a child with a history of its own, in which several threads make and free objects of
+ * many sizes, and then one misuse. No trial misuses what may be the start of a live object by then:
+ * where the allocator gave the address away again, the trial begins anew. A child that ends in
+ * SIGABRT was stopped; in another signal, it crashed; at its end, it was silent; after 20 seconds,
+ * it hung.
  *
- * Calls malloc by its standard names only: any allocator can be preloaded. With --all the program
- * fails (status 1) unless every trial was stopped.
+ * The program calls malloc by its standard names only, so that any allocator can be preloaded. With
+ * --all it fails (status 1) unless every trial was stopped.
  */
 #include "rng.h"
 
@@ -32,7 +33,7 @@ static void *live[LIVE];
 static size_t live_size[LIVE];
 static char still[256];
 
-/* Through volatile pointers: no compiler looks through. */
+/* The calls go through volatile pointers, so that no compiler sees what they do. */
 static void *(*volatile do_malloc)(size_t) = malloc;
 static void *(*volatile do_realloc)(void *, size_t) = realloc;
 static void (*volatile do_free)(void *) = free;
@@ -44,7 +45,7 @@ static uint32_t below(uint32_t n)
 	return (uint32_t)rng_below(&state, n);
 }
 
-/* Small ones most often, each order of magnitude alike. */
+/* Returns a size. Every order of magnitude is equally likely, so small sizes come most often. */
 static size_t any_size(void)
 {
 	return below(20) == 0 ? 0 : 1 + below(2u << below(20));
@@ -88,8 +89,8 @@ static void *free_it(void *p)
 
 /* --- misuses: each is one call that must not return --- */
 
-/* An object of the history that is freed, with more history behind that; NULL: its address is in
- * use again. */
+/* Frees an object of the history, goes on with the history, and returns the object. Returns NULL
+ * when its address is in use again. */
 static void *freed_object(void)
 {
 	uint32_t i = below(LIVE), tries = 0;
@@ -122,7 +123,7 @@ static void *interior(void)
 	return (char *)live[i] + 1 + below((uint32_t)live_size[i] - 1);
 }
 
-/* No heap address; interior to what is mapped, not mapped, or not canonical. */
+/* Returns an address that is not the heap's: inside of other memory, not mapped, or not canonical. */
 static void *wild(void)
 {
 	static char *mapped;

@@ -3,17 +3,17 @@
  * endurance.c - a server for minutes or hours: sizes, lifetimes, live bytes and threads drift, and
  * nothing may pile up.
  *
- * Workers answer requests at a set pace: each builds a reply (objects of its own, a buffer that
- * grows by realloc), and stores some objects in a table that all share, where a young one or any
- * other makes room, so that most are freed by another thread than the one that made them. Every
- * object's bytes are checked when it is freed. Workers come and go every second.
+ * Workers answer requests at a set pace. Each builds a reply from objects of its own and a buffer
+ * that grows by realloc. It stores some objects in a table that all share, where a young object or
+ * any other makes room, so that most objects are freed by another thread than the one that made
+ * them. Every object's bytes are checked when it is freed. Workers come and go every second.
  *
- * Calls malloc by its standard names only: any allocator can be preloaded. Twice a second a line on
- * stdout: seconds, MiB live, MiB resident since the start, threads, requests. With --check the
- * program fails (status 1, a line on stderr) when resident memory is more than OVERHEAD_MAX of the
- * live bytes in the last third of the time, when a run of LONG seconds or more holds more over its
- * live bytes there than in the middle third, or when mallinfo2() tells of bytes in use after all
- * was freed.
+ * The program calls malloc by its standard names only, so that any allocator can be preloaded.
+ * Twice a second it prints a line: seconds, MiB live, MiB resident since the start, threads,
+ * requests. With --check it fails (status 1, a line on stderr) in three cases: when resident memory
+ * is more than OVERHEAD_MAX of the live bytes in the last third of the time; when a run of LONG
+ * seconds or more holds more over its live bytes there than in the middle third; and when
+ * mallinfo2() tells of bytes in use after all was freed.
  */
 #include "clock.h"
 #include "rng.h"
@@ -44,11 +44,11 @@
 
 #define OVERHEAD_MAX 3.0
 
-/* Shorter ones may still be filling up in the middle third, on a busy machine. */
+/* Shorter runs may still be filling up in the middle third, on a busy machine. */
 #define LONG 600
 #define GROWTH_MAX 1.05
 
-/* What libc keeps for its own files. */
+/* The bytes that libc keeps for its own files. */
 #define OWN_BYTES 65536
 
 struct entry {
@@ -148,7 +148,8 @@ static struct entry object_grow(struct entry e, uint32_t size)
 	return e;
 }
 
-/* Of the moment: from the least, seldom up to 16 times that, now and then a large buffer. */
+/* Returns a size for this moment: at least the least size, seldom up to 16 times that, and now
+ * and then a large buffer. */
 static uint32_t object_size(uint64_t *random)
 {
 	uint32_t least = (uint32_t)atomic_load_explicit(&size_least, memory_order_relaxed);
@@ -160,7 +161,7 @@ static uint32_t object_size(uint64_t *random)
 
 /* --- the table --- */
 
-/* Mostly one of the youngest, else any: the last takes its place. */
+/* Takes out one of the youngest entries mostly, and otherwise any. The last entry takes its place. */
 static struct entry shard_remove(struct shard *s, uint64_t *random)
 {
 	uint32_t among = s->count > YOUNG && below(random, 4) != 0 ? YOUNG : s->count;
@@ -279,7 +280,7 @@ static unsigned drift(double at)
 	return n;
 }
 
-/* Bytes; without the program and its table. */
+/* Returns the resident bytes, without the program and its table. */
 static double resident(void)
 {
 	static double own;

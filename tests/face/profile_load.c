@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * profile_load.c - a program whose functions allocate known amounts; check_profile.py compares them
- * with its profile.
+ * profile_load.c - a program whose functions allocate known amounts. check_profile.py compares the
+ * amounts with the profile.
  *
- * Owns     what it allocates. Says on stdout what each function took and still has: "NAME objects
- *          bytes live-objects live-bytes", bytes as malloc_usable_size() tells them.
- * Callers  check_profile.py: profile_load CASE RATE FILE...; each FILE is written at the end.
+ * Usage: profile_load CASE RATE FILE...; each FILE is written at the end. The program says on
+ * stdout what each function took and still has: "NAME objects bytes live-objects live-bytes". Bytes
+ * are those that malloc_usable_size() tells.
  */
 #include "face.h"
 
@@ -39,7 +39,7 @@ static void write_files(void)
 		CHECK(write_profile(*file) == 0);
 }
 
-/* Objects are in a list, so that no table of them is one. */
+/* Objects are in a list, because a table of them would be an object too. */
 struct link {
 	struct link *next;
 };
@@ -98,7 +98,7 @@ TAKER(take_before, malloc(size))
 TAKER(take_after, malloc(size))
 TAKER(take_in_child, malloc(size))
 
-/* Bytes that an object of size takes. */
+/* Returns the bytes that an object of this size takes. */
 static NOINLINE size_t slot_of(size_t size)
 {
 	void *p = malloc(size);

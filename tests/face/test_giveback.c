@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_giveback.c - 1 GiB of small objects, allocated and freed: the process is back within a
- * few MiB of where it began, whoever frees, and whether or not the allocating threads live.
+ * test_giveback.c - 1 GiB of small objects, allocated and freed. The process is back within a few
+ * MiB of where it began, whichever thread frees, and whether or not the allocating threads still
+ * live.
  *
- * Owns     `objects`, in a mapping of its own, gone before the last look at the resident size.
- * Callers  CTest, preloaded. argv[1] is the case; in the decay cases GOALLOC=scavenge=100.
- * Holds    no case depends on how fast anything is: the decay cases look again until the
- *          memory is gone, and give up after 300 times the decay time.
+ * `objects` is in a mapping of its own, which is gone before the last look at the resident size. No
+ * case depends on how fast anything is: the decay cases look again until the memory is gone, and
+ * give up after 300 times the decay time.
+ *
+ * Usage: test_giveback CASE; the decay cases run with GOALLOC=scavenge=100.
  */
 #include "face.h"
 
@@ -25,15 +27,16 @@ static void **objects;
 static size_t nobjects;
 static size_t begin_rss;
 
-/* Small objects of every size class below 1 KiB, mostly; some up to 32 KiB. */
+/* Returns a size that is mostly below 1 KiB, where it hits every size class, and sometimes up to
+ * 32 KiB. */
 static size_t small_size(uint64_t *rng)
 {
 	uint64_t r = rng_next(rng);
 	return 16 + (size_t)(r % 128 == 0 ? (r >> 8) % (32 * KiB - 16) : (r >> 8) % 1000);
 }
 
-/* Allocates nbytes in objects[from..]; the number of objects made. Each byte of a page is
- * touched somewhere: the first and last of every object, and every 4 KiB. */
+/* Allocates nbytes in objects[from..] and returns how many objects it made. It touches every
+ * page: the first and the last byte of each object, and a byte every 4 KiB. */
 static size_t allocate(size_t from, size_t nbytes)
 {
 	uint64_t rng = from + 1;
@@ -97,7 +100,7 @@ static void trim_and_check(void)
 	CHECK_LE(proc_rss(), begin_rss + LIMIT);
 }
 
-/* What an idle program still does: a few objects of a few sizes now and then. */
+/* Does what an idle program still does: it makes a few objects of a few sizes now and then. */
 static void allocate_a_little(void)
 {
 	for (size_t n = 16; n <= 256 * KiB; n *= 2) {
@@ -208,7 +211,7 @@ static void freed_when_the_allocating_threads_are_gone(void)
 	trim_and_check();
 }
 
-/* The owners of the spans sleep, and do not help. */
+/* The threads that own the spans sleep, so they cannot help. */
 static void freed_while_the_allocating_threads_sleep(void)
 {
 	struct part part[THREADS];

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_hardened.c - what GOALLOC=hardened=1 adds and no message tells: sizes, zeros, guarded pages,
- * the order of addresses; with 2, records. The messages are in tests/abort.
- *
- * Callers  CTest, with the option in the environment.
+ * test_hardened.c - what GOALLOC=hardened=1 adds beside its messages: sizes, zeros, guarded pages
+ * and the order of addresses; with hardened=2, records out of reach. The messages are in
+ * tests/abort. The option comes from the environment.
  */
 #include "face.h"
 #include "pattern.h"
@@ -17,7 +16,7 @@
 
 #include <cmocka.h>
 
-/* Through volatile pointers: no compiler looks through. */
+/* The calls go through volatile pointers, so that no compiler sees what they do. */
 static void *(*volatile do_malloc)(size_t) = malloc;
 static void (*volatile do_free)(void *) = free;
 
@@ -25,7 +24,7 @@ static const size_t sizes[] = { 1,    8,     9,     24,    100,   1000,   4096,
 				8184, 20000, 32752, 32768, 32769, 100000, 1 << 20 };
 #define NSIZES (sizeof(sizes) / sizeof(sizes[0]))
 
-/* The number of the signal that touching p[at] ends a child with; 0 for none. */
+/* Returns the number of the signal that ends a child that writes to p[at], or 0. */
 static int touch(volatile char *p, size_t at)
 {
 	pid_t pid = fork();
@@ -148,7 +147,7 @@ struct mapping {
 	int key;
 };
 
-/* The mappings of the process, in order of address. */
+/* Reads the mappings of the process in order of address, and returns how many there are. */
 static size_t read_mappings(struct mapping *m, size_t room)
 {
 	FILE *f = fopen("/proc/self/smaps", "re");
@@ -170,7 +169,7 @@ static size_t read_mappings(struct mapping *m, size_t room)
 	return n;
 }
 
-/* As touch(), reading only. */
+/* Does what touch() does, and only reads. */
 static int look(const volatile char *p)
 {
 	pid_t pid = fork();
@@ -214,7 +213,8 @@ static void records_are_out_of_reach(void **state)
 	assert_true(nrecords >= 3);
 }
 
-/* The kernel runs handlers with all keys closed, and who jumps out of one goes on like that. */
+/* The kernel runs handlers with all keys closed, and a thread that jumps out of one goes on with
+ * closed keys. */
 
 static sigjmp_buf before;
 static void *volatile from_handler, *volatile for_handler;

@@ -1,12 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_introspection.c - mallinfo, mallinfo2, malloc_info, malloc_stats, mallopt and
- * malloc_trim tell the truth about this heap, not zeros about glibc's.
+ * test_introspection.c - mallinfo, mallinfo2, malloc_info, malloc_stats, mallopt and malloc_trim
+ * tell the truth about this heap, not zeros about glibc's.
  *
- * Owns     nothing between tests; each frees what it allocates.
- * Callers  CTest, linked with the library and preloaded.
- * Holds    SLACK is what caches and cmocka itself may add or hide; every amount tested is
- *          far above it.
+ * SLACK is what caches and cmocka itself may add or hide. Every amount that is tested is far above
+ * it.
  */
 #include "face.h"
 
@@ -19,7 +17,8 @@
 
 #define SLACK (256 * KiB)
 
-/* Bytes in use by the program, as glibc's two fields tell: small and mapped objects. */
+/* Returns the bytes in use by the program: the sum of glibc's two fields, for small and for
+ * mapped objects. */
 static size_t in_use(void)
 {
 	struct mallinfo2 m = mallinfo2();
@@ -144,7 +143,8 @@ static const char *skip_attributes(const char *s, bool *closed)
 	}
 }
 
-/* One root element, every tag closed in order, text only white space. */
+/* Checks that there is one root element, that every tag is closed in order, and that the text is
+ * white space. */
 static bool is_well_formed(const char *s)
 {
 	char open[16][32];
@@ -204,7 +204,7 @@ static void malloc_info_is_well_formed_in_glibcs_shape(void **state)
 	assert_non_null(strstr(heap_end, "<aspace type=\"mprotect\" size=\""));
 }
 
-/* The size behind the last occurrence of key: the sum over all heaps. */
+/* Returns the size behind the last occurrence of a key, which is the sum over all heaps. */
 static size_t last_size(const char *text, const char *key)
 {
 	const char *at = NULL, *next = text;

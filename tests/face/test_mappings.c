@@ -1,11 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * test_mappings.c - address space in odd states: few mappings left of those that the kernel allows,
- * nothing free but small holes; and how many mappings the library itself makes.
+ * or nothing free but small holes; and how many mappings the library itself makes.
  *
- * Owns     what it maps around the heap.
- * Callers  CTest, preloaded, with and without hardened=1. argv[1] is the case; exits with 77 where
- *          the system does not let it be made.
+ * Usage: test_mappings CASE. The exit status is 77 where the system does not let the state be made.
  */
 #include "face.h"
 
@@ -70,7 +68,7 @@ static void many_blocks(void)
 	CHECK_LE(proc_mappings(), most);
 }
 
-/* What programs do; every answer must be an object. */
+/* Allocates as programs do. Every request must return an object. */
 static void use_malloc(void)
 {
 	uint64_t rng = 3;
@@ -111,8 +109,8 @@ static size_t max_mappings(void)
 	return (size_t)strtoull(buf, NULL, 10);
 }
 
-/* All mappings that the kernel allows but for a few, every second page of a range with another
- * protection. */
+/* Uses up the mappings that the kernel allows, except for a few: every second page of a range
+ * gets another protection. */
 static void few_mappings_left(void)
 {
 	size_t most = max_mappings(), page = (size_t)sysconf(_SC_PAGESIZE), left;
@@ -138,7 +136,7 @@ static void few_mappings_left(void)
 	use_malloc();
 }
 
-/* All of the address space is taken, but for holes of this many bytes: no hint is granted, no arena
+/* Takes the whole address space except for holes of this size. No hint is granted, and no arena
  * has room. */
 static void only_holes_of(size_t hole)
 {

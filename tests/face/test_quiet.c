@@ -2,8 +2,7 @@
 /*
  * test_quiet.c - the library has no descriptor, no thread and no output of its own, at any time.
  *
- * Callers  CTest, linked with the library and preloaded. Without an argument it runs itself with
- *          nothing but three descriptors.
+ * Without an argument the program runs itself with three descriptors and no others.
  */
 #define _GNU_SOURCE 1
 #include "face.h"
@@ -13,7 +12,8 @@
 #include <malloc.h>
 #include <pthread.h>
 
-/* Entries of a directory of numbers, without the descriptor that it is read by. */
+/* Returns how many entries a directory of numbers has. The descriptor that it is read by does
+ * not count. */
 static size_t entries(const char *path, bool has_own)
 {
 	DIR *dir = opendir(path);

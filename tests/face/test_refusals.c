@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * test_refusals.c - the kernel refuses the library's n-th mmap, munmap, madvise, mprotect or
- * mremap, that one or all that follow: a program whose malloc says NULL and ENOMEM goes on, and has
- * all it wants when the kernel grants again.
+ * mremap, alone or with all that follow. A program whose malloc returns NULL and ENOMEM goes on,
+ * and has all that it wants when the kernel grants again.
  *
- * Owns     the supervisor: a child's memory calls wait for this process, which answers for the
- *          kernel (seccomp_unotify(2)); it tells those of the library by where they come from.
- * Callers  CTest, linked with the library and preloaded, with and without hardened=1; with "all",
- *          every n = 1 .. 200. Exits with 77 where the system has no such filter.
+ * A child's memory calls wait for a supervisor, which is this process and answers for the kernel
+ * (seccomp_unotify(2)). It knows the library's calls by the address that they come from.
+ *
+ * Usage: test_refusals [all]; with "all", for every n = 1 .. 200. The exit status is 77 where the
+ * system has no such filter.
  */
 #include "face.h"
 
@@ -40,7 +41,7 @@ struct plan {
 	bool all_after;
 };
 
-/* Between the child and its supervisor. */
+/* Memory that the child shares with its supervisor. */
 static struct {
 	_Atomic bool granted;       /* the child: from now on nothing is to be refused */
 	_Atomic unsigned refused;
@@ -229,7 +230,7 @@ static void send_fd(int sock, int fd)
 	CHECK(sendmsg(sock, &msg, 0) == 1);
 }
 
-/* -1 when the child ended without one. */
+/* Returns the descriptor that the child sends, or -1 when the child ended without sending one. */
 static int receive_fd(int sock)
 {
 	union fd_message control;
@@ -245,7 +246,7 @@ static int receive_fd(int sock)
 	return fd;
 }
 
-/* Is it a call of the library, and of those to refuse? */
+/* Returns whether the library makes this call, and whether the plan counts it. */
 static bool is_meant(const struct seccomp_data *data, const struct plan *plan)
 {
 	Dl_info library, caller;
@@ -292,7 +293,8 @@ static void supervise(int listener, const struct plan *plan)
 	}
 }
 
-/* False: this plan refused nothing, there were not so many calls. */
+/* Runs one plan. Returns false when the plan refused nothing, because there were fewer calls
+ * than n. */
 static bool run(const struct plan *plan)
 {
 	unsigned before = atomic_load(&shared->refused);

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_setuid.c - a setuid program is not steered by the environment of who starts it.
+ * test_setuid.c - a setuid program is not steered by the environment of the user that starts it.
  *
- * Owns     a setuid copy of itself, in a directory of its own. It is linked with the static
- *          library: what may be loaded in such a program is not the subject.
- * Callers  CTest; as root, where programs may be setuid, else it is skipped (77).
+ * The test makes a setuid copy of itself in a directory of its own. It is linked with the static
+ * library, because what may be loaded into such a program is not the subject. It runs as root and
+ * where programs may be setuid; otherwise it is skipped (77).
  */
 #include "face.h"
 #include "program.h"
@@ -18,7 +18,7 @@ enum { SKIPPED = 77, NOBODY = 65534, HARDENED = 1, SECURE = 2 };
 
 static char path[PATH_MAX];
 
-/* What the copy sees, as its status. */
+/* Returns as a status what the setuid copy sees. */
 static int probe(void)
 {
 	void *p = malloc(100);

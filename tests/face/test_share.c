@@ -1,20 +1,20 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_share.c - how much of RLIMIT_AS or RLIMIT_DATA a program gets from malloc until it says
- * NULL, and how much of that again when all was freed.
+ * test_share.c - how much of RLIMIT_AS or RLIMIT_DATA a program gets from malloc before it returns
+ * NULL, and how much of that again after everything was freed.
  *
- * Owns     the limit: the program sets it and runs itself anew, as under `ulimit -v` or `ulimit
- *          -d`.
- * Callers  CTest, linked with the library and preloaded. argv: "as" or "data", the limit in KiB,
- *          the size of the objects in bytes or "mixed", and the least share in per mille of what
- *          the limit left to main(). Prints the shares; by hand without the library, those of
- *          another malloc.
+ * The program sets the limit and runs itself anew, as under `ulimit -v` or `ulimit -d`. It prints
+ * the shares; by hand without the library, the shares of another malloc.
+ *
+ * Usage: test_share as|data KIB BYTES|mixed SHARE; SHARE is the least share, in per mille of what
+ * the limit left to main().
  */
 #include "face.h"
 
 #include <sys/resource.h>
 
-/* An object begins with the one before it: no table counts against the limit. */
+/* An object begins with the address of the object before it, so that no table counts against the
+ * limit. */
 struct object {
 	struct object *before;
 	size_t n;
@@ -27,7 +27,7 @@ static size_t next_size(uint64_t *rng)
 	return fixed_size != 0 ? fixed_size : sizeof(struct object) + 1 + rng_mixed_size(rng);
 }
 
-/* Allocates until there is no more; the bytes that were asked for and had. */
+/* Allocates until malloc returns NULL. Returns the sum of the sizes that were asked for. */
 static size_t fill_up(struct object **all)
 {
 	uint64_t rng = 11;
@@ -62,7 +62,8 @@ static void free_all(struct object **all)
 	}
 }
 
-/* What counts against the limit already: all mappings, or those that are private and writable. */
+/* Returns what counts against the limit already: all mappings, or with `data` those that are
+ * private and writable. */
 static size_t used_bytes(bool data)
 {
 	return proc_status_bytes(data ? "VmData" : "VmSize");

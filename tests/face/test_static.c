@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_static.c - a program linked -static with the archive: it has our malloc, once, and
- * forks and starts threads with it.
+ * test_static.c - a program linked -static with the archive: it has our malloc, once, and forks and
+ * starts threads with it.
  *
- * Callers  CTest.
- * Holds    that it links at all is half of the test: fork in libc.a pulls glibc's malloc.o in
- *          unless the archive has every name that wants.
+ * That it links at all is half of the test: fork in libc.a pulls in glibc's malloc.o unless the
+ * archive has every name that it wants.
  */
 #include "check.h"
 #include "child.h"
@@ -18,7 +17,8 @@
 #include <string.h>
 #include <unistd.h>
 
-/* Weak: resolved only when the member with malloc was taken from our archive. */
+/* The reference is weak, so it is resolved only when the member with malloc was taken from our
+ * archive. */
 extern size_t nallocx(size_t n, int flags) __attribute__((weak));
 
 static void *churn(void *arg)

@@ -1,12 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_token_new.cc - operator new as clang's allocation tokens call it: every delete takes it, it
- * fails as the plain forms do, and the new handler is asked.
+ * test_token_new.cc - operator new as clang's allocation tokens call it: every delete takes its
+ * memory, it fails as the plain forms fail, and the new handler is asked.
  *
- * Owns     the memory that the new handler gives back, and the count of its calls.
- * Callers  CTest, linked with the library.
- * Locks    none.
- * Holds    test_token.c has what all entry points have in common.
+ * test_token.c has what all entry points have in common.
  */
 #include "face.h"
 #include "token.h"
@@ -135,7 +132,7 @@ static void an_alignment_that_is_none_is_bad_alloc_or_null(token_abi abi, size_t
 
 static void *spare;
 
-/* A handler that finds memory is worth the call. */
+/* The new handler gives memory back, so that operator new succeeds when it tries again. */
 static void what_a_handler_frees_is_had(token_abi abi, size_t token)
 {
 	const size_t n = 256 * MiB;

@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * fuzz_options.c - any string as GOALLOC: read without harm, and every value in its range
- * afterwards.
- *
- * Callers  libFuzzer (GOALLOC_FUZZ=ON), replay.c.
+ * fuzz_options.c - any string as GOALLOC is read without harm, and afterwards every value is in its
+ * range.
  */
 #include "options.h"
 
@@ -11,7 +9,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
 
-/* It ends within its room, and before the comma. */
+/* Checks that a text option ends within its room and before the comma. */
 static void check_file(const char *file)
 {
 	size_t n = strnlen(file, OPTION_PATH_MAX);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_gzip.c - what is written is a gzip file of what was given.
+ * test_gzip.c - the output is a gzip file of the input.
  */
 #include "module.h"
 
@@ -17,7 +17,7 @@
 
 static uint8_t given[MOST], file[MOST + 1000];
 
-/* The file that n bytes become, written in pieces. */
+/* Writes n bytes in pieces, and returns the size of the file that they become. */
 static size_t make_file(size_t n, size_t piece)
 {
 	FILE *tmp = tmpfile();

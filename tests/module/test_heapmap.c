@@ -236,7 +236,8 @@ TEST_IN_CHILD(runs_are_cut_off_where_the_picture_ends)
 	do
 		CHECK(map_next(&w, &r, ARENA_PAGES));
 	while (r.use == RUN_NONE);
-	CHECK(r.use == RUN_SPAN && r.npages == MiB(1) / PAGE_SIZE && r.span_npages == MiB(1) / PAGE_SIZE);
+	CHECK(r.use == RUN_SPAN && r.npages == MiB(1) / PAGE_SIZE &&
+	      r.span_npages == MiB(1) / PAGE_SIZE);
 	heapwalk_init(&w);
 	CHECK(heapwalk_arena(&w) && map_next(&w, &r, r.page + 10));
 	while (r.use == RUN_NONE)
@@ -263,7 +264,7 @@ TEST_IN_CHILD(a_big_heap_of_fragments_stays_small)
 
 /* --- text --- */
 
-/* Letters between the bars of all lines, repeated ones too. */
+/* Returns how many letters stand between the bars of all lines, with repeated lines. */
 static void count_text(size_t count[128])
 {
 	char line[256] = "", *s = text;
@@ -285,7 +286,7 @@ static void count_text(size_t count[128])
 	}
 }
 
-/* The number of pages in the legend's line of a letter; 0 when it has none. */
+/* Returns the number of pages in the legend's line of a letter, or 0 when there is no such line. */
 static size_t legend_of(char letter)
 {
 	char key[3] = { '\n', letter, '\0' };

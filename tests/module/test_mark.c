@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_mark.c - every address in an object leads to it and no other word does; what is found is
- * searched.
+ * test_mark.c - every address in an object leads to the object and no other word does, and an
+ * object that is found is searched.
  *
- * Marks are put into the heap: each test has a child of its own.
+ * Marks are put into the heap, so each test has a child of its own.
  */
 #include "module.h"
 
@@ -66,7 +66,7 @@ static void count(const struct mark_object *o, bool direct, void *arg)
 	*(size_t *)arg += direct;
 }
 
-/* Lost objects; *ndirect of them direct. */
+/* Returns how many objects are lost. *ndirect of them are direct. */
 static size_t lost(size_t *ndirect)
 {
 	struct mark_counts counts;
@@ -264,7 +264,7 @@ TEST_IN_CHILD(many_at_once)
 	CHECK(num_lost() == 0);
 }
 
-/* Graphs at random: reached and direct as a plain search has it. */
+/* In random graphs, the objects that are reached and direct are those that a plain search finds. */
 enum { NODES = 60, EDGES = 3 };
 static void **node[NODES];
 

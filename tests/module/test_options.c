@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_options.c - every key takes effect, and everything else is one line on stderr and no effect.
+ * test_options.c - every key takes effect, and anything else is one line on stderr and has no
+ * effect.
  */
 #include "module.h"
 
@@ -33,7 +34,7 @@ struct parse {
 	const char *text;
 };
 
-/* The line that a bad item is worth; in one of a few buffers. */
+/* Returns the line that a bad item causes, in one of a few buffers. */
 static const char *bad_line(const char *item, const char *takes)
 {
 	static char lines[4][512];

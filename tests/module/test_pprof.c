@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_pprof.c - both formats, read back: the values, what they are scaled by, where the addresses
- * are, and what is at them.
+ * test_pprof.c - reads both formats back: the values, their scale, the mappings of the addresses,
+ * and their functions.
  */
 #include "module.h"
 
@@ -151,7 +151,7 @@ static bool take_field(const uint8_t **at, const uint8_t *end, struct field *f)
 	return true;
 }
 
-/* The number in a submessage; 0. */
+/* Returns the number in a field of a submessage, or 0. */
 static uint64_t number_in(const struct field *m, unsigned number)
 {
 	const uint8_t *at = m->bytes;

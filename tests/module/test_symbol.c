@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_symbol.c - names of addresses: functions of the program, local ones too, and what has none.
+ * test_symbol.c - names of addresses: functions of the program, local functions too, and addresses
+ * that have no name.
  */
 #include "module.h"
 
@@ -13,7 +14,7 @@
 
 static char text[4096];
 
-/* What is printed of the address. */
+/* Returns what is printed of an address. */
 static const char *printed(uintptr_t pc, bool after_call)
 {
 	static struct symbols symbols;

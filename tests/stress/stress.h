@@ -1,11 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * stress.h - what the stress programs share: a generator, tagged objects, seconds from the command
- * line.
+ * stress.h - what the stress programs share: tagged objects, a mix of sizes, seconds from the
+ * command line.
  *
- * Owns     nothing.
- * Callers  the programs of this folder. They call the heap by its internal names, so that they run
- *          under the sanitizers, too.
+ * The programs call the heap by its internal names, so that they run under the sanitizers too.
  */
 #ifndef STRESS_H
 #define STRESS_H
@@ -23,7 +21,7 @@
 #include <string.h>
 #include <unistd.h>
 
-/* Mostly small, sometimes tiny, seldom big. */
+/* Returns a size that is mostly small, sometimes tiny and seldom big. */
 static inline size_t stress_size(uint64_t *r)
 {
 	switch (rng_below(r, 16)) {
@@ -104,7 +102,7 @@ static inline void object_resize(struct object *o, uint64_t *r)
 	o->size = size;
 }
 
-/* Seconds to run: the first argument, else what the test suite can afford. */
+/* Returns the seconds to run: the first argument, or what the test suite can afford. */
 static inline double stress_seconds(int argc, char **argv)
 {
 	return argc > 1 ? atof(argv[1]) : 3;

@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * stress_oom.c - threads at work while the system refuses memory calls: NULL and ENOMEM or a later
- * release, nothing lost.
+ * stress_oom.c - threads at work while the system refuses memory calls: a request returns NULL and
+ * ENOMEM, or pages are released later, and nothing is lost.
  *
  * A round is a child process with a heap of its own. One kind of call of os.h, or all of them,
- * fails at its n-th call, or from it on, or at random, n = 1 .. 200; threads allocate in every way,
- * exchange objects, end, and trim meanwhile. Then there is memory again, and no request may be
- * refused. At the end nothing is live: every page is free, every span record is back, and what was
- * mapped is accounted for to the byte. Rounds come in an order that spreads n; the argument is the
- * seconds to run, "all" runs each round once (some minutes).
+ * fails at its n-th call, or from the n-th call on, or at random, for n = 1 .. 200. Meanwhile
+ * threads allocate in every way, exchange objects, end, and trim. Then there is memory again, and
+ * no request may be refused. At the end nothing is live: every page is free, every span record is
+ * back, and what was mapped is accounted for to the byte. Rounds come in an order that spreads n.
+ *
+ * Usage: stress_oom SECONDS|all; "all" runs each round once and takes some minutes.
  */
 #include "stress.h"
 
@@ -51,7 +52,7 @@ struct round {
 	unsigned n;
 };
 
-/* What the children tell; in shared memory, one child at a time. */
+/* The counts that the children add up, in shared memory. One child runs at a time. */
 static struct {
 	_Atomic unsigned seen;
 	_Atomic unsigned failed;
@@ -61,13 +62,14 @@ static struct {
 static struct round this_round;
 static pthread_barrier_t barrier;
 
-/* There is memory: no request may be refused. Written while the threads wait at the barrier. */
+/* Whether there is memory again, so that no request may be refused. It is written while the
+ * threads wait at the barrier. */
 static bool recovered;
 
 /* Objects that pass from thread to thread: each begins with its own struct object. */
 static _Atomic(unsigned char *) cells[CELLS];
 
-/* The bytes of an object that are looked at. */
+/* Returns the index of the next byte of an object that is looked at. */
 static size_t next_byte(size_t i, size_t size)
 {
 	if (i < 256)
@@ -111,7 +113,8 @@ static size_t any_size(uint64_t *r)
 	}
 }
 
-/* NULL is an answer only for want of memory, with its errno; any other keeps errno. */
+/* Checks an answer: NULL comes only for want of memory and with ENOMEM, and any other answer
+ * keeps errno. */
 static bool answered(const void *p)
 {
 	if (p != NULL) {
@@ -181,7 +184,7 @@ static void drop(struct object *o)
 	o->p = NULL;
 }
 
-/* Gives an object away, and takes what lay there. */
+/* Leaves an object in a cell, and takes the object that lay there. */
 static void exchange(struct object *o, uint64_t *r)
 {
 	/* The swap is what publishes the object, as a program's own synchronisation would. */

@@ -2,21 +2,21 @@
 /*
  * os_fail.c - a layer in front of os.h's memory calls, put there by the linker's --wrap.
  *
- * Owns     the plan of what fails; one for the process.
- * Callers  the code under test through os.h; the tests through os_fail.h.
- * Locks    none; the counters are atomic, and the plan is changed while one thread runs, but for
- *          its end.
- * Holds    a call that is made to fail leaves everything as it was, as os.h promises. A range that
- *          is asked for is whole pages of the kernel, of the size that os_page_size() tells.
+ * A process has one plan of what fails. The counters are atomic. The plan is changed while one
+ * thread runs; only os_fail_stop() may be called by any thread. A call that is made to fail leaves
+ * everything as it was, as os.h promises. The layer also checks every call: a range must be whole
+ * pages of the kernel, of the size that os_page_size() tells.
  */
 #include "os_fail.h"
 #include "os.h"
 
-/* What --wrap=NAME makes of the definition of NAME and of the calls of it. */
+/* The linker's --wrap=NAME renames the definition of NAME to __real_NAME, and calls of NAME go
+ * to __wrap_NAME. */
 void *__real_os_reserve(void *hint, size_t nbytes);
 bool __real_os_unreserve(void *p, size_t nbytes);
 bool __real_os_commit(void *p, size_t nbytes);
 bool __real_os_release(void *p, size_t nbytes);
+bool __real_os_drop(void *p, size_t nbytes);
 bool __real_os_move_pages(void *from, void *to, size_t nbytes);
 bool __real_os_remap(void *p, size_t nbytes);
 void *__real_os_alloc_metadata(size_t nbytes);
@@ -32,6 +32,7 @@ void *__wrap_os_reserve(void *hint, size_t nbytes);
 bool __wrap_os_unreserve(void *p, size_t nbytes);
 bool __wrap_os_commit(void *p, size_t nbytes);
 bool __wrap_os_release(void *p, size_t nbytes);
+bool __wrap_os_drop(void *p, size_t nbytes);
 bool __wrap_os_move_pages(void *from, void *to, size_t nbytes);
 bool __wrap_os_remap(void *p, size_t nbytes);
 void *__wrap_os_alloc_metadata(size_t nbytes);
@@ -180,6 +181,14 @@ bool __wrap_os_release(void *p, size_t nbytes)
 	return !fails(OS_RELEASE, p, nbytes) && __real_os_release(p, nbytes);
 }
 
+/* It counts as a release. */
+bool __wrap_os_drop(void *p, size_t nbytes)
+{
+	if (plan.hooks.before_release != NULL)
+		plan.hooks.before_release();
+	return !fails(OS_RELEASE, p, nbytes) && __real_os_drop(p, nbytes);
+}
+
 bool __wrap_os_move_pages(void *from, void *to, size_t nbytes)
 {
 	CHECK(os_is_whole_pages(to, nbytes));
@@ -201,7 +210,8 @@ void *__wrap_os_alloc_metadata(size_t nbytes)
 
 void *__wrap_os_alloc_long_metadata(size_t nbytes)
 {
-	void *p = fails(OS_ALLOC_METADATA, NULL, nbytes) ? NULL : __real_os_alloc_long_metadata(nbytes);
+	void *p = fails(OS_ALLOC_METADATA, NULL, nbytes) ? NULL
+							 : __real_os_alloc_long_metadata(nbytes);
 
 	count_mapped(p != NULL ? nbytes : 0);
 	return p;
@@ -209,7 +219,8 @@ void *__wrap_os_alloc_long_metadata(size_t nbytes)
 
 bool __wrap_os_extend_metadata(void *end, size_t nbytes)
 {
-	bool extended = !fails(OS_EXTEND_METADATA, NULL, nbytes) && __real_os_extend_metadata(end, nbytes);
+	bool extended =
+		!fails(OS_EXTEND_METADATA, NULL, nbytes) && __real_os_extend_metadata(end, nbytes);
 
 	count_mapped(extended ? nbytes : 0);
 	return extended;
