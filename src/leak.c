@@ -432,13 +432,13 @@ static SLOW_PATH void check(int fd, uintptr_t stack, struct leak_result *result)
 }
 
 /* No large variables here: what they leave free of the stack is searched. */
-SLOW_PATH void leak_check(int fd, struct leak_result *result)
+SLOW_PATH void leak_check(int fd, struct leak_result *result, uintptr_t stack)
 {
 	uint32_t rights;
 
 	SPILL_REGISTERS();
 	*result = (struct leak_result){ .error = 0 };
 	rights = rights_open();
-	check(fd, cpu_stack_pointer(), result);
+	check(fd, stack != 0 ? stack : cpu_stack_pointer(), result);
 	rights_close(rights);
 }
