@@ -6,17 +6,19 @@
  * Owns     the reserved part of the address space that is not committed yet.
  * Callers  mheap.c. Calls os.h.
  * Locks    none of its own; the caller holds mheap.lock.
- * Holds    a reservation begins and ends on a slot where the system allows it, else on a chunk (4 MB), and at the end of
- *          what it allows on a word of pages.
+ * Holds    in a place apart, which the hints below lead to, exactly what is handed out is reserved: address space counts in a limit
+ *          on locked memory (mlockall(2)), and debuggers write it into cores. Where the system chose the place itself, others' mappings
+ *          are near. There a reservation begins and ends on a slot where the system allows it, else on a chunk (4 MB), and at the
+ *          end of what it allows on a word of pages.
  *          Consecutive reservations are adjacent as long as nobody else is in the way, so that a
  *          run of pages may cross from one arena into the next.
- *          The first base is random, from the kernel's per-process seed.
+ *          The first base is random.
  */
 #include "arena.h"
 #include "os.h"
 
 /*
- * Where the heap looks for room. It is a hint only: the kernel may answer with another place.
+ * Where the heap and its records look for room. It is a hint only: the kernel may answer with another place.
  *
  * The place lies in none of these ranges, whose owners map them at fixed addresses and fail, or warn, when another mapping is there.
  * Each sanitizer is listed with its layouts of gcc 12 to 15 and LLVM 14 to 21. "App" is where a sanitizer lets programs map memory:
@@ -50,10 +52,11 @@
  *
  * HWAddressSanitizer chooses a free place for its shadow when the program starts.
  */
-#define HINT_LOW CPU_HEAP_LOW
-#define HINT_SLOTS ((CPU_HEAP_HIGH - CPU_HEAP_LOW) >> ARENA_SHIFT)
+#define HINT_LOW (CPU_HEAP_LOW + METADATA_PLACE)
+/* Not near the end: a heap that grows finds room behind it. */
+#define HINT_SLOTS (3 * METADATA_PLACE >> ARENA_SHIFT)
 #define HINT_TRIES 4
-_Static_assert(CPU_HEAP_LOW % ARENA_SIZE == 0 && CPU_HEAP_HIGH < UINT64_C(1) << ADDR_BITS, "hints are whole arenas, and in the table");
+_Static_assert(HINT_LOW % ARENA_SIZE == 0 && METADATA_PLACE % ARENA_SIZE == 0 && CPU_HEAP_HIGH < UINT64_C(1) << ADDR_BITS, "hints are whole arenas, and in the table");
 
 /* What the heap commits at least: the pages of a word in the bitmaps. */
 #define WORD_SIZE (GROW_MIN_PAGES * PAGE_SIZE)
@@ -134,15 +137,42 @@ static uintptr_t hint_of(uint64_t random)
 	return HINT_LOW + (((random >> 32) * HINT_SLOTS >> 32) << ARENA_SHIFT);
 }
 
-static uintptr_t reserve_somewhere(struct arena_space *a, size_t nbytes, size_t align)
+/* Reserves at a hint, or returns 0. The heap begins somewhere in its slot, so that the address of an object does not tell where the
+ * others are. A later place is near the end of the one before, where the window of arenas can grow to. */
+static uintptr_t reserve_apart(struct arena_space *a, size_t nbytes)
 {
 	for (unsigned i = 0; i < HINT_TRIES; i++) {
-		uintptr_t hint = hint_of(os_random() + i * UINT64_C(0x9e3779b97f4a7c15));
+		uint64_t random = os_random();
+		uintptr_t hint = hint_of(random);
 
+		if (i < HINT_TRIES / 2 && a->apart)
+			hint = min_size(align_up(a->end, ARENA_SIZE) + ((size_t)ARENA_SIZE << i), CPU_HEAP_HIGH - ARENA_SIZE);
+		if (nbytes <= ARENA_SIZE / 2)
+			hint += random % (ARENA_SIZE / 2 / REGION_SIZE) * REGION_SIZE;
 		if (reserve_at(a, hint, nbytes))
 			return hint;
 	}
-	return reserve_aligned(a, nbytes, align);
+	return 0;
+}
+
+/* Reserves with room to grow, where the system has a place for it. Returns 0, or the address with *nbytes adjusted. */
+static uintptr_t reserve_among_others(struct arena_space *a, size_t *nbytes)
+{
+	size_t least = align_up(*nbytes, CHUNK_SIZE);
+	size_t want = align_up(*nbytes, ARENA_SIZE);
+	uintptr_t addr = reserve_aligned(a, want, ARENA_SIZE);
+
+	/* Less than a slot when that is all there is; still inside one slot as long as it fits. */
+	while (addr == 0 && want > least) {
+		want = max_size(least, align_down(want / 2, CHUNK_SIZE));
+		addr = reserve_aligned(a, want, CHUNK_SIZE);
+	}
+	if (addr == 0) {
+		want = align_up(*nbytes, WORD_SIZE);
+		addr = reserve_aligned(a, want, WORD_SIZE);
+	}
+	*nbytes = want;
+	return addr;
 }
 
 uintptr_t arena_space_extend(struct arena_space *a, size_t nbytes)
@@ -157,6 +187,8 @@ uintptr_t arena_space_extend(struct arena_space *a, size_t nbytes)
 		size_t to_chunk = align_up(a->end + missing, CHUNK_SIZE) - a->end;
 		size_t to_word = align_up(a->end + missing, WORD_SIZE) - a->end;
 
+		if (a->apart)
+			to_slot = to_chunk = to_word;
 		give_back_owed(a);
 		/* The system may lack room for a whole slot more, but not for what is needed. */
 		if (reserve_at(a, a->end, to_slot))
@@ -174,33 +206,43 @@ uintptr_t arena_space_extend(struct arena_space *a, size_t nbytes)
 
 uintptr_t arena_space_move(struct arena_space *a, size_t nbytes)
 {
-	size_t least = align_up(nbytes, CHUNK_SIZE);
-	size_t want = align_up(nbytes, ARENA_SIZE);
+	size_t reserved = align_up(nbytes, WORD_SIZE);
+	bool apart = true;
 	uintptr_t addr;
 
 	give_back_owed(a);
-	addr = reserve_somewhere(a, want, ARENA_SIZE);
-	/* Less than a slot when that is all there is; still inside one slot as long as it fits. */
-	while (addr == 0 && want > least) {
-		want = max_size(least, align_down(want / 2, CHUNK_SIZE));
-		addr = reserve_somewhere(a, want, CHUNK_SIZE);
-	}
+	addr = reserve_apart(a, reserved);
 	if (addr == 0) {
-		want = align_up(nbytes, WORD_SIZE);
-		addr = reserve_somewhere(a, want, WORD_SIZE);
+		apart = false;
+		addr = reserve_among_others(a, &reserved);
 	}
 	if (addr == 0)
 		return 0;
 	if (a->end != a->next)
 		give_back(a, a->next, a->end - a->next);
 	a->next = addr + nbytes;
-	a->end = addr + want;
+	a->end = addr + reserved;
+	a->apart = apart;
 	return addr;
 }
 
 void arena_space_undo(struct arena_space *a, size_t nbytes)
 {
 	a->next -= nbytes;
+	if (a->apart && a->end != a->next) {
+		give_back(a, a->next, a->end - a->next);
+		a->end = a->next;
+	}
+}
+
+void arena_space_undo_move(struct arena_space *a, size_t nbytes, const struct arena_space *before)
+{
+	uintptr_t addr = a->next - nbytes;
+
+	give_back(a, addr, a->end - addr);
+	a->next = before->next;
+	a->end = before->next;
+	a->apart = before->apart;
 }
 
 void heap_arena_init(struct heap_arena *ha, uintptr_t addr, uint32_t idx)

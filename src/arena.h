@@ -53,9 +53,10 @@ struct heap_arena {
 							* behind them, clean or not */
 	struct arena_chunk chunks[ARENA_CHUNKS];       /* [h] */
 	_Atomic uint64_t mapped_words[ARENA_PAGES / 64 / 64]; /* [a] 1: of these 64 pages some may have had an entry in spans */
-	page_entry spans[ARENA_PAGES];                 /* [a] page -> span: every page of a small
-							* span, the first of a big one; 0 */
+	page_entry *spans;                             /* [c] its part of the page map: ARENA_PAGES entries, each [a].
+							* Every page of a small span, the first of a big one; 0 */
 };
+#define ARENA_MAP_SIZE (ARENA_PAGES * sizeof(page_entry))
 
 /* A piece of address space; none when it has no length. */
 struct address_range {
@@ -71,21 +72,25 @@ struct address_range {
  */
 struct arena_space {
 	uintptr_t next;    /* [h] first byte not handed out; everything before it is committed */
-	uintptr_t end;     /* [h] end of the reservation, chunk aligned where the system had that much */
+	uintptr_t end;     /* [h] end of the reservation */
+	bool apart;        /* [h] it is where nobody else maps anything: no more is reserved than is handed out */
 	struct address_range owed[ARENA_SPACE_OWED];   /* [h] not wanted, and not taken back by the system yet */
 };
 
 /* nbytes (page multiple) of reserved address space that continue what was handed out last, or 0. */
 uintptr_t arena_space_extend(struct arena_space *a, size_t nbytes);
 
-/* nbytes of reserved address space in a place of their own, aligned as far as the system allows, or 0. What was left of the
- * old place goes back to the system. */
+/* Returns nbytes of reserved address space in another place, or 0. The place is aligned as far as the system allows. What was left
+ * of the old place goes back to the system. */
 uintptr_t arena_space_move(struct arena_space *a, size_t nbytes);
 
-/* Takes back the nbytes handed out last, which were not committed. */
+/* Takes back the nbytes that arena_space_extend() handed out last and that were not committed. */
 void arena_space_undo(struct arena_space *a, size_t nbytes);
 
-/* Fills a record for the slot of addr: no page of it is ours yet. The memory is zeroed. */
+/* Takes back the nbytes that arena_space_move() handed out last and that were not committed: the heap goes on where it was before. */
+void arena_space_undo_move(struct arena_space *a, size_t nbytes, const struct arena_space *before);
+
+/* Fills a record for the slot of addr, but for its part of the page map: no page of it is ours yet. The memory is zeroed. */
 void heap_arena_init(struct heap_arena *ha, uintptr_t addr, uint32_t idx);
 
 #endif

@@ -27,15 +27,25 @@
 #define CHUNK_SIZE (CHUNK_PAGES * PAGE_SIZE)
 #define ARENA_CHUNKS (ARENA_PAGES / CHUNK_PAGES)
 
-/* User addresses below 2^ADDR_BITS are ours to use; the arena table has a word for each slot. */
+/* User addresses below 2^ADDR_BITS are ours to use. The arena table leads from a slot to its record in two steps: it has a word for
+ * each leaf, and a leaf a word for each slot. */
 #define ADDR_BITS 47
-#define ARENA_TABLE_LEN ((size_t)1 << (ADDR_BITS - ARENA_SHIFT))
-_Static_assert(ARENA_TABLE_LEN * sizeof(void *) <= MiB(16),
-	       "the arena table is address space that counts against ulimit -v");
+#define ARENA_LEAF_SHIFT 10
+#define ARENA_LEAF_LEN ((size_t)1 << ARENA_LEAF_SHIFT)
+#define ARENA_TABLE_LEN ((size_t)1 << (ADDR_BITS - ARENA_SHIFT - ARENA_LEAF_SHIFT))
+_Static_assert(ARENA_TABLE_LEN * sizeof(void *) <= KiB(16), "the arena table is part of the library's own data");
+
+/* Records have the beginning of the place that arena.c chooses for the heap. */
+#define METADATA_PLACE ((CPU_HEAP_HIGH - CPU_HEAP_LOW) / 8)
 
 /* Arenas at most: 2^15 of 64 MB are 2 TiB. A power of SUMMARY_FANOUT times a small number. */
 #define MAX_ARENAS 32768
 _Static_assert(MAX_ARENAS % 4096 == 0, "the summary tree has whole nodes");
+
+/* Slots without an arena that the window of arenas may grow across at a time: each costs its part of the page map in address space. And
+ * slots that the window has below the first arena, where the system chose the place and puts later ones below. */
+#define WINDOW_MAX_GAP 16
+#define WINDOW_BELOW 16
 
 /* Small objects go up to here; more is a big object: a span of its own. */
 #define MAX_SMALL_SIZE 32768

@@ -3,8 +3,8 @@
  * fixalloc.c - type-stable memory for our own records: mspan, mcache, heap_arena.
  * See malloc.c for the overview.
  *
- * Owns     the metadata regions that all pools cut their records from. They are far from the arenas, so
- *          that an overflow of a user's object does not reach them, and are never unmapped.
+ * Owns     the metadata regions that all pools cut their records from. They are far from the arenas and from the program's own
+ *          mappings, between pages that cannot be touched, so that no overflow reaches them. They are never unmapped.
  * Callers  mheap.c, thread.c. Calls os.h.
  * Locks    metadata_lock (LOCK_METADATA) covers the regions and all pools.
  * Holds    a record's memory is only ever handed out by its own pool: a stale pointer to a
@@ -22,9 +22,9 @@
 #define SLAB_SIZE KiB(32)
 #define SLAB_MAX_RECORD (SLAB_SIZE / 3)
 
-/* Asked of the kernel at a time; less when it refuses. */
-#define METADATA_MAX MiB(1)
-#define METADATA_FIRST KiB(336)
+/* Asked of the kernel at a time: METADATA_STEP, in which a small program's large records (an mcache) have room, or a quarter of all there
+ * is. Less when the kernel refuses. */
+#define METADATA_STEP KiB(272)
 #define METADATA_MIN KiB(16)
 
 /*
@@ -44,7 +44,7 @@ _Static_assert(sizeof(struct slab) <= CACHE_LINE, "records begin at the second c
 
 struct region {
 	uintptr_t next;    /* [m] first byte not handed out */
-	uintptr_t end;     /* [m] end of what was mapped last */
+	uintptr_t end;     /* [m] end of the memory */
 };
 
 static struct {
@@ -85,23 +85,31 @@ static bool take_reserve_locked(struct region *r, size_t least)
 	return true;
 }
 
-/* More address space for a region, with room for nbytes aligned to align. What is left of the old piece is lost:
- * less than that. */
+/* Makes a region longer where it is, or begins it anew: then what is left of the old piece is lost. */
+static bool region_map_locked(struct region *r, size_t nbytes)
+{
+	void *p;
+
+	if (r->end == 0 || !os_extend_metadata((void *)r->end, nbytes)) {
+		p = os_alloc_long_metadata(nbytes);
+		if (p == NULL)
+			return false;
+		r->next = r->end = (uintptr_t)p;
+	}
+	r->end += nbytes;
+	metadata.sys_bytes += nbytes;
+	return true;
+}
+
+/* More memory for a region, with room for nbytes aligned to align. */
 static bool region_grow_locked(struct region *r, size_t nbytes, size_t align)
 {
 	size_t least = nbytes + align;
-	size_t want = r->end == 0 ? METADATA_FIRST : METADATA_MAX;
+	size_t want = max_size(METADATA_STEP, align_up(metadata.sys_bytes / 4, METADATA_MIN));
 
-	for (want = max_size(want, align_up(least, METADATA_MIN)); want >= least; want /= 2) {
-		void *p = os_alloc_metadata(align_up(want, os_page_size()));
-
-		if (p == NULL)
-			continue;
-		r->next = (uintptr_t)p;
-		r->end = (uintptr_t)p + align_up(want, os_page_size());
-		metadata.sys_bytes += r->end - r->next;
-		return true;
-	}
+	for (want = max_size(want, align_up(least, METADATA_MIN)); want >= least; want /= 2)
+		if (region_map_locked(r, align_up(want, os_page_size())))
+			return true;
 	return take_reserve_locked(r, least);
 }
 
@@ -301,14 +309,35 @@ void fixalloc_keep_reserve(size_t nbytes)
 	lock_release(&metadata.lock);
 }
 
+static void count_table(size_t nbytes)
+{
+	lock_acquire(&metadata.lock);
+	metadata.sys_bytes += nbytes;
+	lock_release(&metadata.lock);
+}
+
 void *fixalloc_table(size_t nbytes)
 {
 	void *p = os_alloc_metadata(nbytes);
 
-	lock_acquire(&metadata.lock);
-	metadata.sys_bytes += p != NULL ? nbytes : 0;
-	lock_release(&metadata.lock);
+	count_table(p != NULL ? nbytes : 0);
 	return p;
+}
+
+void *fixalloc_long_table(size_t nbytes)
+{
+	void *p = os_alloc_long_metadata(nbytes);
+
+	count_table(p != NULL ? nbytes : 0);
+	return p;
+}
+
+bool fixalloc_extend_table(void *end, size_t nbytes)
+{
+	bool extended = os_extend_metadata(end, nbytes);
+
+	count_table(extended ? nbytes : 0);
+	return extended;
 }
 
 void fixalloc_count(const struct fixalloc *f, size_t *inuse, size_t *bytes)

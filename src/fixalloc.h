@@ -42,6 +42,11 @@ void fixalloc_keep_reserve(size_t nbytes);
 /* Zeroed memory among the records, never freed; NULL when there is none. */
 void *fixalloc_table(size_t nbytes);
 
+/* The same with room behind it, where fixalloc_extend_table() adds nbytes at its end. That returns false, with nothing changed, when
+ * there is no memory or something else is there. */
+void *fixalloc_long_table(size_t nbytes);
+bool fixalloc_extend_table(void *end, size_t nbytes);
+
 /* Records handed out, and bytes taken for this pool, used or not. Takes the metadata lock. */
 void fixalloc_count(const struct fixalloc *f, size_t *inuse, size_t *bytes);
 

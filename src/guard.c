@@ -50,7 +50,8 @@ struct region {
 	uintptr_t start;                        /* [c] */
 	uint32_t inuse;                         /* [g] slots that are not freed for ever and have a page in it */
 	bool released;                          /* [g] there are none, and there will be none */
-	_Atomic(struct guarded *) slots[];      /* [a] by page; NULL: no slot's */
+	bool whole;                             /* [c] one slot has all of it, and no other ever will */
+	_Atomic(struct guarded *) slots[];      /* [a] by page, or one for all of it; NULL: no slot's */
 };
 
 /* Regions by address: the table of this has tables of those. Both are filled in with release and never changed. */
@@ -74,6 +75,7 @@ static struct {
 	struct lock lock;
 	_Atomic(struct leaf *) top[TOP_LEN];    /* [a] */
 	struct fixalloc records;                /* [c] own lock */
+	struct fixalloc regions, whole_regions; /* [c] own lock */
 	uintptr_t next;                         /* [g] first address without a slot */
 	uintptr_t ready;                        /* [g] up to here addresses are committed and fenced */
 	uintptr_t end;                          /* [g] of what is reserved */
@@ -153,16 +155,22 @@ bool guard_owns(uintptr_t addr)
 	return region_of(addr) != NULL;
 }
 
+/* The number of an address's entry in slots. */
+static size_t page_in_region(const struct region *r, uintptr_t addr)
+{
+	return r->whole ? 0 : (addr - r->start) / os_page_size();
+}
+
 /* The record of the slot that has the address; NULL. */
 static struct guarded *slot_of(uintptr_t addr)
 {
 	struct region *r = region_of(addr);
 
 	/* Acquire: the record. Pairs with the release in map_slot(). */
-	return r == NULL ? NULL : atomic_load_explicit(&r->slots[(addr - r->start) / os_page_size()], memory_order_acquire);
+	return r == NULL ? NULL : atomic_load_explicit(&r->slots[page_in_region(r, addr)], memory_order_acquire);
 }
 
-static bool make_region(uintptr_t start)
+static bool make_region(uintptr_t start, bool whole)
 {
 	_Atomic(struct leaf *) *top = &guard.top[start >> (GUARD_REGION_SHIFT + LEAF_SHIFT)];
 	struct leaf *leaf = atomic_load_explicit(top, memory_order_relaxed);
@@ -175,20 +183,21 @@ static bool make_region(uintptr_t start)
 		/* Release: an empty table. Pairs with the acquire in region_of(). */
 		atomic_store_explicit(top, leaf, memory_order_release);
 	}
-	r = os_alloc_metadata(align_up(sizeof(*r) + GUARD_REGION / os_page_size() * sizeof(r->slots[0]), os_page_size()));
+	r = fixalloc_alloc(whole ? &guard.whole_regions : &guard.regions, NULL);
 	if (r == NULL)
 		return false;
 	r->start = start;
+	r->whole = whole;
 	/* Release: the same for the record. */
 	atomic_store_explicit(&leaf->regions[(start >> GUARD_REGION_SHIFT) % LEAF_LEN], r, memory_order_release);
 	return true;
 }
 
-/* Sees to it that all addresses of a range are known to be ours. */
-static bool make_regions(uintptr_t start, uintptr_t end)
+/* Sees to it that all addresses of a range are known to be ours, of which a slot has [start, slot_end). */
+static bool make_regions(uintptr_t start, uintptr_t slot_end, uintptr_t end)
 {
-	for (start = align_down(start, GUARD_REGION); start < end; start += GUARD_REGION)
-		if (region_of(start) == NULL && !make_region(start))
+	for (uintptr_t at = align_down(start, GUARD_REGION); at < end; at += GUARD_REGION)
+		if (region_of(at) == NULL && !make_region(at, start <= at && at + GUARD_REGION <= slot_end))
 			return false;
 	return true;
 }
@@ -196,11 +205,14 @@ static bool make_regions(uintptr_t start, uintptr_t end)
 /* All pages of the slot lead to g. */
 static void map_slot(uintptr_t start, size_t nbytes, struct guarded *g)
 {
-	for (uintptr_t page = start; page < start + nbytes; page += os_page_size()) {
+	uintptr_t page = start;
+
+	while (page < start + nbytes) {
 		struct region *r = region_of(page);
 
 		/* Release: the record. Pairs with the acquire in slot_of(). */
-		atomic_store_explicit(&r->slots[(page - r->start) / os_page_size()], g, memory_order_release);
+		atomic_store_explicit(&r->slots[page_in_region(r, page)], g, memory_order_release);
+		page += r->whole ? GUARD_REGION : os_page_size();
 	}
 }
 
@@ -224,10 +236,20 @@ static bool reserve_locked(size_t nbytes)
 	if (start != addr)
 		(void)os_unreserve((void *)addr, start - addr);
 	(void)os_unreserve((void *)(start + wanted), addr + GUARD_REGION - start);
+	os_dump((void *)start, wanted, false);
 	count(&guard.reserved, wanted);
 	guard.next = start + os_page_size();
 	guard.ready = start;
 	guard.end = start + wanted;
+	return true;
+}
+
+/* A range is as it was reserved, one mapping with its neighbours. */
+static bool close_for_good(uintptr_t start, size_t nbytes)
+{
+	if (!os_uncommit((void *)start, nbytes))
+		return false;
+	os_dump((void *)start, nbytes, false);
 	return true;
 }
 
@@ -239,9 +261,10 @@ static bool make_ready_locked(uintptr_t up_to)
 
 		if (!os_commit((void *)guard.ready, nbytes))
 			return false;
+		os_dump((void *)guard.ready, nbytes, true);
 		if (!os_fence((void *)guard.ready, nbytes)) {
 			guard.no_fences = true;
-			(void)os_uncommit((void *)guard.ready, nbytes);
+			(void)close_for_good(guard.ready, nbytes);
 			return false;
 		}
 		guard.ready += nbytes;
@@ -249,25 +272,39 @@ static bool make_ready_locked(uintptr_t up_to)
 	return true;
 }
 
-/* Addresses for a slot, with a page behind them; 0: none. */
-static uintptr_t fresh_addresses_locked(size_t nbytes, size_t align, bool *fenced)
+/* Commits a slot that is not fenced, so that records are made only for one that there is memory for. */
+static bool commit_slot(uintptr_t start, size_t nbytes)
+{
+	if (atomic_load_explicit(&guard.mapped, memory_order_relaxed) >= GUARD_MAPPED_MAX || !os_commit((void *)start, nbytes))
+		return false;
+	os_dump((void *)start, nbytes, true);
+	return true;
+}
+
+/* Where the slot begins that comes next, 0 if it does not fit in what is reserved. */
+static uintptr_t next_start_locked(size_t nbytes, size_t align, bool fenced)
 {
 	size_t page = os_page_size();
-	uintptr_t start, end;
+	/* What is not to be fenced lies behind what is. */
+	uintptr_t start = align_up(fenced ? guard.next : max_size(guard.next, guard.ready), max_size(align, page));
 
-	*fenced = !guard.no_fences && nbytes <= GUARD_STEP;
-	for (bool again = false;; again = true) {
-		/* What is not to be fenced lies behind what is. */
-		start = *fenced ? guard.next : max_size(guard.next, guard.ready);
-		start = align_up(start, max_size(align, page));
-		end = start + nbytes + page;
-		if (guard.end != 0 && start < guard.end && end <= guard.end)
-			break;
-		if (again || !reserve_locked(nbytes + align + 2 * page))
-			return 0;
-	}
-	if (!make_regions(start, end))
+	return guard.end != 0 && start < guard.end && start + nbytes + page <= guard.end ? start : 0;
+}
+
+/* Addresses in what is reserved for a slot, with a page behind them; 0: none. A slot that is larger than a step is open then. */
+static uintptr_t take_addresses_locked(uintptr_t start, size_t nbytes, bool *fenced)
+{
+	uintptr_t end = start + nbytes + os_page_size();
+	bool large = nbytes > GUARD_STEP;
+
+	if (large && !commit_slot(start, nbytes))
 		return 0;
+	if (!make_regions(start, start + nbytes, end)) {
+		/* Some of these regions may be for a slot of this length alone: no other slot gets the addresses. */
+		if (large && close_for_good(start, nbytes))
+			guard.next = guard.ready = end;
+		return 0;
+	}
 	if (*fenced && !make_ready_locked(end)) {
 		*fenced = false;
 		/* Here is no memory, or there are no fences: then the rest of the step is as it was. */
@@ -276,7 +313,31 @@ static uintptr_t fresh_addresses_locked(size_t nbytes, size_t align, bool *fence
 	}
 	guard.next = end;
 	if (!*fenced)
-		guard.ready = max_size(guard.ready, end - page);
+		guard.ready = max_size(guard.ready, start + nbytes);
+	return start;
+}
+
+/* Addresses for a slot, with a page behind them; 0: none. What was reserved for the slot is given back then. */
+static uintptr_t fresh_addresses_locked(size_t nbytes, size_t align, bool *fenced)
+{
+	uintptr_t next = guard.next, ready = guard.ready, end = guard.end, reserved, start;
+
+	*fenced = !guard.no_fences && nbytes <= GUARD_STEP;
+	start = next_start_locked(nbytes, align, *fenced);
+	if (start != 0)
+		return take_addresses_locked(start, nbytes, fenced);
+	if (!reserve_locked(nbytes + align + 2 * os_page_size()))
+		return 0;
+	reserved = guard.ready;
+	start = take_addresses_locked(next_start_locked(nbytes, align, *fenced), nbytes, fenced);
+	/* Unless a record leads to it. */
+	if (start == 0 && guard.next == reserved + os_page_size() && region_of(reserved) == NULL &&
+	    os_unreserve((void *)reserved, guard.end - reserved)) {
+		uncount(&guard.reserved, guard.end - reserved);
+		guard.next = next;
+		guard.ready = ready;
+		guard.end = end;
+	}
 	return start;
 }
 
@@ -286,7 +347,7 @@ static void release_region_locked(struct region *r)
 	uintptr_t end = r->start + GUARD_REGION, last = min_size(guard.next, guard.ready);
 
 	if (r->inuse == 0 && !r->released && (end <= last || r->start >= guard.end))
-		r->released = os_uncommit((void *)r->start, GUARD_REGION);
+		r->released = close_for_good(r->start, GUARD_REGION);
 }
 
 static void use_regions_locked(const struct guarded *g)
@@ -427,7 +488,7 @@ static bool open_pages(struct guarded *g)
 		return true;
 	if (g->fenced)
 		return os_unfence((void *)first, nbytes);
-	if (atomic_load_explicit(&guard.mapped, memory_order_relaxed) >= GUARD_MAPPED_MAX || !os_commit((void *)first, nbytes))
+	if (!commit_slot(first, nbytes))
 		return false;
 	count(&guard.mapped, 1);
 	return true;
@@ -453,11 +514,11 @@ static void close_pages(struct guarded *g)
 	if (g->mapped)
 		uncount(&guard.mapped, 1);
 	if (!g->fenced) {
-		if (!os_uncommit((void *)first, nbytes))
+		if (!close_for_good(first, nbytes))
 			wipe(first, nbytes);
 	} else if (!os_fence((void *)first, nbytes)) {
 		/* Memory that the program has locked cannot be fenced. The whole slot: the next object may have other pages of it. */
-		g->fenced = !os_uncommit((void *)g->start, g->nbytes);
+		g->fenced = !close_for_good(g->start, g->nbytes);
 		if (g->fenced)
 			wipe(first, nbytes);
 	}
@@ -689,7 +750,9 @@ static void visit_objects_of(uintptr_t addr, size_t nbytes, void *arg)
 {
 	const struct visit_objects *v = arg;
 
-	for (uintptr_t at = addr; at < addr + nbytes; at += os_page_size()) {
+	size_t step = region_of(addr)->whole ? GUARD_REGION : os_page_size();
+
+	for (uintptr_t at = addr; at < addr + nbytes; at += step) {
 		const struct guarded *g = slot_of(at);
 
 		/* At the first page of its slot. */
@@ -756,6 +819,8 @@ SLOW_PATH void guard_stack_here(struct guard_stack *stack)
 void guard_init(void)
 {
 	fixalloc_init(&guard.records, sizeof(struct guarded), offsetof(struct guarded, next));
+	fixalloc_init(&guard.whole_regions, sizeof(struct region) + sizeof(struct guarded *), 0);
+	fixalloc_init(&guard.regions, sizeof(struct region) + GUARD_REGION / os_page_size() * sizeof(struct guarded *), 0);
 	set_state(&guard.forgotten, GUARDED_FORGOTTEN);
 	guard.random = seed();
 	find_own_code();

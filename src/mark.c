@@ -145,7 +145,7 @@ FAST_PATH bool find_candidate(const struct mark *m, uintptr_t word, struct mark_
 
 	if (LIKELY(word - m->low >= m->span))
 		return false;
-	entry = entry_in(mheap_arenas, word);
+	entry = entry_of_any(word);
 	if (entry == 0)
 		return false;
 	c->spanclass = entry_spanclass(entry);
@@ -272,12 +272,12 @@ static void fill_page_map(struct mspan *s, void *arg)
 		return;
 	for (size_t i = 1; i < s->npages; i++) {
 		uintptr_t addr = s->base + i * PAGE_SIZE;
-		uintptr_t origin = arena_origin(addr);
+		const struct heap_arena *ha = arena_of(addr);
 
-		if (origin == 0)
+		if (ha == NULL)
 			return;
 		/* Relaxed: no other thread. */
-		atomic_store_explicit(page_entry_of(origin, addr), (uint64_t)(uintptr_t)s << 16, memory_order_relaxed);
+		atomic_store_explicit(entry_in_arena(ha, addr), (uint64_t)(uintptr_t)s << 16, memory_order_relaxed);
 	}
 }
 

@@ -3,7 +3,7 @@
  * mheap.c - the one heap: arenas in a table, spans made of pages and pages made of spans.
  * See malloc.c for the overview.
  *
- * Owns     mheap, arena_table, the page -> span map of every arena, the pools of span records.
+ * Owns     mheap, arena_table, arena_window, the page -> span map of every arena, the pools of span records.
  * Callers  mcentral.c, mcache.c, malloc.c. Calls pagealloc.h, arena.h, scavenge.h, limit.h, fixalloc.h, os.h.
  * Locks    mheap.lock (LOCK_MHEAP) covers pages, space and the scavenger's list. The page map needs
  *          none: whoever owns a page, by having it from the allocator, stores its entry.
@@ -18,18 +18,28 @@
 #include "os.h"
 #include "scavenge.h"
 
-_Atomic uintptr_t arena_table[ARENA_TABLE_LEN];
+_Atomic(struct arena_leaf *) arena_table[ARENA_TABLE_LEN];
+struct arena_window arena_window ALIGNED(CACHE_LINE);
 struct mheap mheap;
-_Atomic uintptr_t *mheap_arenas = arena_table;
 
-bool mheap_hide_arenas(void)
+void mheap_hide_arenas(void)
 {
-	void *table = fixalloc_table(sizeof(arena_table));
+	mheap.hidden = true;
+}
 
-	if (table == NULL)
-		return false;
-	mheap_arenas = table;
-	return true;
+/* Bytes of the page map for nbytes of whole slots. */
+static size_t map_size(size_t nbytes)
+{
+	return nbytes / ARENA_SIZE * ARENA_MAP_SIZE;
+}
+
+size_t mheap_map_bytes(void)
+{
+	size_t inuse, bytes;
+
+	fixalloc_count(&mheap.map_pool, &inuse, &bytes);
+	/* Relaxed: a figure. */
+	return bytes + map_size(atomic_load_explicit(&mheap.window_nbytes, memory_order_relaxed));
 }
 
 void mheap_init(void)
@@ -41,6 +51,8 @@ void mheap_init(void)
 	/* An arena record is never freed, so any pointer field does for the link. */
 	fixalloc_init(&mheap.arena_pool, sizeof(struct heap_arena),
 		      offsetof(struct heap_arena, spans));
+	fixalloc_init(&mheap.leaf_pool, sizeof(struct arena_leaf), 0);
+	fixalloc_init(&mheap.map_pool, ARENA_MAP_SIZE, 0);
 	mheap.dirty_head = UINT32_MAX;
 	mheap.dirty_tail = UINT32_MAX;
 	mheap.now_ms = os_now_ms();
@@ -49,34 +61,122 @@ void mheap_init(void)
 
 /* --- growing --- */
 
-/* Records for the slots of [addr, addr + nbytes), where there are none yet. */
+/* The end of the window's addresses. Relaxed: written under the lock that the caller holds. */
+static uintptr_t window_end_locked(void)
+{
+	return mheap.window_base + atomic_load_explicit(&mheap.window_nbytes, memory_order_relaxed);
+}
+
+/* Lets the window, whose map is there, reach to end, for slow paths and for fast ones. */
+static void publish_window_locked(uintptr_t end)
+{
+	uintptr_t origin = (uintptr_t)mheap.window_map - (mheap.window_base >> PAGE_SHIFT) * sizeof(page_entry);
+
+	/* Relaxed: read under the lock, and for figures. */
+	atomic_store_explicit(&mheap.window_nbytes, end - mheap.window_base, memory_order_relaxed);
+	if (mheap.hidden)
+		return;
+	/* Relaxed, both: stored again they have the values they had. */
+	atomic_store_explicit(&arena_window.minus_base, 0 - mheap.window_base, memory_order_relaxed);
+	atomic_store_explicit(&arena_window.origin, origin, memory_order_relaxed);
+	/* Release: both, and the map, which is zero. Pairs with the acquire in entry_of(). */
+	atomic_store_explicit(&arena_window.nbytes, end - mheap.window_base, memory_order_release);
+}
+
+/* Begins the window with the slots of [start, end). */
+static void begin_window_locked(uintptr_t start, uintptr_t end)
+{
+	if (!mheap.space.apart)
+		start -= min_size(start, WINDOW_BELOW * ARENA_SIZE);
+	mheap.window_map = fixalloc_long_table(map_size(end - start));
+	if (mheap.window_map == NULL)
+		return;
+	mheap.window_base = start;
+	publish_window_locked(end);
+}
+
+/* Makes the window reach to the end of the slots of [start, end), unless they are far from it, or there is no memory. */
+static void extend_window_locked(uintptr_t start, uintptr_t end)
+{
+	uintptr_t had = window_end_locked();
+
+	if (mheap.window_map == NULL) {
+		begin_window_locked(start, end);
+		return;
+	}
+	if (start < mheap.window_base || end <= had || start > had + WINDOW_MAX_GAP * ARENA_SIZE ||
+	    end - mheap.window_base > MAX_ARENAS * ARENA_SIZE)
+		return;
+	if (fixalloc_extend_table(mheap.window_map + map_size(had - mheap.window_base), map_size(end - had)))
+		publish_window_locked(end);
+}
+
+/* The part of the page map for the slot at addr; NULL when there is no memory. */
+static page_entry *map_of_slot_locked(uintptr_t addr)
+{
+	page_entry *spans;
+
+	if (addr >= mheap.window_base && addr < window_end_locked())
+		return (page_entry *)(void *)(mheap.window_map + map_size(addr - mheap.window_base));
+	spans = fixalloc_alloc(&mheap.map_pool, NULL);
+	/* Relaxed: nobody else has it. One that was freed has a link there. */
+	if (spans != NULL)
+		atomic_store_explicit(&spans[0], 0, memory_order_relaxed);
+	return spans;
+}
+
+/* The leaf of the arena table for the slot at addr; NULL when there is no memory. */
+static struct arena_leaf *leaf_of_slot_locked(uintptr_t addr)
+{
+	_Atomic(struct arena_leaf *) *at = &arena_table[addr >> ARENA_SHIFT >> ARENA_LEAF_SHIFT];
+	/* Relaxed: stored under this lock. */
+	struct arena_leaf *leaf = atomic_load_explicit(at, memory_order_relaxed);
+
+	if (leaf != NULL)
+		return leaf;
+	leaf = fixalloc_alloc(&mheap.leaf_pool, NULL);
+	/* Release: the leaf is empty. Pairs with the acquire in arena_of(). */
+	atomic_store_explicit(at, leaf, memory_order_release);
+	return leaf;
+}
+
+/* Makes the record for the slot at addr, where there is none. */
+static bool add_arena_locked(uintptr_t addr)
+{
+	struct arena_leaf *leaf = leaf_of_slot_locked(addr);
+	struct heap_arena *ha = leaf != NULL ? fixalloc_alloc(&mheap.arena_pool, NULL) : NULL;
+
+	if (ha == NULL)
+		return false;
+	ha->spans = map_of_slot_locked(addr);
+	if (ha->spans == NULL || !pagealloc_add_arena(&mheap.pages, ha, addr)) {
+		if (ha->spans != NULL && addr - mheap.window_base >= window_end_locked() - mheap.window_base)
+			fixalloc_free(&mheap.map_pool, (void *)ha->spans);
+		fixalloc_free(&mheap.arena_pool, ha);
+		return false;
+	}
+	/* Release: the record is complete. Pairs with the acquire in arena_of(). */
+	atomic_store_explicit(&leaf->arenas[addr >> ARENA_SHIFT & (ARENA_LEAF_LEN - 1)], ha, memory_order_release);
+	return true;
+}
+
+/* Makes records for the slots of [addr, addr + nbytes), where there are none yet. */
 static bool add_arenas_locked(uintptr_t addr, size_t nbytes)
 {
-	for (uintptr_t slot = addr >> ARENA_SHIFT; slot <= (addr + nbytes - 1) >> ARENA_SHIFT; slot++) {
-		struct heap_arena *ha;
-		uintptr_t origin;
+	uintptr_t end = align_up(addr + nbytes, ARENA_SIZE);
 
-		if (arena_of(slot << ARENA_SHIFT) != NULL)
-			continue;
-		ha = fixalloc_alloc(&mheap.arena_pool, NULL);
-		if (ha == NULL)
+	addr = align_down(addr, ARENA_SIZE);
+	extend_window_locked(addr, end);
+	for (; addr < end; addr += ARENA_SIZE)
+		if (arena_of(addr) == NULL && !add_arena_locked(addr))
 			return false;
-		if (!pagealloc_add_arena(&mheap.pages, ha, slot << ARENA_SHIFT)) {
-			fixalloc_free(&mheap.arena_pool, ha);
-			return false;
-		}
-		origin = (uintptr_t)ha->spans - (ha->base >> PAGE_SHIFT) * sizeof(page_entry);
-		/* 0 says that there is no arena; records lie nowhere near where that would come out. */
-		CHECK(origin != 0);
-		/* Release: the record is complete. Pairs with the acquire in arena_origin(). */
-		atomic_store_explicit(&mheap_arenas[slot], origin, memory_order_release);
-	}
 	return true;
 }
 
 /* Commits nbytes that continue the heap, or that begin a new place. 0 when there is no memory. */
 static uintptr_t commit_more_locked(size_t nbytes, bool extend)
 {
+	struct arena_space before = mheap.space;
 	uintptr_t addr = extend ? arena_space_extend(&mheap.space, nbytes) :
 				  arena_space_move(&mheap.space, nbytes);
 
@@ -88,7 +188,10 @@ static uintptr_t commit_more_locked(size_t nbytes, bool extend)
 			return addr;
 		(void)os_guard((void *)addr, nbytes);
 	}
-	arena_space_undo(&mheap.space, nbytes);
+	if (extend)
+		arena_space_undo(&mheap.space, nbytes);
+	else
+		arena_space_undo_move(&mheap.space, nbytes, &before);
 	return 0;
 }
 
@@ -334,7 +437,7 @@ static void free_pages(struct pcache *pc, uintptr_t addr, size_t npages, bool cl
 
 static page_entry *map_entry(uintptr_t addr)
 {
-	return page_entry_of(arena_origin(addr), addr);
+	return entry_in_arena(arena_of(addr), addr);
 }
 
 /* The word of mapped_words that tells of the page at addr and its 63 neighbours, and the bit in it. */

@@ -30,6 +30,12 @@ struct mheap {
 	struct arena_space space;                    /* [h] */
 	struct fixalloc span_pools[SPAN_SHAPES];     /* own lock */
 	struct fixalloc arena_pool;                  /* own lock */
+	struct fixalloc leaf_pool;                   /* own lock: leaves of the arena table, never freed */
+	struct fixalloc map_pool;                    /* own lock: parts of the page map that are not in the window's */
+	uintptr_t window_base;                       /* [h] the first address of the window of arenas */
+	_Atomic size_t window_nbytes;                /* [a] its length: 0, or whole slots */
+	char *window_map;                            /* [h] the page map of the window, a page_entry for each page */
+	bool hidden;                                 /* [c] fast paths see no arenas */
 	_Atomic size_t committed;                    /* [a] bytes of pages the heap has grown to */
 	uint32_t dirty_head;                         /* [h] scavenger's list of chunks */
 	uint32_t dirty_tail;                         /* [h] */
@@ -45,61 +51,81 @@ struct mheap {
 
 extern struct mheap mheap;
 
-/* arena_table, or one that fast paths do not see. Constant after mheap_init(). */
-extern _Atomic uintptr_t *mheap_arenas;
+/* A leaf of the arena table. */
+struct arena_leaf {
+	_Atomic(struct heap_arena *) arenas[ARENA_LEAF_LEN];
+};
 
-/* The table that fast paths ask: addr >> ARENA_SHIFT -> where the page map of that arena would have the entry of address 0, so that
- * the entry of any of its pages is at that + (addr >> PAGE_SHIFT) * 8; 0 where there is no arena. One load says of any address
- * whether it is ours. Acquire-loaded; stored with release once, under mheap.lock, and never changed. */
-extern _Atomic uintptr_t arena_table[ARENA_TABLE_LEN];
+/* The table of all arenas. Leaves and records are stored with release, once, under mheap.lock, and never change. */
+extern _Atomic(struct arena_leaf *) arena_table[ARENA_TABLE_LEN];
+
+/*
+ * The window of arenas: the addresses for which one piece of memory has the page map, so that a fast path finds the entry of an address
+ * with one comparison and one load. Arenas lie in the window one behind the other. The arenas that are not in it, because the system
+ * put them elsewhere, are in the arena table alone, which slow paths ask.
+ * The window is empty before the first arena, and where fast paths may not see arenas (rights.h).
+ * Access: [a] any thread loads; stored under mheap.lock
+ */
+struct arena_window {
+	_Atomic size_t nbytes;             /* [a] only grows; stored with release, when the others and the map are complete */
+	_Atomic uintptr_t minus_base;      /* [a] -base, so that its sum with an address of the window is below nbytes; constant */
+	_Atomic uintptr_t origin;          /* [a] where the page map would have the entry of address 0; constant */
+};
+
+extern struct arena_window arena_window;
 
 static inline page_entry *page_entry_of(uintptr_t origin, uintptr_t addr)
 {
 	return (page_entry *)(origin + (addr >> PAGE_SHIFT) * sizeof(page_entry));
 }
 
-/* The entry of an address in this table or mheap_arenas. */
-FAST_PATH uintptr_t arena_origin_in(const _Atomic uintptr_t *table, uintptr_t addr)
-{
-	uintptr_t slot = addr >> ARENA_SHIFT;
-
-	if (UNLIKELY(slot >= ARENA_TABLE_LEN))
-		return 0;
-	/* Acquire: the record with the map. Pairs with the release in add_arenas_locked(). */
-	return atomic_load_explicit(&table[slot], memory_order_acquire);
-}
-
-static inline uintptr_t arena_origin(uintptr_t addr)
-{
-	return arena_origin_in(mheap_arenas, addr);
-}
-
 /* The record of the arena that addr is in, or NULL. Any address will do. */
 static inline struct heap_arena *arena_of(uintptr_t addr)
 {
-	uintptr_t origin = arena_origin(addr);
+	uintptr_t slot = addr >> ARENA_SHIFT;
+	struct arena_leaf *leaf;
 
-	if (origin == 0)
+	if (slot >> ARENA_LEAF_SHIFT >= ARENA_TABLE_LEN)
 		return NULL;
-	return (struct heap_arena *)((uintptr_t)page_entry_of(origin, align_down(addr, ARENA_SIZE)) -
-				     offsetof(struct heap_arena, spans));
+	/* Acquire, both: the leaf is empty, the record is complete. Pairs with the releases in note_arena_locked(). */
+	leaf = atomic_load_explicit(&arena_table[slot >> ARENA_LEAF_SHIFT], memory_order_acquire);
+	if (leaf == NULL)
+		return NULL;
+	return atomic_load_explicit(&leaf->arenas[slot % ARENA_LEAF_LEN], memory_order_acquire);
 }
 
-/* The page map's entry of an address by way of a table. */
-FAST_PATH uint64_t entry_in(const _Atomic uintptr_t *table, uintptr_t addr)
+/* The page map's entry of an address in an arena. */
+static inline page_entry *entry_in_arena(const struct heap_arena *ha, uintptr_t addr)
 {
-	uintptr_t origin = arena_origin_in(table, addr);
+	return &ha->spans[addr % ARENA_SIZE >> PAGE_SHIFT];
+}
 
-	if (UNLIKELY(origin == 0))
+/* What the page map says of addr, for fast paths; 0 for any address that is not in the window. */
+FAST_PATH uint64_t entry_of(uintptr_t addr)
+{
+	/* Acquire: the other two, and the map. Pairs with the release in publish_window_locked(). */
+	size_t nbytes = atomic_load_explicit(&arena_window.nbytes, memory_order_acquire);
+	uintptr_t origin;
+
+	/* Relaxed, both: constant before nbytes is more than 0. */
+	if (UNLIKELY(addr + atomic_load_explicit(&arena_window.minus_base, memory_order_relaxed) >= nbytes))
 		return 0;
+	origin = atomic_load_explicit(&arena_window.origin, memory_order_relaxed);
 	/* Acquire: the span's constant fields. Pairs with the release in map_pages(). */
 	return atomic_load_explicit(page_entry_of(origin, addr), memory_order_acquire);
 }
 
-/* What the page map says of addr; 0 for any address that is not ours. For fast paths: 0 also where these may not come to the map. */
-FAST_PATH uint64_t entry_of(uintptr_t addr)
+/* What the page map says of addr; 0 for any address that is not ours. */
+static inline uint64_t entry_of_any(uintptr_t addr)
 {
-	return entry_in(arena_table, addr);
+	uint64_t entry = entry_of(addr);
+	const struct heap_arena *ha;
+
+	if (LIKELY(entry != 0))
+		return entry;
+	ha = arena_of(addr);
+	/* Acquire: as in entry_of(). */
+	return ha == NULL ? 0 : atomic_load_explicit(entry_in_arena(ha, addr), memory_order_acquire);
 }
 
 static inline struct mspan *entry_span(uint64_t entry)
@@ -132,14 +158,17 @@ static inline bool entry_slot_of(uint64_t entry, uintptr_t addr, uint32_t *slot)
  * in it, a big one for the addresses of its first page. */
 static inline struct mspan *span_of(uintptr_t addr)
 {
-	return entry_span(entry_in(mheap_arenas, addr));
+	return entry_span(entry_of_any(addr));
 }
 
 /* Once, before anything else here. */
 void mheap_init(void);
 
-/* Before mheap_init(): arenas are entered in a table that fast paths do not see. False: no memory for it, nothing changed. */
-bool mheap_hide_arenas(void);
+/* Keeps the window of arenas empty. Called before mheap_init(). */
+void mheap_hide_arenas(void);
+
+/* Bytes of the page map: the window's, and parts of other arenas. */
+size_t mheap_map_bytes(void);
 
 /* A span of npages for this class with every slot free, owner none, in the page map. NULL when
  * there is no memory, or the first time at the memory limit: see limit_admits_locked(). Takes mheap.lock unless the page cache has the pages; pc may be NULL. */

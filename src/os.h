@@ -65,6 +65,9 @@ bool os_move_pages(void *from, void *to, size_t nbytes);
 /* Makes a range that os_move_pages() touched one mapping with its neighbours again: ready, zero. */
 bool os_remap(void *p, size_t nbytes);
 
+/* Keeps a range out of cores of the process, or takes it into them; advice only. What is mapped anew is in them. */
+void os_dump(void *p, size_t nbytes, bool dump);
+
 /* Asks for huge pages in a committed range, or for none; advice only. */
 void os_want_huge_pages(void *p, size_t nbytes, bool huge);
 
@@ -72,8 +75,16 @@ void os_want_huge_pages(void *p, size_t nbytes, bool huge);
  * before 5.17, and many later ones, know no names: then nothing happens. */
 void os_name_mappings(void);
 
-/* Zeroed memory for our own records; NULL when there is none. */
+/* Returns zeroed memory for our own records, NULL when there is none. It lies between two pages that cannot be touched, and at a
+ * random place, from which no address of libc's or of the heap's follows. */
 void *os_alloc_metadata(size_t nbytes);
+
+/* Returns memory as os_alloc_metadata() does, at a random place of its own, where os_extend_metadata() makes it longer. */
+void *os_alloc_long_metadata(size_t nbytes);
+
+/* Adds nbytes behind the end of memory from os_alloc_long_metadata(), and moves the page that cannot be touched to the new end.
+ * Returns false, with nothing changed, when the system has no memory or somebody else is there. */
+bool os_extend_metadata(void *end, size_t nbytes);
 
 /* Makes [p, p + nbytes) ready, where nothing is mapped. False: something is there, or there is no memory. */
 bool os_map_at(void *p, size_t nbytes);
@@ -85,22 +96,16 @@ bool os_map_at(void *p, size_t nbytes);
 void *os_alloc_scratch(size_t nbytes);
 void os_free_scratch(void *p, size_t nbytes);
 
-/* Calls visit for all that os_alloc_metadata() gave. Takes no lock: what others take meanwhile may be missing. */
+/* Calls visit for all memory for our own records. Takes no lock: what others take meanwhile may be missing. */
 void os_each_metadata(void (*visit)(uintptr_t addr, size_t nbytes, void *arg), void *arg);
 
 /* nbytes that are zero and that processes made by fork share; NULL. Not promised: may be much more than is used. os_unreserve() gives
  * them back. */
 void *os_alloc_shared(size_t nbytes);
 
-/* What os_alloc_metadata() gives from now on lies between two pages that cannot be touched. */
-void os_guard_metadata(void);
-
-/* And is behind a protection key, which the calling thread has open: see rights.h. False: there are no keys here. Once, before the
- * first object. */
+/* Puts the records that are made from now on behind a protection key, which the calling thread has open: see rights.h. Returns
+ * false where there are no keys. Called once, before the first object. */
 bool os_make_key(void);
-
-/* As if there were none; nothing is behind it yet. */
-void os_drop_key(void);
 
 /* The key's bits in the rights register; 0 without a key. Constant once there are objects. */
 extern _Atomic uint32_t os_key_rights;
@@ -126,7 +131,11 @@ uint64_t os_now_ms(void);
 /* CLOCK_REALTIME, in nanoseconds since 1970, from the coarse clock. */
 uint64_t os_time_ns(void);
 
-/* Bits for address randomisation; not for secrets. */
+/* Asks the kernel for the secret that os_random() works with. Called once, before the first object: later a filter of system calls may
+ * stand in the way. Where the kernel refuses, the secret is made of its seed for the process and of the time. */
+void os_seed_random(void);
+
+/* Returns bits that nobody can predict who does not know the secret. Makes no system call. */
 uint64_t os_random(void);
 
 /* Sleeps while *word == expected; may return early. */

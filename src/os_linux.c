@@ -13,6 +13,7 @@
 #include "os.h"
 #include "os_call.h"
 #include "config.h"
+#include "siphash.h"
 
 #include <elf.h>
 #include <errno.h>
@@ -23,6 +24,7 @@
 #include <sys/auxv.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
 #include <time.h>
@@ -197,6 +199,11 @@ bool os_remap(void *p, size_t nbytes)
 			MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED) == p;
 }
 
+void os_dump(void *p, size_t nbytes, bool dump)
+{
+	(void)SYSCALL(SYS_madvise, p, nbytes, dump ? MADV_DODUMP : MADV_DONTDUMP);
+}
+
 void os_want_huge_pages(void *p, size_t nbytes, bool huge)
 {
 	(void)SYSCALL(SYS_madvise, p, nbytes, huge ? MADV_HUGEPAGE : MADV_NOHUGEPAGE);
@@ -204,12 +211,7 @@ void os_want_huge_pages(void *p, size_t nbytes, bool huge)
 
 _Atomic uint32_t os_key_rights;
 static int metadata_key = -1;       /* -1 says to pkey_mprotect(2): like mprotect(2) */
-static bool metadata_is_guarded;
 
-void os_guard_metadata(void)
-{
-	metadata_is_guarded = true;
-}
 
 bool os_make_key(void)
 {
@@ -223,11 +225,48 @@ bool os_make_key(void)
 	return true;
 }
 
-void os_drop_key(void)
+/* Opens the pages of a place for records, which are behind the key if there is one. */
+static bool open_metadata(void *p, size_t nbytes)
 {
-	(void)SYSCALL(SYS_pkey_free, (long)metadata_key);
-	metadata_key = -1;
-	atomic_store_explicit(&os_key_rights, 0, memory_order_relaxed);
+	long protect = metadata_key < 0 ? SYS_mprotect : SYS_pkey_mprotect;
+
+	return SYSCALL(protect, p, nbytes, PROT_READ | PROT_WRITE, metadata_key) == 0;
+}
+
+/* Maps memory for records at the hint, or elsewhere, between two pages without access. */
+static void *map_guarded(uintptr_t hint, size_t nbytes)
+{
+	size_t guard = os_page_size();
+	size_t whole = nbytes + 2 * guard;
+	char *p;
+
+	p = name_mapping(map((void *)hint, whole, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS), whole, METADATA_NAME);
+	if (p == NULL)
+		return NULL;
+	if (!open_metadata(p + guard, nbytes)) {
+		(void)os_unreserve(p, whole);
+		return NULL;
+	}
+	return p + guard;
+}
+
+/* Returns a random page of the stretch of addresses that records lie in. */
+static uintptr_t random_place(void)
+{
+	return CPU_HEAP_LOW + align_down(os_random() % METADATA_PLACE, os_page_size());
+}
+
+/* Returns the hint for the next records of so many bytes, pages beside them included: they lie one behind the other. */
+static uintptr_t next_place(size_t nbytes)
+{
+	/* 0 before the first. Relaxed: a hint, which the kernel checks. */
+	static _Atomic uintptr_t next;
+	uintptr_t none = 0;
+
+	if (atomic_load_explicit(&next, memory_order_relaxed) == 0)
+		(void)atomic_compare_exchange_strong_explicit(&next, &none, random_place(), memory_order_relaxed,
+							      memory_order_relaxed);
+	return atomic_fetch_add_explicit(&next, nbytes + 2 * os_page_size(), memory_order_relaxed);
 }
 
 #define PLACES 255
@@ -257,13 +296,13 @@ static struct places *more_places(struct places *places)
 
 	if (next != NULL)
 		return next;
-	fresh = map(NULL, sizeof(*fresh), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS);
+	fresh = map_guarded(next_place(os_page_size()), os_page_size());
 	if (fresh == NULL)
 		return NULL;
 	/* Release: see the load. Acquire: if another thread was first, its places are zero. */
 	if (atomic_compare_exchange_strong_explicit(&places->next, &next, fresh, memory_order_acq_rel, memory_order_acquire))
 		return fresh;
-	(void)os_unreserve(fresh, sizeof(*fresh));
+	(void)os_unreserve((char *)fresh - os_page_size(), 3 * os_page_size());
 	return next;
 }
 
@@ -305,31 +344,41 @@ void *os_alloc_shared(size_t nbytes)
 	return map(NULL, nbytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE);
 }
 
-static void *alloc_guarded_metadata(size_t nbytes)
+/* Maps records and notes where they are. */
+static void *map_metadata(uintptr_t hint, size_t nbytes)
 {
-	long protect = metadata_key < 0 ? SYS_mprotect : SYS_pkey_mprotect;
-	size_t guard = os_page_size();
-	char *p;
-
-	p = name_mapping(map(NULL, nbytes + 2 * guard, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS), nbytes + 2 * guard, METADATA_NAME);
-	if (p == NULL)
-		return NULL;
-	if (SYSCALL(protect, p + guard, nbytes, PROT_READ | PROT_WRITE, metadata_key) != 0) {
-		(void)os_unreserve(p, nbytes + 2 * guard);
-		return NULL;
-	}
-	return p + guard;
-}
-
-void *os_alloc_metadata(size_t nbytes)
-{
-	void *p = metadata_is_guarded ? alloc_guarded_metadata(nbytes) :
-					name_mapping(map(NULL, nbytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS), nbytes,
-						     METADATA_NAME);
+	void *p = map_guarded(hint, nbytes);
 
 	if (p != NULL)
 		note_metadata((uintptr_t)p, nbytes);
 	return p;
+}
+
+void *os_alloc_metadata(size_t nbytes)
+{
+	return map_metadata(next_place(nbytes), nbytes);
+}
+
+void *os_alloc_long_metadata(size_t nbytes)
+{
+	return map_metadata(random_place(), nbytes);
+}
+
+bool os_extend_metadata(void *end, size_t nbytes)
+{
+	size_t guard = os_page_size();
+	char *behind = (char *)end + guard;
+	char *p = name_mapping(map(behind, nbytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS), nbytes, METADATA_NAME);
+
+	if (p == NULL)
+		return false;
+	/* The page without access moves to the new end. */
+	if (p == behind && open_metadata(end, nbytes)) {
+		note_metadata((uintptr_t)end, nbytes);
+		return true;
+	}
+	(void)os_unreserve(p, nbytes);
+	return false;
 }
 
 bool os_map_at(void *p, size_t nbytes)
@@ -433,16 +482,29 @@ uintptr_t os_program_header(void)
 	return addr;
 }
 
+/* The key of os_random(). Access: [c] constant once a thread has called os_seed_random() */
+static struct siphash_key random_key;
+
+void os_seed_random(void)
+{
+	const uint64_t *seed;
+
+	if (SYSCALL(SYS_getrandom, &random_key, sizeof(random_key), GRND_NONBLOCK) == (long)sizeof(random_key))
+		return;
+	/* A filter refuses the call, or the kernel has no randomness yet. What remains are the 16 bytes that the kernel gives each
+	 * process at exec, of which libc makes its stack guard and its pointer guard, the time, and the place of this function's frame. */
+	seed = (const uint64_t *)getauxval(AT_RANDOM);
+	random_key = (struct siphash_key){ { os_time_ns(), (uintptr_t)&seed } };
+	if (seed != NULL)
+		random_key = (struct siphash_key){ { siphash(&random_key, seed[0], seed[1]), siphash(&random_key, seed[1], seed[0]) } };
+}
+
 uint64_t os_random(void)
 {
-	const unsigned char *seed = (const unsigned char *)getauxval(AT_RANDOM);
-	uint64_t r = 0;
+	/* Relaxed: each call gets another number. */
+	static _Atomic uint64_t calls;
 
-	/* The 16 bytes the kernel gives each process at exec. libc has taken its stack guard
-	 * from the first 8 and its pointer guard from the last, so mix rather than reveal. */
-	for (size_t i = 0; seed != NULL && i < 16; i++)
-		r = (r ^ seed[i]) * UINT64_C(0x9e3779b97f4a7c15);
-	return r ^ (r >> 29);
+	return siphash(&random_key, atomic_fetch_add_explicit(&calls, 1, memory_order_relaxed), 0);
 }
 
 void os_futex_wait(const _Atomic uint32_t *word, uint32_t expected)

@@ -4,7 +4,7 @@
  *
  * With hardened=2, where processor and kernel have such keys, records can neither be read nor written by code that is not ours; what
  * tries gets SIGSEGV. That holds in signal handlers, too, for which the kernel closes all keys. So fast paths, which do not open, must
- * not come to any record: thread_cache() is MCACHE_NONE and arena_table is empty then.
+ * not come to any record: thread_cache() is MCACHE_NONE and the window of arenas is empty then.
  * Not behind the key: what lies in the library's own data, the heads of lists among it.
  *
  * Every function that the face calls and that looks at a record is between rights_open() and rights_close(); they nest. So is what

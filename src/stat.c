@@ -136,7 +136,7 @@ READS_OTHERS static void add_cache(struct mcache *c, void *arg)
 	}
 	for (unsigned i = 0; options.hardened && i < QUARANTINE_SMALL; i++) {
 		uintptr_t addr = PEEK(c->quarantine.small[i]);
-		uint64_t entry = addr != 0 ? entry_in(mheap_arenas, addr) : 0;
+		uint64_t entry = addr != 0 ? entry_of_any(addr) : 0;
 
 		st->classes[entry_spanclass(entry)].cached_bytes += spanclass_info(entry_spanclass(entry))->elemsize;
 	}
@@ -171,9 +171,15 @@ static void add_pool(struct stat_records *to, const struct fixalloc *f)
 
 static void add_records(struct stat_snapshot *st)
 {
+	size_t map_bytes;
+
 	for (unsigned shape = 0; shape < SPAN_SHAPES; shape++)
 		add_pool(&st->spans, &mheap.span_pools[shape]);
 	add_pool(&st->arenas, &mheap.arena_pool);
+	add_pool(&st->arenas, &mheap.leaf_pool);
+	map_bytes = mheap_map_bytes();
+	st->arenas.inuse_bytes += map_bytes;
+	st->arenas.bytes += map_bytes;
 	/* Last: it only grows, and so is never less than its parts. */
 	st->metadata_bytes = fixalloc_sys_bytes();
 	st->other_bytes = st->metadata_bytes - st->spans.bytes - st->caches.bytes - st->arenas.bytes;

@@ -119,9 +119,8 @@ static void read_options(void)
 	if (options.hardened) {
 		hardened_init();
 		sizeclass_divert_all();
-		os_guard_metadata();
-		if (options.keyed && os_make_key() && !mheap_hide_arenas())
-			os_drop_key();
+		if (options.keyed && os_make_key())
+			mheap_hide_arenas();
 	}
 	if (guards_on() && !options.off)
 		guard_init();
@@ -150,6 +149,7 @@ static void heap_init(void)
 	lock_acquire(&init_lock);
 	/* Relaxed: under the lock. */
 	if (!atomic_load_explicit(&heap_ready, memory_order_relaxed)) {
+		os_seed_random();
 		read_options();
 		mheap_init();
 		mcentral_init();

@@ -13,24 +13,11 @@
 #define LEAKS_H
 
 #include "face.h"
+#include "hidden.h"
 
 #include <sys/mman.h>
 
-typedef uintptr_t hidden;
-
 static char report[65536];
-
-__attribute__((unused)) static hidden hide(const void *p)
-{
-	return ~(uintptr_t)p;
-}
-
-/* For a moment only: the compiler does not keep it for the next time. */
-__attribute__((noinline, unused)) static void *show(hidden h)
-{
-	__asm__ volatile("" : "+r"(h));
-	return (void *)~h;
-}
 
 /* Bytes of the slot of an object, as told in reports; with hardened=1 there is a tail of 8
  * bytes. */
@@ -45,15 +32,6 @@ __attribute__((unused)) static size_t slot(size_t n)
 	while (slots[i] < n)
 		i++;
 	return slots[i];
-}
-
-/* Leaves nothing of what was called before on the stack. */
-__attribute__((noinline, unused)) static void scrub(void)
-{
-	volatile char dirt[16384];
-
-	for (size_t i = 0; i < sizeof(dirt); i++)
-		dirt[i] = 0;
 }
 
 /* A zeroed object. */
@@ -101,7 +79,7 @@ __attribute__((noinline, unused)) static long run_check(void)
 }
 
 /* Before, what was called before is cleared off the stack: frames have holes. */
-#define check() (scrub(), run_check())
+#define check() (hidden_scrub(), run_check())
 
 /* The report says "objects, bytes" and this behind it. */
 __attribute__((unused)) static bool reported(size_t objects, size_t nbytes, const char *rest)
@@ -114,7 +92,7 @@ __attribute__((unused)) static bool reported(size_t objects, size_t nbytes, cons
 }
 
 /* The check finds this many. */
-#define CHECK_LEAKS(n) (scrub(), check_leaks(n, __LINE__))
+#define CHECK_LEAKS(n) (hidden_scrub(), check_leaks(n, __LINE__))
 
 __attribute__((unused)) static void check_leaks(long want, int line)
 {

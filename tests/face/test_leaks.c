@@ -210,7 +210,7 @@ static void own_register(void)
 	register hidden held __asm__("x28") = h;
 #endif
 
-	scrub();
+	hidden_scrub();
 	held = ~held;
 	__asm__ volatile("" : "+r"(held));
 	n = run_check();

@@ -8,6 +8,7 @@
 #include "module.h"
 
 #include "arena.h"
+#include "os.h"
 #include "os_fail.h"
 
 #include <stdio.h>
@@ -450,17 +451,47 @@ static void a_new_record_owns_no_page(void **state)
 
 /* --- the kernel's own address space --- */
 
-static void the_kernel_gives_a_slot_that_can_be_extended(void **state)
+static void a_place_of_the_kernels_can_be_extended_and_reserves_no_more_than_is_used(void **state)
 {
 	struct arena_space a = { .next = 0 };
 	uintptr_t addr = arena_space_move(&a, MiB(1));
 
 	(void)state;
 	assert_int_not_equal(addr, 0);
-	assert_int_equal(addr % ARENA_SIZE, 0);
+	assert_int_equal(addr % REGION_SIZE, 0);
 	assert_true(a.end <= (uintptr_t)1 << ADDR_BITS);
+	assert_true(a.apart);
+	assert_int_equal(a.end, addr + MiB(1));
 	assert_int_equal(arena_space_extend(&a, ARENA_SIZE), addr + MiB(1));
+	assert_int_equal(a.end, addr + MiB(1) + ARENA_SIZE);
+	/* What is undone is given back. */
+	arena_space_undo(&a, ARENA_SIZE);
+	assert_int_equal(a.end, addr + MiB(1));
+	assert_int_equal(arena_space_extend(&a, MiB(1)), addr + MiB(1));
+	assert_int_equal(a.end, addr + MiB(2));
 	os_fail_real_unreserve((void *)addr, a.end - addr);
+}
+
+/* Somebody else is behind the place. */
+static void a_place_that_is_blocked_is_left_for_one_nearby(void **state)
+{
+	struct arena_space a = { .next = 0 };
+	uintptr_t addr = arena_space_move(&a, MiB(1)), other;
+
+	(void)state;
+	assert_true(a.apart);
+	assert_ptr_equal(os_fail_real_reserve((void *)a.end, UNIT), (void *)a.end);
+	assert_int_equal(arena_space_extend(&a, MiB(1)), 0);
+	other = arena_space_move(&a, MiB(1));
+	assert_true(a.apart);
+	assert_true(other > addr && other - addr < WINDOW_MAX_GAP * ARENA_SIZE);
+	arena_space_undo_move(&a, MiB(1), &(struct arena_space){ .next = addr + MiB(1), .end = addr + MiB(1), .apart = true });
+	assert_ptr_equal(os_fail_real_reserve((void *)other, MiB(1)), (void *)other);
+	assert_int_equal(a.next, addr + MiB(1));
+	assert_int_equal(a.end, addr + MiB(1));
+	assert_true(a.apart);
+	os_fail_real_unreserve((void *)addr, MiB(1) + UNIT);
+	os_fail_real_unreserve((void *)other, MiB(1));
 }
 
 static uintptr_t base_of_new_process(void)
@@ -529,6 +560,7 @@ static int print_base(void)
 {
 	struct arena_space a = { .next = 0 };
 
+	os_seed_random();
 	printf("%llx\n", (unsigned long long)arena_space_move(&a, MiB(1)));
 	return 0;
 }
@@ -558,7 +590,8 @@ int main(int argc, char **argv)
 		test_in_space(an_address_beyond_the_arena_table_is_refused_and_given_back),
 		test_in_space(a_run_that_would_pass_the_end_of_the_table_is_refused),
 		cmocka_unit_test(a_new_record_owns_no_page),
-		cmocka_unit_test(the_kernel_gives_a_slot_that_can_be_extended),
+		cmocka_unit_test(a_place_of_the_kernels_can_be_extended_and_reserves_no_more_than_is_used),
+		cmocka_unit_test(a_place_that_is_blocked_is_left_for_one_nearby),
 		cmocka_unit_test(the_base_differs_from_process_to_process),
 		cmocka_unit_test(the_heap_begins_where_nobody_else_must_be),
 	};

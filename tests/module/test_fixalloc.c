@@ -218,7 +218,7 @@ TEST_IN_CHILD(freed_records_are_handed_out_when_the_system_has_no_memory)
 
 	make_pools(&small, &large);
 	first = fixalloc_alloc(&small, NULL);
-	os_fail_from(OS_ALLOC_METADATA, 1);
+	os_fail_from(OS_ALLOC_METADATA | OS_EXTEND_METADATA, 1);
 	while ((r = fixalloc_alloc(&small, NULL)) != NULL)
 		;
 	CHECK(os_fail_failed() != 0);

@@ -8,7 +8,6 @@
 #include "heapwalk.h"
 #include "malloc.h"
 #include "mcentral.h"
-#include "metric.h"
 #include "sample.h"
 #include "stat.h"
 
@@ -415,82 +414,6 @@ TEST_IN_CHILD(the_equations_hold_while_others_allocate)
 	CHECK(st.all.live == objects && st.all.live_bytes == nbytes);
 }
 
-/* --- Go's names --- */
-
-static bool begins_with(const char *s, const char *prefix)
-{
-	while (*prefix != '\0' && *s == *prefix) {
-		s++;
-		prefix++;
-	}
-	return *prefix == '\0';
-}
-
-static void check_memory_classes(const struct stat_snapshot *st)
-{
-	uint64_t sum = 0, total = 0, value;
-
-	for (size_t i = 0; metric_name(i) != NULL; i++) {
-		CHECK(metric_read(st, metric_name(i), &value, NULL) != METRIC_BAD);
-		if (begins_with(metric_name(i), "/memory/classes/total"))
-			total = value;
-		else if (begins_with(metric_name(i), "/memory/classes/"))
-			sum += value;
-	}
-	CHECK(total == sum && total == st->sys_bytes && total != 0);
-}
-
-TEST_IN_CHILD(memory_classes_sum_up_to_the_total)
-{
-	static struct ledger l = { .random = 5 };
-	struct stat_snapshot st;
-	uint64_t value;
-
-	(void)heap_malloc(10);
-	stat_read(&st);
-	CHECK(st.held_released_bytes != 0);
-	check_memory_classes(&st);
-	for (int k = 0; k < 20000; k++)
-		ledger_step(&l);
-	stat_read(&st);
-	check_memory_classes(&st);
-	st.moving_bytes += PAGE_SIZE;
-	st.sys_bytes += PAGE_SIZE;
-	check_memory_classes(&st);
-	CHECK(metric_read(&st, "/memory/classes/total", &value, NULL) == METRIC_BAD);
-	CHECK(metric_read(&st, "", &value, NULL) == METRIC_BAD);
-}
-
-TEST_IN_CHILD(a_histogram_has_gos_bounds_and_every_object)
-{
-	struct metric_histogram h;
-	struct stat_snapshot st;
-	uint64_t value, sum = 0;
-
-	(void)heap_malloc(16);
-	(void)heap_malloc(17);
-	(void)heap_malloc(32768);
-	(void)heap_malloc(32769);
-	(void)heap_malloc_noscan(2000);
-	(void)heap_malloc(0);
-	stat_read(&st);
-	CHECK(metric_read(&st, "/gc/heap/allocs-by-size:bytes", &value, &h) == METRIC_HISTOGRAM);
-	for (unsigned i = 0; i < NUM_SIZE_CLASSES; i++) {
-		sum += h.counts[i];
-		CHECK(h.bounds[i] < h.bounds[i + 1]);
-		if (h.bounds[i + 1] > 1e9)
-			CHECK(h.counts[i] == 1 && i == NUM_SIZE_CLASSES - 1 &&
-			      h.bounds[i] == 32769.0);
-	}
-	CHECK(sum == 6 && value == 6);
-	/* Go's: 1, 9, 17, 25, 33, 49 ... */
-	CHECK(h.bounds[0] == 1.0 && h.bounds[1] == 9.0 && h.bounds[2] == 17.0 &&
-	      h.bounds[5] == 49.0);
-	CHECK(h.counts[0] == 1 && h.counts[1] == 1 && h.counts[3] == 1);
-	CHECK(metric_read(&st, "/gc/heap/frees-by-size:bytes", &value, &h) == METRIC_HISTOGRAM &&
-	      value == 0);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -507,8 +430,6 @@ int main(void)
 			counts_caught_in_the_middle_of_a_change_are_not_below_what_is_live),
 		cmocka_unit_test(a_random_programs_own_count_is_the_statistics),
 		cmocka_unit_test(the_equations_hold_while_others_allocate),
-		cmocka_unit_test(memory_classes_sum_up_to_the_total),
-		cmocka_unit_test(a_histogram_has_gos_bounds_and_every_object),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

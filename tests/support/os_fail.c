@@ -20,6 +20,8 @@ bool __real_os_release(void *p, size_t nbytes);
 bool __real_os_move_pages(void *from, void *to, size_t nbytes);
 bool __real_os_remap(void *p, size_t nbytes);
 void *__real_os_alloc_metadata(size_t nbytes);
+void *__real_os_alloc_long_metadata(size_t nbytes);
+bool __real_os_extend_metadata(void *end, size_t nbytes);
 bool __real_os_guard(void *p, size_t nbytes);
 void __real_os_want_huge_pages(void *p, size_t nbytes, bool huge);
 bool __real_os_fence(void *p, size_t nbytes);
@@ -33,6 +35,8 @@ bool __wrap_os_release(void *p, size_t nbytes);
 bool __wrap_os_move_pages(void *from, void *to, size_t nbytes);
 bool __wrap_os_remap(void *p, size_t nbytes);
 void *__wrap_os_alloc_metadata(size_t nbytes);
+void *__wrap_os_alloc_long_metadata(size_t nbytes);
+bool __wrap_os_extend_metadata(void *end, size_t nbytes);
 bool __wrap_os_guard(void *p, size_t nbytes);
 void __wrap_os_want_huge_pages(void *p, size_t nbytes, bool huge);
 bool __wrap_os_fence(void *p, size_t nbytes);
@@ -193,6 +197,22 @@ void *__wrap_os_alloc_metadata(size_t nbytes)
 
 	count_mapped(p != NULL ? nbytes : 0);
 	return p;
+}
+
+void *__wrap_os_alloc_long_metadata(size_t nbytes)
+{
+	void *p = fails(OS_ALLOC_METADATA, NULL, nbytes) ? NULL : __real_os_alloc_long_metadata(nbytes);
+
+	count_mapped(p != NULL ? nbytes : 0);
+	return p;
+}
+
+bool __wrap_os_extend_metadata(void *end, size_t nbytes)
+{
+	bool extended = !fails(OS_EXTEND_METADATA, NULL, nbytes) && __real_os_extend_metadata(end, nbytes);
+
+	count_mapped(extended ? nbytes : 0);
+	return extended;
 }
 
 bool __wrap_os_guard(void *p, size_t nbytes)

@@ -21,7 +21,8 @@ enum os_call {
 	OS_FENCE = 512,
 	OS_UNFENCE = 1024,
 	OS_UNCOMMIT = 2048,
-	OS_ALL_CALLS = 4095,
+	OS_EXTEND_METADATA = 4096,
+	OS_ALL_CALLS = 8191,
 };
 
 /* From now on counts the calls in the set; the n-th (from 1) fails, only it. */
