@@ -20,7 +20,8 @@
 /* Bit per rank held by this thread; its address is the thread's identity. */
 THREAD_LOCAL uint32_t ranks_held;
 
-/* Locks that this thread holds, is about to take or has just released. Read by its handlers of signals. */
+/* Locks that this thread holds, is about to take or has just released. Read by its handlers of
+ * signals. */
 THREAD_LOCAL volatile uint32_t stays;
 
 /* A handler came meanwhile. */

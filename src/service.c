@@ -4,12 +4,14 @@
  * See malloc.c for the overview.
  *
  * Owns     the table of outputs; the signal's handler.
- * Callers  interpose.c at start and at exit, callers that offer a writing; the kernel, the handler. Calls the modules that
- *          write, out.h, options.h.
+ * Callers  interpose.c at start and at exit, callers that offer a writing; the kernel, the
+ *          handler. Calls the modules that write, out.h, options.h.
  * Locks    service.lock (LOCK_SERVICE), the outermost of all, while something is written.
- * Holds    a thread that writes holds no other lock: the handler of the signal writes at once, or, where it finds a lock
- *          held, when the interrupted thread releases its last one. A writing begins after each signal, though one writing may
- *          answer several. After service_at_exit() nothing is written any more: no file is cut short by the end of the process.
+ * Holds    a thread that writes holds no other lock: the handler of the signal writes at once,
+ *          or, where it finds a lock held, when the interrupted thread releases its last one. A
+ *          writing begins after each signal, though one writing may answer several. After
+ *          service_at_exit() nothing is written any more: no file is cut short by the end of the
+ *          process.
  */
 #include "service.h"
 #include "heapmap.h"
@@ -37,8 +39,8 @@ static struct {
 	_Atomic uint32_t wanted;     /* [a] signals so far */
 	_Atomic uint32_t at_fork;    /* [a] wanted, when a fork began */
 	uint32_t answered;           /* [l] wanted, when the last writing for a signal began */
-	uintptr_t stack;             /* [l] where the program's stack ends, while a signal is answered; else 0 */
-	int here;                    /* of this process; a child that is being forked has its parent's until it may write */
+	uintptr_t stack;             /* [l] end of the program's stack during an answer; else 0 */
+	int here;                    /* this process; a child has its parent's until it may write */
 	uint64_t stats_id;           /* [c] what options.stats_fd was open on, and options.report_fd */
 	uint64_t report_id;          /* [c] */
 	int pid;                     /* [c] of the process that the descriptors were opened for */
@@ -179,10 +181,12 @@ void service_at_exit(void)
 
 /* --- the signal --- */
 
-/* Of the stack that a signal is answered on: the interrupted one may be small, or for signals only. */
+/* Of the stack that a signal is answered on: the interrupted one may be small, or for signals
+ * only. */
 #define ANSWER_STACK KiB(128)
 
-/* Writes, unless another thread has answered all signals so far. stack is where the program's stack ends. */
+/* Writes, unless another thread has answered all signals so far. stack is where the program's stack
+ * ends. */
 static void answer(void *stack)
 {
 	uint32_t rights = rights_open(), wanted;
@@ -221,10 +225,11 @@ static SLOW_PATH void answer_on_own_stack(void)
 static void on_signal(int number)
 {
 	(void)number;
-	/* Release: what the interrupted thread did until now is seen by the thread that writes. Pairs with the acquire in answer(). */
+	/* Release: what the interrupted thread did until now is seen by the thread that writes.
+	 * Pairs with the acquire in answer(). */
 	atomic_fetch_add_explicit(&service.wanted, 1, memory_order_release);
-	/* In a child that is being forked locks may be those of threads that are gone: begin_in_child() answers. A child of vfork(2) is
-	 * not the program. */
+	/* In a child that is being forked locks may be those of threads that are gone:
+	 * begin_in_child() answers. A child of vfork(2) is not the program. */
 	if (os_pid() != service.here || lock_defer())
 		return;
 	answer_on_own_stack();
@@ -245,7 +250,8 @@ static void begin_in_child(void)
 	service.answered = atomic_load_explicit(&service.at_fork, memory_order_relaxed);
 	service.here = os_pid();
 	order_stores();
-	if (atomic_load_explicit(&service.wanted, memory_order_relaxed) != service.answered && !lock_defer())
+	if (atomic_load_explicit(&service.wanted, memory_order_relaxed) != service.answered &&
+	    !lock_defer())
 		answer_on_own_stack();
 }
 

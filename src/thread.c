@@ -350,8 +350,8 @@ static bool start_own(void *(*body)(void *arg))
 	return started;
 }
 
-/* A smaller heap has little to give back. A process that stays below it has no second thread, with which it could not enter a
- * user namespace, for one. */
+/* A smaller heap has little to give back. A process that stays below it has no second thread, with
+ * which it could not enter a user namespace, for one. */
 #define SCAVENGER_HEAP MiB(4)
 
 /* The thread was made, or could not be. */

@@ -2,7 +2,8 @@
 /*
  * test_one_thread.c - a process of one thread stays one until there is work for another.
  *
- * Callers  CTest, linked with the library and preloaded, with signal=USR1 and scavthread=1 in GOALLOC.
+ * Callers  CTest, linked with the library and preloaded, with signal=USR1 and scavthread=1 in
+ *          GOALLOC.
  */
 #include "face.h"
 #include "proc.h"

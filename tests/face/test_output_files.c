@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_output_files.c - what is written at exit: into which files, for whom, and that the end of the program stays its own.
+ * test_output_files.c - what is written at exit: into which files, for whom, and that the end of
+ * the program stays its own.
  *
- * Owns     a directory for the files. Run without arguments it is the driver, which runs itself with one: as the program that ends.
- * Callers  CTest, linked and preloaded; FACE_LIB is the library, which the plain variant loads by LD_PRELOAD.
+ * Owns     a directory for the files. Run without arguments it is the driver, which runs itself
+ *          with one: as the program that ends.
+ * Callers  CTest, linked and preloaded; FACE_LIB is the library, which the plain variant loads
+ *          by LD_PRELOAD.
  */
 #include "face.h"
 #include "program.h"
@@ -18,10 +21,12 @@
 /* Begins anew with a standard error that nobody reads. */
 static void with_broken_pipe(void)
 {
-	char *const argv[] = { (char *)(uintptr_t)"/proc/self/exe", (char *)(uintptr_t)"leave", NULL };
+	char *const argv[] = { (char *)(uintptr_t) "/proc/self/exe", (char *)(uintptr_t) "leave",
+			       NULL };
 	int ends[2];
 
-	CHECK(pipe(ends) == 0 && dup2(ends[1], 2) == 2 && close(ends[0]) == 0 && close(ends[1]) == 0);
+	CHECK(pipe(ends) == 0 && dup2(ends[1], 2) == 2 && close(ends[0]) == 0 &&
+	      close(ends[1]) == 0);
 	(void)execv(argv[0], argv);
 	_exit(2);
 }
@@ -46,14 +51,16 @@ static const char *me;
 static char directory[] = "/tmp/goalloc-files-XXXXXX";
 static struct program_result result;
 
-/* Runs the program with these options, in which %s is the directory. It ends with its own status. */
+/* Runs the program with these options, in which %s is the directory. It ends with its own
+ * status. */
 static void run(const char *options, const char *how)
 {
 	char *const argv[] = { (char *)(uintptr_t)me, (char *)(uintptr_t)how, NULL };
 	const char *env[] = { options, NULL };
 
 	program_run(argv, env, &result);
-	CHECK(!result.timed_out && WIFEXITED(result.status) && WEXITSTATUS(result.status) == STATUS);
+	CHECK(!result.timed_out && WIFEXITED(result.status) &&
+	      WEXITSTATUS(result.status) == STATUS);
 }
 
 /* "BEGINNING DIRECTORY/NAME" */
@@ -80,13 +87,16 @@ static bool said(const char *text)
 
 static void files_are_the_users_alone(void)
 {
-	static const char *const options[] = { "GOALLOC=profile=", "GOALLOC=heapmap=", "GOALLOC=stats=", "GOALLOC=leakcheck=1,leakreport=" };
+	static const char *const options[] = { "GOALLOC=profile=", "GOALLOC=heapmap=",
+					       "GOALLOC=stats=",
+					       "GOALLOC=leakcheck=1,leakreport=" };
 	struct stat st;
 
 	for (size_t i = 0; i < sizeof(options) / sizeof(options[0]); i++) {
 		run(setting(options[i], "file"), "leave");
 		CHECK(result.err[0] == '\0');
-		CHECK(stat(path_of("file"), &st) == 0 && (st.st_mode & 07777) == 0600 && st.st_size > 0);
+		CHECK(stat(path_of("file"), &st) == 0 && (st.st_mode & 07777) == 0600 &&
+		      st.st_size > 0);
 		CHECK(unlink(path_of("file")) == 0);
 	}
 }
@@ -98,7 +108,8 @@ static void links_are_refused(void)
 	struct stat st;
 
 	(void)snprintf(target, sizeof(target), "%s/target", directory);
-	CHECK(close(open(target, O_WRONLY | O_CREAT, 0644)) == 0 && symlink(target, path_of("link")) == 0);
+	CHECK(close(open(target, O_WRONLY | O_CREAT, 0644)) == 0 &&
+	      symlink(target, path_of("link")) == 0);
 	for (size_t i = 0; i < sizeof(options) / sizeof(options[0]); i++) {
 		run(setting(options[i], "link"), "leave");
 		CHECK(said("it is a symbolic link") && stat(target, &st) == 0 && st.st_size == 0);
@@ -124,7 +135,9 @@ static void the_end_stays_the_programs(void)
 
 static void descriptors_have_names(void)
 {
-	static const char *const options[] = { "GOALLOC=stats=/dev/stdout", "GOALLOC=stats=/dev/fd/1", "GOALLOC=heapmap=/proc/self/fd/1" };
+	static const char *const options[] = { "GOALLOC=stats=/dev/stdout",
+					       "GOALLOC=stats=/dev/fd/1",
+					       "GOALLOC=heapmap=/proc/self/fd/1" };
 
 	for (size_t i = 0; i < sizeof(options) / sizeof(options[0]); i++) {
 		run(options[i], "leave");

@@ -280,7 +280,8 @@ static void symbolic_links_are_not_followed(void **state)
 /* A redirection of the program's is written to, and not emptied. */
 static void own_descriptors_are_duplicated(void **state)
 {
-	static const char *const forms[] = { "/dev/fd/%d", "/proc/self/fd/%d", "/proc/thread-self/fd/%d", "/proc/%2$d/fd/%1$d" };
+	static const char *const forms[] = { "/dev/fd/%d", "/proc/self/fd/%d",
+					     "/proc/thread-self/fd/%d", "/proc/%2$d/fd/%1$d" };
 	int fd = open(in_directory("own"), O_WRONLY | O_CREAT, 0644);
 	char path[64];
 
@@ -327,7 +328,8 @@ TEST_IN_CHILD(a_file_in_a_closed_directory_is_written_in_place)
 	CHECK(mkdir(in_directory("closed"), 0755) == 0);
 	CHECK(write_to("closed/mine", false) == 0 && write_to("closed/mine", true) == 0);
 	if (geteuid() == 0) {
-		CHECK(chown(in_directory("closed/mine"), 65534, 65534) == 0 && chmod(directory, 0755) == 0);
+		CHECK(chown(in_directory("closed/mine"), 65534, 65534) == 0 &&
+		      chmod(directory, 0755) == 0);
 		CHECK(setgid(65534) == 0 && setuid(65534) == 0);
 	} else {
 		CHECK(chmod(in_directory("closed"), 0555) == 0);
@@ -353,10 +355,12 @@ TEST_IN_CHILD(failed_writes_send_no_signal)
 	int ends[2], fd = open(in_directory("small"), O_WRONLY | O_CREAT | O_APPEND, 0600);
 
 	CHECK(pipe(ends) == 0 && close(ends[0]) == 0 && fd >= 0);
-	CHECK(unlink(in_directory("small")) == 0 && write(fd, "12", 2) == 2 && setrlimit(RLIMIT_FSIZE, &small) == 0);
+	CHECK(unlink(in_directory("small")) == 0 && write(fd, "12", 2) == 2 &&
+	      setrlimit(RLIMIT_FSIZE, &small) == 0);
 	CHECK(os_write(ends[1], "1", 1) == -EPIPE);
 	CHECK(os_write(fd, "1", 1) == -EFBIG);
-	CHECK(sigpending(&pending) == 0 && !sigismember(&pending, SIGPIPE) && !sigismember(&pending, SIGXFSZ));
+	CHECK(sigpending(&pending) == 0 && !sigismember(&pending, SIGPIPE) &&
+	      !sigismember(&pending, SIGXFSZ));
 	/* The program's own signal, which waited before, still does. */
 	CHECK(sigemptyset(&pending) == 0 && sigaddset(&pending, SIGPIPE) == 0);
 	CHECK(pthread_sigmask(SIG_BLOCK, &pending, NULL) == 0 && raise(SIGPIPE) == 0);
@@ -373,10 +377,13 @@ static void what_a_terminal_obeys_is_hidden(void **state)
 	} cases[] = {
 		{ "plain ~", "plain ~" },
 		{ "\x1b[31m\a\n\r\t\x7f", "?[31m?????" },
-		{ "\xc3\xa4 \xe2\x82\xac \xf0\x9f\x98\x80", "\xc3\xa4 \xe2\x82\xac \xf0\x9f\x98\x80" },
+		{ "\xc3\xa4 \xe2\x82\xac \xf0\x9f\x98\x80",
+		  "\xc3\xa4 \xe2\x82\xac \xf0\x9f\x98\x80" },
 		/* C1, as UTF-8 and as a byte; the first and the last; the first that is none. */
 		{ "\xc2\x80\xc2\x9b\xc2\x9f\xc2\xa0", "??????\xc2\xa0" },
-		{ "\x9b" "2J\x90", "?2J?" },
+		{ "\x9b"
+		  "2J\x90",
+		  "?2J?" },
 		/* Too long a form, a surrogate, beyond Unicode, cut. */
 		{ "\xc0\x9b\xe0\x80\x9b", "?????" },
 		{ "\xed\xa0\x80\xf4\x90\x80\x80", "???????" },
@@ -438,7 +445,8 @@ static void descriptors_are_high_and_not_inherited(void **state)
 {
 	(void)state;
 	for (int append = 0; append < 2; append++) {
-		assert_int_equal(out_to_file(in_directory("d"), append != 0, 0, note_descriptor), 0);
+		assert_int_equal(out_to_file(in_directory("d"), append != 0, 0, note_descriptor),
+				 0);
 		assert_true(written_fd >= 100);
 		expect_file("d", 0);
 	}
