@@ -2,12 +2,13 @@
 /*
  * abort_driver.c - runs one program of this directory and looks at how it ends.
  *
- * Usage    abort_driver PROGRAM [ARGUMENT] -- MESSAGE...   SIGABRT, and stderr is exactly one
- *                                                          of the messages and a newline
- *          abort_driver PROGRAM [ARGUMENT] -- --clean      status 0, nothing on stderr
- *          In a message, %p and %u stand for the pointer and the size the program announced.
- * Callers  CTest. Runs on glibc's malloc; the program inherits the environment, with
- *          LD_PRELOAD=$ABORT_PRELOAD when that is set.
+ * Usage: abort_driver PROGRAM [ARGUMENT] -- MESSAGE... The program must end by SIGABRT, and its
+ * stderr must be exactly one of the messages and a newline. In a message, %p and %u stand for the
+ * pointer and the size that the program announced. With --clean for the messages, the program must
+ * exit with 0 and write nothing to stderr.
+ *
+ * The driver runs on glibc's malloc. The program inherits the environment, with
+ * LD_PRELOAD=$ABORT_PRELOAD when that is set.
  */
 #include "program.h"
 

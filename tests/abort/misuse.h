@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * misuse.h - what the programs in tests/abort share: saying which pointer they are about to
- * misuse, and calls that no compiler looks through.
+ * misuse.h - what the programs in tests/abort share: saying which pointer they are about to misuse,
+ * and calls that no compiler looks through.
  *
- * Owns     the line on stdout that abort_driver.c reads: pointer and usable size.
- * Callers  one program per misuse. Each ends with 0 when the misuse went unnoticed, which the
- *          driver takes for a failure.
- * Holds    announce() does not allocate: the heap stays as the program made it.
+ * announce() writes the line on stdout that abort_driver.c reads: the pointer and its usable size.
+ * It does not allocate, so the heap stays as the program made it. A program ends with 0 when its
+ * misuse went unnoticed, which the driver takes for a failure.
  */
 #ifndef MISUSE_H
 #define MISUSE_H

@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * trials.c - misuse at random: sizes, histories and threads differ from trial to trial; how many
- * are stopped in the call?
+ * trials.c - misuse at random: sizes, histories and threads differ from trial to trial. How many
+ * misuses are stopped in the call?
  *
- * A trial is a child with a history of its own (objects of many sizes, made and freed by several
- * threads), and then one misuse. What may be the start of a live object by then is none: trials
- * where the allocator gave the address away again are begun anew. The child ends in SIGABRT:
- * stopped; in another signal: crashed; at its end: silent; not within 20 seconds: hung.
+ * A trial is a child with a history of its own, in which several threads make and free objects of
+ * many sizes, and then one misuse. No trial misuses what may be the start of a live object by then:
+ * where the allocator gave the address away again, the trial begins anew. A child that ends in
+ * SIGABRT was stopped; in another signal, it crashed; at its end, it was silent; after 20 seconds,
+ * it hung.
  *
- * Calls malloc by its standard names only: any allocator can be preloaded. With --all the program
- * fails (status 1) unless every trial was stopped.
+ * The program calls malloc by its standard names only, so that any allocator can be preloaded. With
+ * --all it fails (status 1) unless every trial was stopped.
  */
 #include "rng.h"
 

@@ -3,17 +3,17 @@
  * endurance.c - a server for minutes or hours: sizes, lifetimes, live bytes and threads drift, and
  * nothing may pile up.
  *
- * Workers answer requests at a set pace: each builds a reply (objects of its own, a buffer that
- * grows by realloc), and stores some objects in a table that all share, where a young one or any
- * other makes room, so that most are freed by another thread than the one that made them. Every
- * object's bytes are checked when it is freed. Workers come and go every second.
+ * Workers answer requests at a set pace. Each builds a reply from objects of its own and a buffer
+ * that grows by realloc. It stores some objects in a table that all share, where a young object or
+ * any other makes room, so that most objects are freed by another thread than the one that made
+ * them. Every object's bytes are checked when it is freed. Workers come and go every second.
  *
- * Calls malloc by its standard names only: any allocator can be preloaded. Twice a second a line on
- * stdout: seconds, MiB live, MiB resident since the start, threads, requests. With --check the
- * program fails (status 1, a line on stderr) when resident memory is more than OVERHEAD_MAX of the
- * live bytes in the last third of the time, when a run of LONG seconds or more holds more over its
- * live bytes there than in the middle third, or when mallinfo2() tells of bytes in use after all
- * was freed.
+ * The program calls malloc by its standard names only, so that any allocator can be preloaded.
+ * Twice a second it prints a line: seconds, MiB live, MiB resident since the start, threads,
+ * requests. With --check it fails (status 1, a line on stderr) in three cases: when resident memory
+ * is more than OVERHEAD_MAX of the live bytes in the last third of the time; when a run of LONG
+ * seconds or more holds more over its live bytes there than in the middle third; and when
+ * mallinfo2() tells of bytes in use after all was freed.
  */
 #include "clock.h"
 #include "rng.h"

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * audit_lib.c - a library for LD_AUDIT that allocates whenever it is told something. It lives in a
- * namespace of its own, with a libc of its own: its malloc is not ours, and is called while ld.so
- * is in the middle of our start.
+ * audit_lib.c - a library for LD_AUDIT that allocates whenever ld.so tells it something.
  *
- * Callers  ld.so. The tests see that it is there by getppid(), which it replaces.
+ * It lives in a namespace of its own, with a libc of its own, so its malloc is not ours. It is
+ * called while ld.so is in the middle of our start. It replaces getppid(), by which the tests see
+ * that it is there.
  */
 #include <link.h>
 #include <stdlib.h>

@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * deepbind_lib.c - a shared library that test_deepbind.c loads with RTLD_DEEPBIND: its own
- * calls of malloc and free look into its own dependencies first, and find glibc's. Calls that
- * libc makes inside of strdup go the global way, to the preloaded malloc.
+ * deepbind_lib.c - a shared library that test_deepbind.c loads with RTLD_DEEPBIND.
  *
- * Callers  test_deepbind.c, by dlsym.
+ * Its own calls of malloc and free look into its own dependencies first, and find glibc's. Calls
+ * that libc makes inside of strdup go the global way, to the preloaded malloc.
  */
 #include <stdlib.h>
 #include <string.h>

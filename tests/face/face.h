@@ -1,14 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * face.h - what the black-box tests share: a check that stops the process, the resident
- * size, a random number, and the question whose malloc this is.
+ * face.h - what the black-box tests share: whose malloc this is, objects that can be checked, and
+ * running a case by its name; C and C++.
  *
- * Owns     nothing but the environment variable FACE_LIB, read here: the file malloc must
- *          come from. Unset, the question is not asked (a run by hand).
- * Callers  every program in tests/face; C and C++. cmocka tests use only the helpers that
- *          do not check.
- * Locks    none. check_fail() may be called by any thread, in a handler, in a forked child.
- * Holds    nothing here allocates: what is tested must not be needed to report it.
+ * The environment variable FACE_LIB names the file that malloc must come from. When it is not set,
+ * as in a run by hand, the question is not asked. Nothing here allocates, because what is being
+ * tested must not be needed to report it.
  */
 #ifndef FACE_H
 #define FACE_H

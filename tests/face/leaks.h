@@ -1,13 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * leaks.h - what the tests of the leak finder share: objects of which nobody but the test knows,
- * and a check.
- *
- * Owns     the text of the last report.
- * Callers  test_leaks.c, test_leaks_threads.c.
- * Holds    a test never has the address of an object that is to be a leak, but its complement: what
- *          is left in registers is no address then. What is left on the stack is cleared before
- *          each check.
+ * leaks.h - what the tests of the leak finder share: objects that only the test knows, by hidden
+ * addresses (hidden.h), and a check whose report is kept in `report`.
  */
 #ifndef LEAKS_H
 #define LEAKS_H

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * leaks_lib.c - a shared library with thread-local storage that libc allocates at the first touch:
- * test_leaks.c keeps an address there.
+ * leaks_lib.c - a shared library with thread-local storage, which libc allocates at the first
+ * touch. test_leaks.c keeps an address there.
  */
 void leaks_keep(void *p);
 

@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * plugin_lib.c - a shared library that test_plugin.c loads many times over: it allocates when it is
- * loaded, when it is called and when it is unloaded, and has thread-local storage.
+ * plugin_lib.c - a shared library that is loaded many times over. It allocates when it is loaded,
+ * when it is called and when it is unloaded, and it has thread-local storage.
  *
- * Callers  test_plugin.c and test_audit.c, by dlsym. Built twice: with the usual thread-local
- *          storage, which libc allocates at the first touch, and with initial-exec
- *          (PLUGIN_STATIC_TLS), of which there is little room.
+ * It is built twice: with the usual thread-local storage, which libc allocates at the first touch,
+ * and with initial-exec storage (PLUGIN_STATIC_TLS), for which there is little room.
  */
 #include <stdlib.h>
 #include <string.h>

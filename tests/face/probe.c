@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * probe.c - the program that test_options.c runs under various environments. It allocates,
- * does what argv[1] names, says on stdout what it found, and exits with 0.
+ * probe.c - the program that test_options.c runs under various environments.
  *
- * Callers  test_options.c; not linked with the library. With PROBE_CONF defined it carries a
- *          goalloc_conf of its own.
+ * It allocates, does what argv[1] names, says on stdout what it found, and exits with 0. It is not
+ * linked with the library. With PROBE_CONF defined it carries a goalloc_conf of its own.
  */
 #include "face.h"
 

@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * probed.c - a program for probes.sh, which watches it: allocates, and writes to a file what a
- * debugger should see of that.
+ * probed.c - the program that probes.sh watches. It allocates, with every allocation sampled, and
+ * writes to a file what a debugger should see.
  *
- * Callers  probes.sh, with every allocation sampled.
- * Holds    a line is "probe ADDRESS BYTES NOSCAN", with NOSCAN 1 or 0; all lines come at the end,
- *          since stdio allocates.
+ * A line is "probe ADDRESS BYTES NOSCAN", and NOSCAN is 1 or 0. All lines are written at the end,
+ * because stdio allocates.
  */
 #include "face.h"
 

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * profile_load.c - a program whose functions allocate known amounts; check_profile.py compares them
- * with its profile.
+ * profile_load.c - a program whose functions allocate known amounts. check_profile.py compares the
+ * amounts with the profile.
  *
- * Owns     what it allocates. Says on stdout what each function took and still has: "NAME objects
- *          bytes live-objects live-bytes", bytes as malloc_usable_size() tells them.
- * Callers  check_profile.py: profile_load CASE RATE FILE...; each FILE is written at the end.
+ * Usage: profile_load CASE RATE FILE...; each FILE is written at the end. The program says on
+ * stdout what each function took and still has: "NAME objects bytes live-objects live-bytes". Bytes
+ * are those that malloc_usable_size() tells.
  */
 #include "face.h"
 

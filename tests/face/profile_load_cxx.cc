@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * profile_load_cxx.cc - as profile_load.c, in C++: methods, templates, containers. profile_load_cxx
- * CASE RATE FILE...
+ * profile_load_cxx.cc - does what profile_load.c does, in C++: methods, templates, containers.
+ *
+ * Usage: profile_load_cxx CASE RATE FILE...
  */
 #include "face.h"
 

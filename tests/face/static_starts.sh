@@ -1,8 +1,9 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 #
-# static_starts.sh COUNT PROGRAM... - static programs start under every option that works before main, COUNT times each: libc
-# allocates while it sets itself up, and the library must not ask libc for what is not ready.
+# static_starts.sh COUNT PROGRAM... - static programs start under every option that works before
+# main, COUNT times each: libc allocates while it sets itself up, and the library must not ask libc
+# for what is not ready.
 count=$1
 shift
 dir=$(mktemp -d) || exit 1

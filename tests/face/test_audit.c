@@ -3,8 +3,7 @@
  * test_audit.c - other namespaces: an audit library (LD_AUDIT) that allocates from its own libc,
  * and a second copy of libc and of libraries (dlmopen) in the same process.
  *
- * Callers  CTest with LD_AUDIT=audit_lib.so, linked with the library and preloaded. argv[1] is
- *          plugin_lib.so, argv[2] the library itself.
+ * Usage: test_audit PLUGIN LIBRARY, with LD_AUDIT=audit_lib.so.
  */
 #include "face.h"
 

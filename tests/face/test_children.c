@@ -1,16 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * test_children.c - children of every kind while other threads of the parent are inside malloc:
- * fork in numbers, vfork and posix_spawn with exec, clone without libc's handlers, a daemon's two
- * forks.
+ * many forks, vfork and posix_spawn with exec, clone without libc's handlers, and the two forks of
+ * a daemon.
  *
- * Owns     nothing; a child that was exec'ed is this program with the case "child".
- * Callers  CTest, linked with the library and preloaded. argv[1] is the case, argv[2] how many
- *          children: 10000 by hand.
- * Locks    none. A child that hangs is ended by its alarm, and the parent fails.
- * Holds    what the children are asked for is what POSIX lets them, and what programs do all the
- *          same: allocate, start threads, fork again. See test_fork.c for the parent's objects in
- *          the child.
+ * The children do what POSIX allows, and also what programs do all the same: they allocate, start
+ * threads and fork again. test_fork.c has the parent's objects in the child. A child that hangs is
+ * ended by its alarm, and the parent fails.
+ *
+ * Usage: test_children CASE [CHILDREN]. A child that was exec'ed is this program with the case
+ * "child".
  */
 #include "face.h"
 

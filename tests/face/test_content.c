@@ -2,10 +2,8 @@
 /*
  * test_content.c - what is in the memory: calloc's zeros, and realloc's copy.
  *
- * Owns     nothing between tests; each frees what it allocates.
- * Callers  CTest, linked with the library and preloaded.
- * Holds    dirty_heap() comes before every look for zeros: memory that was never used is
- *          zero by itself and proves nothing.
+ * dirty_heap() comes before every look for zeros, because memory that was never used is zero by
+ * itself and proves nothing.
  */
 #include "face.h"
 #include "pattern.h"

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_crash.c - handlers of fatal signals that call malloc, as those of crash reporters do: the
- * process ends, by its handler or by SIGABRT, and does not hang.
+ * test_crash.c - handlers of fatal signals that call malloc, as the handlers of crash reporters do.
+ * The process ends, by its handler or by SIGABRT, and does not hang.
  *
- * Owns     the standard error of its children: what the library says there is not the subject.
- * Callers  CTest, linked with the library and preloaded, with and without hardened=1. argv[1] is
- *          the case.
- * Locks    none. A child that hangs is ended by its alarm, and the parent fails.
- * Holds    a handler may find any lock of the heap held by its own thread.
+ * A handler may find any lock of the heap held by its own thread. A child that hangs is ended by
+ * its alarm, and the parent fails. What the library says on the children's stderr is not the
+ * subject.
+ *
+ * Usage: test_crash CASE.
  */
 #include "face.h"
 

@@ -1,12 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_deepbind.c - pointers that cross the border to a library loaded with RTLD_DEEPBIND, in
- * both directions, and pointers that never leave it.
+ * test_deepbind.c - pointers that cross the border to a library loaded with RTLD_DEEPBIND, in both
+ * directions, and pointers that never leave it.
  *
- * Owns     the handle of deepbind_lib.c.
- * Callers  CTest, linked with the library and preloaded. argv[1] is deepbind_lib.so, argv[2]
- *          the direction.
- * Holds    jemalloc, mimalloc and gperftools crash in each direction.
+ * Usage: test_deepbind DEEPBIND_LIB DIRECTION.
  */
 #include "face.h"
 

@@ -2,10 +2,11 @@
 /*
  * test_dlopen.c - the library loaded by dlopen into a program that has another malloc.
  *
- * Owns     the handle. The library stays loaded after dlclose (nodelete): its memory is in use.
- * Callers  CTest, neither linked nor preloaded. argv[1] is the library, argv[2] "local" or
- *          "global".
- * Holds    big static TLS, or TLS that needs __tls_get_addr, fails here: threads exist already.
+ * The library stays loaded after dlclose (nodelete), because its memory is in use. A library with
+ * much static TLS, or with TLS that needs __tls_get_addr, would fail here, because threads exist
+ * already.
+ *
+ * Usage: test_dlopen LIBRARY local|global.
  */
 #include "face.h"
 

@@ -3,11 +3,11 @@
  * test_exits.c - the ways in which a process ends, with handlers that allocate and free, and with
  * other threads inside malloc until the last moment.
  *
- * Owns     `steps`: handlers that ran, in order. The last one ends the process with 0 if all were
- *          there.
- * Callers  CTest, linked with the library and preloaded. argv[1] is the case.
- * Holds    main returns 5, or exits with it: whoever gets there without the handlers fails. See
- *          test_lifetime.c for constructors, destructors and main's pthread_exit.
+ * `steps` has the handlers that ran, in order. The last handler ends the process with 0 if all of
+ * them ran. main returns 5, or exits with it, so an end without the handlers is a failure.
+ * test_lifetime.c has constructors, destructors and main's pthread_exit.
+ *
+ * Usage: test_exits CASE.
  */
 #include "face.h"
 

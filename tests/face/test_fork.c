@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_fork.c - forks of a process whose other threads are inside malloc; the children go on
+ * test_fork.c - forks of a process whose other threads are inside malloc. The children go on
  * allocating, free what the parent's threads made, start threads and fork again.
  *
- * Callers  CTest, linked with the library and preloaded. argv[1] is the case.
- * Locks    none of its own. A child that hangs is ended by its alarm, and the parent fails.
- * Holds    one of the four threads lives in stdio: holding a malloc lock from an atfork handler
- *          hangs against libio's (glibc BZ 19431).
+ * One of the four threads lives in stdio, because a malloc lock that is held from an atfork handler
+ * deadlocks with libio's (glibc bug 19431). A child that hangs is ended by its alarm, and the
+ * parent fails.
+ *
+ * Usage: test_fork CASE.
  */
 #include "load.h"
 

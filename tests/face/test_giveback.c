@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_giveback.c - 1 GiB of small objects, allocated and freed: the process is back within a
- * few MiB of where it began, whoever frees, and whether or not the allocating threads live.
+ * test_giveback.c - 1 GiB of small objects, allocated and freed. The process is back within a few
+ * MiB of where it began, whichever thread frees, and whether or not the allocating threads still
+ * live.
  *
- * Owns     `objects`, in a mapping of its own, gone before the last look at the resident size.
- * Callers  CTest, preloaded. argv[1] is the case; in the decay cases GOALLOC=scavenge=100.
- * Holds    no case depends on how fast anything is: the decay cases look again until the
- *          memory is gone, and give up after 300 times the decay time.
+ * `objects` is in a mapping of its own, which is gone before the last look at the resident size. No
+ * case depends on how fast anything is: the decay cases look again until the memory is gone, and
+ * give up after 300 times the decay time.
+ *
+ * Usage: test_giveback CASE; the decay cases run with GOALLOC=scavenge=100.
  */
 #include "face.h"
 

@@ -1,16 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * test_guard.c - efence=1, guardrate=N, sbrk=1, clobberfree=1: faults at the instruction, the
- * report with its three stacks, signals that keep their course, and programs that are right and
- * notice nothing.
+ * report with its three stacks, signals that keep their course, and correct programs that notice
+ * nothing.
  *
- * Owns     the standard error of its children.
- * Callers  CTest, linked with the library and preloaded. argv[1] is a case; each runs this program
- *          again, as "--child DEED", with the options that it is about in the environment.
- * Locks    none.
- * Holds    the functions that a report must name are called through volatile pointers, and do
- *          something after each call, so that they have a frame of their own; the program exports
- *          its symbols.
+ * The functions that a report must name are called through volatile pointers, and do something
+ * after each call, so that they have a frame of their own. The program exports its symbols.
+ *
+ * Usage: test_guard CASE. Each case runs this program again as "--child DEED", with the options
+ * that it is about in the environment, and reads its standard error.
  */
 #include "face.h"
 #include "lines.h"

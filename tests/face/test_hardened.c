@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_hardened.c - what GOALLOC=hardened=1 adds and no message tells: sizes, zeros, guarded pages,
- * the order of addresses; with 2, records. The messages are in tests/abort.
- *
- * Callers  CTest, with the option in the environment.
+ * test_hardened.c - what GOALLOC=hardened=1 adds beside its messages: sizes, zeros, guarded pages
+ * and the order of addresses; with hardened=2, records out of reach. The messages are in
+ * tests/abort. The option comes from the environment.
  */
 #include "face.h"
 #include "pattern.h"

@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_hooked_start.c - a program whose own getenv, open, mmap and so on allocate. What the
- * library calls through the PLT while it starts or holds a lock comes back into malloc here:
- * endless recursion or a lock taken twice.
+ * test_hooked_start.c - a program whose own getenv, open, mmap and so on allocate. If the library
+ * called one of them through the PLT while it starts or holds a lock, it would come back into
+ * malloc: endless recursion, or a lock taken twice.
  *
- * Owns     `hooked`, how often a hook ran (calls from libc count too).
- * Callers  CTest, linked with the library and preloaded; ENABLE_EXPORTS shows the hooks.
- * Holds    a hook never calls libc for its own work, only raw system calls.
+ * `hooked` counts how often a hook ran; calls from libc count too. A hook makes only raw system
+ * calls for its own work. ENABLE_EXPORTS shows the hooks to the library.
  */
 #include "face.h"
 

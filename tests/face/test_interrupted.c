@@ -1,11 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * test_interrupted.c - code that stops in the middle and goes on elsewhere: a profiler's timer
- * interrupts malloc for long, coroutines move from thread to thread between two requests.
+ * interrupts malloc for long, and coroutines move from thread to thread between two requests.
  *
- * Owns     objects that carry their size and a pattern; whoever frees one checks it.
- * Callers  CTest, linked with the library and preloaded. argv[1] is the case.
- * Locks    the mutex of the coroutines' table.
+ * Usage: test_interrupted CASE.
  */
 #include "load.h"
 

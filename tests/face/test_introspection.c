@@ -1,12 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_introspection.c - mallinfo, mallinfo2, malloc_info, malloc_stats, mallopt and
- * malloc_trim tell the truth about this heap, not zeros about glibc's.
+ * test_introspection.c - mallinfo, mallinfo2, malloc_info, malloc_stats, mallopt and malloc_trim
+ * tell the truth about this heap, not zeros about glibc's.
  *
- * Owns     nothing between tests; each frees what it allocates.
- * Callers  CTest, linked with the library and preloaded.
- * Holds    SLACK is what caches and cmocka itself may add or hide; every amount tested is
- *          far above it.
+ * SLACK is what caches and cmocka itself may add or hide. Every amount that is tested is far above
+ * it.
  */
 #include "face.h"
 

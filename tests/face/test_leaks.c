@@ -1,11 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_leaks.c - programs with known leaks: what is reached is none, what is not is counted and
- * told.
+ * test_leaks.c - programs with known leaks: an object that is reached is no leak, and an object
+ * that is not reached is counted and reported.
  *
- * Owns     the objects of each case.
- * Callers  CTest; argv[1] is the case. A case begins with no leak, and ends with those that it
- *          made.
+ * A case begins without leaks, and ends with the leaks that it made. Usage: test_leaks CASE.
  */
 #include "leaks.h"
 

@@ -1,12 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_leaks_exit.c - leaks told at exit and on a signal, by GOALLOC=leakcheck: where to, with
- * which status, with which stacks.
+ * test_leaks_exit.c - leaks reported at exit and on a signal, by GOALLOC=leakcheck: into which
+ * file, with which exit status, with which stacks.
  *
- * Owns     nothing. Run without arguments it is the driver, which runs itself with one: as the
- *          program that leaks.
- * Callers  CTest, linked and preloaded; FACE_LIB is the library, which the plain variant loads by
- *          LD_PRELOAD.
+ * Without an argument the program is the driver, which runs itself with an argument as the program
+ * that leaks. FACE_LIB is the library, which the plain variant loads by LD_PRELOAD.
  */
 #include "leaks.h"
 #include "lines.h"

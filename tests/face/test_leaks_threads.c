@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_leaks_threads.c - what other threads know is no leak, wherever they are; and nothing they
- * are in the middle of stops the check.
+ * test_leaks_threads.c - an object that only another thread knows is no leak, wherever the thread
+ * keeps the address; and nothing that a thread is in the middle of stops the check.
  *
- * Owns     the threads of each case.
- * Callers  CTest; argv[1] is the case. A check that hangs is ended by CTest: it blocks all signals.
+ * A check blocks all signals, so CTest's timeout ends one that hangs. Usage: test_leaks_threads
+ * CASE.
  */
 #include "leaks.h"
 

@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_lifetime.c - malloc at every moment of a process: before the constructors, in them, in
- * a fork from one, in TLS destructors of threads, after main's pthread_exit, in exit handlers
- * and in destructors.
+ * test_lifetime.c - malloc at every moment of a process: before the constructors, in them, in a
+ * fork from one, in TLS destructors of threads, after main's pthread_exit, in exit handlers and in
+ * destructors.
  *
- * Owns     `stages`, a bit for every moment reached. The last destructor ends the process
- *          with status 1 when one is missing.
- * Callers  CTest, linked with the library and preloaded. Not with cmocka: main never returns.
- * Holds    objects of an early moment are freed in a late one, by whatever thread is there.
+ * `stages` has a bit for every moment that was reached, and the last destructor ends the process
+ * with status 1 when one is missing. Objects of an early moment are freed in a late one, by
+ * whichever thread is there. main never returns, so the test does without cmocka.
  */
 #include "face.h"
 

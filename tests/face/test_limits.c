@@ -1,12 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_limits.c - a small address space: malloc says NULL and ENOMEM, nothing is harmed, and
- * what is freed can be had again, in other sizes too.
+ * test_limits.c - a small address space: malloc returns NULL and sets ENOMEM, nothing is harmed,
+ * and freed memory can be had again, in other sizes too.
  *
- * Owns     the limit: the program sets it and runs itself anew, so that the library starts
- *          under it, as under `ulimit -v`.
- * Callers  CTest, linked with the library and preloaded. argv[1] is the limit in KiB, argv[2]
- *          the case.
+ * The program sets the limit and runs itself anew, so that the library starts under it, as under
+ * `ulimit -v`. Usage: test_limits KIB CASE.
  */
 #include "face.h"
 

@@ -1,11 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * test_mappings.c - address space in odd states: few mappings left of those that the kernel allows,
- * nothing free but small holes; and how many mappings the library itself makes.
+ * or nothing free but small holes; and how many mappings the library itself makes.
  *
- * Owns     what it maps around the heap.
- * Callers  CTest, preloaded, with and without hardened=1. argv[1] is the case; exits with 77 where
- *          the system does not let it be made.
+ * Usage: test_mappings CASE. The exit status is 77 where the system does not let the state be made.
  */
 #include "face.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_memlimit.c - GOALLOC_MEMLIMIT: a program that would have more memory stays below it; with
- * hard=1 it is refused what goes beyond, and goes on with what it has.
+ * test_memlimit.c - GOALLOC_MEMLIMIT: a program that would use more memory stays below the limit.
+ * With hard=1, requests that go beyond it are refused, and the program goes on with what it has.
  */
 #include "face.h"
 

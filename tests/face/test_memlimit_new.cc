@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_memlimit_new.cc - hard=1 in C++: operator new throws std::bad_alloc, calls the new handler,
- * or is nothrow.
+ * test_memlimit_new.cc - hard=1 in C++: operator new throws std::bad_alloc or calls the new
+ * handler, and its nothrow form returns a null pointer.
  */
 #include "face.h"
 

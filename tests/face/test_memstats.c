@@ -1,13 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_memstats.c - goalloc_read_memstats, the metrics, mallinfo2 and malloc_info say the same of
- * the same heap: each adds up by itself at any moment, and when the program is quiet all agree,
- * with what the program knows.
+ * test_memstats.c - goalloc_read_memstats, the metrics, mallinfo2 and malloc_info describe the same
+ * heap in the same way. Each adds up by itself at any moment. When the program is quiet they agree
+ * with each other and with what the program knows.
  *
- * Owns     nothing between tests; each frees what it allocates.
- * Callers  CTest, linked with the library and preloaded.
- * Holds    between two looks that are compared nothing allocates, cmocka's asserts included: they
- *          do not.
+ * Between two looks that are compared nothing allocates. cmocka's asserts do not allocate.
  */
 #include "face.h"
 

@@ -1,12 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_operators.cc - the twenty C++ operators: alignment, sizes, failure, new handlers,
- * and objects that live before main and after it.
+ * test_operators.cc - the twenty C++ operators: alignment, sizes, failure, new handlers, and
+ * objects that live before main and after it.
  *
- * Owns     the counters of what ran after main; the last static destructor checks them.
- * Callers  CTest, linked with the library and preloaded.
- * Locks    none.
- * Holds    operators are called by name: a new-expression may be elided by the compiler.
+ * The operators are called by name, because the compiler may leave out a new-expression. The last
+ * static destructor checks the counters of what ran after main.
  */
 #include "face.h"
 

@@ -1,12 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_options.c - the environment: what is not understood costs one warning line and nothing
- * else, `off` is off, and statistics come out when they were asked for, and only then.
+ * test_options.c - the environment: what is not understood costs one warning line and nothing else,
+ * `off` means off, and statistics are printed when they were asked for, and only then.
  *
- * Owns     the files it asks for in a directory of its own under /tmp.
- * Callers  CTest; not on the library itself. argv[1] is the library, argv[2] the probe,
- *          argv[3] the probe with a goalloc_conf.
- * Holds    each test runs the probe once for each environment, and reads what it says.
+ * Each test runs the probe once for each environment and reads what it says. Files are made in a
+ * directory under /tmp. Usage: test_options LIBRARY PROBE PROBE_WITH_CONF.
  */
 #include "lines.h"
 #include "program.h"

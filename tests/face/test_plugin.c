@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_plugin.c - libraries that come and go: what one allocated is freed after it was unloaded,
- * and many of them have thread-local storage, which libc allocates with our malloc.
+ * test_plugin.c - libraries that come and go: memory that one allocated is freed after it was
+ * unloaded, and many of them have thread-local storage, which libc allocates with our malloc.
  *
- * Owns     a directory with copies of plugin_lib.so: each is a library of its own to the dynamic
- *          linker.
- * Callers  CTest, linked with the library and preloaded. argv[1] is the plugin, argv[2] the case.
+ * Each copy of plugin_lib.so in a directory of the test is a library of its own to the dynamic
+ * linker. Usage: test_plugin PLUGIN CASE.
  */
 #include "face.h"
 

@@ -2,8 +2,7 @@
 /*
  * test_quiet.c - the library has no descriptor, no thread and no output of its own, at any time.
  *
- * Callers  CTest, linked with the library and preloaded. Without an argument it runs itself with
- *          nothing but three descriptors.
+ * Without an argument the program runs itself with three descriptors and no others.
  */
 #define _GNU_SOURCE 1
 #include "face.h"

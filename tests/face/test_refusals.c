@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * test_refusals.c - the kernel refuses the library's n-th mmap, munmap, madvise, mprotect or
- * mremap, that one or all that follow: a program whose malloc says NULL and ENOMEM goes on, and has
- * all it wants when the kernel grants again.
+ * mremap, alone or with all that follow. A program whose malloc returns NULL and ENOMEM goes on,
+ * and has all that it wants when the kernel grants again.
  *
- * Owns     the supervisor: a child's memory calls wait for this process, which answers for the
- *          kernel (seccomp_unotify(2)); it tells those of the library by where they come from.
- * Callers  CTest, linked with the library and preloaded, with and without hardened=1; with "all",
- *          every n = 1 .. 200. Exits with 77 where the system has no such filter.
+ * A child's memory calls wait for a supervisor, which is this process and answers for the kernel
+ * (seccomp_unotify(2)). It knows the library's calls by the address that they come from.
+ *
+ * Usage: test_refusals [all]; with "all", for every n = 1 .. 200. The exit status is 77 where the
+ * system has no such filter.
  */
 #include "face.h"
 

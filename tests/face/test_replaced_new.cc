@@ -1,12 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_replaced_new.cc - a program that replaces some of the twenty operators: by default all
- * others come to these, as [new.delete] says.
+ * test_replaced_new.cc - a program that replaces some of the twenty operators. By default all
+ * others must call the replaced ones, as [new.delete] says.
  *
- * What is replaced puts a header before the object, so that a form that does not come here is found
- * out.
- *
- * Callers  CTest, linked with the library and preloaded.
+ * A replaced operator puts a header before the object, by which a form that does not call it is
+ * found out.
  */
 #include "face.h"
 

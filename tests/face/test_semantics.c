@@ -1,12 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_semantics.c - the argument rules of every entry point: what is returned, what errno
- * says, and what stays untouched. The rows of INTERFACE.md, section 2.
+ * test_semantics.c - the argument rules of every entry point: what is returned, what errno says,
+ * and what stays untouched.
  *
- * Owns     nothing between tests; each frees what it allocates.
- * Callers  CTest, linked with the library and preloaded.
- * Holds    sizes and alignments come through volatile variables, so that no compiler
- *          decides the outcome (or warns of it).
+ * Sizes and alignments come through volatile variables, so that no compiler decides the outcome or
+ * warns of it.
  */
 #include "face.h"
 

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_service.c - a running program is asked by a signal for what it was to write at its end.
+ * test_service.c - a running program is asked by a signal (signal=USR1) for what it was to write at
+ * its end.
  *
- * Owns     the files that GOALLOC_STATS and GOALLOC_PROFILE name, with %p for the process; removed
- *          when they were looked at.
- * Callers  CTest, linked with the library and preloaded; argv[1] is the case. GOALLOC has
- *          signal=USR1.
- * Holds    nothing waits for a time, but for what is to come, until the alarm.
+ * GOALLOC_STATS and GOALLOC_PROFILE name the files, with %p for the process. Each file is removed
+ * after it was looked at. Nothing waits for a fixed time: a case waits for what is to come, until
+ * the alarm.
+ *
+ * Usage: test_service CASE.
  */
 #include "face.h"
 

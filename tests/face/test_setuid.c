@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_setuid.c - a setuid program is not steered by the environment of who starts it.
+ * test_setuid.c - a setuid program is not steered by the environment of the user that starts it.
  *
- * Owns     a setuid copy of itself, in a directory of its own. It is linked with the static
- *          library: what may be loaded in such a program is not the subject.
- * Callers  CTest; as root, where programs may be setuid, else it is skipped (77).
+ * The test makes a setuid copy of itself in a directory of its own. It is linked with the static
+ * library, because what may be loaded into such a program is not the subject. It runs as root and
+ * where programs may be setuid; otherwise it is skipped (77).
  */
 #include "face.h"
 #include "program.h"

@@ -1,14 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_share.c - how much of RLIMIT_AS or RLIMIT_DATA a program gets from malloc until it says
- * NULL, and how much of that again when all was freed.
+ * test_share.c - how much of RLIMIT_AS or RLIMIT_DATA a program gets from malloc before it returns
+ * NULL, and how much of that again after everything was freed.
  *
- * Owns     the limit: the program sets it and runs itself anew, as under `ulimit -v` or `ulimit
- *          -d`.
- * Callers  CTest, linked with the library and preloaded. argv: "as" or "data", the limit in KiB,
- *          the size of the objects in bytes or "mixed", and the least share in per mille of what
- *          the limit left to main(). Prints the shares; by hand without the library, those of
- *          another malloc.
+ * The program sets the limit and runs itself anew, as under `ulimit -v` or `ulimit -d`. It prints
+ * the shares; by hand without the library, the shares of another malloc.
+ *
+ * Usage: test_share as|data KIB BYTES|mixed SHARE; SHARE is the least share, in per mille of what
+ * the limit left to main().
  */
 #include "face.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_sized.c - sized frees. "right": a correct size is never refused, whatever the options. "wrong": a wrong size is
- * one line with sizemismatch=warn, and the objects are freed.
+ * test_sized.c - sized frees. "right": a correct size is never refused, whatever the options.
+ * "wrong": a wrong size is one line with sizemismatch=warn, and the objects are freed.
  *
  * Callers  CTest, with every pair of the options that change where an object is put.
  */
@@ -43,7 +43,8 @@ static void free_each_kind(size_t n)
 
 static void every_correct_size_is_taken(void)
 {
-	static const size_t sizes[] = {100, 112, 113, 1000, 1024, 1025, 8192, 20000, 32752, 32768, 32769, 100000, 300000};
+	static const size_t sizes[] = { 100,   112,   113,   1000,  1024,   1025,  8192,
+					20000, 32752, 32768, 32769, 100000, 300000 };
 
 	for (size_t n = 1; n <= 64; n++)
 		free_each_kind(n);

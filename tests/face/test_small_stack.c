@@ -4,11 +4,10 @@
  *
  * A thread runs one call on a stack that was painted before. Afterwards the lowest byte that lost
  * its paint tells how much the call needed. What runs under glibc on PTHREAD_STACK_MIN runs here,
- * so no call may need more than half of it.
+ * so no call may need more than half of it. An unreadable page lies below the stack.
  *
- * Owns     the stack, which has an unreadable page below it.
- * Callers  CTest, linked and preloaded. With the argument "exit" the program ends by exit(3) from
- *          the small stack, and all that GOALLOC asks for is written there.
+ * With the argument "exit" the program ends by exit(3) from the small stack, and everything that
+ * GOALLOC asks for is written there.
  */
 #include "face.h"
 

@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_static.c - a program linked -static with the archive: it has our malloc, once, and
- * forks and starts threads with it.
+ * test_static.c - a program linked -static with the archive: it has our malloc, once, and forks and
+ * starts threads with it.
  *
- * Callers  CTest.
- * Holds    that it links at all is half of the test: fork in libc.a pulls glibc's malloc.o in
- *          unless the archive has every name that wants.
+ * That it links at all is half of the test: fork in libc.a pulls in glibc's malloc.o unless the
+ * archive has every name that it wants.
  */
 #include "check.h"
 #include "child.h"

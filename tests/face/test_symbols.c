@@ -2,10 +2,9 @@
 /*
  * test_symbols.c - what the shared library shows to the linker.
  *
- * Owns     the mapped file named by FACE_LIB. It is parsed, never loaded.
- * Callers  CTest.
- * Holds    ld.so silently skips an exported malloc@@GOALLOC_1, since programs ask for
- *          malloc@GLIBC_2.2.5: every name of the C library, of C++ and of clang is at base version.
+ * The file named by FACE_LIB is parsed, never loaded. Every name of the C library, of C++ and of
+ * clang has the base version, because ld.so silently skips an exported malloc@@GOALLOC_1: programs
+ * ask for malloc@GLIBC_2.2.5.
  */
 #include "face.h"
 
@@ -20,20 +19,64 @@
 #define VERSION_BASE 1 /* VER_NDX_GLOBAL */
 
 static const char *const base_names[] = {
-	"malloc", "calloc", "realloc", "free", "reallocarray", "memalign", "aligned_alloc",
-	"posix_memalign", "valloc", "pvalloc", "malloc_usable_size", "cfree", "free_sized",
-	"free_aligned_sized", "malloc_trim", "mallinfo", "mallinfo2", "mallopt", "malloc_stats",
-	"malloc_info", "nallocx", "sdallocx", "mallocx", "rallocx", "xallocx", "sallocx", "dallocx", "__libc_malloc", "__libc_free", "__libc_calloc",
-	"__libc_realloc", "__libc_memalign", "__libc_valloc", "__libc_pvalloc", "__libc_mallopt",
-	"__libc_mallinfo", "__posix_memalign",
+	"malloc",
+	"calloc",
+	"realloc",
+	"free",
+	"reallocarray",
+	"memalign",
+	"aligned_alloc",
+	"posix_memalign",
+	"valloc",
+	"pvalloc",
+	"malloc_usable_size",
+	"cfree",
+	"free_sized",
+	"free_aligned_sized",
+	"malloc_trim",
+	"mallinfo",
+	"mallinfo2",
+	"mallopt",
+	"malloc_stats",
+	"malloc_info",
+	"nallocx",
+	"sdallocx",
+	"mallocx",
+	"rallocx",
+	"xallocx",
+	"sallocx",
+	"dallocx",
+	"__libc_malloc",
+	"__libc_free",
+	"__libc_calloc",
+	"__libc_realloc",
+	"__libc_memalign",
+	"__libc_valloc",
+	"__libc_pvalloc",
+	"__libc_mallopt",
+	"__libc_mallinfo",
+	"__posix_memalign",
 	/* operator new, new[]: plain, nothrow, aligned, aligned nothrow */
-	"_Znwm", "_Znam", "_ZnwmRKSt9nothrow_t", "_ZnamRKSt9nothrow_t", "_ZnwmSt11align_val_t",
-	"_ZnamSt11align_val_t", "_ZnwmSt11align_val_tRKSt9nothrow_t",
+	"_Znwm",
+	"_Znam",
+	"_ZnwmRKSt9nothrow_t",
+	"_ZnamRKSt9nothrow_t",
+	"_ZnwmSt11align_val_t",
+	"_ZnamSt11align_val_t",
+	"_ZnwmSt11align_val_tRKSt9nothrow_t",
 	"_ZnamSt11align_val_tRKSt9nothrow_t",
 	/* operator delete, delete[]: plain, nothrow, sized, aligned, sized and nothrow aligned */
-	"_ZdlPv", "_ZdaPv", "_ZdlPvRKSt9nothrow_t", "_ZdaPvRKSt9nothrow_t", "_ZdlPvm", "_ZdaPvm",
-	"_ZdlPvSt11align_val_t", "_ZdaPvSt11align_val_t", "_ZdlPvmSt11align_val_t",
-	"_ZdaPvmSt11align_val_t", "_ZdlPvSt11align_val_tRKSt9nothrow_t",
+	"_ZdlPv",
+	"_ZdaPv",
+	"_ZdlPvRKSt9nothrow_t",
+	"_ZdaPvRKSt9nothrow_t",
+	"_ZdlPvm",
+	"_ZdaPvm",
+	"_ZdlPvSt11align_val_t",
+	"_ZdaPvSt11align_val_t",
+	"_ZdlPvmSt11align_val_t",
+	"_ZdaPvmSt11align_val_t",
+	"_ZdlPvSt11align_val_tRKSt9nothrow_t",
 	"_ZdaPvSt11align_val_tRKSt9nothrow_t",
 };
 

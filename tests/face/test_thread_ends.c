@@ -1,15 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_thread_ends.c - threads in numbers, and the ways in which they end: requests from
- * destructors of thread-specific data in every round of them, cancellation, a fork on the way out,
- * a stack of the least size.
+ * test_thread_ends.c - threads in numbers, and the ways in which they end: requests in every round
+ * of destructors of thread-specific data, cancellation, a fork on the way out, a stack of the least
+ * size.
  *
- * Owns     nothing that outlives a case.
- * Callers  CTest, linked with the library and preloaded. argv[1] is the case, argv[2] how many
- *          threads where that is asked.
- * Locks    none. What hangs is ended by an alarm.
- * Holds    limits are on growth from the first threads to the last: what one thread leaves behind
- *          for ever shows in thousands.
+ * The limits are on growth from the first threads to the last, because what one thread leaves
+ * behind for ever shows in thousands. A case that hangs is ended by an alarm.
+ *
+ * Usage: test_thread_ends CASE [THREADS].
  */
 #include "face.h"
 

@@ -1,10 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * test_thread_local.cc - C++ objects of thread storage duration whose constructors and destructors
- * allocate and free, in threads that allocate otherwise and in such that do not.
- *
- * Owns     the count of objects that live.
- * Callers  CTest, linked with the library and preloaded.
+ * allocate and free, in threads that allocate otherwise and in threads that do not.
  */
 #include "face.h"
 

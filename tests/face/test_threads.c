@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_threads.c - many threads, short threads, and frees by other threads; the memory of the
+ * test_threads.c - many threads, short threads, and frees by other threads. The memory of the
  * process stays bounded by what is live.
  *
- * Callers  CTest, linked with the library and preloaded. argv[1] is the case.
- * Locks    the mutex of the queue in the producer and consumer case.
- * Holds    limits are a multiple of what is live; what they must catch is growth with time.
+ * The limits are a multiple of what is live, because they are there to catch growth with time.
+ * Usage: test_threads CASE.
  */
 #include "load.h"
 

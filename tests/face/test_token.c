@@ -1,14 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * test_token.c - clang's allocation tokens and the noscan functions, called as the compiler calls
- * them: the rules of each entry point, and that memory for pointers and memory without them never
- * share a span.
+ * them: the rules of each entry point. Memory for pointers and memory without them never share a
+ * span.
  *
- * Owns     nothing between tests; each frees what it allocates.
- * Callers  CTest, linked with the library. What is preloaded is a program that clang itself
- *          instrumented.
- * Holds    a span has its 8 KiB pages to itself: two objects on one page are in one span. Token 0
- *          and noscan is memory without pointers, all else may hold them.
+ * A span has its 8 KiB pages to itself, so two objects on one page are in one span. Token 0 and
+ * noscan mean memory without pointers; all other memory may hold them. A program that clang itself
+ * instruments is in tests/install.
  */
 #include "face.h"
 #include "token.h"

@@ -1,12 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_token_new.cc - operator new as clang's allocation tokens call it: every delete takes it, it
- * fails as the plain forms do, and the new handler is asked.
+ * test_token_new.cc - operator new as clang's allocation tokens call it: every delete takes its
+ * memory, it fails as the plain forms fail, and the new handler is asked.
  *
- * Owns     the memory that the new handler gives back, and the count of its calls.
- * Callers  CTest, linked with the library.
- * Locks    none.
- * Holds    test_token.c has what all entry points have in common.
+ * test_token.c has what all entry points have in common.
  */
 #include "face.h"
 #include "token.h"

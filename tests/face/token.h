@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * token.h - the entry points for clang's allocation tokens, declared; and calls of them by token,
- * whatever the ABI.
+ * token.h - declares the entry points for clang's allocation tokens, and calls them by token,
+ * whatever the ABI; C and C++.
  *
- * Callers  the tests of them; C and C++.
- * Holds    a TOKEN_ABI_ARG call has the token behind the arguments, a TOKEN_ABI_NAME call in the
- *          name.
+ * A TOKEN_ABI_ARG call has the token behind the arguments, and a TOKEN_ABI_NAME call has it in the
+ * name.
  */
 #ifndef FACE_TOKEN_H
 #define FACE_TOKEN_H

@@ -1,17 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * fuzz_heap.c - a byte string is a history of requests from two threads, checked against a model
- * after every step.
+ * fuzz_heap.c - a byte string is a history of requests from two threads, which is checked against a
+ * model after every step.
  *
- * Two bytes an operation and more for its numbers; which slot of the table it is about, what is
- * done, and by whom: this thread, or another that does as it is told and answers. The model knows
- * of each live object its address, its size and the seed of its content. After each step: the
- * content of the object concerned, its alignment and usable size, and that it overlaps no other;
- * every few steps, all contents and heapcheck().
+ * An operation is two bytes, and more for its numbers. They say which slot of the table it is
+ * about, what is done, and which thread does it: this one, or another that does as it is told and
+ * answers. The model knows the address, the size and the seed of the content of each live object.
+ * After each step it looks at the content of the object, at its alignment and usable size, and at
+ * whether it overlaps another. Every few steps it looks at all contents and calls heapcheck().
  *
- * Callers  libFuzzer (GOALLOC_FUZZ=ON), replay.c. Calls malloc.h and heapcheck.h by their internal
- *          names.
- * Holds    one input leaves no object behind; what it freed stays in the heap for the next.
+ * The target calls the heap by its internal names. One input leaves no object behind; what it freed
+ * stays in the heap for the next input.
  */
 #include "heapcheck.h"
 #include "malloc.h"

@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * fuzz_options.c - any string as GOALLOC: read without harm, and every value in its range
- * afterwards.
- *
- * Callers  libFuzzer (GOALLOC_FUZZ=ON), replay.c.
+ * fuzz_options.c - any string as GOALLOC is read without harm, and afterwards every value is in its
+ * range.
  */
 #include "options.h"
 

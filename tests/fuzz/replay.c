@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * replay.c - a fuzz target without libFuzzer: every file given, then as many strings of a fixed
- * random sequence as asked for.
+ * replay.c - a fuzz target without libFuzzer: it runs every file given, and then as many strings of
+ * a fixed random sequence as asked for.
  *
- * usage: fuzz_NAME_replay COUNT [FILE...]. Exit status: 0; 1 when a file cannot be read; a broken
- * check aborts.
+ * Usage: fuzz_NAME_replay COUNT [FILE...]. The exit status is 0, or 1 when a file cannot be read. A
+ * broken check aborts.
  */
 #include "rng.h"
 

@@ -485,7 +485,9 @@ static void a_place_that_is_blocked_is_left_for_one_nearby(void **state)
 	other = arena_space_move(&a, MiB(1));
 	assert_true(a.apart);
 	assert_true(other > addr && other - addr < WINDOW_MAX_GAP * ARENA_SIZE);
-	arena_space_undo_move(&a, MiB(1), &(struct arena_space){ .next = addr + MiB(1), .end = addr + MiB(1), .apart = true });
+	arena_space_undo_move(&a, MiB(1),
+			      &(struct arena_space){
+				      .next = addr + MiB(1), .end = addr + MiB(1), .apart = true });
 	assert_ptr_equal(os_fail_real_reserve((void *)other, MiB(1)), (void *)other);
 	assert_int_equal(a.next, addr + MiB(1));
 	assert_int_equal(a.end, addr + MiB(1));
@@ -522,7 +524,8 @@ static void the_base_differs_from_process_to_process(void **state)
 	assert_true(differs);
 }
 
-/* What maps memory at fixed addresses, or refuses the mappings of others there: the table in arena.c. */
+/* What maps memory at fixed addresses, or refuses the mappings of others there: the table in
+ * arena.c. */
 static const struct {
 	const char *owner;
 	uintptr_t from, to;
@@ -590,7 +593,8 @@ int main(int argc, char **argv)
 		test_in_space(an_address_beyond_the_arena_table_is_refused_and_given_back),
 		test_in_space(a_run_that_would_pass_the_end_of_the_table_is_refused),
 		cmocka_unit_test(a_new_record_owns_no_page),
-		cmocka_unit_test(a_place_of_the_kernels_can_be_extended_and_reserves_no_more_than_is_used),
+		cmocka_unit_test(
+			a_place_of_the_kernels_can_be_extended_and_reserves_no_more_than_is_used),
 		cmocka_unit_test(a_place_that_is_blocked_is_left_for_one_nearby),
 		cmocka_unit_test(the_base_differs_from_process_to_process),
 		cmocka_unit_test(the_heap_begins_where_nobody_else_must_be),

@@ -197,7 +197,8 @@ static void a_misuse_is_one_line_then_stacks_then_sigabrt(void **state)
 
 	(void)state;
 	assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT);
-	assert_true(strncmp(text, "goalloc: free(0x1230): double free\n  used by thread ", 52) == 0);
+	assert_true(strncmp(text, "goalloc: free(0x1230): double free\n  used by thread ", 52) ==
+		    0);
 	assert_null(strstr(text, "allocated by"));
 	status = child_status(misuse_of_an_object, text, sizeof(text));
 	assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT);
@@ -211,7 +212,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(both_signals_of_bad_addresses_are_watched_and_errno_is_kept),
 		cmocka_unit_test(other_faults_are_left_to_the_program_without_a_word),
-		cmocka_unit_test(a_fault_at_a_guarded_object_is_reported_before_it_takes_its_course),
+		cmocka_unit_test(
+			a_fault_at_a_guarded_object_is_reported_before_it_takes_its_course),
 		cmocka_unit_test(a_misuse_is_one_line_then_stacks_then_sigabrt),
 	};
 

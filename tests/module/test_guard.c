@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_guard.c - slots: where objects are in them, when they are used again, what becomes of them
- * where the kernel has no fences or refuses.
+ * test_guard.c - slots of guarded objects: where objects are in them, when they are used again, and
+ * what becomes of them where the kernel has no fences or refuses a call.
  *
- * Every test runs in a child, whose heap is untouched: there the options are set before the first
+ * Every test runs in a child, whose heap is untouched, so that options can be set before the first
  * object.
  */
 #include "module.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_gzip.c - what is written is a gzip file of what was given.
+ * test_gzip.c - the output is a gzip file of the input.
  */
 #include "module.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_hardened.c - hardened=1 from inside: tails, fill, quarantine and guards. What programs see of
- * it is in tests/face/test_hardened.c, and the messages are in tests/abort.
+ * test_hardened.c - hardened=1 from inside: tails, fill, quarantine and guards. What programs see
+ * of it is in tests/face/test_hardened.c, and the messages are in tests/abort.
  */
 #include "module.h"
 

@@ -236,7 +236,8 @@ TEST_IN_CHILD(runs_are_cut_off_where_the_picture_ends)
 	do
 		CHECK(map_next(&w, &r, ARENA_PAGES));
 	while (r.use == RUN_NONE);
-	CHECK(r.use == RUN_SPAN && r.npages == MiB(1) / PAGE_SIZE && r.span_npages == MiB(1) / PAGE_SIZE);
+	CHECK(r.use == RUN_SPAN && r.npages == MiB(1) / PAGE_SIZE &&
+	      r.span_npages == MiB(1) / PAGE_SIZE);
 	heapwalk_init(&w);
 	CHECK(heapwalk_arena(&w) && map_next(&w, &r, r.page + 10));
 	while (r.use == RUN_NONE)

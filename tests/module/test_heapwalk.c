@@ -69,7 +69,8 @@ TEST_IN_CHILD(the_objects_of_a_span_are_its_live_slots)
 		struct found f;
 
 		/* malloc leaves out the classes that are not aligned to 16. */
-		if (sizeclass_of_malloc(sizeclasses[class].elemsize) != make_spanclass(class, false))
+		if (sizeclass_of_malloc(sizeclasses[class].elemsize) !=
+		    make_spanclass(class, false))
 			continue;
 		for (size_t i = 0; i < n; i++)
 			objects[i] = heap_malloc(sizeclasses[class].elemsize);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_malloc.c - the kind of memory: an object is in a span of the kind that it was asked for,
- * whatever it went through.
+ * test_malloc.c - the kind of memory: an object is in a span of the kind that was asked for,
+ * whatever happened to the object since.
  *
- * test_oom.c has malloc.c without memory; what its callers see is in tests/face.
+ * test_oom.c has malloc.c without memory. What programs see is in tests/face.
  */
 #include "module.h"
 

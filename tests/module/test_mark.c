@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_mark.c - every address in an object leads to it and no other word does; what is found is
- * searched.
+ * test_mark.c - every address in an object leads to the object and no other word does, and an
+ * object that is found is searched.
  *
- * Marks are put into the heap: each test has a child of its own.
+ * Marks are put into the heap, so each test has a child of its own.
  */
 #include "module.h"
 

@@ -748,7 +748,8 @@ int main(void)
 		cmocka_unit_test(
 			a_slot_on_the_stack_of_its_home_survives_that_others_take_the_span),
 		cmocka_unit_test(a_freed_big_object_is_handed_out_again_for_the_same_length),
-		cmocka_unit_test(a_thread_alone_cuts_the_big_objects_it_keeps_before_the_heap_grows),
+		cmocka_unit_test(
+			a_thread_alone_cuts_the_big_objects_it_keeps_before_the_heap_grows),
 		cmocka_unit_test(the_big_objects_that_a_cache_keeps_are_bounded),
 		cmocka_unit_test(an_aligned_big_object_is_aligned_whatever_is_kept),
 		cmocka_unit_test(a_flushed_cache_has_nothing_and_is_as_good_as_new),

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_mcentral.c - spans that no thread holds: each is taken once, by whoever comes first.
+ * test_mcentral.c - spans that no thread holds: each is taken once, by the first thread that comes.
  */
 #include "module.h"
 

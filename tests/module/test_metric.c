@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_metric.c - the figures of a snapshot under Go's names: the names are sorted and complete, the
- * memory classes add up, and a histogram puts every size where Go puts it.
+ * test_metric.c - the figures of a snapshot under Go's names: the names are sorted and complete,
+ * the memory classes add up, and a histogram puts every size where Go puts it.
  */
 #include "module.h"
 
@@ -43,7 +43,8 @@ static void a_name_that_is_not_there_stores_nothing(void **state)
 	}
 }
 
-/* Every figure comes from its own field: a snapshot with one of them set shows it under one name. */
+/* Every figure comes from its own field: a snapshot with one of them set shows it under one
+ * name. */
 static void a_count_is_shown_under_its_own_name(void **state)
 {
 	struct stat_snapshot st;
@@ -94,9 +95,11 @@ static void check_memory_classes(const struct stat_snapshot *st)
 
 	for (size_t i = 0; metric_name(i) != NULL; i++) {
 		CHECK(metric_read(st, metric_name(i), &value, NULL) != METRIC_BAD);
-		if (strncmp(metric_name(i), "/memory/classes/total", sizeof("/memory/classes/total") - 1) == 0)
+		if (strncmp(metric_name(i), "/memory/classes/total",
+			    sizeof("/memory/classes/total") - 1) == 0)
 			total = value;
-		else if (strncmp(metric_name(i), "/memory/classes/", sizeof("/memory/classes/") - 1) == 0)
+		else if (strncmp(metric_name(i), "/memory/classes/",
+				 sizeof("/memory/classes/") - 1) == 0)
 			sum += value;
 	}
 	CHECK(total == sum && total == st->sys_bytes && total != 0);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_mheap.c - pages become spans and spans pages; every address finds its span or nothing.
+ * test_mheap.c - pages become spans and spans become pages; every address finds its span or
+ * nothing.
  *
- * mheap is a global of the process: each test has a child of its own with an untouched heap.
+ * mheap is a global of the process, so each test has a child of its own with an untouched heap.
  */
 #include "module.h"
 

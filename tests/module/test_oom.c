@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_oom.c - the system refuses memory at any call, for every call: NULL, nothing lost, and it
- * works again when there is memory again.
+ * test_oom.c - the system refuses memory at any call: the request returns NULL, nothing is lost,
+ * and the heap works again when there is memory again.
  *
  * A scenario runs in a forked child with the n-th memory call failing, alone or with all that
- * follow; for n = 1, 2, ... until a run meets no failure. Builds with a sanitizer, where a fork is
+ * follow, for n = 1, 2, ... until a run meets no failure. Builds with a sanitizer, where a fork is
  * slow, try every third n.
  */
 #include "module.h"

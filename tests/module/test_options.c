@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_options.c - every key takes effect, and everything else is one line on stderr and no effect.
+ * test_options.c - every key takes effect, and anything else is one line on stderr and has no
+ * effect.
  */
 #include "module.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_pprof.c - both formats, read back: the values, what they are scaled by, where the addresses
- * are, and what is at them.
+ * test_pprof.c - reads both formats back: the values, their scale, the mappings of the addresses,
+ * and their functions.
  */
 #include "module.h"
 

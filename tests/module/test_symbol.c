@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_symbol.c - names of addresses: functions of the program, local ones too, and what has none.
+ * test_symbol.c - names of addresses: functions of the program, local functions too, and addresses
+ * that have no name.
  */
 #include "module.h"
 

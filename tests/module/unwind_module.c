@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A library that test_unwind.c loads. Built with FRAME 72 and 88: all is at the same places but the
- * stack that through_module() takes, and what tells of it.
+ * unwind_module.c - a library that test_unwind.c loads. It is built with FRAME 72 and 88:
+ * everything is at the same places in both, except the stack that through_module() takes, and the
+ * tables that describe it.
  */
 #include <stddef.h>
 

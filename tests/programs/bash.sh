@@ -20,16 +20,20 @@ text=${list[*]}
 echo "${#text} ${#list[@]}"
 text=${text:0:20000}
 text=${text//k/<k>}; text=${text^^}; echo "${text:0:200}" "${#text}"
-fib() { if (($1 < 2)); then REPLY=$1; else local a; fib $(($1 - 1)); a=$REPLY; fib $(($1 - 2)); REPLY=$((a + REPLY)); fi; }
+fib() { if (($1 < 2)); then REPLY=$1; else local a; fib $(($1 - 1)); a=$REPLY; fib $(($1 - 2));
+REPLY=$((a + REPLY)); fi; }
 fib 15; echo "$REPLY"
 s=; for ((i = 0; i < n; i++)); do s+=${list[i]-.}; done; echo "${#s}"
 [[ $text =~ (<K>[0-9]+)-([0-9]+) ]] && echo "${BASH_REMATCH[@]}"
-for ((i = 0; i < n / 100; i++)); do v=$(echo "$i"; (exit $((i % 3))) || echo "$?"); w+=$v; done; echo "${#w}"
-coproc cat; echo through >&"${COPROC[1]}"; read -r line <&"${COPROC[0]}"; echo "$line"; eval "exec ${COPROC[1]}>&-"; wait
+for ((i = 0; i < n / 100; i++)); do v=$(echo "$i"; (exit $((i % 3))) || echo "$?"); w+=$v; done;
+echo "${#w}"
+coproc cat; echo through >&"${COPROC[1]}"; read -r line <&"${COPROC[0]}"; echo "$line";
+eval "exec ${COPROC[1]}>&-"; wait
 while read -r a b; do t=$((${t-0} + b)); done < <(printf 'a %d\n' {1..2000}); echo "$t"
 mapfile -t lines < <(seq "$n"); printf '%s,' "${lines[@]: -5}"; echo
 trap 'echo usr1' USR1; kill -USR1 $BASHPID; trap 'echo end' EXIT
-printf -v big '%*s' 100000 x; echo "${#big}"; eval "f() { echo \"${text:0:500}\"; }"; declare -f f | wc -c
+printf -v big '%*s' 100000 x; echo "${#big}"; eval "f() { echo \"${text:0:500}\"; }";
+declare -f f | wc -c
 for i in {1..20}; do (echo {a..z}{0..9} | wc -w) & done | sort | uniq -c; wait
 cat <<< "${lines[*]}" | wc
 END

@@ -19,7 +19,8 @@ run_case() {
 	cp "$INPUT/test.zone" .
 	cat >named.conf <<-END
 		options {
-			directory "$PWD"; pid-file "$PWD/pid"; session-keyfile "$PWD/key"; managed-keys-directory "$PWD";
+			directory "$PWD"; pid-file "$PWD/pid"; session-keyfile "$PWD/key";
+			managed-keys-directory "$PWD";
 			listen-on port $port { 127.0.0.1; }; listen-on-v6 { none; };
 			recursion no; dnssec-validation no; allow-transfer { any; }; querylog no;
 		};
@@ -37,7 +38,8 @@ run_case() {
 		[ -z "$(dig @127.0.0.1 -p "$port" +short +tries=1 h1.test A)" ] || break
 		sleep 0.05
 	done
-	for ((i = 0; i < 20; i++)); do dig @127.0.0.1 -p "$port" +short "h$i.test" A "t$i.test" TXT; done
+	for ((i = 0; i < 20; i++)); do dig @127.0.0.1 -p "$port" +short "h$i.test" A "t$i.test" TXT
+	done
 	dig @127.0.0.1 -p "$port" +noall +answer axfr test | sha256sum
 	dig @127.0.0.1 -p "$port" +tcp +short nothing.test A
 	host -p "$port" h7.test 127.0.0.1 | grep address

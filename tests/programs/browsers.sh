@@ -31,7 +31,8 @@ shows() {
 	"$@" >>browser.log 2>&1 &
 	pid=$!
 	for ((i = 0; i < 400; i++)); do
-		title=$(xwininfo -root -tree 2>/dev/null | grep -o -m 1 '"result [0-9]* [^ "]*' || true)
+		title=$(xwininfo -root -tree 2>/dev/null | grep -o -m 1 '"result [0-9]* [^ "]*' ||
+			true)
 		[ -z "$title" ] || break
 		kill -0 "$pid" 2>/dev/null || break
 		sleep 0.2

@@ -9,14 +9,23 @@ prepare() {
 	{
 		echo 'cmake_minimum_required(VERSION 3.20)'
 		echo 'project(sample VERSION 1.2 LANGUAGES C)'
-		echo 'include(CheckIncludeFile)' && echo 'include(CheckFunctionExists)' && echo 'include(CTest)'
-		echo 'check_include_file(stdlib.h HAVE_STDLIB)' && echo 'check_function_exists(qsort HAVE_QSORT)'
-		printf '%s\n' 'set(all)' 'foreach(i RANGE 3000)' '  math(EXPR x "(${i} * 7919) % 1009")' '  list(APPEND all "item${x}")' 'endforeach()' \
-			'list(REMOVE_DUPLICATES all)' 'list(SORT all)' 'list(LENGTH all n)' 'string(REGEX REPLACE "item([0-9])" "<\\1>" text "${all}")' 'file(WRITE ${CMAKE_BINARY_DIR}/text "${text}")' 'message(STATUS "items: ${n}")'
+		echo 'include(CheckIncludeFile)' && echo 'include(CheckFunctionExists)' &&
+			echo 'include(CTest)'
+		echo 'check_include_file(stdlib.h HAVE_STDLIB)' &&
+			echo 'check_function_exists(qsort HAVE_QSORT)'
+		printf '%s\n' 'set(all)' 'foreach(i RANGE 3000)' \
+			'  math(EXPR x "(${i} * 7919) % 1009")' '  list(APPEND all "item${x}")' \
+			'endforeach()' \
+			'list(REMOVE_DUPLICATES all)' 'list(SORT all)' 'list(LENGTH all n)' \
+			'string(REGEX REPLACE "item([0-9])" "<\\1>" text "${all}")' \
+			'file(WRITE ${CMAKE_BINARY_DIR}/text "${text}")' \
+			'message(STATUS "items: ${n}")'
 		echo 'add_executable(main main.c)'
 		for ((i = 0; i < n; i++)); do
 			echo "int f$i(int x) { return x + $i; }" >"$INPUT/f$i.c"
-			echo "add_library(l$i STATIC f$i.c)" && echo "target_link_libraries(main PRIVATE l$i)" && echo "add_test(NAME t$i COMMAND main $i)"
+			echo "add_library(l$i STATIC f$i.c)" &&
+				echo "target_link_libraries(main PRIVATE l$i)" &&
+				echo "add_test(NAME t$i COMMAND main $i)"
 		done
 		printf '%s\n' 'install(TARGETS main)' 'include(CPack)'
 	} >"$INPUT/CMakeLists.txt"
@@ -29,7 +38,8 @@ prepare() {
 }
 
 run_case() {
-	cmake -S "$INPUT" -B b -DCMAKE_BUILD_TYPE=Release | grep -v -e 'Build files' | sed 's/ ([0-9.]*s)//'
+	cmake -S "$INPUT" -B b -DCMAKE_BUILD_TYPE=Release | grep -v -e 'Build files' |
+		sed 's/ ([0-9.]*s)//'
 	make -C b -j 2 >make.log
 	grep -c Built make.log
 	ctest --test-dir b -j 2 | grep 'tests passed'

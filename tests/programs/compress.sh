@@ -15,6 +15,8 @@ run_case() {
 	gzip -9 -n -c "$words" >out/words.gz && gzip -dc out/words.gz | sha256sum
 	bzip2 -c "$words" >out/words.bz2 && bzip2 -dc out/words.bz2 | sha256sum
 	mkdir parts tree && split -a 4 -l 50 "$words" parts/
-	tar -C parts --sort=name --mtime=@0 --owner=0 --group=0 -cf - . | gzip -n -6 >out/parts.tar.gz
-	tar -C tree -xzf out/parts.tar.gz && diff -r tree parts && tar -tvzf out/parts.tar.gz | sha256sum
+	tar -C parts --sort=name --mtime=@0 --owner=0 --group=0 -cf - . |
+		gzip -n -6 >out/parts.tar.gz
+	tar -C tree -xzf out/parts.tar.gz && diff -r tree parts && tar -tvzf out/parts.tar.gz |
+		sha256sum
 }

@@ -1,7 +1,8 @@
 # coreutils.sh - pipelines of coreutils, large sorts, listings of big trees, closed descriptors.
 what="sort, uniq, join, tr, wc, split, shuf, od, sums, ls of big trees and with stderr closed"
 packages="coreutils"
-programs="sort uniq tr cut wc join comm split tac shuf od base64 sha256sum ls du factor numfmt paste fold"
+programs="sort uniq tr cut wc join comm split tac shuf od base64 sha256sum ls du factor numfmt"
+programs+=" paste fold"
 
 prepare() { words "$(pick 30000 100000)" >"$INPUT/words"; }
 
@@ -13,7 +14,8 @@ run_case() {
 	sort -R --random-source="$words" <(head -n 20000 "$words") | sha256sum
 	sort -V -k 4 <(head -n 60000 "$words") | tail -n 3
 	cut -d ' ' -f 2,4 "$words" | sort -s | uniq -d | wc
-	join -j 1 <(head -n 20000 "$words" | sort -k 1,1) <(tail -n 20000 "$words" | sort -k 1,1) | sha256sum
+	join -j 1 <(head -n 20000 "$words" | sort -k 1,1) <(tail -n 20000 "$words" | sort -k 1,1) |
+		sha256sum
 	comm -3 <(head -n 30000 "$words" | sort) <(tail -n 30000 "$words" | sort) | sha256sum
 	split -n l/7 --filter='sha256sum' "$words"
 	tac "$words" | fold -w 13 | paste -d : - - - | sha256sum

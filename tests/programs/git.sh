@@ -1,5 +1,6 @@
 # git.sh - a generated repository: fsck, gc, repack with threads, log, blame, diff, clone.
-what="fsck, gc, repack with threads, rev-list, log -p, blame, merge, clone of a generated repository"
+what="fsck, gc, repack with threads, rev-list, log -p, blame, merge, clone of a generated"
+what+=" repository"
 packages="git"
 programs="git"
 
@@ -22,7 +23,8 @@ prepare() {
 }
 
 run_case() {
-	git config --global user.name A && git config --global user.email a@example.org && git config --global gc.auto 0 && git config --global pack.threads 2
+	git config --global user.name A && git config --global user.email a@example.org &&
+		git config --global gc.auto 0 && git config --global pack.threads 2
 	cp -r "$INPUT/repo" repo
 	cd repo || return
 	git reset -q --hard main
@@ -33,12 +35,14 @@ run_case() {
 	git blame dir3/file3 | sha256sum
 	git diff --word-diff main~20 main | sha256sum
 	git grep -c 'line 7 of' v1 | sha256sum
-	git checkout -q -b merge main~30 && git merge -q -m merged side -X ours && git rev-parse 'HEAD^{tree}'
+	git checkout -q -b merge main~30 && git merge -q -m merged side -X ours &&
+		git rev-parse 'HEAD^{tree}'
 	git repack -q -a -d -f --depth=50 --window=20 --threads=2
 	git gc -q --aggressive --prune=now
 	git count-objects -v | grep -v size-pack
 	git fsck --full --strict 2>&1
 	git rev-list --all --objects | sort | sha256sum
-	git clone -q --no-local . ../clone && git -C ../clone fsck && git -C ../clone archive HEAD | sha256sum
+	git clone -q --no-local . ../clone && git -C ../clone fsck && git -C ../clone archive HEAD |
+		sha256sum
 	git bundle create -q ../all.bundle --all && git bundle verify -q ../all.bundle
 }

@@ -13,7 +13,8 @@ run_case() {
 			void *kept[100] = { 0 };
 			for (int i = 0; i < 20000; i++) {
 				free(kept[i % 100]);
-				kept[i % 100] = i % 3 ? malloc(i % 5000 + 1) : calloc(3, i % 700 + 1);
+				kept[i % 100] = i % 3 ? malloc(i % 5000 + 1) : calloc(3,
+					i % 700 + 1);
 				kept[i % 100] = realloc(kept[i % 100], i % 900 + 1);
 				memset(kept[i % 100], 1, i % 900 + 1);
 			}
@@ -35,5 +36,6 @@ run_case() {
 	gcc -O1 -g -pthread load.c -o load
 	gprofng collect app -H on -O run.er ./load >collect.log 2>&1
 	gprofng display text -heap run.er 2>errors | grep -o -m 1 'Instances = [0-9]*'
-	gprofng display text -functions run.er 2>>errors | grep -q main && echo "a list of functions"
+	gprofng display text -functions run.er 2>>errors | grep -q main &&
+		echo "a list of functions"
 }

@@ -11,7 +11,8 @@ local function rnd() x = x * 16807 % 2147483647 return x end
 local function run(mode)
 	collectgarbage(mode)
 	local t = {}
-	for i = 1, n do local k = "key" .. rnd() % (n // 7); t[k] = (t[k] or "") .. string.char(97 + rnd() % 26) end
+	for i = 1, n do local k = "key" .. rnd() % (n // 7);
+	t[k] = (t[k] or "") .. string.char(97 + rnd() % 26) end
 	local keys = {}
 	for k, v in pairs(t) do keys[#keys + 1] = k .. v end
 	table.sort(keys)

@@ -1,5 +1,6 @@
 # memlimit.sh - a memory limit, soft and hard, on programs that would have more.
-what="python3 as a cache and redis-server as one stay below GOALLOC_MEMLIMIT; python3 runs into a hard limit and goes on"
+what="python3 as a cache and redis-server as one stay below GOALLOC_MEMLIMIT; python3 runs into a"
+what+=" hard limit and goes on"
 packages="python3 redis-server redis-tools"
 programs="/usr/bin/python3 redis-server redis-cli redis-benchmark"
 
@@ -9,7 +10,8 @@ peak() { awk '/^VmHWM:/ { print $2 }' "/proc/$1/status"; }
 # below KIB LIMIT BESIDE: what it had, with the library, is not above the limit and what the program
 # has beside the heap.
 below() {
-	[ -z "${LD_PRELOAD-}" ] || [ "$1" -le $(($2 + $3)) ] || { echo "$1 KiB, and the limit is $2" >&2 && return 1; }
+	[ -z "${LD_PRELOAD-}" ] || [ "$1" -le $(($2 + $3)) ] ||
+		{ echo "$1 KiB, and the limit is $2" >&2 && return 1; }
 	echo "below $2 KiB"
 }
 
@@ -31,12 +33,14 @@ run_case() {
 
 	port=$(free_port)
 	export GOALLOC_MEMLIMIT=130MiB
-	serve redis-server --port "$port" --bind 127.0.0.1 --save '' --maxmemory 100mb --maxmemory-policy allkeys-lru
+	serve redis-server --port "$port" --bind 127.0.0.1 --save '' --maxmemory 100mb \
+		--maxmemory-policy allkeys-lru
 	wait_port "$port"
 	active "$server"
 	unset GOALLOC_MEMLIMIT
 	for size in 40000 300000 60000 170000 90000 400000; do
-		redis-benchmark -p "$port" -q -t set -r 20000 -n "$(pick 1500 4000)" -d $size -P 4 >>bench
+		redis-benchmark -p "$port" -q -t set -r 20000 -n "$(pick 1500 4000)" -d $size -P 4 \
+			>>bench
 	done
 	below "$(peak "$server")" $((130 * 1024)) 16384
 	stop

@@ -22,7 +22,8 @@ run_case() {
 					if (rank == 0)
 						MPI_Send(p, n, MPI_BYTE, 1, 0, MPI_COMM_WORLD);
 					else
-						MPI_Recv(p, n, MPI_BYTE, 0, 0, MPI_COMM_WORLD, MPI_STATUS_IGNORE);
+						MPI_Recv(p, n, MPI_BYTE, 0, 0, MPI_COMM_WORLD,
+							MPI_STATUS_IGNORE);
 					for (size_t i = 0; i < n; i++)
 						bad += p[i] != (unsigned char)(round + (int)n);
 					free(p);
@@ -36,7 +37,8 @@ run_case() {
 	END
 	mpicc -O1 load.c -o load
 	export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
-	export OMPI_MCA_mpi_yield_when_idle=1 OMPI_MCA_rmaps_base_oversubscribe=1 OMPI_MCA_plm_rsh_agent=/bin/false
+	export OMPI_MCA_mpi_yield_when_idle=1 OMPI_MCA_rmaps_base_oversubscribe=1 \
+		OMPI_MCA_plm_rsh_agent=/bin/false
 	export OMPI_MCA_btl_base_warn_component_unused=0 OMPI_MCA_orte_tmpdir_base="$PWD"
 	orterun -np 2 ./load 2>errors
 	OMPI_MCA_btl=self,tcp OMPI_MCA_btl_tcp_if_include=lo orterun -np 2 ./load 2>>errors

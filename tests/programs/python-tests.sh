@@ -7,7 +7,8 @@ limit=240
 
 run_case() {
 	local tests=(test_dict test_list test_json test_re test_mmap)
-	[ "$MODE" = quick ] || tests+=(test_threading test_thread test_fork1 test_array test_bytes test_deque
+	[ "$MODE" = quick ] || tests+=(test_threading test_thread test_fork1 test_array test_bytes \
+		test_deque
 		test_memoryview test_sort test_zlib test_struct test_ctypes)
 	PYTHONMALLOC=malloc /usr/bin/python3 -m test -j 2 "${tests[@]}" >log 2>&1 || cat log >&2
 	sed -n -E 's/.*\] (test_[a-z_0-9]+ [a-z]+).*/\1/p' log | sort

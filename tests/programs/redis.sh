@@ -8,11 +8,14 @@ cli() { redis-cli -p "$port" "$@"; }
 run_case() {
 	local port n rdb
 	port=$(free_port) n=$(pick 4000 20000)
-	serve redis-server --port "$port" --bind 127.0.0.1 --save '' --appendonly yes --dir "$PWD" --daemonize no
+	serve redis-server --port "$port" --bind 127.0.0.1 --save '' --appendonly yes --dir "$PWD" \
+		--daemonize no
 	wait_port "$port"
 	active "$server"
-	redis-benchmark -p "$port" -q -n "$n" -c 20 -r 10000 -d 100 -t ping,set,get,incr,lpush,rpop,sadd,hset,zadd,lrange_100,mset >bench
-	redis-benchmark -p "$port" -q -n "$n" -c 20 -P 16 --threads 2 -r 100000 -d 3000 -t set >>bench
+	redis-benchmark -p "$port" -q -n "$n" -c 20 -r 10000 -d 100 -t \
+		ping,set,get,incr,lpush,rpop,sadd,hset,zadd,lrange_100,mset >bench
+	redis-benchmark -p "$port" -q -n "$n" -c 20 -P 16 --threads 2 -r 100000 -d 3000 -t set \
+		>>bench
 	tr '\r' '\n' <bench | grep -c 'requests per second'
 	cli flushall async
 	cli eval "math.randomseed(1) for i = 1, 20000 do redis.call('set', 'k' .. i, string.rep('v', i % 500)); redis.call('zadd', 'z', i * 7919 % 10007, 'm' .. i); redis.call('hset', 'h' .. i % 100, i, i) redis.call('rpush', 'l' .. i % 10, string.rep('x', i % 90)) end return redis.call('dbsize')" 0

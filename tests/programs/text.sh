@@ -20,7 +20,9 @@ run_case() {
 	gawk 'BEGIN { PROCINFO["sorted_in"] = "@ind_str_asc" } { a[$2][$1] = NR } END { for (k in a) n += length(a[k]); print n; asorti(a, b); print b[1], b[length(b)] }' "$words"
 	head -n 50000 "$words" | sed 's/item77 .*//' >changed
 	diff -u "$words" changed --label a --label b >out/diff || [ $? = 1 ]
-	{ diff --minimal <(head -n 5000 "$words") <(head -n 5000 changed) || [ $? = 1 ]; } | sha256sum
-	find /usr/include /usr/share/doc -type f -name '*[a-m]*' -size -64k -print0 | sort -z | xargs -0 -P 2 -n 50 cat | wc -c
+	{ diff --minimal <(head -n 5000 "$words") <(head -n 5000 changed) || [ $? = 1 ]; } |
+		sha256sum
+	find /usr/include /usr/share/doc -type f -name '*[a-m]*' -size -64k -print0 | sort -z |
+		xargs -0 -P 2 -n 50 cat | wc -c
 	find /usr/share -xdev -newermt 1990-01-01 -printf '%y %s %p\n' | sort | sha256sum
 }

@@ -1,4 +1,5 @@
-# tsan.sh - a program built with gcc's ThreadSanitizer, which refuses memory at addresses that are not its programs'.
+# tsan.sh - a program built with gcc's ThreadSanitizer, which refuses memory at addresses that are
+# not its programs'.
 what="a program with gcc's ThreadSanitizer"
 packages="gcc"
 programs="gcc"

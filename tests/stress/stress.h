@@ -1,11 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * stress.h - what the stress programs share: a generator, tagged objects, seconds from the command
- * line.
+ * stress.h - what the stress programs share: tagged objects, a mix of sizes, seconds from the
+ * command line.
  *
- * Owns     nothing.
- * Callers  the programs of this folder. They call the heap by its internal names, so that they run
- *          under the sanitizers, too.
+ * The programs call the heap by its internal names, so that they run under the sanitizers too.
  */
 #ifndef STRESS_H
 #define STRESS_H

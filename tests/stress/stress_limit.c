@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * stress_limit.c - threads at a memory limit that changes all the time: refused or not, nothing is
- * lost and nobody waits for ever.
+ * stress_limit.c - threads at a memory limit that changes all the time. Whether a request is
+ * refused or not, nothing is lost and no thread waits for ever.
  *
- * Threads allocate, resize, free, and exchange objects, whose first bytes say how long they are;
- * with hard=1 a request may be refused, else none may. Now and then a thread sets another limit, or
- * trims. Between rounds everybody stands still: the heap is checked, and what counts against the
- * limit is counted again, page by page.
+ * Threads allocate, resize, free and exchange objects, whose first bytes say how long they are.
+ * With hard=1 a request may be refused; otherwise none may be. Now and then a thread sets another
+ * limit, or trims. Between rounds all threads stand still: the heap is checked, and what counts
+ * against the limit is counted again, page by page.
  */
 #include "stress.h"
 

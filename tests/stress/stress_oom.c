@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * stress_oom.c - threads at work while the system refuses memory calls: NULL and ENOMEM or a later
- * release, nothing lost.
+ * stress_oom.c - threads at work while the system refuses memory calls: a request returns NULL and
+ * ENOMEM, or pages are released later, and nothing is lost.
  *
  * A round is a child process with a heap of its own. One kind of call of os.h, or all of them,
- * fails at its n-th call, or from it on, or at random, n = 1 .. 200; threads allocate in every way,
- * exchange objects, end, and trim meanwhile. Then there is memory again, and no request may be
- * refused. At the end nothing is live: every page is free, every span record is back, and what was
- * mapped is accounted for to the byte. Rounds come in an order that spreads n; the argument is the
- * seconds to run, "all" runs each round once (some minutes).
+ * fails at its n-th call, or from the n-th call on, or at random, for n = 1 .. 200. Meanwhile
+ * threads allocate in every way, exchange objects, end, and trim. Then there is memory again, and
+ * no request may be refused. At the end nothing is live: every page is free, every span record is
+ * back, and what was mapped is accounted for to the byte. Rounds come in an order that spreads n.
+ *
+ * Usage: stress_oom SECONDS|all; "all" runs each round once and takes some minutes.
  */
 #include "stress.h"
 

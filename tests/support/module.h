@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * module.h - what every module test includes: cmocka, test bodies in a child process, captured
- * stderr.
+ * stderr, a thread that holds a lock, and the support for all tests.
  *
- * cmocka's assert_*() may be used in the test's own process only: in a child it would go on with
+ * cmocka's assert_*() may be used in the test's own process only. In a child they would go on with
  * the next test there. A child's body uses CHECK(), which names the line and aborts, and the parent
  * fails the test.
  */

@@ -2,12 +2,10 @@
 /*
  * os_fail.c - a layer in front of os.h's memory calls, put there by the linker's --wrap.
  *
- * Owns     the plan of what fails; one for the process.
- * Callers  the code under test through os.h; the tests through os_fail.h.
- * Locks    none; the counters are atomic, and the plan is changed while one thread runs, but for
- *          its end.
- * Holds    a call that is made to fail leaves everything as it was, as os.h promises. A range that
- *          is asked for is whole pages of the kernel, of the size that os_page_size() tells.
+ * A process has one plan of what fails. The counters are atomic. The plan is changed while one
+ * thread runs; only os_fail_stop() may be called by any thread. A call that is made to fail leaves
+ * everything as it was, as os.h promises. The layer also checks every call: a range must be whole
+ * pages of the kernel, of the size that os_page_size() tells.
  */
 #include "os_fail.h"
 #include "os.h"
@@ -201,7 +199,8 @@ void *__wrap_os_alloc_metadata(size_t nbytes)
 
 void *__wrap_os_alloc_long_metadata(size_t nbytes)
 {
-	void *p = fails(OS_ALLOC_METADATA, NULL, nbytes) ? NULL : __real_os_alloc_long_metadata(nbytes);
+	void *p = fails(OS_ALLOC_METADATA, NULL, nbytes) ? NULL
+							 : __real_os_alloc_long_metadata(nbytes);
 
 	count_mapped(p != NULL ? nbytes : 0);
 	return p;
@@ -209,7 +208,8 @@ void *__wrap_os_alloc_long_metadata(size_t nbytes)
 
 bool __wrap_os_extend_metadata(void *end, size_t nbytes)
 {
-	bool extended = !fails(OS_EXTEND_METADATA, NULL, nbytes) && __real_os_extend_metadata(end, nbytes);
+	bool extended =
+		!fails(OS_EXTEND_METADATA, NULL, nbytes) && __real_os_extend_metadata(end, nbytes);
 
 	count_mapped(extended ? nbytes : 0);
 	return extended;

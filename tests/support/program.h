@@ -1,12 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * program.h - runs one program with a chosen environment and keeps all it says.
+ * program.h - runs one program with a chosen environment and keeps all that it says.
  *
- * Owns     the child until it is reaped; a child that says nothing for PROGRAM_PATIENCE_MS
- *          is killed, and the result says so.
- * Callers  the drivers in tests/face and tests/abort. They run on glibc's malloc: LD_PRELOAD
- *          is set in the child only.
- * Locks    none; one child at a time.
+ * A child that says nothing for PROGRAM_PATIENCE_MS is killed, and the result says so. The drivers
+ * that include this run on glibc's malloc: LD_PRELOAD is set in the child only. One child runs at a
+ * time.
  */
 #ifndef TESTS_PROGRAM_H
 #define TESTS_PROGRAM_H
