@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * os_file.c - files that are written: how a name is opened, and how a file takes the place of
- * another. See malloc.c for the overview.
+ * os_file.c - files that are written: how a name is opened, how a file replaces another.
+ * See malloc.c for the overview.
  *
  * Owns     nothing.
  * Callers  out.c. Calls os.h and no function of libc.
