@@ -142,6 +142,11 @@ static inline uint64_t low_mask64(unsigned n)
 	return n >= 64 ? ~(uint64_t)0 : ((uint64_t)1 << n) - 1;
 }
 
+static inline bool add_overflow(size_t a, size_t b, size_t *out)
+{
+	return __builtin_add_overflow(a, b, out);
+}
+
 static inline bool mul_overflow(size_t a, size_t b, size_t *out)
 {
 	return __builtin_mul_overflow(a, b, out);
@@ -157,8 +162,8 @@ static inline void cpu_relax(void)
 #endif
 }
 
-/* Stores before stay before stores after, for who looks at this thread's memory when it has stopped: a
- * forked child. The compiler's order only. */
+/* Keeps the stores before it before the stores after it, for a forked child or a signal handler, which look at this thread's memory when
+ * the thread has stopped. It orders the compiler alone: between threads that run it orders nothing. */
 static inline void order_stores(void)
 {
 	atomic_signal_fence(memory_order_release);

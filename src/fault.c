@@ -241,8 +241,13 @@ static bool is_ours(const struct sigaction *action)
 
 void fault_watch(void)
 {
+	/* sigaction(2) may be a hook that allocates. */
+	THREAD_LOCAL bool watching;
 	struct sigaction now, before, ours;
 
+	if (watching)
+		return;
+	watching = true;
 	for (size_t i = 0; i < NUM_WATCHED; i++) {
 		if (sigaction(watched[i].number, NULL, &now) != 0 || is_ours(&now))
 			continue;
@@ -254,4 +259,5 @@ void fault_watch(void)
 		if (sigaction(watched[i].number, &ours, &before) == 0 && !is_ours(&before))
 			watched[i].before = before;
 	}
+	watching = false;
 }

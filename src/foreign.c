@@ -57,13 +57,17 @@ static bool libc_heap_used(void)
 	return true;
 }
 
-/* Returns only for a pointer that may be libc's. Its objects are 16-byte aligned. */
+/* p may be libc's. Its objects are 16-byte aligned. */
+static bool may_be_libcs(const void *p)
+{
+	return (uintptr_t)p % 16 == 0 && !options.invalidptr_abort && foreign_can_alloc() && libc_heap_used();
+}
+
+/* Returns only for a pointer that may be libc's. */
 static void check_foreign(const void *p, const char *func)
 {
-	if ((uintptr_t)p % 16 == 0 && !options.invalidptr_abort && foreign_can_alloc() &&
-	    libc_heap_used())
-		return;
-	fatal_pointer(func, p, "invalid pointer");
+	if (!may_be_libcs(p))
+		fatal_pointer(func, p, "invalid pointer");
 }
 
 void foreign_free(void *p, const char *func)
@@ -81,9 +85,16 @@ void *foreign_realloc(void *p, size_t size, const char *func)
 
 size_t foreign_usable_size(void *p, const char *func)
 {
+	check_foreign(p, func);
+	return foreign_usable_size_or_0(p);
+}
+
+size_t foreign_usable_size_or_0(void *p)
+{
 	usable_size_fn *usable;
 
-	check_foreign(p, func);
+	if (!may_be_libcs(p))
+		return 0;
 	usable = (usable_size_fn *)libc_function(LIBC_USABLE_SIZE);
 	return usable != NULL ? usable(p) : 0;
 }

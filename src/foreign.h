@@ -12,6 +12,7 @@
 void foreign_free(void *p, const char *func);
 void *foreign_realloc(void *p, size_t size, const char *func);
 size_t foreign_usable_size(void *p, const char *func);
+size_t foreign_usable_size_or_0(void *p);       /* 0 instead of fatal */
 
 /* For GOALLOC=off=1: libc's allocator. foreign_can_alloc() says whether there is one. */
 bool foreign_can_alloc(void);

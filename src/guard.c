@@ -511,6 +511,7 @@ static void close_pages(struct guarded *g)
 	if (nbytes == 0)
 		return;
 	uncount(&guard.page_bytes, nbytes);
+	(void)os_drop((void *)first, nbytes);
 	if (g->mapped)
 		uncount(&guard.mapped, 1);
 	if (!g->fenced) {
@@ -824,7 +825,6 @@ void guard_init(void)
 	set_state(&guard.forgotten, GUARDED_FORGOTTEN);
 	guard.random = seed();
 	find_own_code();
-	fault_watch();
 }
 
 void guard_after_fork(void)

@@ -217,6 +217,7 @@ void hardened_free_big(struct mcache *c, struct mspan *s)
 	if (s->moved)
 		atomic_fetch_sub_explicit(&guarded_spans, 1, memory_order_relaxed);
 	s->moved = false;
+	(void)os_drop((void *)s->base, mspan_nbytes(s));
 	/* Refused, for memory that is locked or for want of mappings. */
 	if (!os_guard((void *)s->base, mspan_nbytes(s)))
 		zero_bytes((void *)s->base, big_room(s));

@@ -84,7 +84,10 @@ EXPORT void *pvalloc(size_t size)
 
 EXPORT size_t malloc_usable_size(void *p)
 {
-	return heap_usable_size(p, "malloc_usable_size");
+	static const char func[] = "malloc_usable_size";
+
+	/* libc does not refuse a pointer of the program's own malloc, which may be in the middle of an object of this heap. */
+	return malloc_is_ours() ? heap_usable_size(p, func) : heap_usable_size_or_0(p, func);
 }
 
 /* Gone from libc's headers; old programs call it. */

@@ -55,7 +55,8 @@
  *   - spans have 16 slots at least up to 128 KiB, not 32 up to 256 KiB: what an idle thread strands is half.
  *   - huge pages are asked for region by region, where small objects begin one (mheap.c): given to all of a large heap they
  *     multiplied the memory of programs that allocate and do not touch.
- *   - dlopen is interposed: it is the one moment in which RTLD_DEEPBIND can be answered.
+ *   - dlopen and dlmopen are interposed: it is the one moment in which RTLD_DEEPBIND can be answered.
+ *   - names that libc does not have call the program's malloc and free, where there are such (replaced.c).
  *
  * At scale next: per-CPU caches by rseq would replace thread_cache(), and NUMA-local arenas arena_space_move();
  * nothing else asks who or where the caller is.
@@ -102,6 +103,13 @@ static struct mcache *enter(void)
 	if (UNLIKELY(atomic_load_explicit(&thread_attention, memory_order_relaxed)))
 		thread_attend();
 	return thread_enter();
+}
+
+/* The calling thread's cache, for slow paths that begin without rights_open(). MCACHE_NONE in a forked child whose heap is not in order
+ * yet, so that they go on to one that begins with it. */
+FAST_PATH struct mcache *cache_for_slow_path(void)
+{
+	return forked() ? MCACHE_NONE : thread_cache();
 }
 
 /* malloc puts them in tiny blocks. Two of 8 bytes would fill one: at the usual floor a slot for each is as small, and faster. */
@@ -392,7 +400,7 @@ static void *alloc_plain(struct mcache *c, size_t size)
 
 static SLOW_PATH void *malloc_rest(size_t size)
 {
-	void *p = alloc_plain(thread_cache(), size);
+	void *p = alloc_plain(cache_for_slow_path(), size);
 
 	if (p == NULL)
 		return alloc_or_errno(size, 0, false, false);
@@ -417,7 +425,7 @@ SLOW_PATH void *heap_malloc_slow(size_t size)
 
 SLOW_PATH void *heap_calloc_slow(size_t size)
 {
-	void *p = alloc_plain(thread_cache(), size);
+	void *p = alloc_plain(cache_for_slow_path(), size);
 
 	if (p == NULL)
 		return alloc_or_errno(size, 0, false, true);
@@ -443,7 +451,7 @@ FAST_PATH void *noscan_slot(size_t size, bool *fresh)
 
 static SLOW_PATH void *noscan_slow(size_t size, bool zero)
 {
-	struct mcache *c = thread_cache();
+	struct mcache *c = cache_for_slow_path();
 	void *p = NULL;
 
 	if (size <= TINY_SIZE && size_is_fast(size) && c != MCACHE_NONE)
@@ -689,7 +697,7 @@ static SLOW_PATH void free_tiny_or_rest(struct mcache *c, void *p, struct mspan 
 
 SLOW_PATH void heap_free_slow(void *p, struct mspan *s, const char *func)
 {
-	struct mcache *c = thread_cache();
+	struct mcache *c = cache_for_slow_path();
 
 	if (LIKELY(s != NULL) && s->kind == SPAN_BIG && (uintptr_t)p == s->base && c != MCACHE_NONE)
 		free_big(c, s, func);
@@ -714,6 +722,7 @@ size_t heap_good_size(size_t size, size_t align)
 static bool size_fits(const struct object *o, size_t size, size_t align)
 {
 	const struct mspan *s = o->span;
+	bool noscan = spanclass_noscan(s->spanclass);
 
 	if (s->kind == SPAN_TINY) /* noscan, or malloc's */
 		return o->nbytes == tiny_nbytes(size, max_size(align, 1)) ||
@@ -722,10 +731,10 @@ static bool size_fits(const struct object *o, size_t size, size_t align)
 		return size <= o->nbytes;
 	if (options.hardened || size > PTRDIFF_MAX - PAGE_SIZE)
 		return size == o->nbytes;
-	/* Whether 8 was asked for is nothing to insist on: malloc aligns to it, too. */
-	if (align <= sizeof(void *) && slot_nbytes(size, 0, spanclass_noscan(s->spanclass)) == o->nbytes)
+	/* malloc aligns to 8, too: whether that was asked for is nothing to insist on. */
+	if (align <= sizeof(void *) && slot_nbytes(size, align == 0 ? sizeof(void *) : 0, noscan) == o->nbytes)
 		return true;
-	return slot_nbytes(size, align, spanclass_noscan(s->spanclass)) == o->nbytes;
+	return slot_nbytes(size, align, noscan) == o->nbytes;
 }
 
 /* Reports that an object is freed by a size that is not its own. It ends the process unless sizemismatch=warn. */
@@ -844,12 +853,16 @@ static void *resized_in_place(struct mcache *c, struct mspan *s, size_t size)
 /* A big object in its place, with other pages. At the memory limit the thread gives back what it keeps, and tries again. */
 static bool resize_big(struct mcache *c, struct mspan *s, size_t npages)
 {
+	bool ok;
+
 	if (mheap_extend_cached(&c->pages, s, npages) || mheap_resize_big(s, npages))
 		return true;
 	if (!limit_wants_flush())
 		return false;
 	mcache_flush(c);
-	return mheap_resize_big(s, npages);
+	ok = mheap_resize_big(s, npages);
+	limit_end_request();
+	return ok;
 }
 
 bool heap_resize_in_place(void *p, size_t size, const char *func)
@@ -1077,6 +1090,19 @@ size_t heap_usable_size(void *p, const char *func)
 	    LIKELY(slot_is_live(&entry_span(entry)->state[slot])) && LIKELY(!options.hardened))
 		return spanclass_info(entry_spanclass(entry))->elemsize;
 	return usable_size_slow(p, func);
+}
+
+size_t heap_usable_size_or_0(void *p, const char *func)
+{
+	uint32_t rights = rights_open();
+	struct mspan *s = span_of((uintptr_t)p);
+	bool guarded = guard_owns((uintptr_t)p);
+	struct object o = { .nbytes = 0 };
+
+	if (s != NULL ? !find_object(p, s, &o, func) : guarded && !guard_size(p, &o.nbytes))
+		o.nbytes = 0;
+	rights_close(rights);
+	return s == NULL && !guarded ? foreign_usable_size_or_0(p) : o.nbytes;
 }
 
 size_t heap_limit(void)

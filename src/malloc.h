@@ -148,6 +148,9 @@ void *heap_calloc_noscan(size_t size);
 /* Bytes of the object that may be used; 0 for NULL. */
 size_t heap_usable_size(void *p, const char *func);
 
+/* The same where p may be anything: 0 for what is no live object. */
+size_t heap_usable_size_or_0(void *p, const char *func);
+
 /* Bytes that malloc(size) would give; with align as in heap_aligned(), 0 for none. 0 when too large, and for malloc(0). */
 size_t heap_good_size(size_t size, size_t align);
 

@@ -18,6 +18,10 @@
 
 #include "base.h"
 
+/* Returns what the kernel told the process at exec about AT_..., or 0. It is read where the kernel put it: programs replace
+ * getauxval(3). */
+uintptr_t os_auxiliary(unsigned long type);
+
 /* The kernel's page size, a power of two. */
 size_t os_page_size(void);
 
@@ -39,6 +43,19 @@ bool os_commit(void *p, size_t nbytes);
 /* in memory -> ready; the bytes are gone and read as zero. False: state and bytes as before. */
 bool os_release(void *p, size_t nbytes);
 
+/*
+ * Does what os_release() does, for memory that was the program's: by libc's madvise(3). A library that keeps registrations of memory
+ * for devices (UCX, libfabric, MPI) replaces that function, or patches it, and must learn that the pages are gone.
+ * The caller holds no lock, because such a hook may allocate and wait for others.
+ */
+bool os_drop(void *p, size_t nbytes);
+
+/*
+ * What surrounds such a call: a hook may allocate while the thread is in the middle of an allocation. begin() returns false when the
+ * thread must not call now; then the pages go by a system call. Set once, before the first object.
+ */
+void os_set_call_out(bool (*begin)(void), void (*end)(void));
+
 /* ready or in memory -> reserved: touching it is a fault. False: what was in memory may be ready. */
 bool os_guard(void *p, size_t nbytes);
 
@@ -58,7 +75,7 @@ bool os_make_readable(void *p, size_t nbytes);
 /* Which of n pages of the kernel have memory or are in a cache of the file, one byte each; for shared mappings. */
 bool os_which_resident(uintptr_t addr, size_t n, unsigned char *resident);
 
-/* Moves the pages of a ready range over another ready range, whose own pages are dropped.
+/* Moves the pages of a ready range over another ready range, whose own pages are dropped. Both ranges go through os_drop().
  * The old range is ready (zero) afterwards. False: nothing moved. */
 bool os_move_pages(void *from, void *to, size_t nbytes);
 
@@ -128,6 +145,26 @@ bool os_can_read(uintptr_t addr);
 /* The ELF header of the program, as it lies in memory; 0 when it is not there. */
 uintptr_t os_program_header(void);
 
+/* The word by which a forked child is known, set by os_watch_forks(). Use os_fork_mark(). */
+extern _Atomic(_Atomic uint32_t *) os_mark;
+
+/* Returns the address of a word of this process: OS_MARK_NEVER until it is stored to. The kernel makes it 0 in a child that has memory
+ * of its own, where os_watch_forks() could arrange that. Acquire: the word's first value. Pairs with the release in
+ * os_watch_forks(). */
+static inline _Atomic uint32_t *os_fork_mark(void)
+{
+	return atomic_load_explicit(&os_mark, memory_order_acquire);
+}
+
+#define OS_MARK_NEVER ((uint32_t)INT32_MAX)
+
+/* Asks the kernel to mark forked children from now on. Takes one page of memory. Call it once. */
+void os_watch_forks(void);
+
+/* Returns true in a forked child where the kernel could not wipe the mark (before Linux 4.14) and there are other signs of the fork,
+ * until this was told once. Costs a system call there; elsewhere it returns false at once. */
+bool os_find_fork(void);
+
 /* CLOCK_MONOTONIC, in milliseconds, from the coarse clock of os_clock.c: it advances every 1 to 10 ms, and costs some 3 ns. */
 uint64_t os_now_ms(void);
 
@@ -143,7 +180,9 @@ uint64_t os_random(void);
 
 /* Sleeps while *word == expected; may return early. */
 void os_futex_wait(const _Atomic uint32_t *word, uint32_t expected);
+void os_futex_wait_ms(const _Atomic uint32_t *word, uint32_t expected, uint32_t ms);   /* at most so long */
 void os_futex_wake(const _Atomic uint32_t *word);
+void os_futex_wake_all(const _Atomic uint32_t *word);
 
 void os_sleep_ms(uint32_t ms);
 

@@ -19,7 +19,6 @@
 #include "os_call.h"
 
 #include <elf.h>
-#include <sys/auxv.h>
 #include <time.h>
 
 typedef long clock_function(long clock, struct timespec *ts);
@@ -148,7 +147,7 @@ static void read_clock(long clock, struct timespec *ts)
 	clock_function *f = atomic_load_explicit(&cached, memory_order_relaxed);
 
 	if (UNLIKELY(f == NULL)) {
-		f = find_clock((uintptr_t)getauxval(AT_SYSINFO_EHDR));
+		f = find_clock(os_auxiliary(AT_SYSINFO_EHDR));
 		atomic_store_explicit(&cached, f, memory_order_relaxed);
 	}
 	(void)f(clock, ts);

@@ -19,6 +19,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/futex.h>
+#include <pthread.h>
 #include <poll.h>
 #include <signal.h>
 #include <sys/auxv.h>
@@ -36,6 +37,12 @@
 #ifndef MADV_GUARD_INSTALL
 #define MADV_GUARD_INSTALL 102
 #define MADV_GUARD_REMOVE 103
+#endif
+#ifndef MADV_FREE
+#define MADV_FREE 8
+#endif
+#ifndef MADV_WIPEONFORK
+#define MADV_WIPEONFORK 18
 #endif
 #ifndef MAP_FIXED_NOREPLACE
 #define MAP_FIXED_NOREPLACE 0x100000
@@ -74,6 +81,50 @@ static void *map(void *hint, size_t nbytes, int prot, int flags)
 	return r < 0 ? NULL : (void *)r;
 }
 
+/* Set by ld.so: where the stack was when the process began, at argc. */
+extern void *__libc_stack_end WEAK;
+
+/* The kernel puts the vector behind the environment. NULL: it is not there. */
+static const Elf64_auxv_t *find_auxiliary(void)
+{
+	const uintptr_t *word = GOALLOC_STATIC || &__libc_stack_end == NULL ? NULL : __libc_stack_end;
+
+	if (word == NULL)
+		return NULL;
+	word += 1 + *word + 1;
+	while (*word != 0)
+		word++;
+	/* unsetenv(3) moves what follows down, and leaves more than one 0. */
+	while (*word == 0)
+		word++;
+	for (const Elf64_auxv_t *a = (const void *)word; a->a_type != AT_NULL; a++)
+		if (a->a_type == AT_PAGESZ && is_pow2(a->a_un.a_val))
+			return (const void *)word;
+	return NULL;
+}
+
+uintptr_t os_auxiliary(unsigned long type)
+{
+	/* Relaxed: any thread finds the same place. */
+	static _Atomic(const Elf64_auxv_t *) cached;
+	const Elf64_auxv_t *a = atomic_load_explicit(&cached, memory_order_relaxed);
+	int saved_errno = errno;
+	uintptr_t value;
+
+	if (a == NULL) {
+		a = find_auxiliary();
+		atomic_store_explicit(&cached, a, memory_order_relaxed);
+	}
+	for (; a != NULL && a->a_type != AT_NULL; a++)
+		if (a->a_type == type)
+			return a->a_un.a_val;
+	if (atomic_load_explicit(&cached, memory_order_relaxed) != NULL)
+		return 0;
+	value = getauxval(type);
+	errno = saved_errno;
+	return value;
+}
+
 size_t os_page_size(void)
 {
 	/* Relaxed: any thread computes the same value. */
@@ -81,7 +132,7 @@ size_t os_page_size(void)
 	size_t n = atomic_load_explicit(&cached, memory_order_relaxed);
 
 	if (n == 0) {
-		n = (size_t)getauxval(AT_PAGESZ);
+		n = (size_t)os_auxiliary(AT_PAGESZ);
 		if (!is_pow2(n) || n < 4096)
 			n = 4096;
 		atomic_store_explicit(&cached, n, memory_order_relaxed);
@@ -130,9 +181,47 @@ bool os_commit(void *p, size_t nbytes)
 	return SYSCALL(SYS_mprotect, p, nbytes, PROT_READ | PROT_WRITE) == 0;
 }
 
+/* Nothing but anonymous memory of this process alone is mapped there. Asked of pages without memory it costs little and changes nothing:
+ * the kernel refuses to free the pages of files lazily. */
+static bool is_anonymous(void *p, size_t nbytes)
+{
+	return SYSCALL(SYS_madvise, p, nbytes, MADV_FREE) == 0;
+}
+
+/* A program may have mapped a file over an object that it freed later. Then the file's bytes would come back, so the mapping is
+ * replaced. */
 bool os_release(void *p, size_t nbytes)
 {
-	return SYSCALL(SYS_madvise, p, nbytes, MADV_DONTNEED) == 0;
+	if (SYSCALL(SYS_madvise, p, nbytes, MADV_DONTNEED) != 0)
+		return false;
+	return is_anonymous(p, nbytes) || os_remap(p, nbytes);
+}
+
+static struct {
+	bool (*begin)(void);
+	void (*end)(void);
+} call_out;
+
+void os_set_call_out(bool (*begin)(void), void (*end)(void))
+{
+	call_out.begin = begin;
+	call_out.end = end;
+}
+
+bool os_drop(void *p, size_t nbytes)
+{
+	int saved_errno = errno, cancel_state;
+	bool dropped;
+
+	if (call_out.begin == NULL || !call_out.begin())
+		return os_release(p, nbytes);
+	/* A hook may come to a cancellation point, and the thread would leave the heap in the middle of a change. */
+	(void)pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
+	dropped = madvise(p, nbytes, MADV_DONTNEED) == 0;
+	(void)pthread_setcancelstate(cancel_state, &cancel_state);
+	call_out.end();
+	errno = saved_errno;
+	return dropped;
 }
 
 bool os_guard(void *p, size_t nbytes)
@@ -184,10 +273,15 @@ static void fill_hole(void *p, size_t nbytes)
 
 bool os_move_pages(void *from, void *to, size_t nbytes)
 {
+	/* Not by libc's mremap(3), to tell of the pages that go: hooks on it drop its fifth argument. Told are both ranges, one
+	 * before it loses its pages, and the other, which has none left, afterwards. */
+	(void)os_drop(to, nbytes);
 	/* DONTUNMAP keeps the old range mapped: there is no moment in which another mapping could
 	 * take its place. Kernels before 5.7 refuse it, and the caller copies. */
-	if (SYSCALL(SYS_mremap, from, nbytes, nbytes, MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP, to) == (long)to)
+	if (SYSCALL(SYS_mremap, from, nbytes, nbytes, MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP, to) == (long)to) {
+		(void)os_drop(from, nbytes);
 		return true;
+	}
 	/* Kernels before 6.17 refuse a range of several mappings after they have unmapped what was at the other place. */
 	fill_hole(to, nbytes);
 	return false;
@@ -344,6 +438,60 @@ void *os_alloc_shared(size_t nbytes)
 	return map(NULL, nbytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE);
 }
 
+static _Atomic uint32_t no_mark = OS_MARK_NEVER;
+_Atomic(_Atomic uint32_t *) os_mark = &no_mark;
+
+/* Where the kernel cannot wipe a page: one that a forked child does not have; NULL. */
+static void *unforked_page;
+
+static bool keep_from_children(void *page, size_t nbytes)
+{
+	if (SYSCALL(SYS_madvise, page, nbytes, MADV_DONTFORK) != 0)
+		return false;
+	unforked_page = page;
+	return true;
+}
+
+/* The page lies between two that cannot be touched. */
+void os_watch_forks(void)
+{
+	size_t nbytes = os_page_size();
+	char *p = map(NULL, 3 * nbytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS);
+	_Atomic uint32_t *mark;
+
+	if (p == NULL)
+		return;
+	(void)name_mapping(p, 3 * nbytes, METADATA_NAME);
+	mark = (_Atomic uint32_t *)(void *)(p + nbytes);
+	if (os_commit(p + nbytes, nbytes)) {
+		if (SYSCALL(SYS_madvise, p + nbytes, nbytes, MADV_WIPEONFORK) == 0) {
+			/* Relaxed: nobody else knows the word. */
+			atomic_store_explicit(mark, OS_MARK_NEVER, memory_order_relaxed);
+			/* Release: the word's value. Pairs with the acquire in os_fork_mark(). */
+			atomic_store_explicit(&os_mark, mark, memory_order_release);
+			return;
+		}
+		if (keep_from_children(p + nbytes, nbytes))
+			return;
+	}
+	(void)os_unreserve(p, 3 * nbytes);
+}
+
+bool os_find_fork(void)
+{
+	void *page = unforked_page;
+	size_t nbytes = os_page_size();
+
+	if (page == NULL || os_can_read((uintptr_t)page))
+		return false;
+	/* In a child: its own children are found by a page of its own. */
+	unforked_page = NULL;
+	page = map(NULL, nbytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS);
+	if (page != NULL && !keep_from_children(page, nbytes))
+		(void)os_unreserve(page, nbytes);
+	return true;
+}
+
 /* Maps records and notes where they are. */
 static void *map_metadata(uintptr_t hint, size_t nbytes)
 {
@@ -479,10 +627,8 @@ bool os_can_read(uintptr_t addr)
 
 uintptr_t os_program_header(void)
 {
-	int saved_errno = errno;
-	uintptr_t addr = (uintptr_t)getauxval(AT_PHDR) - sizeof(Elf64_Ehdr);
+	uintptr_t addr = os_auxiliary(AT_PHDR) - sizeof(Elf64_Ehdr);
 
-	errno = saved_errno;
 	if (addr % os_page_size() != 0 || !os_can_read(addr) || __builtin_memcmp((const void *)addr, ELFMAG, SELFMAG) != 0)
 		return 0;
 	return addr;
@@ -499,7 +645,7 @@ void os_seed_random(void)
 		return;
 	/* A filter refuses the call, or the kernel has no randomness yet. What remains are the 16 bytes that the kernel gives each
 	 * process at exec, of which libc makes its stack guard and its pointer guard, the time, and the place of this function's frame. */
-	seed = (const uint64_t *)getauxval(AT_RANDOM);
+	seed = (const uint64_t *)os_auxiliary(AT_RANDOM);
 	random_key = (struct siphash_key){ { os_time_ns(), (uintptr_t)&seed } };
 	if (seed != NULL)
 		random_key = (struct siphash_key){ { siphash(&random_key, seed[0], seed[1]), siphash(&random_key, seed[1], seed[0]) } };
@@ -518,9 +664,21 @@ void os_futex_wait(const _Atomic uint32_t *word, uint32_t expected)
 	(void)SYSCALL(SYS_futex, word, FUTEX_WAIT_PRIVATE, expected, NULL, NULL, 0);
 }
 
+void os_futex_wait_ms(const _Atomic uint32_t *word, uint32_t expected, uint32_t ms)
+{
+	struct timespec ts = { ms / 1000, (long)(ms % 1000) * 1000000 };
+
+	(void)SYSCALL(SYS_futex, word, FUTEX_WAIT_PRIVATE, expected, &ts, NULL, 0);
+}
+
 void os_futex_wake(const _Atomic uint32_t *word)
 {
 	(void)SYSCALL(SYS_futex, word, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
+}
+
+void os_futex_wake_all(const _Atomic uint32_t *word)
+{
+	(void)SYSCALL(SYS_futex, word, FUTEX_WAKE_PRIVATE, INT32_MAX, NULL, NULL, 0);
 }
 
 void os_sleep_ms(uint32_t ms)
@@ -532,7 +690,7 @@ void os_sleep_ms(uint32_t ms)
 
 bool os_is_secure(void)
 {
-	return getauxval(AT_SECURE) != 0;
+	return os_auxiliary(AT_SECURE) != 0;
 }
 
 int os_pid(void)

@@ -37,7 +37,7 @@ static void release_page(const struct mspan *s, uintptr_t page)
 	for (uint32_t i = first; i <= last && i < s->nelems; i++)
 		if (!is_dead(s, i))
 			return;
-	(void)os_release((void *)page, os_page_size());
+	(void)os_drop((void *)page, os_page_size());
 }
 
 static void release_small(const struct mspan *s, uint32_t slot)
@@ -61,7 +61,7 @@ void retire_slot(struct mspan *s, uint32_t slot, const char *func)
 	if (atomic_exchange_explicit(&s->state[slot], SLOT_DEAD, memory_order_acq_rel) == SLOT_DEAD)
 		fatal_pointer(func, (void *)addr, "double free");
 	if (s->kind == SPAN_BIG)
-		(void)os_release((void *)addr, mspan_nbytes(s));
+		(void)os_drop((void *)addr, mspan_nbytes(s));
 	else if (has_bytes)
 		release_small(s, slot);
 }

@@ -115,7 +115,7 @@ static size_t release_chunk_locked(uint32_t chunk)
 
 		if (a >= b)
 			continue;
-		if (!os_release((void *)(base + a * PAGE_SIZE), (b - a) * PAGE_SIZE))
+		if (!os_drop((void *)(base + a * PAGE_SIZE), (b - a) * PAGE_SIZE))
 			continue;
 		released += b - a;
 		for (unsigned i = a; i < b; i++)

@@ -131,6 +131,43 @@ static void another_thread_may_free_it(void)
 	CHECK(pthread_join(thread, NULL) == 0);
 }
 
+/* --- libc's second names: they are ours, whatever libc itself has by them --- */
+
+extern void *__libc_malloc(size_t), *__libc_calloc(size_t, size_t), *__libc_realloc(void *, size_t);
+extern void *__libc_memalign(size_t, size_t), *__libc_valloc(size_t), *__libc_pvalloc(size_t);
+extern void __libc_free(void *);
+extern int __libc_mallopt(int, int);
+extern struct mallinfo __libc_mallinfo(void);
+
+static void the_libc_names_mix_with_the_others(void)
+{
+	size_t before = glibc_in_use();
+	char *p;
+
+	for (size_t i = 0; i < SIZES; i++) {
+		__libc_free(malloc(sizes[i]));
+		free(__libc_malloc(sizes[i]));
+		p = __libc_calloc(1, sizes[i]);
+		CHECK(p != NULL && (sizes[i] == 0 || (p[0] == 0 && p[sizes[i] - 1] == 0)));
+		p = realloc(p, sizes[i] + 10);
+		p = __libc_realloc(p, sizes[i] + 1000);
+		CHECK(p != NULL && malloc_usable_size(p) >= sizes[i] + 1000);
+		__libc_free(p);
+		p = __libc_memalign(256, sizes[i]);
+		CHECK(p != NULL && (uintptr_t)p % 256 == 0);
+		free(p);
+		free(__libc_valloc(sizes[i]));
+		free(__libc_pvalloc(sizes[i]));
+	}
+	__libc_free(NULL);
+	__libc_free(strdup("by libc"));
+	CHECK(__libc_mallopt(M_MMAP_THRESHOLD, 100000) == 1);
+	p = malloc(10000);
+	CHECK(__libc_mallinfo().uordblks >= 10000);
+	free(p);
+	CHECK(glibc_in_use() == before);
+}
+
 int main(void)
 {
 	void *libc = dlopen("libc.so.6", RTLD_NOW | RTLD_NOLOAD);
@@ -141,6 +178,7 @@ int main(void)
 	glibc_memalign = (memalign_fn *)dlsym(libc, "__libc_memalign");
 	glibc_mallinfo2 = (mallinfo2_fn *)dlsym(libc, "mallinfo2");
 	CHECK(glibc_malloc != NULL && glibc_memalign != NULL && glibc_mallinfo2 != NULL);
+	the_libc_names_mix_with_the_others();
 	free_hands_it_back_to_glibc();
 	realloc_keeps_the_content();
 	realloc_to_0_frees();

@@ -65,7 +65,7 @@ static bool bit(const uint64_t *words, uint64_t i)
 	return (words[i / 64] >> i % 64 & 1) != 0;
 }
 
-/* Every page's state, and the counts. */
+/* Compares every page's state and the counts with the model. */
 static void compare(void)
 {
 	size_t nfree = 0, nclean = 0;

@@ -10,11 +10,13 @@
 #include "os_fail.h"
 #include "os.h"
 
-/* What --wrap=NAME makes of the definition of NAME and of the calls of it. */
+/* The linker's --wrap=NAME renames the definition of NAME to __real_NAME, and calls of NAME go
+ * to __wrap_NAME. */
 void *__real_os_reserve(void *hint, size_t nbytes);
 bool __real_os_unreserve(void *p, size_t nbytes);
 bool __real_os_commit(void *p, size_t nbytes);
 bool __real_os_release(void *p, size_t nbytes);
+bool __real_os_drop(void *p, size_t nbytes);
 bool __real_os_move_pages(void *from, void *to, size_t nbytes);
 bool __real_os_remap(void *p, size_t nbytes);
 void *__real_os_alloc_metadata(size_t nbytes);
@@ -30,6 +32,7 @@ void *__wrap_os_reserve(void *hint, size_t nbytes);
 bool __wrap_os_unreserve(void *p, size_t nbytes);
 bool __wrap_os_commit(void *p, size_t nbytes);
 bool __wrap_os_release(void *p, size_t nbytes);
+bool __wrap_os_drop(void *p, size_t nbytes);
 bool __wrap_os_move_pages(void *from, void *to, size_t nbytes);
 bool __wrap_os_remap(void *p, size_t nbytes);
 void *__wrap_os_alloc_metadata(size_t nbytes);
@@ -176,6 +179,14 @@ bool __wrap_os_release(void *p, size_t nbytes)
 	if (plan.hooks.before_release != NULL)
 		plan.hooks.before_release();
 	return !fails(OS_RELEASE, p, nbytes) && __real_os_release(p, nbytes);
+}
+
+/* It counts as a release. */
+bool __wrap_os_drop(void *p, size_t nbytes)
+{
+	if (plan.hooks.before_release != NULL)
+		plan.hooks.before_release();
+	return !fails(OS_RELEASE, p, nbytes) && __real_os_drop(p, nbytes);
 }
 
 bool __wrap_os_move_pages(void *from, void *to, size_t nbytes)
