@@ -561,7 +561,8 @@ bool os_extend_metadata(void *end, size_t nbytes)
 
 bool os_map_at(void *p, size_t nbytes)
 {
-	void *got = map(p, nbytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE | MAP_NORESERVE);
+	void *got = map(p, nbytes, PROT_READ | PROT_WRITE,
+			MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE | MAP_NORESERVE);
 
 	if (got != NULL && got != p)
 		(void)os_unreserve(got, nbytes);
@@ -570,7 +571,8 @@ bool os_map_at(void *p, size_t nbytes)
 
 /* What os_alloc_scratch() gives when the system has no memory. */
 static struct {
-	_Atomic int user;               /* [a] process id of its user; 0: nobody. A user in another process is gone. */
+	_Atomic int
+		user; /* [a] process id of its user; 0: nobody. A user in another process is gone. */
 	_Alignas(CACHE_LINE) char bytes[OS_SCRATCH_RESERVE];
 } reserve;
 
@@ -580,8 +582,10 @@ static void *take_reserve(size_t nbytes)
 
 	if (nbytes > sizeof(reserve.bytes) || user == self)
 		return NULL;
-	/* Acquire: the last user is done with the bytes. Pairs with the release in os_free_scratch(). */
-	if (!atomic_compare_exchange_strong_explicit(&reserve.user, &user, self, memory_order_acquire, memory_order_relaxed))
+	/* Acquire: the last user is done with the bytes. Pairs with the release in
+	 * os_free_scratch(). */
+	if (!atomic_compare_exchange_strong_explicit(&reserve.user, &user, self,
+						     memory_order_acquire, memory_order_relaxed))
 		return NULL;
 	zero_bytes(reserve.bytes, nbytes);
 	return reserve.bytes;
@@ -590,7 +594,9 @@ static void *take_reserve(size_t nbytes)
 void *os_alloc_scratch(size_t nbytes)
 {
 	size_t whole = align_up(nbytes, os_page_size());
-	void *p = name_mapping(map(NULL, whole, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS), whole, METADATA_NAME);
+	void *p =
+		name_mapping(map(NULL, whole, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS),
+			     whole, METADATA_NAME);
 
 	return p != NULL ? p : take_reserve(nbytes);
 }
@@ -781,8 +787,8 @@ static bool await_reader(int fd)
 	return RESTARTED(SYSCALL(SYS_ppoll, &wanted, 1L, &patience, NULL, 8L)) > 0;
 }
 
-/* Takes back the signal that a failed write has just sent to the calling thread, which blocks it. pending are the signals that waited
- * before. */
+/* Takes back the signal that a failed write has just sent to the calling thread, which blocks it.
+ * pending are the signals that waited before. */
 static void take_back(int number, uint64_t pending)
 {
 	const struct timespec at_once = { 0, 0 };

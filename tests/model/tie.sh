@@ -31,6 +31,7 @@ slot_state           state bytes: the models have them as what is live or out
 slot_set             the same
 heap_is_ready        start-up, once, before there is a second thread
 heap_init            the same
+thread_start_scavenger  one flag: the thread that sets it first makes the thread
 "
 
 scratch=$(mktemp -d) || exit 1
@@ -179,7 +180,8 @@ expect() {
 	cp "$here"/*.pml "$TABLE" "$scratch/try/model"
 	sed -i "$2" "$scratch/try/$3"
 	if SRC=$scratch/try/src MODELS=$scratch/try/model \
-			TABLE=$scratch/try/model/modelled.txt sh "$here/tie.sh" > "$scratch/said"; then
+			TABLE=$scratch/try/model/modelled.txt \
+			sh "$here/tie.sh" > "$scratch/said"; then
 		echo "MISSED  $1"
 		failed=1
 	elif grep -q -e "$1" "$scratch/said"; then
