@@ -77,11 +77,13 @@ bool replaced_settle(void)
 	return now == OURS;
 }
 
-/* The objects that are there from the start do not change: later the search could meet one that
- * is just going. */
-CONSTRUCTOR static void settle(void)
+/* The search is for the start, when no object that is searched can go. Where it is not needed, the
+ * first call may as well settle: many programs never call. */
+CONSTRUCTOR static void search_now(void)
 {
-	(void)replaced_settle();
+	if ((const void *)malloc != OPAQUE((const void *)own_malloc) ||
+	    (const void *)free != OPAQUE((const void *)own_free))
+		(void)replaced_settle();
 }
 
 /* The program's free takes p: it is the program's, or a tool's, or nobody's. */
