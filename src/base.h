@@ -163,8 +163,8 @@ static inline void cpu_relax(void)
 #endif
 }
 
-/* Stores before stay before stores after, for who looks at this thread's memory when it has stopped: a
- * forked child. The compiler's order only. */
+/* Keeps the stores before it before the stores after it, for a forked child or a signal handler, which look at this thread's memory when
+ * the thread has stopped. It orders the compiler alone: between threads that run it orders nothing. */
 static inline void order_stores(void)
 {
 	atomic_signal_fence(memory_order_release);

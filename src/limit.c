@@ -28,7 +28,8 @@
 
 struct limit limit;
 
-/* The request that comes next was refused before. */
+/* The calling thread's request was refused once, and the thread is giving back what it keeps. Ends with the request, see
+ * limit_end_request(). */
 THREAD_LOCAL bool asked;
 THREAD_LOCAL uint32_t asked_at;    /* milliseconds, the lower bits */
 
@@ -38,6 +39,9 @@ THREAD_LOCAL uint32_t asked_at;    /* milliseconds, the lower bits */
 
 /* Giving back caches takes this part of the time, where it does not help. */
 #define ROUND_SHARE 64
+
+/* A round that takes longer than this counts as no longer: the thread was stopped meanwhile. */
+#define ROUND_MOST_MS 100
 
 static size_t margin(void)
 {
@@ -161,8 +165,9 @@ static void end_round_locked(void)
 	uint64_t now = os_now_ms();
 
 	asked = false;
-	/* The clock is coarse: a round that is shorter than its step counts as 0, and one that it steps in as a step. */
-	limit.next_round = now + 1 + (uint64_t)((uint32_t)now - asked_at) * ROUND_SHARE;
+	/* The clock is coarse: a round that is shorter than its step counts as 0, and one that it steps in
+	 * as a step. */
+	limit.next_round = now + 1 + min_size((uint32_t)now - asked_at, ROUND_MOST_MS) * ROUND_SHARE;
 }
 
 /* Those of the spans that the thread gave back. The kernel works without mheap.lock. */
@@ -240,4 +245,17 @@ bool limit_admits_slow(uint64_t page, size_t npages, bool in_earnest)
 bool limit_wants_flush(void)
 {
 	return asked;
+}
+
+static SLOW_PATH void end_unanswered_round(void)
+{
+	lock_acquire(&mheap.lock);
+	end_round_locked();
+	lock_release(&mheap.lock);
+}
+
+void limit_end_request(void)
+{
+	if (UNLIKELY(asked))
+		end_unanswered_round();
 }

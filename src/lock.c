@@ -4,18 +4,22 @@
  * See malloc.c for the overview.
  *
  * Owns     the set of ranks this thread holds (debug builds).
- * Callers  fixalloc.c, mheap.c, scavenge.c, mcentral.c, thread.c. Calls os.h, fatal.h.
+ * Callers  fixalloc.c, mheap.c, scavenge.c, mcentral.c, thread.c. Calls os.h, fatal.h, forked.h.
  * Locks    this is them. The order is in lock.h.
  * Holds    holder is lock_self() of the thread inside, 0 when nobody is.
  */
 #include "lock.h"
 #include "fatal.h"
+#include "forked.h"
 #include "os.h"
 
 /* Turns of the spin before a sleep. A critical section here is tens to hundreds of ns, a pause
  * 10 to 40: long enough for a holder that runs, short enough when it was preempted. 0, 16 and 512 turns could not be
  * told apart from it with 2, 8 and 64 threads on two cores (churn, server and big of bench_workload). */
 #define SPIN_TURNS 64
+
+/* A thread that sleeps looks as often as this whether it is in a forked child, where nobody would wake it. */
+#define LOOK_MS 100
 
 /* Bit per rank held by this thread; its address is the thread's identity. */
 THREAD_LOCAL uint32_t ranks_held;
@@ -35,6 +39,8 @@ void lock_init(struct lock *l, enum lock_rank rank)
 
 static SLOW_PATH void lock_wait(struct lock *l)
 {
+	/* The holder may be a thread that a fork left behind. Mending frees the lock then. */
+	forked_look_in_wait();
 	/* For ever: better the report of a crash is cut short than that it hangs. */
 	if (UNLIKELY(lock_held(l)))
 		fatal_reentered();
@@ -50,8 +56,11 @@ static SLOW_PATH void lock_wait(struct lock *l)
 			return;
 	}
 	/* Acquire: as above. 2 says that a wake is wanted; it may be said once too often. */
-	while (atomic_exchange_explicit(&l->word, 2, memory_order_acquire) != 0)
-		os_futex_wait(&l->word, 2);
+	while (atomic_exchange_explicit(&l->word, 2, memory_order_acquire) != 0) {
+		os_futex_wait_ms(&l->word, 2, LOOK_MS);
+		/* A signal's handler may have forked, and this is the child's wait. */
+		forked_look_in_wait();
+	}
 }
 
 void lock_acquire(struct lock *l)
@@ -88,15 +97,23 @@ bool lock_held(const struct lock *l)
 	return atomic_load_explicit(&l->holder, memory_order_relaxed) == lock_self();
 }
 
+static bool all_are_orphans;
+
+void lock_count_as_orphans(bool all)
+{
+	all_are_orphans = all;
+}
+
 bool lock_reset_orphan(struct lock *l)
 {
 	/* Relaxed: the child has one thread. A word that is set while the holder is not yet or no
 	 * longer is the edge of a critical section of a thread that is gone. */
 	if (atomic_load_explicit(&l->word, memory_order_relaxed) == 0)
 		return false;
-	if (lock_held(l))
+	if (lock_held(l) && !all_are_orphans)
 		return false;
 	atomic_store_explicit(&l->holder, 0, memory_order_relaxed);
 	atomic_store_explicit(&l->word, 0, memory_order_relaxed);
+	os_futex_wake_all(&l->word);
 	return true;
 }

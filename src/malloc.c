@@ -105,6 +105,13 @@ static struct mcache *enter(void)
 	return thread_enter();
 }
 
+/* The calling thread's cache, for slow paths that begin without rights_open(). MCACHE_NONE in a forked child whose heap is not in order
+ * yet, so that they go on to one that begins with it. */
+FAST_PATH struct mcache *cache_for_slow_path(void)
+{
+	return forked() ? MCACHE_NONE : thread_cache();
+}
+
 /* malloc puts them in tiny blocks. Two of 8 bytes would fill one: at the usual floor a slot for each is as small, and faster. */
 static bool size_is_tiny(size_t size, size_t align)
 {
@@ -391,7 +398,7 @@ static void *alloc_plain(struct mcache *c, size_t size)
 
 static SLOW_PATH void *malloc_rest(size_t size)
 {
-	void *p = alloc_plain(thread_cache(), size);
+	void *p = alloc_plain(cache_for_slow_path(), size);
 
 	return p != NULL ? p : alloc_or_errno(size, 0, false, false);
 }
@@ -412,7 +419,7 @@ SLOW_PATH void *heap_malloc_slow(size_t size)
 
 SLOW_PATH void *heap_calloc_slow(size_t size)
 {
-	void *p = alloc_plain(thread_cache(), size);
+	void *p = alloc_plain(cache_for_slow_path(), size);
 
 	if (p != NULL) {
 		zero_bytes(p, size);
@@ -437,7 +444,7 @@ FAST_PATH void *noscan_slot(size_t size, bool *fresh)
 
 static SLOW_PATH void *noscan_slow(size_t size, bool zero)
 {
-	struct mcache *c = thread_cache();
+	struct mcache *c = cache_for_slow_path();
 	void *p = NULL;
 
 	if (size <= TINY_SIZE && size_is_fast(size) && c != MCACHE_NONE)
@@ -683,7 +690,7 @@ static SLOW_PATH void free_tiny_or_rest(struct mcache *c, void *p, struct mspan 
 
 SLOW_PATH void heap_free_slow(void *p, struct mspan *s, const char *func)
 {
-	struct mcache *c = thread_cache();
+	struct mcache *c = cache_for_slow_path();
 
 	if (LIKELY(s != NULL) && s->kind == SPAN_BIG && (uintptr_t)p == s->base && c != MCACHE_NONE)
 		free_big(c, s, func);
@@ -839,12 +846,16 @@ static void *resized_in_place(struct mcache *c, struct mspan *s, size_t size)
 /* A big object in its place, with other pages. At the memory limit the thread gives back what it keeps, and tries again. */
 static bool resize_big(struct mcache *c, struct mspan *s, size_t npages)
 {
+	bool ok;
+
 	if (mheap_extend_cached(&c->pages, s, npages) || mheap_resize_big(s, npages))
 		return true;
 	if (!limit_wants_flush())
 		return false;
 	mcache_flush(c);
-	return mheap_resize_big(s, npages);
+	ok = mheap_resize_big(s, npages);
+	limit_end_request();
+	return ok;
 }
 
 bool heap_resize_in_place(void *p, size_t size, const char *func)

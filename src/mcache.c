@@ -15,6 +15,7 @@
 #include "mcache.h"
 #include "mcentral.h"
 #include "fatal.h"
+#include "forked.h"
 #include "hardened.h"
 #include "limit.h"
 #include "options.h"
@@ -106,12 +107,19 @@ void mcache_init_counted(struct mcache *c)
 		t->elemsize = sizeclasses[class].elemsize;
 		t->stack_bottom = at + (uint32_t)sizeof(struct free_entry);
 		t->stack_limit = t->stack_bottom + counted_entries(class) * (uint32_t)sizeof(struct free_entry);
+		t->stack_top = t->stack_bottom;
 		at = t->stack_limit;
 		CHECK(at <= end);
-		/* Last: flush_counted() takes a stack whose top is not above its bottom for empty. */
-		order_stores();
-		t->stack_top = t->stack_bottom;
 	}
+	/* Release: the slots. Pairs with the acquire in has_counted(). */
+	atomic_store_explicit(&c->counts, true, memory_order_release);
+}
+
+/* The counted slots of the caller's cache are ready. */
+static bool has_counted(const struct mcache *c)
+{
+	/* Acquire: the slots, which another thread made ready. Pairs with the release in mcache_init_counted(). */
+	return atomic_load_explicit(&c->counts, memory_order_acquire);
 }
 
 /* The entries of up to most objects that the slot t has at hand leave it, for e, which nobody sees yet; what was freed last comes
@@ -155,6 +163,8 @@ unsigned mcache_refill_counted(struct mcache *c, unsigned class, uint64_t most)
 /* They were not allocated after all. */
 static void flush_counted(struct mcache *c)
 {
+	if (!has_counted(c))
+		return;
 	for (unsigned class = 1; class < NUM_SIZE_CLASSES; class++) {
 		struct mcache_slot *t = &c->slots[COUNTED_SLOT(class)];
 		spanclass_t sc = make_spanclass(class, false);
@@ -351,6 +361,7 @@ bool mcache_refill(struct mcache *c, spanclass_t sc)
 		/* What this thread keeps elsewhere may be what is missing. */
 		mcache_flush(c);
 		s = next_span(c, sc);
+		limit_end_request();
 		if (s == NULL)
 			return false;
 	}
@@ -435,6 +446,8 @@ void mcache_free_slot(struct mcache *c, struct mspan *s, uint32_t slot, const ch
 {
 	struct mcache_slot *t = &c->slots[s->spanclass];
 
+	/* The fast path of free leads here. */
+	forked_look();
 	if (UNLIKELY(options.hardened) && s->spanclass != SPANCLASS_NOTHING) {
 		hardened_free_small(c, s, slot, func);
 		return;
@@ -478,6 +491,7 @@ struct mspan *mcache_new_big(struct mcache *c, size_t npages, size_t align_pages
 	if (s == NULL) {
 		mcache_flush(c);
 		s = mheap_alloc_big(&c->pages, npages, align_pages, noscan);
+		limit_end_request();
 	}
 	*fresh = s != NULL && s->zeroed;
 	return s;
@@ -688,7 +702,7 @@ void mcache_adopt_stacks(struct mcache *c, struct mcache *dead)
 		adopt_stack(c, dead, sc, deep ? deep_bottom((spanclass_t)sc) : first);
 		reset_stack(t, (spanclass_t)sc);
 	}
-	for (unsigned class = 1; class < NUM_SIZE_CLASSES; class++)
+	for (unsigned class = 1; has_counted(dead) && class < NUM_SIZE_CLASSES; class++)
 		adopt_stack(c, dead, COUNTED_SLOT(class), dead->slots[COUNTED_SLOT(class)].stack_bottom);
 	for (unsigned i = 0; options.hardened && i < QUARANTINE_SMALL; i++) {
 		uintptr_t addr = dead->quarantine.small[i];
@@ -729,6 +743,17 @@ void mcache_adopt_all_spans(struct mcache *c, struct mcache *dead)
 
 	mcache_adopt_spans(c, dead);
 	mheap_each_span(adopt_if_owned, &a);
+}
+
+static void lose_if_owned(struct mspan *s, void *arg)
+{
+	if (s->kind != SPAN_BIG && mspan_owner_relaxed(s) == mcache_owner(arg))
+		mspan_set_owner(s, 0);
+}
+
+void mcache_lose_spans(struct mcache *dead)
+{
+	mheap_each_span(lose_if_owned, dead);
 }
 
 void mcache_adopt_spans(struct mcache *c, struct mcache *dead)
@@ -802,9 +827,9 @@ void mcache_check(struct mcache *c)
 {
 	size_t partial_npages = 0;
 
-	if (c->slots[COUNTED_SLOT(0)].stack_bottom != 0)
+	if (has_counted(c))
 		check_counted(c);
-
+	CHECK(c->tiny.block == 0 || c->tiny.span == c->slots[SPANCLASS_TINY].span);
 	for (unsigned sc = 0; sc < NUM_SPAN_CLASSES; sc++) {
 		struct mcache_slot *t = &c->slots[sc];
 		const struct mspan *before = NULL;

@@ -635,13 +635,17 @@ static void free_span(struct pcache *pc, struct mspan *s, bool clean)
 	uintptr_t base = s->base;
 	size_t npages = s->npages;
 	bool big = s->kind == SPAN_BIG;
+	/* Only a thread that is alone in a forked child changes it, while it waits for a lock. */
+	uint32_t rebuilds = mheap.rebuilds;
 
 	/* First: a child forked while the map changes finds a span that nobody owns, and leaves it alone. */
 	mspan_set_owner(s, 0);
 	map_pages(base, big ? 1 : npages, (uint64_t)(uintptr_t)&mspan_dead << 16, 0);
 	s->kind = SPAN_DEAD;
 	fixalloc_free(&mheap.span_pools[s->shape], s);
-	free_pages(pc, base, npages, clean);
+	/* A rebuilt heap counts every page that no span has as free. */
+	if (mheap.rebuilds == rebuilds)
+		free_pages(pc, base, npages, clean);
 }
 
 void mheap_free_span(struct pcache *pc, struct mspan *s)
@@ -752,13 +756,9 @@ void mheap_release_records(void)
 		fixalloc_release(&mheap.span_pools[shape]);
 }
 
-void mheap_each_span(void (*visit)(struct mspan *s, void *arg), void *arg)
+/* Those in the first narenas arenas. */
+static void each_span(uint32_t narenas, void (*visit)(struct mspan *s, void *arg), void *arg)
 {
-	uint32_t narenas;
-
-	lock_acquire(&mheap.lock);
-	narenas = mheap.pages.narenas;
-	lock_release(&mheap.lock);
 	for (uint32_t i = 0; i < narenas; i++) {
 		/* Entries below narenas do not change any more. */
 		struct heap_arena *ha = mheap.pages.arenas[i];
@@ -777,6 +777,16 @@ void mheap_each_span(void (*visit)(struct mspan *s, void *arg), void *arg)
 			visit(s, arg);
 		}
 	}
+}
+
+void mheap_each_span(void (*visit)(struct mspan *s, void *arg), void *arg)
+{
+	uint32_t narenas;
+
+	lock_acquire(&mheap.lock);
+	narenas = mheap.pages.narenas;
+	lock_release(&mheap.lock);
+	each_span(narenas, visit, arg);
 }
 
 /* --- fork --- */
@@ -818,7 +828,8 @@ bool mheap_after_fork(void)
 						    0 : ~(uint64_t)0;
 		}
 	}
-	mheap_each_span(mark_span_in_use, NULL);
+	each_span(mheap.pages.narenas, mark_span_in_use, NULL);
+	mheap.rebuilds++;
 	pagealloc_rebuild(&mheap.pages);
 	mheap.dirty_head = UINT32_MAX;
 	mheap.dirty_tail = UINT32_MAX;
@@ -827,6 +838,16 @@ bool mheap_after_fork(void)
 		    mheap.pages.arenas[i / ARENA_CHUNKS]->chunks[i % ARENA_CHUNKS].sum.max != 0)
 			scavenge_note_free_locked(i);
 	return true;
+}
+
+void mheap_keep_pcache(const struct pcache *pc)
+{
+	size_t nclean;
+
+	lock_acquire(&mheap.lock);
+	for (uint64_t bits = pc->free; bits != 0; bits &= bits - 1)
+		(void)pagealloc_alloc_at(&mheap.pages, pc->page + ctz64(bits), 1, &nclean);
+	lock_release(&mheap.lock);
 }
 
 /* --- checking --- */

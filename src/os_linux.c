@@ -38,6 +38,12 @@
 #define MADV_GUARD_INSTALL 102
 #define MADV_GUARD_REMOVE 103
 #endif
+#ifndef MADV_FREE
+#define MADV_FREE 8
+#endif
+#ifndef MADV_WIPEONFORK
+#define MADV_WIPEONFORK 18
+#endif
 #ifndef MAP_FIXED_NOREPLACE
 #define MAP_FIXED_NOREPLACE 0x100000
 #endif
@@ -175,9 +181,20 @@ bool os_commit(void *p, size_t nbytes)
 	return SYSCALL(SYS_mprotect, p, nbytes, PROT_READ | PROT_WRITE) == 0;
 }
 
+/* Nothing but anonymous memory of this process alone is mapped there. Asked of pages without memory it costs little and changes nothing:
+ * the kernel refuses to free the pages of files lazily. */
+static bool is_anonymous(void *p, size_t nbytes)
+{
+	return SYSCALL(SYS_madvise, p, nbytes, MADV_FREE) == 0;
+}
+
+/* A program may have mapped a file over an object that it freed later. Then the file's bytes would come back, so the mapping is
+ * replaced. */
 bool os_release(void *p, size_t nbytes)
 {
-	return SYSCALL(SYS_madvise, p, nbytes, MADV_DONTNEED) == 0;
+	if (SYSCALL(SYS_madvise, p, nbytes, MADV_DONTNEED) != 0)
+		return false;
+	return is_anonymous(p, nbytes) || os_remap(p, nbytes);
 }
 
 static struct {
@@ -421,6 +438,60 @@ void *os_alloc_shared(size_t nbytes)
 	return map(NULL, nbytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE);
 }
 
+static _Atomic uint32_t no_mark = OS_MARK_NEVER;
+_Atomic(_Atomic uint32_t *) os_mark = &no_mark;
+
+/* Where the kernel cannot wipe a page: one that a forked child does not have; NULL. */
+static void *unforked_page;
+
+static bool keep_from_children(void *page, size_t nbytes)
+{
+	if (SYSCALL(SYS_madvise, page, nbytes, MADV_DONTFORK) != 0)
+		return false;
+	unforked_page = page;
+	return true;
+}
+
+/* The page lies between two that cannot be touched. */
+void os_watch_forks(void)
+{
+	size_t nbytes = os_page_size();
+	char *p = map(NULL, 3 * nbytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS);
+	_Atomic uint32_t *mark;
+
+	if (p == NULL)
+		return;
+	(void)name_mapping(p, 3 * nbytes, METADATA_NAME);
+	mark = (_Atomic uint32_t *)(void *)(p + nbytes);
+	if (os_commit(p + nbytes, nbytes)) {
+		if (SYSCALL(SYS_madvise, p + nbytes, nbytes, MADV_WIPEONFORK) == 0) {
+			/* Relaxed: nobody else knows the word. */
+			atomic_store_explicit(mark, OS_MARK_NEVER, memory_order_relaxed);
+			/* Release: the word's value. Pairs with the acquire in os_fork_mark(). */
+			atomic_store_explicit(&os_mark, mark, memory_order_release);
+			return;
+		}
+		if (keep_from_children(p + nbytes, nbytes))
+			return;
+	}
+	(void)os_unreserve(p, 3 * nbytes);
+}
+
+bool os_find_fork(void)
+{
+	void *page = unforked_page;
+	size_t nbytes = os_page_size();
+
+	if (page == NULL || os_can_read((uintptr_t)page))
+		return false;
+	/* In a child: its own children are found by a page of its own. */
+	unforked_page = NULL;
+	page = map(NULL, nbytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS);
+	if (page != NULL && !keep_from_children(page, nbytes))
+		(void)os_unreserve(page, nbytes);
+	return true;
+}
+
 /* Maps records and notes where they are. */
 static void *map_metadata(uintptr_t hint, size_t nbytes)
 {
@@ -587,9 +658,21 @@ void os_futex_wait(const _Atomic uint32_t *word, uint32_t expected)
 	(void)SYSCALL(SYS_futex, word, FUTEX_WAIT_PRIVATE, expected, NULL, NULL, 0);
 }
 
+void os_futex_wait_ms(const _Atomic uint32_t *word, uint32_t expected, uint32_t ms)
+{
+	struct timespec ts = { ms / 1000, (long)(ms % 1000) * 1000000 };
+
+	(void)SYSCALL(SYS_futex, word, FUTEX_WAIT_PRIVATE, expected, &ts, NULL, 0);
+}
+
 void os_futex_wake(const _Atomic uint32_t *word)
 {
 	(void)SYSCALL(SYS_futex, word, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
+}
+
+void os_futex_wake_all(const _Atomic uint32_t *word)
+{
+	(void)SYSCALL(SYS_futex, word, FUTEX_WAKE_PRIVATE, INT32_MAX, NULL, NULL, 0);
 }
 
 void os_sleep_ms(uint32_t ms)

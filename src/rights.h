@@ -8,12 +8,13 @@
  * Not behind the key: what lies in the library's own data, the heads of lists among it.
  *
  * Every function that the face calls and that looks at a record is between rights_open() and rights_close(); they nest. So is what
- * libc calls: the ends of threads, children of a fork.
+ * libc calls: the ends of threads, children of a fork. As this is the way into the heap, rights_open() also looks whether the process is
+ * a forked child whose heap is not in order yet.
  */
 #ifndef GOALLOC_RIGHTS_H
 #define GOALLOC_RIGHTS_H
 
-#include "os.h"
+#include "forked.h"
 
 /* What a thread that has no key to open gets from rights_open(). */
 #define RIGHTS_NO_KEY UINT32_MAX
@@ -29,6 +30,7 @@ static inline uint32_t rights_open(void)
 {
 	uint32_t before;
 
+	forked_look();
 	if (LIKELY(rights_of_key() == 0))
 		return RIGHTS_NO_KEY;
 	before = cpu_read_rights();

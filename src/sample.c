@@ -223,7 +223,8 @@ static void switch_locked(bool on, uint64_t rate, uint64_t guardrate)
 		begin_counting_locked();
 	else if (!on && was_on)
 		end_counting_locked();
-	atomic_store_explicit(&sampling.counts, on, memory_order_relaxed);
+	/* Release: pairs with the acquire in sample_counts(). */
+	atomic_store_explicit(&sampling.counts, on, memory_order_release);
 }
 
 void sample_begin(uint64_t rate, uint64_t guardrate)

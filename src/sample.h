@@ -21,10 +21,10 @@ struct sampling {
 
 extern struct sampling sampling;
 
-/* Relaxed: whoever learns late counts late. */
+/* Whoever learns late counts late. Acquire: the counted slots are ready. Pairs with the release in switch_locked(). */
 static inline bool sample_counts(void)
 {
-	return atomic_load_explicit(&sampling.counts, memory_order_relaxed);
+	return atomic_load_explicit(&sampling.counts, memory_order_acquire);
 }
 
 /* What to do with an allocation. */

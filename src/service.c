@@ -39,6 +39,7 @@ static struct {
 	uint64_t stats_id;           /* [c] what options.stats_fd was open on, and options.report_fd */
 	uint64_t report_id;          /* [c] */
 	int pid;                     /* [c] of the process that the descriptors were opened for */
+	_Atomic int locker;          /* [a] the process that may take the lock; negative while a thread of it sees to that */
 } service = { .lock = LOCK_INITIALIZER(LOCK_SERVICE) };
 
 /* --- the outputs --- */
@@ -137,11 +138,29 @@ static void write_all_locked(void)
 		write_output(&(struct output){ "stats", "-", true, write_stats });
 }
 
+/* In a child that was forked without handlers a thread that is gone may hold the lock. */
+static void lock_service(void)
+{
+	int pid = os_pid(), seen = 0;
+
+	/* Acquire: the lock was reset. Pairs with the release below. */
+	while ((seen = atomic_load_explicit(&service.locker, memory_order_acquire)) != pid) {
+		if (seen == -pid) {
+			os_sleep_ms(1);
+		} else if (atomic_compare_exchange_strong_explicit(&service.locker, &seen, -pid, memory_order_relaxed,
+								   memory_order_relaxed)) {
+			lock_init(&service.lock, LOCK_SERVICE);
+			atomic_store_explicit(&service.locker, pid, memory_order_release);
+		}
+	}
+	lock_acquire(&service.lock);
+}
+
 void service_write_all(void)
 {
 	uint32_t rights = rights_open();
 
-	lock_acquire(&service.lock);
+	lock_service();
 	if (!service.ended)
 		write_all_locked();
 	lock_release(&service.lock);
@@ -164,7 +183,7 @@ void service_at_exit(void)
 	if (!anything_is_asked_for())
 		return;
 	rights = rights_open();
-	lock_acquire(&service.lock);
+	lock_service();
 	service.ended = true;
 	write_all_locked();
 	lock_release(&service.lock);
@@ -211,7 +230,6 @@ static void before_fork(void)
 /* The parent's signals are the parent's; one that is already the child's is not lost. */
 static void begin_in_child(void)
 {
-	(void)lock_reset_orphan(&service.lock);
 	/* Relaxed: the only thread. */
 	atomic_store_explicit(&service.answered, atomic_load_explicit(&service.at_fork, memory_order_relaxed),
 			      memory_order_relaxed);

@@ -13,12 +13,13 @@
  * of one moment still, but for stores under way, and their registers are not known.
  *
  * Owns     helper and copy, as long as they live.
- * Callers  leak.c. Calls os_process.h, mheap.h.
+ * Callers  leak.c. Calls forked.h, os_process.h, mheap.h.
  * Locks    one snapshot at a time: taking, which holds the process id, so that a forked child does not wait for its parent's.
  * Holds    whatever happens to the helper, the kernel lets its threads go when it ends. Neither process outlives the thread that
  *          made it. wait(2) of the program does not see them.
  */
 #include "snapshot.h"
+#include "forked.h"
 #include "mheap.h"
 #include "os.h"
 #include "os_process.h"
@@ -166,6 +167,8 @@ static void release_threads(struct snapshot *sn)
 
 static _Noreturn void be_copy(struct snapshot *sn)
 {
+	/* It reads the heap as the fork found it. */
+	forked_settle();
 	if (!os_die_with(sn->pid))
 		os_exit(1);
 	os_no_core();

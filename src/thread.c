@@ -9,12 +9,13 @@
  * Locks    init_lock (LOCK_INIT) for start-up; threads.lock (LOCK_THREADS) covers the list and the [t] fields of
  *          caches; shared_lock (LOCK_SHARED) is held while the shared cache is used.
  *          No lock is held while libc is called, and none is taken before a fork: a prepare handler that
- *          locks can deadlock with libio's locks. The child resets instead (after_fork()).
+ *          locks can deadlock with libio's locks. The child resets instead (mend()).
  * Holds    a cache is used by one thread at a time. A cache on the pool is flushed. Of those in use, at most one is any thread's:
  *          what a thread left behind without a word, the next one with the same thread-local storage takes.
  */
 #include "thread.h"
 #include "fatal.h"
+#include "forked.h"
 #include "guard.h"
 #include "hardened.h"
 #include "limit.h"
@@ -181,6 +182,8 @@ static void end_call_out(void)
 	hidden_cache = NULL;
 }
 
+static void mend(bool by_forker);
+
 static void heap_init(void)
 {
 	lock_acquire(&init_lock);
@@ -188,6 +191,7 @@ static void heap_init(void)
 	if (!atomic_load_explicit(&heap_ready, memory_order_relaxed)) {
 		os_seed_random();
 		read_options();
+		forked_watch(mend);
 		mheap_init();
 		mcentral_init();
 		fixalloc_init(&threads.pool, sizeof(struct mcache),
@@ -318,14 +322,12 @@ static void leave_heap(void)
 static void thread_exit(void *value)
 {
 	uintptr_t rounds_left = (uintptr_t)value;
+	uint32_t rights = rights_open();
 
 	/* A child's thread that ends before its first slow path. */
-	if (own_cache == NULL && parked_for == lock_self() && parked != NULL) {
-		uint32_t rights = rights_open();
-
+	if (own_cache == NULL && parked_for == lock_self() && parked != NULL)
 		(void)thread_enter();
-		rights_close(rights);
-	}
+	rights_close(rights);
 	if (own_cache == NULL)
 		return;
 	if (rounds_left > 1 && pthread_setspecific(threads.key, (void *)(rounds_left - 1)) == 0)
@@ -454,39 +456,16 @@ static void wait_for_adoption(void)
 	lock_release(&init_lock);
 }
 
-/* In the child of a fork. Threads other than the caller are gone, perhaps in the middle of something;
- * every change is ordered so that what they left can be put in order. */
-static void after_fork_open(void)
+/* The caches of other threads are orphans, and the cache `mine` is the caller's; NULL: it has none. */
+static bool find_orphans(struct mcache *mine)
 {
-	struct mcache *mine = own_cache != NULL ? own_cache : hidden_cache;
 	bool others = false;
-	bool rebuilt;
 
-	/* Another thread was adopting, with the parked cache: that is in the middle of a change. */
-	bool adopting = lock_reset_orphan(&init_lock) && atomic_load_explicit(&orphans, memory_order_relaxed);
-
-	/* A child that forks again before it has adopted. */
-	if (mine == NULL && parked_for == lock_self() && !adopting)
-		mine = parked;
-	(void)lock_reset_orphan(&threads.lock);
-	if (!heap_is_ready())
-		return;
-	sample_after_fork();
-	profile_after_fork();
-	mcentral_after_fork();
-	rebuilt = mheap_after_fork();
-	if (lock_reset_orphan(&shared_lock))
-		shared_cache.orphan = true;
 	threads.inuse = 0;
-	/* Relaxed: the only thread. */
+	/* Relaxed: the only thread with a cache. */
 	atomic_store_explicit(&mcaches_made, 1, memory_order_relaxed);
 	threads.free = NULL;
-	for (unsigned i = 0; i < USER_CHAINS; i++)
-		threads.used[i] = NULL;
 	for (struct mcache *c = threads.all; c != NULL; c = c->next_all) {
-		/* A rebuilt heap counts every page that no span has as free. */
-		if (rebuilt)
-			c->pages = (struct pcache){ 0, 0, 0, 0 };
 		c->orphan = c->in_use && c != mine;
 		others |= c->orphan;
 		if (c->orphan) {
@@ -498,28 +477,115 @@ static void after_fork_open(void)
 			threads.free = c;
 		}
 	}
-	if (rebuilt)
-		shared_cache.pages = (struct pcache){ 0, 0, 0, 0 };
-	if (others || shared_cache.orphan) {
-		/* A child that only calls exec does not pay for adopting: the first slow path does it. Until
-		 * then there are no fast paths. */
-		parked = mine;
-		if (mine != NULL)
-			mine->watched = false;
-		parked_for = lock_self();
-		set_cache(NULL);
-		atomic_store_explicit(&orphans, true, memory_order_relaxed);
-	}
-	start_scavenger();
+	return others;
 }
 
-static void after_fork(void)
+/* A child that only calls exec does not pay for adopting: the first slow path does it. Until then there are no fast paths. The
+ * caller may be in the middle of a slow path, and goes on with the cache `mine`. */
+static void park(struct mcache *mine)
+{
+	parked = mine;
+	if (mine != NULL)
+		mine->watched = false;
+	parked_for = lock_self();
+	hidden_cache = NULL;
+	set_cache(NULL);
+	/* Relaxed: the only thread with a cache. */
+	atomic_store_explicit(&orphans, true, memory_order_relaxed);
+}
+
+/* A rebuilt heap counts every page that no span has as free. */
+static void forget_pages(void)
+{
+	for (struct mcache *c = threads.all; c != NULL; c = c->next_all)
+		c->pages = (struct pcache){ 0, 0, 0, 0 };
+	shared_cache.pages = (struct pcache){ 0, 0, 0, 0 };
+}
+
+/* All caches are orphans but `mine`; NULL: all are. */
+static void mend_for(struct mcache *mine, bool rebuilt, bool in_shared)
+{
+	if (rebuilt)
+		forget_pages();
+	shared_cache.orphan |= in_shared;
+	if (find_orphans(mine) || shared_cache.orphan)
+		park(mine);
+}
+
+/* The caller forked. */
+static struct mcache *forkers_cache(bool adopting)
+{
+	struct mcache *mine = own_cache != NULL ? own_cache : hidden_cache;
+
+	/* A child that forks again before it has adopted. */
+	if (mine == NULL && parked_for == lock_self() && !adopting)
+		return parked;
+	return mine;
+}
+
+/* A thread that the child made is in the heap before the thread that forked. That one runs on in its fast paths, and which cache is its
+ * own cannot be told: so all caches stay as they are. What threads that are gone had is lost to this child, but for the pages under
+ * them. */
+static void mend_by_other(bool rebuilt, bool in_shared)
+{
+	if (in_shared) {
+		mcache_lose_spans(&shared_cache);
+		zero_bytes(&shared_cache, sizeof(shared_cache));
+		shared_made = false;
+	}
+	threads.free = NULL;
+	threads.inuse = 0;
+	for (struct mcache *c = threads.all; c != NULL; c = c->next_all) {
+		/* A new thread may be where one that is gone was, and is not to take its cache. */
+		c->user = 0;
+		if (c->in_use) {
+			threads.inuse++;
+			if (rebuilt)
+				mheap_keep_pcache(&c->pages);
+		} else {
+			c->next_free = threads.free;
+			threads.free = c;
+		}
+	}
+}
+
+/* In a forked child, once, before any slow path; or in the middle of one that waits for a lock, in a child that a signal's handler
+ * forked. Threads of before are gone, perhaps in the middle of something; every change is ordered so that what they left can be put
+ * in order. */
+static void mend(bool by_forker)
 {
 	uint32_t rights = rights_open();
+	/* Relaxed: as in park(). */
+	bool none_has_cache = atomic_load_explicit(&orphans, memory_order_relaxed);
+	bool adopting, rebuilt, in_shared;
 
-	after_fork_open();
+	lock_count_as_orphans(!by_forker);
+	/* Another thread was adopting, with the parked cache: that is in the middle of a change. */
+	adopting = lock_reset_orphan(&init_lock) && none_has_cache;
+	(void)lock_reset_orphan(&threads.lock);
+	if (heap_is_ready()) {
+		sample_after_fork();
+		profile_after_fork();
+		mcentral_after_fork();
+		rebuilt = mheap_after_fork();
+		in_shared = lock_reset_orphan(&shared_lock);
+		for (unsigned i = 0; i < USER_CHAINS; i++)
+			threads.used[i] = NULL;
+		if (by_forker || none_has_cache)
+			mend_for(by_forker ? forkers_cache(adopting) : NULL, rebuilt, in_shared);
+		else
+			mend_by_other(rebuilt, in_shared);
+	}
 	guard_after_fork();
+	lock_count_as_orphans(false);
 	rights_close(rights);
+}
+
+/* libc calls it in children of fork(). What ran before may have mended the heap already. */
+static void after_fork(void)
+{
+	forked_look_in_handler();
+	start_scavenger();
 }
 
 /* --- start --- */

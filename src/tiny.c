@@ -11,6 +11,10 @@
  *          frees the last object does: the span's owner at once, another thread by marking the
  *          block in remote_bits, and the owner looks when it absorbs. A mark may come late, when the
  *          block is in a cache again: so blocks in caches are pinned by a value in their last byte.
+ *          The current block of a cache is in the cache's current tiny span: new_block() and mcache_flush() detach the block
+ *          before that span is let go, and tick() keeps a span that is not all free. So the thread that has the block owns
+ *          the span, and no other thread scans the block between the store of the last object and the store that takes the pin
+ *          away. Whoever owns the span later synchronises with both stores by the owner word.
  */
 #include "tiny.h"
 
@@ -93,6 +97,8 @@ void *tiny_alloc(struct mcache *c, size_t size, size_t floor)
 	_Atomic uint8_t *state;
 	uint32_t offset;
 
+	DCHECK(c->tiny.block == 0 || (c->tiny.span == c->slots[SPANCLASS_TINY].span &&
+				      mspan_owner_relaxed(c->tiny.span) == mcache_owner(c)));
 	while (align * 2 <= size)
 		align *= 2;
 	offset = (uint32_t)align_up(c->tiny.offset, align);
@@ -108,7 +114,7 @@ void *tiny_alloc(struct mcache *c, size_t size, size_t floor)
 	if (c->tiny.offset == TINY_SIZE) {
 		uintptr_t addr = c->tiny.block + offset;
 
-		/* A full block is let go; the object just made keeps it from being free. */
+		/* A full block is let go; the object just made keeps it from being free. Relaxed stores: see the top of this file. */
 		if (offset != TINY_LAST)
 			slot_set(&block_state(c->tiny.span, c->tiny.block)[TINY_LAST], SLOT_FREE);
 		c->tiny = (struct tiny_cache){ 0, 0, NULL };

@@ -19,8 +19,8 @@ endif()
 # What only base.h may ask for.
 set(compiler_words __GNUC__|__clang__|__has_|__SANITIZE_|__x86_64__|__aarch64__)
 
-set(ORDERED_0 base siphash os_call text probe config os os_linux os_clock fatal os_process os_file
-	out
+set(ORDERED_0 base siphash os_call text probe config os os_linux os_clock forked fatal os_process
+	os_file out
 	cgroup gzip rights lock)
 set(ORDERED_1 unwind symbol sizeclass_table sizeclass fixalloc hashtable chance loaded
 	libc cxxlib options)

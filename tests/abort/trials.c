@@ -33,7 +33,7 @@ static void *live[LIVE];
 static size_t live_size[LIVE];
 static char still[256];
 
-/* Through volatile pointers: no compiler looks through. */
+/* The calls go through volatile pointers, so that no compiler sees what they do. */
 static void *(*volatile do_malloc)(size_t) = malloc;
 static void *(*volatile do_realloc)(void *, size_t) = realloc;
 static void (*volatile do_free)(void *) = free;
@@ -45,7 +45,7 @@ static uint32_t below(uint32_t n)
 	return (uint32_t)rng_below(&state, n);
 }
 
-/* Small ones most often, each order of magnitude alike. */
+/* Returns a size. Every order of magnitude is equally likely, so small sizes come most often. */
 static size_t any_size(void)
 {
 	return below(20) == 0 ? 0 : 1 + below(2u << below(20));
@@ -89,8 +89,8 @@ static void *free_it(void *p)
 
 /* --- misuses: each is one call that must not return --- */
 
-/* An object of the history that is freed, with more history behind that; NULL: its address is in
- * use again. */
+/* Frees an object of the history, goes on with the history, and returns the object. Returns NULL
+ * when its address is in use again. */
 static void *freed_object(void)
 {
 	uint32_t i = below(LIVE), tries = 0;
@@ -123,7 +123,8 @@ static void *interior(void)
 	return (char *)live[i] + 1 + below((uint32_t)live_size[i] - 1);
 }
 
-/* No heap address; interior to what is mapped, not mapped, or not canonical. */
+/* Returns an address that is not the heap's: inside of other memory, not mapped, or not
+ * canonical. */
 static void *wild(void)
 {
 	static char *mapped;

@@ -44,11 +44,11 @@
 
 #define OVERHEAD_MAX 3.0
 
-/* Shorter ones may still be filling up in the middle third, on a busy machine. */
+/* Shorter runs may still be filling up in the middle third, on a busy machine. */
 #define LONG 600
 #define GROWTH_MAX 1.05
 
-/* What libc keeps for its own files. */
+/* The bytes that libc keeps for its own files. */
 #define OWN_BYTES 65536
 
 struct entry {
@@ -148,7 +148,8 @@ static struct entry object_grow(struct entry e, uint32_t size)
 	return e;
 }
 
-/* Of the moment: from the least, seldom up to 16 times that, now and then a large buffer. */
+/* Returns a size for this moment: at least the least size, seldom up to 16 times that, and now
+ * and then a large buffer. */
 static uint32_t object_size(uint64_t *random)
 {
 	uint32_t least = (uint32_t)atomic_load_explicit(&size_least, memory_order_relaxed);
@@ -160,7 +161,8 @@ static uint32_t object_size(uint64_t *random)
 
 /* --- the table --- */
 
-/* Mostly one of the youngest, else any: the last takes its place. */
+/* Takes out one of the youngest entries mostly, and otherwise any. The last entry takes its
+ * place. */
 static struct entry shard_remove(struct shard *s, uint64_t *random)
 {
 	uint32_t among = s->count > YOUNG && below(random, 4) != 0 ? YOUNG : s->count;
@@ -279,7 +281,7 @@ static unsigned drift(double at)
 	return n;
 }
 
-/* Bytes; without the program and its table. */
+/* Returns the resident bytes, without the program and its table. */
 static double resident(void)
 {
 	static double own;

@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * cxx_plugin_lib.cc - C++ code that a C program opens: its operators new fail, and what its own
- * C++ library says is what holds.
+ * cxx_plugin_lib.cc - C++ code that a C program opens: its operators new fail, and what its own C++
+ * library says is what holds.
  *
- * Callers  test_cxx_plugin.c, by dlsym. Built with the shared libstdc++, and with one inside of
- *          it.
+ * Callers  test_cxx_plugin.c, by dlsym. Built with the shared libstdc++, and with one inside of it.
  */
 #include <cstddef>
 #include <new>

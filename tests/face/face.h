@@ -38,7 +38,7 @@ __attribute__((unused)) static void face_child_ends_well(pid_t pid)
 		 "status of the child <= 0");
 }
 
-/* Is malloc the one in the file FACE_LIB? True when FACE_LIB is not set. */
+/* Returns whether malloc is the one in the file FACE_LIB; true when FACE_LIB is not set. */
 __attribute__((unused)) static bool face_malloc_is_goalloc(void)
 {
 	char want[PATH_MAX], got[PATH_MAX];
@@ -52,7 +52,7 @@ __attribute__((unused)) static bool face_malloc_is_goalloc(void)
 	       strcmp(want, got) == 0;
 }
 
-/* The address of a symbol that no header declares; stops when it is missing. */
+/* Returns the address of a symbol that no header declares. A missing symbol ends the process. */
 __attribute__((unused)) static void *face_sym(const char *name)
 {
 	void *p = dlsym(RTLD_DEFAULT, name);
@@ -61,8 +61,9 @@ __attribute__((unused)) static void *face_sym(const char *name)
 	return p;
 }
 
-/* Objects that carry their size and a pattern, so that whoever frees one can tell whether
- * somebody else wrote to it. Any n; objects too small for the header are not checked. */
+/* The header of an object that carries its size and a pattern. The thread that frees the object
+ * can tell whether another thread wrote to it. An object that is too small for the header is not
+ * checked. */
 struct face_object {
 	size_t size;
 	uint64_t tag;

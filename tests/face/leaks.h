@@ -13,8 +13,8 @@
 
 static char report[65536];
 
-/* Bytes of the slot of an object, as told in reports; with hardened=1 there is a tail of 8
- * bytes. */
+/* Returns the size of the slot of an object, which is the size in reports. With hardened=1 a
+ * slot has a tail of 8 bytes. */
 __attribute__((unused)) static size_t slot(size_t n)
 {
 	static const size_t slots[] = { 8, 16, 32, 48, 64, 112, 128, 512, 576 };
@@ -28,7 +28,7 @@ __attribute__((unused)) static size_t slot(size_t n)
 	return slots[i];
 }
 
-/* A zeroed object. */
+/* Returns the hidden address of a new object of zeros. */
 __attribute__((noinline, unused)) static hidden make(size_t n)
 {
 	void *p = calloc(1, n);
@@ -37,7 +37,7 @@ __attribute__((noinline, unused)) static hidden make(size_t n)
 	return hide(p);
 }
 
-/* The word at this offset of one object leads to a place in another. */
+/* Writes into the word at this offset of one object the address of a place in another. */
 __attribute__((noinline, unused)) static void lead(hidden from, size_t at, hidden to, size_t place)
 {
 	*(char **)(void *)((char *)show(from) + at) = (char *)show(to) + place;
@@ -48,7 +48,7 @@ __attribute__((noinline, unused)) static void drop(hidden h)
 	free(show(h));
 }
 
-/* Leaked objects; the text goes to report. */
+/* Runs a check whose report goes to `report`. Returns how many objects leaked. */
 __attribute__((noinline, unused)) static long run_check(void)
 {
 	static ssize_t (*leak_check)(int fd);
@@ -72,10 +72,10 @@ __attribute__((noinline, unused)) static long run_check(void)
 	return n;
 }
 
-/* Before, what was called before is cleared off the stack: frames have holes. */
+/* Runs a check after clearing the stack, because frames have holes where old addresses survive. */
 #define check() (hidden_scrub(), run_check())
 
-/* The report says "objects, bytes" and this behind it. */
+/* Returns whether the report has these numbers of objects and bytes with `rest` behind them. */
 __attribute__((unused)) static bool reported(size_t objects, size_t nbytes, const char *rest)
 {
 	char text[256];
@@ -85,7 +85,7 @@ __attribute__((unused)) static bool reported(size_t objects, size_t nbytes, cons
 	return strstr(report, text) != NULL;
 }
 
-/* The check finds this many. */
+/* Checks that a leak check finds n leaks. */
 #define CHECK_LEAKS(n) (hidden_scrub(), check_leaks(n, __LINE__))
 
 __attribute__((unused)) static void check_leaks(long want, int line)

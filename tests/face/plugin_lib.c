@@ -43,7 +43,7 @@ char *plugin_make(size_t n)
 	return p;
 }
 
-/* How often the calling thread has called this. */
+/* Returns how often the calling thread has called this function. */
 int plugin_count(void)
 {
 	return ++mine[sizeof(mine) - 1];

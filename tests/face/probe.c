@@ -49,7 +49,7 @@ static void allocate_and_free(void)
 		free(p[k]);
 }
 
-/* Which heap grows when the program allocates? */
+/* Prints which heap grows when the program allocates. */
 static const char *whose_malloc(void)
 {
 	void *libc = dlopen("libc.so.6", RTLD_NOW | RTLD_NOLOAD);
@@ -68,7 +68,7 @@ static const char *whose_malloc(void)
 	return after >= before + 100000 ? "glibc" : "goalloc";
 }
 
-/* Each entry point once, for the pass-through. */
+/* Calls each entry point once. */
 static void call_them_all(void)
 {
 	typedef void free_sized_fn(void *, size_t);
@@ -101,7 +101,7 @@ static void close_stdio(void)
 	(void)close(2);
 }
 
-/* How many bytes of a freed object are as they were. */
+/* Prints how many bytes of a freed object are unchanged. */
 static size_t unchanged_after_free(void)
 {
 	enum { N = 1000 };
@@ -138,7 +138,7 @@ static const char *names_of_mappings(void)
 						  : "no names here";
 }
 
-/* What realloc(p, 0) does: "freed" or "object". */
+/* Prints what realloc(p, 0) does: "freed" or "object". */
 static const char *realloc_to_zero(void)
 {
 	void *(*volatile opaque_realloc)(void *, size_t) = realloc;

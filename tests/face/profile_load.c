@@ -39,7 +39,7 @@ static void write_files(void)
 		CHECK(write_profile(*file) == 0);
 }
 
-/* Objects are in a list, so that no table of them is one. */
+/* Objects are in a list, because a table of them would be an object too. */
 struct link {
 	struct link *next;
 };
@@ -98,7 +98,7 @@ TAKER(take_before, malloc(size))
 TAKER(take_after, malloc(size))
 TAKER(take_in_child, malloc(size))
 
-/* Bytes that an object of size takes. */
+/* Returns the bytes that an object of this size takes. */
 static NOINLINE size_t slot_of(size_t size)
 {
 	void *p = malloc(size);

@@ -92,7 +92,7 @@ static void calloc_of_trimmed_memory_is_zero(void **state)
 	}
 }
 
-/* A run of pages of which a part was used by small objects and a part never. */
+/* Some pages of the run were used by small objects, and the others were never used. */
 static void calloc_over_pages_with_a_mixed_past_is_zero(void **state)
 {
 	enum { N = 4000 };
@@ -180,7 +180,8 @@ static void realloc_of_aligned_memory_keeps_the_content(void **state)
 	}
 }
 
-/* A growing buffer, with neighbours that want its room, from one byte to many MiB and back. */
+/* A buffer grows from one byte to many MiB and shrinks back, while neighbours take the room
+ * beside it. */
 static void realloc_growth_and_shrinkage_in_steps_keeps_the_content(void **state)
 {
 	unsigned char *p = malloc(1);
@@ -234,7 +235,7 @@ static void random_reallocs_keep_what_every_object_holds(void **state)
 		free(p[k]);
 }
 
-/* calloc, then realloc: bytes that realloc adds are anybody's, those of calloc are zero. */
+/* The bytes of calloc stay zero through realloc. The bytes that realloc adds may hold anything. */
 static void zeros_of_calloc_survive_realloc(void **state)
 {
 	(void)state;

@@ -25,7 +25,7 @@ enum { PATIENCE_SECONDS = 10, REPORTED = 42 };
 static void *(*volatile do_malloc)(size_t) = malloc;
 static void (*volatile do_free)(void *) = free;
 
-/* The status of a child that did this. */
+/* Runs a deed in a child and returns the child's status. */
 static int status_of(void (*act)(size_t), size_t arg)
 {
 	static const struct rlimit no_core = { 0, 0 };
@@ -61,7 +61,7 @@ static void use_every_path(void)
 	(void)malloc_trim(0);
 }
 
-/* What crash reporters do. */
+/* Does what crash reporters do: it allocates, prints and frees. */
 static void report(void)
 {
 	void *frames[50];
@@ -102,7 +102,7 @@ static void report_abort(int signal_number)
 	report();
 }
 
-/* With hardened=1 found by malloc, else by the second free. */
+/* Makes a mistake that malloc finds with hardened=1, and the second free finds otherwise. */
 static void *misuse(void *arg)
 {
 	char *p;

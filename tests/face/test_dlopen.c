@@ -47,7 +47,7 @@ static void allocate_and_free(uint64_t seed)
 	}
 }
 
-/* Was there before the library came. */
+/* Runs in a thread that is older than the library. */
 static void *old_thread(void *arg)
 {
 	(void)pthread_barrier_wait(&loaded);

@@ -29,7 +29,7 @@ static void use_heap(void)
 	CHECK(kept != NULL);
 }
 
-/* Registered first: runs last. */
+/* Runs last, because it was registered first. */
 static void last(void)
 {
 	use_heap();

@@ -264,8 +264,8 @@ static void fork_in_handler(int signal_number)
 	errno = saved;
 }
 
-/* The handler interrupts this thread anywhere, mostly in malloc or free. The child does
- * nothing; fork itself must not hang, and the parent goes on. */
+/* The handler interrupts this thread anywhere, mostly in malloc or free. The child does nothing.
+ * Fork itself must not hang, and the parent goes on. */
 static void a_handler_may_fork_in_the_middle_of_malloc(void)
 {
 	static const struct itimerval soon = {{0, 0}, {0, 700}};

@@ -27,15 +27,16 @@ static void **objects;
 static size_t nobjects;
 static size_t begin_rss;
 
-/* Small objects of every size class below 1 KiB, mostly; some up to 32 KiB. */
+/* Returns a size that is mostly below 1 KiB, where it hits every size class, and sometimes up to
+ * 32 KiB. */
 static size_t small_size(uint64_t *rng)
 {
 	uint64_t r = rng_next(rng);
 	return 16 + (size_t)(r % 128 == 0 ? (r >> 8) % (32 * KiB - 16) : (r >> 8) % 1000);
 }
 
-/* Allocates nbytes in objects[from..]; the number of objects made. Each byte of a page is
- * touched somewhere: the first and last of every object, and every 4 KiB. */
+/* Allocates nbytes in objects[from..] and returns how many objects it made. It touches every
+ * page: the first and the last byte of each object, and a byte every 4 KiB. */
 static size_t allocate(size_t from, size_t nbytes)
 {
 	uint64_t rng = from + 1;
@@ -99,7 +100,7 @@ static void trim_and_check(void)
 	CHECK_LE(proc_rss(), begin_rss + LIMIT);
 }
 
-/* What an idle program still does: a few objects of a few sizes now and then. */
+/* Does what an idle program still does: it makes a few objects of a few sizes now and then. */
 static void allocate_a_little(void)
 {
 	for (size_t n = 16; n <= 256 * KiB; n *= 2) {
@@ -210,7 +211,7 @@ static void freed_when_the_allocating_threads_are_gone(void)
 	trim_and_check();
 }
 
-/* The owners of the spans sleep, and do not help. */
+/* The threads that own the spans sleep, so they cannot help. */
 static void freed_while_the_allocating_threads_sleep(void)
 {
 	struct part part[THREADS];

@@ -68,7 +68,7 @@ __attribute__((noinline)) int reading_function(const volatile char *p, ptrdiff_t
 	return c;
 }
 
-/* One at the right end of its page, or at the left. */
+/* Returns an object of 272 bytes at the right end of its pages, or at the left. */
 static char *object_at(bool right, size_t size)
 {
 	for (;;) {
@@ -192,8 +192,8 @@ static void double_free(void)
 	steps++;
 }
 
-/* With guardrate=1, until the slot was used by another object: then nothing is known but that it
- * was freed. */
+/* Uses an object after its slot was used again. With guardrate=1 the report then knows only that
+ * the object was freed. */
 static void one_of_many(void)
 {
 	size_t guarded = 0;
@@ -479,7 +479,7 @@ static int compare(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
-/* Addresses that come twice. Not sorted by qsort(3), which allocates. */
+/* Checks that no address comes twice. It sorts by itself, because qsort(3) allocates. */
 static void check_all_differ(uintptr_t *addrs, size_t n)
 {
 	for (size_t width = 1; width < n; width *= 2) {
@@ -658,7 +658,7 @@ static void expect_exit(int status)
 		complain("ended with the status");
 }
 
-/* What follows the text from where it is; stops when it is not there. */
+/* Returns what follows a word in the text. A missing word ends the process. */
 static const char *behind(const char *text, const char *what)
 {
 	const char *at = strstr(text, what);
@@ -668,8 +668,8 @@ static const char *behind(const char *text, const char *what)
 	return at + strlen(what);
 }
 
-/* The stack that is headed so has a frame of the function before the next heading. Functions are
- * named behind the address. */
+/* Checks that the stack under this heading has a frame of the function. Functions are named
+ * behind the address. */
 static void expect_frame(const char *heading, const char *function)
 {
 	const char *at = behind(result.err, heading), *frame, *end;
@@ -686,7 +686,7 @@ static void expect_frame(const char *heading, const char *function)
 		complain(name);
 }
 
-/* "0x7f0012345678", said by the child before it did it. */
+/* Returns the address that the child announced before its deed. */
 static unsigned long announced(void)
 {
 	return strtoul(result.out, NULL, 16);

@@ -16,7 +16,7 @@
 
 #include <cmocka.h>
 
-/* Through volatile pointers: no compiler looks through. */
+/* The calls go through volatile pointers, so that no compiler sees what they do. */
 static void *(*volatile do_malloc)(size_t) = malloc;
 static void (*volatile do_free)(void *) = free;
 
@@ -24,7 +24,7 @@ static const size_t sizes[] = { 1,    8,     9,     24,    100,   1000,   4096,
 				8184, 20000, 32752, 32768, 32769, 100000, 1 << 20 };
 #define NSIZES (sizeof(sizes) / sizeof(sizes[0]))
 
-/* The number of the signal that touching p[at] ends a child with; 0 for none. */
+/* Returns the number of the signal that ends a child that writes to p[at], or 0. */
 static int touch(volatile char *p, size_t at)
 {
 	pid_t pid = fork();
@@ -147,7 +147,7 @@ struct mapping {
 	int key;
 };
 
-/* The mappings of the process, in order of address. */
+/* Reads the mappings of the process in order of address, and returns how many there are. */
 static size_t read_mappings(struct mapping *m, size_t room)
 {
 	FILE *f = fopen("/proc/self/smaps", "re");
@@ -169,7 +169,7 @@ static size_t read_mappings(struct mapping *m, size_t room)
 	return n;
 }
 
-/* As touch(), reading only. */
+/* Does what touch() does, and only reads. */
 static int look(const volatile char *p)
 {
 	pid_t pid = fork();
@@ -213,7 +213,8 @@ static void records_are_out_of_reach(void **state)
 	assert_true(nrecords >= 3);
 }
 
-/* The kernel runs handlers with all keys closed, and who jumps out of one goes on like that. */
+/* The kernel runs handlers with all keys closed, and a thread that jumps out of one goes on with
+ * closed keys. */
 
 static sigjmp_buf before;
 static void *volatile from_handler, *volatile for_handler;

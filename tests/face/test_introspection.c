@@ -17,7 +17,8 @@
 
 #define SLACK (256 * KiB)
 
-/* Bytes in use by the program, as glibc's two fields tell: small and mapped objects. */
+/* Returns the bytes in use by the program: the sum of glibc's two fields, for small and for
+ * mapped objects. */
 static size_t in_use(void)
 {
 	struct mallinfo2 m = mallinfo2();
@@ -142,7 +143,8 @@ static const char *skip_attributes(const char *s, bool *closed)
 	}
 }
 
-/* One root element, every tag closed in order, text only white space. */
+/* Checks that there is one root element, that every tag is closed in order, and that the text is
+ * white space. */
 static bool is_well_formed(const char *s)
 {
 	char open[16][32];
@@ -202,7 +204,7 @@ static void malloc_info_is_well_formed_in_glibcs_shape(void **state)
 	assert_non_null(strstr(heap_end, "<aspace type=\"mprotect\" size=\""));
 }
 
-/* The size behind the last occurrence of key: the sum over all heaps. */
+/* Returns the size behind the last occurrence of a key, which is the sum over all heaps. */
 static size_t last_size(const char *text, const char *key)
 {
 	const char *at = NULL, *next = text;

@@ -49,8 +49,8 @@ static void indirect(void)
 	global = NULL;
 }
 
-/* Of a ring one is direct, whichever has the lowest address; and none when something else leads to
- * it, wherever that is. */
+/* One object of a ring is a direct leak, whichever object has the lowest address. None is when
+ * another lost object leads to the ring. */
 static void ring(void)
 {
 	hidden a = make(48), b = make(48), c = make(48), before = make(112), after = make(8);
@@ -131,7 +131,7 @@ static void big(void)
 	CHECK_LEAKS(0);
 }
 
-/* Of a gigabyte a few pages are touched, the report does not touch the others. */
+/* A few pages of a gigabyte are touched. The check does not touch the others. */
 static void sparse(void)
 {
 	hidden h = make((size_t)1 << 30), content = make(32);
@@ -167,7 +167,7 @@ static void noscan(void)
 	CHECK_LEAKS(2);
 }
 
-/* Tiny objects share blocks: each is for itself. */
+/* Tiny objects share blocks, and each is reached or lost by itself. */
 static void tiny(void)
 {
 	for (int i = 0; i < 100; i++)
@@ -197,7 +197,7 @@ static void tls(void)
 	CHECK_LEAKS(1);
 }
 
-/* In a register that calls preserve, of the thread that asks. */
+/* The address is in a register that calls preserve, of the thread that asks. */
 static void own_register(void)
 {
 	hidden h = make(64);

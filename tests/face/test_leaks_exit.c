@@ -30,7 +30,7 @@ __attribute__((noinline)) void leak_here(size_t n)
 	__asm__ volatile("");
 }
 
-/* From now on the system answers this call so. */
+/* Installs a filter that answers this system call with this error. */
 static void answer(long call, unsigned action)
 {
 	struct sock_filter code[] = {
@@ -69,7 +69,7 @@ static void keep_in_shared_memory(void)
 	*page = show(make(100));
 }
 
-/* What keeps the leak check from its work. */
+/* The reasons why a leak check cannot be done. */
 static void hinder(const char *how)
 {
 	if (strcmp(how, "dontfork") == 0)

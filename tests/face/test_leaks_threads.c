@@ -59,7 +59,7 @@ static void wait_for_stop(void)
 
 static volatile uintptr_t masked;
 
-/* The address is in this register and nowhere else. */
+/* Waits with the address in this register and nowhere else. */
 static void *hold_in_register(void *arg)
 {
 	uintptr_t secret = SECRET;
@@ -444,7 +444,7 @@ static void *checks(void *arg)
 	return arg;
 }
 
-/* Several ask at the same time; and children ask while their parent does. */
+/* Several threads ask at the same time, and children ask while their parent does. */
 static void at_once(void)
 {
 	pthread_t threads[4];
@@ -572,7 +572,7 @@ static void no_ptrace(void)
 	with_threads(1, "threads were not stopped, as tracing them is refused");
 }
 
-/* Another process traces already. */
+/* Another process traces this one already. */
 static void traced(void)
 {
 	int status;

@@ -12,12 +12,13 @@
 #include <sys/mman.h>
 #include <sys/resource.h>
 
-/* A table as long as the limit can need, not more: it counts against the limit, too. */
+/* The table is as long as the limit can need and no longer, because it counts against the limit
+ * too. */
 static size_t max_objects;
 static void **objects;
 static const uint64_t tag = 0x11;
 
-/* Allocates objects of n bytes until there is no more; how many there are. */
+/* Allocates objects of n bytes until malloc returns NULL. Returns how many there are. */
 static size_t fill_up(size_t n)
 {
 	size_t count = 0;
@@ -114,7 +115,7 @@ static void a_failed_big_request_does_not_harm_small_ones(void)
 	}
 }
 
-/* What `true` and the like do. */
+/* Programs like `true` need no more than this. */
 static void a_small_program_runs(void)
 {
 	enum { N = 1000 };

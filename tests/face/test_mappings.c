@@ -68,7 +68,7 @@ static void many_blocks(void)
 	CHECK_LE(proc_mappings(), most);
 }
 
-/* What programs do; every answer must be an object. */
+/* Allocates as programs do. Every request must return an object. */
 static void use_malloc(void)
 {
 	uint64_t rng = 3;
@@ -109,8 +109,8 @@ static size_t max_mappings(void)
 	return (size_t)strtoull(buf, NULL, 10);
 }
 
-/* All mappings that the kernel allows but for a few, every second page of a range with another
- * protection. */
+/* Uses up the mappings that the kernel allows, except for a few: every second page of a range
+ * gets another protection. */
 static void few_mappings_left(void)
 {
 	size_t most = max_mappings(), page = (size_t)sysconf(_SC_PAGESIZE), left;
@@ -136,7 +136,7 @@ static void few_mappings_left(void)
 	use_malloc();
 }
 
-/* All of the address space is taken, but for holes of this many bytes: no hint is granted, no arena
+/* Takes the whole address space except for holes of this size. No hint is granted, and no arena
  * has room. */
 static void only_holes_of(size_t hole)
 {

@@ -15,8 +15,8 @@
 #define LIMIT (200 * MiB)
 #define HARD_LIMIT (64 * MiB)
 
-/* What the process has beside: the program, libc, stacks. Pages that are being released at the same
- * moment. */
+/* The memory that the process has beside the heap: the program, libc, stacks, and pages that are
+ * being released at that moment. */
 #define SLACK (8 * MiB)
 
 #define THREADS 4
@@ -39,7 +39,7 @@ static void *touched(size_t size)
 
 static pthread_barrier_t barrier;
 
-/* A thread that keeps what it freed, and sleeps. */
+/* Frees objects that its cache keeps, and then sleeps. */
 static void *keep_some(void *arg)
 {
 	static void *objects[THREADS][2000];
@@ -87,7 +87,8 @@ static void below(void)
 	CHECK_LE(peak_rss(), LIMIT + SLACK);
 }
 
-/* Else the case above tells nothing. */
+/* Checks that the program does need that much without a limit. Otherwise the case above would
+ * prove nothing. */
 static void without(void)
 {
 	churn();
@@ -142,7 +143,7 @@ static void hard(void)
 
 static _Atomic size_t refused;
 
-/* Objects of a thread, of all sizes; another thread's take their place now and then. */
+/* Makes objects of all sizes, which now and then take the place of another thread's objects. */
 static void *use_up(void *arg)
 {
 	static void *_Atomic handed[64];
@@ -270,7 +271,8 @@ static bool write_file(const char *folder, const char *name, const char *text)
 	return ok;
 }
 
-/* A group below the process's own, with a limit of 300 MiB. False: not here. */
+/* Makes a control group below the process's own, with a limit of 300 MiB. Returns false where
+ * that is not possible. */
 static bool make_group(char *folder, size_t room)
 {
 	static const struct {
@@ -297,7 +299,7 @@ static bool make_group(char *folder, size_t room)
 	return false;
 }
 
-/* The program anew in a control group of its own, with half of that. */
+/* Runs the program anew in a control group of its own, with half of that limit. */
 static void cgroup(void)
 {
 	char folder[1024], pid_text[32];

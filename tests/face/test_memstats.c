@@ -126,7 +126,7 @@ static void mallinfo_adds_up(const struct mallinfo2 *mi)
 	assert_true(mi->arena + mi->hblkhd < (size_t)1 << 40);
 }
 
-/* The number of attribute in the last element of this kind. */
+/* Returns the number in an attribute of the last element of this kind. */
 static size_t of_element(const char *xml, const char *element, const char *attribute)
 {
 	const char *at = NULL, *next = xml;
@@ -143,7 +143,7 @@ struct info {
 	size_t fast, rest, mapped, current, sizes;
 };
 
-/* Into a file that is open already: a new one would allocate. */
+/* Writes into a file that is open already, because opening one would allocate. */
 static struct info read_malloc_info(FILE *f, char *text)
 {
 	struct info i = { 0, 0, 0, 0, 0 };
@@ -265,7 +265,7 @@ static void all_faces_agree_when_the_program_is_quiet(void **state)
 	(void)fclose(f);
 }
 
-/* The number before word in the line of the page that begins so. */
+/* Returns the number before a word in the line of the page that begins with this text. */
 static uint64_t on_page(const char *text, const char *line, const char *word)
 {
 	const char *at = strstr(text, line), *digits;

@@ -39,7 +39,7 @@ static const char *run(char *what, const char *var1, const char *var2)
 	return result.out;
 }
 
-/* Every line begins with "goalloc: ", and there are so many. */
+/* Checks that stderr has this many lines, and that every line begins with "goalloc: ". */
 static void expect_warnings(size_t lines)
 {
 	if (count_lines(result.err) != lines)

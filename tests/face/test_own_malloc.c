@@ -2,15 +2,15 @@
 /*
  * test_own_malloc.c - programs that replace malloc and its fellows: what libc does not have, or
  * makes of them, must fit. OWN_HEAP has a heap of its own. OWN_HEADER wraps the next malloc, and
- * puts a header before each object. OWN_COUNT counts, and calls __libc_malloc. OWN_NOTHING
- * replaces nothing, and takes the addresses.
+ * puts a header before each object. OWN_COUNT counts, and calls __libc_malloc. OWN_NOTHING replaces
+ * nothing, and takes the addresses.
  *
- * Callers  CTest, linked with the library. Built once for each of the four; OWN_NOTHING at a
- *          fixed address, too.
+ * Callers  CTest, linked with the library. Built once for each of the four; OWN_NOTHING at a fixed
+ *          address, too.
  */
-#define OWN_HEAP    1
-#define OWN_HEADER  2
-#define OWN_COUNT   3
+#define OWN_HEAP 1
+#define OWN_HEADER 2
+#define OWN_COUNT 3
 #define OWN_NOTHING 4
 
 #include "face.h"

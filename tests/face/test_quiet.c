@@ -12,7 +12,8 @@
 #include <malloc.h>
 #include <pthread.h>
 
-/* Entries of a directory of numbers, without the descriptor that it is read by. */
+/* Returns how many entries a directory of numbers has. The descriptor that it is read by does
+ * not count. */
 static size_t entries(const char *path, bool has_own)
 {
 	DIR *dir = opendir(path);

@@ -41,7 +41,7 @@ struct plan {
 	bool all_after;
 };
 
-/* Between the child and its supervisor. */
+/* Memory that the child shares with its supervisor. */
 static struct {
 	_Atomic bool granted;       /* the child: from now on nothing is to be refused */
 	_Atomic unsigned refused;
@@ -230,7 +230,7 @@ static void send_fd(int sock, int fd)
 	CHECK(sendmsg(sock, &msg, 0) == 1);
 }
 
-/* -1 when the child ended without one. */
+/* Returns the descriptor that the child sends, or -1 when the child ended without sending one. */
 static int receive_fd(int sock)
 {
 	union fd_message control;
@@ -246,7 +246,7 @@ static int receive_fd(int sock)
 	return fd;
 }
 
-/* Is it a call of the library, and of those to refuse? */
+/* Returns whether the library makes this call, and whether the plan counts it. */
 static bool is_meant(const struct seccomp_data *data, const struct plan *plan)
 {
 	Dl_info library, caller;
@@ -293,7 +293,8 @@ static void supervise(int listener, const struct plan *plan)
 	}
 }
 
-/* False: this plan refused nothing, there were not so many calls. */
+/* Runs one plan. Returns false when the plan refused nothing, because there were fewer calls
+ * than n. */
 static bool run(const struct plan *plan)
 {
 	unsigned before = atomic_load(&shared->refused);

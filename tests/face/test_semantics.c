@@ -63,7 +63,7 @@ static bool is_aligned(const void *p, size_t alignment)
 	return ((uintptr_t)p & (alignment - 1)) == 0;
 }
 
-/* What the ABI of this project promises for a request of n bytes. */
+/* Returns the alignment that malloc promises for a request of n bytes. */
 static size_t promised_alignment(size_t n)
 {
 	return n < 16 ? 8 : 16;
@@ -93,7 +93,7 @@ static void malloc_0_is_a_unique_pointer(void **state)
 		free(p[i]);
 }
 
-/* How a child that does that to malloc(0) ends: 0, or the number of the signal. */
+/* Returns 0 or the number of the signal that ends a child that does this to malloc(0). */
 static int touch_nothing(void (*touch)(volatile char *p))
 {
 	int status;

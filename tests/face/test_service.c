@@ -16,7 +16,7 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 
-/* The file that the variable names; at most one %p in it. */
+/* Returns the name of the file that a variable holds, with its %p replaced. */
 static const char *file_of(const char *variable)
 {
 	static char path[PATH_MAX];
@@ -170,7 +170,7 @@ static void lose(void)
 	p = NULL;
 }
 
-/* The child's status, and what it had not flushed. */
+/* Ends a child by the signal and looks at its status and at what it had not flushed. */
 static int exit_of_child(bool loses, char *text, size_t size)
 {
 	int ends[2], status;

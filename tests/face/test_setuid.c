@@ -18,7 +18,7 @@ enum { SKIPPED = 77, NOBODY = 65534, HARDENED = 1, SECURE = 2 };
 
 static char path[PATH_MAX];
 
-/* What the copy sees, as its status. */
+/* Returns as a status what the setuid copy sees. */
 static int probe(void)
 {
 	void *p = malloc(100);

@@ -13,7 +13,8 @@
 
 #include <sys/resource.h>
 
-/* An object begins with the one before it: no table counts against the limit. */
+/* An object begins with the address of the object before it, so that no table counts against the
+ * limit. */
 struct object {
 	struct object *before;
 	size_t n;
@@ -26,7 +27,7 @@ static size_t next_size(uint64_t *rng)
 	return fixed_size != 0 ? fixed_size : sizeof(struct object) + 1 + rng_mixed_size(rng);
 }
 
-/* Allocates until there is no more; the bytes that were asked for and had. */
+/* Allocates until malloc returns NULL. Returns the sum of the sizes that were asked for. */
 static size_t fill_up(struct object **all)
 {
 	uint64_t rng = 11;
@@ -61,7 +62,8 @@ static void free_all(struct object **all)
 	}
 }
 
-/* What counts against the limit already: all mappings, or those that are private and writable. */
+/* Returns what counts against the limit already: all mappings, or with `data` those that are
+ * private and writable. */
 static size_t used_bytes(bool data)
 {
 	return proc_status_bytes(data ? "VmData" : "VmSize");

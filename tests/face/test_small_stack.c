@@ -209,7 +209,7 @@ static void fill_heap(void)
 		free(keep[i]);
 }
 
-/* The figures, when the system has no memory any more. */
+/* Asks for the figures when the system has no more memory. */
 static void without_memory(void)
 {
 	struct goalloc_memstats m = { .size = sizeof(m) };

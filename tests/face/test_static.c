@@ -17,7 +17,8 @@
 #include <string.h>
 #include <unistd.h>
 
-/* Weak: resolved only when the member with malloc was taken from our archive. */
+/* The reference is weak, so it is resolved only when the member with malloc was taken from our
+ * archive. */
 extern size_t nallocx(size_t n, int flags) __attribute__((weak));
 
 static void *churn(void *arg)

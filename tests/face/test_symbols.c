@@ -108,7 +108,7 @@ static const char *const token_names[] = {
 
 #define BASE_NAMES (COUNT(base_names) + COUNT(token_prefixes) * COUNT(token_names))
 
-/* Names at base version: those above. The answer is good until the next call but one. */
+/* Returns a name with its prefix. The answer is good until the next call but one. */
 static const char *base_name(size_t i)
 {
 	static char names[2][80];
@@ -314,7 +314,7 @@ static void it_is_bound_at_load_never_unloaded_and_not_symbolic(void **state)
 	assert_int_equal(dynamic_value(DT_TEXTREL), 0);
 }
 
-/* Big static TLS makes dlopen fail, and __tls_get_addr may call malloc. */
+/* Much static TLS makes dlopen fail, and __tls_get_addr may call malloc. */
 static void thread_local_storage_is_small_and_initial_exec(void **state)
 {
 	const Elf64_Phdr *ph = (const void *)(lib.bytes + lib.header->e_phoff);

@@ -48,7 +48,8 @@ static struct {
 	unsigned otherwise;    /* SECCOMP_RET_... */
 } policy = { allowed, NALLOWED, SECCOMP_RET_KILL_PROCESS };
 
-/* For all threads of the process: any other call is answered as the policy says. */
+/* Installs the filter for all threads of the process. Any other call is answered as the policy
+ * says. */
 static void forbid_other_calls(void)
 {
 	struct sock_filter code[NALLOWED + 3];
@@ -69,7 +70,8 @@ static void forbid_other_calls(void)
 	      0);
 }
 
-/* For the calling thread. Where the system cannot, nothing changes. */
+/* Makes reading the time-stamp counter a fault in the calling thread. Where the system cannot do
+ * that, nothing changes. */
 static void forbid_the_counter(void)
 {
 	(void)prctl(PR_SET_TSC, PR_TSC_SIGSEGV, 0, 0, 0);
@@ -133,7 +135,7 @@ static void use_everything(void)
 	CHECK(mallinfo2().uordblks != 0);
 }
 
-/* The filter does forbid. */
+/* Checks that the filter does forbid a call. */
 static void check_the_filter(void)
 {
 	pid_t pid = fork();
@@ -148,7 +150,7 @@ static void check_the_filter(void)
 	CHECK(WIFSIGNALED(status) && WTERMSIG(status) == SIGSYS);
 }
 
-/* The rest of the main function, in a process of its own. */
+/* Does the rest of main() in a process of its own. */
 static int run(void)
 {
 	pthread_t other;

@@ -51,7 +51,7 @@ static void run_threads(size_t n, size_t at_a_time, void *(*body)(void *))
 	}
 }
 
-/* The resident size after some threads, and after count more. */
+/* Checks how much the resident size grows from some threads to `count` more. */
 static void check_growth(size_t at_a_time, void *(*body)(void *), size_t limit)
 {
 	size_t after_some;
@@ -118,7 +118,8 @@ static pthread_key_t key;
 static uintptr_t first_request;
 static size_t requests;
 
-/* The value is the round. Sets itself again, so that it runs in all of them. */
+/* Runs as a destructor whose value is the round. It sets the value again, so that it runs in
+ * every round. */
 static void count_rounds(void *value)
 {
 	uintptr_t round = (uintptr_t)value;
@@ -151,7 +152,7 @@ static void requests_from_any_round_of_destructors_leave_nothing_behind(void)
 	}
 }
 
-/* The same by the names of C11. */
+/* The names of C11 for thread-specific data. */
 static tss_t tss;
 static _Atomic size_t tss_ended;
 
@@ -254,7 +255,7 @@ static void clean_up(void *p)
 	cleaned++;
 }
 
-/* Cancelled where it sleeps, or where it asks whether it is, between requests. */
+/* Is cancelled between two requests: where it sleeps, or where it tests for cancellation. */
 static void *cancelled_between_requests(void *arg)
 {
 	void *p = malloc(500);
@@ -273,7 +274,8 @@ static void *cancelled_between_requests(void *arg)
 	return NULL;
 }
 
-/* At any instruction, of which none is ours: malloc is not safe for that, by POSIX. */
+/* Is cancelled at any instruction of a loop without requests. POSIX does not let a thread be
+ * cancelled so inside malloc. */
 static void *cancelled_anywhere(void *arg)
 {
 	void *p = malloc(500);
@@ -325,7 +327,7 @@ static void cancelled_threads_leave_nothing_behind_and_hold_up_nobody(void)
 
 /* --- stacks --- */
 
-/* Each slow path there is, with an object of every class, big ones, and those that make the heap
+/* Goes through every slow path: objects of every class, big ones, and objects that make the heap
  * grow and shrink. */
 static void *go_through_everything(void *arg)
 {
@@ -351,7 +353,7 @@ static void *go_through_everything(void *arg)
 	return NULL;
 }
 
-/* Counts of every class are read side by side. */
+/* Reads the figures, which put the counts of all classes side by side. */
 static void *ask_for_figures(void *arg)
 {
 	*(char **)arg = __builtin_frame_address(0);
@@ -359,7 +361,7 @@ static void *ask_for_figures(void *arg)
 	return NULL;
 }
 
-/* How far down a thread with this body writes. */
+/* Returns how far down its stack a thread with this body writes. */
 static size_t stack_use(void *(*body)(void *), char *stack, size_t nbytes)
 {
 	pthread_attr_t attr;

@@ -164,7 +164,7 @@ static void note(const void *p, bool noscan, int change)
 	}
 }
 
-/* Pages are used for the one and later for the other kind. */
+/* The same pages serve first one kind of memory and later the other. */
 static int forget_pages(void **state)
 {
 	(void)state;

@@ -132,7 +132,7 @@ static void an_alignment_that_is_none_is_bad_alloc_or_null(token_abi abi, size_t
 
 static void *spare;
 
-/* A handler that finds memory is worth the call. */
+/* The new handler gives memory back, so that operator new succeeds when it tries again. */
 static void what_a_handler_frees_is_had(token_abi abi, size_t token)
 {
 	const size_t n = 256 * MiB;

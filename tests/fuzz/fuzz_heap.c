@@ -44,7 +44,7 @@ static unsigned take_byte(struct input *in)
 	return *in->data++;
 }
 
-/* Any size class, and some pages; now and then what cannot be had. */
+/* Returns a size of any class or of some pages, and now and then a size that no heap can give. */
 static size_t take_size(struct input *in)
 {
 	unsigned kind = take_byte(in);
@@ -167,7 +167,8 @@ static void perform(struct request *r, bool elsewhere)
 
 /* --- the model --- */
 
-/* Long objects are written at both ends and every 509 bytes. */
+/* Returns the distance of the bytes that are written: long objects have one every 509 bytes, and
+ * one at each end. */
 static size_t stride(size_t size)
 {
 	return size <= 1024 ? 1 : 509;

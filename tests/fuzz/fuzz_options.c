@@ -9,7 +9,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
 
-/* It ends within its room, and before the comma. */
+/* Checks that a text option ends within its room and before the comma. */
 static void check_file(const char *file)
 {
 	size_t n = strnlen(file, OPTION_PATH_MAX);

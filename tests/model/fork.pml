@@ -25,13 +25,18 @@
  *          mspan_absorb() and mspan_free_remote() find no slot that is free already, which would be
  *          reported as a double free.
  * Left out tiny blocks (the pins; a current block is like a slot in a stack), the quarantine (as a
- *          stack), big objects, the pages (mheap_after_fork()), fork from a signal handler inside
- *          malloc.
+ *          stack), big objects, the pages (mheap_after_fork(); mheap_keep_pcache()).
  *
  * With     each an accident of the fork that the ordinary search leaves out: TORN_COUNT, between
  *          the two stores of mspan_absorb() in mcentral_put(); SHARED, the shared cache has slots,
  *          and no thread is in it; IN_SHARED, another thread is in it; FORK_IN_ADOPTION (and
  *          AGAIN), one thread of the child forks while another adopts.
+ *          LATE: nobody mends the heap at once (forked_look()). The forking thread goes on with one
+ *          operation, store by store. It mends when the operation is over, or in its middle where
+ *          it waits for a lock of a thread that is gone (forked_look_in_wait()). This is also a
+ *          fork by a signal's handler inside malloc.
+ *          LATE and OTHER: a thread that the child made mends (mend_by_other()), while the forking
+ *          thread is in a fast path, or waits for that before a slow path.
  * MUTANT_x are wrong variants: mutants.sh.
  */
 
@@ -100,8 +105,42 @@ byte slot_hand[N];         /* slots between two places */
 byte generation;           /* 0 before the fork */
 byte nrunning;
 bool ordered;              /* the beginning is made */
+bool waits;                /* the forking thread, in the child, for a lock of one that is gone */
+bool mended;               /* after the fork */
+bool late_done;            /* the operation of the forking thread before that */
 
 #define EMPTY(s) (nfree[s] == 2)
+
+#ifdef LATE
+#define LATE_ANY true
+#else
+#define LATE_ANY false
+#endif
+#ifdef OTHER               /* what the gone had stays as it was */
+#define LOST true
+#else
+#define LOST false
+#endif
+
+/* lock_wait(): forked_look_in_wait(). Nobody but the forking thread is there to let the lock go. */
+#ifdef MUTANT_NO_LATE_LOOK
+#define LOOK_IN_WAIT(needed) skip
+#else
+#define LOOK_IN_WAIT(needed) \
+	if \
+	:: atomic { (needed) && generation == 1 && !mended && central_holder != 0 -> \
+		waits = true } mended \
+	:: else \
+	fi
+#endif
+
+/* Slow paths begin with forked_look(): with OTHER one that begins before the heap is mended waits
+ * until it is. */
+#ifdef OTHER
+#define SLOW (c != FORKER || mended)
+#else
+#define SLOW true
+#endif
 
 /* mspan_list_push(), mspan_list_remove() */
 inline list_push(list, s)
@@ -181,6 +220,7 @@ inline let_go(s, word_of_owner)
 /* claim(): mspan_claim_full(), mcentral_claim(). */
 inline claim(s)
 {
+	LOOK_IN_WAIT(owner[s] == CENTRAL);
 	if
 	:: atomic { (owner[s] & FULL) != 0 -> owner[s] = c; got = true }
 	:: atomic { owner[s] == CENTRAL && central_holder == 0 -> central_holder = me }
@@ -210,6 +250,7 @@ inline free_span(s)
 /* mcentral_put() */
 inline put(s)
 {
+	LOOK_IN_WAIT(true);
 	atomic { central_holder == 0 -> assert(owner[s] == c && !EMPTY(s) && nfree[s] != 0);
 		central_holder = me }
 #ifdef MUTANT_OWNER_FIRST
@@ -397,8 +438,12 @@ inline load_word(s)
 	atomic { word[c] = taken; taken = 0 }
 }
 
-/* One operation of a thread that will be gone. */
-proctype gone(byte c)
+/* Else there is no such operation. */
+#define ONE_THAT(condition) if :: condition :: else -> goto over fi
+
+/* One operation of a thread that will be gone; or of the forking thread, in the child, before the
+ * heap is mended. */
+proctype gone(byte c; byte born)
 {
 	byte me, hand, e, s, b, n, taken, old, todo;
 	bool told, got, twice;
@@ -429,7 +474,7 @@ proctype gone(byte c)
 		top[c] < DEPTH || (top[c] >= DEEP && top[c] < DEEP + DEPTH) ->
 		select (s : 1 .. NSPAN);
 		select (b : 1 .. 2);
-		(live[s] & b) != 0 && (owner[s] & ~FULL) == c ->
+		ONE_THAT((live[s] & b) != 0 && (owner[s] & ~FULL) == c);
 		live[s] = live[s] & ~b;
 		slot_hand[s] = slot_hand[s] | b
 	}
@@ -452,7 +497,7 @@ proctype gone(byte c)
 		atomic { top[c]++; slot_hand[s] = slot_hand[s] & ~b }
 #endif
 	/* mcache_free_slot(): deepen_stack() */
-	:: top[c] == DEPTH ->
+	:: SLOW && top[c] == DEPTH ->
 #ifdef MUTANT_DEEPEN_TOP_FIRST
 		top[c] = DEEP + DEPTH;
 		deep[2 * c] = first[2 * c];
@@ -465,16 +510,17 @@ proctype gone(byte c)
 #endif
 	/* mcache_free_slot(): return_slot() */
 	:: atomic {
+		SLOW ->
 		select (s : 1 .. NSPAN);
 		select (b : 1 .. 2);
-		(live[s] & b) != 0 ->
+		ONE_THAT((live[s] & b) != 0);
 		live[s] = live[s] & ~b;
 		slot_hand[s] = slot_hand[s] | b
 	}
 		goto returns
 	/* tick(), mcache_flush(): flush_stack(), one of the entries */
 	:: atomic {
-		!STACK_EMPTY(c) ->
+		SLOW && !STACK_EMPTY(c) ->
 		e = ENTRY_AT(c, top[c]);
 		top[c]--;
 		s = SPAN_OF(e);
@@ -482,20 +528,22 @@ proctype gone(byte c)
 		slot_hand[s] = slot_hand[s] | b
 	}
 		goto returns
-	:: atomic { current[c] != 0 -> s = current[c] }
+	:: atomic { SLOW && current[c] != 0 -> s = current[c] }
 		/* return_word(), mspan_put_word() */
 		free_bits[s] = free_bits[s] | word[c];
 		nfree[s] = nfree[s] + POP(word[c]);
 		word[c] = 0;
 		atomic { current[c] = 0; span_hand[s] = span_hand[s] | hand }
 		goto gives
-	:: atomic { partial[c] != 0 -> s = partial[c]; span_hand[s] = span_hand[s] | hand }
+	:: atomic { SLOW && partial[c] != 0 -> s = partial[c]; span_hand[s] = span_hand[s] | hand }
 		list_remove(partial[c], s);
 		goto gives
 	/* mcache_refill() */
-	:: atomic { word[c] == 0 && current[c] != 0 && nfree[current[c]] != 0 -> s = current[c] }
+	:: atomic { SLOW && word[c] == 0 && current[c] != 0 && nfree[current[c]] != 0 ->
+		s = current[c] }
 		goto loads
-	:: atomic { word[c] == 0 && current[c] != 0 && nfree[current[c]] == 0 -> s = current[c];
+	:: atomic { SLOW && word[c] == 0 && current[c] != 0 && nfree[current[c]] == 0 ->
+		s = current[c];
 		current[c] = 0; span_hand[s] = span_hand[s] | hand }
 		let_go(s, c | FULL);
 		if
@@ -503,13 +551,23 @@ proctype gone(byte c)
 		:: !told -> span_hand[s] = span_hand[s] & ~hand
 		fi
 	/* next_span() */
-	:: atomic { current[c] == 0 && partial[c] != 0 -> s = partial[c];
+	:: atomic { SLOW && current[c] == 0 && partial[c] != 0 -> s = partial[c];
 		span_hand[s] = span_hand[s] | hand }
 		list_remove(partial[c], s);
 		goto takes
 	/* mcentral_take() */
-	:: atomic { current[c] == 0 && central != 0 && central_holder == 0 -> central_holder = me;
-		s = central }
+	:: atomic { SLOW && current[c] == 0 && central != 0 && central_holder != 0 &&
+		generation == 1 && !mended }
+		LOOK_IN_WAIT(true);
+		if
+		:: atomic { central != 0 && central_holder == 0 ->
+			central_holder = me; s = central }
+		:: atomic { central == 0 && central_holder == 0 -> goto over }
+		fi;
+		goto taking
+	:: atomic { SLOW && current[c] == 0 && central != 0 && central_holder == 0 ->
+		central_holder = me; s = central }
+taking:
 #ifdef MUTANT_UNLINK_FIRST
 		list_remove(central, s);
 		atomic { owner[s] = c; span_hand[s] = span_hand[s] | hand }
@@ -521,9 +579,9 @@ proctype gone(byte c)
 		goto takes
 	/* mheap_alloc_small(): mspan_init_small(), map_span() */
 	:: atomic {
-		current[c] == 0 && central == 0 ->
+		SLOW && current[c] == 0 && central == 0 ->
 		select (s : 1 .. NSPAN);
-		dead[s] && span_hand[s] == 0 ->
+		ONE_THAT(dead[s] && span_hand[s] == 0);
 		span_hand[s] = span_hand[s] | hand;
 		next[s] = 0;
 		prev[s] = 0;
@@ -535,6 +593,8 @@ proctype gone(byte c)
 		dead[s] = false;
 		owner[s] = c;
 		goto takes
+	/* The forking thread, in the child: none of these. */
+	:: c == FORKER
 	fi;
 	goto over;
 returns:
@@ -552,7 +612,8 @@ loads:
 	load_word(s);
 over:
 	skip
-	} unless { generation > 0 }
+	} unless { generation > born };
+	late_done = late_done || c == FORKER
 }
 
 /* --- the child --- */
@@ -767,23 +828,8 @@ proctype child(byte me; byte born)
 	}
 }
 
-/* after_fork_open(), the caller is this thread of the child. */
-inline after_fork(me)
+inline central_after_fork()
 {
-	mine = mcache_of[me];
-	if
-	:: mine == 0 && parked_for == me -> mine = parked
-	:: else
-	fi;
-#ifndef MUTANT_PARKED_WHOLE
-	/* lock_reset_orphan() says that another thread was adopting: what it adopted with is in the
-	 * middle of a change. */
-	if
-	:: init_lock != 0 && init_lock != me && mine == parked && mcache_of[me] == 0 -> mine = 0
-	:: else
-	fi;
-#endif
-	init_lock = 0;
 	/* mcentral_after_fork() */
 	if
 #ifndef MUTANT_NO_RESET
@@ -823,7 +869,28 @@ inline after_fork(me)
 		od
 #endif
 	:: else
+	fi
+}
+
+/* mend() by the thread that forked, this one of the child: forkers_cache(), mend_for(),
+ * find_orphans(), park(). */
+inline after_fork(me)
+{
+	mine = mcache_of[me];
+	if
+	:: mine == 0 && parked_for == me -> mine = parked
+	:: else
 	fi;
+#ifndef MUTANT_PARKED_WHOLE
+	/* lock_reset_orphan() says that another thread was adopting: what it adopted with is in
+	 * the middle of a change. */
+	if
+	:: init_lock != 0 && init_lock != me && mine == parked && mcache_of[me] == 0 -> mine = 0
+	:: else
+	fi;
+#endif
+	init_lock = 0;
+	central_after_fork();
 	if
 	:: shared_lock != 0 -> shared_lock = 0; orphan[SHARED_CACHE] = true
 	:: else
@@ -844,7 +911,40 @@ inline after_fork(me)
 	:: others -> parked = mine; parked_for = me; mcache_of[me] = 0; orphans = true
 	:: else
 	fi;
+	mended = true;
 	s = 0; at = 0; i = 0; c = 0; mine = 0; others = false
+}
+
+/* mend_by_other(): by a thread that the child made, while the one that forked runs on. No cache is
+ * an orphan. */
+inline mend_by_other()
+{
+	central_after_fork();
+	/* mcache_lose_spans() */
+	if
+	:: shared_lock != 0 ->
+		shared_lock = 0;
+		s = 1;
+		do
+		:: s <= NSPAN ->
+			if
+			:: !dead[s] && owner[s] == SHARED_CACHE -> owner[s] = 0; span_hand[s] = 128
+			:: else
+			fi;
+			s++
+		:: s > NSPAN -> break
+		od;
+		current[SHARED_CACHE] = 0; partial[SHARED_CACHE] = 0;
+		word[SHARED_CACHE] = 0; top[SHARED_CACHE] = 0
+	:: else
+	fi;
+#ifdef MUTANT_OTHER_ADOPTS
+	orphan[GONE] = in_use[GONE];
+	parked = FORKER;
+	orphans = true;
+#endif
+	mended = true;
+	s = 0; at = 0; i = 0
 }
 
 /* Any heap in order: where a span is, where each of its slots is. */
@@ -968,7 +1068,7 @@ inline check_span(s)
 	:: dead[s] -> assert(owner[s] == 0)
 	/* Lost: a thread that is gone had it in hand. */
 	:: !dead[s] && owner[s] < FULL && (owner[s] == 0 || !in_order[owner[s]]) ->
-		assert(span_hand[s] != 0)
+		assert(LOST || span_hand[s] != 0)
 	:: !dead[s] && !(owner[s] < FULL && (owner[s] == 0 || !in_order[owner[s]])) ->
 		assert(nfree[s] == POP(free_bits[s]));
 		count_places(s, 1);
@@ -1038,10 +1138,10 @@ init
 		shared_lock = (IN_SHARED_CACHE -> SHARED_CACHE : 0);
 		s = 0; c = 0; i = 0;
 #ifndef IDLE
-		run gone(LAST_GONE);
+		run gone(LAST_GONE, 0);
 #endif
 #if NGONE > 1
-		run gone(GONE);
+		run gone(GONE, 0);
 #endif
 		ordered = true
 	}
@@ -1059,14 +1159,31 @@ init
 	}
 #endif
 	/* The fork, at any moment. */
+#ifdef LATE
+	/* Before the heap is mended the forking thread goes on with one operation. */
+	atomic { generation = 1; run gone(FORKER, 1) }
+	atomic {
+#ifdef OTHER
+		mend_by_other();
+#else
+		waits || late_done -> after_fork(1)
+	}
+	atomic {
+		late_done;
+#endif
+#else
 	atomic {
 		generation = 1;
 		after_fork(1);
+#endif
 #ifdef FORK_IN_ADOPTION
 		/* One thread adopts, and the other forks. */
 		nrunning = 1;
 		select (me : 1 .. 2);
 		run child(me, 1)
+#elif defined(OTHER)
+		nrunning = 1;
+		run child(2, 1)
 #else
 		nrunning = 2;
 		run child(1, 1);
@@ -1095,7 +1212,7 @@ init
 #endif
 	}
 #endif
-	nrunning == 0;
+	nrunning == 0 && (late_done || !LATE_ANY);
 	d_step {
 		assert(central_holder == 0 && init_lock == 0 && shared_lock == 0 && !orphans);
 		c = 1;
@@ -1110,7 +1227,8 @@ init
 			fi;
 			if
 			:: in_order[c] -> check_list(partial[c], c)
-			:: else -> assert(top[c] == 0 && current[c] == 0 && partial[c] == 0)
+			:: else ->
+				assert(LOST || (top[c] == 0 && current[c] == 0 && partial[c] == 0))
 			fi;
 			c++
 		:: c > NCACHE -> break

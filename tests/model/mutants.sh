@@ -75,6 +75,8 @@ expect_error fork.pml SHARED_LEFT "-DALONE -DIDLE -DSHARED"
 expect_error fork.pml LISTS_ALONE "-DALONE -DIN_SHARED"
 expect_error fork.pml PARKED_WHOLE "-DALONE -DIDLE -DAGAIN -DFORK_IN_ADOPTION"
 expect_error fork.pml ENTRY_STAYS "-DALONE -DIDLE -DAGAIN -DFORK_IN_ADOPTION"
+expect_error fork.pml NO_LATE_LOOK "-DLATE -DALONE"
+expect_error fork.pml OTHER_ADOPTS "-DLATE -DOTHER -DALONE"
 
 # Every mutant and every hole in the models is tried.
 for name in $(sed -n 's/^#if.*def \(MUTANT_[A-Z_]*\|HOLE_[A-Z_]*\).*/\1/p' "$here"/*.pml |

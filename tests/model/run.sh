@@ -37,6 +37,8 @@ fork="
 	-DAGAIN -DALONE -DIDLE
 	$accidents -DALONE
 	$accidents -DALONE -DIN_SHARED
+	-DLATE -DALONE
+	-DLATE -DALONE -DOTHER
 "
 deep=
 if [ "${1-}" = deep ]; then
@@ -57,6 +59,10 @@ if [ "${1-}" = deep ]; then
 	$accidents -DIN_SHARED
 	$accidents -DAGAIN -DFORK_IN_ADOPTION -DALONE -DIDLE
 	$accidents -DNGONE=2 -DALONE
+	-DLATE
+	$accidents -DLATE -DALONE
+	$accidents -DLATE -DALONE -DIN_SHARED
+	$accidents -DLATE -DALONE -DIN_SHARED -DOTHER
 "
 	span="$span
 	-DBUDGET=3

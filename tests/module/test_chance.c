@@ -62,8 +62,7 @@ static void at_rate_1_every_object_is_a_sample_and_counts_once(void **state)
 	assert_true(chance_of(8, 0) == 1);
 }
 
-/* Of n gaps, those shorter than s bytes are chance_of(s) of them: within five deviations of
- * that. */
+/* Checks that of n gaps the share chance_of(s) is shorter than s bytes, within five deviations. */
 static void check_share(const uint64_t *gaps, size_t n, size_t s, size_t rate)
 {
 	double p = chance_of(s, rate), count = 0;

@@ -17,7 +17,7 @@
 
 static uint8_t given[MOST], file[MOST + 1000];
 
-/* The file that n bytes become, written in pieces. */
+/* Writes n bytes in pieces, and returns the size of the file that they become. */
 static size_t make_file(size_t n, size_t piece)
 {
 	FILE *tmp = tmpfile();

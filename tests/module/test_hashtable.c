@@ -69,7 +69,7 @@ TEST_IN_CHILD(several_records_may_have_one_hash)
 	CHECK(hashtable_remove(&table, 12345) == NULL);
 }
 
-/* All records, by walking; more than MANY when a chain is a ring. */
+/* Returns how many records a walk finds, or more than MANY when a chain is a ring. */
 static size_t count_in_chains(size_t *longest)
 {
 	size_t all = 0;

@@ -264,7 +264,7 @@ TEST_IN_CHILD(a_big_heap_of_fragments_stays_small)
 
 /* --- text --- */
 
-/* Letters between the bars of all lines, repeated ones too. */
+/* Returns how many letters stand between the bars of all lines, with repeated lines. */
 static void count_text(size_t count[128])
 {
 	char line[256] = "", *s = text;
@@ -286,7 +286,7 @@ static void count_text(size_t count[128])
 	}
 }
 
-/* The number of pages in the legend's line of a letter; 0 when it has none. */
+/* Returns the number of pages in the legend's line of a letter, or 0 when there is no such line. */
 static size_t legend_of(char letter)
 {
 	char key[3] = { '\n', letter, '\0' };

@@ -63,7 +63,8 @@ static void add_pages(struct mspan *s, void *arg)
 	*(size_t *)arg += s->npages;
 }
 
-/* From the spans, the calling thread's word and the bitmaps. */
+/* Counts anew what counts against the limit: from the spans, the calling thread's word of pages
+ * and the bitmaps. */
 static size_t recount(void)
 {
 	size_t npages = popcount64(thread_cache()->pages.free);
@@ -159,7 +160,7 @@ TEST_IN_CHILD(the_count_is_exact_and_never_beyond_a_hard_limit_with_hardened)
 
 /* --- giving back --- */
 
-/* As free pages with memory behind them, in the heap. */
+/* Leaves nbytes in the heap as free pages that have memory behind them. */
 static void leave_dirty(size_t nbytes)
 {
 	void *p = make(nbytes);
@@ -672,9 +673,81 @@ TEST_IN_CHILD(a_forked_child_has_the_limit_for_itself)
 	drop(make(MiB(31)));
 }
 
+/* The heap, full, refuses a request of the calling thread once. */
+static void be_refused(void)
+{
+	lock_acquire(&mheap.lock);
+	CHECK(!limit_admits_slow(PAGE_NONE, MiB(1) / PAGE_SIZE, true));
+	lock_release(&mheap.lock);
+	CHECK(limit_wants_flush());
+}
+
+static void *fill_to_the_limit(void)
+{
+	void *p = make(MiB(31) + KiB(512));
+
+	limit.next_round = os_now_ms();
+	return p;
+}
+
+TEST_IN_CHILD(a_refused_request_ends_when_the_limit_is_switched_off)
+{
+	void *p;
+
+	start(MiB(32), false);
+	p = fill_to_the_limit();
+	be_refused();
+	(void)limit_set(0);
+	lock_acquire(&mheap.lock);
+	CHECK(limit_admits_locked(PAGE_NONE, MiB(1) / PAGE_SIZE, true));
+	lock_release(&mheap.lock);
+	limit_end_request();
+	CHECK(!limit_wants_flush());
+	/* The next one, under a limit again, is refused a first time. */
+	(void)limit_set(MiB(32));
+	be_refused();
+	limit_end_request();
+	drop(p);
+}
+
+TEST_IN_CHILD(no_request_leaves_the_thread_asked)
+{
+	void *p, *q[40], *grown;
+
+	start(MiB(32), false);
+	p = fill_to_the_limit();
+	for (int i = 0; i < 40; i++) {
+		limit.next_round = os_now_ms();
+		q[i] = make(i % 2 == 0 ? KiB(300) : KiB(8));
+		CHECK(!limit_wants_flush());
+	}
+	limit.next_round = os_now_ms();
+	grown = heap_realloc(p, MiB(40), false, "realloc");
+	CHECK(grown != NULL && !limit_wants_flush());
+	for (int i = 0; i < 40; i++)
+		drop(q[i]);
+	drop(grown);
+}
+
+TEST_IN_CHILD(a_thread_that_was_stopped_does_not_put_off_the_next_round)
+{
+	void *p;
+
+	start(MiB(32), false);
+	p = fill_to_the_limit();
+	be_refused();
+	os_sleep_ms(1000);
+	limit_end_request();
+	CHECK(limit.next_round - os_now_ms() < 10000);
+	drop(p);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_refused_request_ends_when_the_limit_is_switched_off),
+		cmocka_unit_test(no_request_leaves_the_thread_asked),
+		cmocka_unit_test(a_thread_that_was_stopped_does_not_put_off_the_next_round),
 		cmocka_unit_test(the_count_is_exact_without_a_limit),
 		cmocka_unit_test(the_count_is_exact_beyond_a_soft_limit),
 		cmocka_unit_test(the_count_is_exact_and_never_beyond_a_hard_limit),

@@ -22,7 +22,7 @@ struct object {
 	bool noscan;
 };
 
-/* Sizes of all orders alike: every class, and big ones. */
+/* Returns a size. All orders of magnitude are equally likely: every class, and big sizes. */
 static size_t any_size(uint64_t *rnd)
 {
 	size_t order = rng_below(rnd, 21);
@@ -30,8 +30,8 @@ static size_t any_size(uint64_t *rnd)
 	return rng_below(rnd, (size_t)1 << order) + 1;
 }
 
-/* The page map has the span of every page that a small object is on; of a big one the first is
- * enough. */
+/* Checks that the page map has the span of every page that a small object is on. Of a big object
+ * the first page is enough. */
 static void check_kind(const struct object *o)
 {
 	struct mspan *s = span_of((uintptr_t)o->p);

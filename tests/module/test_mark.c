@@ -66,7 +66,7 @@ static void count(const struct mark_object *o, bool direct, void *arg)
 	*(size_t *)arg += direct;
 }
 
-/* Lost objects; *ndirect of them direct. */
+/* Returns how many objects are lost. *ndirect of them are direct. */
 static size_t lost(size_t *ndirect)
 {
 	struct mark_counts counts;
@@ -264,7 +264,7 @@ TEST_IN_CHILD(many_at_once)
 	CHECK(num_lost() == 0);
 }
 
-/* Graphs at random: reached and direct as a plain search has it. */
+/* In random graphs, the objects that are reached and direct are those that a plain search finds. */
 enum { NODES = 60, EDGES = 3 };
 static void **node[NODES];
 

@@ -29,7 +29,7 @@ static void start(void)
 	mcentral_init();
 }
 
-/* ME's span with live objects in its first slots, the others free. */
+/* Returns a span that ME owns, with live objects in its first slots and no others. */
 static struct mspan *span_with_live(spanclass_t sc, unsigned live)
 {
 	struct mspan *s = mheap_alloc_small(NULL, sc);

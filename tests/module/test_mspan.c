@@ -74,7 +74,7 @@ static void drop(struct mspan *s)
 	free(s);
 }
 
-/* Every free slot handed out and live. */
+/* Hands out every free slot as live. */
 static void hand_out_all(struct mspan *s)
 {
 	unsigned word;
@@ -630,7 +630,7 @@ static void the_credit_starts_anew_each_time_a_span_is_full(void **state)
 
 /* --- central --- */
 
-/* A span that ME owns, with live objects in the first slots. */
+/* Returns a span that ME owns, with live objects in its first slots. */
 static struct mspan *span_with_live(spanclass_t sc, unsigned live)
 {
 	struct mspan *s = new_span(sc);
@@ -727,7 +727,7 @@ static bool tiny_free_remote(struct mspan *s, uint32_t slot, unsigned offset)
 	return mspan_free_remote(s, slot, &twice);
 }
 
-/* A tiny span that ME owns, an 8-byte object at the start of each block. */
+/* Returns a tiny span that ME owns, with an 8-byte object at the start of each block. */
 static struct mspan *tiny_span(void)
 {
 	struct mspan *s = new_span(SPANCLASS_TINY);

@@ -45,7 +45,7 @@ static void run_body(void)
 	_exit(os_fail_failed() == 0 ? NO_FAILURE : MET_FAILURE);
 }
 
-/* How many calls the scenario makes. */
+/* Returns how many memory calls a scenario makes. */
 static unsigned fail_every_call_of(void (*scenario)(void), bool keep_failing)
 {
 	run.scenario = scenario;
@@ -197,7 +197,7 @@ static size_t random_size(uint64_t *rnd)
 	}
 }
 
-/* NULL must come with ENOMEM, and only for want of memory. */
+/* Checks that NULL comes with ENOMEM, and only when memory was refused. */
 static void check_null(const void *p)
 {
 	if (p != NULL) {

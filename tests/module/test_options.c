@@ -34,7 +34,7 @@ struct parse {
 	const char *text;
 };
 
-/* The line that a bad item is worth; in one of a few buffers. */
+/* Returns the line that a bad item causes, in one of a few buffers. */
 static const char *bad_line(const char *item, const char *takes)
 {
 	static char lines[4][512];

@@ -43,7 +43,7 @@ static bool refuse_names;
 #define RESULT(context) ((context)->uc_mcontext.regs[0])
 #endif
 
-/* Answers a call for a name in the kernel's place. */
+/* Answers a call for a name in place of the kernel. */
 static void on_name(int number, siginfo_t *info, void *arg)
 {
 	ucontext_t *context = arg;
@@ -57,7 +57,7 @@ static void on_name(int number, siginfo_t *info, void *arg)
 	RESULT(context) = refuse_names ? -EINVAL : 0;
 }
 
-/* From now on calls of prctl(PR_SET_VMA, PR_SET_VMA_ANON_NAME) end in on_name(). */
+/* Sends calls of prctl(PR_SET_VMA, PR_SET_VMA_ANON_NAME) to on_name() from now on. */
 static void catch_names(void)
 {
 	struct sock_filter code[] = {

@@ -52,7 +52,7 @@ static int end(void **state)
 	return fclose(file);
 }
 
-/* Flushes; the file has this text, errno was kept. */
+/* Flushes, and checks that the file has this text and that errno was kept. */
 static void expect(const char *text)
 {
 	static char got[70000];
@@ -197,7 +197,7 @@ static const char *in_directory(const char *name)
 	return path;
 }
 
-/* The file of that name is there, with so many bytes, and is removed. */
+/* Checks that the file of that name has this many bytes, and removes it. */
 static void expect_file(const char *name, long nbytes)
 {
 	struct stat st;

@@ -151,7 +151,7 @@ static bool take_field(const uint8_t **at, const uint8_t *end, struct field *f)
 	return true;
 }
 
-/* The number in a submessage; 0. */
+/* Returns the number in a field of a submessage, or 0. */
 static uint64_t number_in(const struct field *m, unsigned number)
 {
 	const uint8_t *at = m->bytes;

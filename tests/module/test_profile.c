@@ -42,7 +42,7 @@ unsigned __wrap_unwind_stack(uintptr_t *pcs, unsigned max, unsigned skip)
 	return n;
 }
 
-/* A stack of its own for every number. */
+/* Makes unwind_stack() return a stack of its own for every number. */
 static void set_stack(uintptr_t number, unsigned n)
 {
 	depth = n;
@@ -107,7 +107,7 @@ static void read_profile(void)
 	fclose(file);
 }
 
-/* The entry of a stack of set_stack(), for this size. */
+/* Returns the profile's entry of a stack of set_stack() for this size. */
 static const struct entry *entry_of(uintptr_t number, size_t nbytes)
 {
 	static const struct entry none;

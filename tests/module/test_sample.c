@@ -99,7 +99,7 @@ static spanclass_t class_at(void *p)
 	return span_of((uintptr_t)p)->spanclass;
 }
 
-/* Any kind of request. */
+/* Makes a request of any kind. */
 static void *request(uint64_t *r)
 {
 	size_t size = rng_below(r, 16) == 0 ? rng_below(r, 300000) : rng_below(r, 1200);
@@ -120,7 +120,7 @@ static void *request(uint64_t *r)
 
 static void *objects[MAX_OBJECTS];
 
-/* n objects made, counted in expected; of them about half freed. */
+/* Makes n objects, counts them in `expected`, and frees about half of them. */
 static size_t churn(uint64_t *r, size_t nobjects, size_t n, struct alloc_counts *expected)
 {
 	for (size_t i = 0; i < n; i++) {

@@ -308,8 +308,8 @@ static bool is_huge(uintptr_t addr)
 	return (arena_of(addr)->huge_regions >> addr % ARENA_SIZE / REGION_SIZE & 1) != 0;
 }
 
-/* What the kernel was told of the mapping at addr: a flag of /proc/self/smaps. True where it has no
- * huge pages at all. */
+/* Returns whether the mapping at addr has this flag in /proc/self/smaps. Returns true where the
+ * kernel has no huge pages at all. */
 static bool kernel_was_told(uintptr_t addr, const char *flag)
 {
 	FILE *smaps = fopen("/proc/self/smaps", "r");

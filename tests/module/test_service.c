@@ -140,7 +140,7 @@ TEST_IN_CHILD(the_interrupted_thread_may_hold_any_lock)
 	wait_for_writing();
 }
 
-/* The number behind a name in /proc/self/task/TID/status of the thread that is not ours. */
+/* Returns the number behind a name in the status file of the thread that is not the test's. */
 static uint64_t mask_of_the_other_thread(const char *name)
 {
 	DIR *tasks = opendir("/proc/self/task");

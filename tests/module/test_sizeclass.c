@@ -106,7 +106,7 @@ static void stack_entries_respect_both_bounds_and_add_up(void **state)
 	assert_int_equal(first - 1, STACK_TOTAL_ENTRIES);
 }
 
-/* The smallest class that fits, by trying all. */
+/* Returns the smallest class that fits, by trying all classes. */
 static unsigned smallest_class(size_t size, size_t align)
 {
 	for (unsigned c = 1; c < NUM_SIZE_CLASSES; c++)

@@ -33,7 +33,7 @@ static void check_class(const struct stat_class *k)
 	CHECK(k->free_slots <= k->slots);
 }
 
-/* The equations of stat.h. */
+/* Checks the equations of stat.h. */
 static void check_snapshot(const struct stat_snapshot *st)
 {
 	struct stat_class sum = { 0 };
@@ -63,7 +63,7 @@ static void check_snapshot(const struct stat_snapshot *st)
 	      st->arenas.inuse_bytes <= st->arenas.bytes);
 }
 
-/* The same, of a program that stands still. */
+/* Checks the equations of stat.h and those that hold in a program that stands still. */
 static void check_quiet(struct stat_snapshot *st)
 {
 	struct heapwalk w;

@@ -14,7 +14,7 @@
 
 static char text[4096];
 
-/* What is printed of the address. */
+/* Returns what is printed of an address. */
 static const char *printed(uintptr_t pc, bool after_call)
 {
 	static struct symbols symbols;

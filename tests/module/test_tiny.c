@@ -36,7 +36,7 @@ static void put(struct mcache *c, void *p)
 	CHECK(span_of((uintptr_t)p) == &mspan_dead || size_at(p) == 0);
 }
 
-/* The largest power of two that is no larger than size, at least floor. */
+/* Returns the largest power of two that is no larger than size, but at least `floor`. */
 static size_t alignment(size_t size, size_t floor)
 {
 	size_t align = floor;

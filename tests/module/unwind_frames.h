@@ -8,7 +8,8 @@
 
 typedef void (*callback)(void);
 
-/* Each calls call() once and returns a number nobody needs, so that it has a frame when it does. */
+/* Each function calls call() once, and then returns a number that no caller needs, so that it
+ * has a frame during the call. */
 struct frames {
 	unsigned (*deep)(unsigned depth, callback call);      /* depth frames of its own */
 	unsigned (*variable)(unsigned nbytes, callback call); /* of variable size */

@@ -21,7 +21,7 @@
 #include <string.h>
 #include <unistd.h>
 
-/* Mostly small, sometimes tiny, seldom big. */
+/* Returns a size that is mostly small, sometimes tiny and seldom big. */
 static inline size_t stress_size(uint64_t *r)
 {
 	switch (rng_below(r, 16)) {
@@ -102,7 +102,7 @@ static inline void object_resize(struct object *o, uint64_t *r)
 	o->size = size;
 }
 
-/* Seconds to run: the first argument, else what the test suite can afford. */
+/* Returns the seconds to run: the first argument, or what the test suite can afford. */
 static inline double stress_seconds(int argc, char **argv)
 {
 	return argc > 1 ? atof(argv[1]) : 3;

@@ -53,7 +53,8 @@ static void *child_thread(void *arg)
 	return NULL;
 }
 
-/* What a child does; with generations left it forks in turn, and its child does the same. */
+/* Does what a child does, and does not return. With generations left it forks in turn, and its
+ * child does the same. */
 static _Noreturn void child(uint64_t *r, struct object *known, int n, int generations)
 {
 	pid_t pid = 0;

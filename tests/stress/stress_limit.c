@@ -22,7 +22,7 @@
 #define CELLS 2048
 #define STEPS 40000
 
-/* Of an object; behind it are bytes of its tag. */
+/* The beginning of an object. The last byte behind it is its tag. */
 struct head {
 	size_t size;
 	unsigned char tag;
@@ -43,7 +43,8 @@ static unsigned char *last_byte(struct head *h)
 	return (unsigned char *)h + h->size - 1;
 }
 
-/* h, of so many bytes now, or what was before: NULL where there is no memory for it. */
+/* Writes the head of a new or resized object and returns it. h is NULL when there was no memory,
+ * which counts as a refusal. */
 static struct head *made(struct head *h, uint64_t *r, size_t size)
 {
 	if (h == NULL) {
@@ -111,7 +112,7 @@ static void *worker(void *arg)
 	return NULL;
 }
 
-/* Pages that are the heap's, but for those that are free and without memory. */
+/* Returns how many pages count: all pages of the heap, except free pages without memory. */
 static size_t recount(void)
 {
 	uint32_t rights = rights_open();

@@ -52,7 +52,7 @@ struct round {
 	unsigned n;
 };
 
-/* What the children tell; in shared memory, one child at a time. */
+/* The counts that the children add up, in shared memory. One child runs at a time. */
 static struct {
 	_Atomic unsigned seen;
 	_Atomic unsigned failed;
@@ -62,13 +62,14 @@ static struct {
 static struct round this_round;
 static pthread_barrier_t barrier;
 
-/* There is memory: no request may be refused. Written while the threads wait at the barrier. */
+/* Whether there is memory again, so that no request may be refused. It is written while the
+ * threads wait at the barrier. */
 static bool recovered;
 
 /* Objects that pass from thread to thread: each begins with its own struct object. */
 static _Atomic(unsigned char *) cells[CELLS];
 
-/* The bytes of an object that are looked at. */
+/* Returns the index of the next byte of an object that is looked at. */
 static size_t next_byte(size_t i, size_t size)
 {
 	if (i < 256)
@@ -112,7 +113,8 @@ static size_t any_size(uint64_t *r)
 	}
 }
 
-/* NULL is an answer only for want of memory, with its errno; any other keeps errno. */
+/* Checks an answer: NULL comes only for want of memory and with ENOMEM, and any other answer
+ * keeps errno. */
 static bool answered(const void *p)
 {
 	if (p != NULL) {
@@ -182,7 +184,7 @@ static void drop(struct object *o)
 	o->p = NULL;
 }
 
-/* Gives an object away, and takes what lay there. */
+/* Leaves an object in a cell, and takes the object that lay there. */
 static void exchange(struct object *o, uint64_t *r)
 {
 	/* The swap is what publishes the object, as a program's own synchronisation would. */

@@ -10,7 +10,8 @@
 #include "os_fail.h"
 #include "os.h"
 
-/* What --wrap=NAME makes of the definition of NAME and of the calls of it. */
+/* The linker's --wrap=NAME renames the definition of NAME to __real_NAME, and calls of NAME go
+ * to __wrap_NAME. */
 void *__real_os_reserve(void *hint, size_t nbytes);
 bool __real_os_unreserve(void *p, size_t nbytes);
 bool __real_os_commit(void *p, size_t nbytes);

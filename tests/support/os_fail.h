@@ -25,28 +25,33 @@ enum os_call {
 	OS_ALL_CALLS = 8191,
 };
 
-/* From now on counts the calls in the set; the n-th (from 1) fails, only it. */
+/* Counts the calls in the set from now on. The n-th call fails, counted from 1, and no other. */
 void os_fail_nth(unsigned calls, unsigned n);
 
-/* The same, and all that follow fail too, until os_fail_stop(). */
+/* Counts the calls in the set from now on. The n-th call and all later calls fail, until
+ * os_fail_stop(). */
 void os_fail_from(unsigned calls, unsigned n);
 
-/* One of every one_in calls fails, at random; the same seed and order of calls fail the same
- * ones. */
+/* Lets one of every one_in calls fail, at random. The same seed and the same order of calls let
+ * the same calls fail. */
 void os_fail_at_random(unsigned calls, unsigned one_in, uint64_t seed);
 
-/* Any thread may call it, and any of the above when no other thread is in the heap. */
+/* Lets no call fail from now on. Any thread may call this. The functions above may be called
+ * when no other thread is in the heap. */
 void os_fail_stop(void);
 
-/* Calls of the set since os_fail_nth() or os_fail_from(), and how many of them failed. */
+/* Return how many calls of the set there were since os_fail_nth() or os_fail_from(), and how
+ * many of them failed. */
 unsigned os_fail_seen(void);
 unsigned os_fail_failed(void);
 
-/* Address space that was mapped and not unmapped since the start: reservations and records. */
+/* Returns the bytes of address space that were mapped and not unmapped since the start:
+ * reservations and records. */
 size_t os_fail_mapped(void);
 
-/* Answers os_reserve() and hears of os_unreserve() instead of the kernel; NULL: the kernel does.
- * before_release is called first in os_release(), unless NULL. */
+/* Functions that answer in place of the kernel. reserve answers os_reserve(), and unreserve is
+ * told of os_unreserve(). before_release is called first in os_release(). Where a function is
+ * NULL, the kernel answers. */
 struct os_space_hooks {
 	void *(*reserve)(void *hint, size_t nbytes);
 	void (*unreserve)(void *p, size_t nbytes);
@@ -54,7 +59,7 @@ struct os_space_hooks {
 };
 void os_fail_set_hooks(const struct os_space_hooks *hooks);
 
-/* The kernel's answers, for hooks. */
+/* Ask the kernel, for hooks. */
 void *os_fail_real_reserve(void *hint, size_t nbytes);
 void os_fail_real_unreserve(void *p, size_t nbytes);
 

@@ -36,7 +36,8 @@ static inline bool program_exited_0(const struct program_result *r)
 	return !r->timed_out && WIFEXITED(r->status) && WEXITSTATUS(r->status) == 0;
 }
 
-/* In the child: environment ("NAME=value", or "NAME" to unset), no core file, exec. */
+/* Becomes the program, in the child. env has "NAME=value", or "NAME" to unset a variable. A
+ * crash leaves no core file. */
 __attribute__((noreturn)) static inline void program_exec(char *const argv[],
 							 const char *const env[])
 {
