@@ -50,7 +50,8 @@
 #define HIDDEN __attribute__((visibility("hidden")))
 /* Another name for a function of this file, which nobody outside can take over. A compiler that is asked whether the two are the
  * same function takes them for two: ask with OPAQUE(). */
-#define OWN_NAME(name, of) extern __typeof__(of) name __attribute__((alias(#of), visibility("hidden"))) ATTRIBUTES_OF(of)
+#define OWN_NAME(name, of) extern __typeof__(of) name \
+	__attribute__((alias(#of), visibility("hidden"))) ATTRIBUTES_OF(of)
 /* gcc wants what libc's header says of a function to be said of its other name, too. */
 #if defined(__has_attribute) && !defined(__clang__)
 #if __has_attribute(copy)
