@@ -123,7 +123,8 @@ static void *interior(void)
 	return (char *)live[i] + 1 + below((uint32_t)live_size[i] - 1);
 }
 
-/* Returns an address that is not the heap's: inside of other memory, not mapped, or not canonical. */
+/* Returns an address that is not the heap's: inside of other memory, not mapped, or not
+ * canonical. */
 static void *wild(void)
 {
 	static char *mapped;

@@ -161,7 +161,8 @@ static uint32_t object_size(uint64_t *random)
 
 /* --- the table --- */
 
-/* Takes out one of the youngest entries mostly, and otherwise any. The last entry takes its place. */
+/* Takes out one of the youngest entries mostly, and otherwise any. The last entry takes its
+ * place. */
 static struct entry shard_remove(struct shard *s, uint64_t *random)
 {
 	uint32_t among = s->count > YOUNG && below(random, 4) != 0 ? YOUNG : s->count;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * cxx_plugin_lib.cc - C++ code that a C program opens: its operators new fail, and what its own C++ library says is what holds.
+ * cxx_plugin_lib.cc - C++ code that a C program opens: its operators new fail, and what its own C++
+ * library says is what holds.
  *
  * Callers  test_cxx_plugin.c, by dlsym. Built with the shared libstdc++, and with one inside of it.
  */
@@ -34,7 +35,8 @@ template <typename F> static bool throws(F f)
 /* Forms that throw what they should. */
 extern "C" int plugin_throws()
 {
-	return throws([] { return ::operator new(huge); }) + throws([] { return ::operator new[](huge); }) +
+	return throws([] { return ::operator new(huge); }) +
+	       throws([] { return ::operator new[](huge); }) +
 	       throws([] { return ::operator new(huge, std::align_val_t(64)); }) +
 	       throws([] { return ::operator new[](huge, std::align_val_t(64)); }) +
 	       throws([] { return ::operator new(100, std::align_val_t(no_power)); });
@@ -44,7 +46,8 @@ extern "C" int plugin_throws()
 extern "C" int plugin_returns_null()
 {
 	kept = nullptr;
-	return (::operator new(huge, std::nothrow) == kept) + (::operator new[](huge, std::nothrow) == kept) +
+	return (::operator new(huge, std::nothrow) == kept) +
+	       (::operator new[](huge, std::nothrow) == kept) +
 	       (::operator new(huge, std::align_val_t(64), std::nothrow) == kept) +
 	       (::operator new[](huge, std::align_val_t(64), std::nothrow) == kept);
 }
@@ -66,7 +69,8 @@ extern "C" int plugin_allocates()
 	int right = 0;
 
 	for (size_t n = 1; n < 100000; n = n * 3 / 2 + 1) {
-		char *p = new char[n], *q = static_cast<char *>(::operator new(n, std::align_val_t(128)));
+		char *p = new char[n],
+		     *q = static_cast<char *>(::operator new(n, std::align_val_t(128)));
 
 		p[n - 1] = 'p';
 		right += p[n - 1] == 'p' && reinterpret_cast<size_t>(q) % 128 == 0;

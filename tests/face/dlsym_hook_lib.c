@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * dlsym_hook_lib.c - a dlsym of its own, as overlays for games have: it allocates, and calls libc's.
+ * dlsym_hook_lib.c - a dlsym of its own, as overlays for games have: it allocates, and calls
+ * libc's.
  *
- * Callers  preloaded with the library, before it and behind it. dlsym(RTLD_NEXT) from here means what is next for this file.
+ * Callers  preloaded with the library, before it and behind it. dlsym(RTLD_NEXT) from here means
+ *          what is next for this file.
  */
 #include <dlfcn.h>
 #include <stdlib.h>

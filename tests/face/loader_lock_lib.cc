@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * loader_lock_lib.cc - a plug-in whose constructor starts a thread and waits for it. The dynamic linker's lock is held
- * meanwhile: what the thread allocates must not need that lock.
+ * loader_lock_lib.cc - a plug-in whose constructor starts a thread and waits for it. The dynamic
+ * linker's lock is held meanwhile: what the thread allocates must not need that lock.
  *
  * Callers  test_cxx_plugin.c, which opens it; a hang ends the test.
  */

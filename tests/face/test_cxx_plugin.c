@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_cxx_plugin.c - a C program that opens C++ code. No C++ library is there when the program begins, and none of its names
- * can be looked up by others: RTLD_LOCAL.
+ * test_cxx_plugin.c - a C program that opens C++ code. No C++ library is there when the program
+ * begins, and none of its names can be looked up by others: RTLD_LOCAL.
  *
- * Callers  CTest, linked with the library and preloaded. argv[1] is the plug-in, argv[2] the case, argv[3] more flags.
+ * Callers  CTest, linked with the library and preloaded. argv[1] is the plug-in, argv[2] the case,
+ *          argv[3] more flags.
  */
 #include "face.h"
 

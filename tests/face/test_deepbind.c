@@ -3,7 +3,8 @@
  * test_deepbind.c - pointers that cross the border to a library loaded with RTLD_DEEPBIND, in both
  * directions, and pointers that never leave it.
  *
- * Usage: test_deepbind DEEPBIND_LIB DIRECTION FUNCTION. FUNCTION opens the library: see open_library().
+ * Usage: test_deepbind DEEPBIND_LIB DIRECTION FUNCTION. FUNCTION opens the library: see
+ * open_library().
  */
 #include "face.h"
 
@@ -186,7 +187,8 @@ static void a_wild_pointer_is_reported_as_before(void)
 		free(p);
 		_exit(0);
 	}
-	CHECK(waitpid(child, &status, 0) == child && WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT);
+	CHECK(waitpid(child, &status, 0) == child && WIFSIGNALED(status) &&
+	      WTERMSIG(status) == SIGABRT);
 }
 
 /* For GOALLOC=off=1, too: then libc's heap is behind all names. */
@@ -194,7 +196,8 @@ static void sizes_are_told(void)
 {
 	void *p = malloc(100), *q = deep_malloc(100);
 
-	CHECK(malloc_usable_size(p) >= 100 && malloc_usable_size(q) >= 100 && deep_usable(p) >= 100);
+	CHECK(malloc_usable_size(p) >= 100 && malloc_usable_size(q) >= 100 &&
+	      deep_usable(p) >= 100);
 	deep_free(p);
 	free(q);
 	p = realloc(deep_malloc(10), 1000);

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_hooked_start.c - a program whose own getenv, mmap, syscall and so on allocate. If the library
- * called one of them through the PLT while it starts or holds a lock, it would come back into
- * malloc: endless recursion, or a lock taken twice.
+ * test_hooked_start.c - a program whose own getenv, mmap, syscall and so on allocate. If the
+ * library called one of them through the PLT while it starts or holds a lock, it would come back
+ * into malloc: endless recursion, or a lock taken twice.
  *
  * `hooked` counts how often a hook ran; calls from libc count too. A hook makes raw system
- * calls for its own work, or calls the next function of its name. ENABLE_EXPORTS shows the hooks to the library.
+ * calls for its own work, or calls the next function of its name. ENABLE_EXPORTS shows the hooks to
+ * the library.
  */
 #include "face.h"
 
@@ -22,7 +23,8 @@ extern char **environ;
 
 static volatile int hooked;
 
-/* Allocates, as a tracing program would. A hook that is reached from here does not allocate again. */
+/* Allocates, as a tracing program would. A hook that is reached from here does not allocate
+ * again. */
 static void allocate_in_hook(void)
 {
 	static __thread int inside __attribute__((tls_model("initial-exec")));
@@ -60,7 +62,8 @@ static long call_kernel(long number, long a, long b, long c, long d, long e, lon
 	return result;
 #else
 	register long x8 __asm__("x8") = number, x0 __asm__("x0") = a, x1 __asm__("x1") = b;
-	register long x2 __asm__("x2") = c, x3 __asm__("x3") = d, x4 __asm__("x4") = e, x5 __asm__("x5") = f;
+	register long x2 __asm__("x2") = c, x3 __asm__("x3") = d, x4 __asm__("x4") = e,
+			 x5 __asm__("x5") = f;
 
 	__asm__ volatile("svc #0"
 			 : "+r"(x0)
@@ -97,7 +100,8 @@ unsigned long getauxval(unsigned long type)
 	allocate_in_hook();
 	while (e != NULL && *e != NULL)
 		e++;
-	for (const Elf64_auxv_t *a = e == NULL ? NULL : (const void *)(e + 1); a != NULL && a->a_type != AT_NULL; a++)
+	for (const Elf64_auxv_t *a = e == NULL ? NULL : (const void *)(e + 1);
+	     a != NULL && a->a_type != AT_NULL; a++)
 		if (a->a_type == type)
 			return a->a_un.a_val;
 	return 0;

@@ -24,7 +24,8 @@ size_t nallocx(size_t n, int flags);
 #define MALLOCX_TCACHE_NONE ((int)((unsigned)(-1 + 2) << 8))
 #define MALLOCX_ARENA(a) ((((int)(a)) + 1) << 20)
 
-static const size_t sizes[] = {1, 7, 8, 9, 16, 17, 20, 24, 100, 1000, 4096, 30000, 32768, 40000, 300000, 5000000};
+static const size_t sizes[] = { 1,   7,    8,    9,     16,    17,    20,     24,
+				100, 1000, 4096, 30000, 32768, 40000, 300000, 5000000 };
 #define SIZES (sizeof(sizes) / sizeof(sizes[0]))
 static const size_t too_large = (size_t)PTRDIFF_MAX + 1;
 
@@ -119,7 +120,8 @@ static void xallocx_tells_the_real_size_and_never_moves(void **state)
 			size_t had = sallocx(p, 0), has;
 
 			memset(p, 'x', had);
-			has = xallocx(p, sizes[k], k % 2 == 0 ? 0 : sizes[k], k % 3 == 0 ? MALLOCX_ZERO : 0);
+			has = xallocx(p, sizes[k], k % 2 == 0 ? 0 : sizes[k],
+				      k % 3 == 0 ? MALLOCX_ZERO : 0);
 			assert_int_equal(has, sallocx(p, 0));
 			assert_true(p[0] == 'x' && p[(had < has ? had : has) - 1] == 'x');
 			assert_true(k % 3 != 0 || is_zero(p, had, has));

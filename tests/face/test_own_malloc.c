@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_own_malloc.c - programs that replace malloc and its fellows: what libc does not have, or makes of them, must fit.
- * OWN_HEAP has a heap of its own. OWN_HEADER wraps the next malloc, and puts a header before each object. OWN_COUNT
- * counts, and calls __libc_malloc. OWN_NOTHING replaces nothing, and takes the addresses.
+ * test_own_malloc.c - programs that replace malloc and its fellows: what libc does not have, or
+ * makes of them, must fit. OWN_HEAP has a heap of its own. OWN_HEADER wraps the next malloc, and
+ * puts a header before each object. OWN_COUNT counts, and calls __libc_malloc. OWN_NOTHING replaces
+ * nothing, and takes the addresses.
  *
- * Callers  CTest, linked with the library. Built once for each of the four; OWN_NOTHING at a fixed address, too.
+ * Callers  CTest, linked with the library. Built once for each of the four; OWN_NOTHING at a fixed
+ *          address, too.
  */
 #define OWN_HEAP 1
 #define OWN_HEADER 2
@@ -267,7 +269,8 @@ static void jemallocs_names_are_a_pair(void)
 #endif
 }
 
-/* malloc_usable_size is libc's where the program has none: it refuses nothing that the program's malloc made. */
+/* malloc_usable_size is libc's where the program has none: it refuses nothing that the program's
+ * malloc made. */
 static void usable_size_is_no_reason_to_stop(void)
 {
 	void *p = do_malloc(100);
@@ -290,7 +293,8 @@ static void without_a_replacement_sizes_are_checked(void)
 		_ZdlPvm(_Znwm(1000), 4);
 		_exit(0);
 	}
-	CHECK(waitpid(child, &status, 0) == child && WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT);
+	CHECK(waitpid(child, &status, 0) == child && WIFSIGNALED(status) &&
+	      WTERMSIG(status) == SIGABRT);
 #endif
 }
 

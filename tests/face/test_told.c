@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_told.c - a program that keeps registrations of memory for a device learns of all memory that loses its pages. It replaces
- * madvise(), as UCX and MPI do, and allocates there.
+ * test_told.c - a program that keeps registrations of memory for a device learns of all memory that
+ * loses its pages. It replaces madvise(), as UCX and MPI do, and allocates there.
  *
  * Owns     `told`, the ranges that the hook saw.
  * Callers  CTest, linked with the library and preloaded; ENABLE_EXPORTS shows the hook.
@@ -115,7 +115,8 @@ static void *churn(void *arg)
 	unsigned char *live[50] = { NULL };
 
 	for (int i = 0; i < 20000; i++) {
-		size_t k = rng_next(&rng) % 50, n = rng_next(&rng) % (i % 100 == 0 ? 3 * MiB : 20000) + 1;
+		size_t k = rng_next(&rng) % 50,
+		       n = rng_next(&rng) % (i % 100 == 0 ? 3 * MiB : 20000) + 1;
 
 		CHECK(live[k] == NULL || *live[k] == k);
 		if (i % 3 == 0) {

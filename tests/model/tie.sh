@@ -179,7 +179,8 @@ expect() {
 	cp "$here"/*.pml "$TABLE" "$scratch/try/model"
 	sed -i "$2" "$scratch/try/$3"
 	if SRC=$scratch/try/src MODELS=$scratch/try/model \
-			TABLE=$scratch/try/model/modelled.txt sh "$here/tie.sh" > "$scratch/said"; then
+			TABLE=$scratch/try/model/modelled.txt \
+			sh "$here/tie.sh" > "$scratch/said"; then
 		echo "MISSED  $1"
 		failed=1
 	elif grep -q -e "$1" "$scratch/said"; then

@@ -709,82 +709,122 @@ static void drop_held(struct held *h, size_t *nheld, uint64_t *rnd)
 	h[i] = h[--*nheld];
 }
 
+enum { MAX_HELD = 4000 };
+
+/* A random history: the pages that it holds, and how far each arena has grown. */
+struct history {
+	uint64_t rnd;
+	uint64_t grown[ARENAS];
+	size_t nheld;
+	struct held held[MAX_HELD];
+};
+
+static void hold(struct history *h, uint64_t page, size_t npages)
+{
+	h->held[h->nheld++] = (struct held){ page, npages };
+}
+
+/* Lets the heap grow in whole words, the arenas in their order. */
+static void grow_some(struct history *h, size_t n)
+{
+	unsigned i = 0;
+
+	while (i < ARENAS && h->grown[i] == ARENA_PAGES)
+		i++;
+	if (i == ARENAS)
+		return;
+	n = min_size(align_up(n, 64), ARENA_PAGES - h->grown[i]);
+	check_grow((uint64_t)records[i]->idx * ARENA_PAGES + h->grown[i], n);
+	h->grown[i] += n;
+}
+
+/* Takes pages right behind others that are held, as realloc does. */
+static void take_behind(struct history *h, size_t n)
+{
+	uint64_t page;
+
+	if (h->nheld == 0 || h->nheld == MAX_HELD)
+		return;
+	page = h->held[rng_below(&h->rnd, h->nheld)].page + 1 + rng_below(&h->rnd, 4);
+	if (check_alloc_at(page, n))
+		hold(h, page, n);
+}
+
+/* Takes the free pages of a word, keeps some and gives the others back. */
+static void take_word(struct history *h)
+{
+	uint64_t page, free_pages, clean;
+
+	if (!check_alloc_word((unsigned)(1 + rng_below(&h->rnd, 16)), &page, &free_pages, &clean))
+		return;
+	for (unsigned i = 0; i < 64; i++)
+		if ((free_pages >> i & 1) != 0 && rng_below(&h->rnd, 4) == 0 &&
+		    h->nheld < MAX_HELD) {
+			hold(h, page + i, 1);
+			free_pages &= ~(UINT64_C(1) << i);
+		}
+	check_free_word(page, free_pages, clean & free_pages);
+}
+
+/* Takes the dirty pages of a chunk, and gives them back, most of them as released. */
+static void release_chunk(struct history *h)
+{
+	unsigned i = (unsigned)rng_below(&h->rnd, ARENAS);
+	uint64_t chunk = (uint64_t)records[i]->idx * ARENA_CHUNKS + rng_below(&h->rnd, 16);
+	uint64_t dirty[CHUNK_PAGES / 64];
+
+	check_take_dirty(chunk, dirty);
+	for (unsigned w = 0; w < CHUNK_PAGES / 64; w++)
+		check_free_word(chunk * CHUNK_PAGES + w * 64, dirty[w],
+				dirty[w] & rng_next(&h->rnd));
+}
+
+/* Checks the count of free pages before a random page. */
+static void count_free_before(struct history *h)
+{
+	uint64_t at = rng_below(&h->rnd, 3 * ARENA_PAGES);
+	uint64_t from = at;
+
+	while (from > 0 && model[from - 1] != IN_USE)
+		from--;
+	assert_int_equal(pagealloc_free_before(&pa, at), at - from);
+}
+
 static void random_steps(uint64_t seed, unsigned steps)
 {
-	enum { MAX_HELD = 4000 };
-	static struct held held[MAX_HELD];
-	uint64_t rnd = seed;
-	uint64_t grown[ARENAS] = { 0 };
-	uint64_t page, free_pages, clean, dirty[CHUNK_PAGES / 64];
-	size_t nheld = 0;
+	static struct history h;
 
+	h = (struct history){ .rnd = seed };
 	for (unsigned step = 0; step < steps; step++) {
-		size_t n = random_length(&rnd);
-		unsigned kind = (unsigned)rng_below(&rnd, 100);
+		size_t n = random_length(&h.rnd);
+		unsigned kind = (unsigned)rng_below(&h.rnd, 100);
 		bool shrinking = step / 300 % 3 == 2;
 
 		if (kind < 3) {
-			/* The heap grows in whole words; the arenas in their order. */
-			unsigned i = 0;
-
-			while (i < ARENAS && grown[i] == ARENA_PAGES)
-				i++;
-			n = align_up(n, 64);
-			if (i == ARENAS)
-				continue;
-			n = min_size(n, ARENA_PAGES - grown[i]);
-			check_grow((uint64_t)records[i]->idx * ARENA_PAGES + grown[i], n);
-			grown[i] += n;
+			grow_some(&h, n);
 		} else if (kind < (shrinking ? 25u : 45u)) {
-			page = nheld < MAX_HELD ? check_alloc(n) : PAGE_NONE;
+			uint64_t page = h.nheld < MAX_HELD ? check_alloc(n) : PAGE_NONE;
+
 			if (page != PAGE_NONE)
-				held[nheld++] = (struct held){ page, n };
+				hold(&h, page, n);
 		} else if (kind < 55) {
-			/* Behind something that is held: as realloc does. */
-			if (nheld == 0 || nheld == MAX_HELD)
-				continue;
-			page = held[rng_below(&rnd, nheld)].page + 1 + rng_below(&rnd, 4);
-			if (check_alloc_at(page, n))
-				held[nheld++] = (struct held){ page, n };
+			take_behind(&h, n);
 		} else if (kind < 65) {
-			if (!check_alloc_word((unsigned)(1 + rng_below(&rnd, 16)), &page,
-					      &free_pages, &clean))
-				continue;
-			/* Some are kept, the others come back. */
-			for (unsigned i = 0; i < 64; i++)
-				if ((free_pages >> i & 1) != 0 && rng_below(&rnd, 4) == 0 &&
-				    nheld < MAX_HELD) {
-					held[nheld++] = (struct held){ page + i, 1 };
-					free_pages &= ~(UINT64_C(1) << i);
-				}
-			check_free_word(page, free_pages, clean & free_pages);
+			take_word(&h);
 		} else if (kind < 70) {
-			unsigned i = (unsigned)rng_below(&rnd, ARENAS);
-			uint64_t chunk =
-				(uint64_t)records[i]->idx * ARENA_CHUNKS + rng_below(&rnd, 16);
-
-			check_take_dirty(chunk, dirty);
-			/* Released, all but some. */
-			for (unsigned w = 0; w < CHUNK_PAGES / 64; w++)
-				check_free_word(chunk * CHUNK_PAGES + w * 64, dirty[w],
-						dirty[w] & rng_next(&rnd));
+			release_chunk(&h);
 		} else if (kind < 72) {
-			uint64_t at = rng_below(&rnd, 3 * ARENA_PAGES);
-			uint64_t from = at;
-
-			while (from > 0 && model[from - 1] != IN_USE)
-				from--;
-			assert_int_equal(pagealloc_free_before(&pa, at), at - from);
-		} else if (nheld > 0) {
-			drop_held(held, &nheld, &rnd);
+			count_free_before(&h);
+		} else if (h.nheld > 0) {
+			drop_held(h.held, &h.nheld, &h.rnd);
 		}
 		if (step % 64 == 0)
 			compare();
 	}
 	compare();
-	while (nheld > 0) {
-		nheld--;
-		check_free(held[nheld].page, held[nheld].npages, false);
+	while (h.nheld > 0) {
+		h.nheld--;
+		check_free(h.held[h.nheld].page, h.held[h.nheld].npages, false);
 	}
 	compare();
 	assert_int_equal(pa.nfree, pa.ntotal);

@@ -8,12 +8,17 @@ prepare() {
 	awk -v n="$(pick 10 40)" 'BEGIN {
 		print "#include <stdio.h>\n#include <string.h>"
 		for (i = 0; i < n; i++) {
-			printf "struct s%d { long a[%d]; struct s%d *p; };\nstatic long f%d(long x, struct s%d *s) {\n", i, i % 7 + 1, i, i, i
-			for (j = 0; j < 20; j++) printf "\tif ((x >> %d) & 1) { for (int k = 0; k < %d; k++) s->a[k %% %d] += x * %d; x ^= s->a[%d]; }\n", j, j + 3, i % 7 + 1, j * 31 + i, j % (i % 7 + 1)
+			printf "struct s%d { long a[%d]; struct s%d *p; };\n" \
+				"static long f%d(long x, struct s%d *s) {\n", i, i % 7 + 1, i, i, i
+			for (j = 0; j < 20; j++) printf "\tif " \
+				"((x >> %d) & 1) { for (int k " \
+				"= 0; k < %d; k++) s->a[k %% %d] += x * %d; x ^= s->a[%d]; }\n" \
+				"", j, j + 3, i % 7 + 1, j * 31 + i, j % (i % 7 + 1)
 			print "\treturn x;\n}"
 		}
 		print "int main(void) {\n\tlong r = 0;"
-		for (i = 0; i < n; i++) printf "\t{ struct s%d s; memset(&s, 0, sizeof s); r += f%d(%d + r, &s); }\n", i, i, i * 7919
+		for (i = 0; i < n; i++) printf "\t{ struct s%d " \
+			"s; memset(&s, 0, sizeof s); r += f%d(%d + r, &s); }\n", i, i, i * 7919
 		print "\tprintf(\"%ld\\n\", r);\n}" }' >"$INPUT/big.c"
 	printf '%s\n' '#include <algorithm>' '#include <iostream>' '#include <map>' \
 		'#include <string>' '#include <vector>' \

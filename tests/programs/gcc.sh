@@ -8,18 +8,30 @@ limit=180
 # one file.
 prepare() {
 	awk -v n="$(pick 8 36)" 'BEGIN {
-		print "#include <stdio.h>\n#include <stdlib.h>\n#include <string.h>\n#include <math.h>\ntypedef unsigned long u64;"
+		print "#include <stdio.h>\n#include <stdlib.h>\n#include <string.h>\n" \
+			"#include <math.h>\ntypedef unsigned long u64;"
 		for (i = 0; i < n; i++) {
-			printf "struct s%d { u64 a[%d]; struct s%d *next; union { double d; char c[%d]; } u; unsigned f : %d; };\n", i, i % 9 + 2, i, i % 30 + 8, i % 31 + 1
+			printf "struct s%d { u64 a[%d]; struct " \
+				"s%d *next; union { double d; " \
+				"char c[%d]; } u; unsigned f : %d; };\n" \
+				"", i, i % 9 + 2, i, i % 30 + 8, i % 31 + 1
 			printf "static const u64 table%d[] = {", i
 			for (j = 0; j < 64; j++) printf "%d%s", (i * 7919 + j * 104729) % 65521, j < 63 ? "," : "};\n"
-			printf "static u64 f%d(const unsigned char *z, u64 n, struct s%d *p) {\n\tu64 r = n, i;\n\tfor (i = 0; i < n; i++) {\n\t\tswitch (z[i] & 31) {\n", i, i
+			printf "static u64 f%d(const unsigned char *z, u64 n, struct s%d *p) {\n" \
+				"\tu64 r = n, i;\n\tfor (i = 0; i < n; i++) {\n" \
+				"\t\tswitch (z[i] & 31) {\n", i, i
 			for (j = 0; j < 24; j++)
-				printf "\t\tcase %d: r = r * %d + table%d[(r ^ i) & 63]; p->a[%d] ^= r; %s break;\n", j, j * 2 + 3, i, j % (i % 9 + 2), i && j % 5 == 0 ? "if (r % 3 == 0) { struct s" (i - 1) " q; memset(&q, 0, sizeof q); r += f" (i - 1) "(z, i, &q); }" : (j % 3 ? "p->f += z[i];" : "p->u.d = sqrt((double)r);")
-			print "\t\tdefault: for (int k = 0; k < 8; k++) r ^= r << k | z[k % n]; break;\n\t\t}\n\t}\n\treturn r;\n}"
+				printf "\t\tcase %d: r = r * " \
+					"%d + table%d[(r ^ i) & 63]; p->a[%d] ^= r; %s break;\n" \
+					"", j, j * 2 + 3, i, j % (i % 9 + 2), i && j % 5 == 0 ? "if (r % 3 == 0) { struct s" (i - 1) " q; memset(&q, 0, sizeof q); r += f" (i - 1) "(z, i, &q); }" : (j % 3 ? "p->f += z[i];" : "p->u.d = sqrt((double)r);")
+			print "\t\tdefault: for (int k = 0; k " \
+				"< 8; k++) r ^= r << k | z[k % n]; break;\n\t\t}\n\t}\n" \
+				"\treturn r;\n}"
 		}
 		print "int main(int argc, char **argv) {\n\tu64 r = 0; (void)argc;"
-		for (i = 0; i < n; i++) printf "\t{ struct s%d q; memset(&q, 0, sizeof q); r += f%d((const unsigned char *)\"some text %d\", 12, &q); }\n", i, i, i
+		for (i = 0; i < n; i++) printf "\t{ struct s%d " \
+			"q; memset(&q, 0, sizeof q); r += f%d((const " \
+			"unsigned char *)\"some text %d\", 12, &q); }\n", i, i, i
 		print "\tprintf(\"%lu %d\\n\", r, argv != 0);\n\treturn 0;\n}" }' >"$INPUT/big.c"
 	awk 'BEGIN { for (i = 0; i < 2000; i++) printf "#define M%d(x) (((x) * %d) ^ %s)\n", i, i, i ? "M" (i > 40 ? i - 37 : i - 1) "(x)" : "1"; print "int g(int v) { return M1999(v); }" }' >"$INPUT/macros.c"
 }

@@ -10,7 +10,9 @@ prepare() {
 	git init -q -b main "$INPUT/repo"
 	awk -v n="$(pick 250 600)" 'BEGIN { x = 42
 		for (i = 1; i <= n; i++) {
-			printf "commit refs/heads/%s\nmark :%d\ncommitter A U Thor <a@example.org> %d +0000\ndata <<EOT\ncommit %d\nEOT\n", i % 10 == 9 ? "side" : "main", i, 1600000000 + i * 60, i
+			printf "commit refs/heads/%s\nmark :%d\n" \
+				"committer A U Thor <a@example.org> %d +0000\ndata <<EOT\n" \
+				"commit %d\nEOT\n", i % 10 == 9 ? "side" : "main", i, 1600000000 + i * 60, i
 			if (i > 10 && i % 10 == 9) printf "from :%d\n", i - 9
 			if (i > 10 && i % 10 == 0) printf "from :%d\nmerge :%d\n", i - 2, i - 1
 			for (k = 0; k < 4; k++) { x = (x * 16807) % 2147483647; f = x % 60
