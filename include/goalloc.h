@@ -275,10 +275,11 @@ int goalloc_profile_write_fd(int fd, int text);
  * stacks of allocations are kept (GOALLOC=leakcheck=2 for all, leakcheck=1 for a sample) leaks are told by them, else by size.
  *
  * fd     where the report is written; -1 for nowhere.
- * Returns the number of objects that are leaked, those that only leaked ones lead to included. When the report could not be written, the
- * number is right and errno is that of write(2). Returns -1 with errno ENOMEM or EAGAIN when there is no memory or no process for the
- * copy, EPERM when the program forbids others to look at it (PR_SET_DUMPABLE, see prctl(2)), ENOENT without /proc, EIO when the copy was
- * killed; the report says the same in words.
+ * Returns the number of objects that are leaked, those that only leaked ones lead to included.
+ * When the report could not be written, the number is right and errno is that of write(2).
+ * Returns -1 with errno ENOMEM or EAGAIN when there is no memory or no process for the copy,
+ * EPERM when the program forbids others to look at it (PR_SET_DUMPABLE, see prctl(2)), ENOENT
+ * without /proc, EIO when the copy was killed; the report says the same in words.
  *
  * Thread safe; one check is made at a time. Not from signal handlers. Blocking calls of other threads may fail with EINTR where
  * signal(7) says that they do after a stop signal: epoll_wait(2) is one.

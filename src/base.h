@@ -50,7 +50,8 @@
 #define HIDDEN __attribute__((visibility("hidden")))
 /* Another name for a function of this file, which nobody outside can take over. A compiler that is asked whether the two are the
  * same function takes them for two: ask with OPAQUE(). */
-#define OWN_NAME(name, of) extern __typeof__(of) name __attribute__((alias(#of), visibility("hidden"))) ATTRIBUTES_OF(of)
+#define OWN_NAME(name, of) extern __typeof__(of) name \
+	__attribute__((alias(#of), visibility("hidden"))) ATTRIBUTES_OF(of)
 /* gcc wants what libc's header says of a function to be said of its other name, too. */
 #if defined(__has_attribute) && !defined(__clang__)
 #if __has_attribute(copy)
@@ -370,6 +371,47 @@ static inline void prefetch(const void *p)
 #define CPU_TLS_WORD CPU_NO_TLS_WORD
 #define CPU_TLS_SELF_WORD 0
 #define CPU_RED_ZONE 0
+#endif
+
+/*
+ * Calls body(arg) on the stack that ends at `end`, a multiple of 16. The caller's registers are
+ * as before. Signals must be blocked: a collector that stops threads by signals would search the
+ * wrong stack.
+ */
+#if defined(__x86_64__)
+static inline void cpu_call_on_stack(void *end, void (*body)(void *arg), void *arg)
+{
+	__asm__ volatile("mov %%rsp, %%rbx\n\t"
+			 "mov %0, %%rsp\n\t"
+			 "call *%1\n\t"
+			 "mov %%rbx, %%rsp"
+			 : "+S"(end), "+a"(body), "+D"(arg)
+			 :
+			 : "rbx", "rcx", "rdx", "r8", "r9", "r10", "r11", "xmm0", "xmm1",
+			   "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8",
+			   "xmm9", "xmm10", "xmm11", "xmm12", "xmm13", "xmm14", "xmm15",
+			   "memory", "cc");
+}
+#elif defined(__aarch64__)
+static inline void cpu_call_on_stack(void *end, void (*body)(void *arg), void *arg)
+{
+	register void *x0 __asm__("x0") = arg;
+	register void *x1 __asm__("x1") = end;
+	register void (*x2)(void *) __asm__("x2") = body;
+
+	__asm__ volatile("mov x19, sp\n\t"
+			 "mov sp, x1\n\t"
+			 "blr x2\n\t"
+			 "mov sp, x19"
+			 : "+r"(x0), "+r"(x1), "+r"(x2)
+			 :
+			 : "x3", "x4", "x5", "x6", "x7", "x8", "x9", "x10", "x11", "x12",
+			   "x13", "x14", "x15", "x16", "x17", "x18", "x19", "x30", "v0",
+			   "v1", "v2", "v3", "v4", "v5", "v6", "v7", "v8", "v9", "v10",
+			   "v11", "v12", "v13", "v14", "v15", "v16", "v17", "v18", "v19",
+			   "v20", "v21", "v22", "v23", "v24", "v25", "v26", "v27", "v28",
+			   "v29", "v30", "v31", "memory", "cc");
+}
 #endif
 
 /* From here on all registers that a caller may want kept are in memory above cpu_stack_pointer(). */

@@ -18,7 +18,7 @@
 /* Where the files are read to: too large for a small stack. */
 struct texts {
 	char path[PATH_ROOM];
-	char groups[TEXT_ROOM];      /* of /proc/self/cgroup, while the files of the groups are read */
+	char groups[TEXT_ROOM]; /* of /proc/self/cgroup, while the files of the groups are read */
 	char text[TEXT_ROOM];
 };
 
@@ -82,7 +82,8 @@ static size_t number(const char *text)
 }
 
 /* The lowest limit of a group and those above it. group begins with a slash; it is cut short. */
-static size_t lowest(struct texts *t, const char *root, const char *mount, char *group, const char *file)
+static size_t lowest(struct texts *t, const char *root, const char *mount, char *group,
+		     const char *file)
 {
 	const char *parts[] = { root, mount, group, "/", file };
 	size_t least = SIZE_MAX, len = string_length(group);
@@ -91,7 +92,8 @@ static size_t lowest(struct texts *t, const char *root, const char *mount, char 
 		while (len > 0 && group[len - 1] == '/')
 			len--;
 		group[len] = '\0';
-		if (join(t->path, parts, sizeof(parts) / sizeof(parts[0])) && read_text(t->path, t->text))
+		if (join(t->path, parts, sizeof(parts) / sizeof(parts[0])) &&
+		    read_text(t->path, t->text))
 			least = min_size(least, number(t->text));
 		if (len == 0)
 			return least;
@@ -133,7 +135,9 @@ static size_t limit_of_line(struct texts *t, const char *root, char *line)
 	group++;
 	if (*controllers == ':')
 		return lowest(t, root, "/sys/fs/cgroup", group, "memory.max");
-	return names_memory(controllers) ? lowest(t, root, "/sys/fs/cgroup/memory", group, "memory.limit_in_bytes") : SIZE_MAX;
+	return names_memory(controllers)
+		       ? lowest(t, root, "/sys/fs/cgroup/memory", group, "memory.limit_in_bytes")
+		       : SIZE_MAX;
 }
 
 static size_t limit_of_groups(struct texts *t, const char *root)

@@ -67,6 +67,9 @@ _Static_assert(SPAN_MAX_SLOTS % 64 == 0 && SPAN_MAX_SLOTS < 65536, "slot counts 
 #define PCACHE_PAGES 64
 #define PCACHE_MAX_RUN 16
 
+/* Words that a thread passes over before its first, at most: the least that the heap has is a word for each. */
+#define FIRST_WORD_GAP 3
+
 /* Pages of the partial spans that all threads together may keep from each other, and what each may keep at least. One
  * thread alone keeps all: nobody else could use them. */
 #define PARTIAL_PAGES_ALL 256

@@ -7,8 +7,9 @@
 
 #include "base.h"
 
-/* Returns an operator, by its mangled name, of the C++ library that the code at caller uses; NULL: there is none. It is not one of
- * this library's. May wait while another thread adds an object to the list of those loaded, but not while it loads one. */
+/* Returns an operator, by its mangled name, of the C++ library that the code at caller uses;
+ * NULL: there is none. It is not one of this library's. May wait while another thread adds an
+ * object to the list of those loaded, but not while it loads one. */
 void *cxxlib_function(const char *name, uintptr_t caller);
 
 #endif

@@ -4,8 +4,9 @@
  * See malloc.c for the overview.
  *
  * Owns     the report line, on the caller's stack.
- * Callers  everyone who finds misuse, options.c for its warnings, lock.c. Calls abort(3), and os.h to write, as libc's
- *          write(2) is a cancellation point: a thread that was to be cancelled would end instead of the process.
+ * Callers  everyone who finds misuse, options.c for its warnings, lock.c. Calls abort(3), and
+ *          os.h to write, as libc's write(2) is a cancellation point: a thread that was to be
+ *          cancelled would end instead of the process.
  * Locks    none; callable with any lock held.
  * Holds    never allocates; one write(2) a line; errno is kept.
  */

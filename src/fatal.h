@@ -22,7 +22,8 @@ void report_chars(struct report *r, const char *s, size_t n);
 void report_text(struct report *r, const char *s, size_t n);   /* from outside: see text.h */
 void report_hex(struct report *r, uintptr_t v);           /* 0x..., lowercase, no padding */
 void report_dec(struct report *r, uint64_t v);
-int report_write(struct report *r, int fd);               /* appends the newline; 0, or the errno of the write that failed */
+int report_write(struct report *r,
+		 int fd); /* appends the newline; 0, or the errno of the write that failed */
 
 /* "goalloc: FUNC(0xADDR): FAULT", then SIGABRT. The user's misuse of a pointer. */
 _Noreturn void fatal_pointer(const char *func, const void *p, const char *fault);

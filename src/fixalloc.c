@@ -24,7 +24,7 @@
 
 /* Asked of the kernel at a time: METADATA_STEP, in which a small program's large records (an mcache) have room, or a quarter of all there
  * is. Less when the kernel refuses. */
-#define METADATA_STEP KiB(272)
+#define METADATA_STEP KiB(256)
 #define METADATA_MIN KiB(16)
 
 /*

@@ -4,12 +4,14 @@
  * See malloc.c for the overview.
  *
  * Owns     the knowledge whether libc's heap was ever used.
- * Callers  malloc.c, with pointers that are in no arena. Calls libc, with no lock held; libc.h, fatal.h, options.h.
+ * Callers  malloc.c, with pointers that are in no arena. Calls libc, with no lock held; libc.h,
+ *          fatal.h, options.h.
  * Locks    none.
- * Holds    a pointer goes to libc only if libc's heap has something in it. It has when we were loaded after the first malloc,
- *          or when a program calls libc's functions by their addresses; in other programs a foreign pointer is a mistake,
- *          and is reported here. The functions are those that libc.c found before anybody changed anything: a program
- *          may replace the names, and interpose_dlopen.c points them at this library.
+ * Holds    a pointer goes to libc only if libc's heap has something in it. It has when we were
+ *          loaded after the first malloc, or when a program calls libc's functions by their
+ *          addresses; in other programs a foreign pointer is a mistake, and is reported here. The
+ *          functions are those that libc.c found before anybody changed anything: a program may
+ *          replace the names, and interpose_dlopen.c points them at this library.
  */
 #include "foreign.h"
 #include "config.h"
@@ -31,9 +33,9 @@ typedef struct mallinfo2 mallinfo2_fn(void);
 /* In a static program libc's names are ours (interpose_libc.c), and there is no other heap. */
 bool foreign_can_alloc(void)
 {
-	return !GOALLOC_STATIC && libc_function(LIBC_FREE) != NULL && libc_function(LIBC_MALLOC) != NULL &&
-	       libc_function(LIBC_CALLOC) != NULL && libc_function(LIBC_REALLOC) != NULL &&
-	       libc_function(LIBC_MEMALIGN) != NULL;
+	return !GOALLOC_STATIC && libc_function(LIBC_FREE) != NULL &&
+	       libc_function(LIBC_MALLOC) != NULL && libc_function(LIBC_CALLOC) != NULL &&
+	       libc_function(LIBC_REALLOC) != NULL && libc_function(LIBC_MEMALIGN) != NULL;
 }
 
 /* libc's heap has memory from the system: it was used. Once used, always used. */
@@ -60,7 +62,8 @@ static bool libc_heap_used(void)
 /* p may be libc's. Its objects are 16-byte aligned. */
 static bool may_be_libcs(const void *p)
 {
-	return (uintptr_t)p % 16 == 0 && !options.invalidptr_abort && foreign_can_alloc() && libc_heap_used();
+	return (uintptr_t)p % 16 == 0 && !options.invalidptr_abort && foreign_can_alloc() &&
+	       libc_heap_used();
 }
 
 /* Returns only for a pointer that may be libc's. */

@@ -3,8 +3,8 @@
  * hardened.c - hardened=1: what an attacker of the program, or its own fault, shall not do unseen.
  * See malloc.c for the overview.
  *
- * A small object's slot is [ object | fill | tail ]: the tail, 8 bytes, holds the size that was asked for, masked with a secret of
- * the process and the address; the fill is a byte of that mask. Both are looked at when the object is freed or resized. A big object
+ * A small object's slot is [ object | fill | tail ]: the tail, 8 bytes, holds the size that was asked for and a code of size and address,
+ * made with a secret of the process by SipHash, from which no other object's code follows; the fill is a byte of that code. Both are looked at when the object is freed or resized. A big object
  * has its size in the record, fill up to the end of its last page, and a guarded page behind. What is freed is cleared (big: guarded),
  * changes places with a random one in the quarantine of the thread, and is handed out again after that one left it; by then it must
  * still be clear.
@@ -18,41 +18,25 @@
 #include "hardened.h"
 #include "fatal.h"
 #include "os.h"
+#include "siphash.h"
 
 /* Bytes of free memory before and behind an object that are looked at when it is freed. */
 #define BESIDE 64
 
-static uint64_t secret;    /* constant after hardened_init() */
+static struct siphash_key key;    /* constant after hardened_init() */
 
 /* Live big objects with a guarded page; they have moved set. Relaxed: a bound. */
 static _Atomic int guarded_spans;
 
-static uint64_t mix(uint64_t x)
-{
-	x ^= x >> 32;
-	x *= UINT64_C(0x9e3779b97f4a7c15);
-	x ^= x >> 29;
-	x *= UINT64_C(0xbf58476d1ce4e5b9);
-	return x ^ x >> 32;
-}
-
 void hardened_init(void)
 {
-	secret = mix(os_random());
+	key = (struct siphash_key){ { os_random(), os_random() } };
 }
 
-/* xorshift64*, seeded anew when it is found at 0. */
+/* Returns what places are chosen by. Nobody without the key can tell the next number from those before. */
 static uint64_t random_next(struct quarantine *q)
 {
-	uint64_t x = q->random;
-
-	if (x == 0)
-		x = mix(secret ^ (uintptr_t)q) | 1;
-	x ^= x >> 12;
-	x ^= x << 25;
-	x ^= x >> 27;
-	q->random = x;
-	return x * UINT64_C(0x2545f4914f6cdd1d) >> 32;
+	return siphash(&key, (uintptr_t)q, ++q->calls) >> 32;
 }
 
 uint64_t hardened_random(struct mcache *c)
@@ -60,15 +44,17 @@ uint64_t hardened_random(struct mcache *c)
 	return random_next(&c->quarantine);
 }
 
-static uint64_t mask_of(uintptr_t addr)
+/* Returns the code of an object: only who has the key can compute it for another address, or for another size. */
+static uint64_t code_of(uintptr_t addr, size_t size)
 {
-	return mix(secret ^ addr);
+	return siphash(&key, addr, size);
 }
 
-/* Never 0: what runs over an end most often is a string's. */
-static unsigned char fill_of(uint64_t mask)
+/* Returns the fill byte of an object with this code. The byte is no part of the tail, and never 0, because what runs over an end most
+ * often is a string's. */
+static unsigned char fill_of(uint64_t code)
 {
-	return (unsigned char)(mask >> 56) | 1;
+	return (unsigned char)(code >> 56) | 1;
 }
 
 static bool is_filled(const unsigned char *p, size_t nbytes, unsigned char byte)
@@ -96,29 +82,39 @@ static uint64_t *tail_of(uintptr_t addr, size_t elemsize)
 	return (uint64_t *)(addr + elemsize - HARDENED_TAIL);
 }
 
+/* Returns the tail: 48 bits of the code, then the size in the bytes that lie last. The first byte is never 0, either. */
+static uint64_t tail_for(uint64_t code, size_t size)
+{
+	return (code & low_mask64(48)) | 1 | (uint64_t)size << 48;
+}
+_Static_assert(MAX_SMALL_SIZE < 1 << 16, "a tail has 16 bits for the size");
+
 void *hardened_alloc_small(struct mcache *c, spanclass_t sc, size_t size)
 {
 	size_t elemsize = spanclass_info(sc)->elemsize;
 	uint64_t *p = mcache_alloc_random(c, sc, random_next(&c->quarantine));
-	uint64_t mask = mask_of((uintptr_t)p);
+	uint64_t code;
 
 	if (p == NULL)
 		return NULL;
 	if (!is_filled((const unsigned char *)p, elemsize, 0))
 		fatal_pointer("malloc", p, "write after free");
-	fill_bytes((char *)p + size, fill_of(mask), elemsize - HARDENED_TAIL - size);
-	*tail_of((uintptr_t)p, elemsize) = mask ^ size;
+	code = code_of((uintptr_t)p, size);
+	fill_bytes((char *)p + size, fill_of(code), elemsize - HARDENED_TAIL - size);
+	*tail_of((uintptr_t)p, elemsize) = tail_for(code, size);
 	return p;
 }
 
 size_t hardened_small_size(const struct mspan *s, uint32_t slot, const char *func)
 {
 	uintptr_t addr = mspan_slot_addr(s, slot);
-	uint64_t mask = mask_of(addr);
-	uint64_t size = *tail_of(addr, s->elemsize) ^ mask;
+	uint64_t tail = *tail_of(addr, s->elemsize);
 	size_t room = s->elemsize - HARDENED_TAIL;
+	size_t size = tail >> 48;
+	uint64_t code = code_of(addr, size);
 
-	if (size > room || !is_filled((const unsigned char *)addr + size, room - size, fill_of(mask)))
+	if (tail != tail_for(code, size) || size > room ||
+	    !is_filled((const unsigned char *)addr + size, room - size, fill_of(code)))
 		fatal_pointer(func, (const void *)addr, "heap overflow");
 	return size;
 }
@@ -168,6 +164,20 @@ static size_t guard_size(void)
 	return max_size(PAGE_SIZE, os_page_size());
 }
 
+/* Says once that the system refuses to guard pages, because a guarantee of this mode is lost. */
+static void refused(void)
+{
+	static _Atomic bool said;
+	struct report r;
+
+	/* Relaxed: of several threads one says it. */
+	if (atomic_exchange_explicit(&said, true, memory_order_relaxed))
+		return;
+	report_init(&r);
+	report_str(&r, "hardened: the system refuses to guard pages; from now on some big objects are not guarded");
+	(void)report_write(&r, 2);
+}
+
 /* Bytes before the guarded page. */
 static size_t big_room(const struct mspan *s)
 {
@@ -188,14 +198,16 @@ struct mspan *hardened_alloc_big(struct mcache *c, size_t size, size_t align_pag
 
 	if (s == NULL)
 		return NULL;
-	/* Refused, or with very many of them, an overflow is still found by the fill, unless it begins behind that. */
-	if (atomic_load_explicit(&guarded_spans, memory_order_relaxed) < MAX_GUARDED_BIG &&
-	    os_guard((void *)(s->base + big_room(s)), guard)) {
-		s->moved = true;
-		atomic_fetch_add_explicit(&guarded_spans, 1, memory_order_relaxed);
+	/* Without a guarded page an overflow is still found by the fill, unless it begins behind the fill. */
+	if (atomic_load_explicit(&guarded_spans, memory_order_relaxed) < MAX_GUARDED_BIG) {
+		s->moved = os_guard((void *)(s->base + big_room(s)), guard);
+		if (s->moved)
+			atomic_fetch_add_explicit(&guarded_spans, 1, memory_order_relaxed);
+		else
+			refused();
 	}
 	s->slack = (uint16_t)(big_room(s) - size);
-	fill_bytes((void *)(s->base + size), fill_of(mask_of(s->base)), s->slack);
+	fill_bytes((void *)(s->base + size), fill_of(code_of(s->base, size)), s->slack);
 	return s;
 }
 
@@ -203,7 +215,7 @@ size_t hardened_big_size(const struct mspan *s, const char *func)
 {
 	size_t size = big_room(s) - s->slack;
 
-	if (!is_filled((const unsigned char *)s->base + size, s->slack, fill_of(mask_of(s->base))))
+	if (!is_filled((const unsigned char *)s->base + size, s->slack, fill_of(code_of(s->base, size))))
 		fatal_pointer(func, (const void *)s->base, "heap overflow");
 	return size;
 }
@@ -218,9 +230,11 @@ void hardened_free_big(struct mcache *c, struct mspan *s)
 		atomic_fetch_sub_explicit(&guarded_spans, 1, memory_order_relaxed);
 	s->moved = false;
 	(void)os_drop((void *)s->base, mspan_nbytes(s));
-	/* Refused, for memory that is locked or for want of mappings. */
-	if (!os_guard((void *)s->base, mspan_nbytes(s)))
+	/* Refused for want of mappings. */
+	if (!os_guard((void *)s->base, mspan_nbytes(s))) {
+		refused();
 		zero_bytes((void *)s->base, big_room(s));
+	}
 	*place = s;
 	if (leaves != NULL)
 		mheap_free_guarded(&c->pages, leaves);

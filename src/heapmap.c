@@ -7,7 +7,8 @@
  * Callers  interpose_tools.c, who writes at exit or by signal. Calls heapwalk.h, heapsvg.c, out.h.
  * Locks    those of heapwalk.h; none while anything is written.
  * Holds    every committed page is in exactly one cell: the totals under the map are those of what is shown, also while others
- *          allocate. One arena at a time is in memory, which is mapped for the call: writers may have small stacks.
+ *          allocate. One arena at a time is in memory, which is mapped for the call: writers may
+ *          have small stacks.
  */
 #include "heapmap.h"
 #include "os.h"

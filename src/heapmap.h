@@ -7,8 +7,9 @@
 
 #include "heapwalk.h"
 
-/* Writes the map as a picture (SVG) or as text (UTF-8). Any thread; others run on, and each arena is shown as it was at one
- * moment. 0, or the errno of the write that failed; ENOMEM: there was no memory for the map. Takes mheap.lock, for a copy of an arena's bitmaps, and what stat_read()
+/* Writes the map as a picture (SVG) or as text (UTF-8). Any thread; others run on, and each arena
+ * is shown as it was at one moment. 0, or the errno of the write that failed; ENOMEM: there was no
+ * memory for the map. Takes mheap.lock, for a copy of an arena's bitmaps, and what stat_read()
  * takes. */
 int heapmap_write_or_errno(int fd, bool svg);
 

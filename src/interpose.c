@@ -86,7 +86,8 @@ EXPORT size_t malloc_usable_size(void *p)
 {
 	static const char func[] = "malloc_usable_size";
 
-	/* libc does not refuse a pointer of the program's own malloc, which may be in the middle of an object of this heap. */
+	/* libc does not refuse a pointer of the program's own malloc. It may be in the middle of
+	 * an object of this heap. */
 	return malloc_is_ours() ? heap_usable_size(p, func) : heap_usable_size_or_0(p, func);
 }
 
@@ -129,7 +130,8 @@ EXPORT void *goalloc_calloc_noscan(size_t n, size_t size)
 
 EXPORT void *goalloc_realloc_noscan(void *p, size_t size)
 {
-	return malloc_is_ours() ? face_resize(p, size, true, "goalloc_realloc_noscan") : realloc(p, size);
+	return malloc_is_ours() ? face_resize(p, size, true, "goalloc_realloc_noscan") :
+				  realloc(p, size);
 }
 
 EXPORT void *goalloc_aligned_alloc_noscan(size_t align, size_t size)

@@ -1,16 +1,20 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * interpose_cxx.c - the C++ face: the 20 replaceable operators new and delete, under their mangled names.
+ * interpose_cxx.c - the C++ face: the 20 replaceable operators new and delete, under their
+ * mangled names.
  * See malloc.c for the overview.
  *
  * Owns     nothing.
- * Callers  C++ programs. Calls replaced.h, which asks whether malloc and free are the program's own; cxxlib.h for what fails.
+ * Callers  C++ programs. Calls replaced.h, which asks whether malloc and free are the program's
+ *          own; cxxlib.h for what fails.
  * Locks    none.
- * Holds    [new.delete]: new calls the new handler until memory is there, or throws std::bad_alloc; the nothrow
- *          forms return NULL instead; sized delete is checked against the slot. Where a program has replaced the form that another
- *          one calls by default, it is called: new[] calls new, delete(p, size) calls delete(p), and so on.
- *          C can neither throw nor catch. So what fails here is begun anew by the same form of the caller's C++ library.
- *          That one calls malloc, asks its own new handler, and throws its own std::bad_alloc.
+ * Holds    [new.delete]: new calls the new handler until memory is there, or throws
+ *          std::bad_alloc; the nothrow forms return NULL instead; sized delete is checked against
+ *          the slot. Where a program has replaced the form that another one calls by default, it
+ *          is called: new[] calls new, delete(p, size) calls delete(p), and so on. C can neither
+ *          throw nor catch. So what fails here is begun anew by the same form of the caller's C++
+ *          library. That one calls malloc, asks its own new handler, and throws its own
+ *          std::bad_alloc.
  */
 #include "interpose_cxx.h"
 #include "cxxlib.h"
@@ -18,7 +22,8 @@
 #include "interpose.h"
 #include "replaced.h"
 
-/* In a static program the linker finds these, if there is a C++ library; it has no operators then but ours. */
+/* In a static program the linker finds these, if there is a C++ library; it has no operators then
+ * but ours. */
 extern void (*_ZSt15get_new_handlerv(void))(void) WEAK;
 extern void _ZSt17__throw_bad_allocv(void) WEAK;
 
@@ -34,16 +39,20 @@ static void *attempt_aligned(size_t size, size_t align)
 		return NULL;
 	if (malloc_is_ours())
 		return heap_aligned(align, size, false);
-	return size > PTRDIFF_MAX - align ? NULL : aligned_alloc(align, align_up(size == 0 ? 1 : size, align));
+	if (size > PTRDIFF_MAX - align)
+		return NULL;
+	return aligned_alloc(align, align_up(size == 0 ? 1 : size, align));
 }
 
 /* One attempt after another, with the handler between them, as the standard says. */
 static void *new_by_handler(size_t size, size_t align)
 {
 	for (;;) {
-		void (*handler)(void) = &_ZSt15get_new_handlerv == NULL ? NULL : _ZSt15get_new_handlerv();
+		void (*handler)(void) = NULL;
 		void *p;
 
+		if (&_ZSt15get_new_handlerv != NULL)
+			handler = _ZSt15get_new_handlerv();
 		if (handler == NULL)
 			break;
 		handler();
@@ -56,7 +65,8 @@ static void *new_by_handler(size_t size, size_t align)
 	fatal_error("operator new: out of memory, and no std::bad_alloc to throw");
 }
 
-/* What is done when the fast path has no object. caller: the address that the operator returns to. */
+/* What is done when the fast path has no object. caller: the address that the operator returns
+ * to. */
 static SLOW_PATH void *new_slow(size_t size, uintptr_t caller)
 {
 	void *p = replaced_malloc_slow(size);
@@ -80,7 +90,8 @@ static SLOW_PATH void *new_aligned(size_t size, size_t align, uintptr_t caller)
 }
 
 /* attempt: replaced_malloc_slow() is still to be tried. */
-static SLOW_PATH void *nothrow_slow(const char *name, size_t size, const void *tag, bool attempt, uintptr_t caller)
+static SLOW_PATH void *nothrow_slow(const char *name, size_t size, const void *tag, bool attempt,
+				    uintptr_t caller)
 {
 	void *p = attempt ? replaced_malloc_slow(size) : NULL;
 	nothrow_fn *form;
@@ -91,7 +102,8 @@ static SLOW_PATH void *nothrow_slow(const char *name, size_t size, const void *t
 	return form != NULL ? form(size, tag) : NULL;
 }
 
-static SLOW_PATH void *aligned_nothrow_slow(const char *name, size_t size, size_t align, const void *tag, uintptr_t caller)
+static SLOW_PATH void *aligned_nothrow_slow(const char *name, size_t size, size_t align,
+					    const void *tag, uintptr_t caller)
 {
 	aligned_nothrow_fn *form = (aligned_nothrow_fn *)cxxlib_function(name, caller);
 
@@ -114,7 +126,10 @@ static SLOW_PATH void *aligned_nothrow_slow(const char *name, size_t size, size_
 	EXPORT type name params
 
 FACE(void *, _Znwm, (size_t size)) { return NEW_OBJECT(size); }
-FACE(void *, _ZnwmSt11align_val_t, (size_t size, size_t align)) { return new_aligned(size, align, RETURN_ADDRESS()); }
+FACE(void *, _ZnwmSt11align_val_t, (size_t size, size_t align))
+{
+	return new_aligned(size, align, RETURN_ADDRESS());
+}
 FACE(void, _ZdlPv, (void *p)) { replaced_free(p, DELETE); }
 FACE(void, _ZdlPvSt11align_val_t, (void *p, size_t align))
 {
@@ -160,28 +175,37 @@ FACE(void *, _ZnwmRKSt9nothrow_t, (size_t size, const void *tag))
 	bool own = !REPLACED(_Znwm);
 	void *p = own ? replaced_malloc_fast(size) : NULL;
 
-	return LIKELY(p != NULL) ? p : nothrow_slow("_ZnwmRKSt9nothrow_t", size, tag, own, RETURN_ADDRESS());
+	if (LIKELY(p != NULL))
+		return p;
+	return nothrow_slow("_ZnwmRKSt9nothrow_t", size, tag, own, RETURN_ADDRESS());
 }
 FACE(void *, _ZnamRKSt9nothrow_t, (size_t size, const void *tag))
 {
 	bool own = !(REPLACED(_Znwm) || REPLACED(_Znam));
 	void *p = own ? replaced_malloc_fast(size) : NULL;
 
-	return LIKELY(p != NULL) ? p : nothrow_slow("_ZnamRKSt9nothrow_t", size, tag, own, RETURN_ADDRESS());
+	if (LIKELY(p != NULL))
+		return p;
+	return nothrow_slow("_ZnamRKSt9nothrow_t", size, tag, own, RETURN_ADDRESS());
 }
 FACE(void *, _ZnwmSt11align_val_tRKSt9nothrow_t, (size_t size, size_t align, const void *tag))
 {
 	void *p = REPLACED(_ZnwmSt11align_val_t) ? NULL : attempt_aligned(size, align);
 
-	return LIKELY(p != NULL) ? p : 
-				   aligned_nothrow_slow("_ZnwmSt11align_val_tRKSt9nothrow_t", size, align, tag, RETURN_ADDRESS());
+	if (LIKELY(p != NULL))
+		return p;
+	return aligned_nothrow_slow("_ZnwmSt11align_val_tRKSt9nothrow_t", size, align, tag,
+				    RETURN_ADDRESS());
 }
 FACE(void *, _ZnamSt11align_val_tRKSt9nothrow_t, (size_t size, size_t align, const void *tag))
 {
-	void *p = REPLACED(_ZnwmSt11align_val_t) || REPLACED(_ZnamSt11align_val_t) ? NULL : attempt_aligned(size, align);
+	bool own = !(REPLACED(_ZnwmSt11align_val_t) || REPLACED(_ZnamSt11align_val_t));
+	void *p = own ? attempt_aligned(size, align) : NULL;
 
-	return LIKELY(p != NULL) ? p : 
-				   aligned_nothrow_slow("_ZnamSt11align_val_tRKSt9nothrow_t", size, align, tag, RETURN_ADDRESS());
+	if (LIKELY(p != NULL))
+		return p;
+	return aligned_nothrow_slow("_ZnamSt11align_val_tRKSt9nothrow_t", size, align, tag,
+				    RETURN_ADDRESS());
 }
 OWN_NAME(own_ZnwmRKSt9nothrow_t, _ZnwmRKSt9nothrow_t);
 OWN_NAME(own_ZnamRKSt9nothrow_t, _ZnamRKSt9nothrow_t);

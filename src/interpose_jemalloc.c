@@ -4,12 +4,13 @@
  * See malloc.c for the overview.
  *
  * Owns     nothing.
- * Callers  programs linked with libjemalloc, and those that ask for these names when they begin. Calls malloc.h, whatever malloc
- *          the program has: jemalloc's names do not call malloc. Pointers that are not of this heap go to free and realloc by
- *          name.
+ * Callers  programs linked with libjemalloc, and those that ask for these names when they begin.
+ *          Calls malloc.h, whatever malloc the program has: jemalloc's names do not call malloc.
+ *          Pointers that are not of this heap go to free and realloc by name.
  * Locks    none.
- * Holds    jemalloc(3). The flags are the logarithm of an alignment, MALLOCX_ZERO, and the numbers of a thread cache and of an
- *          arena, which mean nothing here. Sizes are not 0. NULL and 0 are the only errors, but errno is set, too.
+ * Holds    jemalloc(3). The flags are the logarithm of an alignment, MALLOCX_ZERO, and the
+ *          numbers of a thread cache and of an arena, which mean nothing here. Sizes are not 0.
+ *          NULL and 0 are the only errors, but errno is set, too.
  */
 #include "interpose.h"
 #include "options.h"
@@ -17,10 +18,10 @@
 #include <stdlib.h>
 
 #define MALLOCX_LG_ALIGN_MASK 63
-#define MALLOCX_ZERO 0x40
+#define MALLOCX_ZERO          0x40
 
 #define FACE(type, name, params) \
-	type name params; \
+	type name params;        \
 	EXPORT type name params
 
 /* Returns the alignment that the flags ask for, 0 where it is no more than malloc's own. */
@@ -88,7 +89,8 @@ static void *realloc_aligned(void *p, size_t nbytes, size_t size, size_t align)
 
 FACE(void *, rallocx, (void *p, size_t size, int flags))
 {
-	size_t align = flags_align(size, flags), had = (flags & MALLOCX_ZERO) != 0 || align != 0 ? size_of(p) : 0;
+	size_t align = flags_align(size, flags),
+	       had = (flags & MALLOCX_ZERO) != 0 || align != 0 ? size_of(p) : 0;
 
 	if (align != 0)
 		p = realloc_aligned(p, had, size, align);
@@ -101,7 +103,8 @@ FACE(size_t, xallocx, (void *p, size_t size, size_t extra, int flags))
 {
 	size_t had = size_of(p), most;
 
-	/* Pages are all that an object can get in its place. What another malloc made stays as it is. */
+	/* Pages are all that an object can get in its place. What another malloc made stays as it
+	 * is. */
 	if (heap_owns(p) && had != heap_good_size(size, flags_align(size, flags)) &&
 	    (add_overflow(size, extra, &most) || !heap_resize_in_place(p, most, "xallocx")))
 		(void)heap_resize_in_place(p, size, "xallocx");

@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * interpose_libc.c - libc's second names for its allocation functions, __libc_malloc and its family.
+ * interpose_libc.c - libc's second names for its allocation functions, __libc_malloc and its
+ * family.
  * See malloc.c for the overview.
  *
  * Owns     nothing.
- * Callers  programs and libraries that mean libc's own malloc: their own malloc calls it, libc_malloc_debug.so, profilers.
- *          They mix it with malloc itself. In a static link, glibc's own objects. Calls malloc.h.
+ * Callers  programs and libraries that mean libc's own malloc: their own malloc calls it,
+ *          libc_malloc_debug.so, profilers. They mix it with malloc itself. In a static link,
+ *          glibc's own objects. Calls malloc.h.
  * Locks    none; the fork hooks have nothing to do (thread.c registers its own).
- * Holds    no name here calls a function that a program can replace: a program's malloc may be what calls it.
+ * Holds    no name here calls a function that a program can replace: a program's malloc may be
+ *          what calls it.
  */
 #include "interpose.h"
 
@@ -21,7 +24,10 @@ FACE(void *, __libc_malloc, (size_t size)) { return face_malloc(size, false); }
 FACE(void, __libc_free, (void *p)) { heap_free(p, "free"); }
 FACE(void *, __libc_calloc, (size_t n, size_t size)) { return face_calloc(n, size, false); }
 FACE(void *, __libc_realloc, (void *p, size_t size)) { return face_realloc(p, size, false); }
-FACE(void *, __libc_memalign, (size_t align, size_t size)) { return face_memalign(align, size, false); }
+FACE(void *, __libc_memalign, (size_t align, size_t size))
+{
+	return face_memalign(align, size, false);
+}
 FACE(void *, __libc_valloc, (size_t size)) { return face_valloc(size, false); }
 FACE(void *, __libc_pvalloc, (size_t size)) { return face_pvalloc(size, false); }
 FACE(int, __libc_mallopt, (int param, int value)) { return own_mallopt(param, value); }
@@ -31,7 +37,8 @@ FACE(int, __posix_memalign, (void **out, size_t align, size_t size))
 	return face_posix_memalign(out, align, size, false);
 }
 
-/* In an archive all these names keep glibc's malloc.o out of the program: two definitions of malloc do not link. */
+/* In an archive all these names keep glibc's malloc.o out of the program: two definitions of
+ * malloc do not link. */
 #if GOALLOC_STATIC
 FACE(void, __malloc_fork_lock_parent, (void)) {}
 FACE(void, __malloc_fork_unlock_parent, (void)) {}

@@ -265,7 +265,7 @@ EXPORT ssize_t goalloc_leak_check(int fd)
 {
 	struct leak_result result;
 
-	leak_check(fd, &result);
+	leak_check(fd, &result, 0);
 	if (result.error != 0)
 		return result_of(result.error);
 	/* The count is right, but its report is not whole. */

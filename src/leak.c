@@ -63,7 +63,7 @@ struct leak {
 	bool done;                     /* the copy came to its end */
 	bool again;                    /* what is lost is listed, for a second look */
 	struct leak_result result;
-	size_t unread;                 /* bytes of the program's memory that the copy does not have */
+	size_t unread; /* bytes of the program's memory that the copy does not have */
 	struct out out;                /* of the copy that reports */
 	struct symbols symbols;
 	size_t listed, room;
@@ -238,10 +238,12 @@ static void write_unread(struct out *o, size_t nbytes)
 		return;
 	out_str(o, "goalloc: leak check: ");
 	write_count(o, nbytes, "byte");
-	out_str(o, " that copies of the process do not get (MADV_DONTFORK) could not be read: what only they lead to counts as leaked\n");
+	out_str(o, " that copies of the process do not get (MADV_DONTFORK) could not be read: what "
+		   "only they lead to counts as leaked\n");
 }
 
-static void write_report(struct leak *leak, struct groups *g, const struct mark_counts *counts, const struct snapshot *sn)
+static void write_report(struct leak *leak, struct groups *g, const struct mark_counts *counts,
+			 const struct snapshot *sn)
 {
 	struct out *o = &leak->out;
 
@@ -391,7 +393,8 @@ static struct leak *make_shared(size_t *nbytes)
 {
 	struct leak *leak = NULL;
 
-	for (*nbytes = SHARED_MOST; leak == NULL && *nbytes >= sizeof(*leak) + os_page_size(); *nbytes /= 8)
+	for (*nbytes = SHARED_MOST; leak == NULL && *nbytes >= sizeof(*leak) + os_page_size();
+	     *nbytes /= 8)
 		leak = os_alloc_shared(*nbytes);
 	*nbytes *= 8;
 	if (leak != NULL)
@@ -407,7 +410,8 @@ static struct snapshot_failure take_look(struct leak *leak, uintptr_t stack)
 	leak->done = false;
 	failure = snapshot_take(look, leak, stack);
 	if (failure.error == 0 && !leak->done)
-		failure = (struct snapshot_failure){ .error = EIO, .why = "the copy of the process ended early" };
+		failure = (struct snapshot_failure){ .error = EIO,
+						     .why = "the copy of the process ended early" };
 	return failure;
 }
 
@@ -432,13 +436,13 @@ static SLOW_PATH void check(int fd, uintptr_t stack, struct leak_result *result)
 }
 
 /* No large variables here: what they leave free of the stack is searched. */
-SLOW_PATH void leak_check(int fd, struct leak_result *result)
+SLOW_PATH void leak_check(int fd, struct leak_result *result, uintptr_t stack)
 {
 	uint32_t rights;
 
 	SPILL_REGISTERS();
 	*result = (struct leak_result){ .error = 0 };
 	rights = rights_open();
-	check(fd, cpu_stack_pointer(), result);
+	check(fd, stack != 0 ? stack : cpu_stack_pointer(), result);
 	rights_close(rights);
 }

@@ -6,18 +6,21 @@
  * Owns     the addresses of those functions.
  * Callers  foreign.c, for libc's heap; the face. Calls loaded.h.
  * Locks    none.
- * Holds    each function is looked up in libc's own symbol table, once. A constructor does it before the program can change
- *          anything; what comes before that looks for itself. Names that lead out of libc were pointed elsewhere by
- *          interpose_dlopen.c of another copy of this library, and are taken for missing.
+ * Holds    each function is looked up in libc's own symbol table, once. A constructor does it
+ *          before the program can change anything; what comes before that looks for itself. Names
+ *          that lead out of libc were pointed elsewhere by interpose_dlopen.c of another copy of
+ *          this library, and are taken for missing.
  */
 #include "libc.h"
 
 #include <elf.h>
 
 static const char *const names[LIBC_NAMES] = {
-	[LIBC_MALLOC] = "malloc", [LIBC_FREE] = "free", [LIBC_CALLOC] = "calloc", [LIBC_REALLOC] = "realloc",
-	[LIBC_MEMALIGN] = "memalign", [LIBC_USABLE_SIZE] = "malloc_usable_size", [LIBC_MALLINFO2] = "mallinfo2",
-	[LIBC_DLOPEN] = "dlopen", [LIBC_DLMOPEN] = "dlmopen", [LIBC_DL_ITERATE_PHDR] = "dl_iterate_phdr",
+	[LIBC_MALLOC] = "malloc",       [LIBC_FREE] = "free",
+	[LIBC_CALLOC] = "calloc",       [LIBC_REALLOC] = "realloc",
+	[LIBC_MEMALIGN] = "memalign",   [LIBC_USABLE_SIZE] = "malloc_usable_size",
+	[LIBC_MALLINFO2] = "mallinfo2", [LIBC_DLOPEN] = "dlopen",
+	[LIBC_DLMOPEN] = "dlmopen",     [LIBC_DL_ITERATE_PHDR] = "dl_iterate_phdr",
 };
 
 /* Relaxed everywhere: each thread that looks finds the same address. */
@@ -49,7 +52,8 @@ static bool is_libc(struct loaded *o, const struct link_map *map)
 	return n == sizeof(libc);
 }
 
-/* libc is behind this library when that was there from the start, and before it when it was opened later. */
+/* libc is behind this library when that was there from the start, and before it when it was
+ * opened later. */
 bool libc_tables(struct loaded *libc)
 {
 	struct link_map *own = own_map();
@@ -68,11 +72,13 @@ bool libc_contains(const struct loaded *libc, uintptr_t addr, bool *executable)
 	const ElfW(Ehdr) *header = (const void *)libc->bias;
 	const ElfW(Phdr) *segments;
 
-	if (header == NULL || header->e_ident[EI_MAG0] != ELFMAG0 || header->e_ident[EI_MAG1] != ELFMAG1)
+	if (header == NULL || header->e_ident[EI_MAG0] != ELFMAG0 ||
+	    header->e_ident[EI_MAG1] != ELFMAG1)
 		return false;
 	segments = (const void *)(libc->bias + header->e_phoff);
 	for (unsigned i = 0; i < header->e_phnum; i++) {
-		if (segments[i].p_type != PT_LOAD || addr - libc->bias - segments[i].p_vaddr >= segments[i].p_memsz)
+		if (segments[i].p_type != PT_LOAD ||
+		    addr - libc->bias - segments[i].p_vaddr >= segments[i].p_memsz)
 			continue;
 		*executable = (segments[i].p_flags & PF_X) != 0;
 		return true;
@@ -114,7 +120,8 @@ void *libc_next_function(enum libc_name name)
 	while (f == NULL && map != NULL && (map = map->l_next) != NULL) {
 		if (is_libc(&o, map))
 			break;
-		f = loaded_read(&o, map->l_addr, map->l_ld) ? loaded_function(&o, names[name]) : NULL;
+		f = loaded_read(&o, map->l_addr, map->l_ld) ? loaded_function(&o, names[name])
+							    : NULL;
 	}
 	if (f == NULL)
 		f = libc_function(name);

@@ -8,12 +8,21 @@
 #include "loaded.h"
 
 enum libc_name {
-	LIBC_MALLOC, LIBC_FREE, LIBC_CALLOC, LIBC_REALLOC, LIBC_MEMALIGN, LIBC_USABLE_SIZE, LIBC_MALLINFO2,
-	LIBC_DLOPEN, LIBC_DLMOPEN, LIBC_DL_ITERATE_PHDR, LIBC_NAMES
+	LIBC_MALLOC,
+	LIBC_FREE,
+	LIBC_CALLOC,
+	LIBC_REALLOC,
+	LIBC_MEMALIGN,
+	LIBC_USABLE_SIZE,
+	LIBC_MALLINFO2,
+	LIBC_DLOPEN,
+	LIBC_DLMOPEN,
+	LIBC_DL_ITERATE_PHDR,
+	LIBC_NAMES
 };
 
-/* Returns libc's function by the name, or NULL where libc has none. It is never one of this library, nor one that another library
- * put in libc's place. */
+/* Returns libc's function by the name, or NULL where libc has none. It is never one of this
+ * library, nor one that another library put in libc's place. */
 void *libc_function(enum libc_name name);
 
 /* Reads libc's tables. False: libc is not among the loaded objects. */
@@ -25,8 +34,8 @@ bool libc_own_tables(struct loaded *own);
 /* The address is in libc's mappings. *executable: its segment has code, too. */
 bool libc_contains(const struct loaded *libc, uintptr_t addr, bool *executable);
 
-/* Returns the function by the name of the first object behind this library, in the order that symbols are searched in. It is
- * what dlsym(RTLD_NEXT) finds. libc's is the last. */
+/* Returns the function by the name of the first object behind this library, in the order that
+ * symbols are searched in. It is what dlsym(RTLD_NEXT) finds. libc's is the last. */
 void *libc_next_function(enum libc_name name);
 
 #endif

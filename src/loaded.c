@@ -3,14 +3,15 @@
  * loaded.c - the objects that the dynamic linker has loaded, read without asking it.
  * See malloc.c for the overview.
  *
- * dlsym() is not asked for two reasons. It waits for the dynamic linker's lock, which another thread may hold while it waits for
- * this one; and a program may have a dlsym of its own.
+ * dlsym() is not asked for two reasons. It waits for the dynamic linker's lock, which another
+ * thread may hold while it waits for this one; and a program may have a dlsym of its own.
  *
  * Owns     nothing.
- * Callers  libc.c, which finds libc's functions; the face, for dlopen and the C++ library. Calls _dl_find_object(), or dladdr1()
- *          where libc is older than 2.35.
+ * Callers  libc.c, which finds libc's functions; the face, for dlopen and the C++ library. Calls
+ *          _dl_find_object(), or dladdr1() where libc is older than 2.35.
  * Locks    none.
- * Holds    an object stays loaded while it is read here: it is libc, this library, or held by the caller's lock.
+ * Holds    an object stays loaded while it is read here: it is libc, this library, or held by the
+ *          caller's lock.
  */
 #include "loaded.h"
 
@@ -28,7 +29,8 @@ static bool same(const char *a, const char *b)
 	return *a == *b;
 }
 
-/* The dynamic linker has put most addresses of a dynamic section in order; it leaves those of a read-only one. */
+/* The dynamic linker has put most addresses of a dynamic section in order; it leaves those of a
+ * read-only one. */
 static const void *address_in(uintptr_t bias, ElfW(Addr) addr)
 {
 	return (const void *)(addr < bias ? addr + bias : addr);
@@ -75,8 +77,20 @@ static uint32_t hash_of(const char *name)
 	return h;
 }
 
-/* The table: numbers of buckets, of the first symbol, and of filter words; a shift; the filter's words of 8 bytes; for each bucket
- * its first symbol; for each symbol its hash, whose lowest bit ends the bucket. */
+/* Resolvers of functions are functions, too: which one they choose is not known. */
+static bool is_resolver(const ElfW(Sym) *s)
+{
+	return ELF64_ST_TYPE(s->st_info) == STT_GNU_IFUNC;
+}
+
+static bool is_function(const ElfW(Sym) *s)
+{
+	return ELF64_ST_TYPE(s->st_info) == STT_FUNC || is_resolver(s);
+}
+
+/* The table: numbers of buckets, of the first symbol, and of filter words; a shift; the filter's
+ * words of 8 bytes; for each bucket its first symbol; for each symbol its hash, whose lowest bit
+ * ends the bucket. */
 ElfW(Sym) *loaded_next(const struct loaded *o, const char *name, const ElfW(Sym) *before)
 {
 	uint32_t hash = hash_of(name);
@@ -93,7 +107,7 @@ ElfW(Sym) *loaded_next(const struct loaded *o, const char *name, const ElfW(Sym)
 
 		if (!passed)
 			passed = s == before;
-		else if (((chains[i - first] ^ hash) | 1) == 1 && ELF64_ST_TYPE(s->st_info) == STT_FUNC &&
+		else if (((chains[i - first] ^ hash) | 1) == 1 && is_function(s) &&
 			 s->st_shndx != SHN_UNDEF && same(o->names + s->st_name, name))
 			return s;
 		if ((chains[i - first] & 1) != 0)
@@ -105,7 +119,7 @@ void *loaded_function(const struct loaded *o, const char *name)
 {
 	const ElfW(Sym) *s = loaded_next(o, name, NULL);
 
-	return s == NULL ? NULL : (void *)(o->bias + s->st_value);
+	return s == NULL || is_resolver(s) ? NULL : (void *)(o->bias + s->st_value);
 }
 
 struct link_map *loaded_map_of(const void *addr)

@@ -3,7 +3,7 @@
  * lock.c - a futex mutex that spins briefly, knows its holder, and checks its rank in debug builds.
  * See malloc.c for the overview.
  *
- * Owns     the set of ranks this thread holds (debug builds).
+ * Owns     how many locks this thread holds, and the set of their ranks (debug builds).
  * Callers  fixalloc.c, mheap.c, scavenge.c, mcentral.c, thread.c. Calls os.h, fatal.h, forked.h.
  * Locks    this is them. The order is in lock.h.
  * Holds    holder is lock_self() of the thread inside, 0 when nobody is.
@@ -24,6 +24,39 @@
 
 /* Bit per rank held by this thread; its address is the thread's identity. */
 THREAD_LOCAL uint32_t ranks_held;
+
+/* Locks that this thread holds, is about to take or has just released. Read by its handlers of
+ * signals. */
+THREAD_LOCAL volatile uint32_t stays;
+
+/* A handler came meanwhile. */
+THREAD_LOCAL volatile bool deferred;
+
+void (*lock_when_free)(void);
+
+void lock_stay(void)
+{
+	stays++;
+	order_stores();
+}
+
+void lock_leave(void)
+{
+	order_stores();
+	stays--;
+	if (LIKELY(!deferred) || stays != 0)
+		return;
+	deferred = false;
+	lock_when_free();
+}
+
+bool lock_defer(void)
+{
+	if (stays == 0)
+		return false;
+	deferred = true;
+	return true;
+}
 
 uintptr_t lock_self(void)
 {
@@ -68,6 +101,7 @@ void lock_acquire(struct lock *l)
 {
 	uint32_t free_word = 0;
 
+	lock_stay();
 	/* A rank at or above this one is held: the order in lock.h is broken. */
 	DCHECK(ranks_held >> l->rank == 0);
 	/* Acquire: pairs with the release in lock_release(). */
@@ -91,6 +125,7 @@ void lock_release(struct lock *l)
 	 * lock_acquire() and lock_wait(). */
 	if (UNLIKELY(atomic_exchange_explicit(&l->word, 0, memory_order_release) == 2))
 		os_futex_wake(&l->word);
+	lock_leave();
 }
 
 bool lock_held(const struct lock *l)

@@ -37,6 +37,17 @@ void lock_init(struct lock *l, enum lock_rank rank);
 void lock_acquire(struct lock *l);
 void lock_release(struct lock *l);
 
+/*
+ * A handler of a signal that takes locks itself may interrupt a thread that holds one.
+ * lock_defer() tells it: false says that the calling thread holds none. True says that it does,
+ * and that lock_when_free() is called, once, by this thread as soon as it holds none.
+ * lock_stay() and lock_leave() make the thread count as if it held a lock; they nest.
+ */
+extern void (*lock_when_free)(void);
+bool lock_defer(void);
+void lock_stay(void);
+void lock_leave(void);
+
 /* This thread's identity: stays the same in a forked child. */
 uintptr_t lock_self(void);
 

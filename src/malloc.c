@@ -380,6 +380,8 @@ static void *alloc_or_errno(size_t size, size_t align, bool noscan, bool zero)
 	if (UNLIKELY(sampled != 0))
 		profile_alloc((uintptr_t)p, sampled);
 	rights_close(rights);
+	if (UNLIKELY(options.scavthread))
+		thread_start_scavenger();
 	return p != NULL ? p : no_memory();
 }
 
@@ -400,7 +402,11 @@ static SLOW_PATH void *malloc_rest(size_t size)
 {
 	void *p = alloc_plain(cache_for_slow_path(), size);
 
-	return p != NULL ? p : alloc_or_errno(size, 0, false, false);
+	if (p == NULL)
+		return alloc_or_errno(size, 0, false, false);
+	if (UNLIKELY(options.scavthread))
+		thread_start_scavenger();
+	return p;
 }
 
 SLOW_PATH void *heap_malloc_slow(size_t size)
@@ -421,11 +427,12 @@ SLOW_PATH void *heap_calloc_slow(size_t size)
 {
 	void *p = alloc_plain(cache_for_slow_path(), size);
 
-	if (p != NULL) {
-		zero_bytes(p, size);
-		return p;
-	}
-	return alloc_or_errno(size, 0, false, true);
+	if (p == NULL)
+		return alloc_or_errno(size, 0, false, true);
+	zero_bytes(p, size);
+	if (UNLIKELY(options.scavthread))
+		thread_start_scavenger();
+	return p;
 }
 
 /* malloc has fast paths for the size: it is small, there is nothing that diverts it, and allocations are not counted. */
@@ -1024,6 +1031,8 @@ void *heap_realloc(void *p, size_t size, bool noscan, const char *func)
 	s = span_or_foreign(p, func);
 	to = s == NULL ? realloc_outside(p, size, noscan, func) : realloc_ours(p, s, size, noscan, func);
 	rights_close(rights);
+	if (UNLIKELY(options.scavthread))
+		thread_start_scavenger();
 	return to;
 }
 

@@ -56,9 +56,11 @@ FAST_PATH void *heap_calloc(size_t size)
 	return heap_calloc_slow(size);
 }
 
-/* Frees p by the fast path, or by the next one. Slots are found by sizeclass_divmul, or where `table` is not NULL by the table
- * there, which may be all 0. False: nothing is done, and *span is the span at p or NULL. */
-FAST_PATH bool heap_free_fast(const _Atomic(const uint32_t *) *table, void *p, struct mspan **span, const char *func)
+/* Frees p by the fast path, or by the next one. Slots are found by sizeclass_divmul, or where
+ * `table` is not NULL by the table there, which may be all 0. False: nothing is done, and *span
+ * is the span at p or NULL. */
+FAST_PATH bool heap_free_fast(const _Atomic(const uint32_t *) *table, void *p, struct mspan **span,
+			      const char *func)
 {
 	uintptr_t addr = (uintptr_t)p;
 	uint64_t entry = entry_of(addr);
@@ -94,9 +96,10 @@ FAST_PATH void heap_free(void *p, const char *func)
 		heap_free_slow(p, s, func);
 }
 
-/* Frees p by the fast path, if its slot is the one that an object of size bytes gets by the table: sizeclass_malloc, or one that
- * is all 0. False: nothing is done. */
-FAST_PATH bool heap_free_sized_fast(const _Atomic spanclass_t *classes, void *p, size_t size, size_t align)
+/* Frees p by the fast path, if its slot is the one that an object of size bytes gets by the table:
+ * sizeclass_malloc, or one that is all 0. False: nothing is done. */
+FAST_PATH bool heap_free_sized_fast(const _Atomic spanclass_t *classes, void *p, size_t size,
+				    size_t align)
 {
 	uintptr_t addr = (uintptr_t)p;
 	uint64_t entry = entry_of(addr);
@@ -127,7 +130,8 @@ FAST_PATH void heap_free_sized(void *p, size_t size, size_t align, const char *f
 /* p is an address of the heap, or of a guarded object: no other malloc made it. */
 bool heap_owns(const void *p);
 
-/* Gives the big object at p other pages in its place, enough for size bytes. False: it is as it was. */
+/* Gives the big object at p other pages in its place, enough for size bytes. False: it is as it
+ * was. */
 bool heap_resize_in_place(void *p, size_t size, const char *func);
 
 /* realloc without its case of size 0: the object with its bytes at a place of size bytes, NULL and the object

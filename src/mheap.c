@@ -329,6 +329,31 @@ static bool begins_region_locked(const struct pcache *pc)
 	return true;
 }
 
+/* Takes the aligned word of pages in which the lowest run of npages free pages begins. False: as pcache_refill() says. */
+static bool take_word_locked(struct pcache *pc, unsigned npages, bool grow)
+{
+	if (pagealloc_alloc_word(&mheap.pages, npages, &pc->page, &pc->free, &pc->clean))
+		return true;
+	return pc->page == PAGE_NONE && grow && grow_locked(npages, false) &&
+	       pagealloc_alloc_word(&mheap.pages, npages, &pc->page, &pc->free, &pc->clean);
+}
+
+/* The same for the first word of a thread: a random number of words are passed over, and stay free, so that no address of one thread's
+ * objects follows from those of another's. The first thread has the heap's own random place. */
+static bool take_first_word_locked(struct pcache *pc, unsigned npages, bool grow)
+{
+	struct pcache passed[FIRST_WORD_GAP];
+	size_t wanted = mheap.pages.ntotal == 0 ? 0 : os_random() % (FIRST_WORD_GAP + 1), n = 0;
+	bool ok;
+
+	while (n < wanted && take_word_locked(&passed[n], npages, grow))
+		n++;
+	ok = take_word_locked(pc, npages, grow);
+	while (n > 0)
+		pcache_return_locked(&passed[--n]);
+	return ok || take_word_locked(pc, npages, grow);
+}
+
 /* A word with a run of npages in it. False: the heap has the run only across two words, or not, or no room for words below the
  * limit. */
 static bool pcache_refill(struct pcache *pc, unsigned npages, bool grow)
@@ -340,15 +365,14 @@ static bool pcache_refill(struct pcache *pc, unsigned npages, bool grow)
 	lock_acquire(&mheap.lock);
 	pcache_return_locked(pc);
 	room = limit_has_room_locked(PCACHE_PAGES);
-	ok = room && pagealloc_alloc_word(&mheap.pages, npages, &pc->page, &pc->free, &pc->clean);
-	if (room && pc->page == PAGE_NONE && grow && grow_locked(npages, false))
-		ok = pagealloc_alloc_word(&mheap.pages, npages, &pc->page, &pc->free, &pc->clean);
+	ok = room && (pc->began ? take_word_locked(pc, npages, grow) : take_first_word_locked(pc, npages, grow));
 	if (ok) {
+		pc->began = true;
 		pc->base = pagealloc_addr(&mheap.pages, pc->page);
 		huge = huge && begins_region_locked(pc);
 	} else {
 		huge = false;
-		*pc = (struct pcache){ 0, 0, 0, 0 };
+		*pc = (struct pcache){ .began = true };
 	}
 	lock_release(&mheap.lock);
 	if (huge)
@@ -393,7 +417,7 @@ void mheap_flush_pcache(struct pcache *pc)
 	lock_acquire(&mheap.lock);
 	pcache_return_locked(pc);
 	lock_release(&mheap.lock);
-	*pc = (struct pcache){ 0, 0, 0, 0 };
+	*pc = (struct pcache){ .began = true };
 }
 
 static bool alloc_pages(struct pcache *pc, size_t npages, bool grow, uintptr_t *addr, bool *zeroed)

@@ -19,6 +19,7 @@ struct pcache {
 	uintptr_t base;    /* its address */
 	uint64_t free;     /* a bit per page that is here to take */
 	uint64_t clean;    /* of these, without memory behind them, reading as zero */
+	bool began;        /* the cache has asked for its first word */
 };
 
 /*

@@ -243,25 +243,34 @@ struct option {
 
 static const struct option table[] = {
 	FILE_NAME(stats, 1, "-", "statistics at exit, on standard error or appended to FILE"),
-	FILE_NAME(profile, 0, "goalloc.%p.pb.gz", "heap profile at exit, for pprof; heap_v2 text if FILE ends with .heap"),
-	BYTES(memprofilerate, GiB(1), "512KiB", "mean bytes between two samples of the profile; 1: every allocation"),
+	FILE_NAME(profile, 0, "goalloc.%p.pb.gz",
+		  "heap profile at exit, for pprof; heap_v2 text if FILE ends with .heap"),
+	BYTES(memprofilerate, GiB(1), "512KiB",
+	      "mean bytes between two samples of the profile; 1: every allocation"),
 	LEVEL(leakcheck, 2, "0|1|2", "0", "leaks at exit; 2: with the stack of every allocation"),
 	FILE_NAME(leakreport, 1, "-", "where leaks are reported, if not on standard error"),
-	NUMBER(leakexit, leakexit, 0, 255, "0..255", "0", "exit status when there are leaks, or the check fails; 0: the program's own"),
-	FILE_NAME(heapmap, 0, "goalloc.%p.svg", "map of the heap at exit; text if FILE ends with .txt"),
-	OTHER(signal, "NUMBER|NAME|off", "off", "on this signal what is asked for at exit is written, or statistics"),
+	NUMBER(leakexit, leakexit, 0, 255, "0..255", "0",
+	       "exit status when there are leaks, or the check fails; 0: the program's own"),
+	FILE_NAME(heapmap, 0, "goalloc.%p.svg",
+		  "map of the heap at exit; text if FILE ends with .txt"),
+	OTHER(signal, "NUMBER|NAME|off", "off",
+	      "on this signal what is asked for at exit is written, or statistics"),
 	OTHER(memlimit, "BYTES|N%|off", "off", "memory to stay below; N%: of the cgroup's limit"),
 	FLAG(hard, "0", "no memory beyond memlimit: NULL and ENOMEM"),
-	NUMBER(scavenge, scavenge_ms, 0, SCAVENGE_MAX_MS, "0..86400000", "1000", "milliseconds that free pages stay"),
+	NUMBER(scavenge, scavenge_ms, 0, SCAVENGE_MAX_MS, "0..86400000", "1000",
+	       "milliseconds that free pages stay"),
 	FLAG(scavthread, "0", "a thread gives memory back, also of idle processes"),
 	FLAG(thp, "1", "ask for huge pages in large heaps"),
 	OTHER(tiny_align, "1|2|4|8", "8", "least alignment of objects below 8 bytes"),
 	OTHER(realloczero, "free|alloc|abort", "free", "what realloc(p, 0) does"),
 	OTHER(invalidptr, "libc|abort", "libc", "what becomes of pointers of another malloc"),
-	OTHER(sizemismatch, "abort|warn", "abort", "what a sized free or delete of a wrong size does"),
+	OTHER(sizemismatch, "abort|warn", "abort",
+	      "what a sized free or delete of a wrong size does"),
 	FLAG(decoratemappings, "0", "names for the heap's mappings in /proc/PID/maps"),
-	OTHER(hardened, "0|1|2", "0", "overflows and writes after free are found; 2: records behind a key"),
-	NUMBER(guardrate, guardrate, 0, 1000000000, "0..1000000000", "0", "one of so many objects between guard pages"),
+	OTHER(hardened, "0|1|2", "0",
+	      "overflows and writes after free are found; 2: records behind a key"),
+	NUMBER(guardrate, guardrate, 0, 1000000000, "0..1000000000", "0",
+	       "one of so many objects between guard pages"),
 	FLAG(efence, "0", "every object between guard pages, addresses never used again"),
 	FLAG(sbrk, "0", "memory is never used again"),
 	FLAG(clobberfree, "0", "objects are filled with 0xdf when freed"),
@@ -578,7 +587,8 @@ static void check_file(const char *name, char *file, bool append, bool secure)
 	obstacle = secure ? "no files in setuid programs" : make_absolute(file);
 	if (obstacle == NULL && out_check(file, append) == 0)
 		return;
-	options_warn_file(name, file, obstacle != NULL ? obstacle : out_reason(-out_check(file, append)));
+	options_warn_file(name, file,
+			  obstacle != NULL ? obstacle : out_reason(-out_check(file, append)));
 	file[0] = '\0';
 }
 
@@ -627,7 +637,8 @@ void options_init(void)
 		options_print(2);
 	for (size_t i = 0; i < NUM_OPTIONS; i++)
 		if (table[i].type == OPTION_FILE)
-			check_file(table[i].name, (char *)&options + table[i].field, table[i].least != 0, secure);
+			check_file(table[i].name, (char *)&options + table[i].field,
+				   table[i].least != 0, secure);
 	complete(&options);
 	open_outputs(&options);
 }

@@ -46,7 +46,7 @@ struct options {
 	option_file profile;
 	option_file leakreport;    /* appended to; "" unless leakcheck */
 	option_file heapmap;
-	int stats_fd;              /* where statistics go; below 0 while they are not asked for, or nobody reads them yet */
+	int stats_fd; /* where statistics go; below 0 while they are not asked for, or nobody reads them yet */
 	int report_fd;             /* standard error as it was at start, for reports that come late; -1 while none was asked for */
 };
 

@@ -40,7 +40,8 @@ bool os_unreserve(void *p, size_t nbytes);
 /* reserved -> ready; false when the kernel does not promise the memory (state as before). */
 bool os_commit(void *p, size_t nbytes);
 
-/* in memory -> ready; the bytes are gone and read as zero. False: state and bytes as before. */
+/* in memory -> ready; the bytes are gone and read as zero. Memory that the program has locked is released, too, and stays locked. False:
+ * state and bytes as before; kernels before 5.18 refuse locked memory. */
 bool os_release(void *p, size_t nbytes);
 
 /*
@@ -103,12 +104,14 @@ void *os_alloc_long_metadata(size_t nbytes);
  * Returns false, with nothing changed, when the system has no memory or somebody else is there. */
 bool os_extend_metadata(void *end, size_t nbytes);
 
-/* Makes [p, p + nbytes) ready, where nothing is mapped. False: something is there, or there is no memory. */
+/* Makes [p, p + nbytes) ready, where nothing is mapped. False: something is there, or there is no
+ * memory. */
 bool os_map_at(void *p, size_t nbytes);
 
-/* Zeroed memory for the time of a call, so that large records need no stack. It comes from the system; where the system has none, one
- * caller at a time gets up to OS_SCRATCH_RESERVE bytes that are set aside. NULL: neither is to be had. The caller gives it back by
- * os_free_scratch() with the same length. */
+/* Zeroed memory for the time of a call, so that large records need no stack. It comes from the
+ * system; where the system has none, one caller at a time gets up to OS_SCRATCH_RESERVE bytes that
+ * are set aside. NULL: neither is to be had. The caller gives it back by os_free_scratch() with the
+ * same length. */
 #define OS_SCRATCH_RESERVE KiB(32)
 void *os_alloc_scratch(size_t nbytes);
 void os_free_scratch(void *p, size_t nbytes);
@@ -130,7 +133,8 @@ extern _Atomic uint32_t os_key_rights;
 /* Stores a word in a mapping that cannot be written to, and cannot again afterwards. executable: it has code, too. One thread at a time. */
 void os_store_protected(uintptr_t *word, uintptr_t value, bool executable);
 
-/* Copies memory of the calling process that may not be there. Returns how many bytes could be read, from the first on. */
+/* Copies memory of the calling process that may not be there. Returns how many bytes could be read,
+ * from the first on. */
 size_t os_try_read(void *to, uintptr_t from, size_t nbytes);
 
 /* Copies bytes of this process, mapped or not; false when not all of them can be read, or the system does not tell. */
@@ -207,8 +211,9 @@ void os_close(int fd);
 long os_read(int fd, void *p, size_t nbytes);          /* bytes; 0 at the end, -errno */
 long os_read_at(int fd, void *p, size_t nbytes, uint64_t offset);   /* the same, of a file */
 
-/* Writes to a descriptor and returns how many bytes, or -errno. Goes on after interruptions; sends no SIGPIPE or SIGXFSZ, which would
- * end the program; a pipe that is full and does not block has 10 s to be read from, and is then EAGAIN. */
+/* Writes to a descriptor and returns how many bytes, or -errno. Goes on after interruptions; sends
+ * no SIGPIPE or SIGXFSZ, which would end the program; a pipe that is full and does not block has 10
+ * s to be read from, and is then EAGAIN. */
 long os_write(int fd, const void *p, size_t nbytes);
 
 bool os_directory(char *path, size_t nbytes);          /* the current one; false: none, or too long */

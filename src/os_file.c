@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * os_file.c - files that are written: how a name is opened, and how a file takes the place of another.
+ * os_file.c - files that are written: how a name is opened, how a file replaces another.
  * See malloc.c for the overview.
  *
  * Owns     nothing.
  * Callers  out.c. Calls os.h and no function of libc.
  * Locks    none.
- * Holds    errno is as the caller left it. A reader of a file that is replaced sees the old one or the new one, whole. No
- *          symbolic link is followed in the last part of a name, and no regular file is emptied unless its directory is closed
- *          to us.
+ * Holds    errno is as the caller left it. A reader of a file that is replaced sees the old one
+ *          or the new one, whole. No symbolic link is followed in the last part of a name, and
+ *          no regular file is emptied unless its directory is closed to us.
  */
 #include "os_file.h"
 #include "os.h"
@@ -30,7 +30,8 @@ static const char *behind(const char *text, const char *beginning)
 	return text;
 }
 
-/* Reads a decimal number that ends with this character; -1 for anything else. *text goes behind it. */
+/* Reads a decimal number that ends with this character; -1 for anything else. *text goes behind
+ * it. */
 static int number_before(const char **text, char end)
 {
 	int n = 0, digits = 0;
@@ -43,7 +44,8 @@ static int number_before(const char **text, char end)
 /* The descriptor of this process that the path is another name of; -1. */
 static int own_descriptor(const char *path)
 {
-	static const char *const places[] = { "/dev/fd/", "/proc/self/fd/", "/proc/thread-self/fd/" };
+	static const char *const places[] = { "/dev/fd/", "/proc/self/fd/",
+					      "/proc/thread-self/fd/" };
 	const char *rest;
 
 	for (int fd = 1; fd <= 2; fd++) {
@@ -75,7 +77,8 @@ static int to_high(int fd)
 	return high < 0 ? -EMFILE : high;
 }
 
-/* Opens the directory that the last part of the path is in; *name is that part. A descriptor, or -errno. */
+/* Opens the directory that the last part of the path is in; *name is that part. A descriptor, or
+ * -errno. */
 static int open_directory(char *path, const char **name)
 {
 	char *slash = path, kept;
@@ -89,7 +92,8 @@ static int open_directory(char *path, const char **name)
 	if (*slash == '\0')
 		return -EISDIR;
 	if (slash == path)
-		return (int)RESTARTED(SYSCALL(SYS_openat, AT_FDCWD, ".", O_PATH | O_DIRECTORY | O_CLOEXEC));
+		return (int)RESTARTED(
+			SYSCALL(SYS_openat, AT_FDCWD, ".", O_PATH | O_DIRECTORY | O_CLOEXEC));
 	/* "/" is its own. */
 	end = (size_t)(slash - path) - (slash - path > 1);
 	kept = path[end];
@@ -123,7 +127,9 @@ static int kind_of(int dir, const char *name)
 
 static int open_at(int dir, const char *name, int flags)
 {
-	return to_high((int)RESTARTED(SYSCALL(SYS_openat, dir, name, O_WRONLY | O_NOFOLLOW | O_NOCTTY | O_CLOEXEC | flags, 0600)));
+	return to_high((int)RESTARTED(SYSCALL(SYS_openat, dir, name,
+					      O_WRONLY | O_NOFOLLOW | O_NOCTTY | O_CLOEXEC | flags,
+					      0600)));
 }
 
 static uint64_t unpredictable(void)
@@ -222,7 +228,8 @@ int os_file_end(struct os_file *f, bool whole)
 	if (f->dir < 0)
 		return error;
 	if (whole && error == 0)
-		error = (int)RESTARTED(SYSCALL(SYS_renameat2, f->dir, f->temp, f->dir, f->name, 0L));
+		error = (int)RESTARTED(
+			SYSCALL(SYS_renameat2, f->dir, f->temp, f->dir, f->name, 0L));
 	if (!whole || error != 0)
 		(void)SYSCALL(SYS_unlinkat, f->dir, f->temp, 0L);
 	os_close(f->dir);
@@ -242,7 +249,9 @@ static int check_kind(int dir, const char *name, enum os_file_use use)
 	case KIND_ABSENT:
 		return may(dir, ".", W_OK | X_OK);
 	case KIND_REGULAR:
-		return use == OS_FILE_REPLACE && may(dir, ".", W_OK | X_OK) == 0 ? 0 : may(dir, name, W_OK);
+		return use == OS_FILE_REPLACE && may(dir, ".", W_OK | X_OK) == 0
+			       ? 0
+			       : may(dir, name, W_OK);
 	case KIND_LINK:
 		return -ELOOP;
 	case KIND_DIRECTORY:

@@ -34,6 +34,9 @@
 #ifndef MREMAP_DONTUNMAP
 #define MREMAP_DONTUNMAP 4
 #endif
+#ifndef MADV_DONTNEED_LOCKED
+#define MADV_DONTNEED_LOCKED 24
+#endif
 #ifndef MADV_GUARD_INSTALL
 #define MADV_GUARD_INSTALL 102
 #define MADV_GUARD_REMOVE 103
@@ -189,13 +192,32 @@ static bool is_anonymous(void *p, size_t nbytes)
 	return SYSCALL(SYS_madvise, p, nbytes, MADV_FREE) == 0;
 }
 
+/* The same for memory that the program has locked, of which the kernel answers that question with other advice: it wipes nothing but such
+ * memory in a forked child. That is taken back at once. */
+static bool locked_is_anonymous(void *p, size_t nbytes)
+{
+	return SYSCALL(SYS_madvise, p, nbytes, MADV_WIPEONFORK) == 0 && SYSCALL(SYS_madvise, p, nbytes, MADV_KEEPONFORK) == 0;
+}
+
+/* Maps new memory over a range. After mlockall(MCL_FUTURE) it is in memory at once, and leaves it. */
+static bool replace_mapping(void *p, size_t nbytes)
+{
+	if (map_heap(p, nbytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED) != p)
+		return false;
+	if (SYSCALL(SYS_madvise, p, nbytes, MADV_DONTNEED) != 0)
+		(void)SYSCALL(SYS_madvise, p, nbytes, MADV_DONTNEED_LOCKED);
+	return true;
+}
+
 /* A program may have mapped a file over an object that it freed later. Then the file's bytes would
  * come back, so the mapping is replaced. */
 bool os_release(void *p, size_t nbytes)
 {
-	if (SYSCALL(SYS_madvise, p, nbytes, MADV_DONTNEED) != 0)
+	if (SYSCALL(SYS_madvise, p, nbytes, MADV_DONTNEED) == 0)
+		return is_anonymous(p, nbytes) || replace_mapping(p, nbytes);
+	if (SYSCALL(SYS_madvise, p, nbytes, MADV_DONTNEED_LOCKED) != 0)
 		return false;
-	return is_anonymous(p, nbytes) || os_remap(p, nbytes);
+	return locked_is_anonymous(p, nbytes) || replace_mapping(p, nbytes);
 }
 
 static struct {
@@ -209,26 +231,36 @@ void os_set_call_out(bool (*begin)(void), void (*end)(void))
 	call_out.end = end;
 }
 
-bool os_drop(void *p, size_t nbytes)
+/* The kernel, or the hook, drops the pages; what is mapped there afterwards is not looked at. */
+static bool drop_by_libc(void *p, size_t nbytes)
 {
 	int saved_errno = errno, cancel_state;
 	bool dropped;
 
 	if (call_out.begin == NULL || !call_out.begin())
-		return os_release(p, nbytes);
+		return SYSCALL(SYS_madvise, p, nbytes, MADV_DONTNEED) == 0;
 	/* A hook may come to a cancellation point, and the thread would leave the heap in the middle of a change. */
 	(void)pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
-	dropped = madvise(p, nbytes, MADV_DONTNEED) == 0;
+	dropped = madvise(p, nbytes, MADV_DONTNEED) == 0 || os_release(p, nbytes);
 	(void)pthread_setcancelstate(cancel_state, &cancel_state);
 	call_out.end();
 	errno = saved_errno;
 	return dropped;
 }
 
+bool os_drop(void *p, size_t nbytes)
+{
+	return drop_by_libc(p, nbytes) && (is_anonymous(p, nbytes) || os_remap(p, nbytes));
+}
+
 bool os_guard(void *p, size_t nbytes)
 {
-	if (!os_release(p, nbytes))
-		return false;
+	/* Kernels before 5.18 do not release memory that the program has locked. Parts of the range may be guarded already. */
+	if (!os_release(p, nbytes)) {
+		if (!os_commit(p, nbytes))
+			return false;
+		zero_bytes(p, nbytes);
+	}
 	if (SYSCALL(SYS_mprotect, p, nbytes, PROT_NONE) == 0)
 		return true;
 	/* Of several mappings in the range the first may be protected already. */
@@ -238,7 +270,11 @@ bool os_guard(void *p, size_t nbytes)
 
 bool os_uncommit(void *p, size_t nbytes)
 {
-	return map(p, nbytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED) == p;
+	if (map(p, nbytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED) == p)
+		return true;
+	/* Refused: see os_remap(). The range may have fences. */
+	(void)os_unfence(p, nbytes);
+	return os_release(p, nbytes) && SYSCALL(SYS_mprotect, p, nbytes, PROT_NONE) == 0;
 }
 
 bool os_fence(void *p, size_t nbytes)
@@ -276,11 +312,11 @@ bool os_move_pages(void *from, void *to, size_t nbytes)
 {
 	/* Not by libc's mremap(3), to tell of the pages that go: hooks on it drop its fifth argument. Told are both ranges, one
 	 * before it loses its pages, and the other, which has none left, afterwards. */
-	(void)os_drop(to, nbytes);
+	(void)drop_by_libc(to, nbytes);
 	/* DONTUNMAP keeps the old range mapped: there is no moment in which another mapping could
 	 * take its place. Kernels before 5.7 refuse it, and the caller copies. */
 	if (SYSCALL(SYS_mremap, from, nbytes, nbytes, MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP, to) == (long)to) {
-		(void)os_drop(from, nbytes);
+		(void)drop_by_libc(from, nbytes);
 		return true;
 	}
 	/* Kernels before 6.17 refuse a range of several mappings after they have unmapped what was at the other place. */
@@ -290,8 +326,8 @@ bool os_move_pages(void *from, void *to, size_t nbytes)
 
 bool os_remap(void *p, size_t nbytes)
 {
-	return map_heap(p, nbytes, PROT_READ | PROT_WRITE,
-			MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED) == p;
+	/* A new mapping counts anew in a limit on locked memory, and may be refused: then the range stays the mapping that it is. */
+	return replace_mapping(p, nbytes) || (os_release(p, nbytes) && os_commit(p, nbytes));
 }
 
 void os_dump(void *p, size_t nbytes, bool dump)
@@ -345,10 +381,10 @@ static void *map_guarded(uintptr_t hint, size_t nbytes)
 	return p + guard;
 }
 
-/* Returns a random page of the stretch of addresses that records lie in. */
+/* Returns a random hint for records and the page before them: the records begin at a multiple of 64 KiB. */
 static uintptr_t random_place(void)
 {
-	return CPU_HEAP_LOW + align_down(os_random() % METADATA_PLACE, os_page_size());
+	return CPU_HEAP_LOW + align_down(os_random() % METADATA_PLACE, KiB(64)) + KiB(64) - os_page_size();
 }
 
 /* Returns the hint for the next records of so many bytes, pages beside them included: they lie one behind the other. */
@@ -532,7 +568,8 @@ bool os_extend_metadata(void *end, size_t nbytes)
 
 bool os_map_at(void *p, size_t nbytes)
 {
-	void *got = map(p, nbytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE | MAP_NORESERVE);
+	void *got = map(p, nbytes, PROT_READ | PROT_WRITE,
+			MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE | MAP_NORESERVE);
 
 	if (got != NULL && got != p)
 		(void)os_unreserve(got, nbytes);
@@ -541,7 +578,8 @@ bool os_map_at(void *p, size_t nbytes)
 
 /* What os_alloc_scratch() gives when the system has no memory. */
 static struct {
-	_Atomic int user;               /* [a] process id of its user; 0: nobody. A user in another process is gone. */
+	_Atomic int
+		user; /* [a] process id of its user; 0: nobody. A user in another process is gone. */
 	_Alignas(CACHE_LINE) char bytes[OS_SCRATCH_RESERVE];
 } reserve;
 
@@ -551,8 +589,10 @@ static void *take_reserve(size_t nbytes)
 
 	if (nbytes > sizeof(reserve.bytes) || user == self)
 		return NULL;
-	/* Acquire: the last user is done with the bytes. Pairs with the release in os_free_scratch(). */
-	if (!atomic_compare_exchange_strong_explicit(&reserve.user, &user, self, memory_order_acquire, memory_order_relaxed))
+	/* Acquire: the last user is done with the bytes. Pairs with the release in
+	 * os_free_scratch(). */
+	if (!atomic_compare_exchange_strong_explicit(&reserve.user, &user, self,
+						     memory_order_acquire, memory_order_relaxed))
 		return NULL;
 	zero_bytes(reserve.bytes, nbytes);
 	return reserve.bytes;
@@ -561,7 +601,9 @@ static void *take_reserve(size_t nbytes)
 void *os_alloc_scratch(size_t nbytes)
 {
 	size_t whole = align_up(nbytes, os_page_size());
-	void *p = name_mapping(map(NULL, whole, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS), whole, METADATA_NAME);
+	void *p =
+		name_mapping(map(NULL, whole, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS),
+			     whole, METADATA_NAME);
 
 	return p != NULL ? p : take_reserve(nbytes);
 }
@@ -752,8 +794,8 @@ static bool await_reader(int fd)
 	return RESTARTED(SYSCALL(SYS_ppoll, &wanted, 1L, &patience, NULL, 8L)) > 0;
 }
 
-/* Takes back the signal that a failed write has just sent to the calling thread, which blocks it. pending are the signals that waited
- * before. */
+/* Takes back the signal that a failed write has just sent to the calling thread, which blocks it.
+ * pending are the signals that waited before. */
 static void take_back(int number, uint64_t pending)
 {
 	const struct timespec at_once = { 0, 0 };

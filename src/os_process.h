@@ -19,7 +19,8 @@ int os_start_helper(int (*body)(void *arg), void *stack, void *arg);
  * helper; its id in the helper, or -errno. */
 int os_copy_process(void);
 
-/* Waits for a process made by these. Returns its exit status; -N: signal N killed it; OS_NO_PROCESS: there is none. */
+/* Waits for a process made by these. Returns its exit status; -N: signal N killed it;
+ * OS_NO_PROCESS: there is none. */
 #define OS_NO_PROCESS INT32_MIN
 int os_wait_exit(int pid);
 

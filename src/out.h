@@ -39,16 +39,20 @@ void out_short_size(struct out *o, uint64_t nbytes);
 /* Writes what is buffered. False when this or an earlier write failed: error tells why. */
 bool out_flush(struct out *o);
 
-/* Writes a text from outside, n bytes of it, with "?" for what a terminal would obey: see text.h. */
+/* Writes a text from outside, n bytes of it, with "?" for what a terminal would obey: see
+ * text.h. */
 void out_text(struct out *o, const char *s, size_t n);
 
-/* In the names of files %p is the process id and %n a number: n, or where n is 0 that of such calls in the process, from 1. */
+/* In the names of files %p is the process id and %n a number: n, or where n is 0 that of such calls
+ * in the process, from 1. */
 
-/* Opens a file to append to, made if need be: see os_file.h. A high descriptor, close-on-exec; or -errno. */
+/* Opens a file to append to, made if need be: see os_file.h. A high descriptor, close-on-exec; or
+ * -errno. */
 int out_open_append(const char *file, uint64_t n);
 
-/* Has write(fd, file) write a file. One that is not appended to takes the place of an older one when it is whole, and is removed when it
- * is not. Returns 0, or the errno of what failed, which is what write() returns, too. */
+/* Has write(fd, file) write a file. One that is not appended to takes the place of an older one
+ * when it is whole, and is removed when it is not. Returns 0, or the errno of what failed, which is
+ * what write() returns, too. */
 int out_to_file(const char *file, bool append, uint64_t n, int (*write)(int fd, const char *file));
 
 /* Returns -errno of such an open, as far as is seen without doing it; 0. */

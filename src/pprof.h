@@ -29,7 +29,8 @@ struct pprof_source {
 	void (*each_place)(void (*visit)(struct pprof_place *place, void *arg), void *arg);   /* each pc once */
 };
 
-/* profile.proto, gzipped. 0, or the errno of the write that failed; ENOMEM: there was no memory to write it with. */
+/* profile.proto, gzipped. 0, or the errno of the write that failed; ENOMEM: there was no memory to
+ * write it with. */
 int pprof_write_proto(int fd, const struct pprof_source *source);
 
 /* The heap_v2 text of gperftools and Go, which counts samples: its readers do the scaling. */

@@ -301,6 +301,8 @@ static bool come_in(void)
 {
 	if (UNLIKELY(inside))
 		return false;
+	/* A handler that writes a profile comes later. */
+	lock_stay();
 	inside = true;
 	order_stores();
 	lock_acquire(&profile.lock);
@@ -312,6 +314,7 @@ static void go_out(void)
 	lock_release(&profile.lock);
 	order_stores();
 	inside = false;
+	lock_leave();
 }
 
 /* Relaxed: a figure. */

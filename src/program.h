@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * program.h - the allocation functions of the names that libc does not have, for either kind of memory. See replaced.h.
+ * program.h - the allocation functions of the names that libc does not have, for either kind of
+ * memory. See replaced.h.
  *
- * Where malloc is the program's own, so are its fellows: these functions call them, and noscan means nothing.
+ * Where malloc is the program's own, so are its fellows: these functions call them, and noscan
+ * means nothing.
  */
 #ifndef GOALLOC_PROGRAM_H
 #define GOALLOC_PROGRAM_H
@@ -31,12 +33,14 @@ static inline void *program_reallocarray(void *p, size_t n, size_t size, bool no
 
 	if (UNLIKELY(mul_overflow(n, size, &nbytes)))
 		return refuse(ENOMEM);
-	return malloc_is_ours() ? face_resize(p, nbytes, noscan, "reallocarray") : realloc(p, nbytes);
+	return malloc_is_ours() ? face_resize(p, nbytes, noscan, "reallocarray")
+				: realloc(p, nbytes);
 }
 
 static inline void *program_aligned_alloc(size_t align, size_t size, bool noscan)
 {
-	return malloc_is_ours() ? face_aligned_alloc(align, size, noscan) : aligned_alloc(align, size);
+	return malloc_is_ours() ? face_aligned_alloc(align, size, noscan)
+				: aligned_alloc(align, size);
 }
 
 static inline void *program_memalign(size_t align, size_t size, bool noscan)
@@ -46,7 +50,8 @@ static inline void *program_memalign(size_t align, size_t size, bool noscan)
 
 static inline int program_posix_memalign(void **out, size_t align, size_t size, bool noscan)
 {
-	return malloc_is_ours() ? face_posix_memalign(out, align, size, noscan) : posix_memalign(out, align, size);
+	return malloc_is_ours() ? face_posix_memalign(out, align, size, noscan)
+				: posix_memalign(out, align, size);
 }
 
 static inline void *program_valloc(size_t size, bool noscan)

@@ -35,7 +35,7 @@ struct roots {
 	struct address_range *hidden;   /* sorted by address; they may overlap */
 	size_t len, room;
 	size_t next;                    /* the first that does not end before the walk */
-	uintptr_t *copy;                /* SHARED_BYTES of shared memory, while they are looked at */
+	uintptr_t *copy; /* SHARED_BYTES of shared memory, while they are looked at */
 };
 
 /* --- what copies do not get --- */
@@ -68,17 +68,19 @@ static void complete(struct missing *missing, uintptr_t from, uintptr_t to)
 static bool is_own_memory(const struct mapping *mapping)
 {
 	return (mapping->flags & (MAPPING_READ | MAPPING_SHARED)) == MAPPING_READ &&
-	       (mapping->name_len == 0 || mapping_named(mapping, "[heap]") || mapping_named(mapping, "[stack") ||
-		mapping_named(mapping, "[anon"));
+	       (mapping->name_len == 0 || mapping_named(mapping, "[heap]") ||
+		mapping_named(mapping, "[stack") || mapping_named(mapping, "[anon"));
 }
 
 /* Completes what of the program's mapping none of the copy's covers. */
-static void complete_mapping(struct missing *missing, const struct procmap *maps, const struct mapping *mapping)
+static void complete_mapping(struct missing *missing, const struct procmap *maps,
+			     const struct mapping *mapping)
 {
 	uintptr_t from = mapping->start;
 
 	for (size_t i = procmap_first(maps, from); from < mapping->end; i++) {
-		uintptr_t to = i < maps->len ? min_size(maps->at[i].start, mapping->end) : mapping->end;
+		uintptr_t to =
+			i < maps->len ? min_size(maps->at[i].start, mapping->end) : mapping->end;
 
 		if (from < to)
 			complete(missing, from, to);
@@ -220,7 +222,8 @@ static bool make_hidden(struct roots *r)
 	guard_each_place(count_place, &nplaces);
 	/* The list itself is one more. */
 	r->room = nplaces + sn->nthreads + r->maps->len + 8;
-	r->copy = os_alloc_metadata(align_up(SHARED_BYTES + r->room * sizeof(*r->hidden), os_page_size()));
+	r->copy = os_alloc_metadata(
+		align_up(SHARED_BYTES + r->room * sizeof(*r->hidden), os_page_size()));
 	if (r->copy == NULL)
 		return false;
 	r->hidden = (struct address_range *)(void *)(r->copy + SHARED_BYTES / sizeof(uintptr_t));

@@ -9,8 +9,9 @@
 #include "procmap.h"
 #include "snapshot.h"
 
-/* In a copy: adds the private memory of the program that copies do not get (MADV_DONTFORK), as far as the system lets it be read.
- * Returns how many bytes of it could not be had: they are zero. maps are the copy's mappings as they were before. */
+/* In a copy: adds the private memory of the program that copies do not get (MADV_DONTFORK), as far
+ * as the system lets it be read. Returns how many bytes of it could not be had: they are zero. maps
+ * are the copy's mappings as they were before. */
 size_t roots_complete(const struct snapshot *sn, const struct procmap *maps);
 
 /* In a snapshot, after mark_start(): marks all that can be reached. The shared mapping that own is in does not count. False when

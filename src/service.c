@@ -3,13 +3,15 @@
  * service.c - what is written at exit and on a signal: statistics, leaks, profile, heap map.
  * See malloc.c for the overview.
  *
- * Owns     the table of outputs; the signal's handler and the thread that it wakes.
- * Callers  interpose.c at start and at exit, whoever offers a writing by call; the kernel, the handler. Calls the modules that
- *          write, out.h, options.h, thread.h for the thread.
+ * Owns     the table of outputs; the signal's handler.
+ * Callers  interpose.c at start and at exit, callers that offer a writing; the kernel, the
+ *          handler. Calls the modules that write, out.h, options.h.
  * Locks    service.lock (LOCK_SERVICE), the outermost of all, while something is written.
- * Holds    the handler does nothing but count and wake, whatever the interrupted thread is in the middle of: what is written is written by
- *          a thread that holds nothing. A writing begins after each signal, though one writing may answer several. After
- *          service_at_exit() nothing is written any more: no file is cut short by the end of the process.
+ * Holds    a thread that writes holds no other lock: the handler of the signal writes at once,
+ *          or, where it finds a lock held, when the interrupted thread releases its last one. A
+ *          writing begins after each signal, though one writing may answer several. After
+ *          service_at_exit() nothing is written any more: no file is cut short by the end of the
+ *          process.
  */
 #include "service.h"
 #include "heapmap.h"
@@ -17,12 +19,13 @@
 #include "lock.h"
 #include "options.h"
 #include "os.h"
+#include "os_process.h"
 #include "out.h"
 #include "profile.h"
 #include "rights.h"
 #include "stat.h"
-#include "thread.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -35,7 +38,9 @@ static struct {
 	struct leak_result leaks;    /* [l] of the last check; not on a stack, which is searched */
 	_Atomic uint32_t wanted;     /* [a] signals so far */
 	_Atomic uint32_t at_fork;    /* [a] wanted, when a fork began */
-	_Atomic uint32_t answered;   /* [a] wanted, when the last writing for a signal began; the thread's, and a forked child's */
+	uint32_t answered;           /* [l] wanted, when the last writing for a signal began */
+	uintptr_t stack;             /* [l] end of the program's stack during an answer; else 0 */
+	int here;                    /* this process; a child has its parent's until it may write */
 	uint64_t stats_id;           /* [c] what options.stats_fd was open on, and options.report_fd */
 	uint64_t report_id;          /* [c] */
 	int pid;                     /* [c] of the process that the descriptors were opened for */
@@ -62,7 +67,7 @@ static int write_leaks(int fd, const char *file)
 {
 	(void)file;
 	/* The report says why a check could not be done. */
-	leak_check(fd, &service.leaks);
+	leak_check(fd, &service.leaks, service.stack);
 	return service.leaks.write_error;
 }
 
@@ -196,29 +201,58 @@ void service_at_exit(void)
 
 /* --- the signal --- */
 
+/* Of the stack that a signal is answered on: the interrupted one may be small, or for signals
+ * only. */
+#define ANSWER_STACK KiB(128)
+
+/* Writes, unless another thread has answered all signals so far. stack is where the program's stack
+ * ends. */
+static void answer(void *stack)
+{
+	uint32_t rights = rights_open(), wanted;
+
+	lock_service();
+	/* Acquire: pairs with the release in on_signal(). */
+	wanted = atomic_load_explicit(&service.wanted, memory_order_acquire);
+	if (!service.ended && wanted != service.answered) {
+		service.answered = wanted;
+		service.stack = (uintptr_t)stack;
+		write_all_locked();
+		service.stack = 0;
+	}
+	lock_release(&service.lock);
+	rights_close(rights);
+}
+
+/* The calling thread holds no lock. */
+static SLOW_PATH void answer_on_own_stack(void)
+{
+	uint64_t signals = os_block_signals();
+	char *stack = GOALLOC_SANITIZED ? NULL : os_alloc_scratch(ANSWER_STACK);
+
+	SPILL_REGISTERS();
+	if (stack != NULL)
+		cpu_call_on_stack(stack + ANSWER_STACK, answer, (void *)cpu_stack_pointer());
+	else if (GOALLOC_SANITIZED)
+		answer((void *)cpu_stack_pointer());
+	else
+		options_warn_file("signal", "-", out_reason(ENOMEM));
+	if (stack != NULL)
+		os_free_scratch(stack, ANSWER_STACK);
+	os_restore_signals(signals);
+}
+
 static void on_signal(int number)
 {
 	(void)number;
-	/* Release: what the interrupted thread did until now is seen by who writes. Pairs with the acquire in serve(). */
+	/* Release: what the interrupted thread did until now is seen by the thread that writes.
+	 * Pairs with the acquire in answer(). */
 	atomic_fetch_add_explicit(&service.wanted, 1, memory_order_release);
-	os_futex_wake(&service.wanted);
-}
-
-static void *serve(void *arg)
-{
-	for (;;) {
-		/* Acquire: pairs with the release in on_signal(). */
-		uint32_t wanted = atomic_load_explicit(&service.wanted, memory_order_acquire);
-
-		/* Relaxed: this thread's own, but for the child's that forked before it had one. */
-		if (wanted == atomic_load_explicit(&service.answered, memory_order_relaxed)) {
-			os_futex_wait(&service.wanted, wanted);
-			continue;
-		}
-		atomic_store_explicit(&service.answered, wanted, memory_order_relaxed);
-		service_write_all();
-	}
-	return arg;
+	/* In a child that is being forked locks may be those of threads that are gone:
+	 * begin_in_child() answers. A child of vfork(2) is not the program. */
+	if (os_pid() != service.here || lock_defer())
+		return;
+	answer_on_own_stack();
 }
 
 static void before_fork(void)
@@ -232,10 +266,12 @@ static void before_fork(void)
 static void begin_in_child(void)
 {
 	/* Relaxed: the only thread. */
-	atomic_store_explicit(&service.answered, atomic_load_explicit(&service.at_fork, memory_order_relaxed),
-			      memory_order_relaxed);
-	if (options.signal != 0)
-		(void)thread_start_own(serve);
+	service.answered = atomic_load_explicit(&service.at_fork, memory_order_relaxed);
+	service.here = os_pid();
+	order_stores();
+	if (atomic_load_explicit(&service.wanted, memory_order_relaxed) != service.answered &&
+	    !lock_defer())
+		answer_on_own_stack();
 }
 
 void service_start(void)
@@ -248,11 +284,11 @@ void service_start(void)
 	service.stats_id = os_file_id(options.stats_fd);
 	service.report_id = os_file_id(options.report_fd);
 	service.pid = os_pid();
+	service.here = service.pid;
+	lock_when_free = answer_on_own_stack;
 	(void)pthread_atfork(before_fork, NULL, begin_in_child);
 	if (options.signal == 0)
 		return;
 	(void)sigfillset(&action.sa_mask);
-	/* Before the thread is there: what comes meanwhile is counted. */
 	(void)sigaction((int)options.signal, &action, NULL);
-	(void)thread_start_own(serve);
 }

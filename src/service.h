@@ -7,8 +7,8 @@
 
 #include "base.h"
 
-/* When the program starts, after thread_late_init(): installs the signal's handler and starts the thread that serves it, if the
- * options ask for a signal. */
+/* When the program starts, after thread_late_init(): installs the signal's handler, if the options
+ * ask for a signal. */
 void service_start(void);
 
 /* Writes all that the options ask for. Any thread that holds no lock of ours; one writing at a time. */

@@ -96,7 +96,8 @@ static void keep_words(struct snapshot *sn, const uintptr_t *words, size_t n)
 static void read_registers(struct snapshot *sn, struct snapshot_thread *t)
 {
 	uintptr_t *words = sn->registers;
-	size_t room = sizeof(sn->registers), nbytes = os_trace_registers(t->tid, OS_GENERAL, words, room);
+	size_t room = sizeof(sn->registers),
+	       nbytes = os_trace_registers(t->tid, OS_GENERAL, words, room);
 
 	if (nbytes / sizeof(words[0]) > CPU_STACK_WORD)
 		t->stack = words[CPU_STACK_WORD];
@@ -218,9 +219,10 @@ size_t snapshot_missed(const struct snapshot *sn)
 /* Says why a process could not be made. */
 static struct snapshot_failure not_made(int error)
 {
-	const char *why = error == EAGAIN ? "the process could not be copied: no more processes are allowed" :
-			  error == ENOMEM ? "the process could not be copied: there is no memory" :
-					    "the process could not be copied: the system forbids it";
+	const char *why =
+		error == EAGAIN   ? "the process could not be copied: no more processes are allowed"
+		: error == ENOMEM ? "the process could not be copied: there is no memory"
+				  : "the process could not be copied: the system forbids it";
 
 	return (struct snapshot_failure){ .error = error, .why = why };
 }
@@ -231,12 +233,15 @@ static struct snapshot_failure ended(int status)
 	if (status == 0)
 		return (struct snapshot_failure){ .error = 0 };
 	if (status > 0 || status == OS_NO_PROCESS)
-		return (struct snapshot_failure){ .error = EIO, .why = "the copy of the process is gone" };
-	return (struct snapshot_failure){ .error = EIO, .signal = -status, .why = "the copy of the process was killed by signal " };
+		return (struct snapshot_failure){ .error = EIO,
+						  .why = "the copy of the process is gone" };
+	return (struct snapshot_failure){ .error = EIO,
+					  .signal = -status,
+					  .why = "the copy of the process was killed by signal " };
 }
 
-/* With allowed, the helper is allowed what a system may want to be asked for first. Returns its exit status as os_wait_exit() has it;
- * if it could not be made it sets sn->copy to -errno. */
+/* With allowed, the helper is allowed what a system may want to be asked for first. Returns its
+ * exit status as os_wait_exit() has it; if it could not be made it sets sn->copy to -errno. */
 static int run_helper(struct snapshot *sn, bool allowed)
 {
 	bool yama = false;
@@ -317,7 +322,8 @@ static void begin_taking(int pid)
 		}
 }
 
-struct snapshot_failure snapshot_take(void (*look)(struct snapshot *sn, void *arg), void *arg, uintptr_t stack)
+struct snapshot_failure snapshot_take(void (*look)(struct snapshot *sn, void *arg), void *arg,
+				      uintptr_t stack)
 {
 	struct snapshot_failure failure = not_made(ENOMEM);
 	uint64_t signals = os_block_signals();
@@ -327,10 +333,12 @@ struct snapshot_failure snapshot_take(void (*look)(struct snapshot *sn, void *ar
 	size_t nbytes;
 
 	begin_taking(pid);
-	/* A copy that may be looked at would tell others of the user what the program keeps from them; one that may not be could not
-	 * read its own /proc. */
+	/* A copy that may be looked at would tell others of the user what the program keeps from
+	 * them; one that may not be could not read its own /proc. */
 	if (os_get_dumpable() != 1)
-		failure = (struct snapshot_failure){ .error = EPERM, .why = "the program forbids looking at it (PR_SET_DUMPABLE)" };
+		failure = (struct snapshot_failure){
+			.error = EPERM, .why = "the program forbids looking at it (PR_SET_DUMPABLE)"
+		};
 	else
 		sn = make_room(&memory, &nbytes);
 	if (sn != NULL) {

@@ -52,9 +52,11 @@ struct snapshot_failure {
 	const char *why;      /* in words, before the signal's number if there is one */
 };
 
-/* Stops the program's other threads, copies the process, lets them go, calls look(sn, arg) in the copy, and waits for it to end. stack
- * is the caller's stack pointer, above which are its registers, too. A program that forbids others to look at it (PR_SET_DUMPABLE) is
- * not copied: EPERM. */
-struct snapshot_failure snapshot_take(void (*look)(struct snapshot *sn, void *arg), void *arg, uintptr_t stack);
+/* Stops the program's other threads, copies the process, lets them go, calls look(sn, arg) in the
+ * copy, and waits for it to end. stack is the caller's stack pointer, above which are its
+ * registers, too. A program that forbids others to look at it (PR_SET_DUMPABLE) is not copied:
+ * EPERM. */
+struct snapshot_failure snapshot_take(void (*look)(struct snapshot *sn, void *arg), void *arg,
+				      uintptr_t stack);
 
 #endif

@@ -478,7 +478,8 @@ struct page {
 	struct stat_snapshot st;
 	struct out out;
 };
-_Static_assert(sizeof(struct page) <= OS_SCRATCH_RESERVE, "figures can be had when there is no memory left");
+_Static_assert(sizeof(struct page) <= OS_SCRATCH_RESERVE,
+	       "figures can be had when there is no memory left");
 
 int stat_print(int fd)
 {

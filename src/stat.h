@@ -78,8 +78,8 @@ struct stat_snapshot {
  * threads lock, the metadata lock and sample_lock, one after the other. */
 void stat_read(struct stat_snapshot *st);
 
-/* Does the same in memory of its own, because a snapshot has no room on a small stack. The caller gives the snapshot back by
- * stat_drop(). NULL: there is no memory. */
+/* Does the same in memory of its own, because a snapshot has no room on a small stack. The caller
+ * gives the snapshot back by stat_drop(). NULL: there is no memory. */
 struct stat_snapshot *stat_take(void);
 void stat_drop(struct stat_snapshot *st);
 
@@ -87,7 +87,8 @@ void stat_drop(struct stat_snapshot *st);
 #define STAT_PROGRAM_MAX 32
 size_t stat_program(char name[STAT_PROGRAM_MAX]);
 
-/* A page of text for people. 0, or the errno of the write that failed; ENOMEM: there was no memory for the figures. */
+/* A page of text for people. 0, or the errno of the write that failed; ENOMEM: there was no memory
+ * for the figures. */
 int stat_print(int fd);
 
 #endif

@@ -368,7 +368,8 @@ static void *scavenger(void *arg)
 	return NULL;
 }
 
-bool thread_start_own(void *(*body)(void *arg))
+/* Makes a thread that takes no signals and is nobody's to join. A forked child does not have it. */
+static bool start_own(void *(*body)(void *arg))
 {
 	sigset_t all, before;
 	pthread_t thread;
@@ -383,11 +384,30 @@ bool thread_start_own(void *(*body)(void *arg))
 	return started;
 }
 
-/* Without it, memory is given back only while the program allocates. */
-static void start_scavenger(void)
+/* A smaller heap has little to give back. A process that stays below it has no second thread, with
+ * which it could not enter a user namespace, for one. */
+#define SCAVENGER_HEAP MiB(4)
+
+/* The thread was made, or could not be. */
+static _Atomic bool scavenger_started;
+
+void thread_start_scavenger(void)
 {
-	if (options.scavthread)
-		(void)thread_start_own(scavenger);
+	int saved_errno = errno;
+	struct report r;
+
+	/* Relaxed: a figure, and a flag that one thread sets first. Acquire: see watch_exit(). */
+	if (atomic_load_explicit(&scavenger_started, memory_order_relaxed) ||
+	    atomic_load_explicit(&mheap.committed, memory_order_relaxed) < SCAVENGER_HEAP ||
+	    atomic_load_explicit(&late_state, memory_order_acquire) != LATE_DONE ||
+	    atomic_exchange_explicit(&scavenger_started, true, memory_order_relaxed))
+		return;
+	if (!start_own(scavenger)) {
+		report_init(&r);
+		report_str(&r, "scavthread: the thread could not be made");
+		(void)report_write(&r, 2);
+	}
+	errno = saved_errno;
 }
 
 /* --- fork --- */
@@ -500,8 +520,8 @@ static void park(struct mcache *mine)
 static void forget_pages(void)
 {
 	for (struct mcache *c = threads.all; c != NULL; c = c->next_all)
-		c->pages = (struct pcache){ 0, 0, 0, 0 };
-	shared_cache.pages = (struct pcache){ 0, 0, 0, 0 };
+		c->pages = (struct pcache){ .began = true };
+	shared_cache.pages = (struct pcache){ .began = true };
 }
 
 /* All caches are orphans but `mine`; NULL: all are. */
@@ -587,7 +607,8 @@ static void mend(bool by_forker)
 static void after_fork(void)
 {
 	forked_look_in_handler();
-	start_scavenger();
+	/* The child has no such thread until it allocates. Relaxed: the only thread. */
+	atomic_store_explicit(&scavenger_started, false, memory_order_relaxed);
 }
 
 /* --- start --- */
@@ -617,7 +638,6 @@ void thread_late_init(void)
 	/* Read after ld.so made the first allocations: from now on malloc.c asks libc. */
 	if (options.off)
 		leave_heap();
-	start_scavenger();
 }
 
 void thread_attend(void)

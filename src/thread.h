@@ -41,12 +41,14 @@ void thread_flush_shared(void);
 extern _Atomic bool thread_attention;
 void thread_attend(void);
 
-/* After libc is up: reads the environment, registers for fork and thread exit, starts the scavenger
- * thread if that is asked for. Does nothing before libc is up, nor a second time. */
+/* After libc is up: reads the environment, registers for fork and thread exit. Does nothing before
+ * libc is up, nor a second time. */
 void thread_late_init(void);
 
-/* Starts a thread of ours, which takes no signals and is nobody's to join. A forked child does not have it. False: there is none. */
-bool thread_start_own(void *(*body)(void *arg));
+/* With scavthread=1: starts the thread that gives memory back, when the heap is large enough for
+ * that. Called by malloc's and realloc's slow paths, without a lock. Not by free(), because libc
+ * frees while it holds its lock of stacks. */
+void thread_start_scavenger(void);
 
 /* Calls visit for every cache that a thread uses, and the shared one; the list is locked, the threads
  * run on. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_deepbind.c - pointers that cross the border to a library loaded with RTLD_DEEPBIND, in both
- * directions, and pointers that never leave it.
+ * test_deepbind.c - pointers that cross the border to a library loaded with RTLD_DEEPBIND, in
+ * both directions, and pointers that never leave it.
  *
  * Usage: test_deepbind DEEPBIND_LIB DIRECTION FUNCTION. FUNCTION opens the library: see
  * open_library().

@@ -20,9 +20,9 @@ size_t nallocx(size_t n, int flags);
 
 /* <jemalloc/jemalloc.h> has these. */
 #define MALLOCX_LG_ALIGN(lg) (lg)
-#define MALLOCX_ZERO 0x40
-#define MALLOCX_TCACHE_NONE ((int)((unsigned)(-1 + 2) << 8))
-#define MALLOCX_ARENA(a) ((((int)(a)) + 1) << 20)
+#define MALLOCX_ZERO         0x40
+#define MALLOCX_TCACHE_NONE  ((int)((unsigned)(-1 + 2) << 8))
+#define MALLOCX_ARENA(a)     ((((int)(a)) + 1) << 20)
 
 static const size_t sizes[] = { 1,   7,    8,    9,     16,    17,    20,     24,
 				100, 1000, 4096, 30000, 32768, 40000, 300000, 5000000 };

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_output_files.c - what is written at exit: into which files and with which rights, while the
- * end of the program stays its own.
+ * test_output_files.c - what is written at exit: into which files, for whom, and that the end of
+ * the program stays its own.
  *
- * Without arguments the program is the driver, which runs itself with an argument as the program
- * that ends. FACE_LIB is the library, which the plain variant loads by LD_PRELOAD.
+ * Owns     a directory for the files. Run without arguments it is the driver, which runs itself
+ *          with one: as the program that ends.
+ * Callers  CTest, linked and preloaded; FACE_LIB is the library, which the plain variant loads
+ *          by LD_PRELOAD.
  */
 #include "face.h"
 #include "program.h"

@@ -31,6 +31,7 @@ slot_state           state bytes: the models have them as what is live or out
 slot_set             the same
 heap_is_ready        start-up, once, before there is a second thread
 heap_init            the same
+thread_start_scavenger  one flag: the thread that sets it first makes the thread
 "
 
 scratch=$(mktemp -d) || exit 1

@@ -39,7 +39,7 @@ static struct leak_result check(void)
 
 	CHECK(fd >= 0);
 	hidden_scrub();
-	leak_check(fd, &result);
+	leak_check(fd, &result, 0);
 	n = pread(fd, text, sizeof(text) - 1, 0);
 	CHECK(n >= 0);
 	text[n] = '\0';
@@ -113,7 +113,7 @@ TEST_IN_CHILD(without_a_descriptor_there_are_counts_and_no_report)
 
 	(void)make_lost(48);
 	hidden_scrub();
-	leak_check(-1, &result);
+	leak_check(-1, &result, 0);
 	CHECK(result.error == 0 && result.write_error == 0 && result.nobjects == 1);
 }
 
@@ -126,7 +126,7 @@ TEST_IN_CHILD(a_report_that_cannot_be_written_is_an_error_beside_the_counts)
 		return;
 	(void)make_lost(48);
 	hidden_scrub();
-	leak_check(full, &result);
+	leak_check(full, &result, 0);
 	CHECK(result.error == 0 && result.write_error == ENOSPC && result.nobjects == 1);
 }
 

@@ -452,7 +452,7 @@ TEST_IN_CHILD(an_aligned_big_span_is_aligned_and_its_edges_are_given_back)
 
 TEST_IN_CHILD(an_aligned_span_through_the_page_cache_loses_no_page)
 {
-	struct pcache pc = { 0, 0, 0, 0 };
+	struct pcache pc = { .base = 0 };
 
 	mheap_init();
 	for (int i = 0; i < 40; i++) {
@@ -570,7 +570,7 @@ TEST_IN_CHILD(growing_at_the_end_fills_exactly_up_to_the_committed_end)
 
 TEST_IN_CHILD(a_second_short_run_comes_from_the_cache_without_the_heap)
 {
-	struct pcache pc = { 0, 0, 0, 0 };
+	struct pcache pc = { .base = 0 };
 	struct mspan *a, *b;
 	size_t nfree;
 
@@ -589,7 +589,7 @@ TEST_IN_CHILD(a_second_short_run_comes_from_the_cache_without_the_heap)
 
 TEST_IN_CHILD(a_flushed_cache_has_given_every_page_back)
 {
-	struct pcache pc = { 0, 0, 0, 0 };
+	struct pcache pc = { .base = 0 };
 	struct mspan *s[20];
 
 	mheap_init();
@@ -609,7 +609,7 @@ TEST_IN_CHILD(a_flushed_cache_has_given_every_page_back)
 
 TEST_IN_CHILD(a_run_freed_across_the_edge_of_the_cached_word_loses_no_page)
 {
-	struct pcache pc = { 0, 0, 0, 0 };
+	struct pcache pc = { .base = 0 };
 	struct mspan *low, *across, *one;
 
 	mheap_init();
@@ -629,7 +629,7 @@ TEST_IN_CHILD(a_run_freed_across_the_edge_of_the_cached_word_loses_no_page)
 
 TEST_IN_CHILD(a_run_freed_just_below_or_behind_the_cached_word_goes_to_the_heap)
 {
-	struct pcache pc = { 0, 0, 0, 0 };
+	struct pcache pc = { .base = 0 };
 	struct mspan *low, *mid, *high;
 
 	mheap_init();
@@ -649,7 +649,7 @@ TEST_IN_CHILD(a_run_freed_just_below_or_behind_the_cached_word_goes_to_the_heap)
 
 TEST_IN_CHILD(the_cache_knows_which_pages_are_zero)
 {
-	struct pcache pc = { 0, 0, 0, 0 };
+	struct pcache pc = { .base = 0 };
 	struct mspan *a, *b;
 
 	mheap_init();
@@ -673,7 +673,7 @@ TEST_IN_CHILD(a_random_history_through_two_caches_loses_no_page)
 {
 	enum { N = 200 };
 	static struct mspan *s[N];
-	struct pcache pc[3] = { { 0, 0, 0, 0 } };
+	struct pcache pc[3] = { { .base = 0 } };
 	uint64_t rnd = 99;
 
 	mheap_init();

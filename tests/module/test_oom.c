@@ -130,7 +130,7 @@ static void use_pages(struct pcache *pc, uint64_t *rnd)
 
 static void page_scenario(void)
 {
-	struct pcache pc = { 0, 0, 0, 0 };
+	struct pcache pc = { .base = 0 };
 	uint64_t rnd = 31;
 
 	mheap_init();

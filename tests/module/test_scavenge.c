@@ -210,7 +210,7 @@ TEST_IN_CHILD(scavenge_all_waits_for_nothing_and_says_how_much)
 
 TEST_IN_CHILD(what_a_page_cache_gives_back_is_released_too)
 {
-	struct pcache pc = { 0, 0, 0, 0 };
+	struct pcache pc = { .base = 0 };
 	struct mspan *s;
 
 	start(1000);
@@ -356,7 +356,7 @@ static struct mspan *begin_region(struct pcache *pc)
 
 TEST_IN_CHILD(a_region_that_small_objects_begin_has_a_huge_page_and_gives_all_of_it_back)
 {
-	struct pcache pc = { 0, 0, 0, 0 };
+	struct pcache pc = { .base = 0 };
 	struct mspan *s = begin_region(&pc);
 	uintptr_t base = s->base;
 	size_t in_core;
@@ -384,7 +384,7 @@ TEST_IN_CHILD(a_region_that_small_objects_begin_has_a_huge_page_and_gives_all_of
 
 TEST_IN_CHILD(what_of_a_huge_page_was_never_handed_out_is_released_with_what_was)
 {
-	struct pcache pc = { 0, 0, 0, 0 };
+	struct pcache pc = { .base = 0 };
 	struct mspan *s = begin_region(&pc);
 	uintptr_t base = s->base;
 
@@ -410,7 +410,7 @@ TEST_IN_CHILD(what_of_a_huge_page_was_never_handed_out_is_released_with_what_was
 
 TEST_IN_CHILD(big_objects_begin_no_region_and_neither_does_any_with_thp_off)
 {
-	struct pcache pc = { 0, 0, 0, 0 };
+	struct pcache pc = { .base = 0 };
 
 	start(1000);
 	options.thp = true;
