@@ -184,8 +184,9 @@ bool os_commit(void *p, size_t nbytes)
 	return SYSCALL(SYS_mprotect, p, nbytes, PROT_READ | PROT_WRITE) == 0;
 }
 
-/* Nothing but anonymous memory of this process alone is mapped there. Asked of pages without memory it costs little and changes nothing:
- * the kernel refuses to free the pages of files lazily. */
+/* Nothing but anonymous memory of this process alone is mapped there. Asked of pages without
+ * memory it costs little and changes nothing: the kernel refuses to free the pages of files
+ * lazily. */
 static bool is_anonymous(void *p, size_t nbytes)
 {
 	return SYSCALL(SYS_madvise, p, nbytes, MADV_FREE) == 0;
@@ -208,8 +209,8 @@ static bool replace_mapping(void *p, size_t nbytes)
 	return true;
 }
 
-/* A program may have mapped a file over an object that it freed later. Then the file's bytes would come back, so the mapping is
- * replaced. */
+/* A program may have mapped a file over an object that it freed later. Then the file's bytes would
+ * come back, so the mapping is replaced. */
 bool os_release(void *p, size_t nbytes)
 {
 	if (SYSCALL(SYS_madvise, p, nbytes, MADV_DONTNEED) == 0)
