@@ -163,8 +163,9 @@ static inline void cpu_relax(void)
 #endif
 }
 
-/* Keeps the stores before it before the stores after it, for a forked child or a signal handler, which look at this thread's memory when
- * the thread has stopped. It orders the compiler alone: between threads that run it orders nothing. */
+/* Keeps the stores before it before the stores after it, for a forked child or a signal handler,
+ * which look at this thread's memory when the thread has stopped. It orders the compiler alone:
+ * between threads that run it orders nothing. */
 static inline void order_stores(void)
 {
 	atomic_signal_fence(memory_order_release);

@@ -28,8 +28,8 @@
 
 struct limit limit;
 
-/* The calling thread's request was refused once, and the thread is giving back what it keeps. Ends with the request, see
- * limit_end_request(). */
+/* The calling thread's request was refused once, and the thread is giving back what it keeps. Ends
+ * with the request, see limit_end_request(). */
 THREAD_LOCAL bool asked;
 THREAD_LOCAL uint32_t asked_at;    /* milliseconds, the lower bits */
 

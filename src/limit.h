@@ -78,8 +78,9 @@ static inline bool limit_admits_locked(uint64_t page, size_t npages, bool in_ear
 
 bool limit_wants_flush(void);
 
-/* The request has been made again, or will not be: what comes next is another one. Whoever gives back what the thread keeps for a request
- * that was refused calls this afterwards, whether or not the heap was asked again. Takes mheap.lock at times. */
+/* The request has been made again, or will not be: what comes next is another one. Whoever gives
+ * back what the thread keeps for a request that was refused calls this afterwards, whether or not
+ * the heap was asked again. Takes mheap.lock at times. */
 void limit_end_request(void);
 
 #endif

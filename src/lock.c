@@ -18,7 +18,8 @@
  * told apart from it with 2, 8 and 64 threads on two cores (churn, server and big of bench_workload). */
 #define SPIN_TURNS 64
 
-/* A thread that sleeps looks as often as this whether it is in a forked child, where nobody would wake it. */
+/* A thread that sleeps looks as often as this whether it is in a forked child, where nobody would
+ * wake it. */
 #define LOOK_MS 100
 
 /* Bit per rank held by this thread; its address is the thread's identity. */

@@ -54,11 +54,13 @@ uintptr_t lock_self(void);
 /* The calling thread holds l. */
 bool lock_held(const struct lock *l);
 
-/* In a forked child: frees l, and wakes who waits for it, when a thread that is gone held it, and says so. */
+/* In a forked child: frees l, and wakes who waits for it, when a thread that is gone held it, and
+ * says so. */
 bool lock_reset_orphan(struct lock *l);
 
-/* With all, lock_reset_orphan() takes every lock that is held for an orphan. A thread that a forked child made calls it, which holds no
- * lock: it may be in the place of a thread that is gone, and have that one's identity. */
+/* With all, lock_reset_orphan() takes every lock that is held for an orphan. A thread that a
+ * forked child made calls it, which holds no lock: it may be in the place of a thread that is
+ * gone, and have that one's identity. */
 void lock_count_as_orphans(bool all);
 
 #endif

@@ -105,8 +105,8 @@ static struct mcache *enter(void)
 	return thread_enter();
 }
 
-/* The calling thread's cache, for slow paths that begin without rights_open(). MCACHE_NONE in a forked child whose heap is not in order
- * yet, so that they go on to one that begins with it. */
+/* The calling thread's cache, for slow paths that begin without rights_open(). MCACHE_NONE in a
+ * forked child whose heap is not in order yet, so that they go on to one that begins with it. */
 FAST_PATH struct mcache *cache_for_slow_path(void)
 {
 	return forked() ? MCACHE_NONE : thread_cache();

@@ -118,7 +118,8 @@ void mcache_init_counted(struct mcache *c)
 /* The counted slots of the caller's cache are ready. */
 static bool has_counted(const struct mcache *c)
 {
-	/* Acquire: the slots, which another thread made ready. Pairs with the release in mcache_init_counted(). */
+	/* Acquire: the slots, which another thread made ready. Pairs with the release in
+	 * mcache_init_counted(). */
 	return atomic_load_explicit(&c->counts, memory_order_acquire);
 }
 

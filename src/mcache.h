@@ -94,7 +94,7 @@ struct mcache {
 	bool in_use;                                     /* [t] a thread has it */
 	bool orphan;                                     /* in a forked child: its thread is gone */
 	bool watched;                                    /* libc tells when its thread ends */
-	_Atomic bool counts;                             /* [a] the counted slots are ready; stored by any thread, under threads lock */
+	_Atomic bool counts;                             /* [a] the counted slots are ready */
 	/* Each stack is behind an entry of address 0. Scan classes, then noscan ones; these have no deep stacks. */
 	struct free_entry first_stacks[NUM_SPAN_CLASSES][1 + STACK_FIRST_ENTRIES];
 	union {
@@ -183,8 +183,9 @@ FAST_PATH bool mcache_free_fast(struct mcache *c, const struct mspan *s, spancla
 /* An object of the class when the fast path had none; NULL when there is no memory. */
 void *mcache_alloc_slow(struct mcache *c, spanclass_t sc, bool *fresh);
 
-/* Makes the counted slots ready, all empty. Another thread may be using the rest of the cache. Its malloc finds them by the table of
- * sizeclass_count(), other slow paths by a flag in the cache: both are stored later and order what is stored here. */
+/* Makes the counted slots ready, all empty. Another thread may be using the rest of the cache. Its
+ * malloc finds them by the table of sizeclass_count(), other slow paths by a flag in the cache:
+ * both are stored later and order what is stored here. */
 void mcache_init_counted(struct mcache *c);
 
 /* Moves up to most objects of the class to its counted slot, which is empty: they count as allocated, and malloc takes them without being
@@ -256,8 +257,8 @@ void mcache_adopt_spans(struct mcache *c, struct mcache *dead);
 /* The same, and what the thread had in hand, on no list, is found: for a record that will be used again. */
 void mcache_adopt_all_spans(struct mcache *c, struct mcache *dead);
 
-/* Leaves the spans of the cache without an owner: they stay in the map, and what is freed in them is not used again. For a record that
- * will be used again where its spans cannot be adopted. */
+/* Leaves the spans of the cache without an owner: they stay in the map, and what is freed in them
+ * is not used again. For a record that will be used again where its spans cannot be adopted. */
 void mcache_lose_spans(struct mcache *dead);
 
 /* Every slot, list and stack. The owner does not run. */

@@ -48,7 +48,7 @@ struct mheap {
 	uint64_t now_ms;                             /* [h] time of the last poll */
 	bool ready;                                  /* [c] mheap_init succeeded */
 	bool forked;                                 /* this is a forked child: see mheap_check() */
-	uint32_t rebuilds;                           /* by mheap_after_fork(), in this process and those it descends from */
+	uint32_t rebuilds;                           /* by mheap_after_fork() */
 };
 
 extern struct mheap mheap;
@@ -214,7 +214,8 @@ void mheap_each_span(void (*visit)(struct mspan *s, void *arg), void *arg);
  * and has been put in order again. Pages that such a thread was about to use are free again. */
 bool mheap_after_fork(void);
 
-/* After that, where it was put in order: the pages of this cache are not the heap's, but the cache's still. */
+/* After that, where it was put in order: the pages of this cache are not the heap's, but the
+ * cache's still. */
 void mheap_keep_pcache(const struct pcache *pc);
 
 /* Every invariant of the page map and the bitmaps. No other thread may be in the heap. */

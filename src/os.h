@@ -149,9 +149,9 @@ uintptr_t os_program_header(void);
 /* The word by which a forked child is known, set by os_watch_forks(). Use os_fork_mark(). */
 extern _Atomic(_Atomic uint32_t *) os_mark;
 
-/* Returns the address of a word of this process: OS_MARK_NEVER until it is stored to. The kernel makes it 0 in a child that has memory
- * of its own, where os_watch_forks() could arrange that. Acquire: the word's first value. Pairs with the release in
- * os_watch_forks(). */
+/* Returns the address of a word of this process: OS_MARK_NEVER until it is stored to. The kernel
+ * makes it 0 in a child that has memory of its own, where os_watch_forks() could arrange that.
+ * Acquire: the word's first value. Pairs with the release in os_watch_forks(). */
 static inline _Atomic uint32_t *os_fork_mark(void)
 {
 	return atomic_load_explicit(&os_mark, memory_order_acquire);
@@ -162,8 +162,9 @@ static inline _Atomic uint32_t *os_fork_mark(void)
 /* Asks the kernel to mark forked children from now on. Takes one page of memory. Call it once. */
 void os_watch_forks(void);
 
-/* Returns true in a forked child where the kernel could not wipe the mark (before Linux 4.14) and there are other signs of the fork,
- * until this was told once. Costs a system call there; elsewhere it returns false at once. */
+/* Returns true in a forked child where the kernel could not wipe the mark (before Linux 4.14) and
+ * there are other signs of the fork, until this was told once. Costs a system call there;
+ * elsewhere it returns false at once. */
 bool os_find_fork(void);
 
 /* CLOCK_MONOTONIC, in milliseconds, from the coarse clock of os_clock.c: it advances every 1 to 10 ms, and costs some 3 ns. */
@@ -181,7 +182,8 @@ uint64_t os_random(void);
 
 /* Sleeps while *word == expected; may return early. */
 void os_futex_wait(const _Atomic uint32_t *word, uint32_t expected);
-void os_futex_wait_ms(const _Atomic uint32_t *word, uint32_t expected, uint32_t ms);   /* at most so long */
+/* The same, for at most ms milliseconds. */
+void os_futex_wait_ms(const _Atomic uint32_t *word, uint32_t expected, uint32_t ms);
 void os_futex_wake(const _Atomic uint32_t *word);
 void os_futex_wake_all(const _Atomic uint32_t *word);
 

@@ -184,8 +184,9 @@ bool os_commit(void *p, size_t nbytes)
 	return SYSCALL(SYS_mprotect, p, nbytes, PROT_READ | PROT_WRITE) == 0;
 }
 
-/* Nothing but anonymous memory of this process alone is mapped there. Asked of pages without memory it costs little and changes nothing:
- * the kernel refuses to free the pages of files lazily. */
+/* Nothing but anonymous memory of this process alone is mapped there. Asked of pages without
+ * memory it costs little and changes nothing: the kernel refuses to free the pages of files
+ * lazily. */
 static bool is_anonymous(void *p, size_t nbytes)
 {
 	return SYSCALL(SYS_madvise, p, nbytes, MADV_FREE) == 0;
@@ -208,8 +209,8 @@ static bool replace_mapping(void *p, size_t nbytes)
 	return true;
 }
 
-/* A program may have mapped a file over an object that it freed later. Then the file's bytes would come back, so the mapping is
- * replaced. */
+/* A program may have mapped a file over an object that it freed later. Then the file's bytes would
+ * come back, so the mapping is replaced. */
 bool os_release(void *p, size_t nbytes)
 {
 	if (SYSCALL(SYS_madvise, p, nbytes, MADV_DONTNEED) == 0)
@@ -230,13 +231,14 @@ void os_set_call_out(bool (*begin)(void), void (*end)(void))
 	call_out.end = end;
 }
 
-bool os_drop(void *p, size_t nbytes)
+/* The kernel, or the hook, drops the pages; what is mapped there afterwards is not looked at. */
+static bool drop_by_libc(void *p, size_t nbytes)
 {
 	int saved_errno = errno, cancel_state;
 	bool dropped;
 
 	if (call_out.begin == NULL || !call_out.begin())
-		return os_release(p, nbytes);
+		return SYSCALL(SYS_madvise, p, nbytes, MADV_DONTNEED) == 0;
 	/* A hook may come to a cancellation point, and the thread would leave the heap in the middle of a change. */
 	(void)pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
 	dropped = madvise(p, nbytes, MADV_DONTNEED) == 0 || os_release(p, nbytes);
@@ -244,6 +246,11 @@ bool os_drop(void *p, size_t nbytes)
 	call_out.end();
 	errno = saved_errno;
 	return dropped;
+}
+
+bool os_drop(void *p, size_t nbytes)
+{
+	return drop_by_libc(p, nbytes) && (is_anonymous(p, nbytes) || os_remap(p, nbytes));
 }
 
 bool os_guard(void *p, size_t nbytes)
@@ -305,11 +312,11 @@ bool os_move_pages(void *from, void *to, size_t nbytes)
 {
 	/* Not by libc's mremap(3), to tell of the pages that go: hooks on it drop its fifth argument. Told are both ranges, one
 	 * before it loses its pages, and the other, which has none left, afterwards. */
-	(void)os_drop(to, nbytes);
+	(void)drop_by_libc(to, nbytes);
 	/* DONTUNMAP keeps the old range mapped: there is no moment in which another mapping could
 	 * take its place. Kernels before 5.7 refuse it, and the caller copies. */
 	if (SYSCALL(SYS_mremap, from, nbytes, nbytes, MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP, to) == (long)to) {
-		(void)os_drop(from, nbytes);
+		(void)drop_by_libc(from, nbytes);
 		return true;
 	}
 	/* Kernels before 6.17 refuse a range of several mappings after they have unmapped what was at the other place. */

@@ -8,8 +8,8 @@
  * Not behind the key: what lies in the library's own data, the heads of lists among it.
  *
  * Every function that the face calls and that looks at a record is between rights_open() and rights_close(); they nest. So is what
- * libc calls: the ends of threads, children of a fork. As this is the way into the heap, rights_open() also looks whether the process is
- * a forked child whose heap is not in order yet.
+ * libc calls: the ends of threads, children of a fork. As this is the way into the heap,
+ * rights_open() also looks whether the process is a forked child whose heap is not in order yet.
  */
 #ifndef GOALLOC_RIGHTS_H
 #define GOALLOC_RIGHTS_H

@@ -21,7 +21,8 @@ struct sampling {
 
 extern struct sampling sampling;
 
-/* Whoever learns late counts late. Acquire: the counted slots are ready. Pairs with the release in switch_locked(). */
+/* Whoever learns late counts late. Acquire: the counted slots are ready. Pairs with the release in
+ * switch_locked(). */
 static inline bool sample_counts(void)
 {
 	return atomic_load_explicit(&sampling.counts, memory_order_acquire);

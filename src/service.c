@@ -44,7 +44,7 @@ static struct {
 	uint64_t stats_id;           /* [c] what options.stats_fd was open on, and options.report_fd */
 	uint64_t report_id;          /* [c] */
 	int pid;                     /* [c] of the process that the descriptors were opened for */
-	_Atomic int locker;          /* [a] the process that may take the lock; negative while a thread of it sees to that */
+	_Atomic int locker;          /* [a] the process that may take the lock; negative: soon */
 } service = { .lock = LOCK_INITIALIZER(LOCK_SERVICE) };
 
 /* --- the outputs --- */
@@ -152,7 +152,8 @@ static void lock_service(void)
 	while ((seen = atomic_load_explicit(&service.locker, memory_order_acquire)) != pid) {
 		if (seen == -pid) {
 			os_sleep_ms(1);
-		} else if (atomic_compare_exchange_strong_explicit(&service.locker, &seen, -pid, memory_order_relaxed,
+		} else if (atomic_compare_exchange_strong_explicit(&service.locker, &seen, -pid,
+								   memory_order_relaxed,
 								   memory_order_relaxed)) {
 			lock_init(&service.lock, LOCK_SERVICE);
 			atomic_store_explicit(&service.locker, pid, memory_order_release);

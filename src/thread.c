@@ -52,11 +52,11 @@ THREAD_LOCAL_DEFINE struct mcache *thread_mcache = MCACHE_NONE;
 /* The same, for slow paths; and where caches are behind a key, which fast paths may not touch. */
 THREAD_LOCAL struct mcache *own_cache;
 
-/* The thread's cache was given back, or is hidden: what it does goes through the shared one. */
-THREAD_LOCAL bool thread_is_gone;
-
 /* The thread's cache, while the thread is in a hook that libc's madvise() may be. */
 THREAD_LOCAL struct mcache *hidden_cache;
+
+/* The thread's cache was given back, or is hidden: what it does goes through the shared one. */
+THREAD_LOCAL bool thread_is_gone;
 
 /* The thread is the scavenger, which has no cache. */
 THREAD_LOCAL bool is_scavenger;
@@ -476,7 +476,8 @@ static void wait_for_adoption(void)
 	lock_release(&init_lock);
 }
 
-/* The caches of other threads are orphans, and the cache `mine` is the caller's; NULL: it has none. */
+/* The caches of other threads are orphans, and the cache `mine` is the caller's; NULL: it has
+ * none. */
 static bool find_orphans(struct mcache *mine)
 {
 	bool others = false;
@@ -500,8 +501,9 @@ static bool find_orphans(struct mcache *mine)
 	return others;
 }
 
-/* A child that only calls exec does not pay for adopting: the first slow path does it. Until then there are no fast paths. The
- * caller may be in the middle of a slow path, and goes on with the cache `mine`. */
+/* A child that only calls exec does not pay for adopting: the first slow path does it. Until then
+ * there are no fast paths. The caller may be in the middle of a slow path, and goes on with the
+ * cache `mine`. */
 static void park(struct mcache *mine)
 {
 	parked = mine;
@@ -543,9 +545,9 @@ static struct mcache *forkers_cache(bool adopting)
 	return mine;
 }
 
-/* A thread that the child made is in the heap before the thread that forked. That one runs on in its fast paths, and which cache is its
- * own cannot be told: so all caches stay as they are. What threads that are gone had is lost to this child, but for the pages under
- * them. */
+/* A thread that the child made is in the heap before the thread that forked. That one runs on in
+ * its fast paths, and which cache is its own cannot be told: so all caches stay as they are. What
+ * threads that are gone had is lost to this child, but for the pages under them. */
 static void mend_by_other(bool rebuilt, bool in_shared)
 {
 	if (in_shared) {
@@ -569,9 +571,9 @@ static void mend_by_other(bool rebuilt, bool in_shared)
 	}
 }
 
-/* In a forked child, once, before any slow path; or in the middle of one that waits for a lock, in a child that a signal's handler
- * forked. Threads of before are gone, perhaps in the middle of something; every change is ordered so that what they left can be put
- * in order. */
+/* In a forked child, once, before any slow path; or in the middle of one that waits for a lock, in
+ * a child that a signal's handler forked. Threads of before are gone, perhaps in the middle of
+ * something; every change is ordered so that what they left can be put in order. */
 static void mend(bool by_forker)
 {
 	uint32_t rights = rights_open();

@@ -11,10 +11,12 @@
  *          frees the last object does: the span's owner at once, another thread by marking the
  *          block in remote_bits, and the owner looks when it absorbs. A mark may come late, when the
  *          block is in a cache again: so blocks in caches are pinned by a value in their last byte.
- *          The current block of a cache is in the cache's current tiny span: new_block() and mcache_flush() detach the block
- *          before that span is let go, and tick() keeps a span that is not all free. So the thread that has the block owns
- *          the span, and no other thread scans the block between the store of the last object and the store that takes the pin
- *          away. Whoever owns the span later synchronises with both stores by the owner word.
+ *          The current block of a cache is in the cache's current tiny span: new_block() and
+ *          mcache_flush() detach the block before that span is let go, and tick() keeps a span
+ *          that is not all free. So the thread that has the block owns the span, and no other
+ *          thread scans the block between the store of the last object and the store that takes
+ *          the pin away. Whoever owns the span later synchronises with both stores by the owner
+ *          word.
  */
 #include "tiny.h"
 
@@ -114,7 +116,8 @@ void *tiny_alloc(struct mcache *c, size_t size, size_t floor)
 	if (c->tiny.offset == TINY_SIZE) {
 		uintptr_t addr = c->tiny.block + offset;
 
-		/* A full block is let go; the object just made keeps it from being free. Relaxed stores: see the top of this file. */
+		/* A full block is let go; the object just made keeps it from being free. Relaxed
+		 * stores: see the top of this file. */
 		if (offset != TINY_LAST)
 			slot_set(&block_state(c->tiny.span, c->tiny.block)[TINY_LAST], SLOT_FREE);
 		c->tiny = (struct tiny_cache){ 0, 0, NULL };

@@ -934,6 +934,14 @@ inline mend_by_other()
 			s++
 		:: s > NSPAN -> break
 		od;
+		/* What its stack has is lost. */
+		do
+		:: !STACK_EMPTY(SHARED_CACHE) ->
+			i = ENTRY_AT(SHARED_CACHE, top[SHARED_CACHE]);
+			slot_hand[SPAN_OF(i)] = slot_hand[SPAN_OF(i)] | BIT_OF(i);
+			top[SHARED_CACHE]--
+		:: else -> break
+		od;
 		current[SHARED_CACHE] = 0; partial[SHARED_CACHE] = 0;
 		word[SHARED_CACHE] = 0; top[SHARED_CACHE] = 0
 	:: else

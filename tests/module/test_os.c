@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_os.c - what is asked of the kernel for names of mappings, and the identity of descriptors.
+ * test_os.c - what is asked of the kernel for names of mappings, the identity of descriptors, and
+ * how a forked child is known.
  *
  * Many kernels have no names of mappings (CONFIG_ANON_VMA_NAME), so that what is asked is looked
  * at, not what comes of it: a seccomp filter turns the calls into signals.
@@ -19,6 +20,7 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <ucontext.h>
 #include <unistd.h>
 
@@ -146,9 +148,88 @@ static void a_descriptor_is_known_by_its_file(void **state)
 	close(b);
 }
 
+/* --- forks --- */
+
+static void expect_good(pid_t child)
+{
+	int status;
+
+	CHECK(child > 0);
+	CHECK(waitpid(child, &status, 0) == child && status == 0);
+}
+
+static uint32_t read_mark(void)
+{
+	return atomic_load(os_fork_mark());
+}
+
+TEST_IN_CHILD(a_child_finds_its_mark_wiped_and_one_that_shares_memory_does_not)
+{
+	pid_t child;
+
+	CHECK(read_mark() == OS_MARK_NEVER);
+	os_watch_forks();
+	CHECK(read_mark() == OS_MARK_NEVER);
+	atomic_store(os_fork_mark(), 4711);
+	child = (pid_t)syscall(SYS_clone, (long)SIGCHLD, 0L, 0L, 0L, 0L);
+	if (child == 0)
+		_exit(read_mark() != 0 || os_find_fork());
+	expect_good(child);
+	child = vfork();
+	if (child == 0)
+		_exit(read_mark() != 4711);
+	expect_good(child);
+	CHECK(read_mark() == 4711 && !os_find_fork());
+}
+
+/* As kernels before 4.14 do. */
+static void refuse_to_wipe(void)
+{
+	static struct sock_filter code[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_madvise, 0, 3),
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args[2])),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 18, 0, 1), /* MADV_WIPEONFORK */
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EINVAL),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	struct sock_fprog filter = { sizeof(code) / sizeof(code[0]), code };
+
+	CHECK(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0);
+	CHECK(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter) == 0);
+}
+
+TEST_IN_CHILD(where_the_mark_is_not_wiped_a_child_and_its_child_find_the_fork_once_each)
+{
+	pid_t child;
+
+	refuse_to_wipe();
+	os_watch_forks();
+	CHECK(read_mark() == OS_MARK_NEVER && !os_find_fork());
+	child = fork();
+	if (child == 0) {
+		CHECK(read_mark() == OS_MARK_NEVER);
+		CHECK(os_find_fork() && !os_find_fork());
+		child = fork();
+		if (child == 0)
+			_exit(!os_find_fork() || os_find_fork());
+		expect_good(child);
+		_exit(os_find_fork());
+	}
+	expect_good(child);
+	child = vfork();
+	if (child == 0)
+		_exit(os_find_fork());
+	expect_good(child);
+	CHECK(!os_find_fork());
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_child_finds_its_mark_wiped_and_one_that_shares_memory_does_not),
+		cmocka_unit_test(
+			where_the_mark_is_not_wiped_a_child_and_its_child_find_the_fork_once_each),
 		cmocka_unit_test(without_being_asked_no_mapping_is_named),
 		cmocka_unit_test(every_mapping_is_named_after_its_use),
 		cmocka_unit_test(a_kernel_without_names_changes_nothing),

@@ -8,6 +8,9 @@
  */
 #include "stress.h"
 
+#include <signal.h>
+#include <sys/syscall.h>
+
 #include <sys/wait.h>
 
 #define THREADS 3
@@ -88,6 +91,34 @@ static _Noreturn void child(uint64_t *r, struct object *known, int n, int genera
 	_exit(0);
 }
 
+/* Makes a child without libc's handlers. */
+static pid_t fork_bare(void)
+{
+	return (pid_t)syscall(SYS_clone, (long)SIGCHLD, 0L, 0L, 0L, 0L);
+}
+
+/* A child of fork_bare() in which a thread is in the heap before the one that forked, which runs
+ * on in its fast paths. The caches of threads that are gone stay as they are, so the heap is not
+ * checked. */
+static _Noreturn void child_of_threads(uint64_t *r, struct object *known, int n)
+{
+	pthread_t threads[2];
+
+	alarm(30);
+	for (int i = 0; i < 2; i++)
+		CHECK(pthread_create(&threads[i], NULL, child_thread,
+				     (void *)(uintptr_t)rng_next(r)) == 0);
+	for (int i = 0; i < 100; i++)
+		heap_free(heap_malloc(24), "free");
+	for (int i = 0; i < n; i++)
+		object_free(&known[i]);
+	child_thread((void *)(uintptr_t)rng_next(r));
+	for (int i = 0; i < 2; i++)
+		CHECK(pthread_join(threads[i], NULL) == 0);
+	heap_trim();
+	_exit(0);
+}
+
 int main(int argc, char **argv)
 {
 	double end = clock_seconds() + stress_seconds(argc, argv);
@@ -101,11 +132,13 @@ int main(int argc, char **argv)
 	for (uintptr_t i = 0; i < THREADS; i++)
 		CHECK(pthread_create(&threads[i], NULL, worker, (void *)(i + 1)) == 0);
 	do {
-		pid_t pid = fork();
+		pid_t pid = forks % 4 < 2 ? fork() : fork_bare();
 		int status;
 
 		CHECK(pid >= 0);
 		rng_next(&r);
+		if (pid == 0 && forks % 4 == 3)
+			child_of_threads(&r, known, 200);
 		if (pid == 0)
 			child(&r, known, 200, forks % 8 == 0);
 		status = child_wait(pid);

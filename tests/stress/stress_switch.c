@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * stress_switch.c - counting of allocations is switched on and off while threads run on.
+ *
+ * The thread that switches makes the counted slots of all caches ready. Their owners find them in
+ * malloc, by the table of slots, and in the slow paths that empty the stacks, by the cache's flag.
+ * ThreadSanitizer sees whether both are ordered.
+ */
+#include "stress.h"
+
+#include "sample.h"
+
+#define THREADS 3
+
+static _Atomic bool stopping;
+
+static void *worker(void *arg)
+{
+	uint64_t r = (uint64_t)(uintptr_t)arg * 7919;
+	struct object objects[256] = { { NULL, 0, 0 } };
+
+	while (!atomic_load(&stopping)) {
+		struct object *o = &objects[rng_below(&r, 256)];
+
+		if (o->p != NULL)
+			object_free(o);
+		else
+			object_make(o, &r, stress_size(&r));
+		if (rng_below(&r, 1024) == 0)
+			heap_trim();
+	}
+	for (int i = 0; i < 256; i++)
+		object_free(&objects[i]);
+	return NULL;
+}
+
+int main(int argc, char **argv)
+{
+	double end = clock_seconds() + stress_seconds(argc, argv);
+	pthread_t threads[THREADS];
+	unsigned switches = 0;
+
+	/* Starts the heap. */
+	heap_free(heap_malloc(1), "free");
+	for (uintptr_t i = 0; i < THREADS; i++)
+		CHECK(pthread_create(&threads[i], NULL, worker, (void *)(i + 1)) == 0);
+	do {
+		struct stat_snapshot st;
+
+		usleep(20000);
+		sample_count(switches++ % 2 == 0);
+		stat_read(&st);
+	} while (clock_seconds() < end);
+	atomic_store(&stopping, true);
+	for (int i = 0; i < THREADS; i++)
+		CHECK(pthread_join(threads[i], NULL) == 0);
+	sample_count(false);
+	heapcheck();
+	printf("stress_switch: %u switches\n", switches);
+	return 0;
+}
