@@ -52,11 +52,11 @@ THREAD_LOCAL_DEFINE struct mcache *thread_mcache = MCACHE_NONE;
 /* The same, for slow paths; and where caches are behind a key, which fast paths may not touch. */
 THREAD_LOCAL struct mcache *own_cache;
 
-/* The thread's cache was given back, or is hidden: what it does goes through the shared one. */
-THREAD_LOCAL bool thread_is_gone;
-
 /* The thread's cache, while the thread is in a hook that libc's madvise() may be. */
 THREAD_LOCAL struct mcache *hidden_cache;
+
+/* The thread's cache was given back, or is hidden: what it does goes through the shared one. */
+THREAD_LOCAL bool thread_is_gone;
 
 /* The thread is the scavenger, which has no cache. */
 THREAD_LOCAL bool is_scavenger;

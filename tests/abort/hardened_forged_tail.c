@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * hardened_forged_tail.c - an overflow that writes the tail that would be right, were tails made with the secret that hardened=1 had
- * before it had a key: from one tail that is read the secret follows, and from it every other tail. Needs hardened=1.
+ * hardened_forged_tail.c - an overflow that writes the tail that would be right, were tails made
+ * with the secret that hardened=1 had before it had a key: from one tail that is read the secret
+ * follows, and from it every other tail. Needs hardened=1.
  */
 #include "misuse.h"
 

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_footprint.c - what a process pays for the library before it has a large heap, and where the library's records lie.
+ * test_footprint.c - what a process pays for the library before it has a large heap, and where the
+ * library's records lie.
  *
- * Owns     the measurement of a process by its own /proc/self/smaps. "plain" prints the figures of the program without the library,
- *          which the other cases compare with.
+ * Owns     the measurement of a process by its own /proc/self/smaps. "plain" prints the figures of
+ *          the program without the library, which the other cases compare with.
  * Callers  CTest, preloaded. argv[1] is the case.
  */
 #include "face.h"
@@ -54,7 +55,8 @@ static struct charge charge_of_plain(void)
 	CHECK(unsetenv("LD_PRELOAD") == 0);
 	(void)snprintf(command, sizeof(command), "'%s' plain", self);
 	f = popen(command, "r");
-	CHECK(f != NULL && fscanf(f, "%ld %ld %ld", &plain.committed, &plain.dumped, &plain.writable) == 3);
+	CHECK(f != NULL &&
+	      fscanf(f, "%ld %ld %ld", &plain.committed, &plain.dumped, &plain.writable) == 3);
 	CHECK(pclose(f) == 0);
 	return plain;
 }
@@ -73,8 +75,10 @@ static void a_small_program_is_charged_little(void)
 	struct charge mine, plain = charge_of_plain();
 
 	measure(&mine);
-	(void)printf("KiB: %ld committed, plain %ld; %ld in a core, plain %ld; %ld writable, plain %ld\n", mine.committed, plain.committed,
-		     mine.dumped, plain.dumped, mine.writable, plain.writable);
+	(void)printf("KiB: %ld committed, plain %ld; %ld in a core, plain %ld; %ld writable, plain "
+		     "%ld\n",
+		     mine.committed, plain.committed, mine.dumped, plain.dumped, mine.writable,
+		     plain.writable);
 	CHECK_LE(mine.committed, plain.committed + 2048);
 	CHECK_LE(mine.dumped, plain.dumped + 4096);
 	CHECK_LE(mine.writable, plain.writable + 2048);
@@ -96,7 +100,8 @@ static int add_writable(struct dl_phdr_info *info, size_t size, void *arg)
 {
 	(void)size;
 	for (int i = 0; strstr(info->dlpi_name, "libgoalloc") != NULL && i < info->dlpi_phnum; i++)
-		if (info->dlpi_phdr[i].p_type == PT_LOAD && (info->dlpi_phdr[i].p_flags & PF_W) != 0)
+		if (info->dlpi_phdr[i].p_type == PT_LOAD &&
+		    (info->dlpi_phdr[i].p_flags & PF_W) != 0)
 			*(size_t *)arg += info->dlpi_phdr[i].p_memsz;
 	return 0;
 }
@@ -128,7 +133,8 @@ static void locked_memory_has_room_below_8_mib(void)
 	}
 }
 
-/* A failing request leaves nothing behind. Several may succeed where the system promises everything. */
+/* A failing request leaves nothing behind. Several may succeed where the system promises
+ * everything. */
 static void a_request_that_fails_costs_nothing(void)
 {
 	size_t before = proc_field("/proc/self/status", "VmRSS"), space = 0;
@@ -163,7 +169,8 @@ static size_t read_places(void)
 	while (n < sizeof(places) / sizeof(places[0]) && fgets(line, sizeof(line), f) != NULL) {
 		struct span_of_addresses *p = &places[n++];
 
-		CHECK(sscanf(line, "%lx-%lx %7s %*x %*s %lu", &p->from, &p->to, rights, &inode) == 4);
+		CHECK(sscanf(line, "%lx-%lx %7s %*x %*s %lu", &p->from, &p->to, rights, &inode) ==
+		      4);
 		p->touchable = rights[0] == 'r';
 		p->anonymous = inode == 0 && strchr(line, '[') == NULL;
 	}
@@ -178,7 +185,8 @@ static bool stands_alone(size_t i, size_t n)
 	       (i + 1 == n || places[i + 1].from != places[i].to || !places[i + 1].touchable);
 }
 
-/* What the program maps by itself never lies beside what the library maps, however much of either there is. */
+/* What the program maps by itself never lies beside what the library maps, however much of either
+ * there is. */
 static void no_mapping_of_the_library_has_a_neighbour(void)
 {
 	static void *kept[60000], *own[64];
@@ -189,15 +197,19 @@ static void no_mapping_of_the_library_has_a_neighbour(void)
 		kept[k] = malloc(16 + k % 64 * 8);
 		CHECK(kept[k] != NULL);
 		if (k % 1000 == 0) {
-			own[k / 1000] = mmap(NULL, nbytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+			own[k / 1000] = mmap(NULL, nbytes, PROT_READ | PROT_WRITE,
+					     MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 			CHECK(own[k / 1000] != MAP_FAILED);
 		}
 	}
 	n = read_places();
 	for (size_t i = 0; i < n; i++) {
-		/* The heap's place is below the program, or, where the program is below it, away from the libraries. */
-		if (!places[i].anonymous || !places[i].touchable || places[i].to > (unsigned long)own[59] ||
-		    (places[i].from <= (unsigned long)&seen && (unsigned long)&seen < places[i].to) ||
+		/* The heap's place is below the program, or, where the program is below it, away
+		 * from the libraries. */
+		if (!places[i].anonymous || !places[i].touchable ||
+		    places[i].to > (unsigned long)own[59] ||
+		    (places[i].from <= (unsigned long)&seen &&
+		     (unsigned long)&seen < places[i].to) ||
 		    (places[i].from <= (unsigned long)kept && (unsigned long)kept < places[i].to) ||
 		    (i > 0 && places[i - 1].to == places[i].from && !places[i - 1].anonymous))
 			continue;

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_locked.c - memory that the program locks: it is given back like other memory, and guarded like other memory.
+ * test_locked.c - memory that the program locks: it is given back like other memory, and guarded
+ * like other memory.
  *
  * Owns     the locks: each case locks all memory, or one range of it.
- * Callers  CTest, preloaded and linked, as root; argv[1] is the case. Without the right to lock so much the case is skipped.
+ * Callers  CTest, preloaded and linked, as root; argv[1] is the case. Without the right to lock so
+ *          much the case is skipped.
  */
 #include "face.h"
 #include "proc.h"
@@ -47,7 +49,8 @@ static bool guards_freed_objects(void)
 {
 	const char *options = getenv("GOALLOC");
 
-	return options != NULL && (strstr(options, "hardened=") != NULL || strstr(options, "efence=1") != NULL);
+	return options != NULL &&
+	       (strstr(options, "hardened=") != NULL || strstr(options, "efence=1") != NULL);
 }
 
 static void check_guards(void)
@@ -118,7 +121,9 @@ static void check_given_back(void)
 	for (int i = 0; i < BLOCKS; i++)
 		free(blocks[i]);
 	(void)malloc_trim(0);
-	(void)printf("%lu KiB, before %lu\n", (unsigned long)proc_field("/proc/self/status", "VmRSS"), (unsigned long)before);
+	(void)printf("%lu KiB, before %lu\n",
+		     (unsigned long)proc_field("/proc/self/status", "VmRSS"),
+		     (unsigned long)before);
 	CHECK_LE(proc_field("/proc/self/status", "VmRSS"), before + 10 * 1024);
 }
 

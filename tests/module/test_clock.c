@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_clock.c - the time is read without a system call where the kernel maps a vDSO, and by one where it does not.
+ * test_clock.c - the time is read without a system call where the kernel maps a vDSO, and by one
+ * where it does not.
  *
  * os_auxiliary() is wrapped: a process has a vDSO when the test says so.
  */

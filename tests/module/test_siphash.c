@@ -2,8 +2,9 @@
 /*
  * test_siphash.c - SipHash-1-3 as others compute it, and the secret as nobody else can.
  *
- * The values of the key 0 are what CPython 3.11 answers for hash(bytes) with PYTHONHASHSEED=0. That of another key is from
- * an implementation that gives the published values of SipHash-2-4 when it makes two rounds and four.
+ * The values of the key 0 are what CPython 3.11 answers for hash(bytes) with PYTHONHASHSEED=0. That
+ * of another key is from an implementation that gives the published values of SipHash-2-4 when it
+ * makes two rounds and four.
  */
 #include "module.h"
 
@@ -15,16 +16,19 @@ static void it_is_what_others_compute(void **state)
 	const struct siphash_key zero = { { 0, 0 } };
 
 	(void)state;
-	assert_true(siphash(&zero, UINT64_C(0x0706050403020100), UINT64_C(0x0f0e0d0c0b0a0908)) == UINT64_C(0x8972188433a5c5b7));
+	assert_true(siphash(&zero, UINT64_C(0x0706050403020100), UINT64_C(0x0f0e0d0c0b0a0908)) ==
+		    UINT64_C(0x8972188433a5c5b7));
 	assert_true(siphash(&zero, 0, 0) == UINT64_C(0x76be999e3e25b2a0));
 }
 
 static void the_key_decides_as_the_words_do(void **state)
 {
-	const struct siphash_key key = { { UINT64_C(0x0706050403020100), UINT64_C(0x0f0e0d0c0b0a0908) } };
+	const struct siphash_key key = { { UINT64_C(0x0706050403020100),
+					   UINT64_C(0x0f0e0d0c0b0a0908) } };
 
 	(void)state;
-	assert_true(siphash(&key, UINT64_C(0x0706050403020100), UINT64_C(0x0f0e0d0c0b0a0908)) == UINT64_C(0xcc4fdd1a7d908b66));
+	assert_true(siphash(&key, UINT64_C(0x0706050403020100), UINT64_C(0x0f0e0d0c0b0a0908)) ==
+		    UINT64_C(0xcc4fdd1a7d908b66));
 }
 
 static void random_numbers_differ_from_call_to_call_and_from_secret_to_secret(void **state)
