@@ -5,8 +5,8 @@
  * The heap has the shape of the Go runtime's, with what Go does not need: free(p), of one object, at once,
  * from any thread. Six nouns:
  *
- *   arena     64 MB of address space, aligned. mheap's table tells for any address, with one load,
- *             the record of its arena, or that it is not ours. [arena.c, os_linux.c]
+ *   arena     64 MB of address space, aligned. Most arenas lie in one window, in which one comparison and one load
+ *             lead from an address to its page; a table knows all of them. [arena.c, os_linux.c]
  *   page      8 KiB. A bitmap under a tree of summaries finds the lowest free run. [pagealloc.c]
  *   mspan     a run of pages cut into slots of one size class, or one big object. What is known of a slot is
  *             a state byte and two bits, far from the slot. [mspan.c, sizeclass.c]
@@ -21,7 +21,7 @@
  * mheap, whose pages come from the thread's page word, or under mheap.lock from the page allocator, which
  * grows the heap by committing more of an arena.
  *
- * free(p): the arena table and the page map give the span and its class, one multiply gives the slot and proves that p is
+ * free(p): the window of arenas and its page map give the span and its class, one multiply gives the slot and proves that p is
  * its start, the state byte says whether it is live. The span itself is not read for that: its record and the state byte are
  * fetched side by side. If the span is this thread's, the slot goes on the free
  * stack. That is all, and there is no lock, no atomic read-modify-write and no call on it. If the stack is

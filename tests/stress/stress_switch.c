@@ -13,6 +13,7 @@
 #define THREADS 3
 
 static _Atomic bool stopping;
+static _Atomic unsigned trims;
 
 static void *worker(void *arg)
 {
@@ -34,6 +35,28 @@ static void *worker(void *arg)
 	return NULL;
 }
 
+/* Empties its stacks again and again. It has no other order with the thread that switches than the
+ * cache's flag. */
+static void *trimmer(void *arg)
+{
+	(void)arg;
+	heap_free(heap_malloc(100), "free");
+	while (!atomic_load_explicit(&stopping, memory_order_relaxed)) {
+		heap_trim();
+		/* Relaxed: orders nothing. */
+		atomic_fetch_add_explicit(&trims, 1, memory_order_relaxed);
+	}
+	return NULL;
+}
+
+static void await_trims(unsigned n)
+{
+	unsigned from = atomic_load_explicit(&trims, memory_order_relaxed);
+
+	while (atomic_load_explicit(&trims, memory_order_relaxed) - from < n)
+		usleep(1000);
+}
+
 int main(int argc, char **argv)
 {
 	double end = clock_seconds() + stress_seconds(argc, argv);
@@ -43,12 +66,16 @@ int main(int argc, char **argv)
 	/* Starts the heap. */
 	heap_free(heap_malloc(1), "free");
 	for (uintptr_t i = 0; i < THREADS; i++)
-		CHECK(pthread_create(&threads[i], NULL, worker, (void *)(i + 1)) == 0);
+		CHECK(pthread_create(&threads[i], NULL, i == 0 ? trimmer : worker,
+				     (void *)(i + 1)) == 0);
+	await_trims(2);
 	do {
 		struct stat_snapshot st;
 
 		usleep(20000);
 		sample_count(switches++ % 2 == 0);
+		/* Takes no lock meanwhile, by which threads would be ordered. */
+		await_trims(2);
 		stat_read(&st);
 	} while (clock_seconds() < end);
 	atomic_store(&stopping, true);
