@@ -67,21 +67,21 @@
  * Holds    an object that malloc(n) made is in the slot that heap_good_size(n, 0) tells, unless its state
  *          is SLOT_RESIZED: sized frees are checked against that.
  */
-#include "malloc.h"
-#include "fatal.h"
-#include "foreign.h"
-#include "guard.h"
-#include "hardened.h"
-#include "limit.h"
-#include "mcentral.h"
-#include "options.h"
-#include "os.h"
-#include "profile.h"
-#include "retire.h"
-#include "rights.h"
-#include "sample.h"
-#include "scavenge.h"
-#include "tiny.h"
+#include "heap.h"
+#include "os/fatal.h"
+#include "os/foreign.h"
+#include "safe/guard.h"
+#include "safe/hardened.h"
+#include "heap/limit.h"
+#include "heap/mcentral.h"
+#include "base/options.h"
+#include "os/os.h"
+#include "tools/profile.h"
+#include "safe/retire.h"
+#include "os/rights.h"
+#include "tools/sample.h"
+#include "heap/scavenge.h"
+#include "heap/tiny.h"
 
 #include <errno.h>
 

@@ -10,11 +10,11 @@
  *          What is not in the table is no option; goalloc-run --help prints the table, and goalloc(7) is tested against it.
  *          A file that is named here could be written to when the program began, and its name is absolute.
  */
-#include "options.h"
-#include "config.h"
-#include "fatal.h"
-#include "os.h"
-#include "out.h"
+#include "base/options.h"
+#include "base/config.h"
+#include "os/fatal.h"
+#include "os/os.h"
+#include "os/out.h"
 
 #include <errno.h>
 #include <signal.h>

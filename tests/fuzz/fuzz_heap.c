@@ -12,8 +12,8 @@
  * The target calls the heap by its internal names. One input leaves no object behind; what it freed
  * stays in the heap for the next input.
  */
-#include "heapcheck.h"
-#include "malloc.h"
+#include "heap/heapcheck.h"
+#include "heap.h"
 
 #include <errno.h>
 #include <pthread.h>

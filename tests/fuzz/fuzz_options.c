@@ -3,7 +3,7 @@
  * fuzz_options.c - any string as GOALLOC is read without harm, and afterwards every value is in its
  * range.
  */
-#include "options.h"
+#include "base/options.h"
 
 #include <string.h>
 

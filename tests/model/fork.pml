@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * fork.pml - a fork while other threads change the heap, and how the child puts it in order
- * (src/thread.c, mcache_adopt_stacks() and mcache_adopt_spans() in src/mcache.c,
+ * (src/heap/thread.c, mcache_adopt_stacks() and mcache_adopt_spans() in src/heap/mcache.c,
  * mcentral_after_fork()), for spin. See run.sh.
  *
  * The beginning is any heap in order with NSPAN spans of 2 slots, the cache of the thread that will

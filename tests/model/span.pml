@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * span.pml - the ownership protocol of src/mspan.c, step by step, for spin. See run.sh.
+ * span.pml - the ownership protocol of src/heap/mspan.c, step by step, for spin. See run.sh.
  *
  * One span record with NSLOT slots (one word of remote bits), NTHREADS threads that run what
  * mcache.c, mcentral.c and mheap.c do with it: allocate, free into an own and into another thread's

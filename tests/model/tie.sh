@@ -113,7 +113,7 @@ who_names() {
 }
 
 check() {
-	functions "$SRC"/*.c "$SRC"/*.h > "$scratch/functions"
+	functions $(find "$SRC" -name "*.[ch]" | sort) > "$scratch/functions"
 	names > "$scratch/names"
 
 	# What the table should be: a name may be one of several files' own functions.
@@ -175,8 +175,8 @@ check() {
 # expect SAYS SED-SCRIPT FILE: the change of a copy of src/ or tests/model/ must be told.
 expect() {
 	rm -rf "$scratch/try"
-	mkdir "$scratch/try" "$scratch/try/src" "$scratch/try/model"
-	cp "$SRC"/*.c "$SRC"/*.h "$scratch/try/src"
+	mkdir "$scratch/try" "$scratch/try/model"
+	cp -r "$SRC" "$scratch/try/src"
 	cp "$here"/*.pml "$TABLE" "$scratch/try/model"
 	sed -i "$2" "$scratch/try/$3"
 	if SRC=$scratch/try/src MODELS=$scratch/try/model \
@@ -198,16 +198,16 @@ case ${1-} in
 --try)
 	expect 'mspan.c: let_go() has changed.*span.pml' \
 		's/credit, n, memory_order_relaxed) <= n/credit, n, memory_order_relaxed) < n/' \
-		src/mspan.c
+		src/heap/mspan.c
 	expect 'names mcentral_put(), which src/ does not have' \
-		's/^void mcentral_put(/void mcentral_give(/' src/mcentral.c
+		's/^void mcentral_put(/void mcentral_give(/' src/heap/mcentral.c
 	expect 'names mcentral_init() of mcentral.c, which is not in modelled.txt' \
 		's/mspan_absorb()/mcentral_init()/' model/tiny.pml
 	expect 'no model names mspan_count_live(), which has 1 atomic_ calls' \
 		'/^unsigned mspan_count_live/,/^}/s/unsigned n = 0/unsigned n = atomic_load(\&s->credit)/' \
-		src/mspan.c
+		src/heap/mspan.c
 	expect 'no model names -(), which has 1 atomic_ calls' \
-		'$a#define PEEK(s) atomic_load(\&(s)->owner)' src/mspan.h
+		'$a#define PEEK(s) atomic_load(\&(s)->owner)' src/heap/mspan.h
 	expect 'modelled.txt: share() of mcache.c is gone, or no model names it' \
 		'$amcache.c share 0' model/modelled.txt
 	;;

@@ -6,10 +6,10 @@
 #ifndef TESTS_CACHES_H
 #define TESTS_CACHES_H
 
-#include "mcache.h"
-#include "mcentral.h"
-#include "mheap.h"
-#include "options.h"
+#include "heap/mcache.h"
+#include "heap/mcentral.h"
+#include "heap/mheap.h"
+#include "base/options.h"
 
 enum { NCACHES = 3 };
 

@@ -7,8 +7,8 @@
  */
 #include "module.h"
 
-#include "arena.h"
-#include "os.h"
+#include "heap/arena.h"
+#include "os/os.h"
 #include "os_fail.h"
 
 #include <stdio.h>

@@ -4,7 +4,7 @@
  */
 #include "module.h"
 
-#include "cgroup.h"
+#include "os/cgroup.h"
 
 #include <ftw.h>
 #include <stdio.h>

@@ -5,8 +5,8 @@
  */
 #include "module.h"
 
-#include "chance.h"
-#include "config.h"
+#include "os/chance.h"
+#include "base/config.h"
 
 #include <math.h>
 

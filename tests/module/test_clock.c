@@ -7,7 +7,7 @@
  */
 #include "module.h"
 
-#include "os.h"
+#include "os/os.h"
 
 #include <elf.h>
 #include <errno.h>

@@ -6,7 +6,7 @@
  */
 #include "module.h"
 
-#include "fatal.h"
+#include "os/fatal.h"
 
 #include <errno.h>
 #include <signal.h>

@@ -5,8 +5,8 @@
  */
 #include "module.h"
 
-#include "fault.h"
-#include "malloc.h"
+#include "safe/fault.h"
+#include "heap.h"
 
 #include <errno.h>
 #include <signal.h>

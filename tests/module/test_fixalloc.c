@@ -5,8 +5,8 @@
  */
 #include "module.h"
 
-#include "config.h"
-#include "fixalloc.h"
+#include "base/config.h"
+#include "heap/fixalloc.h"
 #include "os_fail.h"
 
 #include <stdlib.h>

@@ -8,12 +8,12 @@
  */
 #include "module.h"
 
-#include "guard.h"
-#include "malloc.h"
-#include "os.h"
+#include "safe/guard.h"
+#include "heap.h"
+#include "os/os.h"
 #include "os_fail.h"
 #include "proc.h"
-#include "retire.h"
+#include "safe/retire.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -4,7 +4,7 @@
  */
 #include "module.h"
 
-#include "gzip.h"
+#include "tools/gzip.h"
 
 #include <errno.h>
 #include <fcntl.h>

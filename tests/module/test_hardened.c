@@ -5,10 +5,10 @@
  */
 #include "module.h"
 
-#include "hardened.h"
-#include "malloc.h"
-#include "options.h"
-#include "os.h"
+#include "safe/hardened.h"
+#include "heap.h"
+#include "base/options.h"
+#include "os/os.h"
 
 #include <string.h>
 

@@ -5,7 +5,7 @@
  */
 #include "module.h"
 
-#include "hashtable.h"
+#include "heap/hashtable.h"
 #include "os_fail.h"
 
 #include <string.h>

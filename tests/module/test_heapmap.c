@@ -5,9 +5,9 @@
  */
 #include "module.h"
 
-#include "heapmap.h"
-#include "malloc.h"
-#include "stat.h"
+#include "tools/heapmap.h"
+#include "heap.h"
+#include "tools/stat.h"
 
 #include <errno.h>
 #include <pthread.h>

@@ -5,8 +5,8 @@
  */
 #include "module.h"
 
-#include "heapwalk.h"
-#include "malloc.h"
+#include "tools/heapwalk.h"
+#include "heap.h"
 
 /* Pages by their use, and what the runs of one span say. */
 struct found {

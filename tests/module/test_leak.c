@@ -6,8 +6,8 @@
 #include "module.h"
 
 #include "hidden.h"
-#include "leak.h"
-#include "malloc.h"
+#include "tools/leak.h"
+#include "heap.h"
 
 #include <errno.h>
 #include <fcntl.h>

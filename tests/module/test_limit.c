@@ -8,15 +8,15 @@
  */
 #include "module.h"
 
-#include "heapcheck.h"
-#include "limit.h"
-#include "malloc.h"
-#include "mheap.h"
-#include "os.h"
-#include "options.h"
+#include "heap/heapcheck.h"
+#include "heap/limit.h"
+#include "heap.h"
+#include "heap/mheap.h"
+#include "os/os.h"
+#include "base/options.h"
 #include "os_fail.h"
-#include "scavenge.h"
-#include "thread.h"
+#include "heap/scavenge.h"
+#include "heap/thread.h"
 
 #include <errno.h>
 #include <pthread.h>

@@ -4,8 +4,8 @@
  */
 #include "module.h"
 
-#include "lock.h"
-#include "os.h"
+#include "os/lock.h"
+#include "os/os.h"
 
 #include <pthread.h>
 #include <signal.h>

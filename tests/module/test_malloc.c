@@ -7,9 +7,9 @@
  */
 #include "module.h"
 
-#include "malloc.h"
-#include "options.h"
-#include "sample.h"
+#include "heap.h"
+#include "base/options.h"
+#include "tools/sample.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -7,13 +7,13 @@
  */
 #include "module.h"
 
-#include "mark.h"
-#include "mcentral.h"
-#include "options.h"
-#include "os.h"
-#include "procmap.h"
-#include "snapshot.h"
-#include "tiny.h"
+#include "tools/mark.h"
+#include "heap/mcentral.h"
+#include "base/options.h"
+#include "os/os.h"
+#include "os/procmap.h"
+#include "tools/snapshot.h"
+#include "heap/tiny.h"
 
 #include <errno.h>
 #include <stdlib.h>

@@ -4,7 +4,7 @@
  */
 #include "module.h"
 
-#include "mcentral.h"
+#include "heap/mcentral.h"
 
 #include <pthread.h>
 #include <string.h>

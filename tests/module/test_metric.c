@@ -5,8 +5,8 @@
  */
 #include "module.h"
 
-#include "malloc.h"
-#include "metric.h"
+#include "heap.h"
+#include "tools/metric.h"
 
 #include <string.h>
 

@@ -7,7 +7,7 @@
  */
 #include "module.h"
 
-#include "mheap.h"
+#include "heap/mheap.h"
 #include "os_fail.h"
 
 #include <pthread.h>

@@ -6,7 +6,7 @@
  */
 #include "module.h"
 
-#include "mspan.h"
+#include "heap/mspan.h"
 
 #include <pthread.h>
 #include <stdlib.h>

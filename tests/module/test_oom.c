@@ -9,12 +9,12 @@
  */
 #include "module.h"
 
-#include "heapcheck.h"
-#include "malloc.h"
-#include "mcentral.h"
-#include "options.h"
+#include "heap/heapcheck.h"
+#include "heap.h"
+#include "heap/mcentral.h"
+#include "base/options.h"
 #include "os_fail.h"
-#include "scavenge.h"
+#include "heap/scavenge.h"
 
 #include <errno.h>
 #include <string.h>

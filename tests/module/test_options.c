@@ -5,7 +5,7 @@
  */
 #include "module.h"
 
-#include "options.h"
+#include "base/options.h"
 
 #include <errno.h>
 #include <fcntl.h>

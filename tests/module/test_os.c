@@ -8,7 +8,7 @@
  */
 #include "module.h"
 
-#include "os.h"
+#include "os/os.h"
 
 #include <errno.h>
 #include <fcntl.h>

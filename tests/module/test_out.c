@@ -5,9 +5,9 @@
  */
 #include "module.h"
 
-#include "fatal.h"
-#include "os.h"
-#include "out.h"
+#include "os/fatal.h"
+#include "os/os.h"
+#include "os/out.h"
 
 #include <errno.h>
 #include <fcntl.h>

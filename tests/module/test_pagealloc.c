@@ -4,7 +4,7 @@
  */
 #include "module.h"
 
-#include "pagealloc.h"
+#include "heap/pagealloc.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -8,11 +8,11 @@
  */
 #include "module.h"
 
-#include "heapcheck.h"
-#include "malloc.h"
-#include "options.h"
-#include "rights.h"
-#include "os.h"
+#include "heap/heapcheck.h"
+#include "heap.h"
+#include "base/options.h"
+#include "os/rights.h"
+#include "os/os.h"
 #include "os_fail.h"
 
 #include <stdlib.h>

@@ -5,10 +5,10 @@
  */
 #include "module.h"
 
-#include "chance.h"
-#include "config.h"
+#include "os/chance.h"
+#include "base/config.h"
 #include "os_fail.h"
-#include "pprof.h"
+#include "tools/pprof.h"
 
 #include <dlfcn.h>
 #include <errno.h>

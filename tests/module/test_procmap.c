@@ -5,8 +5,8 @@
  */
 #include "module.h"
 
-#include "os.h"
-#include "procmap.h"
+#include "os/os.h"
+#include "os/procmap.h"
 
 #include <string.h>
 #include <sys/mman.h>

@@ -8,11 +8,11 @@
  */
 #include "module.h"
 
-#include "chance.h"
-#include "config.h"
-#include "hashtable.h"
+#include "os/chance.h"
+#include "base/config.h"
+#include "heap/hashtable.h"
 #include "os_fail.h"
-#include "profile.h"
+#include "tools/profile.h"
 
 #include <errno.h>
 #include <math.h>

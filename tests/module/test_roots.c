@@ -9,8 +9,8 @@
 #include "module.h"
 
 #include "hidden.h"
-#include "malloc.h"
-#include "roots.h"
+#include "heap.h"
+#include "tools/roots.h"
 
 #include <pthread.h>
 #include <stdlib.h>

@@ -7,10 +7,10 @@
  */
 #include "module.h"
 
-#include "heapcheck.h"
-#include "malloc.h"
-#include "profile.h"
-#include "sample.h"
+#include "heap/heapcheck.h"
+#include "heap.h"
+#include "tools/profile.h"
+#include "tools/sample.h"
 
 #include <math.h>
 #include <pthread.h>

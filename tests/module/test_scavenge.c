@@ -5,10 +5,10 @@
  */
 #include "module.h"
 
-#include "mheap.h"
-#include "options.h"
+#include "heap/mheap.h"
+#include "base/options.h"
 #include "os_fail.h"
-#include "scavenge.h"
+#include "heap/scavenge.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -8,12 +8,12 @@
  */
 #include "module.h"
 
-#include "mheap.h"
-#include "options.h"
-#include "os.h"
+#include "heap/mheap.h"
+#include "base/options.h"
+#include "os/os.h"
 #include "proc.h"
-#include "service.h"
-#include "thread.h"
+#include "tools/service.h"
+#include "heap/thread.h"
 
 #include <errno.h>
 #include <fcntl.h>

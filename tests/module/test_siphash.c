@@ -8,8 +8,8 @@
  */
 #include "module.h"
 
-#include "os.h"
-#include "siphash.h"
+#include "os/os.h"
+#include "base/siphash.h"
 
 static void it_is_what_others_compute(void **state)
 {

@@ -4,7 +4,7 @@
  */
 #include "module.h"
 
-#include "sizeclass.h"
+#include "heap/sizeclass.h"
 
 static void sizes_rise_from_zero_to_the_largest_small_size(void **state)
 {

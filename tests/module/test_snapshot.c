@@ -7,8 +7,8 @@
  */
 #include "module.h"
 
-#include "os.h"
-#include "snapshot.h"
+#include "os/os.h"
+#include "tools/snapshot.h"
 
 #include <errno.h>
 #include <pthread.h>

@@ -5,11 +5,11 @@
  */
 #include "module.h"
 
-#include "heapwalk.h"
-#include "malloc.h"
-#include "mcentral.h"
-#include "sample.h"
-#include "stat.h"
+#include "tools/heapwalk.h"
+#include "heap.h"
+#include "heap/mcentral.h"
+#include "tools/sample.h"
+#include "tools/stat.h"
 
 #include <errno.h>
 #include <pthread.h>

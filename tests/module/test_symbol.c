@@ -5,7 +5,7 @@
  */
 #include "module.h"
 
-#include "symbol.h"
+#include "stack/symbol.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -6,10 +6,10 @@
  */
 #include "module.h"
 
-#include "heapcheck.h"
-#include "malloc.h"
-#include "stat.h"
-#include "thread.h"
+#include "heap/heapcheck.h"
+#include "heap.h"
+#include "tools/stat.h"
+#include "heap/thread.h"
 
 #include <errno.h>
 #include <pthread.h>

@@ -6,7 +6,7 @@
 #include "module.h"
 
 #include "os_fail.h"
-#include "tiny.h"
+#include "heap/tiny.h"
 
 #include <string.h>
 

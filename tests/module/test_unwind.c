@@ -7,9 +7,9 @@
  */
 #include "module.h"
 
-#include "config.h"
-#include "os.h"
-#include "unwind.h"
+#include "base/config.h"
+#include "os/os.h"
+#include "stack/unwind.h"
 #include "unwind_frames.h"
 
 #include <dlfcn.h>

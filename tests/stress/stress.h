@@ -8,12 +8,12 @@
 #ifndef STRESS_H
 #define STRESS_H
 
-#include "heapcheck.h"
+#include "heap/heapcheck.h"
 #include "child.h"
 #include "clock.h"
-#include "malloc.h"
+#include "heap.h"
 #include "rng.h"
-#include "stat.h"
+#include "tools/stat.h"
 
 #include <pthread.h>
 #include <stdio.h>

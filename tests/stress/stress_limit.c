@@ -10,11 +10,11 @@
  */
 #include "stress.h"
 
-#include "limit.h"
-#include "mheap.h"
-#include "options.h"
-#include "rights.h"
-#include "stat.h"
+#include "heap/limit.h"
+#include "heap/mheap.h"
+#include "base/options.h"
+#include "os/rights.h"
+#include "tools/stat.h"
 
 #include <errno.h>
 

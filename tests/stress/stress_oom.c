@@ -13,10 +13,10 @@
  */
 #include "stress.h"
 
-#include "rights.h"
+#include "os/rights.h"
 
-#include "options.h"
-#include "os.h"
+#include "base/options.h"
+#include "os/os.h"
 #include "os_fail.h"
 
 #include <errno.h>

@@ -8,7 +8,7 @@
  */
 #include "stress.h"
 
-#include "sample.h"
+#include "tools/sample.h"
 
 #define THREADS 3
 

@@ -2,7 +2,7 @@
 /*
  * check.h - a check that ends the process; C and C++.
  *
- * For programs that do not have the heap inside: src/base.h has a CHECK() of its own. Any thread
+ * For programs that do not have the heap inside: src/base/base.h has a CHECK() of its own. Any thread
  * may call these, in a signal handler and in a forked child too. They do not allocate, because
  * malloc is what is being tested.
  */

@@ -4,7 +4,7 @@
  */
 #include "module.h"
 
-#include "lock.h"
+#include "os/lock.h"
 
 #include <errno.h>
 #include <fcntl.h>

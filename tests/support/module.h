@@ -17,7 +17,7 @@
 
 #include <cmocka.h>
 
-#include "base.h"
+#include "base/base.h"
 #include "child.h"
 #include "lines.h"
 #include "pattern.h"

@@ -8,7 +8,7 @@
  * pages of the kernel, of the size that os_page_size() tells.
  */
 #include "os_fail.h"
-#include "os.h"
+#include "os/os.h"
 
 /* The linker's --wrap=NAME renames the definition of NAME to __real_NAME, and calls of NAME go
  * to __wrap_NAME. */

@@ -5,7 +5,7 @@
 #ifndef GOALLOC_OS_FAIL_H
 #define GOALLOC_OS_FAIL_H
 
-#include "base.h"
+#include "base/base.h"
 
 /* The calls that are counted and can fail. */
 enum os_call {

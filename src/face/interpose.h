@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * interpose.h - the rules of libc's allocation functions for either kind of memory: which arguments are refused, and how.
+ * See malloc.c for the overview.
+ *
+ * noscan says that the object will never hold pointers. Functions here set errno to ENOMEM or EINVAL where they
+ * return NULL, and leave it alone otherwise.
+ */
+#ifndef GOALLOC_INTERPOSE_H
+#define GOALLOC_INTERPOSE_H
+
+#include "heap.h"
+#include "os/os.h"
+
+#include <errno.h>
+#include <malloc.h>
+
+/* Functions of interpose.c by names that nobody can take over. Compare them only as OPAQUE(). */
+void *own_malloc(size_t size);
+void own_free(void *p);
+int own_mallopt(int param, int value);
+struct mallinfo own_mallinfo(void);
+
+static inline void *refuse(int error)
+{
+	errno = error;
+	return NULL;
+}
+
+FAST_PATH void *face_malloc(size_t size, bool noscan)
+{
+	return noscan ? heap_malloc_noscan(size) : heap_malloc(size);
+}
+
+FAST_PATH void *face_calloc(size_t n, size_t size, bool noscan)
+{
+	size_t nbytes;
+
+	if (UNLIKELY(mul_overflow(n, size, &nbytes)))
+		return refuse(ENOMEM);
+	return noscan ? heap_calloc_noscan(nbytes) : heap_calloc(nbytes);
+}
+
+/* realloc; func names the user's call in a report. */
+static inline void *face_resize(void *p, size_t size, bool noscan, const char *func)
+{
+	if (UNLIKELY(size == 0 && p != NULL))
+		return heap_realloc_zero(p, noscan, func);
+	return heap_realloc(p, size, noscan, func);
+}
+
+static inline void *face_realloc(void *p, size_t size, bool noscan)
+{
+	return face_resize(p, size, noscan, "realloc");
+}
+
+static inline void *face_aligned_alloc(size_t align, size_t size, bool noscan)
+{
+	return LIKELY(is_pow2(align)) ? heap_aligned(align, size, noscan) : refuse(EINVAL);
+}
+
+/* glibc's rule: an alignment that is no power of two is rounded up to one. */
+static inline void *face_memalign(size_t align, size_t size, bool noscan)
+{
+	size_t pow2 = 16;
+
+	if (UNLIKELY(align > (size_t)PTRDIFF_MAX + 1))
+		return refuse(EINVAL);
+	while (pow2 < align)
+		pow2 *= 2;
+	return heap_aligned(pow2, size, noscan);
+}
+
+static inline int face_posix_memalign(void **out, size_t align, size_t size, bool noscan)
+{
+	void *p;
+
+	if (UNLIKELY(!is_pow2(align) || align % sizeof(void *) != 0))
+		return EINVAL;
+	p = heap_aligned(align, size, noscan);
+	/* errno says so, too, as with glibc: POSIX leaves it open, and there are programs that look there. */
+	if (UNLIKELY(p == NULL))
+		return ENOMEM;
+	*out = p;
+	return 0;
+}
+
+static inline void *face_valloc(size_t size, bool noscan)
+{
+	return heap_aligned(os_page_size(), size, noscan);
+}
+
+static inline void *face_pvalloc(size_t size, bool noscan)
+{
+	size_t os_page = os_page_size();
+
+	if (UNLIKELY(size > PTRDIFF_MAX))
+		return refuse(ENOMEM);
+	return heap_aligned(os_page, align_up(size == 0 ? 1 : size, os_page), noscan);
+}
+
+#endif

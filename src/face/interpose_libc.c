@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * interpose_libc.c - libc's second names for its allocation functions, __libc_malloc and its
+ * family.
+ * See malloc.c for the overview.
+ *
+ * Owns     nothing.
+ * Callers  programs and libraries that mean libc's own malloc: their own malloc calls it,
+ *          libc_malloc_debug.so, profilers. They mix it with malloc itself. In a static link,
+ *          glibc's own objects. Calls heap.h.
+ * Locks    none; the fork hooks have nothing to do (thread.c registers its own).
+ * Holds    no name here calls a function that a program can replace: a program's malloc may be
+ *          what calls it.
+ */
+#include "face/interpose.h"
+
+#include <malloc.h>
+
+#define FACE(type, name, params) \
+	type name params; \
+	EXPORT type name params
+
+FACE(void *, __libc_malloc, (size_t size)) { return face_malloc(size, false); }
+FACE(void, __libc_free, (void *p)) { heap_free(p, "free"); }
+FACE(void *, __libc_calloc, (size_t n, size_t size)) { return face_calloc(n, size, false); }
+FACE(void *, __libc_realloc, (void *p, size_t size)) { return face_realloc(p, size, false); }
+FACE(void *, __libc_memalign, (size_t align, size_t size))
+{
+	return face_memalign(align, size, false);
+}
+FACE(void *, __libc_valloc, (size_t size)) { return face_valloc(size, false); }
+FACE(void *, __libc_pvalloc, (size_t size)) { return face_pvalloc(size, false); }
+FACE(int, __libc_mallopt, (int param, int value)) { return own_mallopt(param, value); }
+FACE(struct mallinfo, __libc_mallinfo, (void)) { return own_mallinfo(); }
+FACE(int, __posix_memalign, (void **out, size_t align, size_t size))
+{
+	return face_posix_memalign(out, align, size, false);
+}

@@ -1,0 +1,370 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * fixalloc.c - type-stable memory for our own records: mspan, mcache, heap_arena.
+ * See malloc.c for the overview.
+ *
+ * Owns     the metadata regions that all pools cut their records from. They are far from the arenas and from the program's own
+ *          mappings, between pages that cannot be touched, so that no overflow reaches them. They are never unmapped.
+ * Callers  mheap.c, thread.c. Calls os.h.
+ * Locks    metadata_lock (LOCK_METADATA) covers the regions and all pools.
+ * Holds    a record's memory is only ever handed out by its own pool: a stale pointer to a
+ *          record still points to a record of that type, or to zeros.
+ *          Small records lie in slabs, so that the memory of an empty slab can go back to the system; large
+ *          ones have a list. A slab is on its pool's list exactly while it has a free record, unless the
+ *          process was forked while another thread changed a list: then the lists start anew.
+ */
+#include "heap/fixalloc.h"
+#include "base/config.h"
+#include "os/lock.h"
+#include "os/os.h"
+
+/* A slab is aligned to its size, so that a record tells its slab. */
+#define SLAB_SIZE KiB(32)
+#define SLAB_MAX_RECORD (SLAB_SIZE / 3)
+
+/* Asked of the kernel at a time: METADATA_STEP, in which a small program's large records (an mcache) have room, or a quarter of all there
+ * is. Less when the kernel refuses. */
+#define METADATA_STEP KiB(256)
+#define METADATA_MIN KiB(16)
+
+/*
+ * The beginning of a slab; the records follow.
+ * Access: [m] metadata lock
+ */
+struct slab {
+	struct slab *next;   /* [m] on the pool's list */
+	struct slab *prev;   /* [m] */
+	void *free;          /* [m] freed records */
+	uint32_t inuse;      /* [m] records handed out */
+	uint32_t made;       /* [m] records ever handed out since the memory was fresh */
+	uint32_t epoch;      /* [m] of listed */
+	bool listed;         /* [m] */
+};
+_Static_assert(sizeof(struct slab) <= CACHE_LINE, "records begin at the second cache line");
+
+struct region {
+	uintptr_t next;    /* [m] first byte not handed out */
+	uintptr_t end;     /* [m] end of the memory */
+};
+
+static struct {
+	struct lock lock;
+	struct region slabs;      /* [m] */
+	struct region records;    /* [m] large records */
+	struct region reserve;    /* [m] for when the system gives no more */
+	size_t sys_bytes;         /* [m] of all regions */
+	_Atomic size_t used_bytes;    /* [m] of slabs and records made, without what was released; read by anyone */
+	uint32_t epoch;           /* [m] counts forks that found a list torn */
+} metadata = { .lock = LOCK_INITIALIZER(LOCK_METADATA) };
+
+void fixalloc_init(struct fixalloc *f, size_t size, size_t link_offset)
+{
+	DCHECK(link_offset + sizeof(void *) <= size);
+	f->size = align_up(size, CACHE_LINE);
+	f->link_offset = link_offset;
+	f->free = NULL;
+	f->avail = NULL;
+	f->epoch = 0;
+	f->inuse = 0;
+	f->total = 0;
+	f->bytes = 0;
+}
+
+static void **link_of(const struct fixalloc *f, void *record)
+{
+	return (void **)((char *)record + f->link_offset);
+}
+
+/* What fixalloc_keep_reserve() put aside becomes the region, if that is enough. */
+static bool take_reserve_locked(struct region *r, size_t least)
+{
+	if (metadata.reserve.end - metadata.reserve.next < least)
+		return false;
+	*r = metadata.reserve;
+	metadata.reserve = (struct region){ 0, 0 };
+	return true;
+}
+
+/* Makes a region longer where it is, or begins it anew: then what is left of the old piece is lost. */
+static bool region_map_locked(struct region *r, size_t nbytes)
+{
+	void *p;
+
+	if (r->end == 0 || !os_extend_metadata((void *)r->end, nbytes)) {
+		p = os_alloc_long_metadata(nbytes);
+		if (p == NULL)
+			return false;
+		r->next = r->end = (uintptr_t)p;
+	}
+	r->end += nbytes;
+	metadata.sys_bytes += nbytes;
+	return true;
+}
+
+/* More memory for a region, with room for nbytes aligned to align. */
+static bool region_grow_locked(struct region *r, size_t nbytes, size_t align)
+{
+	size_t least = nbytes + align;
+	size_t want = max_size(METADATA_STEP, align_up(metadata.sys_bytes / 4, METADATA_MIN));
+
+	for (want = max_size(want, align_up(least, METADATA_MIN)); want >= least; want /= 2)
+		if (region_map_locked(r, align_up(want, os_page_size())))
+			return true;
+	return take_reserve_locked(r, least);
+}
+
+/* Relaxed: a count; stored under the lock. */
+static void count_used_locked(size_t more, size_t less)
+{
+	size_t n = atomic_load_explicit(&metadata.used_bytes, memory_order_relaxed);
+
+	atomic_store_explicit(&metadata.used_bytes, n + more - less, memory_order_relaxed);
+}
+
+static void *region_take_locked(struct region *r, size_t nbytes, size_t align)
+{
+	uintptr_t at = align_up(r->next, align);
+
+	if (at + nbytes > r->end) {
+		if (!region_grow_locked(r, nbytes, align))
+			return NULL;
+		at = align_up(r->next, align);
+	}
+	r->next = at + nbytes;
+	count_used_locked(nbytes, 0);
+	return (void *)at;
+}
+
+/* --- slabs --- */
+
+static bool in_slabs(const struct fixalloc *f)
+{
+	return f->size <= SLAB_MAX_RECORD;
+}
+
+static uint32_t slab_capacity(const struct fixalloc *f)
+{
+	return (uint32_t)((SLAB_SIZE - CACHE_LINE) / f->size);
+}
+
+static void list_slab(struct fixalloc *f, struct slab *b)
+{
+	b->listed = true;
+	b->prev = NULL;
+	b->next = f->avail;
+	if (f->avail != NULL)
+		f->avail->prev = b;
+	f->avail = b;
+}
+
+static void unlist_slab(struct fixalloc *f, struct slab *b)
+{
+	b->listed = false;
+	if (b->prev == NULL)
+		f->avail = b->next;
+	else
+		b->prev->next = b->next;
+	if (b->next != NULL)
+		b->next->prev = b->prev;
+}
+
+static void *slab_alloc_locked(struct fixalloc *f, bool *fresh)
+{
+	struct slab *b;
+	void *record;
+
+	if (f->epoch != metadata.epoch)
+		f->avail = NULL;
+	f->epoch = metadata.epoch;
+	b = f->avail;
+	if (b == NULL) {
+		b = region_take_locked(&metadata.slabs, SLAB_SIZE, SLAB_SIZE);
+		if (b == NULL)
+			return NULL;
+		f->bytes += SLAB_SIZE;
+		b->epoch = metadata.epoch;
+		list_slab(f, b);
+	} else if (b->made == 0) {
+		/* Released before. */
+		count_used_locked(SLAB_SIZE - os_page_size(), 0);
+	}
+	record = b->free;
+	*fresh = record == NULL;
+	if (record != NULL)
+		b->free = *link_of(f, record);
+	else
+		record = (char *)b + CACHE_LINE + b->made++ * f->size;
+	b->inuse++;
+	if (b->free == NULL && b->made == slab_capacity(f))
+		unlist_slab(f, b);
+	return record;
+}
+
+static void slab_free_locked(struct fixalloc *f, void *record)
+{
+	struct slab *b = (struct slab *)align_down((uintptr_t)record, SLAB_SIZE);
+
+	*link_of(f, record) = b->free;
+	order_stores();
+	b->free = record;
+	b->inuse--;
+	if (b->epoch != metadata.epoch) {
+		b->epoch = metadata.epoch;
+		b->listed = false;
+	}
+	if (f->epoch != metadata.epoch)
+		f->avail = NULL;
+	f->epoch = metadata.epoch;
+	if (!b->listed)
+		list_slab(f, b);
+}
+
+/* Relaxed atomics: a late freer may still look at the header of a record that is free (mspan.c, rule 3), and finds what was there, or
+ * zeros. */
+static void clear_records(_Atomic uint64_t *word, size_t nbytes)
+{
+	for (size_t i = 0; i < nbytes / sizeof(*word); i++)
+		atomic_store_explicit(&word[i], 0, memory_order_relaxed);
+}
+
+void fixalloc_release(struct fixalloc *f)
+{
+	/* The slab's own beginning stays. */
+	size_t kept = os_page_size();
+
+	if (!in_slabs(f) || kept >= SLAB_SIZE)
+		return;
+	lock_acquire(&metadata.lock);
+	for (struct slab *b = f->epoch == metadata.epoch ? f->avail : NULL; b != NULL; b = b->next) {
+		if (b->inuse != 0 || b->made == 0)
+			continue;
+		if (!os_release((char *)b + kept, SLAB_SIZE - kept))
+			continue;
+		clear_records((_Atomic uint64_t *)(void *)((char *)b + CACHE_LINE), kept - CACHE_LINE);
+		b->free = NULL;
+		b->made = 0;
+		count_used_locked(0, SLAB_SIZE - kept);
+	}
+	lock_release(&metadata.lock);
+}
+
+/* --- large records --- */
+
+static void *large_alloc_locked(struct fixalloc *f, bool *fresh)
+{
+	void *record = f->free;
+
+	*fresh = record == NULL;
+	if (record != NULL) {
+		f->free = *link_of(f, record);
+		return record;
+	}
+	record = region_take_locked(&metadata.records, f->size, CACHE_LINE);
+	f->bytes += record != NULL ? f->size : 0;
+	return record;
+}
+
+void *fixalloc_alloc(struct fixalloc *f, bool *fresh)
+{
+	bool is_fresh = false;
+	void *record;
+
+	lock_acquire(&metadata.lock);
+	record = in_slabs(f) ? slab_alloc_locked(f, &is_fresh) : large_alloc_locked(f, &is_fresh);
+	if (record != NULL) {
+		f->inuse++;
+		f->total += is_fresh;
+	}
+	lock_release(&metadata.lock);
+	if (fresh != NULL)
+		*fresh = is_fresh;
+	return record;
+}
+
+void fixalloc_free(struct fixalloc *f, void *record)
+{
+	lock_acquire(&metadata.lock);
+	if (in_slabs(f)) {
+		slab_free_locked(f, record);
+	} else {
+		*link_of(f, record) = f->free;
+		order_stores();
+		f->free = record;
+	}
+	f->inuse--;
+	lock_release(&metadata.lock);
+}
+
+void fixalloc_keep_reserve(size_t nbytes)
+{
+	lock_acquire(&metadata.lock);
+	if (metadata.reserve.end == 0) {
+		void *p = os_alloc_metadata(nbytes);
+
+		if (p != NULL) {
+			metadata.reserve = (struct region){ (uintptr_t)p, (uintptr_t)p + nbytes };
+			metadata.sys_bytes += nbytes;
+		}
+	}
+	lock_release(&metadata.lock);
+}
+
+static void count_table(size_t nbytes)
+{
+	lock_acquire(&metadata.lock);
+	metadata.sys_bytes += nbytes;
+	lock_release(&metadata.lock);
+}
+
+void *fixalloc_table(size_t nbytes)
+{
+	void *p = os_alloc_metadata(nbytes);
+
+	count_table(p != NULL ? nbytes : 0);
+	return p;
+}
+
+void *fixalloc_long_table(size_t nbytes)
+{
+	void *p = os_alloc_long_metadata(nbytes);
+
+	count_table(p != NULL ? nbytes : 0);
+	return p;
+}
+
+bool fixalloc_extend_table(void *end, size_t nbytes)
+{
+	bool extended = os_extend_metadata(end, nbytes);
+
+	count_table(extended ? nbytes : 0);
+	return extended;
+}
+
+void fixalloc_count(const struct fixalloc *f, size_t *inuse, size_t *bytes)
+{
+	lock_acquire(&metadata.lock);
+	*inuse = f->inuse;
+	*bytes = f->bytes;
+	lock_release(&metadata.lock);
+}
+
+size_t fixalloc_sys_bytes(void)
+{
+	size_t n;
+
+	lock_acquire(&metadata.lock);
+	n = metadata.sys_bytes;
+	lock_release(&metadata.lock);
+	return n;
+}
+
+size_t fixalloc_used_bytes(void)
+{
+	return atomic_load_explicit(&metadata.used_bytes, memory_order_relaxed);
+}
+
+void fixalloc_after_fork(void)
+{
+	if (lock_reset_orphan(&metadata.lock))
+		metadata.epoch++;
+}

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * heapcheck.c - walks the whole heap, to check it.
+ * See malloc.c for the overview.
+ *
+ * Owns     nothing.
+ * Callers  tests. Calls the check functions of the modules below.
+ * Locks    takes threads.lock, mcentral.lock and mheap.lock one after the other, through their modules.
+ * Holds    nothing is changed.
+ */
+#include "heap/heapcheck.h"
+#include "heap/mcentral.h"
+#include "os/rights.h"
+#include "heap/thread.h"
+
+static void check_cache(struct mcache *c, void *arg)
+{
+	(void)arg;
+	mcache_check(c);
+}
+
+void heapcheck(void)
+{
+	uint32_t rights = rights_open();
+
+	if (mheap.ready) {
+		thread_each_cache(check_cache, NULL);
+		mcentral_check();
+		mheap_check();
+	}
+	rights_close(rights);
+}

@@ -1,0 +1,872 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * mcache.c - a thread's slots: what happens when the free stack and the current word are used up or full.
+ * See malloc.c for the overview.
+ *
+ * Owns     the slots of a thread: current and partial spans, free stacks, cached pages and big spans.
+ * Callers  malloc.c, tiny.c, thread.c. Calls mcentral.h, mheap.h, mspan.h, scavenge.h.
+ * Locks    none; takes mcentral.lock and mheap.lock through those modules, never both.
+ * Holds    mcache_check() tests: current and partial spans have this cache as owner; a partial span has
+ *          a free slot; an entry of a stack is a free slot of the class that no bitmap shows. What a
+ *          cache keeps is bounded: bytes of a stack by STACK_BYTES, partial spans by their pages while there are
+ *          other threads, big spans by BIG_PAGES_ALONE or a share of BIG_PAGES_ALL, pages by one word.
+ *          Lists change by one store at a time, so that a forked child can walk them.
+ */
+#include "heap/mcache.h"
+#include "heap/mcentral.h"
+#include "os/fatal.h"
+#include "os/forked.h"
+#include "safe/hardened.h"
+#include "heap/limit.h"
+#include "base/options.h"
+#include "os/os.h"
+#include "heap/scavenge.h"
+#include "heap/tiny.h"
+
+/* Milliseconds between two polls, at least. */
+#define POLL_MS 2
+
+/* Freed big objects that the cache keeps, between two looks at whether it is time for one. */
+#define BIG_FREES_PER_POLL 16
+
+/* Partial spans of a class that a tick looks at while there is one thread. */
+#define TICK_ALONE_SPANS 64
+
+/* The last empty span of a class is kept when it is no longer than this. */
+#define KEEP_EMPTY_PAGES 8
+
+_Atomic uint32_t mcaches_made;
+
+static uint32_t count_caches(void)
+{
+	/* Relaxed: a hint, on which only what is kept depends. Written in thread.c. */
+	return atomic_load_explicit(&mcaches_made, memory_order_relaxed);
+}
+
+/* --- free stacks: one that is not deep costs no memory page of its own --- */
+
+static uint32_t first_bottom(spanclass_t sc)
+{
+	size_t i = (spanclass_noscan(sc) ? (size_t)NUM_SIZE_CLASSES : 0) + sc / 2u;
+
+	return (uint32_t)(offsetof(struct mcache, first_stacks) +
+			  (i * (1 + STACK_FIRST_ENTRIES) + 1) * sizeof(struct free_entry));
+}
+
+static uint32_t deep_bottom(spanclass_t sc)
+{
+	return (uint32_t)(offsetof(struct mcache, deep_stacks) +
+			  spanclass_info(sc)->stack_first * sizeof(struct free_entry));
+}
+
+/* An empty stack, in its first place. */
+static void reset_stack(struct mcache_slot *t, spanclass_t sc)
+{
+	const struct sizeclass *info = spanclass_info(sc);
+	/* With these every free takes the slow path. */
+	size_t entries = options.clobberfree || options.hardened ? 0 : min_size(info->stack_entries, STACK_FIRST_ENTRIES);
+
+	t->stack_bottom = first_bottom(sc);
+	t->stack_limit = t->stack_bottom + (uint32_t)(entries * sizeof(struct free_entry));
+	t->stack_grows = entries != 0 && info->stack_first != 0 && !spanclass_noscan(sc);
+	t->stack_top = t->stack_bottom;
+}
+
+/* A full stack moves to its deep place. */
+static void deepen_stack(struct mcache *c, struct mcache_slot *t, spanclass_t sc)
+{
+	uint32_t nbytes = t->stack_top - t->stack_bottom;
+	uint32_t bottom = deep_bottom(sc);
+
+	copy_bytes(stack_entry(c, bottom), stack_entry(c, t->stack_bottom), nbytes);
+	/* A child forked here finds the stack in the one place or in the other. */
+	order_stores();
+	t->stack_top = bottom + nbytes;
+	t->stack_bottom = bottom;
+	t->stack_limit = bottom + spanclass_info(sc)->stack_entries * (uint32_t)sizeof(struct free_entry);
+	t->stack_grows = false;
+}
+
+/* --- counted slots: what malloc takes from while allocations are counted --- */
+
+static uint32_t counted_entries(unsigned class)
+{
+	size_t n = COUNTED_BYTES / max_size(sizeclasses[class].elemsize, 1);
+
+	return (uint32_t)min_size(max_size(n, COUNTED_LEAST), COUNTED_MOST);
+}
+
+void mcache_init_counted(struct mcache *c)
+{
+	uint32_t at = (uint32_t)(offsetof(struct mcache, counted) + offsetof(struct counted, stacks));
+	uint32_t end = at + sizeof(c->counted.stacks);
+
+	for (unsigned class = 0; class < NUM_SIZE_CLASSES; class++) {
+		struct mcache_slot *t = &c->slots[COUNTED_SLOT(class)];
+
+		t->elemsize = sizeclasses[class].elemsize;
+		t->stack_bottom = at + (uint32_t)sizeof(struct free_entry);
+		t->stack_limit = t->stack_bottom + counted_entries(class) * (uint32_t)sizeof(struct free_entry);
+		t->stack_top = t->stack_bottom;
+		at = t->stack_limit;
+		CHECK(at <= end);
+	}
+	/* Release: the slots. Pairs with the acquire in has_counted(). */
+	atomic_store_explicit(&c->counts, true, memory_order_release);
+}
+
+/* The counted slots of the caller's cache are ready. */
+static bool has_counted(const struct mcache *c)
+{
+	/* Acquire: the slots, which another thread made ready. Pairs with the release in
+	 * mcache_init_counted(). */
+	return atomic_load_explicit(&c->counts, memory_order_acquire);
+}
+
+/* The entries of up to most objects that the slot t has at hand leave it, for e, which nobody sees yet; what was freed last comes
+ * last. How many. */
+static unsigned take_entries(struct mcache *c, struct mcache_slot *t, struct free_entry *e, unsigned most)
+{
+	unsigned nstack = (unsigned)min_size(most, stack_depth(t));
+	unsigned nword = (unsigned)min_size(most - nstack, popcount64(t->alloc_cache));
+	uint32_t rest = t->stack_top - nstack * (uint32_t)sizeof(struct free_entry);
+	uint64_t bits = t->alloc_cache;
+
+	/* The lowest on top. */
+	for (unsigned i = nword; i-- > 0; bits &= bits - 1)
+		e[i] = (struct free_entry){ t->cache_base + ctz64(bits) * t->elemsize, &t->cache_state[ctz64(bits)] };
+	copy_bytes(e + nword, stack_entry(c, rest), nstack * sizeof(struct free_entry));
+	t->alloc_cache = bits;
+	t->stack_top = rest;
+	return nword + nstack;
+}
+
+unsigned mcache_refill_counted(struct mcache *c, unsigned class, uint64_t most)
+{
+	spanclass_t sc = make_spanclass(class, false);
+	struct mcache_slot *from = &c->slots[sc];
+	struct mcache_slot *to = &c->slots[COUNTED_SLOT(class)];
+	unsigned n;
+
+	DCHECK(to->stack_top == to->stack_bottom);
+	n = (to->stack_limit - to->stack_bottom) / (unsigned)sizeof(struct free_entry);
+	/* With few that go round it would be called often: more join them. */
+	if (stack_depth(from) < n / 2 && from->alloc_cache == 0 && !mcache_refill(c, sc) && stack_depth(from) == 0)
+		return 0;
+	n = take_entries(c, from, stack_entry(c, to->stack_bottom), (unsigned)min_size(most, n));
+	/* A child forked meanwhile does not find an object in both places. */
+	order_stores();
+	to->stack_top += n * (uint32_t)sizeof(struct free_entry);
+	c->counted.made.mallocs[sc] += n;
+	return n;
+}
+
+/* They were not allocated after all. */
+static void flush_counted(struct mcache *c)
+{
+	if (!has_counted(c))
+		return;
+	for (unsigned class = 1; class < NUM_SIZE_CLASSES; class++) {
+		struct mcache_slot *t = &c->slots[COUNTED_SLOT(class)];
+		spanclass_t sc = make_spanclass(class, false);
+
+		while (t->stack_top > t->stack_bottom) {
+			t->stack_top -= (uint32_t)sizeof(struct free_entry);
+			c->counted.made.mallocs[sc]--;
+			c->counted.until_sample[sc] += t->elemsize;
+			c->counted.until_guard[sc]++;
+			mcache_return(c, stack_entry(c, t->stack_top)->addr, "free");
+		}
+	}
+}
+
+void mcache_init(struct mcache *c)
+{
+	for (unsigned sc = 0; sc < NUM_SPAN_CLASSES; sc++) {
+		c->slots[sc].elemsize = spanclass_info((spanclass_t)sc)->elemsize;
+		reset_stack(&c->slots[sc], (spanclass_t)sc);
+	}
+	c->tick_ms = c->poll_ms = os_now_ms();
+}
+
+/* --- partial spans --- */
+
+/* A thread's share of what all threads may keep from each other: all of one that is alone, else at least least. Alone is who
+ * always was: of threads that come and go, the one that stays would keep what the next need. */
+static uint32_t share(uint32_t alone, uint32_t all, uint32_t least)
+{
+	uint32_t ncaches = count_caches();
+
+	return ncaches <= 1 ? alone : (uint32_t)max_size(all / ncaches, least);
+}
+
+/* Pages that the partial spans of a cache may have. */
+static uint32_t max_partial_npages(void)
+{
+	return share(UINT32_MAX / 2, PARTIAL_PAGES_ALL, PARTIAL_PAGES_MIN);
+}
+
+static uint32_t max_big_npages(void)
+{
+	return share(limit_get_state() == LIMIT_FAR ? BIG_PAGES_ALONE : BIG_PAGES_ALL, BIG_PAGES_ALL, BIG_PAGES_MIN);
+}
+
+static void partial_push(struct mcache *c, struct mcache_slot *t, struct mspan *s)
+{
+	mspan_list_push(&t->partial, s);
+	t->npartial++;
+	c->partial_npages += s->npages;
+}
+
+static void partial_remove(struct mcache *c, struct mcache_slot *t, struct mspan *s)
+{
+	mspan_list_remove(&t->partial, s);
+	t->npartial--;
+	c->partial_npages -= s->npages;
+}
+
+static bool claim(struct mcache *c, struct mspan *s)
+{
+	return mspan_claim_full(s, mcache_owner(c)) || mcentral_claim(s, mcache_owner(c));
+}
+
+/* Sees to it that a span of ours that is on no list, and is absorbed, has something free. False: it has not, and is
+ * full and no longer ours. The span may be of another class afterwards: see mspan_set_full(). */
+static bool keep_if_free(struct mcache *c, struct mspan *s)
+{
+	while (s->nfree == 0) {
+		if (!mspan_set_full(s, mcache_owner(c)) || !claim(c, s))
+			return false;
+		mspan_absorb(s);
+	}
+	return true;
+}
+
+/* Finds the place for a span of ours that is on no list and is absorbed. */
+static void place_span(struct mcache *c, struct mspan *s)
+{
+	struct mcache_slot *t;
+
+	if (!keep_if_free(c, s))
+		return;
+	t = &c->slots[s->spanclass];
+	if (mspan_is_empty(s) && (t->npartial != 0 || s->npages > KEEP_EMPTY_PAGES))
+		mheap_free_span(&c->pages, s);
+	else if (t->npartial == 0 || c->partial_npages + s->npages <= max_partial_npages())
+		partial_push(c, t, s);
+	else
+		mcentral_put(s);
+}
+
+SLOW_PATH void mcache_span_freed(struct mcache *c, struct mspan *s)
+{
+	struct mcache_slot *t = &c->slots[s->spanclass];
+
+	if (s == t->span)
+		return;
+	if (t->npartial == 1 && s->npages <= KEEP_EMPTY_PAGES)
+		return;
+	partial_remove(c, t, s);
+	mheap_free_span(&c->pages, s);
+	mcache_poll(c);
+}
+
+void mcache_claim(struct mcache *c, struct mspan *s)
+{
+	if (!claim(c, s))
+		return;
+	mspan_absorb(s);
+	place_span(c, s);
+}
+
+/* --- allocation --- */
+
+/* The next word of the current span; with hardened=1 the words in any order. */
+static bool load_word(struct mcache *c, struct mcache_slot *t, struct mspan *s)
+{
+	unsigned from = options.hardened ? (unsigned)(hardened_random(c) % s->words) : 0;
+	unsigned word;
+	size_t first;
+
+	if (!mspan_take_word_from(s, from, &word, &t->alloc_cache, &t->cache_fresh))
+		return false;
+	first = (size_t)word * 64;
+	t->cache_word = (uint8_t)word;
+	t->cache_base = s->base + first * s->elemsize;
+	t->cache_state = &s->state[first];
+	return true;
+}
+
+static void flush_big(struct mcache *c)
+{
+	for (unsigned n = 0; c->big_npages != 0 && n <= BIG_CACHE_MAX_RUN; n++) {
+		while (c->big[n] != NULL) {
+			struct mspan *s = c->big[n];
+
+			c->big[n] = s->next;
+			c->big_npages -= n;
+			mheap_free_span(&c->pages, s);
+		}
+	}
+}
+
+static struct mspan *next_span(struct mcache *c, spanclass_t sc)
+{
+	struct mcache_slot *t = &c->slots[sc];
+	struct mspan *s = t->partial;
+
+	if (s != NULL) {
+		partial_remove(c, t, s);
+		mspan_absorb(s);
+		return s;
+	}
+	s = mcentral_take(sc, mcache_owner(c));
+	if (s != NULL) {
+		mspan_absorb(s);
+		return s;
+	}
+	/* Freed big objects are pages, too: they are used before the heap grows. */
+	s = c->big_npages != 0 ? mheap_reuse_small(&c->pages, sc) : NULL;
+	if (s == NULL) {
+		flush_big(c);
+		s = mheap_alloc_small(&c->pages, sc);
+	}
+	if (s != NULL)
+		mspan_set_owner(s, mcache_owner(c));
+	return s;
+}
+
+bool mcache_refill(struct mcache *c, spanclass_t sc)
+{
+	struct mcache_slot *t = &c->slots[sc];
+	struct mspan *s = t->span;
+
+	DCHECK(t->alloc_cache == 0);
+	if (s != NULL) {
+		if (load_word(c, t, s))
+			return true;
+		/* May empty the stacks into the spans, this one among them. */
+		mcache_poll(c);
+		s = t->span;
+		if (s != NULL && load_word(c, t, s))
+			return true;
+	}
+	if (s != NULL) {
+		t->span = NULL;
+		/* What other threads freed in it makes it a partial span, and then the next one. */
+		if (mspan_set_full(s, mcache_owner(c)))
+			mcache_claim(c, s);
+	}
+	s = next_span(c, sc);
+	if (s == NULL) {
+		/* What this thread keeps elsewhere may be what is missing. */
+		mcache_flush(c);
+		s = next_span(c, sc);
+		limit_end_request();
+		if (s == NULL)
+			return false;
+	}
+	t->span = s;
+	return load_word(c, t, s);
+}
+
+void *mcache_alloc_slow(struct mcache *c, spanclass_t sc, bool *fresh)
+{
+	if (!mcache_refill(c, sc))
+		return NULL;
+	return mcache_alloc_fast(c, sc, fresh);
+}
+
+void *mcache_alloc_random(struct mcache *c, spanclass_t sc, uint64_t random)
+{
+	struct mcache_slot *t = &c->slots[sc];
+	unsigned from = (unsigned)(random % 64), i;
+
+	if (t->alloc_cache == 0 && !mcache_refill(c, sc))
+		return NULL;
+	i = ctz64(t->alloc_cache >> from | t->alloc_cache << (64 - from) % 64);
+	i = (i + from) % 64;
+	t->alloc_cache &= ~((uint64_t)1 << i);
+	slot_set(&t->cache_state[i], SLOT_LIVE);
+	return (void *)(t->cache_base + (size_t)i * t->elemsize);
+}
+
+/* --- free --- */
+
+/* Frees a slot whose state is free already, of a span that the thread does not own. */
+static SLOW_PATH void return_slot_elsewhere(struct mcache *c, struct mspan *s, uint32_t slot, const char *func)
+{
+	uintptr_t owner = mspan_owner_relaxed(s);
+	bool twice, worth;
+
+	/* A full span that nobody took from us: one swap now, and no atomic operation for the slots that
+	 * follow. The stack keeps this from happening at every free. */
+	if (owner == (mcache_owner(c) | SPAN_FULL) && mspan_claim_full(s, mcache_owner(c))) {
+		mspan_absorb(s);
+		mspan_free_local(s, slot);
+		place_span(c, s);
+		return;
+	}
+	worth = mspan_free_remote(s, slot, &twice);
+	if (UNLIKELY(twice))
+		fatal_pointer(func, (void *)mspan_slot_addr(s, slot), "double free");
+	if (worth)
+		mcache_claim(c, s);
+}
+
+/* Frees a slot whose state is free already and that is on no stack. */
+FAST_PATH void return_slot(struct mcache *c, struct mspan *s, uint32_t slot, const char *func)
+{
+	if (UNLIKELY(mspan_owner_relaxed(s) != mcache_owner(c))) {
+		return_slot_elsewhere(c, s, slot, func);
+		return;
+	}
+	mspan_free_local(s, slot);
+	if (UNLIKELY(mspan_is_empty(s)))
+		mcache_span_freed(c, s);
+}
+
+void mcache_return(struct mcache *c, uintptr_t addr, const char *func)
+{
+	struct mspan *s = span_of(addr);
+	uint32_t slot;
+
+	(void)mspan_slot_of(s, addr, &slot);
+	return_slot(c, s, slot, func);
+}
+
+static SLOW_PATH void clobber_and_free(struct mcache *c, struct mspan *s, uint32_t slot, const char *func)
+{
+	if (s->spanclass != SPANCLASS_NOTHING)
+		fill_bytes((void *)mspan_slot_addr(s, slot), 0xdf, s->elemsize);
+	slot_set(&s->state[slot], SLOT_FREE);
+	return_slot(c, s, slot, func);
+}
+
+void mcache_free_slot(struct mcache *c, struct mspan *s, uint32_t slot, const char *func)
+{
+	struct mcache_slot *t = &c->slots[s->spanclass];
+
+	/* The fast path of free leads here. */
+	forked_look();
+	if (UNLIKELY(options.hardened) && s->spanclass != SPANCLASS_NOTHING) {
+		hardened_free_small(c, s, slot, func);
+		return;
+	}
+	if (UNLIKELY(options.clobberfree)) {
+		clobber_and_free(c, s, slot, func);
+		return;
+	}
+	if (UNLIKELY(t->stack_grows && t->stack_top == t->stack_limit) && count_caches() <= STACK_DEEP_CACHES) {
+		deepen_stack(c, t, s->spanclass);
+		if (mcache_free_fast(c, s, s->spanclass, mspan_slot_addr(s, slot), &s->state[slot]))
+			return;
+	}
+	slot_set(&s->state[slot], SLOT_FREE);
+	return_slot(c, s, slot, func);
+}
+
+/* --- big objects --- */
+
+struct mspan *mcache_alloc_big(struct mcache *c, size_t npages, size_t align_pages, bool noscan,
+			       bool *fresh)
+{
+	struct mspan *s = align_pages == 1 ? mcache_take_big(c, npages, noscan) : NULL;
+
+	if (s == NULL)
+		return mcache_new_big(c, npages, align_pages, noscan, fresh);
+	*fresh = false;
+	return s;
+}
+
+struct mspan *mcache_new_big(struct mcache *c, size_t npages, size_t align_pages, bool noscan, bool *fresh)
+{
+	struct mspan *s;
+
+	mcache_poll(c);
+	s = c->big_npages != 0 ? mheap_reuse_big(&c->pages, npages, align_pages, noscan) : NULL;
+	if (s == NULL) {
+		flush_big(c);
+		s = mheap_alloc_big(&c->pages, npages, align_pages, noscan);
+	}
+	if (s == NULL) {
+		mcache_flush(c);
+		s = mheap_alloc_big(&c->pages, npages, align_pages, noscan);
+		limit_end_request();
+	}
+	*fresh = s != NULL && s->zeroed;
+	return s;
+}
+
+static SLOW_PATH bool has_room_for_big(struct mcache *c, uint32_t npages)
+{
+	uint32_t most = max_big_npages();
+
+	if (npages > most)
+		return false;
+	if (c->big_npages + npages > most)
+		flush_big(c);
+	return true;
+}
+
+void mcache_free_big(struct mcache *c, struct mspan *s)
+{
+	uint32_t npages = s->npages;
+
+	if (UNLIKELY(options.clobberfree))
+		fill_bytes((void *)s->base, 0xdf, mspan_nbytes(s));
+	/* What grew would not be taken by the next that grows: that one begins at the heap, where there is room to grow. */
+	if (npages <= BIG_CACHE_MAX_RUN && !s->grown && !s->moved) {
+		/* A program whose every request is served from caches comes by here, if anywhere. */
+		if (c->big_frees++ % BIG_FREES_PER_POLL == 0)
+			mcache_poll(c);
+		if (LIKELY(c->big_npages + npages <= BIG_PAGES_MIN) || has_room_for_big(c, npages)) {
+			s->next = c->big[npages];
+			c->big[npages] = s;
+			c->big_npages += npages;
+			return;
+		}
+	}
+	/* First, so that the pages' age is counted from now. */
+	mcache_poll(c);
+	mheap_free_span(&c->pages, s);
+}
+
+/* --- giving back --- */
+
+static void flush_stack(struct mcache *c, spanclass_t sc)
+{
+	struct mcache_slot *t = &c->slots[sc];
+
+	while (t->stack_top != t->stack_bottom) {
+		t->stack_top -= (uint32_t)sizeof(struct free_entry);
+		mcache_return(c, stack_entry(c, t->stack_top)->addr, "free");
+	}
+	reset_stack(t, sc);
+}
+
+static void flush_stacks(struct mcache *c)
+{
+	flush_counted(c);
+	for (unsigned sc = 0; sc < NUM_SPAN_CLASSES; sc++)
+		flush_stack(c, (spanclass_t)sc);
+}
+
+void mcache_flush_stacks(struct mcache *c)
+{
+	flush_stacks(c);
+	if (options.hardened)
+		hardened_flush(c);
+}
+
+/* The slots of the current word that were not handed out. */
+static void return_word(struct mcache_slot *t)
+{
+	if (t->alloc_cache == 0)
+		return;
+	mspan_put_word(t->span, t->cache_word, t->alloc_cache);
+	t->alloc_cache = 0;
+}
+
+/* A span of ours that is on no list goes to whom it concerns. */
+static void give_span(struct mcache *c, struct mspan *s)
+{
+	mspan_absorb(s);
+	if (!keep_if_free(c, s))
+		return;
+	if (mspan_is_empty(s))
+		mheap_free_span(&c->pages, s);
+	else
+		mcentral_put(s);
+}
+
+void mcache_flush(struct mcache *c)
+{
+	mcache_flush_stacks(c);
+	tiny_detach(c);
+	for (unsigned sc = 0; sc < NUM_SPAN_CLASSES; sc++) {
+		struct mcache_slot *t = &c->slots[sc];
+		struct mspan *s = t->span;
+
+		return_word(t);
+		t->span = NULL;
+		if (s != NULL)
+			give_span(c, s);
+		while (t->partial != NULL) {
+			s = t->partial;
+			partial_remove(c, t, s);
+			give_span(c, s);
+		}
+	}
+	flush_big(c);
+	mheap_flush_pcache(&c->pages);
+}
+
+/* What was not used since the last tick: the stacks, for they are refilled when they are used; empty spans;
+ * big objects; pages. */
+static void tick(struct mcache *c)
+{
+	flush_stacks(c);
+	for (unsigned sc = 0; sc < NUM_SPAN_CLASSES; sc++) {
+		struct mcache_slot *t = &c->slots[sc];
+		struct mspan *next;
+
+		/* A thread that is alone sees for itself which spans become empty: a long list need not be walked. */
+		for (struct mspan *s = t->partial; s != NULL && !(count_caches() <= 1 && t->npartial > TICK_ALONE_SPANS);
+		     s = next) {
+			next = s->next;
+			mspan_absorb(s);
+			/* More threads came. */
+			if (!mspan_is_empty(s) && c->partial_npages <= max_partial_npages())
+				continue;
+			partial_remove(c, t, s);
+			give_span(c, s);
+		}
+		if (t->span == NULL)
+			continue;
+		mspan_absorb(t->span);
+		if (t->span->nfree + popcount64(t->alloc_cache) == t->span->nelems) {
+			struct mspan *s = t->span;
+
+			return_word(t);
+			t->span = NULL;
+			mheap_free_span(&c->pages, s);
+		}
+	}
+	flush_big(c);
+	mheap_flush_pcache(&c->pages);
+}
+
+static SLOW_PATH void poll(struct mcache *c, uint64_t now_ms)
+{
+	uint32_t calls = limit_calls();
+	bool called = c->limit_calls != calls;
+
+	c->limit_calls = calls;
+	if (called || now_ms - c->tick_ms >= limit_decay_ms()) {
+		c->tick_ms = now_ms;
+		tick(c);
+		mheap_release_records();
+	}
+	(void)scavenge_poll(now_ms);
+}
+
+void mcache_poll(struct mcache *c)
+{
+	uint64_t now_ms = os_now_ms();
+
+	if (LIKELY(now_ms - c->poll_ms < POLL_MS) && LIKELY(c->limit_calls == limit_calls()))
+		return;
+	c->poll_ms = now_ms;
+	poll(c, now_ms);
+}
+
+/* --- fork --- */
+
+/* A free slot that a thread that is gone kept: of the class, NUM_SPAN_CLASSES for any. */
+static void adopt_slot(struct mcache *c, unsigned sc, uintptr_t addr)
+{
+	struct mspan *s = span_of(addr);
+	uint32_t slot;
+	bool twice;
+
+	/* The thread may have stopped halfway through a push or a pop. */
+	if (s == NULL || (sc != NUM_SPAN_CLASSES && s->spanclass != sc) || !mspan_slot_of(s, addr, &slot) ||
+	    slot_state(&s->state[slot]) != SLOT_FREE)
+		return;
+	if (mspan_free_remote(s, slot, &twice))
+		mcache_claim(c, s);
+}
+
+/* The entries of a slot's stack, down to bottom. */
+static void adopt_stack(struct mcache *c, struct mcache *dead, unsigned slot, uint32_t bottom)
+{
+	struct mcache_slot *t = &dead->slots[slot];
+	unsigned sc = slot < NUM_SPAN_CLASSES ? slot : make_spanclass(slot - NUM_SPAN_CLASSES, false);
+
+	/* An entry leaves the stack before its slot is free elsewhere: a child that is forked meanwhile adopts anew. */
+	while (t->stack_top > bottom) {
+		t->stack_top -= (uint32_t)sizeof(struct free_entry);
+		order_stores();
+		adopt_slot(c, sc, stack_entry(dead, t->stack_top)->addr);
+	}
+}
+
+void mcache_adopt_stacks(struct mcache *c, struct mcache *dead)
+{
+	tiny_forget(dead);
+	for (unsigned sc = 0; sc < NUM_SPAN_CLASSES; sc++) {
+		struct mcache_slot *t = &dead->slots[sc];
+		uint32_t first = first_bottom((spanclass_t)sc);
+		bool deep = t->stack_top > first + STACK_FIRST_ENTRIES * sizeof(struct free_entry);
+
+		adopt_stack(c, dead, sc, deep ? deep_bottom((spanclass_t)sc) : first);
+		reset_stack(t, (spanclass_t)sc);
+	}
+	for (unsigned class = 1; has_counted(dead) && class < NUM_SIZE_CLASSES; class++)
+		adopt_stack(c, dead, COUNTED_SLOT(class), dead->slots[COUNTED_SLOT(class)].stack_bottom);
+	for (unsigned i = 0; options.hardened && i < QUARANTINE_SMALL; i++) {
+		uintptr_t addr = dead->quarantine.small[i];
+
+		dead->quarantine.small[i] = 0;
+		order_stores();
+		adopt_slot(c, NUM_SPAN_CLASSES, addr);
+	}
+}
+
+/* A span whose owner is gone: its states say what is free. */
+static void adopt_span(struct mcache *c, struct mcache *dead, struct mspan *s)
+{
+	if (s == NULL || mspan_owner_relaxed(s) != mcache_owner(dead))
+		return;
+	mspan_rebuild(s);
+	mspan_set_owner(s, mcache_owner(c));
+	give_span(c, s);
+}
+
+/* The caches of an adoption. */
+struct adoption {
+	struct mcache *c;
+	struct mcache *dead;
+};
+
+static void adopt_if_owned(struct mspan *s, void *arg)
+{
+	struct adoption *a = arg;
+
+	if (s->kind != SPAN_BIG)
+		adopt_span(a->c, a->dead, s);
+}
+
+void mcache_adopt_all_spans(struct mcache *c, struct mcache *dead)
+{
+	struct adoption a = { c, dead };
+
+	mcache_adopt_spans(c, dead);
+	mheap_each_span(adopt_if_owned, &a);
+}
+
+static void lose_if_owned(struct mspan *s, void *arg)
+{
+	if (s->kind != SPAN_BIG && mspan_owner_relaxed(s) == mcache_owner(arg))
+		mspan_set_owner(s, 0);
+}
+
+void mcache_lose_spans(struct mcache *dead)
+{
+	mheap_each_span(lose_if_owned, dead);
+}
+
+void mcache_adopt_spans(struct mcache *c, struct mcache *dead)
+{
+	for (unsigned sc = 0; sc < NUM_SPAN_CLASSES; sc++) {
+		struct mcache_slot *t = &dead->slots[sc];
+		struct mspan *s;
+
+		adopt_span(c, dead, t->span);
+		/* Each leaves the list first, as entries leave their stack. */
+		while ((s = t->partial) != NULL && mspan_owner_relaxed(s) == mcache_owner(dead)) {
+			t->partial = s->next;
+			order_stores();
+			adopt_span(c, dead, s);
+		}
+		t->span = NULL;
+		t->partial = NULL;
+		t->npartial = 0;
+		t->alloc_cache = 0;
+	}
+	dead->partial_npages = 0;
+	for (unsigned n = 0; n <= BIG_CACHE_MAX_RUN; n++) {
+		struct mspan *s;
+
+		while ((s = dead->big[n]) != NULL) {
+			dead->big[n] = s->next;
+			order_stores();
+			if (slot_state(&s->state[0]) == SLOT_FREE)
+				mheap_free_span(NULL, s);
+		}
+	}
+	for (unsigned i = 0; options.hardened && i < QUARANTINE_BIG; i++) {
+		struct mspan *s = dead->quarantine.big[i];
+
+		dead->quarantine.big[i] = NULL;
+		order_stores();
+		/* Guarded, and in no list: the quarantine of who adopts takes it. */
+		if (s != NULL)
+			hardened_free_big(c, s);
+	}
+	dead->big_npages = 0;
+	mheap_flush_pcache(&dead->pages);
+}
+
+/* --- checking --- */
+
+/* A slot that a stack or the quarantine has: free by its state, and in no bitmap of ours. */
+static void check_kept_slot(struct mcache *c, uintptr_t addr)
+{
+	struct mspan *s = span_of(addr);
+	uint32_t slot;
+
+	CHECK(s != NULL && mspan_slot_of(s, addr, &slot));
+	CHECK(slot_state(&s->state[slot]) == SLOT_FREE);
+	CHECK(mspan_owner_relaxed(s) != mcache_owner(c) || (mspan_free_bits(s)[slot / 64] >> slot % 64 & 1) == 0);
+}
+
+static void check_counted(struct mcache *c)
+{
+	for (unsigned class = 1; class < NUM_SIZE_CLASSES; class++) {
+		struct mcache_slot *t = &c->slots[COUNTED_SLOT(class)];
+
+		CHECK(t->alloc_cache == 0 && t->span == NULL && t->partial == NULL);
+		CHECK(t->stack_top <= t->stack_limit && stack_entry(c, t->stack_bottom)[-1].addr == 0);
+		for (uint32_t i = 0; i < stack_depth(t); i++)
+			check_kept_slot(c, stack_entry(c, t->stack_bottom)[i].addr);
+	}
+}
+
+void mcache_check(struct mcache *c)
+{
+	size_t partial_npages = 0;
+
+	if (has_counted(c))
+		check_counted(c);
+	CHECK(c->tiny.block == 0 || c->tiny.span == c->slots[SPANCLASS_TINY].span);
+	for (unsigned sc = 0; sc < NUM_SPAN_CLASSES; sc++) {
+		struct mcache_slot *t = &c->slots[sc];
+		const struct mspan *before = NULL;
+		unsigned n = 0;
+
+		CHECK(t->stack_bottom <= t->stack_top && t->stack_top <= t->stack_limit);
+		CHECK(stack_entry(c, t->stack_bottom)[-1].addr == 0);
+		CHECK(t->span != NULL || t->alloc_cache == 0);
+		if (t->span != NULL) {
+			CHECK(mspan_owner_relaxed(t->span) == mcache_owner(c));
+			mspan_check(t->span);
+			CHECK((mspan_free_bits(t->span)[t->cache_word] & t->alloc_cache) == 0);
+		}
+		for (struct mspan *s = t->partial; s != NULL; s = s->next) {
+			CHECK(mspan_owner_relaxed(s) == mcache_owner(c));
+			CHECK(s->spanclass == sc && s->prev == before && s->nfree != 0);
+			mspan_check(s);
+			before = s;
+			n++;
+			partial_npages += s->npages;
+		}
+		CHECK(n == t->npartial);
+		for (uint32_t i = 0; i < stack_depth(t); i++) {
+			struct free_entry e = stack_entry(c, t->stack_bottom)[i];
+			struct mspan *s = span_of(e.addr);
+			uint32_t slot;
+
+			check_kept_slot(c, e.addr);
+			CHECK(s->spanclass == sc && mspan_slot_of(s, e.addr, &slot) && e.state == &s->state[slot]);
+		}
+	}
+	CHECK(partial_npages == c->partial_npages);
+	for (unsigned i = 0; options.hardened && i < QUARANTINE_SMALL; i++)
+		if (c->quarantine.small[i] != 0)
+			check_kept_slot(c, c->quarantine.small[i]);
+	for (unsigned i = 0; options.hardened && i < QUARANTINE_BIG; i++)
+		if (c->quarantine.big[i] != NULL)
+			CHECK(slot_state(&c->quarantine.big[i]->state[0]) == SLOT_FREE);
+}

@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * mksizeclass.c - host program: prints sizeclass_table.inc and proves what the allocator relies on.
+ * See malloc.c for the overview.
+ *
+ * Owns     the rule that turns the 68 sizes into spans, division magic and stack bounds.
+ * Callers  the build's check that the checked-in table is what this prints (ctest sizeclass_table).
+ * Locks    none.
+ * Holds    prints nothing and exits 1 when a proof fails.
+ */
+#include "base/config.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+/* Go's sizes and the pages of its spans (runtime/sizeclasses.go): the least we use. */
+static const struct {
+	unsigned size, go_npages;
+} go_classes[NUM_SIZE_CLASSES] = {
+	{ 0, 0 },      { 8, 1 },      { 16, 1 },     { 24, 1 },     { 32, 1 },     { 48, 1 },
+	{ 64, 1 },     { 80, 1 },     { 96, 1 },     { 112, 1 },    { 128, 1 },    { 144, 1 },
+	{ 160, 1 },    { 176, 1 },    { 192, 1 },    { 208, 1 },    { 224, 1 },    { 240, 1 },
+	{ 256, 1 },    { 288, 1 },    { 320, 1 },    { 352, 1 },    { 384, 1 },    { 416, 1 },
+	{ 448, 1 },    { 480, 1 },    { 512, 1 },    { 576, 1 },    { 640, 1 },    { 704, 1 },
+	{ 768, 1 },    { 896, 1 },    { 1024, 1 },   { 1152, 1 },   { 1280, 1 },   { 1408, 2 },
+	{ 1536, 1 },   { 1792, 2 },   { 2048, 1 },   { 2304, 2 },   { 2688, 1 },   { 3072, 3 },
+	{ 3200, 2 },   { 3456, 3 },   { 4096, 1 },   { 4864, 3 },   { 5376, 2 },   { 6144, 3 },
+	{ 6528, 4 },   { 6784, 5 },   { 6912, 6 },   { 8192, 1 },   { 9472, 7 },   { 9728, 6 },
+	{ 10240, 5 },  { 10880, 4 },  { 12288, 3 },  { 13568, 5 },  { 14336, 7 },  { 16384, 2 },
+	{ 18432, 9 },  { 19072, 7 },  { 20480, 5 },  { 21760, 8 },  { 24576, 3 },  { 27264, 10 },
+	{ 28672, 7 },  { 32768, 4 },
+};
+
+/* A span has at least this many slots if that takes no more than this many bytes; then fewer. */
+#define MANY_SLOTS 64
+#define MANY_BYTES KiB(32)
+#define SOME_SLOTS 16
+#define SOME_BYTES KiB(128)
+
+static bool span_is_long_enough(size_t size, size_t nbytes)
+{
+	size_t nelems = nbytes / size;
+
+	return nelems >= MANY_SLOTS || (nelems >= SOME_SLOTS && nbytes >= MANY_BYTES) ||
+	       nbytes >= SOME_BYTES;
+}
+
+static void fail(size_t size, const char *what)
+{
+	fprintf(stderr, "mksizeclass: class of %zu bytes: %s\n", size, what);
+	exit(1);
+}
+
+/* For every offset in the span: the product's upper half is the slot index, and its lower half is
+ * below the magic exactly at the start of a slot. The magic is rounded up, so the error grows with
+ * the index, and a long span of a large class may not satisfy it. */
+static bool division_holds(size_t size, uint64_t divmul, size_t nbytes)
+{
+	for (uint64_t offset = 0; offset < nbytes; offset++) {
+		uint64_t product = offset * divmul;
+
+		if (product >> 32 != offset / size)
+			return false;
+		if (((uint32_t)product < divmul) != (offset % size == 0))
+			return false;
+	}
+	return true;
+}
+
+/* Behind the last slot at most an eighth of the span is lost, as in Go. */
+static bool waste_is_small(size_t size, size_t nbytes)
+{
+	return nbytes % size <= nbytes / 8;
+}
+
+static size_t choose_npages(size_t size, size_t go_npages, uint64_t divmul)
+{
+	size_t npages = go_npages;
+
+	while (!span_is_long_enough(size, npages * PAGE_SIZE))
+		npages++;
+	while (npages > go_npages && (!waste_is_small(size, npages * PAGE_SIZE) ||
+				      !division_holds(size, divmul, npages * PAGE_SIZE)))
+		npages--;
+	return npages;
+}
+
+int main(void)
+{
+	static unsigned char class_of[MAX_SMALL_SIZE / 8 + 1];
+	unsigned stack_first = 1;
+
+	printf("/* Printed by mksizeclass.c; do not edit.\n"
+	       " * elemsize: bytes of a slot; npages: heap pages of a span; nelems: slots of a span;\n"
+	       " * divmul: ceil(2^32 / elemsize); stack_entries: most entries of a free stack;\n"
+	       " * stack_first: where the deep stack begins, behind those before and an empty entry; 0: none. */\n");
+	printf("#ifdef SIZECLASS_ROWS\n/* elemsize, divmul, npages, nelems, stack_entries, stack_first */\n");
+	printf("{ 0, 0, 0, 0, 0, 0 },\n");
+	for (unsigned c = 1; c < NUM_SIZE_CLASSES; c++) {
+		size_t size = go_classes[c].size;
+		size_t npages = go_classes[c].go_npages;
+		size_t nbytes, nelems, entries;
+		uint64_t divmul = ((UINT64_C(1) << 32) + size - 1) / size;
+
+		npages = choose_npages(size, npages, divmul);
+		nbytes = npages * PAGE_SIZE;
+		nelems = nbytes / size;
+		entries = STACK_BYTES / size;
+		if (entries < STACK_MIN_ENTRIES)
+			entries = STACK_MIN_ENTRIES;
+		if (entries > STACK_MAX_ENTRIES || size <= STACK_SMALL_SIZE)
+			entries = STACK_MAX_ENTRIES;
+
+		if (size <= go_classes[c - 1].size || size % 8 != 0)
+			fail(size, "sizes rise in multiples of 8");
+		if (size > 16 && size != 24 && size % 16 != 0)
+			fail(size, "only class 24 may break 16-byte alignment");
+		if (npages > 255)
+			fail(size, "a page of the span is one byte in the page map");
+		if (nelems == 0 || nelems > SPAN_MAX_SLOTS)
+			fail(size, "slot count out of range");
+		if (divmul > UINT32_MAX)
+			fail(size, "magic out of range");
+		if (!waste_is_small(size, nbytes))
+			fail(size, "too much is lost behind the last slot");
+		if (!division_holds(size, divmul, nbytes))
+			fail(size, "the multiply does not divide");
+
+		printf("{ %zu, %lluu, %zu, %zu, %zu, %u },\n", size, (unsigned long long)divmul,
+		       npages, nelems, entries, entries > STACK_FIRST_ENTRIES ? stack_first : 0);
+		if (entries > STACK_FIRST_ENTRIES)
+			stack_first += (unsigned)entries + 1;
+	}
+	if (go_classes[NUM_SIZE_CLASSES - 1].size != MAX_SMALL_SIZE)
+		fail(MAX_SMALL_SIZE, "the last class is the largest small size");
+	printf("#endif\n#ifdef SIZECLASS_LOOKUP\n"
+	       "/* (size + 7) / 8 -> span class (scan) of malloc(size); 0 has none here, 17..24 take 32. */\n");
+	for (size_t i = 0; i <= MAX_SMALL_SIZE / 8; i++) {
+		unsigned c = 0;
+
+		while (go_classes[c].size < i * 8)
+			c++;
+		class_of[i] = (unsigned char)(c == 3 ? 4 : c);
+		printf("%u,%s", class_of[i] * 2u, i % 24 == 23 ? "\n" : "");
+	}
+	printf("\n#endif\n#ifdef SIZECLASS_DIVMUL\n/* divmul by span class; 0 for tiny blocks. */\n0u, 0u,\n");
+	for (unsigned c = 1; c < NUM_SIZE_CLASSES; c++) {
+		size_t size = go_classes[c].size;
+		unsigned divmul = (unsigned)(((UINT64_C(1) << 32) + size - 1) / size);
+
+		printf("%uu, %uu,%s", divmul, size == TINY_SIZE ? 0 : divmul, c % 4 == 3 ? "\n" : " ");
+	}
+	printf("\n#endif\n#ifdef SIZECLASS_TOTALS\n#define STACK_TOTAL_ENTRIES %u\n#endif\n",
+	       stack_first - 1);
+	return 0;
+}

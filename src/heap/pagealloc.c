@@ -1,0 +1,560 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * pagealloc.c - finds runs of free pages, lowest address first.
+ * See malloc.c for the overview.
+ *
+ * Owns     alloc_bits, clean_bits and the chunk summaries of the arenas, and the tree above.
+ * Callers  mheap.c, scavenge.c. Calls nothing.
+ * Locks    none of its own, no globals: the caller locks.
+ * Holds    pagealloc_check() tests: a summary is exactly what its bitmap or its 16 children say;
+ *          no free page is below search; clean pages are free.
+ *          A search looks at 16 nodes a level, then at one chunk: two levels up to 1 GiB, five at 2 TiB. Levels
+ *          above the one that has at most 16 nodes in use are not kept.
+ */
+#include "heap/pagealloc.h"
+
+#define CHUNK_SHIFT 9
+_Static_assert(1 << CHUNK_SHIFT == CHUNK_PAGES, "a leaf of the tree is a chunk");
+_Static_assert(ARENA_CHUNKS == SUMMARY_FANOUT, "an arena is a node of chunks");
+
+#define LEVEL_CHUNK SUMMARY_LEVELS
+
+/* log2 of the pages under a node: 25, 21, 17, 13 and 9. */
+static unsigned level_shift(unsigned level)
+{
+	return CHUNK_SHIFT + SUMMARY_FANOUT_SHIFT * (LEVEL_CHUNK - level);
+}
+
+/* The level where a search begins. */
+static unsigned top_level(const struct pagealloc *pa)
+{
+	return SUMMARY_LEVELS - 1 - pa->nabove;
+}
+
+static const struct page_sum *node(const struct pagealloc *pa, unsigned level, uint64_t i)
+{
+	static const struct page_sum nothing;
+	const struct heap_arena *ha;
+
+	switch (level) {
+	case 0:
+		return &pa->level0[i];
+	case 1:
+		return &pa->level1[i];
+	case 2:
+		return &pa->level2[i];
+	case 3:
+		return &pa->level3[i];
+	default:
+		ha = pa->arenas[i / ARENA_CHUNKS];
+		return ha != NULL ? &ha->chunks[i % ARENA_CHUNKS].sum : &nothing;
+	}
+}
+
+/* The summaries under node i of a level: the first, and how far apart they are. They lie in one array, or in an
+ * arena. */
+static const struct page_sum *first_child(const struct pagealloc *pa, unsigned level, uint64_t i, size_t *stride)
+{
+	*stride = level + 1 == LEVEL_CHUNK ? sizeof(struct arena_chunk) : sizeof(struct page_sum);
+	return node(pa, level + 1, i * SUMMARY_FANOUT);
+}
+
+static bool sum_equal(struct page_sum a, struct page_sum b)
+{
+	return a.start == b.start && a.max == b.max && a.end == b.end;
+}
+
+/* The longest run of ones in w; only asked when it may exceed a known one. */
+static unsigned longest_ones(uint64_t w)
+{
+	unsigned n = 0;
+
+	while (w != 0) {
+		w &= w << 1;
+		n++;
+	}
+	return n;
+}
+
+static struct page_sum sum_chunk(const uint64_t *alloc)
+{
+	struct page_sum s = { 0, 0, 0 };
+	unsigned run = 0;
+	bool any_used = false;
+
+	for (unsigned i = 0; i < CHUNK_PAGES / 64; i++) {
+		uint64_t w = alloc[i];
+		unsigned low, high;
+
+		if (w == 0) {
+			run += 64;
+			continue;
+		}
+		low = ctz64(w);
+		high = clz64(w);
+		run += low;
+		if (!any_used)
+			s.start = run;
+		any_used = true;
+		if (run > s.max)
+			s.max = run;
+		/* Between the lowest and the highest page in use. */
+		if (64 - low - high > s.max + 2) {
+			unsigned inner = longest_ones(~w & low_mask64(64 - high) & ~low_mask64(low));
+
+			if (inner > s.max)
+				s.max = inner;
+		}
+		run = high;
+	}
+	if (!any_used)
+		s.start = run;
+	if (run > s.max)
+		s.max = run;
+	s.end = run;
+	return s;
+}
+
+static struct page_sum sum_children(const struct pagealloc *pa, unsigned level, uint64_t i)
+{
+	const uint32_t full = (uint32_t)1 << level_shift(level + 1);
+	struct page_sum s = { 0, 0, 0 };
+	uint32_t run = 0;
+	bool all_free = true;
+	size_t stride;
+	const struct page_sum *c = first_child(pa, level, i, &stride);
+
+	if (level + 1 == LEVEL_CHUNK && pa->arenas[i] == NULL)
+		return s;
+	for (unsigned k = 0; k < SUMMARY_FANOUT; k++, c = (const void *)((const char *)c + stride)) {
+		if (c->start == full) {
+			run += full;
+			continue;
+		}
+		run += c->start;
+		if (all_free)
+			s.start = run;
+		all_free = false;
+		if (run > s.max)
+			s.max = run;
+		if (c->max > s.max)
+			s.max = c->max;
+		run = c->end;
+	}
+	if (all_free)
+		s.start = run;
+	if (run > s.max)
+		s.max = run;
+	s.end = run;
+	return s;
+}
+
+/* Brings the summaries over [page, page + npages) up to date, from the chunks to the root. */
+static void update(struct pagealloc *pa, uint64_t page, size_t npages)
+{
+	uint64_t first = page >> CHUNK_SHIFT;
+	uint64_t last = (page + npages - 1) >> CHUNK_SHIFT;
+	bool changed = false;
+
+	for (uint64_t i = first; i <= last; i++) {
+		struct heap_arena *ha = pa->arenas[i / ARENA_CHUNKS];
+		unsigned chunk = (unsigned)(i % ARENA_CHUNKS);
+		struct page_sum s = sum_chunk(&ha->alloc_bits[chunk * (CHUNK_PAGES / 64)]);
+
+		changed |= !sum_equal(s, ha->chunks[chunk].sum);
+		ha->chunks[chunk].sum = s;
+	}
+	for (unsigned level = LEVEL_CHUNK; changed && level-- > top_level(pa);) {
+		changed = false;
+		first >>= SUMMARY_FANOUT_SHIFT;
+		last >>= SUMMARY_FANOUT_SHIFT;
+		for (uint64_t i = first; i <= last; i++) {
+			struct page_sum s = sum_children(pa, level, i);
+			struct page_sum *to = (struct page_sum *)(uintptr_t)node(pa, level, i);
+
+			changed |= !sum_equal(s, *to);
+			*to = s;
+		}
+	}
+}
+
+/* The first of n free pages in a row inside one chunk that is known to have them. */
+static unsigned find_in_chunk(const uint64_t *alloc, size_t n)
+{
+	unsigned run = 0;
+
+	for (unsigned i = 0; i < CHUNK_PAGES / 64; i++) {
+		uint64_t w = alloc[i];
+
+		if (w == 0) {
+			run += 64;
+			if (run >= n)
+				return i * 64 + 64 - run;
+			continue;
+		}
+		if (run + ctz64(w) >= n)
+			return i * 64 - run;
+		if (n < 64) {
+			/* Bit k survives when k .. k + n - 1 are free. */
+			uint64_t ok = ~w;
+			unsigned have = 1;
+
+			while (have < n && ok != 0) {
+				unsigned step = (unsigned)min_size(have, n - have);
+
+				ok &= ok >> step;
+				have += step;
+			}
+			if (ok != 0)
+				return i * 64 + ctz64(ok);
+		}
+		run = clz64(w);
+	}
+	CHECK(run >= n);
+	return CHUNK_PAGES - run;
+}
+
+/* Nodes of a level that have an arena below them. */
+static uint64_t nodes_in_use(const struct pagealloc *pa, unsigned level)
+{
+	uint64_t npages = (uint64_t)pa->narenas * ARENA_PAGES;
+
+	return (npages + ((uint64_t)1 << level_shift(level)) - 1) >> level_shift(level);
+}
+
+uint64_t pagealloc_find(const struct pagealloc *pa, size_t npages)
+{
+	uint64_t i = pa->search >> level_shift(top_level(pa));
+	uint64_t end = nodes_in_use(pa, top_level(pa));
+
+	if (npages > (size_t)1 << (level_shift(0) + 3))
+		return PAGE_NONE;
+	for (unsigned level = top_level(pa);; level++) {
+		unsigned shift = level_shift(level);
+		uint64_t run = 0;
+
+		for (; i < end; i++) {
+			const struct page_sum *s = node(pa, level, i);
+
+			/* Lowest address: what began before this node, or at its start. */
+			if (run + s->start >= npages)
+				return (i << shift) - run;
+			if (s->max >= npages)
+				break;
+			if (s->start == (uint32_t)1 << shift)
+				run += s->start;
+			else
+				run = s->end;
+		}
+		if (i >= end)
+			return PAGE_NONE;
+		if (level == LEVEL_CHUNK)
+			break;
+		/* Inside node i. Below search nothing is free. */
+		end = (i + 1) << SUMMARY_FANOUT_SHIFT;
+		i = max_size(i << SUMMARY_FANOUT_SHIFT, pa->search >> level_shift(level + 1));
+	}
+	return (i << CHUNK_SHIFT) +
+	       find_in_chunk(&pa->arenas[i / ARENA_CHUNKS]
+				      ->alloc_bits[i % ARENA_CHUNKS * (CHUNK_PAGES / 64)],
+			     npages);
+}
+
+/* Walks [page, page + npages) word by word: bits are those of the range in word *w of *ha. */
+struct word_walk {
+	const struct pagealloc *pa;
+	uint64_t page;
+	size_t npages;
+	struct heap_arena *ha;
+	unsigned w;
+	uint64_t bits;
+};
+
+static bool walk_next(struct word_walk *it)
+{
+	unsigned bit = (unsigned)(it->page % 64);
+	unsigned n = (unsigned)min_size(64 - bit, it->npages);
+
+	if (n == 0)
+		return false;
+	it->ha = pagealloc_arena(it->pa, it->page);
+	it->w = (unsigned)(it->page % ARENA_PAGES / 64);
+	it->bits = low_mask64(n) << bit;
+	it->page += n;
+	it->npages -= n;
+	return true;
+}
+
+static void take(struct pagealloc *pa, uint64_t page, size_t npages, size_t *nclean)
+{
+	struct word_walk it = { .pa = pa, .page = page, .npages = npages };
+	size_t clean = 0;
+
+	while (walk_next(&it)) {
+		DCHECK((it.ha->alloc_bits[it.w] & it.bits) == 0);
+		it.ha->alloc_bits[it.w] |= it.bits;
+		clean += popcount64(it.ha->clean_bits[it.w] & it.bits);
+		it.ha->clean_bits[it.w] &= ~it.bits;
+	}
+	pa->nfree -= npages;
+	pa->nclean -= clean;
+	*nclean = clean;
+	update(pa, page, npages);
+}
+
+/* Recomputes a level from the one below. */
+static void sum_level(struct pagealloc *pa, unsigned level)
+{
+	for (uint64_t i = 0; i < nodes_in_use(pa, level); i++)
+		*(struct page_sum *)(uintptr_t)node(pa, level, i) = sum_children(pa, level, i);
+}
+
+bool pagealloc_add_arena(struct pagealloc *pa, struct heap_arena *ha, uintptr_t addr)
+{
+	uint32_t idx = pa->narenas;
+	const struct heap_arena *before = idx > 0 ? pa->arenas[idx - 1] : NULL;
+
+	/* A gap in the numbers keeps runs from reaching over a gap in the addresses. */
+	if (before != NULL && before->base + ARENA_SIZE != align_down(addr, ARENA_SIZE))
+		idx++;
+	if (idx >= MAX_ARENAS)
+		return false;
+	heap_arena_init(ha, addr, idx);
+	pa->arenas[idx] = ha;
+	pa->narenas = idx + 1;
+	/* One more level: what is below it now is summed up, what comes sums itself up. */
+	while (top_level(pa) > 0 && nodes_in_use(pa, top_level(pa)) > SUMMARY_FANOUT) {
+		pa->nabove++;
+		sum_level(pa, top_level(pa));
+	}
+	return true;
+}
+
+void pagealloc_grow(struct pagealloc *pa, uint64_t page, size_t npages)
+{
+	pa->ntotal += npages;
+	pagealloc_free(pa, page, npages, true);
+}
+
+uint64_t pagealloc_alloc(struct pagealloc *pa, size_t npages, size_t *nclean)
+{
+	uint64_t page = pagealloc_find(pa, npages);
+
+	if (page == PAGE_NONE)
+		return PAGE_NONE;
+	take(pa, page, npages, nclean);
+	/* A single page is the lowest free one. */
+	if (npages == 1 || page == pa->search)
+		pa->search = page + npages;
+	return page;
+}
+
+size_t pagealloc_count_dirty(const struct pagealloc *pa, uint64_t page, size_t npages)
+{
+	uint64_t end = min_size(page + npages, (uint64_t)pa->narenas * ARENA_PAGES);
+	struct word_walk it = { .pa = pa, .page = page, .npages = page < end ? end - page : 0 };
+	size_t n = 0;
+
+	while (walk_next(&it))
+		if (it.ha != NULL)
+			n += popcount64(~(it.ha->alloc_bits[it.w] | it.ha->clean_bits[it.w]) & it.bits);
+	return n;
+}
+
+bool pagealloc_is_free(const struct pagealloc *pa, uint64_t page, size_t npages)
+{
+	struct word_walk it = { .pa = pa, .page = page, .npages = npages };
+
+	if (npages > pa->nfree || page + npages > (uint64_t)pa->narenas * ARENA_PAGES)
+		return false;
+	/* Registered arenas lie back to back up to the next gap. */
+	while (walk_next(&it))
+		if (it.ha == NULL || (it.ha->alloc_bits[it.w] & it.bits) != 0)
+			return false;
+	return true;
+}
+
+bool pagealloc_alloc_at(struct pagealloc *pa, uint64_t page, size_t npages, size_t *nclean)
+{
+	if (!pagealloc_is_free(pa, page, npages))
+		return false;
+	take(pa, page, npages, nclean);
+	return true;
+}
+
+bool pagealloc_alloc_word(struct pagealloc *pa, unsigned npages, uint64_t *page, uint64_t *free,
+			  uint64_t *clean)
+{
+	uint64_t first = pagealloc_find(pa, npages);
+	struct heap_arena *ha;
+	unsigned w;
+
+	*page = first;
+	if (first == PAGE_NONE || first % 64 + npages > 64)
+		return false;
+	ha = pagealloc_arena(pa, first);
+	w = (unsigned)(first % ARENA_PAGES / 64);
+	*page = first & ~(uint64_t)63;
+	*free = ~ha->alloc_bits[w];
+	*clean = ha->clean_bits[w];
+	ha->alloc_bits[w] = ~(uint64_t)0;
+	ha->clean_bits[w] = 0;
+	pa->nfree -= popcount64(*free);
+	pa->nclean -= popcount64(*clean);
+	update(pa, *page, 64);
+	if (npages == 1 || pa->search / 64 == *page / 64)
+		pa->search = *page + 64;
+	return true;
+}
+
+/* The bits of the aligned groups of unit bits that are all in whole and of which one is in any. */
+static uint64_t groups(uint64_t whole, uint64_t any, unsigned unit)
+{
+	uint64_t first = ~(uint64_t)0 / low_mask64(unit);
+
+	for (unsigned n = 1; n < unit; n *= 2) {
+		whole &= whole >> n;
+		any |= any >> n;
+	}
+	return (whole & any & first) * low_mask64(unit);
+}
+
+void pagealloc_take_dirty(struct pagealloc *pa, uint64_t chunk, unsigned unit, uint64_t taken[CHUNK_PAGES / 64])
+{
+	struct heap_arena *ha = pa->arenas[chunk / ARENA_CHUNKS];
+	unsigned first = (unsigned)(chunk % ARENA_CHUNKS) * (CHUNK_PAGES / 64);
+	size_t npages = 0;
+
+	for (unsigned w = first; w < first + CHUNK_PAGES / 64; w++) {
+		bool huge = (ha->huge_regions >> w / (REGION_PAGES / 64) & 1) != 0;
+		uint64_t free = ~ha->alloc_bits[w];
+		uint64_t dirty = free & ~ha->clean_bits[w];
+		uint64_t bits = huge ? free : dirty | groups(free, dirty, unit);
+
+		taken[w - first] = bits;
+		pa->nclean -= popcount64(ha->clean_bits[w] & bits);
+		ha->clean_bits[w] &= ~bits;
+		ha->alloc_bits[w] |= bits;
+		npages += popcount64(bits);
+	}
+	pa->nfree -= npages;
+	if (npages != 0)
+		update(pa, chunk * CHUNK_PAGES, CHUNK_PAGES);
+}
+
+bool pagealloc_has_dirty(const struct pagealloc *pa, uint64_t chunk, unsigned unit)
+{
+	const struct heap_arena *ha = pa->arenas[chunk / ARENA_CHUNKS];
+	unsigned first = (unsigned)(chunk % ARENA_CHUNKS) * (CHUNK_PAGES / 64);
+	uint64_t found = 0;
+
+	for (unsigned w = first; w < first + CHUNK_PAGES / 64; w++)
+		found |= groups(~ha->alloc_bits[w], ~ha->alloc_bits[w] & ~ha->clean_bits[w], unit);
+	return found != 0;
+}
+
+void pagealloc_free(struct pagealloc *pa, uint64_t page, size_t npages, bool clean)
+{
+	struct word_walk it = { .pa = pa, .page = page, .npages = npages };
+
+	while (walk_next(&it)) {
+		DCHECK((it.ha->alloc_bits[it.w] & it.bits) == it.bits);
+		it.ha->alloc_bits[it.w] &= ~it.bits;
+		if (clean)
+			it.ha->clean_bits[it.w] |= it.bits;
+	}
+	pa->nfree += npages;
+	if (clean)
+		pa->nclean += npages;
+	if (page < pa->search)
+		pa->search = page;
+	update(pa, page, npages);
+}
+
+void pagealloc_free_word(struct pagealloc *pa, uint64_t page, uint64_t free, uint64_t clean)
+{
+	struct heap_arena *ha = pagealloc_arena(pa, page);
+	unsigned w = (unsigned)(page % ARENA_PAGES / 64);
+
+	if (free == 0)
+		return;
+	DCHECK((ha->alloc_bits[w] & free) == free && (clean & ~free) == 0);
+	ha->alloc_bits[w] &= ~free;
+	ha->clean_bits[w] |= clean;
+	pa->nfree += popcount64(free);
+	pa->nclean += popcount64(clean);
+	if (page + ctz64(free) < pa->search)
+		pa->search = page + ctz64(free);
+	update(pa, page, 64);
+}
+
+size_t pagealloc_free_before(const struct pagealloc *pa, uint64_t page)
+{
+	size_t n = 0;
+
+	while (page > 0) {
+		const struct heap_arena *ha = pagealloc_arena(pa, page - 1);
+		unsigned bit = (unsigned)((page - 1) % 64);
+		uint64_t used;
+
+		if (ha == NULL)
+			break;
+		/* The pages of this word up to page - 1, highest first. */
+		used = ha->alloc_bits[(page - 1) % ARENA_PAGES / 64] << (63 - bit);
+		if (used != 0)
+			return n + clz64(used);
+		n += bit + 1;
+		page -= bit + 1;
+	}
+	return n;
+}
+
+void pagealloc_rebuild(struct pagealloc *pa)
+{
+	pa->nfree = 0;
+	pa->nclean = 0;
+	pa->search = 0;
+	for (uint32_t i = 0; i < pa->narenas; i++) {
+		struct heap_arena *ha = pa->arenas[i];
+
+		if (ha == NULL)
+			continue;
+		for (unsigned w = 0; w < ARENA_PAGES / 64; w++) {
+			ha->clean_bits[w] &= ~ha->alloc_bits[w];
+			pa->nfree += popcount64(~ha->alloc_bits[w]);
+			pa->nclean += popcount64(ha->clean_bits[w]);
+		}
+		update(pa, (uint64_t)i * ARENA_PAGES, ARENA_PAGES);
+	}
+	/* A change that stopped between the leaves and the root: recompute the inner nodes. */
+	for (unsigned level = SUMMARY_LEVELS; level-- > top_level(pa);)
+		sum_level(pa, level);
+}
+
+void pagealloc_check(const struct pagealloc *pa)
+{
+	size_t nfree = 0, nclean = 0;
+
+	for (uint32_t i = 0; i < pa->narenas; i++) {
+		const struct heap_arena *ha = pa->arenas[i];
+
+		if (ha == NULL)
+			continue;
+		CHECK(ha->idx == i);
+		for (unsigned w = 0; w < ARENA_PAGES / 64; w++) {
+			nfree += popcount64(~ha->alloc_bits[w]);
+			nclean += popcount64(ha->clean_bits[w]);
+			CHECK((ha->clean_bits[w] & ha->alloc_bits[w]) == 0);
+			CHECK((uint64_t)i * ARENA_PAGES + w * 64 + 63 >= pa->search ||
+			      ha->alloc_bits[w] == ~(uint64_t)0);
+		}
+		for (unsigned c = 0; c < ARENA_CHUNKS; c++)
+			CHECK(sum_equal(ha->chunks[c].sum,
+					sum_chunk(&ha->alloc_bits[c * (CHUNK_PAGES / 64)])));
+	}
+	CHECK(nfree == pa->nfree && nclean == pa->nclean);
+	for (unsigned level = top_level(pa); level < SUMMARY_LEVELS; level++) {
+		for (uint64_t i = 0; i < nodes_in_use(pa, level); i++)
+			CHECK(sum_equal(*node(pa, level, i), sum_children(pa, level, i)));
+	}
+}

@@ -1,0 +1,295 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * os_process.c - the kernel calls about processes and threads: os_linux.c's sister.
+ * See malloc.c for the overview.
+ *
+ * Owns     nothing.
+ * Callers  snapshot.c, leak.c. Calls no function of libc.
+ * Locks    none.
+ * Holds    errno is as the caller left it after every function. A helper has the thread-local storage of the thread that made it,
+ *          which waits in the kernel meanwhile.
+ */
+#include "os/os_process.h"
+#include "os/os_call.h"
+
+#include <elf.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/ptrace.h>
+#include <sys/resource.h>
+#include <sys/uio.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#ifndef NT_X86_XSTATE
+#define NT_X86_XSTATE 0x202
+#endif
+#ifndef NT_ARM_TLS
+#define NT_ARM_TLS 0x401
+#endif
+
+/* --- processes of ours --- */
+
+int os_start_helper(int (*body)(void *arg), void *stack, void *arg)
+{
+	/* UNTRACED: a debugger of this process does not get it. No signal at its end. */
+	return (int)cpu_start_process(SYS_clone, CLONE_VM | CLONE_UNTRACED, stack, body, arg);
+}
+
+int os_copy_process(void)
+{
+	return (int)SYSCALL(SYS_clone, (long)(CLONE_PARENT | CLONE_UNTRACED), 0L, 0L, 0L, 0L);
+}
+
+int os_wait_exit(int pid)
+{
+	int status = 0;
+	long got = RESTARTED(SYSCALL(SYS_wait4, pid, &status, __WALL, NULL));
+
+	if (got != pid)
+		return OS_NO_PROCESS;
+	return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
+}
+
+_Noreturn void os_exit(int status)
+{
+	for (;;)
+		(void)SYSCALL(SYS_exit_group, status);
+}
+
+bool os_die_with(int parent_pid)
+{
+	(void)SYSCALL(SYS_prctl, PR_SET_PDEATHSIG, (long)SIGKILL, 0L, 0L, 0L);
+	return SYSCALL(SYS_getppid) == parent_pid;
+}
+
+void os_close_all_but(int fd)
+{
+	if (fd < 0) {
+		(void)SYSCALL(SYS_close_range, 0U, ~0U, 0U);
+		return;
+	}
+	if (fd > 0)
+		(void)SYSCALL(SYS_close_range, 0U, (unsigned)fd - 1, 0U);
+	(void)SYSCALL(SYS_close_range, (unsigned)fd + 1, ~0U, 0U);
+}
+
+void os_no_core(void)
+{
+	const uint64_t none[2] = { 0, 0 };
+
+	(void)SYSCALL(SYS_prlimit64, 0L, (long)RLIMIT_CORE, none, NULL);
+}
+
+uint64_t os_block_signals(void)
+{
+	uint64_t all = UINT64_MAX, before = 0;
+
+	/* The kernel's call: libc's keeps its own two back. */
+	(void)SYSCALL(SYS_rt_sigprocmask, (long)SIG_SETMASK, &all, &before, sizeof(all));
+	return before;
+}
+
+void os_restore_signals(uint64_t before)
+{
+	(void)SYSCALL(SYS_rt_sigprocmask, (long)SIG_SETMASK, &before, NULL, sizeof(before));
+}
+
+/* --- who may look --- */
+
+int os_thread_id(void)
+{
+	return (int)SYSCALL(SYS_gettid);
+}
+
+int os_get_dumpable(void)
+{
+	return (int)SYSCALL(SYS_prctl, PR_GET_DUMPABLE, 0L, 0L, 0L, 0L);
+}
+
+bool os_allow_tracer(int pid)
+{
+	return SYSCALL(SYS_prctl, PR_SET_PTRACER, (long)pid, 0L, 0L, 0L) == 0;
+}
+
+/* --- /proc --- */
+
+static char *put_text(char *to, const char *text)
+{
+	while (*text != '\0')
+		*to++ = *text++;
+	*to = '\0';
+	return to;
+}
+
+static char *put_number(char *to, int n)
+{
+	if (n >= 10)
+		to = put_number(to, n / 10);
+	*to++ = (char)('0' + n % 10);
+	*to = '\0';
+	return to;
+}
+
+/* /proc/PID/task[/TID/file]; tid 0 for the directory. A descriptor, or -errno. */
+static int open_task(int pid, int tid, const char *file)
+{
+	char path[64];
+	char *end = put_text(put_number(put_text(path, "/proc/"), pid), "/task");
+
+	if (tid != 0)
+		(void)put_text(put_text(put_number(put_text(end, "/"), tid), "/"), file);
+	return (int)SYSCALL(SYS_openat, AT_FDCWD, path, O_RDONLY | O_CLOEXEC);
+}
+
+/* Reads a short file of a thread; bytes, 0 for none. Ends text with 0. */
+static size_t read_task(int pid, int tid, const char *file, char *text, size_t room)
+{
+	int fd = open_task(pid, tid, file);
+	long n;
+
+	if (fd < 0)
+		return 0;
+	n = SYSCALL(SYS_read, fd, text, room - 1);
+	(void)SYSCALL(SYS_close, fd);
+	text[n > 0 ? n : 0] = '\0';
+	return n > 0 ? (size_t)n : 0;
+}
+
+/* getdents64(2) */
+struct directory_entry {
+	uint64_t inode;
+	int64_t offset;
+	uint16_t nbytes;
+	uint8_t type;
+	char name[];
+};
+
+/* A decimal number that is the whole of text; 0 for any other. */
+static int number_of(const char *text)
+{
+	int n = 0;
+
+	for (; *text != '\0'; text++) {
+		if (*text < '0' || *text > '9')
+			return 0;
+		n = n * 10 + (*text - '0');
+	}
+	return n;
+}
+
+long os_list_threads(int pid, int *tids, size_t max)
+{
+	uint64_t buffer[128];
+	int fd = open_task(pid, 0, NULL);
+	size_t found = 0;
+	long n;
+
+	if (fd < 0)
+		return fd;
+	while ((n = SYSCALL(SYS_getdents64, fd, buffer, sizeof(buffer))) > 0) {
+		for (long at = 0; at < n;) {
+			const struct directory_entry *e = (const void *)((const char *)buffer + at);
+			int tid = number_of(e->name);
+
+			at += e->nbytes;
+			if (tid == 0)
+				continue;
+			if (found < max)
+				tids[found] = tid;
+			found++;
+		}
+	}
+	(void)SYSCALL(SYS_close, fd);
+	return n < 0 ? n : (long)found;
+}
+
+char os_thread_state(int pid, int tid)
+{
+	char text[512];
+	size_t n = read_task(pid, tid, "stat", text, sizeof(text));
+
+	/* "TID (name) S ...", and the name may hold anything. */
+	while (n > 0 && text[n - 1] != ')')
+		n--;
+	return n > 0 && text[n] == ' ' ? text[n + 1] : 0;
+}
+
+/* --- tracing --- */
+
+int os_trace_begin(int tid)
+{
+	long error = SYSCALL(SYS_ptrace, PTRACE_SEIZE, (long)tid, 0L, 0L);
+
+	if (error == 0)
+		error = SYSCALL(SYS_ptrace, PTRACE_INTERRUPT, (long)tid, 0L, 0L);
+	return (int)error;
+}
+
+enum os_trace os_trace_poll(int tid, int *signal)
+{
+	int status = 0;
+	long got = SYSCALL(SYS_wait4, tid, &status, __WALL | WNOHANG, NULL);
+
+	*signal = 0;
+	if (got == 0)
+		return OS_TRACE_RUNS;
+	if (got != tid || !WIFSTOPPED(status))
+		return OS_TRACE_GONE;
+	/* A stop that is ours, or one of the whole process, has an event. */
+	if (status >> 16 == 0)
+		*signal = WSTOPSIG(status);
+	return OS_TRACE_STOPPED;
+}
+
+size_t os_trace_registers(int tid, enum os_registers which, void *buffer, size_t nbytes)
+{
+	static const long sets[][2] = { { NT_PRSTATUS, 0 }, { NT_X86_XSTATE, NT_PRFPREG }, { NT_ARM_TLS, 0 } };
+
+	for (unsigned i = 0; i < 2 && sets[which][i] != 0; i++) {
+		struct iovec place = { buffer, nbytes };
+
+		if (SYSCALL(SYS_ptrace, PTRACE_GETREGSET, (long)tid, sets[which][i], &place) == 0)
+			return place.iov_len;
+	}
+	return 0;
+}
+
+void os_trace_end(int tid, int signal)
+{
+	(void)SYSCALL(SYS_ptrace, PTRACE_DETACH, (long)tid, 0L, (long)signal);
+}
+
+uint64_t os_now_us(void)
+{
+	struct timespec ts = { 0, 0 };
+
+	(void)SYSCALL(SYS_clock_gettime, CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000;
+}
+
+void os_yield(unsigned microseconds)
+{
+	struct timespec ts = { 0, (long)microseconds * 1000 };
+
+	(void)SYSCALL(SYS_clock_nanosleep, CLOCK_MONOTONIC, 0, &ts, NULL);
+}
+
+int os_open_process(int pid, const char *file)
+{
+	char path[64];
+
+	(void)put_text(put_text(put_number(put_text(path, "/proc/"), pid), "/"), file);
+	return (int)SYSCALL(SYS_openat, AT_FDCWD, path, O_RDONLY | O_CLOEXEC);
+}
+
+size_t os_read_process(int pid, void *to, uintptr_t from, size_t nbytes)
+{
+	struct iovec here = { to, nbytes }, there = { (void *)from, nbytes };
+	long n = SYSCALL(SYS_process_vm_readv, pid, &here, 1L, &there, 1L, 0L);
+
+	return n > 0 ? (size_t)n : 0;
+}

@@ -1,0 +1,310 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * out.c - text and bytes on a descriptor, buffered, without stdio and without memory from the heap.
+ * See malloc.c for the overview.
+ *
+ * Owns     the number of files opened by names with %n.
+ * Callers  all who write statistics, profiles, reports and maps. Calls os.h.
+ * Locks    none: a struct out is its writer's own.
+ * Holds    errno is as the caller left it. After a failed write nothing more is written, so that a file has a beginning, not holes.
+ */
+#include "os/out.h"
+#include "os/os.h"
+#include "os/os_file.h"
+#include "base/text.h"
+
+#include <errno.h>
+
+#define PATH_BUFFER 1024
+
+void out_init(struct out *o, int fd)
+{
+	o->fd = fd;
+	o->error = 0;
+	o->len = 0;
+	o->written = 0;
+}
+
+bool out_flush(struct out *o)
+{
+	size_t done = 0;
+
+	while (o->error == 0 && done < o->len) {
+		long n = os_write(o->fd, o->buffer + done, o->len - done);
+
+		if (n <= 0)
+			o->error = n < 0 ? (int)-n : EIO;
+		else
+			done += (size_t)n;
+	}
+	o->written += o->len;
+	o->len = 0;
+	return o->error == 0;
+}
+
+void out_bytes(struct out *o, const void *p, size_t n)
+{
+	const char *from = p;
+
+	while (n != 0) {
+		size_t part = min_size(n, OUT_BUFFER - o->len);
+
+		copy_bytes(o->buffer + o->len, from, part);
+		o->len += part;
+		from += part;
+		n -= part;
+		if (o->len == OUT_BUFFER)
+			(void)out_flush(o);
+	}
+}
+
+void out_str(struct out *o, const char *s)
+{
+	out_bytes(o, s, string_length(s));
+}
+
+void out_text(struct out *o, const char *s, size_t n)
+{
+	while (n != 0) {
+		size_t shown = text_shown(s, n), taken = max_size(shown, 1);
+
+		out_bytes(o, shown != 0 ? s : TEXT_HIDDEN, taken);
+		s += taken;
+		n -= taken;
+	}
+}
+
+void out_left(struct out *o, const char *s, unsigned width)
+{
+	size_t n = string_length(s);
+
+	out_bytes(o, s, n);
+	for (; n < width; n++)
+		out_bytes(o, " ", 1);
+}
+
+/* The digits of v end at end. Their number. */
+static size_t put_digits(char *end, uint64_t v, unsigned radix)
+{
+	size_t n = 0;
+
+	do {
+		*--end = "0123456789abcdef"[v % radix];
+		v /= radix;
+		n++;
+	} while (v != 0);
+	return n;
+}
+
+void out_padded(struct out *o, uint64_t v, unsigned width)
+{
+	char digits[20];
+	size_t n = put_digits(digits + sizeof(digits), v, 10);
+
+	for (size_t i = n; i < width; i++)
+		out_bytes(o, " ", 1);
+	out_bytes(o, digits + sizeof(digits) - n, n);
+}
+
+void out_dec(struct out *o, uint64_t v)
+{
+	out_padded(o, v, 0);
+}
+
+void out_hex(struct out *o, uint64_t v)
+{
+	char digits[20];
+	size_t n = put_digits(digits + sizeof(digits), v, 16);
+
+	out_str(o, "0x");
+	out_bytes(o, digits + sizeof(digits) - n, n);
+}
+
+void out_fixed(struct out *o, uint64_t v, unsigned digits)
+{
+	uint64_t scale = 1;
+
+	for (unsigned i = 0; i < digits; i++)
+		scale *= 10;
+	out_dec(o, v / scale);
+	if (digits == 0)
+		return;
+	out_bytes(o, ".", 1);
+	for (v %= scale; digits > 0; digits--, v %= scale) {
+		scale /= 10;
+		out_dec(o, v / scale);
+	}
+}
+
+void out_size(struct out *o, uint64_t nbytes)
+{
+	static const char *const units[] = { "B  ", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB" };
+	unsigned unit = 0;
+	uint64_t rest = 0;
+
+	while (nbytes >= 1024) {
+		rest = nbytes % 1024;
+		nbytes /= 1024;
+		unit++;
+	}
+	out_padded(o, nbytes, 4);
+	if (unit == 0) {
+		out_str(o, "  ");
+	} else {
+		out_str(o, ".");
+		out_dec(o, rest * 10 / 1024);
+	}
+	out_str(o, " ");
+	out_str(o, units[unit]);
+}
+
+void out_short_size(struct out *o, uint64_t nbytes)
+{
+	static const char *const units[] = { " B", " KiB", " MiB", " GiB", " TiB" };
+	unsigned unit = 0;
+	uint64_t tenths = nbytes * 10;
+
+	for (; tenths >= 10240 && unit < 4; unit++)
+		tenths /= 1024;
+	if (unit == 0)
+		out_dec(o, nbytes);
+	else
+		out_fixed(o, tenths, 1);
+	out_str(o, units[unit]);
+}
+
+/* The name with %p and %n replaced; false: it is too long. */
+static bool expand(const char *file, uint64_t number, char path[PATH_BUFFER])
+{
+	size_t len = 0;
+
+	for (const char *s = file; *s != '\0'; s++) {
+		char digits[20];
+		size_t n;
+
+		if (len + sizeof(digits) >= PATH_BUFFER)
+			return false;
+		if (s[0] != '%' || (s[1] != 'p' && s[1] != 'n')) {
+			path[len++] = *s;
+			continue;
+		}
+		s++;
+		n = put_digits(digits + sizeof(digits), *s == 'p' ? (uint64_t)os_pid() : number, 10);
+		copy_bytes(path + len, digits + sizeof(digits) - n, n);
+		len += n;
+	}
+	path[len] = '\0';
+	return true;
+}
+
+static bool has_number(const char *file)
+{
+	while (*file != '\0' && (file[0] != '%' || file[1] != 'n'))
+		file++;
+	return *file != '\0';
+}
+
+/* A file and its name, which is too long for a small stack. */
+struct named_file {
+	struct os_file os;
+	char path[PATH_BUFFER];
+};
+
+/* NULL, and *error is an errno: there is no memory, or the name is too long. */
+static struct named_file *name_file(const char *file, uint64_t n, int *error)
+{
+	static _Atomic uint32_t opened;
+	struct named_file *f = os_alloc_scratch(sizeof(*f));
+
+	*error = ENOMEM;
+	if (f == NULL)
+		return NULL;
+	/* Relaxed: a number that no other call gets. */
+	if (n == 0 && has_number(file))
+		n = atomic_fetch_add_explicit(&opened, 1, memory_order_relaxed) + 1u;
+	*error = ENAMETOOLONG;
+	if (expand(file, n, f->path))
+		return f;
+	os_free_scratch(f, sizeof(*f));
+	return NULL;
+}
+
+int out_open_append(const char *file, uint64_t n)
+{
+	int error, fd;
+	struct named_file *f = name_file(file, n, &error);
+
+	if (f == NULL)
+		return -error;
+	error = os_file_begin(&f->os, f->path, OS_FILE_APPEND);
+	fd = f->os.fd;
+	os_free_scratch(f, sizeof(*f));
+	return error < 0 ? error : fd;
+}
+
+int out_to_file(const char *file, bool append, uint64_t n, int (*write)(int fd, const char *file))
+{
+	int error, closed;
+	struct named_file *f = name_file(file, n, &error);
+
+	if (f == NULL)
+		return error;
+	error = -os_file_begin(&f->os, f->path, append ? OS_FILE_APPEND : OS_FILE_REPLACE);
+	if (error == 0) {
+		error = write(f->os.fd, file);
+		closed = os_file_end(&f->os, error == 0);
+		error = error != 0 ? error : -closed;
+	}
+	os_free_scratch(f, sizeof(*f));
+	return error;
+}
+
+int out_check(const char *file, bool append)
+{
+	int error;
+	struct named_file *f = name_file(file, 1, &error);
+
+	if (f == NULL)
+		return -error;
+	error = os_file_check(f->path, append ? OS_FILE_APPEND : OS_FILE_REPLACE);
+	os_free_scratch(f, sizeof(*f));
+	return error;
+}
+
+const char *out_reason(int error)
+{
+	switch (error) {
+	case ENOENT:
+	case ENOTDIR:
+		return "no such directory";
+	case EISDIR:
+		return "it is a directory";
+	case EACCES:
+	case EPERM:
+		return "permission denied";
+	case EROFS:
+		return "read-only file system";
+	case ENAMETOOLONG:
+		return "file name too long";
+	case ENOSPC:
+	case EDQUOT:
+		return "no space left";
+	case EMFILE:
+	case ENFILE:
+		return "too many open files";
+	case EPIPE:
+	case ENXIO:
+	case EAGAIN:
+		return "nobody reads it";
+	case ENOMEM:
+		return "there is no memory for it";
+	case EFBIG:
+		return "the file would be too large";
+	case ELOOP:
+		return "it is a symbolic link";
+	case EBADF:
+		return "it is closed";
+	default:
+		return "input/output error";
+	}
+}

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * procmap.h - the mappings of a process, as /proc/PID/maps tells them. See procmap.c.
+ */
+#ifndef GOALLOC_PROCMAP_H
+#define GOALLOC_PROCMAP_H
+
+#include "base/base.h"
+
+enum { MAPPING_READ = 1, MAPPING_WRITE = 2, MAPPING_EXEC = 4, MAPPING_SHARED = 8 };
+
+struct mapping {
+	uintptr_t start, end;
+	uint64_t offset;      /* in the file */
+	const char *name;     /* of the file, or "[stack]" and the like; not ended with 0 */
+	uint32_t name_len;    /* 0: it has none */
+	uint32_t flags;
+};
+
+/* All mappings by address. The reader's own. */
+struct procmap {
+	struct mapping *at;
+	size_t len;
+	char *text;           /* of the file; the names are in it */
+	size_t nbytes;        /* of text and at together, which are one piece */
+};
+
+/* Reads those of a process. False when its /proc cannot be read or there is no memory. */
+bool procmap_read(struct procmap *m, int pid);
+void procmap_free(struct procmap *m);
+
+/* The number of the first mapping that ends behind addr; m->len if there is none. */
+size_t procmap_first(const struct procmap *m, uintptr_t addr);
+
+/* The mapping that addr is in, or NULL. */
+const struct mapping *procmap_find(const struct procmap *m, uintptr_t addr);
+
+/* The name begins with this. */
+bool mapping_named(const struct mapping *mapping, const char *beginning);
+
+#endif

@@ -1,0 +1,368 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * heapmap.c - a map of the heap: every page, by what it is used for; as text.
+ * See malloc.c for the overview.
+ *
+ * Owns     nothing.
+ * Callers  interpose_tools.c, who writes at exit or by signal. Calls heapwalk.h, heapsvg.c, out.h.
+ * Locks    those of heapwalk.h; none while anything is written.
+ * Holds    every committed page is in exactly one cell: the totals under the map are those of what is shown, also while others
+ *          allocate. One arena at a time is in memory, which is mapped for the call: writers may
+ *          have small stacks.
+ */
+#include "tools/heapmap.h"
+#include "os/os.h"
+#include "os/out.h"
+#include "os/rights.h"
+#include "tools/stat.h"
+
+#include <errno.h>
+
+/* Letters in a line. */
+#define LINE_CELLS 64
+
+/* Lines of the map, at most, before a letter stands for more pages. */
+#define MAX_LINES 256
+
+/* --- cells --- */
+
+unsigned map_kind(const struct heap_run *r)
+{
+	switch (r->use) {
+	case RUN_SPAN:
+		return r->spanclass;
+	case RUN_FREE:
+		return KIND_FREE;
+	case RUN_RELEASED:
+		return KIND_RELEASED;
+	case RUN_TAKEN:
+		return KIND_TAKEN;
+	default:
+		return KIND_NONE;
+	}
+}
+
+static size_t slots_of(const struct heap_run *r)
+{
+	return r->spanclass <= SPANCLASS_BIG_NOSCAN ? 1 : spanclass_info(r->spanclass)->nelems;
+}
+
+uint8_t map_fill(const struct heap_run *r)
+{
+	size_t slots;
+
+	if (r->use != RUN_SPAN)
+		return 0;
+	slots = slots_of(r);
+	/* Not 0 where there is something. */
+	return (uint8_t)((r->fill.slots * 255 + slots - 1) / slots);
+}
+
+void map_extent(const struct heapwalk *w, uint32_t *begin, uint32_t *end)
+{
+	*begin = 0;
+	*end = 0;
+	for (uint32_t word = 0; word < ARENA_PAGES / 64; word++) {
+		if ((w->committed_words[word / 64] >> word % 64 & 1) == 0)
+			continue;
+		if (*end == 0)
+			*begin = word * 64;
+		*end = (word + 1) * 64;
+	}
+}
+
+void map_add(struct map_total totals[NUM_KINDS], const struct heap_run *r)
+{
+	struct map_total *t = &totals[map_kind(r)];
+
+	t->npages += r->npages;
+	if (r->use != RUN_SPAN || !r->first)
+		return;
+	t->spans++;
+	t->slots += slots_of(r);
+	t->used += r->fill.slots;
+}
+
+bool map_next(struct heapwalk *w, struct heap_run *r, uint32_t end)
+{
+	if (!heapwalk_run(w, r) || r->page >= end)
+		return false;
+	r->npages = (uint32_t)min_size(r->npages, end - r->page);
+	return true;
+}
+
+void map_paint(struct map_arena *a, struct heapwalk *w, uint32_t end, struct map_total totals[NUM_KINDS])
+{
+	struct heap_run r;
+
+	a->base = w->ha->base;
+	a->huge_regions = w->huge_regions;
+	map_extent(w, &a->begin, &a->end);
+	a->end = (uint32_t)min_size(a->end, end);
+	while (map_next(w, &r, end)) {
+		struct map_cell cell = { (uint8_t)map_kind(&r), map_fill(&r), false };
+
+		map_add(totals, &r);
+		for (uint32_t i = 0; i < r.npages; i++)
+			a->cells[r.page + i] = cell;
+		a->cells[r.page].first = r.use == RUN_SPAN && r.first;
+	}
+}
+
+static struct map_cell merge(const struct map_cell *cells, unsigned n)
+{
+	struct map_cell best = cells[0];
+	unsigned most = 0;
+
+	for (unsigned i = 0; i < n && most <= n / 2; i++) {
+		unsigned same = 0, fill = 0;
+
+		for (unsigned k = 0; k < n; k++) {
+			same += cells[k].kind == cells[i].kind;
+			fill += cells[k].kind == cells[i].kind ? cells[k].fill : 0;
+		}
+		if (same <= most)
+			continue;
+		most = same;
+		best = cells[i];
+		best.fill = (uint8_t)(fill / same);
+	}
+	return best;
+}
+
+void map_merge(struct map_cell *cells, size_t ncells, unsigned n)
+{
+	/* In place: a cell is read before it is written. */
+	for (size_t i = 0; n > 1 && i < ncells; i++)
+		cells[i] = merge(&cells[i * n], n);
+}
+
+/* --- text --- */
+
+/* Sizes up to 8 << i have the letter i of the alphabet. */
+static unsigned size_letter(size_t size)
+{
+	unsigned i = 0;
+
+	while ((size_t)8 << i < size)
+		i++;
+	return i;
+}
+
+static char letter_of(const struct map_cell *cell)
+{
+	static const char others[NUM_KINDS - NUM_SPAN_CLASSES] = { '.', '_', '+', ' ' };
+	unsigned kind = cell->kind;
+
+	if (kind >= NUM_SPAN_CLASSES)
+		return others[kind - NUM_SPAN_CLASSES];
+	if (kind <= SPANCLASS_BIG_NOSCAN)
+		return cell->fill == 0 ? '-' : kind == SPANCLASS_BIG ? '#' : '=';
+	return (char)((spanclass_noscan((spanclass_t)kind) ? 'A' : 'a') + size_letter(sizeclasses[kind >> 1].elemsize));
+}
+
+/* What a letter stands for, added up. */
+struct letters {
+	size_t npages[128];
+};
+
+/* Share of slots in use of the line's pages in spans, as a digit of eighths and per cent. */
+static void print_fill(struct out *o, const struct map_cell *cells)
+{
+	static const char *const bars[] = { " ", "▁", "▂", "▃", "▄", "▅", "▆", "▇", "█" };
+	size_t sum = 0, n = 0;
+
+	for (unsigned i = 0; i < LINE_CELLS; i++) {
+		if (cells[i].kind >= NUM_SPAN_CLASSES)
+			continue;
+		sum += cells[i].fill;
+		n++;
+	}
+	if (n == 0)
+		return;
+	out_str(o, " ");
+	out_str(o, bars[(sum * 8 + n * 255 - 1) / (n * 255)]);
+	out_padded(o, sum * 100 / (n * 255), 4);
+	out_str(o, "%");
+}
+
+static bool is_same_line(const struct map_cell *a, const struct map_cell *b)
+{
+	for (unsigned i = 0; i < LINE_CELLS; i++)
+		if (letter_of(&a[i]) != letter_of(&b[i]))
+			return false;
+	return true;
+}
+
+static void print_line(struct out *o, uintptr_t addr, const struct map_cell *cells)
+{
+	char text[LINE_CELLS];
+
+	for (unsigned i = 0; i < LINE_CELLS; i++)
+		text[i] = letter_of(&cells[i]);
+	out_hex(o, addr);
+	out_str(o, " |");
+	out_bytes(o, text, sizeof(text));
+	out_str(o, "|");
+	print_fill(o, cells);
+	out_str(o, "\n");
+}
+
+static void print_same(struct out *o, size_t n)
+{
+	if (n == 0)
+		return;
+	out_str(o, "               * ");
+	out_dec(o, n);
+	out_str(o, " more like this\n");
+}
+
+/* Lines like the one before are counted. */
+static void print_arena(struct out *o, struct map_arena *a, unsigned cell_pages)
+{
+	uint32_t line_pages = LINE_CELLS * cell_pages;
+	uint32_t begin = (uint32_t)align_down(a->begin, line_pages);
+	size_t nlines = (a->end - begin + line_pages - 1) / line_pages, same = 0;
+	struct map_cell *cells = &a->cells[begin];
+
+	map_merge(cells, nlines * LINE_CELLS, cell_pages);
+	for (size_t i = 0; i < nlines; i++, cells += LINE_CELLS) {
+		if (i > 0 && is_same_line(cells, cells - LINE_CELLS)) {
+			same++;
+			continue;
+		}
+		print_same(o, same);
+		same = 0;
+		print_line(o, a->base + begin * PAGE_SIZE + i * line_pages * PAGE_SIZE, cells);
+	}
+	print_same(o, same);
+}
+
+static void count_letters(struct letters *letters, const struct map_arena *a)
+{
+	for (uint32_t page = 0; page < ARENA_PAGES; page++)
+		letters->npages[(unsigned char)letter_of(&a->cells[page])]++;
+}
+
+static void print_letter(struct out *o, const struct letters *letters, char letter, const char *what)
+{
+	size_t npages = letters->npages[(unsigned char)letter];
+
+	if (npages == 0)
+		return;
+	out_bytes(o, &letter, 1);
+	out_padded(o, npages, 10);
+	out_str(o, npages == 1 ? " page   " : " pages  ");
+	out_size(o, npages * PAGE_SIZE);
+	out_str(o, "  ");
+	out_str(o, what);
+}
+
+static void print_sizes(struct out *o, const struct letters *letters, unsigned i, bool noscan)
+{
+	char letter = (char)((noscan ? 'A' : 'a') + i);
+
+	if (letters->npages[(unsigned char)letter] == 0)
+		return;
+	print_letter(o, letters, letter, "objects of ");
+	if (i > 0) {
+		out_dec(o, ((size_t)8 << (i - 1)) + 1);
+		out_str(o, " to ");
+	}
+	out_dec(o, (size_t)8 << i);
+	out_str(o, noscan ? " bytes, noscan\n" : " bytes\n");
+}
+
+static void print_letters(struct out *o, const struct letters *letters)
+{
+	print_letter(o, letters, 'A', "objects of no bytes\n");
+	for (unsigned i = 0; i <= size_letter(MAX_SMALL_SIZE); i++) {
+		print_sizes(o, letters, i, false);
+		if (i > 0)
+			print_sizes(o, letters, i, true);
+	}
+	print_letter(o, letters, '#', "big objects\n");
+	print_letter(o, letters, '=', "big objects, noscan\n");
+	print_letter(o, letters, '-', "big objects, freed: kept for the next of their length\n");
+	print_letter(o, letters, '+', "held by threads, in no span\n");
+	print_letter(o, letters, '.', "free\n");
+	print_letter(o, letters, '_', "free and released: without memory\n");
+}
+
+/* So that a large heap is no longer than some screens. */
+static unsigned choose_cell_pages(void)
+{
+	size_t npages = atomic_load_explicit(&mheap.committed, memory_order_relaxed) / PAGE_SIZE;
+	unsigned n = 1;
+
+	while (n < ARENA_PAGES / LINE_CELLS && npages / (n * LINE_CELLS) > MAX_LINES)
+		n *= 2;
+	return n;
+}
+
+static void print_head(struct out *o, unsigned cell_pages)
+{
+	char name[STAT_PROGRAM_MAX];
+
+	out_str(o, "goalloc: heap of ");
+	out_text(o, name, stat_program(name));
+	out_str(o, ", pid ");
+	out_dec(o, (uint64_t)os_pid());
+	out_str(o, "; a letter is ");
+	out_short_size(o, cell_pages * PAGE_SIZE);
+	out_str(o, ", a line ");
+	out_short_size(o, cell_pages * LINE_CELLS * PAGE_SIZE);
+	out_str(o, "; behind it, how full its spans are\n");
+}
+
+/* What the map needs while it is written. */
+struct text_map {
+	struct map_total totals[NUM_KINDS];
+	struct letters letters;
+	struct map_arena arena;
+	struct heapwalk walk;
+	struct out out;
+};
+
+static int write_text(int fd)
+{
+	struct text_map *map = os_alloc_scratch(sizeof(*map));
+	unsigned cell_pages = choose_cell_pages();
+	int error;
+
+	if (map == NULL)
+		return ENOMEM;
+	out_init(&map->out, fd);
+	print_head(&map->out, cell_pages);
+	heapwalk_init(&map->walk);
+	while (heapwalk_arena(&map->walk)) {
+		map_paint(&map->arena, &map->walk, ARENA_PAGES, map->totals);
+		count_letters(&map->letters, &map->arena);
+		print_arena(&map->out, &map->arena, cell_pages);
+	}
+	print_letters(&map->out, &map->letters);
+	(void)out_flush(&map->out);
+	error = map->out.error;
+	os_free_scratch(map, sizeof(*map));
+	return error;
+}
+
+int heapmap_write_or_errno(int fd, bool svg)
+{
+	uint32_t rights = rights_open();
+	int error = svg ? heapsvg_write_or_errno(fd) : write_text(fd);
+
+	rights_close(rights);
+	return error;
+}
+
+bool heapmap_is_text(const char *file)
+{
+	static const char end[] = ".txt";
+	size_t n = string_length(file), nend = sizeof(end) - 1;
+
+	for (size_t i = 0; n >= nend && i < nend; i++)
+		if (file[n - nend + i] != end[i])
+			return false;
+	return n >= nend;
+}

@@ -1,0 +1,781 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * heapsvg.c - the map of the heap as a picture.
+ * See malloc.c for the overview.
+ *
+ * An arena is a block; its cells lie in rows, in the order of addresses. In a heap of few spans each is a box of its own with a
+ * bar as high as it is full, and a tooltip; in others the runs of a kind and a fill are one path, so that 1 GiB of fragments
+ * stays below 2 MB, and the tooltips are the rows'.
+ *
+ * Owns     colours and measures.
+ * Callers  heapmap.c. Calls heapmap.h, stat.h, out.h.
+ * Locks    those of heapwalk.h and stat.h; none while anything is written.
+ * Holds    what has the class kN of one group is N's of map_kind(); the lengths of its boxes and paths are its pages, divided by
+ *          pages a cell, and the legend, which comes last, is their sum. Arenas and rows that come after the first look at
+ *          the heap, which gave the height, are not in it.
+ */
+#include "tools/heapmap.h"
+#include "os/os.h"
+#include "os/out.h"
+#include "tools/stat.h"
+#include "base/text.h"
+
+#include <errno.h>
+
+/* Pixels. */
+#define MARGIN 24
+#define GUTTER 52                                      /* left of the cells, for offsets */
+#define LEFT (MARGIN + GUTTER)
+#define HEAD_HEIGHT 146
+#define ARENA_HEAD 26                                  /* above a block */
+#define ARENA_GAP 12                                   /* beside a block and below it */
+#define LEGEND_COLUMNS 4
+#define LEGEND_ROW 17
+
+/* Spans that have a box of their own, at most. */
+#define MAX_BOXES 5000
+
+/* Steps of opacity where there are no bars. */
+#define FILL_STEPS 6
+
+/* The more arenas there are, the smaller are the blocks: of columns cells in a row, px pixels wide and high, in_row of them side
+ * by side. Of one arena only the rows up to the last that is committed are shown, and the fewer these are, the larger. */
+struct scale {
+	size_t narenas, npages;   /* up to so many */
+	unsigned columns;         /* of a block, a power of two */
+	unsigned cell_pages;      /* pages in a cell, a power of two */
+	unsigned px;              /* a cell's side */
+	unsigned in_row;
+};
+
+static const struct scale scales[] = {
+	{ 1, 512, 32, 1, 32, 1 },
+	{ 1, 4096, 64, 1, 16, 1 },
+	{ 1, SIZE_MAX, 128, 1, 8, 1 },
+	{ 8, SIZE_MAX, 128, 1, 4, 2 },
+	{ 32, SIZE_MAX, 128, 1, 2, 4 },
+	{ 1024, SIZE_MAX, 64, 4, 2, 8 },
+	{ SIZE_MAX, SIZE_MAX, 16, 64, 4, 16 },
+};
+
+struct measures {
+	struct scale scale;
+	bool boxes;               /* each span has one */
+	size_t rows;              /* of cells in a block */
+	size_t block_rows;        /* of blocks */
+	size_t kinds;             /* in the legend */
+};
+
+/* What the picture needs while it is written: too large for a small stack. */
+struct picture {
+	struct stat_snapshot st;
+	struct measures m;
+	struct map_total totals[NUM_KINDS];
+	struct heapwalk walk;
+	struct map_arena arena;
+	bool used[NUM_KINDS * FILL_STEPS];      /* styles that occur in the arena */
+	struct out out;
+};
+
+static size_t row_pages(const struct measures *m)
+{
+	return (size_t)m->scale.columns * m->scale.cell_pages;
+}
+
+/* --- colours: dark small, light large; cold scan, warm noscan; lightness and hue go evenly through OKLCH --- */
+
+static const uint32_t scan_ramp[] = { 0x433c80, 0x375295, 0x1769a5, 0x0081ac, 0x0097ab,
+					     0x00aba1, 0x44bb96, 0x7cc88b, 0xadd386 };
+static const uint32_t noscan_ramp[] = { 0x6f2563, 0x8a2f62, 0xa43c5d, 0xbc4b55, 0xd15e48,
+					       0xdd7740, 0xe6913f, 0xeaac49, 0xebc75e };
+
+#define RAMP_STEPS ((unsigned)(sizeof(scan_ramp) / sizeof(scan_ramp[0])) - 1)
+
+static uint32_t between(uint32_t a, uint32_t b, unsigned part, unsigned whole)
+{
+	uint32_t colour = 0;
+
+	for (unsigned shift = 0; shift < 24; shift += 8) {
+		unsigned from = a >> shift & 255, to = b >> shift & 255;
+
+		colour |= (from * (whole - part) + to * part) / whole << shift;
+	}
+	return colour;
+}
+
+/* How far up the ramp a size is: by its logarithm, 8 at 0, and as much further for each doubling. */
+#define PER_OCTAVE 64
+#define OCTAVES 12
+_Static_assert(MAX_SMALL_SIZE == 8 << OCTAVES, "the ramp goes from 8 bytes to the largest small size");
+
+static unsigned ramp_position(unsigned elemsize)
+{
+	unsigned octave = 0;
+
+	while ((16u << octave) <= elemsize)
+		octave++;
+	return octave * PER_OCTAVE + (elemsize - (8u << octave)) * PER_OCTAVE / (8u << octave);
+}
+
+static uint32_t colour_of(unsigned kind)
+{
+	const uint32_t *ramp = spanclass_noscan((spanclass_t)kind) ? noscan_ramp : scan_ramp;
+	unsigned at;
+
+	if (kind == SPANCLASS_BIG)
+		return 0xbcd3e4;
+	if (kind == SPANCLASS_BIG_NOSCAN)
+		return 0xf1d9b8;
+	if (kind == SPANCLASS_NOTHING)
+		return 0x404040;
+	at = ramp_position(sizeclasses[kind >> 1].elemsize) * RAMP_STEPS;
+	if (at == OCTAVES * PER_OCTAVE * RAMP_STEPS)
+		return ramp[RAMP_STEPS];
+	return between(ramp[at / (OCTAVES * PER_OCTAVE)], ramp[at / (OCTAVES * PER_OCTAVE) + 1], at % (OCTAVES * PER_OCTAVE),
+		       OCTAVES * PER_OCTAVE);
+}
+
+static void put_colour(struct out *o, uint32_t colour)
+{
+	char text[7] = "#";
+
+	for (unsigned i = 0; i < 6; i++)
+		text[1 + i] = "0123456789abcdef"[colour >> (20 - 4 * i) & 15];
+	out_bytes(o, text, sizeof(text));
+}
+
+/* --- pieces of SVG --- */
+
+/* name="n" */
+static void put_attribute(struct out *o, const char *name, size_t n)
+{
+	out_str(o, " ");
+	out_str(o, name);
+	out_str(o, "=\"");
+	out_dec(o, n);
+	out_str(o, "\"");
+}
+
+static void begin_text(struct out *o, const char *class, size_t x, size_t y)
+{
+	out_str(o, "<text class=\"");
+	out_str(o, class);
+	out_str(o, "\"");
+	put_attribute(o, "x", x);
+	put_attribute(o, "y", y);
+	out_str(o, ">");
+}
+
+static void end_text(struct out *o)
+{
+	out_str(o, "</text>\n");
+}
+
+static void put_rect(struct out *o, const char *class, size_t x, size_t y, size_t width, size_t height)
+{
+	out_str(o, "<rect class=\"");
+	out_str(o, class);
+	out_str(o, "\"");
+	put_attribute(o, "x", x);
+	put_attribute(o, "y", y);
+	put_attribute(o, "width", width);
+	put_attribute(o, "height", height);
+	out_str(o, "/>");
+}
+
+static void put_kind_class(struct out *o, unsigned kind)
+{
+	out_str(o, "k");
+	out_dec(o, kind);
+}
+
+/* Writes a text from outside as XML has it. */
+static void put_escaped(struct out *o, const char *s, size_t n)
+{
+	while (n != 0) {
+		size_t taken = max_size(text_shown(s, n), 1);
+
+		if (*s == '<' || *s == '&')
+			out_str(o, *s == '<' ? "&lt;" : "&amp;");
+		else
+			out_text(o, s, taken);
+		s += taken;
+		n -= taken;
+	}
+}
+
+static void put_kind_name(struct out *o, unsigned kind)
+{
+	static const char *const others[NUM_KINDS - NUM_SPAN_CLASSES] = {
+		"free pages", "released pages", "held by threads", "not committed"
+	};
+
+	if (kind >= NUM_SPAN_CLASSES) {
+		out_str(o, others[kind - NUM_SPAN_CLASSES]);
+	} else if (kind <= SPANCLASS_BIG_NOSCAN) {
+		out_str(o, kind == SPANCLASS_BIG ? "big" : "big noscan");
+	} else if (kind == SPANCLASS_NOTHING) {
+		out_str(o, "no bytes");
+	} else {
+		out_dec(o, sizeclasses[kind >> 1].elemsize);
+		out_str(o, kind == SPANCLASS_TINY ? " tiny" : spanclass_noscan((spanclass_t)kind) ? " noscan" : " scan");
+	}
+}
+
+/* --- measures --- */
+
+static const struct scale *choose_scale(size_t narenas, size_t npages)
+{
+	const struct scale *s = scales;
+
+	while (narenas > s->narenas || npages > s->npages)
+		s++;
+	return s;
+}
+
+/* What the picture has room for, by a first look: what comes later is not drawn. */
+static struct measures measure(const struct stat_snapshot *st, struct heapwalk *w)
+{
+	struct measures m = { .scale = *choose_scale(st->narenas, st->heap_bytes / PAGE_SIZE) };
+
+	m.boxes = st->all.spans <= MAX_BOXES && m.scale.px >= 4 && m.scale.cell_pages == 1;
+	m.rows = ARENA_PAGES / row_pages(&m);
+	m.block_rows = (st->narenas + m.scale.in_row - 1) / m.scale.in_row;
+	heapwalk_init(w);
+	if (st->narenas == 1 && heapwalk_arena(w)) {
+		uint32_t begin, end;
+
+		map_extent(w, &begin, &end);
+		m.rows = (end + row_pages(&m) - 1) / row_pages(&m);
+	}
+	for (unsigned sc = 0; sc < NUM_SPAN_CLASSES; sc++)
+		m.kinds += st->classes[sc].spans != 0;
+	/* And some that come while it is drawn. */
+	m.kinds += LEGEND_COLUMNS;
+	return m;
+}
+
+/* From the left edge of a block to that of the next, and from the upper edge of its heading. */
+static size_t block_width(const struct measures *m)
+{
+	return (size_t)m->scale.columns * m->scale.px + ARENA_GAP;
+}
+
+static size_t block_height(const struct measures *m)
+{
+	return m->rows * m->scale.px + ARENA_HEAD + ARENA_GAP;
+}
+
+static size_t map_width(const struct measures *m)
+{
+	return m->scale.in_row * block_width(m) - ARENA_GAP;
+}
+
+static size_t legend_height(const struct measures *m)
+{
+	return (m->kinds / LEGEND_COLUMNS + 4) * LEGEND_ROW;
+}
+
+static void put_styles(struct out *o, const struct measures *m)
+{
+	out_str(o, "<style>\n"
+		   "text{font:12px \"DejaVu Sans\",Verdana,sans-serif;fill:#333}\n"
+		   ".title{font-size:17px;font-weight:bold;fill:#111}.small{font-size:10px;fill:#666}.end{text-anchor:end}\n"
+		   ".off{font-size:10px;fill:#888;text-anchor:end}.in{fill:#223}.on{fill:#fff}\n"
+		   ".t{fill-opacity:.28;stroke:#fff;stroke-width:.07}.row{fill:none;pointer-events:all}"
+		   ".row:hover{stroke:#000;stroke-width:.2}\n"
+		   ".huge{fill:#444}.all{fill:none;stroke:#ccc}.paths path{fill:none;stroke:currentColor;stroke-width:1}\n"
+		   ".k136{fill:#dcdcdc;color:#dcdcdc}.k137{fill:#f4f4f4;color:#f4f4f4}.k138{fill:#b9b9c4;color:#b9b9c4}"
+		   ".k139{fill:none;color:#fff}\n"
+		   ".live{fill:#2c6e9b}.unused{fill:#a8c8de}.kept{fill:#d5e3ec}"
+		   ".released{fill:#f4f4f4;stroke:#bbb;stroke-width:.5}\n");
+	/* In cells. */
+	out_str(o, m->scale.px >= 32 ? ".in,.on{font-size:.4px}\n" : ".in,.on{font-size:.6px}\n");
+	for (unsigned i = 1; i < FILL_STEPS; i++) {
+		out_str(o, ".f");
+		out_dec(o, i - 1);
+		out_str(o, "{stroke-opacity:.");
+		out_dec(o, 30 + 69 * (i - 1) / (FILL_STEPS - 1));
+		out_str(o, "}");
+	}
+	for (unsigned kind = 0; kind < NUM_SPAN_CLASSES; kind++) {
+		out_str(o, kind % 4 == 0 ? "\n.k" : ".k");
+		out_dec(o, kind);
+		out_str(o, "{fill:");
+		put_colour(o, colour_of(kind));
+		out_str(o, ";color:");
+		put_colour(o, colour_of(kind));
+		out_str(o, "}");
+	}
+	out_str(o, "\n</style>\n");
+}
+
+/* --- the head --- */
+
+/* The bar of all pages, part by part. */
+struct share_bar {
+	size_t x;                 /* where the next part begins */
+	size_t label;             /* and its label */
+	size_t width, nbytes;     /* of the whole */
+};
+
+static void put_share(struct out *o, struct share_bar *bar, const char *class, const char *what, size_t nbytes)
+{
+	size_t width = bar->nbytes == 0 ? 0 : nbytes * bar->width / bar->nbytes;
+
+	if (nbytes == 0)
+		return;
+	out_str(o, "<g><title>");
+	out_str(o, what);
+	out_str(o, ": ");
+	out_short_size(o, nbytes);
+	out_str(o, "</title>");
+	put_rect(o, class, bar->x, 98, max_size(width, 1), 14);
+	out_str(o, "</g>\n");
+	put_rect(o, class, bar->label, 118, 9, 9);
+	begin_text(o, "small", bar->label + 14, 126);
+	out_str(o, what);
+	out_str(o, " ");
+	out_short_size(o, nbytes);
+	end_text(o);
+	bar->label += bar->width / 6;
+	bar->x += width;
+}
+
+static void put_head(struct out *o, const struct measures *m, const struct stat_snapshot *st)
+{
+	size_t kept = st->classes[SPANCLASS_BIG].free_bytes + st->classes[SPANCLASS_BIG_NOSCAN].free_bytes;
+	struct share_bar bar = { LEFT, LEFT, map_width(m), st->heap_bytes };
+	char name[STAT_PROGRAM_MAX];
+
+	begin_text(o, "title", LEFT, 32);
+	out_str(o, "Heap of ");
+	put_escaped(o, name, stat_program(name));
+	out_str(o, ", pid ");
+	out_dec(o, (uint64_t)os_pid());
+	end_text(o);
+	begin_text(o, "", LEFT, 54);
+	out_short_size(o, st->heap_bytes);
+	out_str(o, st->narenas == 1 ? " in " : " in ");
+	out_dec(o, st->narenas);
+	out_str(o, st->narenas == 1 ? " arena: " : " arenas: ");
+	out_dec(o, st->all.live);
+	out_str(o, " objects of ");
+	out_short_size(o, st->all.live_bytes);
+	out_str(o, " live in ");
+	out_dec(o, st->all.spans);
+	out_str(o, " spans, ");
+	out_short_size(o, st->noscan.live_bytes);
+	out_str(o, " of it noscan");
+	end_text(o);
+	begin_text(o, "small", LEFT, 72);
+	out_str(o, "In the order of addresses; a cell is ");
+	out_dec(o, m->scale.cell_pages);
+	out_str(o, m->scale.cell_pages == 1 ? " page of 8 KiB, a row " : " pages of 8 KiB, a row ");
+	out_short_size(o, row_pages(m) * PAGE_SIZE);
+	out_str(o, m->boxes ? ". The bar in a span is as high as it is full of live objects." :
+			      ". The fuller a span, the stronger its colour.");
+	end_text(o);
+	begin_text(o, "small", LEFT, 86);
+	out_str(o, "Spans of small sizes are dark, of large ones light; cold colours hold pointers (scan), warm ones do not "
+		   "(noscan). Marked on the left: huge pages were asked for.");
+	end_text(o);
+	put_share(o, &bar, "live", "live", st->all.live_bytes);
+	put_share(o, &bar, "unused", "free slots", st->all.span_bytes - st->all.live_bytes - kept);
+	put_share(o, &bar, "kept", "big, kept", kept);
+	put_share(o, &bar, "k138", "held by threads", st->held_bytes + st->moving_bytes);
+	put_share(o, &bar, "k136", "free pages", st->free_bytes);
+	put_share(o, &bar, "released", "released", st->released_bytes);
+}
+
+/* --- cells: one arena in units of cells --- */
+
+/* The tooltip of a span. */
+static void put_span_title(struct out *o, const struct heap_run *r)
+{
+	out_str(o, "<title>");
+	out_hex(o, r->base);
+	out_str(o, ": ");
+	put_kind_name(o, r->spanclass);
+	out_str(o, ", ");
+	if (r->spanclass <= SPANCLASS_BIG_NOSCAN) {
+		out_short_size(o, r->span_npages * PAGE_SIZE);
+		out_str(o, r->fill.slots == 0 ? ", freed and kept" : "");
+	} else {
+		out_dec(o, r->fill.slots);
+		out_str(o, " of ");
+		out_dec(o, spanclass_info(r->spanclass)->nelems);
+		out_str(o, " slots in use, ");
+		out_short_size(o, r->span_npages * PAGE_SIZE);
+	}
+	out_str(o, "</title>");
+}
+
+/* The part of a span's box that is in use. Hundredths of a cell, from the lower edge. */
+static void put_bar(struct out *o, size_t x, size_t y, size_t width, uint8_t fill)
+{
+	size_t height = ((size_t)fill * 100 + 254) / 255;
+
+	if (height == 0)
+		return;
+	out_str(o, "<rect");
+	put_attribute(o, "x", x);
+	out_str(o, " y=\"");
+	out_fixed(o, y * 100 + 100 - height, 2);
+	out_str(o, "\"");
+	put_attribute(o, "width", width);
+	out_str(o, " height=\"");
+	out_fixed(o, height, 2);
+	out_str(o, "\"/>");
+}
+
+/* What a span is, if it can be read: in n cells of a row from x on. */
+static void put_label(struct out *o, const struct measures *m, const struct heap_run *r, size_t x, size_t y, size_t n)
+{
+	bool big = r->spanclass <= SPANCLASS_BIG_NOSCAN;
+	/* White on a dark bar. */
+	bool dark = map_fill(r) > 150 && !big && sizeclasses[r->spanclass / 2].elemsize <= 1024;
+	size_t whole = m->scale.px >= 32 ? 3 : 5;
+
+	if (m->scale.px < 16 || (n < whole && (m->scale.px < 32 || big || sizeclasses[r->spanclass / 2].elemsize > 999)))
+		return;
+	out_str(o, dark ? "<text class=\"on\" x=\"" : "<text class=\"in\" x=\"");
+	out_dec(o, x);
+	out_str(o, ".15\" y=\"");
+	out_dec(o, y);
+	out_str(o, ".68\">");
+	if (big)
+		out_short_size(o, r->span_npages * PAGE_SIZE);
+	else if (n >= whole)
+		put_kind_name(o, r->spanclass);
+	else
+		out_dec(o, sizeclasses[r->spanclass / 2].elemsize);
+	out_str(o, "</text>");
+}
+
+/* A run in as many boxes as rows. */
+static void put_run(struct out *o, const struct measures *m, const struct heap_run *r)
+{
+	unsigned kind = map_kind(r);
+	size_t page = r->page, left = r->npages;
+
+	out_str(o, "<g class=\"");
+	put_kind_class(o, kind);
+	out_str(o, "\">");
+	if (r->use == RUN_SPAN)
+		put_span_title(o, r);
+	while (left != 0) {
+		size_t x = page % m->scale.columns, y = page / m->scale.columns;
+		size_t n = min_size(left, m->scale.columns - x);
+
+		if (r->use == RUN_SPAN) {
+			put_rect(o, "t", x, y, n, 1);
+			put_bar(o, x, y, n, map_fill(r));
+			put_label(o, m, r, x, y, n);
+		} else {
+			put_rect(o, "p", x, y, n, 1);
+		}
+		page += n;
+		left -= n;
+	}
+	out_str(o, "</g>\n");
+}
+
+static void put_boxes(struct out *o, const struct measures *m, struct heapwalk *w, uint32_t end,
+		      struct map_total totals[NUM_KINDS])
+{
+	struct heap_run r;
+
+	while (map_next(w, &r, end)) {
+		map_add(totals, &r);
+		if (r.use != RUN_NONE)
+			put_run(o, m, &r);
+	}
+}
+
+/* The step of opacity of a cell's fill; others than spans have the last. */
+static unsigned fill_step(const struct map_cell *cell)
+{
+	return cell->kind >= NUM_SPAN_CLASSES ? FILL_STEPS - 1 : (cell->fill * (FILL_STEPS - 1) + 254u) / 255;
+}
+
+static unsigned style_of(const struct map_cell *cell)
+{
+	return cell->kind * FILL_STEPS + fill_step(cell);
+}
+
+/* One path for all runs of a style. */
+static void put_path(struct out *o, const struct measures *m, const struct map_cell *cells, size_t ncells, unsigned style)
+{
+	out_str(o, "<path class=\"");
+	put_kind_class(o, style / FILL_STEPS);
+	if (style % FILL_STEPS < FILL_STEPS - 1) {
+		out_str(o, " f");
+		out_dec(o, style % FILL_STEPS);
+	}
+	out_str(o, "\" d=\"");
+	for (size_t i = 0; i < ncells;) {
+		size_t n = 0;
+
+		while (i + n < ncells && style_of(&cells[i + n]) == style && (n == 0 || (i + n) % m->scale.columns != 0))
+			n++;
+		if (n != 0) {
+			out_str(o, "M");
+			out_dec(o, i % m->scale.columns);
+			out_str(o, " ");
+			out_dec(o, i / m->scale.columns);
+			out_str(o, "h");
+			out_dec(o, n);
+		}
+		i += max_size(n, 1);
+	}
+	out_str(o, "\"/>\n");
+}
+
+/* What is in a row, for its tooltip. */
+static void put_row_title(struct out *o, const struct map_arena *a, size_t begin, size_t end)
+{
+	size_t nspans = 0, fill = 0, npages[NUM_KINDS - NUM_SPAN_CLASSES + 1] = { 0 };
+
+	for (size_t page = begin; page < end; page++) {
+		const struct map_cell *cell = &a->cells[page];
+		bool other = cell->kind >= NUM_SPAN_CLASSES;
+
+		npages[other ? cell->kind - NUM_SPAN_CLASSES + 1 : 0]++;
+		nspans += cell->first;
+		fill += other ? 0 : cell->fill;
+	}
+	out_str(o, "<title>");
+	out_hex(o, a->base + begin * PAGE_SIZE);
+	out_str(o, ": ");
+	out_short_size(o, (end - begin) * PAGE_SIZE);
+	out_str(o, ", ");
+	out_short_size(o, npages[0] * PAGE_SIZE);
+	out_str(o, " in spans, ");
+	out_dec(o, nspans);
+	out_str(o, " begin here, slots ");
+	out_dec(o, npages[0] == 0 ? 0 : fill * 100 / (npages[0] * 255));
+	out_str(o, "% in use; ");
+	out_short_size(o, npages[1] * PAGE_SIZE);
+	out_str(o, " free, ");
+	out_short_size(o, npages[2] * PAGE_SIZE);
+	out_str(o, " released");
+	out_str(o, "</title>");
+}
+
+/* A box to point at for each row; then the styles that occur, and a path for each. */
+static void put_paths(struct picture *p)
+{
+	const struct measures *m = &p->m;
+	struct map_arena *a = &p->arena;
+	size_t ncells = a->end / m->scale.cell_pages;
+	struct map_cell *cells = a->cells;
+	struct out *o = &p->out;
+
+	for (size_t page = align_down(a->begin, row_pages(m)); page < a->end; page += row_pages(m)) {
+		out_str(o, "<g>");
+		put_row_title(o, a, page, min_size(page + row_pages(m), a->end));
+		put_rect(o, "row", 0, page / row_pages(m), m->scale.columns, 1);
+		out_str(o, "</g>\n");
+	}
+	map_merge(cells, ncells, m->scale.cell_pages);
+	zero_bytes(p->used, sizeof(p->used));
+	for (size_t i = 0; i < ncells; i++)
+		p->used[style_of(&cells[i])] = true;
+	out_str(o, "<g class=\"paths\" pointer-events=\"none\" transform=\"translate(0 .5)\">\n");
+	for (unsigned style = 0; style < NUM_KINDS * FILL_STEPS; style++)
+		if (p->used[style] && style / FILL_STEPS != KIND_NONE)
+			put_path(o, m, cells, ncells, style);
+	out_str(o, "</g>\n");
+}
+
+/* --- an arena --- */
+
+static void put_arena_head(struct out *o, const struct measures *m, const struct heapwalk *w, size_t x, size_t y)
+{
+	size_t committed = 0;
+
+	/* No room. */
+	if (m->scale.in_row > 8)
+		return;
+	for (unsigned i = 0; i < sizeof(w->committed_words) / sizeof(w->committed_words[0]); i++)
+		committed += popcount64(w->committed_words[i]) * 64 * PAGE_SIZE;
+	begin_text(o, m->scale.in_row > 2 ? "small" : "", x, y + ARENA_HEAD - 6);
+	out_str(o, m->scale.in_row > 2 ? "" : "Arena ");
+	out_hex(o, w->ha->base);
+	if (m->scale.in_row <= 4) {
+		out_str(o, ": ");
+		out_short_size(o, committed);
+	}
+	if (m->scale.in_row <= 2) {
+		if (committed != ARENA_SIZE)
+			out_str(o, " of 64 MiB");
+		if (w->huge_regions != 0) {
+			out_str(o, ", ");
+			out_short_size(o, popcount64(w->huge_regions) * REGION_SIZE);
+			out_str(o, " huge");
+		}
+	}
+	end_text(o);
+}
+
+/* How far into the arena some rows begin. */
+static void put_offsets(struct out *o, const struct measures *m, size_t y)
+{
+	size_t step = max_size(64 / m->scale.px, 1);
+
+	for (size_t row = 0; row < m->rows; row += step) {
+		begin_text(o, "off", LEFT - 10, y + row * m->scale.px + max_size(m->scale.px / 2 + 4, 8));
+		out_str(o, "+");
+		out_short_size(o, row * row_pages(m) * PAGE_SIZE);
+		end_text(o);
+	}
+}
+
+/* Bars beside the regions that huge pages were asked for: rows of their own. */
+static void put_regions(struct out *o, const struct measures *m, uint32_t regions, size_t x, size_t y)
+{
+	size_t rows = REGION_PAGES / row_pages(m);
+
+	for (unsigned i = 0; rows != 0 && i < ARENA_PAGES / REGION_PAGES; i++) {
+		if ((regions >> i & 1) == 0 || (i + 1) * rows > m->rows)
+			continue;
+		put_rect(o, "huge", x - 5, y + i * rows * m->scale.px, 3, rows * m->scale.px);
+		out_str(o, "\n");
+	}
+}
+
+/* Draws the arena of the walk. x and y of its block. */
+static void put_arena(struct picture *p, size_t x, size_t y)
+{
+	const struct measures *m = &p->m;
+	struct heapwalk *w = &p->walk;
+	uint32_t regions = w->huge_regions, end = (uint32_t)(m->rows * row_pages(m));
+	struct out *o = &p->out;
+
+	put_arena_head(o, m, w, x, y);
+	y += ARENA_HEAD;
+	put_rect(o, "all", x, y, (size_t)m->scale.columns * m->scale.px, m->rows * m->scale.px);
+	out_str(o, "\n<g class=\"arena\" transform=\"translate(");
+	out_dec(o, x);
+	out_str(o, " ");
+	out_dec(o, y);
+	out_str(o, ") scale(");
+	out_dec(o, m->scale.px);
+	out_str(o, ")\">\n");
+	if (m->boxes) {
+		put_boxes(o, m, w, end, p->totals);
+	} else {
+		map_paint(&p->arena, w, end, p->totals);
+		put_paths(p);
+	}
+	out_str(o, "</g>\n");
+	if (m->scale.in_row == 1)
+		put_offsets(o, m, y);
+	put_regions(o, m, regions, x, y);
+}
+
+/* --- the legend --- */
+
+static void put_entry(struct out *o, unsigned kind, const struct map_total *t, size_t x, size_t y)
+{
+	out_str(o, "<g class=\"entry\"");
+	put_attribute(o, "data-kind", kind);
+	put_attribute(o, "data-pages", t->npages);
+	put_attribute(o, "data-spans", t->spans);
+	put_attribute(o, "data-slots", t->slots);
+	put_attribute(o, "data-used", t->used);
+	out_str(o, "><rect class=\"");
+	put_kind_class(o, kind);
+	out_str(o, kind == KIND_RELEASED ? " released\"" : "\"");
+	put_attribute(o, "x", x);
+	put_attribute(o, "y", y - 10);
+	out_str(o, " width=\"12\" height=\"12\"/>");
+	begin_text(o, "", x + 18, y);
+	put_kind_name(o, kind);
+	end_text(o);
+	begin_text(o, "end", x + 176, y);
+	out_short_size(o, t->npages * PAGE_SIZE);
+	end_text(o);
+	if (kind < NUM_SPAN_CLASSES) {
+		begin_text(o, "end small", x + 236, y);
+		out_dec(o, t->slots == 0 ? 0 : t->used * 100 / t->slots);
+		out_str(o, "% full");
+		end_text(o);
+	}
+	out_str(o, "</g>\n");
+}
+
+/* Kinds in the order of sizes, column after column; then what is in no span. */
+static void put_legend(struct out *o, const struct measures *m, const struct map_total totals[NUM_KINDS], size_t y)
+{
+	size_t n = 0, i = 0, nrows, column = map_width(m) / LEGEND_COLUMNS;
+
+	for (unsigned k = 2; k < NUM_SPAN_CLASSES + 2; k++)
+		n += totals[k % NUM_SPAN_CLASSES].npages != 0;
+	/* If very many came while the map was drawn, the last are below the edge. */
+	nrows = (n + LEGEND_COLUMNS - 1) / LEGEND_COLUMNS;
+	for (unsigned k = 2; k < NUM_SPAN_CLASSES + 2; k++) {
+		unsigned kind = k % NUM_SPAN_CLASSES;
+
+		if (totals[kind].npages == 0)
+			continue;
+		put_entry(o, kind, &totals[kind], LEFT + i / nrows * column, y + i % nrows * LEGEND_ROW);
+		i++;
+	}
+	y += nrows * LEGEND_ROW + LEGEND_ROW / 2;
+	for (unsigned kind = KIND_FREE; kind <= KIND_TAKEN; kind++)
+		put_entry(o, kind, &totals[kind], LEFT + (kind - KIND_FREE) * column, y);
+}
+
+/* --- the picture --- */
+
+static void put_svg(struct picture *p)
+{
+	const struct measures *m = &p->m;
+	struct out *o = &p->out;
+	size_t map_height = m->block_rows * block_height(m);
+	size_t width = LEFT + map_width(m) + MARGIN;
+	size_t height = HEAD_HEIGHT + map_height + legend_height(m) + MARGIN;
+	size_t i = 0;
+
+	out_str(o, "<svg xmlns=\"http://www.w3.org/2000/svg\"");
+	put_attribute(o, "width", width);
+	put_attribute(o, "height", height);
+	out_str(o, " viewBox=\"0 0 ");
+	out_dec(o, width);
+	out_str(o, " ");
+	out_dec(o, height);
+	out_str(o, "\"");
+	put_attribute(o, "data-cell-pages", m->scale.cell_pages);
+	put_attribute(o, "data-columns", m->scale.columns);
+	out_str(o, ">\n");
+	put_styles(o, m);
+	out_str(o, "<rect width=\"100%\" height=\"100%\" fill=\"#fff\"/>\n");
+	put_head(o, m, &p->st);
+	heapwalk_init(&p->walk);
+	for (; heapwalk_arena(&p->walk) && i < m->block_rows * m->scale.in_row; i++) {
+		size_t x = LEFT + i % m->scale.in_row * block_width(m);
+
+		put_arena(p, x, HEAD_HEIGHT + i / m->scale.in_row * block_height(m));
+	}
+	put_legend(o, m, p->totals, HEAD_HEIGHT + map_height + LEGEND_ROW + 4);
+	out_str(o, "</svg>\n");
+}
+
+int heapsvg_write_or_errno(int fd)
+{
+	struct picture *p = os_alloc_scratch(sizeof(*p));
+	int error;
+
+	if (p == NULL)
+		return ENOMEM;
+	stat_read(&p->st);
+	p->m = measure(&p->st, &p->walk);
+	out_init(&p->out, fd);
+	put_svg(p);
+	(void)out_flush(&p->out);
+	error = p->out.error;
+	os_free_scratch(p, sizeof(*p));
+	return error;
+}

@@ -1,0 +1,448 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * leak.c - the leak finder: a snapshot, marking, and the report.
+ * See malloc.c for the overview.
+ *
+ * A lost object is a direct leak when no other lost object leads to it, or only such as it leads to itself: of a ring, the first by
+ * address. The others are indirect. Both are reported together by where they were allocated, if that is known, else by size.
+ *
+ * What a thread is just about to make, or to move, may be known to nobody for some instructions. So where there are other threads a
+ * second look decides: what was lost in the first one and is still is a leak.
+ *
+ * Owns     the groups of the report, in the snapshot.
+ * Callers  service.c at exit and on a signal, interpose_tools.c. Calls snapshot.h, roots.h, mark.h, procmap.h, profile.h, symbol.h, out.h.
+ * Locks    none; see snapshot.c.
+ * Holds    the program's own process only waits; what reads and marks is the copy.
+ */
+#include "tools/leak.h"
+#include "os/fatal.h"
+#include "tools/mark.h"
+#include "os/os.h"
+#include "os/os_process.h"
+#include "os/out.h"
+#include "os/procmap.h"
+#include "tools/profile.h"
+#include "os/rights.h"
+#include "tools/roots.h"
+#include "tools/snapshot.h"
+#include "stack/symbol.h"
+
+#include <errno.h>
+
+#define MAX_FRAMES 32
+#define GROUP_SLOTS 65536          /* of the hash table; a power of two */
+#define MAX_GROUPS (GROUP_SLOTS / 2)
+#define GROUPS_SHOWN 100
+
+/* Lost objects of one origin. */
+struct group {
+	uint64_t hash;
+	uint32_t npcs;                 /* 0: their size is all that is known of them */
+	uint32_t size;                 /* bytes of each, then; 0: of several sizes */
+	uintptr_t example;             /* address of the first */
+	size_t ndirect, direct_bytes;
+	size_t nindirect, indirect_bytes;
+	uintptr_t pcs[MAX_FRAMES];
+};
+
+struct groups {
+	uint32_t *slots;               /* number of the group + 1; 0 */
+	struct group *at;
+	uint32_t *order;               /* numbers of groups, largest first */
+	uint32_t len;
+};
+
+/* Memory that the program and the copies share: as much as can be had, at least a page. */
+#define SHARED_MOST MiB(512)
+
+/* Between two looks, in milliseconds: threads that wait for a processor shall have had one. */
+#define BETWEEN_LOOKS 20
+
+struct leak {
+	int fd;
+	bool done;                     /* the copy came to its end */
+	bool again;                    /* what is lost is listed, for a second look */
+	struct leak_result result;
+	size_t unread; /* bytes of the program's memory that the copy does not have */
+	struct out out;                /* of the copy that reports */
+	struct symbols symbols;
+	size_t listed, room;
+	uintptr_t list[];              /* addresses of lost objects, as mark_each_lost() comes to them */
+};
+
+/* --- groups --- */
+
+static bool groups_init(struct groups *g)
+{
+	char *p = os_alloc_metadata(align_up(GROUP_SLOTS * sizeof(uint32_t) + MAX_GROUPS * (sizeof(struct group) + sizeof(uint32_t)),
+					     os_page_size()));
+
+	if (p == NULL)
+		return false;
+	g->slots = (uint32_t *)(void *)p;
+	g->order = g->slots + GROUP_SLOTS;
+	g->at = (struct group *)(void *)(g->order + MAX_GROUPS);
+	g->len = 0;
+	return true;
+}
+
+static uint64_t hash_words(const uintptr_t *words, unsigned n)
+{
+	uint64_t h = n;
+
+	for (unsigned i = 0; i < n; i++)
+		h = (h ^ words[i] ^ h >> 29) * UINT64_C(0x9e3779b97f4a7c15);
+	return h ^ h >> 32;
+}
+
+static bool same_origin(const struct group *a, uint64_t hash, const uintptr_t *pcs, unsigned npcs, size_t size)
+{
+	if (a->hash != hash || a->npcs != npcs || (npcs == 0 && a->size != size))
+		return false;
+	for (unsigned i = 0; i < npcs; i++)
+		if (a->pcs[i] != pcs[i])
+			return false;
+	return true;
+}
+
+/* The group of an origin, made if need be. */
+static struct group *group_of(struct groups *g, const uintptr_t *pcs, unsigned npcs, uint32_t size)
+{
+	const uintptr_t sized[] = { size };
+	uint64_t hash = npcs != 0 ? hash_words(pcs, npcs) : hash_words(sized, 1);
+	uint32_t slot = (uint32_t)hash % GROUP_SLOTS;
+	struct group *group;
+
+	for (; g->slots[slot] != 0; slot = (slot + 1) % GROUP_SLOTS)
+		if (same_origin(&g->at[g->slots[slot] - 1], hash, pcs, npcs, size))
+			return &g->at[g->slots[slot] - 1];
+	if (g->len == MAX_GROUPS - 1 && (npcs != 0 || size != 0))
+		return group_of(g, NULL, 0, 0);
+	group = &g->at[g->len++];
+	g->slots[slot] = g->len;
+	group->hash = hash;
+	group->npcs = npcs;
+	group->size = size;
+	for (unsigned i = 0; i < npcs; i++)
+		group->pcs[i] = pcs[i];
+	return group;
+}
+
+static void add_lost(const struct mark_object *o, bool direct, void *arg)
+{
+	uintptr_t pcs[MAX_FRAMES];
+	bool may_be_sampled = (slot_state(o->state) & SLOT_SAMPLED) != 0 || o->spanclass == SPANCLASS_TINY;
+	unsigned npcs = may_be_sampled ? profile_stack_of(o->base, pcs, MAX_FRAMES) : 0;
+	struct group *group = group_of(arg, pcs, npcs, (uint32_t)min_size(o->nbytes, UINT32_MAX));
+
+	if (group->example == 0)
+		group->example = o->base;
+	if (direct) {
+		group->ndirect++;
+		group->direct_bytes += o->nbytes;
+	} else {
+		group->nindirect++;
+		group->indirect_bytes += o->nbytes;
+	}
+}
+
+static size_t group_bytes(const struct group *group)
+{
+	return group->direct_bytes + group->indirect_bytes;
+}
+
+/* Shell sort. */
+static void sort_groups(struct groups *g)
+{
+	for (uint32_t i = 0; i < g->len; i++)
+		g->order[i] = i;
+	for (uint32_t gap = g->len / 2; gap > 0; gap /= 2) {
+		for (uint32_t i = gap; i < g->len; i++) {
+			uint32_t moved = g->order[i];
+			uint32_t to = i;
+
+			for (; to >= gap && group_bytes(&g->at[g->order[to - gap]]) < group_bytes(&g->at[moved]); to -= gap)
+				g->order[to] = g->order[to - gap];
+			g->order[to] = moved;
+		}
+	}
+}
+
+/* --- the report --- */
+
+static void write_count(struct out *o, size_t n, const char *noun)
+{
+	out_dec(o, n);
+	out_str(o, " ");
+	out_str(o, noun);
+	if (n != 1)
+		out_str(o, "s");
+}
+
+static void write_amount(struct out *o, size_t n, size_t nbytes)
+{
+	write_count(o, n, "object");
+	out_str(o, ", ");
+	write_count(o, nbytes, "byte");
+}
+
+static void write_group(struct out *o, struct symbols *symbols, const struct group *group)
+{
+	out_str(o, "goalloc: leak: ");
+	write_amount(o, group->ndirect + group->nindirect, group_bytes(group));
+	if (group->ndirect == 0) {
+		out_str(o, ", indirect");
+	} else if (group->nindirect != 0) {
+		out_str(o, ", of these ");
+		write_amount(o, group->ndirect, group->direct_bytes);
+		out_str(o, " direct");
+	}
+	if (group->npcs == 0 && group->size != 0) {
+		out_str(o, ", ");
+		out_dec(o, group->size);
+		out_str(o, " bytes each");
+	}
+	out_str(o, ", the first at ");
+	out_hex(o, group->example);
+	out_str(o, group->npcs != 0 ? ", allocated at\n" : "\n");
+	for (uint32_t i = 0; i < group->npcs; i++) {
+		out_str(o, "    ");
+		symbols_print(symbols, o, group->pcs[i], true);
+		out_str(o, "\n");
+	}
+}
+
+/* Whose registers, and stack pointers, are not known. */
+static void write_missed(struct out *o, const struct snapshot *sn)
+{
+	size_t missed = snapshot_missed(sn);
+
+	if (!sn->refused && !sn->unsettled && missed == 0)
+		return;
+	out_str(o, "goalloc: leak check: ");
+	if (sn->refused) {
+		out_str(o, "threads were not stopped, as tracing them is refused");
+	} else if (missed == 0) {
+		out_str(o, "threads were not stopped, as they are not known");
+	} else {
+		write_count(o, missed, "thread");
+		out_str(o, " could not be stopped");
+	}
+	out_str(o, ": what only registers lead to counts as leaked\n");
+}
+
+/* Memory that the copy could not get at. */
+static void write_unread(struct out *o, size_t nbytes)
+{
+	if (nbytes == 0)
+		return;
+	out_str(o, "goalloc: leak check: ");
+	write_count(o, nbytes, "byte");
+	out_str(o, " that copies of the process do not get (MADV_DONTFORK) could not be read: what "
+		   "only they lead to counts as leaked\n");
+}
+
+static void write_report(struct leak *leak, struct groups *g, const struct mark_counts *counts,
+			 const struct snapshot *sn)
+{
+	struct out *o = &leak->out;
+
+	symbols_init(&leak->symbols);
+	sort_groups(g);
+	for (uint32_t i = 0; i < g->len && i < GROUPS_SHOWN; i++)
+		write_group(o, &leak->symbols, &g->at[g->order[i]]);
+	if (g->len > GROUPS_SHOWN) {
+		out_str(o, "goalloc: leak: and ");
+		write_count(o, g->len - GROUPS_SHOWN, "smaller group");
+		out_str(o, "\n");
+	}
+	write_missed(o, sn);
+	write_unread(o, leak->unread);
+	out_str(o, "goalloc: leaked: ");
+	write_amount(o, counts->nlost, counts->lost_bytes);
+	out_str(o, "; live: ");
+	write_amount(o, counts->nlive, counts->live_bytes);
+	out_str(o, "\n");
+}
+
+static void write_failure(struct out *o, const char *why)
+{
+	out_str(o, "goalloc: leak check failed: ");
+	out_str(o, why);
+	out_str(o, "\n");
+}
+
+/* --- in the copy --- */
+
+static void list_lost(const struct mark_object *o, bool direct, void *arg)
+{
+	struct leak *leak = arg;
+
+	(void)direct;
+	if (leak->listed < leak->room)
+		leak->list[leak->listed] = o->base;
+	leak->listed++;
+}
+
+/* The walk through the lost objects of a second look. */
+struct second_look {
+	struct mark *m;
+	const struct leak *leak;
+	size_t at;      /* the first in the list that is not before */
+};
+
+static void spare_unlisted(const struct mark_object *o, bool direct, void *arg)
+{
+	struct second_look *l = arg;
+
+	(void)direct;
+	while (l->at < l->leak->listed && mark_order(l->leak->list[l->at]) < mark_order(o->base))
+		l->at++;
+	if (l->at == l->leak->listed || l->leak->list[l->at] != o->base)
+		mark_object(l->m, o);
+}
+
+/* True: there are lost objects, and another look is to decide. */
+static bool want_second_look(struct leak *leak, const struct snapshot *sn)
+{
+	struct mark_counts counts;
+
+	/* Where tracing is refused no thread is known. */
+	if (sn->nthreads == 0 && !sn->refused && !sn->unsettled)
+		return false;
+	leak->listed = 0;
+	mark_each_lost(list_lost, leak, &counts);
+	return leak->listed != 0 && leak->listed <= leak->room;
+}
+
+/* NULL, or why it could not be done. */
+static const char *find(const struct snapshot *sn, struct leak *leak)
+{
+	struct mark_counts counts;
+	struct procmap maps;
+	struct groups groups;
+	struct mark mark;
+
+	leak->result.error = ENOENT;
+	if (!procmap_read(&maps, os_pid()))
+		return "/proc/self/maps cannot be read";
+	/* First: the heap itself may have pages that are missing. */
+	leak->unread = roots_complete(sn, &maps);
+	procmap_free(&maps);
+	if (!procmap_read(&maps, os_pid()))
+		return "/proc/self/maps cannot be read";
+	leak->result.error = ENOMEM;
+	if (!mark_start(&mark) || !groups_init(&groups))
+		return "no memory";
+	if (!roots_mark(&mark, sn, &maps, leak))
+		return "no memory";
+	if (leak->again) {
+		struct second_look l = { &mark, leak, 0 };
+
+		leak->again = false;
+		mark_each_lost(spare_unlisted, &l, &counts);
+	} else {
+		leak->again = !mark.failed && want_second_look(leak, sn);
+	}
+	if (!leak->again)
+		mark_lost(&mark);
+	if (mark.failed)
+		return "no memory";
+	leak->result.error = 0;
+	if (leak->again)
+		return NULL;
+	mark_each_lost(add_lost, &groups, &counts);
+	write_report(leak, &groups, &counts, sn);
+	leak->result.nobjects = counts.nlost;
+	leak->result.nbytes = counts.lost_bytes;
+	return NULL;
+}
+
+static void look(struct snapshot *sn, void *arg)
+{
+	struct leak *leak = arg;
+	const char *failure;
+
+	os_close_all_but(leak->fd);
+	profile_after_fork();
+	out_init(&leak->out, leak->fd);
+	failure = find(sn, leak);
+	if (failure != NULL)
+		write_failure(&leak->out, failure);
+	if (!out_flush(&leak->out) && leak->fd >= 0)
+		leak->result.write_error = leak->out.error;
+	leak->done = true;
+}
+
+/* --- in the program --- */
+
+/* Writes why there is no report. Returns 0, or the errno of the write that failed. */
+static SLOW_PATH int say_no_snapshot(int fd, const struct snapshot_failure *failure)
+{
+	struct report r;
+
+	report_init(&r);
+	report_str(&r, "leak check failed: ");
+	report_str(&r, failure->why);
+	if (failure->signal != 0)
+		report_dec(&r, (uint64_t)failure->signal);
+	return fd < 0 ? 0 : report_write(&r, fd);
+}
+
+static struct leak *make_shared(size_t *nbytes)
+{
+	struct leak *leak = NULL;
+
+	for (*nbytes = SHARED_MOST; leak == NULL && *nbytes >= sizeof(*leak) + os_page_size();
+	     *nbytes /= 8)
+		leak = os_alloc_shared(*nbytes);
+	*nbytes *= 8;
+	if (leak != NULL)
+		leak->room = (*nbytes - sizeof(*leak)) / sizeof(leak->list[0]);
+	return leak;
+}
+
+/* A copy that ends before its report is written, by whatever means, is a failure. */
+static struct snapshot_failure take_look(struct leak *leak, uintptr_t stack)
+{
+	struct snapshot_failure failure;
+
+	leak->done = false;
+	failure = snapshot_take(look, leak, stack);
+	if (failure.error == 0 && !leak->done)
+		failure = (struct snapshot_failure){ .error = EIO,
+						     .why = "the copy of the process ended early" };
+	return failure;
+}
+
+static SLOW_PATH void check(int fd, uintptr_t stack, struct leak_result *result)
+{
+	struct snapshot_failure failure = { .error = ENOMEM, .why = "there is no memory" };
+	size_t shared;
+	struct leak *leak = make_shared(&shared);
+
+	if (leak != NULL) {
+		leak->fd = fd;
+		do {
+			if (leak->again)
+				os_sleep_ms(BETWEEN_LOOKS);
+			failure = take_look(leak, stack);
+		} while (failure.error == 0 && leak->result.error == 0 && leak->again);
+		*result = leak->result;
+		(void)os_unreserve(leak, shared);
+	}
+	if (failure.error != 0)
+		*result = (struct leak_result){ .error = failure.error, .write_error = say_no_snapshot(fd, &failure) };
+}
+
+/* No large variables here: what they leave free of the stack is searched. */
+SLOW_PATH void leak_check(int fd, struct leak_result *result, uintptr_t stack)
+{
+	uint32_t rights;
+
+	SPILL_REGISTERS();
+	*result = (struct leak_result){ .error = 0 };
+	rights = rights_open();
+	check(fd, stack != 0 ? stack : cpu_stack_pointer(), result);
+	rights_close(rights);
+}

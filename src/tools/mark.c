@@ -1,0 +1,402 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * mark.c - finds the objects that words lead to: arena table, page map, slot by one multiply, state byte.
+ * See malloc.c for the overview.
+ *
+ * As in Go's collector a word counts that points anywhere into an object, and only objects in scan spans are searched for more.
+ * State byte and object are fetched when a word is found, and looked at MARK_AHEAD words later.
+ *
+ * Owns     the marks in state bytes; the entries that it gives to all pages of big objects. Both are in a snapshot, whose heap nobody
+ *          uses again.
+ * Callers  leak.c. Calls mheap.h, os.h.
+ * Locks    none. A lock that a stopped thread holds in the snapshot is freed.
+ * Holds    the heap is as its threads were stopped: a span may be half in the page map. What a record says is checked against the
+ *          arenas before it is used.
+ */
+#include "tools/mark.h"
+#include "os/os.h"
+
+/* Bits of an entry of /proc/self/pagemap. */
+#define PAGEMAP_PRESENT ((uint64_t)1 << 63)
+#define PAGEMAP_SWAPPED ((uint64_t)1 << 62)
+#define PAGEMAP_FILE ((uint64_t)1 << 61)
+#define PAGEMAP_ENTRIES 128
+
+/* Objects from this size on may have pages without memory, which are not touched. */
+#define SPARSE_SIZE MiB(1)
+
+/* Of an object whose address was just found, bytes that are fetched. */
+#define FETCH_AHEAD 256
+
+/* --- the stack of what is to be searched --- */
+
+static bool push_part(struct mark_stack *s)
+{
+	struct mark_part *part = s->spare != NULL ? s->spare : os_alloc_metadata(sizeof(*part));
+
+	s->spare = NULL;
+	if (part == NULL)
+		return false;
+	part->below = s->part;
+	s->part = part;
+	s->len = 0;
+	return true;
+}
+
+static bool push(struct mark_stack *s, uintptr_t base, size_t nbytes)
+{
+	if (s->len == MARK_PART && !push_part(s))
+		return false;
+	s->part->at[s->len++] = (struct mark_range){ base, nbytes };
+	return true;
+}
+
+static bool pop(struct mark_stack *s, struct mark_range *r)
+{
+	if (s->len == 0) {
+		struct mark_part *empty = s->part;
+
+		if (empty->below == NULL)
+			return false;
+		s->part = empty->below;
+		s->len = MARK_PART;
+		/* A second spare one stays where it is: the process ends soon. */
+		s->spare = empty;
+	}
+	*r = s->part->at[--s->len];
+	return true;
+}
+
+/* --- objects --- */
+
+static void push_to_search(struct mark *m, uintptr_t base, size_t nbytes)
+{
+	if (UNLIKELY(!push(&m->stack, base, nbytes)))
+		m->failed = true;
+}
+
+/* The object is live and was not found before: it is marked, and searched if it may hold addresses. */
+static void settle(struct mark *m, const struct mark_candidate *c)
+{
+	uint8_t state = slot_state(c->state);
+
+	if (state == SLOT_FREE || state == SLOT_DEAD || (state & (MARK_REACHED | m->flag)) != 0 || c->state == m->leader)
+		return;
+	slot_set(c->state, state | m->flag);
+	if (LIKELY(c->span == NULL)) {
+		if (!spanclass_noscan(c->spanclass))
+			push_to_search(m, c->base, spanclass_info(c->spanclass)->elemsize);
+	} else if (!spanclass_noscan(c->span->spanclass)) {
+		push_to_search(m, c->base, mspan_nbytes(c->span));
+	}
+}
+
+static void add_candidate(struct mark *m, struct mark_candidate c)
+{
+	prefetch((const void *)c.state);
+	if (!spanclass_noscan(c.spanclass))
+		prefetch((const void *)c.base);
+	if (m->candidate_in - m->candidate_out == MARK_AHEAD)
+		settle(m, &m->candidates[m->candidate_out++ % MARK_AHEAD]);
+	m->candidates[m->candidate_in++ % MARK_AHEAD] = c;
+}
+
+/* The tiny object that addr is in; NULL. */
+static _Atomic uint8_t *tiny_object_at(struct mspan *s, uintptr_t addr, uintptr_t *base)
+{
+	uintptr_t block = align_down(addr, TINY_SIZE);
+
+	if (addr - s->base >= (size_t)s->nelems * TINY_SIZE)
+		return NULL;
+	for (uintptr_t start = addr;; start--) {
+		_Atomic uint8_t *state = &s->state[start - s->base];
+		uint8_t size = slot_state(state);
+
+		if (size == TINY_PIN)
+			return NULL;
+		if (size != SLOT_FREE) {
+			*base = start;
+			return (size & (2 * TINY_SIZE - 1)) > addr - start ? state : NULL;
+		}
+		if (start == block)
+			return NULL;
+	}
+}
+
+static SLOW_PATH bool find_uncut(struct mspan *s, uintptr_t addr, struct mark_candidate *c)
+{
+	c->span = NULL;
+	c->spanclass = s->spanclass;
+	if (s->kind == SPAN_TINY) {
+		c->state = tiny_object_at(s, addr, &c->base);
+		return c->state != NULL;
+	}
+	c->state = &s->state[0];
+	c->base = s->base;
+	c->span = s;
+	return s->kind == SPAN_BIG;
+}
+
+/* The slot that word may be an address in, or the big or tiny object. */
+FAST_PATH bool find_candidate(const struct mark *m, uintptr_t word, struct mark_candidate *c)
+{
+	uint64_t entry, offset;
+	uint32_t slot;
+
+	if (LIKELY(word - m->low >= m->span))
+		return false;
+	entry = entry_of_any(word);
+	if (entry == 0)
+		return false;
+	c->spanclass = entry_spanclass(entry);
+	if (UNLIKELY(sizeclass_divmul[c->spanclass] == 0))
+		return find_uncut(entry_span(entry), word, c);
+	offset = ((entry >> 8 & 0xff) << PAGE_SHIFT) + word % PAGE_SIZE;
+	slot = (uint32_t)(offset * sizeclass_divmul[c->spanclass] >> 32);
+	c->state = &entry_span(entry)->state[slot];
+	c->base = word - offset + (size_t)slot * spanclass_info(c->spanclass)->elemsize;
+	c->span = NULL;
+	return true;
+}
+
+static void search(struct mark *m, uintptr_t from, uintptr_t to)
+{
+	struct mark_candidate c;
+
+	for (const uintptr_t *p = (const uintptr_t *)from; p < (const uintptr_t *)to; p++)
+		if (find_candidate(m, *p, &c))
+			add_candidate(m, c);
+}
+
+static void search_present(uintptr_t from, uintptr_t to, void *arg)
+{
+	search(arg, from, to);
+}
+
+static void search_range(struct mark *m, const struct mark_range *r)
+{
+	if (r->nbytes >= SPARSE_SIZE)
+		mark_each_present(m->pagemap, r->base, r->base + r->nbytes, search_present, m);
+	else
+		search(m, r->base, r->base + r->nbytes);
+}
+
+/* Fetches what is on top of the stack. */
+static void fetch_ranges(struct mark *m)
+{
+	struct mark_range r;
+
+	while (m->range_in - m->range_out < MARK_AHEAD && pop(&m->stack, &r)) {
+		for (size_t at = 0; at < min_size(r.nbytes, FETCH_AHEAD); at += CACHE_LINE)
+			prefetch((const void *)(r.base + at));
+		m->ranges[m->range_in++ % MARK_AHEAD] = r;
+	}
+}
+
+static void drain(struct mark *m)
+{
+	for (;;) {
+		fetch_ranges(m);
+		if (m->range_in != m->range_out) {
+			struct mark_range r = m->ranges[m->range_out++ % MARK_AHEAD];
+
+			search_range(m, &r);
+		} else if (m->candidate_in != m->candidate_out) {
+			settle(m, &m->candidates[m->candidate_out++ % MARK_AHEAD]);
+		} else {
+			return;
+		}
+	}
+}
+
+void mark_roots(struct mark *m, uintptr_t from, uintptr_t to)
+{
+	search(m, from, to);
+	drain(m);
+}
+
+/* --- memory --- */
+
+void mark_each_present(int pagemap, uintptr_t addr, uintptr_t end, void (*visit)(uintptr_t from, uintptr_t to, void *arg), void *arg)
+{
+	size_t page = os_page_size();
+	uint64_t entries[PAGEMAP_ENTRIES];
+
+	while (addr < end) {
+		size_t n = min_size((end - addr + page - 1) / page, PAGEMAP_ENTRIES);
+		uintptr_t stop = min_size(end, addr + n * page);
+		uintptr_t first = addr;
+
+		if (pagemap < 0 || os_read_at(pagemap, entries, n * sizeof(entries[0]), addr / page * sizeof(entries[0])) !=
+				   (long)(n * sizeof(entries[0]))) {
+			visit(addr, stop, arg);
+			addr = stop;
+			continue;
+		}
+		for (size_t i = 0; i < n; i++, addr += page) {
+			/* A page of a file that was not written to is the file's. */
+			if ((entries[i] & (PAGEMAP_PRESENT | PAGEMAP_SWAPPED)) != 0 && (entries[i] & PAGEMAP_FILE) == 0)
+				continue;
+			if (first < addr)
+				visit(first, addr, arg);
+			first = addr + page;
+		}
+		if (first < stop)
+			visit(first, stop, arg);
+		addr = stop;
+	}
+}
+
+/* --- the heap as it is found --- */
+
+static void each_arena(struct mark *m, void (*visit)(struct mark *m, struct heap_arena *ha))
+{
+	for (uint32_t i = 0; i < mheap.pages.narenas && i < MAX_ARENAS; i++)
+		if (mheap.pages.arenas[i] != NULL)
+			visit(m, mheap.pages.arenas[i]);
+}
+
+static void add_bounds(struct mark *m, struct heap_arena *ha)
+{
+	uintptr_t end = max_size(m->low + m->span, ha->base + ARENA_SIZE);
+
+	m->low = m->span == 0 ? ha->base : min_size(m->low, ha->base);
+	m->span = end - m->low;
+}
+
+/* Every page of a big object leads to it, as long as it is in arenas. */
+static void fill_page_map(struct mspan *s, void *arg)
+{
+	(void)arg;
+	if (s->kind != SPAN_BIG)
+		return;
+	for (size_t i = 1; i < s->npages; i++) {
+		uintptr_t addr = s->base + i * PAGE_SIZE;
+		const struct heap_arena *ha = arena_of(addr);
+
+		if (ha == NULL)
+			return;
+		/* Relaxed: no other thread. */
+		atomic_store_explicit(entry_in_arena(ha, addr), (uint64_t)(uintptr_t)s << 16, memory_order_relaxed);
+	}
+}
+
+bool mark_start(struct mark *m)
+{
+	*m = (struct mark){ .pagemap = os_open_read("/proc/self/pagemap"), .flag = MARK_REACHED };
+	(void)lock_reset_orphan(&mheap.lock);
+	each_arena(m, add_bounds);
+	mheap_each_span(fill_page_map, NULL);
+	return push_part(&m->stack) && push_part(&m->leaders);
+}
+
+/* --- what is lost --- */
+
+struct visit_lost {
+	void (*visit)(const struct mark_object *o, bool direct, void *arg);
+	void *arg;
+	struct mark_counts *counts;
+};
+
+static void visit_object(const struct mark_object *o, const struct visit_lost *v)
+{
+	uint8_t state = slot_state(o->state);
+
+	v->counts->nlive++;
+	v->counts->live_bytes += o->nbytes;
+	if ((state & MARK_REACHED) != 0)
+		return;
+	v->counts->nlost++;
+	v->counts->lost_bytes += o->nbytes;
+	v->visit(o, (state & MARK_INDIRECT) == 0, v->arg);
+}
+
+static void visit_tiny(struct mspan *s, const struct visit_lost *v)
+{
+	for (size_t i = 0; i < (size_t)s->nelems * TINY_SIZE; i++) {
+		uint8_t state = slot_state(&s->state[i]);
+		struct mark_object o = { s->base + i, state & (2 * TINY_SIZE - 1), &s->state[i], s->spanclass };
+
+		if (state != SLOT_FREE && state != TINY_PIN)
+			visit_object(&o, v);
+	}
+}
+
+static void visit_span(struct mspan *s, void *arg)
+{
+	const struct visit_lost *v = arg;
+	size_t nbytes = s->kind == SPAN_BIG ? mspan_nbytes(s) : s->spanclass == SPANCLASS_NOTHING ? 0 : s->elemsize;
+
+	if (s->kind == SPAN_TINY) {
+		visit_tiny(s, v);
+		return;
+	}
+	for (uint32_t i = 0; i < s->nelems; i++) {
+		struct mark_object o = { s->base + (size_t)i * s->elemsize, nbytes, &s->state[i], s->spanclass };
+
+		if (slot_state(o.state) != SLOT_FREE && slot_state(o.state) != SLOT_DEAD)
+			visit_object(&o, v);
+	}
+}
+
+void mark_each_lost(void (*visit)(const struct mark_object *o, bool direct, void *arg), void *arg, struct mark_counts *counts)
+{
+	struct visit_lost v = { visit, arg, counts };
+
+	*counts = (struct mark_counts){ 0, 0, 0, 0 };
+	mheap_each_span(visit_span, &v);
+}
+
+uint64_t mark_order(uintptr_t base)
+{
+	return (uint64_t)arena_of(base)->idx << ARENA_SHIFT | base % ARENA_SIZE;
+}
+
+void mark_object(struct mark *m, const struct mark_object *o)
+{
+	struct mark_candidate c;
+
+	if (!find_candidate(m, o->base, &c))
+		return;
+	add_candidate(m, c);
+	drain(m);
+}
+
+/* --- direct and indirect --- */
+
+/* A lost object that none before it leads to, by address, is a leader. */
+static void follow(const struct mark_object *o, bool direct, void *arg)
+{
+	struct mark *m = arg;
+
+	(void)direct;
+	if ((slot_state(o->state) & MARK_FOLLOWED) != 0)
+		return;
+	slot_set(o->state, slot_state(o->state) | MARK_FOLLOWED);
+	if (spanclass_noscan(o->spanclass))
+		return;
+	if (!push(&m->leaders, o->base, o->nbytes))
+		m->failed = true;
+	push_to_search(m, o->base, o->nbytes);
+	drain(m);
+}
+
+/* What a leader leads to are objects that are no leaders, and leaders before it. So, from the last to the first, one that was not found
+ * by then is led to by itself at most: it is direct, and all that it leads to is not. */
+void mark_lost(struct mark *m)
+{
+	struct mark_counts counts;
+	struct mark_candidate c;
+	struct mark_range r;
+
+	m->flag = MARK_FOLLOWED;
+	mark_each_lost(follow, m, &counts);
+	m->flag = MARK_INDIRECT;
+	while (pop(&m->leaders, &r)) {
+		if (!find_candidate(m, r.base, &c) || (slot_state(c.state) & MARK_INDIRECT) != 0)
+			continue;
+		m->leader = c.state;
+		push_to_search(m, r.base, r.nbytes);
+		drain(m);
+	}
+}

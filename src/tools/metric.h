@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * metric.h - the figures of a snapshot under the names that Go has for them. See metric.c.
+ */
+#ifndef GOALLOC_METRIC_H
+#define GOALLOC_METRIC_H
+
+#include "tools/stat.h"
+
+/* Counts by size: bucket i has the objects of bounds[i] <= size < bounds[i + 1]. Big objects are in the last. */
+struct metric_histogram {
+	double bounds[NUM_SIZE_CLASSES + 1];
+	uint64_t counts[NUM_SIZE_CLASSES];
+};
+
+enum metric_kind { METRIC_BAD, METRIC_UINT64, METRIC_HISTOGRAM };
+
+/* The i-th name, in alphabetic order; NULL behind the last. */
+const char *metric_name(size_t i);
+
+/* The metric of that name. METRIC_BAD: there is none, nothing is stored. For a histogram *value is the sum of its counts;
+ * histogram may be NULL. */
+enum metric_kind metric_read(const struct stat_snapshot *st, const char *name, uint64_t *value,
+			     struct metric_histogram *histogram);
+
+#endif

@@ -1,0 +1,512 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * profile.c - which code allocated how much: a sample of the allocations, by call stack.
+ * See malloc.c for the overview.
+ *
+ * Owns     three tables and their records: buckets, one for every stack and slot size; objects, one for every live sampled object;
+ *          places, one for every return address in a bucket. Records are cut from chunks of metadata memory; they are
+ *          forgotten together, when a profile begins.
+ * Callers  slow paths of allocation and free, the leak finder, whoever writes a profile. Calls unwind.h, pprof.h, fixalloc.h.
+ * Locks    profile.lock (LOCK_PROFILE) covers all [p] fields; a stack is unwound before it is taken. profile.use_lock
+ *          (LOCK_PROFILE_USE), outside it, is held while a profile begins or is written, so that records stay while they are
+ *          written without the inner lock.
+ * Holds    a bucket's allocs are its frees and the objects that lead to it. Stores are in such an order that this is so
+ *          for a child forked at any moment, but for one sample; and unless a table was growing or emptied: then the child's profile is
+ *          empty.
+ *          A thread that is in here does not come in again: what a signal handler allocates meanwhile is dropped, and a
+ *          record of what it frees stays until the address is sampled again.
+ */
+#include "tools/profile.h"
+#include "base/config.h"
+#include "heap/fixalloc.h"
+#include "heap/hashtable.h"
+#include "os/lock.h"
+#include "heap/mheap.h"
+#include "os/os.h"
+#include "tools/pprof.h"
+#include "base/probe.h"
+#include "stack/unwind.h"
+
+#include <errno.h>
+
+_Atomic size_t profile_rate;
+
+/*
+ * Access: [p] profile lock  [u] use lock  [c] constant while the profile lasts  [a] atomic
+ */
+struct bucket {
+	struct hashtable_node node;    /* [p] of stack and size; first */
+	struct bucket *older;          /* [c] */
+	size_t nbytes;                 /* [c] of a slot */
+	uint64_t allocs, frees;        /* [p] samples */
+	unsigned npcs;                 /* [c] */
+	uintptr_t pcs[];               /* [c] return addresses, innermost first */
+};
+
+struct object {
+	struct hashtable_node node;    /* [p] of the address; first. In a free one its link */
+	struct bucket *bucket;         /* [p] */
+};
+
+struct place {
+	struct hashtable_node node;    /* [p] of pc; first */
+	struct place *older;           /* [c] */
+	struct pprof_place written;    /* pc [c]; the rest [u] */
+};
+
+struct chunk {
+	struct chunk *next;
+};
+
+static struct {
+	struct lock use_lock;
+	struct lock lock;
+	size_t rate;                   /* [p] of the profile, ended or not */
+	_Atomic uint64_t serial;       /* [p] of the profile: how many there were; read by any thread */
+	_Atomic uint64_t dropped;      /* [a] samples without a record */
+	uint64_t samples;              /* [p] */
+	uint32_t writes;               /* [u] how many there were */
+	struct hashtable buckets, objects, places;    /* [p] */
+	bool forgetting;               /* [p] the tables are being emptied */
+	struct bucket *newest_bucket;  /* [p] */
+	struct place *newest_place;    /* [p] */
+	struct object *free;           /* [p] those of freed objects */
+	struct chunk *first, *current; /* [p] */
+	uintptr_t next, end;           /* [p] of the current one: what is not cut yet */
+} profile = { .use_lock = LOCK_INITIALIZER(LOCK_PROFILE_USE), .lock = LOCK_INITIALIZER(LOCK_PROFILE) };
+
+/* This thread holds the lock, or is on the way to it or back. */
+THREAD_LOCAL bool inside;
+
+/* --- memory for records --- */
+
+static void enter_chunk_locked(struct chunk *c)
+{
+	profile.current = c;
+	profile.next = (uintptr_t)(c + 1);
+	profile.end = (uintptr_t)c + PROFILE_CHUNK;
+}
+
+static SLOW_PATH bool next_chunk_locked(void)
+{
+	struct chunk *c = profile.current != NULL ? profile.current->next : profile.first;
+
+	if (c == NULL) {
+		c = fixalloc_table(PROFILE_CHUNK);
+		if (c == NULL)
+			return false;
+		order_stores();
+		if (profile.current != NULL)
+			profile.current->next = c;
+		else
+			profile.first = c;
+	}
+	enter_chunk_locked(c);
+	return true;
+}
+
+/* Not zeroed. A child forked in between has lost it. */
+static void *cut_locked(size_t nbytes)
+{
+	uintptr_t at = profile.next;
+
+	_Static_assert(sizeof(struct bucket) + PROFILE_MAX_FRAMES * sizeof(uintptr_t) + sizeof(struct chunk) <= PROFILE_CHUNK,
+		       "the largest record has room in a chunk");
+	if (profile.end - at < nbytes) {
+		if (!next_chunk_locked())
+			return NULL;
+		at = profile.next;
+	}
+	profile.next = at + nbytes;
+	order_stores();
+	return (void *)at;
+}
+
+/* --- the tables --- */
+
+static void forget_locked(void)
+{
+	profile.forgetting = true;
+	order_stores();
+	hashtable_clear(&profile.objects);
+	hashtable_clear(&profile.buckets);
+	hashtable_clear(&profile.places);
+	profile.newest_bucket = NULL;
+	profile.newest_place = NULL;
+	profile.free = NULL;
+	profile.samples = 0;
+	/* Relaxed: a figure. */
+	atomic_store_explicit(&profile.dropped, 0, memory_order_relaxed);
+	if (profile.first != NULL)
+		enter_chunk_locked(profile.first);
+	order_stores();
+	profile.forgetting = false;
+}
+
+static bool make_tables_locked(void)
+{
+	return profile.places.bits != 0 ||
+	       (hashtable_init(&profile.objects) && hashtable_init(&profile.buckets) && hashtable_init(&profile.places));
+}
+
+static bool add_place_locked(uintptr_t pc)
+{
+	uint64_t hash = hashtable_of_addr(pc);
+	struct place *place;
+
+	if (hashtable_match(hashtable_chain(&profile.places, hash), hash) != NULL)
+		return true;
+	place = cut_locked(sizeof(*place));
+	if (place == NULL)
+		return false;
+	place->node.hash = hash;
+	place->written = (struct pprof_place){ pc, 0 };
+	place->older = profile.newest_place;
+	order_stores();
+	profile.newest_place = place;
+	hashtable_insert(&profile.places, &place->node);
+	return true;
+}
+
+static uint64_t hash_stack(const uintptr_t *pcs, unsigned npcs, size_t nbytes)
+{
+	uint64_t hash = nbytes;
+
+	for (unsigned i = 0; i < npcs; i++) {
+		hash = (hash ^ pcs[i]) * UINT64_C(0x9e3779b97f4a7c15);
+		hash ^= hash >> 32;
+	}
+	/* Chains are told apart by the upper bits. */
+	return hash * UINT64_C(0xbf58476d1ce4e5b9);
+}
+
+static bool is_bucket_of(const struct bucket *b, const uintptr_t *pcs, unsigned npcs, size_t nbytes)
+{
+	if (b->npcs != npcs || b->nbytes != nbytes)
+		return false;
+	for (unsigned i = 0; i < npcs; i++)
+		if (b->pcs[i] != pcs[i])
+			return false;
+	return true;
+}
+
+static SLOW_PATH struct bucket *make_bucket_locked(uint64_t hash, const uintptr_t *pcs, unsigned npcs, size_t nbytes)
+{
+	struct bucket *b;
+
+	/* Places first: a bucket that is written finds its own. */
+	for (unsigned i = 0; i < npcs; i++)
+		if (!add_place_locked(pcs[i]))
+			return NULL;
+	b = cut_locked(sizeof(*b) + npcs * sizeof(pcs[0]));
+	if (b == NULL)
+		return NULL;
+	b->node.hash = hash;
+	b->nbytes = nbytes;
+	b->allocs = 0;
+	b->frees = 0;
+	b->npcs = npcs;
+	copy_bytes(b->pcs, pcs, npcs * sizeof(pcs[0]));
+	b->older = profile.newest_bucket;
+	order_stores();
+	profile.newest_bucket = b;
+	hashtable_insert(&profile.buckets, &b->node);
+	return b;
+}
+
+static struct bucket *bucket_of_locked(uint64_t hash, const uintptr_t *pcs, unsigned npcs, size_t nbytes)
+{
+	struct hashtable_node *n = hashtable_chain(&profile.buckets, hash);
+
+	for (n = hashtable_match(n, hash); n != NULL; n = hashtable_match(n->next, hash))
+		if (is_bucket_of((struct bucket *)n, pcs, npcs, nbytes))
+			return (struct bucket *)n;
+	return make_bucket_locked(hash, pcs, npcs, nbytes);
+}
+
+static struct object *take_object_locked(void)
+{
+	struct object *o = profile.free;
+
+	if (o == NULL)
+		return cut_locked(sizeof(*o));
+	profile.free = (struct object *)o->node.next;
+	order_stores();
+	return o;
+}
+
+/* The bytes of its slot; 0: it has no record. */
+static size_t forget_object_locked(uint64_t hash)
+{
+	struct object *o = (struct object *)hashtable_remove(&profile.objects, hash);
+
+	if (o == NULL)
+		return 0;
+	order_stores();
+	o->bucket->frees++;
+	o->node.next = (struct hashtable_node *)profile.free;
+	order_stores();
+	profile.free = o;
+	return o->bucket->nbytes;
+}
+
+static bool record_locked(uint64_t object_hash, struct bucket *b)
+{
+	struct object *o;
+
+	/* One that was freed while its record could not be reached. */
+	(void)forget_object_locked(object_hash);
+	o = b != NULL ? take_object_locked() : NULL;
+	if (o == NULL)
+		return false;
+	o->node.hash = object_hash;
+	o->bucket = b;
+	b->allocs++;
+	order_stores();
+	hashtable_insert(&profile.objects, &o->node);
+	return true;
+}
+
+/* --- this library's own frames --- */
+
+/* The ends of the library's code in a program that it is part of; see goalloc_object.ld. */
+extern const char goalloc_text[] WEAK HIDDEN;
+extern const char goalloc_text_end[] WEAK HIDDEN;
+
+/* The linker's names for the ends of what this code is part of. */
+extern const char __ehdr_start[] WEAK HIDDEN;
+extern const char etext[] WEAK HIDDEN;
+
+/* Frames before the first of the caller's. In a program that was linked with our objects one by one ours are not told from its own. */
+static unsigned count_own(const uintptr_t *pcs, unsigned npcs)
+{
+	uintptr_t start = (uintptr_t)goalloc_text, end = (uintptr_t)goalloc_text_end;
+	unsigned n = 0;
+
+	if (start == 0) {
+		start = (uintptr_t)__ehdr_start;
+		end = (uintptr_t)etext;
+		if (start == 0 || start == os_program_header())
+			return 0;
+	}
+	while (n < npcs && pcs[n] - start < end - start)
+		n++;
+	return n;
+}
+
+/* --- entry and exit --- */
+
+/* Takes the lock. False: this thread has it, and a signal handler came in between. */
+static bool come_in(void)
+{
+	if (UNLIKELY(inside))
+		return false;
+	/* A handler that writes a profile comes later. */
+	lock_stay();
+	inside = true;
+	order_stores();
+	lock_acquire(&profile.lock);
+	return true;
+}
+
+static void go_out(void)
+{
+	lock_release(&profile.lock);
+	order_stores();
+	inside = false;
+	lock_leave();
+}
+
+/* Relaxed: a figure. */
+static void count_dropped(void)
+{
+	atomic_fetch_add_explicit(&profile.dropped, 1, memory_order_relaxed);
+}
+
+/* Of the object at addr, for the probes. */
+static unsigned spanclass_at(uintptr_t addr)
+{
+	const struct mspan *s = span_of(addr);
+
+	return s != NULL ? s->spanclass : 0;
+}
+
+void profile_alloc(uintptr_t addr, size_t nbytes)
+{
+	/* Relaxed: compared with what it is under the lock. */
+	uint64_t serial = atomic_load_explicit(&profile.serial, memory_order_relaxed);
+	uintptr_t stack[PROFILE_OWN_FRAMES + PROFILE_MAX_FRAMES];
+	unsigned npcs, own;
+	uint64_t hash;
+
+	if (!profile_is_on())
+		return;
+	PROBE_SAMPLED_ALLOC(addr, nbytes, spanclass_at(addr));
+	npcs = unwind_stack(stack, PROFILE_OWN_FRAMES + PROFILE_MAX_FRAMES, 0);
+	own = count_own(stack, npcs);
+	npcs = (unsigned)min_size(npcs - own, PROFILE_MAX_FRAMES);
+	hash = hash_stack(stack + own, npcs, nbytes);
+	if (!come_in()) {
+		count_dropped();
+		return;
+	}
+	if (profile_is_on() && serial == atomic_load_explicit(&profile.serial, memory_order_relaxed)) {
+		profile.samples++;
+		if (!record_locked(hashtable_of_addr(addr), bucket_of_locked(hash, stack + own, npcs, nbytes)))
+			count_dropped();
+	}
+	go_out();
+}
+
+void profile_free(uintptr_t addr)
+{
+	size_t nbytes = 0;
+
+	if (!come_in())
+		return;
+	if (profile.rate != 0)
+		nbytes = forget_object_locked(hashtable_of_addr(addr));
+	go_out();
+	if (nbytes != 0)
+		PROBE_SAMPLED_FREE(addr, nbytes, spanclass_at(addr));
+}
+
+unsigned profile_stack_of(uintptr_t addr, uintptr_t *pcs, unsigned max)
+{
+	uint64_t hash = hashtable_of_addr(addr);
+	const struct object *o = NULL;
+	unsigned n = 0;
+
+	if (!come_in())
+		return 0;
+	if (profile.rate != 0)
+		o = (const struct object *)hashtable_match(hashtable_chain(&profile.objects, hash), hash);
+	if (o != NULL) {
+		n = (unsigned)min_size(o->bucket->npcs, max);
+		copy_bytes(pcs, o->bucket->pcs, n * sizeof(pcs[0]));
+	}
+	go_out();
+	return n;
+}
+
+/* --- begin, end, write --- */
+
+static bool start_in_use(size_t rate)
+{
+	bool made;
+
+	if (!come_in())
+		return false;
+	made = make_tables_locked();
+	if (made) {
+		forget_locked();
+		profile.rate = rate;
+		/* Relaxed: as where it is read. */
+		atomic_fetch_add_explicit(&profile.serial, 1, memory_order_relaxed);
+	}
+	/* Relaxed: see profile.h. */
+	atomic_store_explicit(&profile_rate, made ? rate : 0, memory_order_relaxed);
+	go_out();
+	return made;
+}
+
+bool profile_start(size_t rate)
+{
+	bool started;
+
+	/* A signal handler, in the middle of a write. */
+	if (lock_held(&profile.use_lock))
+		return false;
+	lock_acquire(&profile.use_lock);
+	started = start_in_use(rate);
+	lock_release(&profile.use_lock);
+	return started;
+}
+
+void profile_stop(void)
+{
+	/* Relaxed: see profile.h. */
+	atomic_store_explicit(&profile_rate, 0, memory_order_relaxed);
+}
+
+/* Buckets stay while the use lock is held, and new ones come before the first that is walked here. */
+static void each_sample(void (*visit)(const struct pprof_sample *sample, void *arg), void *arg)
+{
+	struct bucket *b = NULL;
+
+	if (come_in()) {
+		b = profile.newest_bucket;
+		go_out();
+	}
+	for (; b != NULL; b = b->older) {
+		struct pprof_sample sample = { b->pcs, b->npcs, b->nbytes, 0, 0 };
+
+		if (!come_in())
+			return;
+		sample.allocs = b->allocs;
+		sample.frees = b->frees;
+		go_out();
+		visit(&sample, arg);
+	}
+}
+
+static void each_place(void (*visit)(struct pprof_place *place, void *arg), void *arg)
+{
+	struct place *place = NULL;
+
+	if (come_in()) {
+		place = profile.newest_place;
+		go_out();
+	}
+	for (; place != NULL; place = place->older)
+		visit(&place->written, arg);
+}
+
+int profile_write_or_errno(int fd, bool text)
+{
+	struct pprof_source source = { .each_sample = each_sample, .each_place = each_place };
+	struct profile_totals totals;
+	int error;
+
+	if (inside || lock_held(&profile.use_lock))
+		return EDEADLK;
+	lock_acquire(&profile.use_lock);
+	profile_count(&totals);
+	source.rate = totals.rate;
+	source.dropped = totals.dropped;
+	source.number = ++profile.writes;
+	error = text ? pprof_write_text(fd, &source) : pprof_write_proto(fd, &source);
+	lock_release(&profile.use_lock);
+	return error;
+}
+
+bool profile_is_text(const char *file)
+{
+	static const char ending[] = ".heap";
+	size_t len = string_length(file), ending_len = sizeof(ending) - 1;
+
+	return len >= ending_len && __builtin_memcmp(file + len - ending_len, ending, ending_len) == 0;
+}
+
+void profile_count(struct profile_totals *totals)
+{
+	*totals = (struct profile_totals){ .dropped = atomic_load_explicit(&profile.dropped, memory_order_relaxed) };
+	if (!come_in())
+		return;
+	totals->rate = profile.rate;
+	totals->nstacks = profile.buckets.count;
+	totals->live = profile.objects.count;
+	totals->samples = profile.samples;
+	go_out();
+}
+
+void profile_after_fork(void)
+{
+	(void)lock_reset_orphan(&profile.use_lock);
+	if (!lock_reset_orphan(&profile.lock) || profile.rate == 0)
+		return;
+	/* What is not cut yet of the current chunk is lost: the two may not belong together. */
+	profile.next = profile.end = 0;
+	if (profile.forgetting || profile.objects.moving || profile.buckets.moving || profile.places.moving)
+		forget_locked();
+}

@@ -1,0 +1,381 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * roots.c - what is searched for addresses of objects: registers, stacks, data, thread-local storage, mappings.
+ * See malloc.c for the overview.
+ *
+ * All private memory that can be read and was written to counts: .data and .bss, stacks, what ld.so and libc keep for threads, brk,
+ * what the program mapped itself; and shared memory that has no file. Not: arenas; the heap's own records; stacks below the stack
+ * pointer, and of threads that have ended.
+ *
+ * Owns     the list of what does not count.
+ * Callers  leak.c. Calls mark.h, procmap.h, snapshot.h, thread.h, guard.h, os.h, os_process.h.
+ * Locks    none.
+ * Holds    memory that was never touched is not touched here either.
+ */
+#include "tools/roots.h"
+#include "safe/guard.h"
+#include "os/lock.h"
+#include "os/os.h"
+#include "os/os_process.h"
+#include "heap/thread.h"
+
+/* What an arena is committed by, at least. */
+#define HEAP_UNIT (64 * PAGE_SIZE)
+
+/* Of shared memory, copied at a time: pages of the kernel, bytes. */
+#define SHARED_PAGES 64
+#define SHARED_BYTES KiB(4)
+
+/* The walk through the mappings, by address. */
+struct roots {
+	struct mark *m;
+	const struct snapshot *sn;
+	const struct procmap *maps;
+	uintptr_t own;                  /* an address in shared memory of ours */
+	struct address_range *hidden;   /* sorted by address; they may overlap */
+	size_t len, room;
+	size_t next;                    /* the first that does not end before the walk */
+	uintptr_t *copy; /* SHARED_BYTES of shared memory, while they are looked at */
+};
+
+/* --- what copies do not get --- */
+
+/* The walk through memory that the program has and the copy has not. */
+struct missing {
+	int pid;             /* the program */
+	int pagemap;         /* its pagemap, -1 for none */
+	size_t lost;         /* bytes that could not be read */
+};
+
+static void copy_present(uintptr_t from, uintptr_t to, void *arg)
+{
+	struct missing *missing = arg;
+	size_t copied = os_read_process(missing->pid, (void *)from, from, to - from);
+
+	missing->lost += to - from - copied;
+}
+
+/* Fills [from, to), where nothing is, with what the program has there. */
+static void complete(struct missing *missing, uintptr_t from, uintptr_t to)
+{
+	if (!os_map_at((void *)from, to - from))
+		missing->lost += to - from;
+	else
+		mark_each_present(missing->pagemap, from, to, copy_present, missing);
+}
+
+/* Memory of the program's own: no file, no device, no part of the kernel's. */
+static bool is_own_memory(const struct mapping *mapping)
+{
+	return (mapping->flags & (MAPPING_READ | MAPPING_SHARED)) == MAPPING_READ &&
+	       (mapping->name_len == 0 || mapping_named(mapping, "[heap]") ||
+		mapping_named(mapping, "[stack") || mapping_named(mapping, "[anon"));
+}
+
+/* Completes what of the program's mapping none of the copy's covers. */
+static void complete_mapping(struct missing *missing, const struct procmap *maps,
+			     const struct mapping *mapping)
+{
+	uintptr_t from = mapping->start;
+
+	for (size_t i = procmap_first(maps, from); from < mapping->end; i++) {
+		uintptr_t to =
+			i < maps->len ? min_size(maps->at[i].start, mapping->end) : mapping->end;
+
+		if (from < to)
+			complete(missing, from, to);
+		if (i == maps->len)
+			return;
+		from = max_size(from, maps->at[i].end);
+	}
+}
+
+size_t roots_complete(const struct snapshot *sn, const struct procmap *maps)
+{
+	struct missing missing = { .pid = sn->pid, .pagemap = os_open_process(sn->pid, "pagemap") };
+	struct procmap program;
+
+	/* Then nothing is known to be missing. */
+	if (!procmap_read(&program, sn->pid))
+		return 0;
+	for (size_t i = 0; i < program.len; i++)
+		if (is_own_memory(&program.at[i]))
+			complete_mapping(&missing, maps, &program.at[i]);
+	procmap_free(&program);
+	if (missing.pagemap >= 0)
+		os_close(missing.pagemap);
+	return missing.lost;
+}
+
+/* --- what does not count --- */
+
+static void hide(uintptr_t addr, size_t nbytes, void *arg)
+{
+	struct roots *r = arg;
+
+	if (r->len < r->room)
+		r->hidden[r->len++] = (struct address_range){ addr, nbytes };
+}
+
+static void count_place(uintptr_t addr, size_t nbytes, void *arg)
+{
+	size_t *n = arg;
+
+	(void)addr;
+	(void)nbytes;
+	++*n;
+}
+
+static void sift_down(struct address_range *at, size_t i, size_t n)
+{
+	for (size_t child; (child = 2 * i + 1) < n; i = child) {
+		struct address_range moved = at[i];
+
+		if (child + 1 < n && at[child].addr < at[child + 1].addr)
+			child++;
+		if (at[i].addr >= at[child].addr)
+			return;
+		at[i] = at[child];
+		at[child] = moved;
+	}
+}
+
+/* Heapsort. */
+static void sort_ranges(struct address_range *at, size_t n)
+{
+	for (size_t i = n / 2; i > 0; i--)
+		sift_down(at, i - 1, n);
+	for (size_t end = n; end > 1; end--) {
+		struct address_range first = at[0];
+
+		at[0] = at[end - 1];
+		at[end - 1] = first;
+		sift_down(at, 0, end - 1);
+	}
+}
+
+/* Another thread is in [from, to) with its stack or its storage. */
+static bool has_thread(const struct snapshot *sn, uintptr_t from, uintptr_t to)
+{
+	for (size_t i = 0; i < sn->nthreads; i++)
+		if ((sn->threads[i].stack >= from && sn->threads[i].stack < to) ||
+		    (sn->threads[i].tls >= from && sn->threads[i].tls < to))
+			return true;
+	return false;
+}
+
+/* Hides what a thread's stack has no use for now. Only where it is sure to be the stack: the first thread's; and where libc made one,
+ * over a guard, with the thread's storage on its top. */
+static void hide_unused_stack(struct roots *r, uintptr_t stack, uintptr_t tls)
+{
+	const struct mapping *mapping = procmap_find(r->maps, stack);
+	const struct mapping *guard = mapping - 1;
+	uintptr_t bottom = align_down(stack - CPU_RED_ZONE, sizeof(uintptr_t));
+
+	if (mapping == NULL || bottom <= mapping->start)
+		return;
+	if (!mapping_named(mapping, "[stack]")) {
+		if (tls < stack || tls >= mapping->end || has_thread(r->sn, mapping->start, bottom))
+			return;
+		if (mapping == r->maps->at || guard->end != mapping->start || (guard->flags & MAPPING_READ) != 0)
+			return;
+	}
+	hide(mapping->start, bottom - mapping->start, r);
+}
+
+/* Bytes at the end of a stack that libc made in which the thread's record begins. */
+#define RECORD_ROOM KiB(4)
+
+/* Hides the stacks of threads that have ended: libc keeps some for the next ones. One is a mapping over a guard, with a thread's record
+ * on top, and no thread is there. The record itself is in use: it leads to what libc keeps for the next thread, too. */
+static void hide_dead_stack(struct roots *r, const struct mapping *mapping)
+{
+	const struct mapping *guard = mapping - 1;
+	uintptr_t record;
+
+	if (mapping == r->maps->at || mapping->name_len != 0 || mapping->end - mapping->start < 2 * RECORD_ROOM ||
+	    (mapping->flags & (MAPPING_READ | MAPPING_WRITE | MAPPING_SHARED)) != (MAPPING_READ | MAPPING_WRITE))
+		return;
+	if (guard_owns(mapping->start) || guard_owns(mapping->end - RECORD_ROOM))
+		return;
+	if (guard->end != mapping->start || guard->flags != 0 || arena_of(mapping->start) != NULL ||
+	    lock_self() - mapping->start < mapping->end - mapping->start || has_thread(r->sn, mapping->start, mapping->end))
+		return;
+	for (record = mapping->end - RECORD_ROOM; record < mapping->end; record += CACHE_LINE)
+		if (((const uintptr_t *)record)[0] == record && ((const uintptr_t *)record)[CPU_TLS_SELF_WORD] == record)
+			hide(mapping->start, record - mapping->start, r);
+}
+
+/* Every thread is known, and where its stack is. */
+static bool knows_threads(const struct snapshot *sn)
+{
+	return !sn->refused && !sn->unsettled && snapshot_missed(sn) == 0;
+}
+
+static bool make_hidden(struct roots *r)
+{
+	const struct snapshot *sn = r->sn;
+	struct address_range shared_cache = thread_shared_place();
+	size_t nplaces = 0;
+
+	os_each_metadata(count_place, &nplaces);
+	guard_each_place(count_place, &nplaces);
+	/* The list itself is one more. */
+	r->room = nplaces + sn->nthreads + r->maps->len + 8;
+	r->copy = os_alloc_metadata(
+		align_up(SHARED_BYTES + r->room * sizeof(*r->hidden), os_page_size()));
+	if (r->copy == NULL)
+		return false;
+	r->hidden = (struct address_range *)(void *)(r->copy + SHARED_BYTES / sizeof(uintptr_t));
+	os_each_metadata(hide, r);
+	/* Much of it cannot be touched. */
+	guard_each_place(hide, r);
+	hide(sn->memory, sn->nbytes, r);
+	hide((uintptr_t)r->maps->text, r->maps->nbytes, r);
+	hide((uintptr_t)&mheap, sizeof(mheap), r);
+	hide((uintptr_t)arena_table, sizeof(arena_table), r);
+	hide(shared_cache.addr, shared_cache.nbytes, r);
+	hide_unused_stack(r, sn->stack, lock_self());
+	for (size_t i = 0; i < sn->nthreads; i++)
+		if (sn->threads[i].stopped)
+			hide_unused_stack(r, sn->threads[i].stack, sn->threads[i].tls);
+	for (size_t i = 0; CPU_TLS_SELF_WORD != 0 && knows_threads(sn) && i < r->maps->len; i++)
+		hide_dead_stack(r, &r->maps->at[i]);
+	sort_ranges(r->hidden, r->len);
+	return true;
+}
+
+/* --- the walk --- */
+
+/* Memory that is there, less what is hidden. */
+static void mark_present(uintptr_t from, uintptr_t to, void *arg)
+{
+	struct roots *r = arg;
+
+	while (from < to) {
+		const struct address_range *h = &r->hidden[r->next];
+		uintptr_t stop = to;
+
+		if (r->next < r->len && h->addr + h->nbytes <= from) {
+			r->next++;
+			continue;
+		}
+		if (r->next < r->len && h->addr <= from) {
+			from = align_up(h->addr + h->nbytes, sizeof(uintptr_t));
+			continue;
+		}
+		if (r->next < r->len)
+			stop = min_size(to, align_down(h->addr, sizeof(uintptr_t)));
+		mark_roots(r->m, from, stop);
+		from = max_size(stop, from + sizeof(uintptr_t));
+	}
+}
+
+static bool is_heap(uintptr_t addr)
+{
+	const struct heap_arena *ha = arena_of(addr);
+	size_t word = addr % ARENA_SIZE / HEAP_UNIT;
+
+	return ha != NULL && (ha->committed_words[word / 64] >> word % 64 & 1) != 0;
+}
+
+/* Calls visit for the parts of a mapping that are, or are not, the heap's. */
+static void each_part(const struct mapping *mapping, bool heap, void (*visit)(uintptr_t from, uintptr_t to, struct roots *r),
+		      struct roots *r)
+{
+	uintptr_t from = mapping->start;
+
+	while (from < mapping->end) {
+		uintptr_t to = from;
+		bool here = is_heap(from);
+
+		while (to < mapping->end && is_heap(to) == here) {
+			size_t unit = arena_of(to) != NULL ? HEAP_UNIT : ARENA_SIZE;
+
+			to += min_size(unit - to % unit, mapping->end - to);
+		}
+		if (here == heap)
+			visit(from, to, r);
+		from = to;
+	}
+}
+
+static void mark_private(uintptr_t from, uintptr_t to, struct roots *r)
+{
+	mark_each_present(r->m->pagemap, from, to, mark_present, r);
+}
+
+static void make_readable(uintptr_t from, uintptr_t to, struct roots *r)
+{
+	(void)r;
+	(void)os_make_readable((void *)from, to - from);
+}
+
+/* Other processes may write to it, or make it shorter: it is copied first. */
+static void mark_shared(uintptr_t from, uintptr_t to, struct roots *r)
+{
+	uintptr_t *words = r->copy;
+	unsigned char resident[SHARED_PAGES];
+	size_t page = os_page_size();
+
+	for (; from < to; from += SHARED_PAGES * page) {
+		size_t n = min_size((to - from) / page, SHARED_PAGES);
+
+		if (!os_which_resident(from, n, resident))
+			return;
+		for (size_t at = 0; at < n * page; at += SHARED_BYTES)
+			if ((resident[at / page] & 1) != 0)
+				mark_roots(r->m, (uintptr_t)words,
+					   (uintptr_t)words + os_try_read(words, from + at, SHARED_BYTES) / sizeof(uintptr_t) *
+									      sizeof(uintptr_t));
+	}
+}
+
+static bool is_memory(const struct mapping *mapping)
+{
+	return mapping->name_len == 0 || mapping_named(mapping, "/memfd:") || mapping_named(mapping, "/SYSV") ||
+	       mapping_named(mapping, "/dev/zero") || mapping_named(mapping, "/dev/shm/") ||
+	       mapping_named(mapping, "/anon_hugepage");
+}
+
+static bool is_device(const struct mapping *mapping)
+{
+	return mapping_named(mapping, "/dev/") || mapping_named(mapping, "[v");
+}
+
+static void mark_mapping(struct roots *r, const struct mapping *mapping)
+{
+	uint32_t access = mapping->flags & (MAPPING_READ | MAPPING_WRITE | MAPPING_SHARED);
+
+	if ((access & MAPPING_READ) != 0 && (access & MAPPING_SHARED) == 0 && (is_memory(mapping) || !is_device(mapping)))
+		each_part(mapping, false, mark_private, r);
+	else if (access == (MAPPING_READ | MAPPING_WRITE | MAPPING_SHARED) && is_memory(mapping) &&
+		 r->own - mapping->start >= mapping->end - mapping->start)
+		each_part(mapping, false, mark_shared, r);
+}
+
+/* A guarded object is not the heap's, so it is no leak; what it has the address of is none either. */
+static void mark_guarded(const struct guarded *g, void *arg)
+{
+	struct roots *r = arg;
+
+	if (!g->noscan && g->size >= sizeof(uintptr_t))
+		mark_roots(r->m, align_up(g->addr, sizeof(uintptr_t)), align_down(g->addr + g->size, sizeof(uintptr_t)));
+}
+
+bool roots_mark(struct mark *m, const struct snapshot *sn, const struct procmap *maps, const void *own)
+{
+	struct roots r = { .m = m, .sn = sn, .maps = maps, .own = (uintptr_t)own };
+
+	if (!make_hidden(&r))
+		return false;
+	/* Objects may have pages that their users, or guards, made unreadable: here they are read. */
+	for (size_t i = 0; i < maps->len; i++)
+		if ((maps->at[i].flags & MAPPING_READ) == 0)
+			each_part(&maps->at[i], true, make_readable, &r);
+	mark_roots(m, (uintptr_t)sn->words, (uintptr_t)(sn->words + sn->nwords));
+	for (size_t i = 0; i < maps->len; i++)
+		mark_mapping(&r, &maps->at[i]);
+	guard_each(mark_guarded, &r);
+	return true;
+}

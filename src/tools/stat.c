@@ -1,0 +1,506 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * stat.c - the heap in figures: looks once at everything, and prints it for people.
+ * See malloc.c for the overview.
+ *
+ * Owns     nothing: a snapshot is its reader's.
+ * Callers  interpose.c, interpose_tools.c, metric.c, who asks for statistics at exit or by signal. Calls heapwalk.h, thread.h,
+ *          sample.h, fixalloc.h, out.h.
+ * Locks    those of the modules it calls, one after the other; none while slots are counted.
+ * Holds    the equations in stat.h, at any moment and whatever other threads do: of two figures that make up a third, one is read
+ *          and the other is what is left. What two looks could tell differently is looked at once, or bounded by what was seen
+ *          first. Exact when the program is quiet.
+ */
+#include "tools/stat.h"
+#include "tools/heapwalk.h"
+#include "heap/mcentral.h"
+#include "base/options.h"
+#include "os/os.h"
+#include "os/out.h"
+#include "os/rights.h"
+#include "tools/sample.h"
+
+#include <errno.h>
+
+/* --- spans --- */
+
+/* Bytes that an object of this size class may have beyond what malloc was asked for, at most. */
+static size_t most_unasked(unsigned class)
+{
+	unsigned before = class - 1;
+
+	/* malloc has no objects of 24 bytes. */
+	if (before > 1 && sizeclasses[before].elemsize % 16 != 0)
+		before--;
+	return sizeclasses[class].elemsize - sizeclasses[before].elemsize - 1;
+}
+
+static void add_big(struct stat_class *k, const struct heap_run *r)
+{
+	/* By what lies in each arena: the length of a span that is being resized is read once, and may be cut short. */
+	size_t nbytes = r->npages * PAGE_SIZE;
+
+	k->span_bytes += nbytes;
+	if (r->fill.objects != 0)
+		k->live_bytes += nbytes;
+	else
+		k->free_bytes += nbytes;
+	if (!r->first)
+		return;
+	k->spans++;
+	k->slots++;
+	k->live += r->fill.objects;
+	k->free_slots += 1 - r->fill.slots;
+	k->unasked_most += r->fill.objects * (PAGE_SIZE - 1);
+}
+
+static void add_small(struct stat_class *k, const struct heap_run *r)
+{
+	const struct sizeclass *info = spanclass_info(r->spanclass);
+	size_t nbytes = info->npages * PAGE_SIZE;
+	size_t room = (size_t)info->elemsize * info->nelems;
+	size_t used = (size_t)r->fill.slots * info->elemsize;
+	bool tiny = r->spanclass == SPANCLASS_TINY;
+
+	if (!r->first)
+		return;
+	k->spans++;
+	k->span_bytes += nbytes;
+	k->live += r->fill.objects;
+	k->slots += info->nelems;
+	k->free_slots += info->nelems - r->fill.slots;
+	if (r->spanclass == SPANCLASS_NOTHING) {
+		/* An object of no bytes, in pages that cannot be touched. */
+		k->tail_bytes += nbytes;
+		return;
+	}
+	k->live_bytes += tiny ? r->fill.nbytes : used;
+	k->slack_bytes += tiny ? used - r->fill.nbytes : 0;
+	k->free_bytes += room - used;
+	k->tail_bytes += nbytes - room;
+	k->cached_bytes += (size_t)r->fill.pinned * TINY_SIZE;
+	k->unasked_most += tiny ? 0 : r->fill.objects * most_unasked(r->spanclass >> 1);
+}
+
+static void add_span(struct stat_snapshot *st, const struct heap_run *r)
+{
+	struct stat_class *k = &st->classes[r->spanclass];
+
+	if (r->spanclass >> 1 == 0)
+		add_big(k, r);
+	else
+		add_small(k, r);
+	if (r->fill.objects == 0)
+		st->empty_bytes += r->npages * PAGE_SIZE;
+}
+
+/* Adds every page of the heap up; pages in no span and not free are counted in moving_bytes, until it is known who has them. */
+static void walk_heap(struct stat_snapshot *st)
+{
+	struct heapwalk *w = &st->work.walk;
+	struct heap_run r;
+
+	heapwalk_init(w);
+	while (heapwalk_arena(w)) {
+		st->narenas++;
+		st->huge_bytes += popcount64(w->huge_regions) * REGION_SIZE;
+		while (heapwalk_run(w, &r)) {
+			size_t nbytes = r.npages * PAGE_SIZE;
+
+			st->released_bytes += r.use == RUN_RELEASED ? nbytes : 0;
+			st->free_bytes += r.use == RUN_FREE ? nbytes : 0;
+			st->moving_bytes += r.use == RUN_TAKEN ? nbytes : 0;
+			if (r.use == RUN_SPAN)
+				add_span(st, &r);
+		}
+	}
+}
+
+/* --- threads --- */
+
+READS_OTHERS static void add_cache(struct mcache *c, void *arg)
+{
+	struct stat_snapshot *st = arg;
+
+	st->held_bytes += popcount64(PEEK(c->pages.free)) * PAGE_SIZE;
+	st->held_released_bytes += popcount64(PEEK(c->pages.clean)) * PAGE_SIZE;
+	for (unsigned slot = 2; slot < NUM_SLOTS; slot++) {
+		const struct mcache_slot *t = &c->slots[slot];
+		unsigned sc = slot < NUM_SPAN_CLASSES ? slot : make_spanclass(slot - NUM_SPAN_CLASSES, false);
+		size_t top = PEEK(t->stack_top), bottom = PEEK(t->stack_bottom);
+		size_t n = top > bottom ? (top - bottom) / sizeof(struct free_entry) : 0;
+
+		/* Tiny blocks in caches are known by their pins. */
+		n += sc == SPANCLASS_TINY ? 0 : popcount64(PEEK(t->alloc_cache));
+		st->classes[sc].cached_bytes += n * spanclass_info((spanclass_t)sc)->elemsize;
+	}
+	for (unsigned i = 0; options.hardened && i < QUARANTINE_SMALL; i++) {
+		uintptr_t addr = PEEK(c->quarantine.small[i]);
+		uint64_t entry = addr != 0 ? entry_of_any(addr) : 0;
+
+		st->classes[entry_spanclass(entry)].cached_bytes += spanclass_info(entry_spanclass(entry))->elemsize;
+	}
+}
+
+static void add_caches(struct stat_snapshot *st)
+{
+	size_t made;
+
+	thread_each_cache(add_cache, st);
+	thread_count_caches(&st->ncaches, &made);
+	st->caches.inuse = st->ncaches;
+	st->caches.inuse_bytes = st->ncaches * align_up(sizeof(struct mcache), CACHE_LINE);
+	st->caches.bytes = made * align_up(sizeof(struct mcache), CACHE_LINE);
+	/* They were read after the pages were counted. */
+	st->held_bytes = min_size(st->held_bytes, st->moving_bytes);
+	st->held_released_bytes = min_size(st->held_released_bytes, st->held_bytes);
+	st->moving_bytes -= st->held_bytes;
+}
+
+/* --- records --- */
+
+static void add_pool(struct stat_records *to, const struct fixalloc *f)
+{
+	size_t inuse, bytes;
+
+	fixalloc_count(f, &inuse, &bytes);
+	to->inuse += inuse;
+	to->inuse_bytes += inuse * f->size;
+	to->bytes += bytes;
+}
+
+static void add_records(struct stat_snapshot *st)
+{
+	size_t map_bytes;
+
+	for (unsigned shape = 0; shape < SPAN_SHAPES; shape++)
+		add_pool(&st->spans, &mheap.span_pools[shape]);
+	add_pool(&st->arenas, &mheap.arena_pool);
+	add_pool(&st->arenas, &mheap.leaf_pool);
+	map_bytes = mheap_map_bytes();
+	st->arenas.inuse_bytes += map_bytes;
+	st->arenas.bytes += map_bytes;
+	/* Last: it only grows, and so is never less than its parts. */
+	st->metadata_bytes = fixalloc_sys_bytes();
+	st->other_bytes = st->metadata_bytes - st->spans.bytes - st->caches.bytes - st->arenas.bytes;
+	st->table_bytes = sizeof(arena_table) + sizeof(mheap) + sizeof(mcentrals) + sizeof(struct mcache);
+}
+
+/* --- sums --- */
+
+/* What was allocated since counting began. It is never less than what is live. */
+static void set_counts(struct stat_class *k, spanclass_t sc, const struct alloc_counts *counts)
+{
+	size_t each = sc == SPANCLASS_NOTHING ? 0 : spanclass_info(sc)->elemsize;
+
+	k->mallocs = counts->mallocs[sc];
+	k->frees = k->mallocs - k->live;
+	k->freed_bytes = sc > SPANCLASS_BIG_NOSCAN ? k->frees * each : counts->big_bytes[sc] - k->live_bytes;
+	k->malloc_bytes = k->live_bytes + k->freed_bytes;
+}
+
+static void read_counts(struct stat_snapshot *st)
+{
+	struct live_counts *live = &st->work.live;
+
+	for (unsigned sc = 0; sc < NUM_SPAN_CLASSES; sc++)
+		live->objects[sc] = st->classes[sc].live;
+	for (unsigned sc = SPANCLASS_BIG; sc <= SPANCLASS_BIG_NOSCAN; sc++)
+		live->big_bytes[sc] = st->classes[sc].live_bytes;
+	sample_read_counts(live, &st->work.counts);
+	for (unsigned sc = 0; sc < NUM_SPAN_CLASSES; sc++)
+		set_counts(&st->classes[sc], (spanclass_t)sc, &st->work.counts);
+	st->counting = sample_counts();
+}
+
+static void add_class(struct stat_class *sum, const struct stat_class *k)
+{
+	sum->spans += k->spans;
+	sum->slots += k->slots;
+	sum->live += k->live;
+	sum->free_slots += k->free_slots;
+	sum->span_bytes += k->span_bytes;
+	sum->live_bytes += k->live_bytes;
+	sum->slack_bytes += k->slack_bytes;
+	sum->free_bytes += k->free_bytes;
+	sum->cached_bytes += k->cached_bytes;
+	sum->tail_bytes += k->tail_bytes;
+	sum->unasked_most += k->unasked_most;
+	sum->mallocs += k->mallocs;
+	sum->frees += k->frees;
+	sum->malloc_bytes += k->malloc_bytes;
+	sum->freed_bytes += k->freed_bytes;
+}
+
+static void sum_up(struct stat_snapshot *st)
+{
+	for (unsigned sc = 0; sc < NUM_SPAN_CLASSES; sc++) {
+		struct stat_class *k = &st->classes[sc];
+
+		k->cached_bytes = min_size(k->cached_bytes, k->free_bytes);
+		add_class(&st->all, k);
+		if (spanclass_noscan((spanclass_t)sc))
+			add_class(&st->noscan, k);
+	}
+	st->heap_bytes = st->all.span_bytes + st->free_bytes + st->released_bytes + st->held_bytes + st->moving_bytes;
+	st->sys_bytes = st->heap_bytes + st->metadata_bytes;
+}
+
+void stat_read(struct stat_snapshot *st)
+{
+	uint32_t rights;
+
+	zero_bytes(st, sizeof(*st));
+	if (!mheap.ready)
+		return;
+	rights = rights_open();
+	walk_heap(st);
+	add_caches(st);
+	add_records(st);
+	read_counts(st);
+	sum_up(st);
+	rights_close(rights);
+}
+
+struct stat_snapshot *stat_take(void)
+{
+	struct stat_snapshot *st = os_alloc_scratch(sizeof(*st));
+
+	if (st != NULL)
+		stat_read(st);
+	return st;
+}
+
+void stat_drop(struct stat_snapshot *st)
+{
+	os_free_scratch(st, sizeof(*st));
+}
+
+/* --- the page --- */
+
+#define LABEL_WIDTH 26
+
+/* Tenths of a per cent, right-aligned. */
+static void print_share(struct out *o, size_t part, size_t whole)
+{
+	size_t tenths = whole == 0 ? 0 : (part * 1000 + whole / 2) / whole;
+
+	for (size_t n = tenths; n < 1000; n = n < 100 ? 100 : n * 10)
+		out_str(o, " ");
+	out_fixed(o, tenths, 1);
+	out_str(o, "%");
+}
+
+/* A figure and its share of the heap; what more is to be said of it, and the end of the line, are the caller's. */
+static void print_part(struct out *o, const char *label, size_t nbytes, size_t whole)
+{
+	out_left(o, label, LABEL_WIDTH);
+	out_size(o, nbytes);
+	out_str(o, "  ");
+	print_share(o, nbytes, whole);
+	out_str(o, "   ");
+}
+
+static void print_figure(struct out *o, const char *label, size_t nbytes)
+{
+	out_left(o, label, LABEL_WIDTH);
+	out_size(o, nbytes);
+	out_str(o, "           ");
+}
+
+static void print_count(struct out *o, uint64_t n, const char *what)
+{
+	out_dec(o, n);
+	out_str(o, " ");
+	out_str(o, what);
+	out_str(o, n == 1 ? "" : "s");
+}
+
+static void print_heap(struct out *o, const struct stat_snapshot *st)
+{
+	const struct stat_class *a = &st->all;
+	size_t kept = st->classes[SPANCLASS_BIG].free_bytes + st->classes[SPANCLASS_BIG_NOSCAN].free_bytes;
+	size_t heap = st->heap_bytes;
+
+	print_part(o, "heap", heap, heap);
+	print_count(o, st->narenas, "arena");
+	out_str(o, "\n");
+	print_part(o, "  live objects", a->live_bytes, heap);
+	print_count(o, a->live, "object");
+	out_str(o, ", ");
+	out_short_size(o, st->noscan.live_bytes);
+	out_str(o, " of them noscan\n");
+	print_part(o, "  slack in tiny blocks", a->slack_bytes, heap);
+	out_str(o, "beside the objects in them\n");
+	print_part(o, "  free slots", a->free_bytes - kept, heap);
+	out_short_size(o, a->cached_bytes);
+	out_str(o, " of them in threads' caches\n");
+	print_part(o, "  big objects kept", kept, heap);
+	out_str(o, "freed, for the next of their length\n");
+	print_part(o, "  behind the last slots", a->tail_bytes, heap);
+	print_count(o, a->spans, "span");
+	out_str(o, ", ");
+	out_short_size(o, st->empty_bytes);
+	out_str(o, " in empty ones\n");
+	print_part(o, "  free pages", st->free_bytes, heap);
+	out_str(o, "in no span, not given back yet\n");
+	print_part(o, "  released pages", st->released_bytes, heap);
+	out_str(o, "in no span, without memory\n");
+	print_part(o, "  threads' page words", st->held_bytes, heap);
+	out_short_size(o, st->held_released_bytes);
+	out_str(o, " of them without memory\n");
+	if (st->moving_bytes != 0) {
+		print_part(o, "  on their way", st->moving_bytes, heap);
+		out_str(o, "becoming spans, or free\n");
+	}
+}
+
+static void print_records(struct out *o, const char *label, const struct stat_records *r, const char *what)
+{
+	print_figure(o, label, r->bytes);
+	print_count(o, r->inuse, what);
+	out_str(o, ", ");
+	out_short_size(o, r->inuse_bytes);
+	out_str(o, " in use\n");
+}
+
+/* Resident bytes of the process, as the kernel counts; 0 when it does not tell. */
+static size_t resident_bytes(void)
+{
+	int fd = os_open_read("/proc/self/statm");
+	char text[128];
+	long n = fd < 0 ? -1 : os_read(fd, text, sizeof(text) - 1);
+	const char *s = text;
+	size_t pages = 0;
+
+	if (fd >= 0)
+		os_close(fd);
+	text[n < 0 ? 0 : n] = '\0';
+	while (*s != '\0' && *s++ != ' ')
+		;
+	for (; *s >= '0' && *s <= '9'; s++)
+		pages = pages * 10 + (size_t)(*s - '0');
+	return pages * os_page_size();
+}
+
+static void print_rest(struct out *o, const struct stat_snapshot *st)
+{
+	print_figure(o, "metadata", st->metadata_bytes);
+	out_str(o, "away from the heap\n");
+	print_records(o, "  span records", &st->spans, "span");
+	print_records(o, "  thread caches", &st->caches, "thread");
+	print_records(o, "  arena records", &st->arenas, "arena");
+	print_figure(o, "  not in use", st->other_bytes);
+	out_short_size(o, st->table_bytes);
+	out_str(o, " of static tables are not in the sums\n");
+	print_figure(o, "heap and metadata", st->sys_bytes);
+	out_str(o, "address space; huge pages asked for: ");
+	out_short_size(o, st->huge_bytes);
+	out_str(o, "\n");
+	print_figure(o, "resident", resident_bytes());
+	out_str(o, "all of the process, as the kernel counts\n");
+	print_figure(o, "beyond what was asked for", st->all.unasked_most);
+	out_str(o, "at most: what was asked for is not kept\n");
+}
+
+static void print_counts(struct out *o, const struct stat_snapshot *st)
+{
+	if (!st->counting)
+		return;
+	out_str(o, "\nallocated ");
+	print_count(o, st->all.mallocs, "object");
+	out_str(o, ", ");
+	out_short_size(o, st->all.malloc_bytes);
+	out_str(o, "; freed ");
+	out_dec(o, st->all.frees);
+	out_str(o, ", ");
+	out_short_size(o, st->all.freed_bytes);
+	out_str(o, "\n");
+}
+
+static void print_class(struct out *o, const struct stat_snapshot *st, unsigned sc)
+{
+	const struct stat_class *k = &st->classes[sc];
+
+	if (sc <= SPANCLASS_BIG_NOSCAN)
+		out_str(o, "     big");
+	else
+		out_padded(o, sc == SPANCLASS_NOTHING ? 0 : sizeclasses[sc >> 1].elemsize, 8);
+	out_left(o, sc == SPANCLASS_TINY ? "  tiny" : spanclass_noscan((spanclass_t)sc) ? "  noscan" : "  scan", 9);
+	out_padded(o, k->spans, 7);
+	out_padded(o, k->slots, 10);
+	out_padded(o, k->live, 10);
+	out_str(o, "  ");
+	print_share(o, k->slots - k->free_slots, k->slots);
+	out_str(o, "  ");
+	out_size(o, k->live_bytes);
+	out_str(o, "  ");
+	out_size(o, k->free_bytes + k->slack_bytes + k->tail_bytes);
+	if (st->counting)
+		out_padded(o, k->mallocs, 13);
+	out_str(o, "\n");
+}
+
+static void print_classes(struct out *o, const struct stat_snapshot *st)
+{
+	out_str(o, "\n    size  kind      spans     slots      live    fill        live    not live");
+	out_str(o, st->counting ? "    allocated\n" : "\n");
+	for (unsigned i = 2; i < NUM_SPAN_CLASSES + 2; i++) {
+		/* Big objects last. */
+		unsigned sc = i % NUM_SPAN_CLASSES;
+
+		if (st->classes[sc].spans != 0 || st->classes[sc].mallocs != 0)
+			print_class(o, st, sc);
+	}
+}
+
+size_t stat_program(char name[STAT_PROGRAM_MAX])
+{
+	int fd = os_open_read("/proc/self/comm");
+	long n = fd < 0 ? -1 : os_read(fd, name, STAT_PROGRAM_MAX);
+
+	if (fd >= 0)
+		os_close(fd);
+	return n > 1 ? (size_t)n - 1 : 0;
+}
+
+static void print_program(struct out *o)
+{
+	char name[STAT_PROGRAM_MAX];
+
+	out_text(o, name, stat_program(name));
+	out_str(o, ", pid ");
+	out_dec(o, (uint64_t)os_pid());
+}
+
+/* What a page needs. */
+struct page {
+	struct stat_snapshot st;
+	struct out out;
+};
+_Static_assert(sizeof(struct page) <= OS_SCRATCH_RESERVE,
+	       "figures can be had when there is no memory left");
+
+int stat_print(int fd)
+{
+	struct page *page = os_alloc_scratch(sizeof(*page));
+	struct out *o;
+	int error;
+
+	if (page == NULL)
+		return ENOMEM;
+	o = &page->out;
+	stat_read(&page->st);
+	out_init(o, fd);
+	out_str(o, "goalloc: ");
+	print_program(o);
+	out_str(o, "\n");
+	print_heap(o, &page->st);
+	print_rest(o, &page->st);
+	print_counts(o, &page->st);
+	print_classes(o, &page->st);
+	(void)out_flush(o);
+	error = o->error;
+	os_free_scratch(page, sizeof(*page));
+	return error;
+}
