@@ -79,7 +79,7 @@ FAST_PATH bool heap_free_fast(const _Atomic(const uint32_t *) *table, void *p, s
 			if (LIKELY(mcache_free_fast(c, s, entry_spanclass(entry), addr, state)))
 				return true;
 			if (LIKELY(c != MCACHE_NONE)) {
-				mcache_free_slot(c, s, slot, func);
+				mcache_free_slot(addr, s, slot, func, c);
 				return true;
 			}
 		}

@@ -165,7 +165,7 @@ static void *alloc_big(struct mcache *c, size_t size, size_t align, bool noscan,
 		return NULL;
 	if (zero && !fresh)
 		zero_bytes((void *)s->base, size);
-	return (void *)s->base;
+	return mspan_set_big_live(s);
 }
 
 /* The span class that hardened=1 serves a request from, one of more than no bytes. */
@@ -191,7 +191,7 @@ static void *alloc_hardened(struct mcache *c, size_t size, size_t align, bool no
 	if (size > PTRDIFF_MAX - align - 2 * PAGE_SIZE || align > PTRDIFF_MAX / 2)
 		return NULL;
 	s = hardened_alloc_big(c, size, align > PAGE_SIZE ? align / PAGE_SIZE : 1, noscan);
-	return s == NULL ? NULL : (void *)s->base;
+	return s == NULL ? NULL : mspan_set_big_live(s);
 }
 
 /* The span class of a small object. With sbrk=1 none has a place among tiny ones, which are used again together. */
@@ -418,7 +418,7 @@ SLOW_PATH void *heap_malloc_slow(size_t size)
 		struct mspan *s = mcache_take_big(c, pages_for(size), false);
 
 		if (s != NULL)
-			return (void *)s->base;
+			return mspan_set_big_live(s);
 	}
 	return malloc_rest(size);
 }
@@ -612,20 +612,34 @@ static SLOW_PATH void free_big_hardened(struct mcache *c, struct mspan *s, const
 	hardened_free_big(c, s);
 }
 
-static void free_big(struct mcache *c, struct mspan *s, const char *func)
+/* Frees a big object that was sampled, moved or freed before. */
+static SLOW_PATH void free_big_unusual(struct mspan *s, uint8_t before, const char *func,
+				       struct mcache *c)
+{
+	if (before != SLOT_LIVE && freed_unusual(s, before, func))
+		return;
+	if (s->moved)
+		atomic_fetch_sub_explicit(&moved_spans, 1, memory_order_relaxed);
+	mcache_free_big(c, s);
+}
+
+/* Frees the big object at p, which is the base of s. */
+static void free_big(void *p, struct mspan *s, const char *func, struct mcache *c)
 {
 	uint8_t before;
 
 	if (UNLIKELY(options.hardened)) {
 		free_big_hardened(c, s, func);
+		HOLD_ADDRESS(p);
 		return;
 	}
 	before = set_big_free(s);
-	if (UNLIKELY(before != SLOT_LIVE) && freed_unusual(s, before, func))
-		return;
-	if (UNLIKELY(s->moved))
-		atomic_fetch_sub_explicit(&moved_spans, 1, memory_order_relaxed);
-	mcache_free_big(c, s);
+	/* Up to here: a leak check finds the live object by it. */
+	HOLD_ADDRESS(p);
+	if (UNLIKELY(before != SLOT_LIVE || s->moved))
+		free_big_unusual(s, before, func, c);
+	else
+		mcache_free_big(c, s);
 }
 
 static void free_object(const struct object *o, void *p, const char *func)
@@ -637,6 +651,7 @@ static void free_object(const struct object *o, void *p, const char *func)
 		forget_sample(&s->state[o->slot], p);
 	if (UNLIKELY(options.sbrk) && s->kind == SPAN_SMALL) {
 		retire_slot(s, o->slot, func);
+		HOLD_ADDRESS(p);
 		return;
 	}
 	c = enter();
@@ -647,13 +662,15 @@ static void free_object(const struct object *o, void *p, const char *func)
 		tiny_free(c, s, (uintptr_t)p);
 		break;
 	case SPAN_BIG:
-		free_big(c, s, func);
+		free_big(p, s, func, c);
 		break;
 	default:
 		if (!mcache_free_fast(c, s, s->spanclass, (uintptr_t)p, &s->state[o->slot]))
-			mcache_free_slot(c, s, o->slot, func);
+			mcache_free_slot((uintptr_t)p, s, o->slot, func, c);
 		break;
 	}
+	/* Up to here: a leak check finds a live object by it. */
+	HOLD_ADDRESS(p);
 	thread_leave(c);
 }
 
@@ -686,7 +703,8 @@ static SLOW_PATH void free_rest(void *p, const char *func)
 }
 
 /* Apart from what heap_free_slow() does for big objects, for which that would have registers to save. */
-static SLOW_PATH void free_tiny_or_rest(struct mcache *c, void *p, struct mspan *s, const char *func)
+static SLOW_PATH void free_tiny_or_rest(void *p, struct mspan *s, const char *func,
+					struct mcache *c)
 {
 	if (LIKELY(s != NULL) && s->kind == SPAN_TINY && c != MCACHE_NONE && tiny_object_size(s, (uintptr_t)p) != 0 &&
 	    !options.clobberfree)
@@ -700,9 +718,9 @@ SLOW_PATH void heap_free_slow(void *p, struct mspan *s, const char *func)
 	struct mcache *c = cache_for_slow_path();
 
 	if (LIKELY(s != NULL) && s->kind == SPAN_BIG && (uintptr_t)p == s->base && c != MCACHE_NONE)
-		free_big(c, s, func);
+		free_big(p, s, func, c);
 	else if (p != NULL)
-		free_tiny_or_rest(c, p, s, func);
+		free_tiny_or_rest(p, s, func, c);
 }
 
 /* Returns the bytes of the slot that a request of the kind gets. What serves requests is asked, so that both agree. */
@@ -800,6 +818,7 @@ static void *move_big(struct mcache *c, struct mspan *s, size_t npages, bool nos
 	size_t nbytes = min_size(mspan_nbytes(s), npages * PAGE_SIZE);
 	struct mspan *to;
 	bool fresh;
+	void *p;
 
 	if (nbytes < MOVE_PAGES_MIN ||
 	    atomic_load_explicit(&moved_spans, memory_order_relaxed) >= MAX_MOVED_SPANS)
@@ -807,6 +826,8 @@ static void *move_big(struct mcache *c, struct mspan *s, size_t npages, bool nos
 	to = mcache_alloc_big(c, npages, 1, noscan, &fresh);
 	if (to == NULL)
 		return NULL;
+	/* Before the pages move, so that a leak check follows the pointers in them all the time. */
+	p = mspan_set_big_live(to);
 	/* Where the kernel's pages are larger, not every object has whole ones. */
 	if (!os_is_whole_pages((void *)(s->base | to->base), nbytes) ||
 	    !os_move_pages((void *)s->base, (void *)to->base, nbytes)) {
@@ -817,7 +838,7 @@ static void *move_big(struct mcache *c, struct mspan *s, size_t npages, bool nos
 	to->moved = true;
 	to->zeroed = false;
 	atomic_fetch_add_explicit(&moved_spans, 1, memory_order_relaxed);
-	return (void *)to->base;
+	return p;
 }
 
 /* What realloc leaves in a slot: resized, where a new object of the size would have another slot. */
@@ -927,6 +948,7 @@ static void *grow_to_pages(const struct object *o, size_t size, bool noscan)
 	size_t sampled = 0;
 	struct mcache *c;
 	struct mspan *s;
+	void *p = NULL;
 	bool fresh;
 
 	if (o->span->kind != SPAN_SMALL || size <= o->nbytes || size < REALLOC_PAGES_MIN ||
@@ -935,16 +957,15 @@ static void *grow_to_pages(const struct object *o, size_t size, bool noscan)
 	c = enter();
 	s = mcache_new_big(c, pages_for(size), 1, noscan, &fresh);
 	if (s != NULL) {
+		p = mspan_set_big_live(s);
 		mark_resized(s, size);
 		s->grown = true;
 		count_big(c, s, &sampled);
 	}
 	thread_leave(c);
-	if (s == NULL)
-		return NULL;
 	if (UNLIKELY(sampled != 0))
-		profile_alloc(s->base, sampled);
-	return (void *)s->base;
+		profile_alloc((uintptr_t)p, sampled);
+	return p;
 }
 
 /* Into a new object and out of the old one, with hardened=1 and sbrk=1; NULL when there is no memory. */
@@ -1030,6 +1051,8 @@ void *heap_realloc(void *p, size_t size, bool noscan, const char *func)
 	rights = rights_open();
 	s = span_or_foreign(p, func);
 	to = s == NULL ? realloc_outside(p, size, noscan, func) : realloc_ours(p, s, size, noscan, func);
+	/* The object may have grown in its place, where only the caller's p told of it. */
+	HOLD_ADDRESS(p);
 	rights_close(rights);
 	if (UNLIKELY(options.scavthread))
 		thread_start_scavenger();

@@ -638,7 +638,6 @@ static struct mspan *alloc_big(struct pcache *pc, size_t npages, size_t align_pa
 		addr = aligned;
 	}
 	mspan_init_big(s, addr, npages, noscan, zeroed);
-	slot_set(&s->state[0], SLOT_LIVE);
 	unmap_pages(addr + PAGE_SIZE, npages - 1);
 	map_span(s);
 	return s;

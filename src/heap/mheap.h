@@ -176,8 +176,8 @@ size_t mheap_map_bytes(void);
  * there is no memory, or the first time at the memory limit: see limit_admits_locked(). Takes mheap.lock unless the page cache has the pages; pc may be NULL. */
 struct mspan *mheap_alloc_small(struct pcache *pc, spanclass_t sc);
 
-/* A big object's span of npages, its base aligned to align_pages (a power of two), state SLOT_LIVE.
- * NULL when there is no memory. pc may be NULL. */
+/* Returns a big object's span of npages, its base aligned to align_pages (a power of two), or NULL
+ * when there is no memory. Its state is free: see mspan_set_big_live(). pc may be NULL. */
 struct mspan *mheap_alloc_big(struct pcache *pc, size_t npages, size_t align_pages, bool noscan);
 
 /* The same from the pages that the heap has, without growing it: for who has other pages to give back first. */

@@ -597,6 +597,7 @@ void *guard_alloc(size_t size, size_t align, bool noscan)
 	size_t page = os_page_size();
 	struct guarded *g;
 	uint64_t chance;
+	uintptr_t addr;
 	size_t nbytes;
 
 	if (align == 0)
@@ -629,8 +630,10 @@ void *guard_alloc(size_t size, size_t align, bool noscan)
 	count(&guard.live, 1);
 	count(&guard.live_bytes, size);
 	count(&guard.allocated, 1);
+	addr = g->addr;
+	HOLD_ADDRESS(addr);
 	set_state(g, GUARDED_LIVE);
-	return (void *)g->addr;
+	return (void *)addr;
 }
 
 /* The record of the live object that starts at p; NULL. */
