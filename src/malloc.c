@@ -80,6 +80,7 @@
 #include "safe/retire.h"
 #include "os/rights.h"
 #include "tools/sample.h"
+#include "start.h"
 #include "heap/scavenge.h"
 #include "heap/tiny.h"
 
@@ -94,15 +95,6 @@ static void *no_memory(void)
 {
 	errno = ENOMEM;
 	return NULL;
-}
-
-/* A cache for a slow path. */
-static struct mcache *enter(void)
-{
-	/* Relaxed: a flag to look; see thread.c. */
-	if (UNLIKELY(atomic_load_explicit(&thread_attention, memory_order_relaxed)))
-		thread_attend();
-	return thread_enter();
 }
 
 /* The calling thread's cache, for slow paths that begin without rights_open(). MCACHE_NONE in a
@@ -368,7 +360,7 @@ static void *alloc_or_errno(size_t size, size_t align, bool noscan, bool zero)
 	if (UNLIKELY(size > PTRDIFF_MAX))
 		return no_memory();
 	rights = rights_open();
-	c = enter();
+	c = start_enter();
 	if (UNLIKELY(options.off && foreign_can_alloc())) {
 		thread_leave(c);
 		rights_close(rights);
@@ -381,7 +373,7 @@ static void *alloc_or_errno(size_t size, size_t align, bool noscan, bool zero)
 		profile_alloc((uintptr_t)p, sampled);
 	rights_close(rights);
 	if (UNLIKELY(options.scavthread))
-		thread_start_scavenger();
+		start_scavenger();
 	return p != NULL ? p : no_memory();
 }
 
@@ -390,9 +382,9 @@ static void *alloc_plain(struct mcache *c, size_t size)
 {
 	spanclass_t sc;
 
-	/* Relaxed: as in enter(). */
+	/* Relaxed: as in start_enter(). */
 	if (!sample_counts() || size > MAX_SMALL_SIZE || c == MCACHE_NONE || !c->watched ||
-	    atomic_load_explicit(&thread_attention, memory_order_relaxed))
+	    atomic_load_explicit(&start_attention, memory_order_relaxed))
 		return NULL;
 	sc = sizeclass_of_malloc(size);
 	return sc == SPANCLASS_BIG ? NULL : sample_plain(c, sc);
@@ -405,7 +397,7 @@ static SLOW_PATH void *malloc_rest(size_t size)
 	if (p == NULL)
 		return alloc_or_errno(size, 0, false, false);
 	if (UNLIKELY(options.scavthread))
-		thread_start_scavenger();
+		start_scavenger();
 	return p;
 }
 
@@ -431,7 +423,7 @@ SLOW_PATH void *heap_calloc_slow(size_t size)
 		return alloc_or_errno(size, 0, false, true);
 	zero_bytes(p, size);
 	if (UNLIKELY(options.scavthread))
-		thread_start_scavenger();
+		start_scavenger();
 	return p;
 }
 
@@ -625,7 +617,32 @@ static void free_big(struct mcache *c, struct mspan *s, const char *func)
 		return;
 	if (UNLIKELY(s->moved))
 		atomic_fetch_sub_explicit(&moved_spans, 1, memory_order_relaxed);
+	if (UNLIKELY(options.clobberfree))
+		fill_bytes((void *)s->base, 0xdf, mspan_nbytes(s));
 	mcache_free_big(c, s);
+}
+
+/* Fills a live small object and frees it. */
+static SLOW_PATH void clobber_and_free(struct mcache *c, struct mspan *s, uint32_t slot, const char *func)
+{
+	uintptr_t addr = mspan_slot_addr(s, slot);
+
+	if (s->spanclass != SPANCLASS_NOTHING)
+		fill_bytes((void *)addr, 0xdf, s->elemsize);
+	slot_set(&s->state[slot], SLOT_FREE);
+	mcache_return(c, addr, func);
+}
+
+void heap_free_slot(struct mcache *c, struct mspan *s, uint32_t slot, const char *func)
+{
+	/* The fast path of free leads here. */
+	forked_look();
+	if (UNLIKELY(options.hardened) && s->spanclass != SPANCLASS_NOTHING)
+		hardened_free_small(c, s, slot, func);
+	else if (UNLIKELY(options.clobberfree))
+		clobber_and_free(c, s, slot, func);
+	else
+		mcache_free_slot(c, s, slot, func);
 }
 
 static void free_object(const struct object *o, void *p, const char *func)
@@ -639,7 +656,7 @@ static void free_object(const struct object *o, void *p, const char *func)
 		retire_slot(s, o->slot, func);
 		return;
 	}
-	c = enter();
+	c = start_enter();
 	switch (s->kind) {
 	case SPAN_TINY:
 		if (options.clobberfree)
@@ -651,7 +668,7 @@ static void free_object(const struct object *o, void *p, const char *func)
 		break;
 	default:
 		if (!mcache_free_fast(c, s, s->spanclass, (uintptr_t)p, &s->state[o->slot]))
-			mcache_free_slot(c, s, o->slot, func);
+			heap_free_slot(c, s, o->slot, func);
 		break;
 	}
 	thread_leave(c);
@@ -876,7 +893,7 @@ bool heap_resize_in_place(void *p, size_t size, const char *func)
 		bad_pointer(p, s, func);
 	if (s != NULL && s->kind == SPAN_BIG && !options.hardened && !options.sbrk && size >= REALLOC_PAGES_MIN &&
 	    size <= PTRDIFF_MAX) {
-		struct mcache *c = enter();
+		struct mcache *c = start_enter();
 
 		done = pages_for(size) == s->npages || resize_big(c, s, pages_for(size));
 		if (done)
@@ -905,7 +922,7 @@ static void *realloc_big(const struct object *o, size_t size, bool noscan, const
 		s->grown = true;
 		return (void *)s->base;
 	}
-	c = enter();
+	c = start_enter();
 	if (resize_big(c, s, npages))
 		return resized_in_place(c, s, size);
 	p = move_big(c, s, npages, noscan);
@@ -932,7 +949,7 @@ static void *grow_to_pages(const struct object *o, size_t size, bool noscan)
 	if (o->span->kind != SPAN_SMALL || size <= o->nbytes || size < REALLOC_PAGES_MIN ||
 	    size > MAX_SMALL_SIZE)
 		return NULL;
-	c = enter();
+	c = start_enter();
 	s = mcache_new_big(c, pages_for(size), 1, noscan, &fresh);
 	if (s != NULL) {
 		mark_resized(s, size);
@@ -1032,7 +1049,7 @@ void *heap_realloc(void *p, size_t size, bool noscan, const char *func)
 	to = s == NULL ? realloc_outside(p, size, noscan, func) : realloc_ours(p, s, size, noscan, func);
 	rights_close(rights);
 	if (UNLIKELY(options.scavthread))
-		thread_start_scavenger();
+		start_scavenger();
 	return to;
 }
 
@@ -1118,7 +1135,7 @@ size_t heap_set_limit(size_t bytes)
 	size_t before;
 
 	/* The options have been read. */
-	thread_leave(enter());
+	thread_leave(start_enter());
 	before = limit_set(bytes > PTRDIFF_MAX ? 0 : bytes);
 	rights_close(rights);
 	if (limit_used() > bytes)
@@ -1129,7 +1146,7 @@ size_t heap_set_limit(size_t bytes)
 bool heap_trim(void)
 {
 	uint32_t rights = rights_open();
-	struct mcache *c = enter();
+	struct mcache *c = start_enter();
 	bool given;
 
 	mcache_flush(c);

@@ -17,6 +17,7 @@
 #include "os/out.h"
 #include "tools/profile.h"
 #include "os/rights.h"
+#include "start.h"
 #include "tools/sample.h"
 #include "tools/stat.h"
 
@@ -202,7 +203,7 @@ EXPORT int goalloc_profile_start(size_t rate)
 
 	if (error != 0)
 		return result_of(error);
-	thread_attend();
+	start_attend();
 	rights = rights_open();
 	if (profile_start(rate))
 		sample_begin(rate, options.guardrate);

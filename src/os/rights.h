@@ -19,7 +19,7 @@
 /* What a thread that has no key to open gets from rights_open(). */
 #define RIGHTS_NO_KEY UINT32_MAX
 
-/* The rights that the key takes away; 0: there is none. Relaxed: who asks before the key is made asks again, in thread_enter(). */
+/* The rights that the key takes away; 0: there is none. Relaxed: who asks before the key is made asks again, in start_enter(). */
 static inline uint32_t rights_of_key(void)
 {
 	return atomic_load_explicit(&os_key_rights, memory_order_relaxed);
