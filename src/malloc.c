@@ -81,7 +81,6 @@
 #include "os/rights.h"
 #include "tools/sample.h"
 #include "start.h"
-#include "heap/scavenge.h"
 #include "heap/tiny.h"
 
 #include <errno.h>
@@ -1136,9 +1135,9 @@ size_t heap_set_limit(size_t bytes)
 
 	/* The options have been read. */
 	thread_leave(start_enter());
-	before = limit_set(bytes > PTRDIFF_MAX ? 0 : bytes);
+	before = mheap_set_limit(bytes > PTRDIFF_MAX ? 0 : bytes);
 	rights_close(rights);
-	if (limit_used() > bytes)
+	if (mheap_used_bytes() > bytes)
 		(void)heap_trim();
 	return before == 0 ? SIZE_MAX : before;
 }
@@ -1153,7 +1152,7 @@ bool heap_trim(void)
 	thread_leave(c);
 	thread_flush_shared();
 	mheap_release_records();
-	given = scavenge_all() != 0;
+	given = mheap_scavenge_all() != 0;
 	rights_close(rights);
 	return given;
 }

@@ -15,7 +15,6 @@
 #include "fork.h"
 #include "heap/limit.h"
 #include "heap/mcentral.h"
-#include "heap/scavenge.h"
 #include "heap/tiny.h"
 #include "os/fatal.h"
 #include "os/rights.h"
@@ -80,7 +79,7 @@ static void read_options(void)
 	options_init();
 	if (options.decoratemappings)
 		os_name_mappings();
-	limit_init("");
+	(void)mheap_set_limit(limit_of_options(""));
 	if (options.tiny_align < sizeof(void *))
 		sizeclass_divert_least();
 	if (options.sbrk || options.efence)
@@ -94,7 +93,7 @@ static void read_options(void)
 		hardened_init();
 		sizeclass_divert_all();
 		if (options.keyed && os_make_key())
-			mheap_hide_arenas();
+			pagemap_hide();
 	}
 	if (guards_on() && !options.off)
 		guard_init();
@@ -213,7 +212,7 @@ static void *scavenger(void *arg)
 	for (;;) {
 		os_sleep_ms(options.scavenge_ms < 100 ? 100 : options.scavenge_ms);
 		rights = rights_open();
-		while (scavenge_poll(os_now_ms()))
+		while (mheap_scavenge_poll(os_now_ms()))
 			;
 		rights_close(rights);
 	}

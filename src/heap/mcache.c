@@ -19,7 +19,6 @@
 #include "heap/limit.h"
 #include "base/options.h"
 #include "os/os.h"
-#include "heap/scavenge.h"
 
 /* Milliseconds between two polls, at least. */
 #define POLL_MS 2
@@ -619,7 +618,7 @@ static SLOW_PATH void poll(struct mcache *c, uint64_t now_ms)
 		tick(c);
 		mheap_release_records();
 	}
-	(void)scavenge_poll(now_ms);
+	(void)mheap_scavenge_poll(now_ms);
 }
 
 void mcache_poll(struct mcache *c)
