@@ -25,7 +25,7 @@ set(OWED
 	heap/mcache>safe/hardened heap/mcache>heap/tiny
 	heap/thread>safe/guard heap/thread>safe/hardened heap/thread>tools/profile heap/thread>tools/sample
 	heap/limit>heap/mheap heap/limit>heap/scavenge heap/scavenge>heap/mheap
-	safe/guard>safe/fault face/interpose>face/program)
+	safe/guard>safe/fault)
 set(seen "")
 
 # Programs that run when the library is built, and no part of it.
