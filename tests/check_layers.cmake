@@ -23,9 +23,7 @@ set(LAYERS base os stack heap safe tools . face)
 # the layer that knows both sides. One that is gone is reported, so that it leaves this list.
 set(OWED
 	heap/mcache>safe/hardened heap/mcache>heap/tiny
-	heap/thread>safe/guard heap/thread>safe/hardened heap/thread>tools/profile heap/thread>tools/sample
-	heap/limit>heap/mheap heap/limit>heap/scavenge heap/scavenge>heap/mheap
-	safe/guard>safe/fault)
+	heap/thread>safe/guard heap/thread>safe/hardened heap/thread>tools/profile heap/thread>tools/sample)
 set(seen "")
 
 # Programs that run when the library is built, and no part of it.

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_syscalls.c - the system calls that the README lists are all that the library makes: under a
- * seccomp filter that lets only those pass, two threads go through every kind of request. With
- * "glibc" the filter lets pass only what glibc's malloc calls, and refuses the others with EPERM in
- * one run and a kill in the next: a sandbox that was made for glibc's malloc. Where the system can
- * forbid it, reading the time-stamp counter is a fault, too.
+ * test_syscalls.c - the calls that goalloc(7) lists for the allocator are all that it makes.
  *
- * Owns     the list; a call that is added to the library is added here and to the README.
- * Callers  CTest, linked with the library and preloaded, with and without hardened=1.
+ * Two threads go through every kind of request under a seccomp filter that lets only those calls
+ * pass. With the argument "glibc" the filter lets only the calls of glibc's malloc pass, as a
+ * sandbox made for that malloc does. It refuses the others with EPERM in one run and with a kill in
+ * the next. Where the system can forbid it, reading the time-stamp counter is a fault, too.
+ *
+ * The test runs linked with the library and preloaded, with and without hardened=1. The test
+ * man.syscalls compares the lists below with the manual page and with the source.
  */
 #include "face.h"
 
@@ -22,17 +23,17 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
-/* README.md, "System calls"; then what ends this program, and the sleep of its own. The time needs
- * no call: every kernel that has the filter has a vDSO. */
+/* SYSTEM CALLS of goalloc(7), then the calls that end this program, and the sleep of its own. The
+ * time needs no call, because every kernel that has the filter has a vDSO. */
 static const int allowed[] = {
 	SYS_mmap,           SYS_munmap,       SYS_mprotect,        SYS_madvise,       SYS_mremap,
-	SYS_futex,          SYS_pkey_alloc,   SYS_pkey_free,       SYS_pkey_mprotect, SYS_write,
+	SYS_futex,          SYS_pkey_alloc,   SYS_pkey_mprotect,   SYS_write,
 	SYS_rt_sigprocmask, SYS_rt_sigaction, SYS_gettid,          SYS_getpid,        SYS_tgkill,
 	SYS_exit,           SYS_exit_group,   SYS_clock_nanosleep,
 };
 #define NALLOWED (sizeof(allowed) / sizeof(allowed[0]))
 
-/* What glibc's malloc calls; then what ends this program, and the sleep of its own. */
+/* The calls of glibc's malloc, then those that end this program, and the sleep of its own. */
 static const int allowed_by_glibc[] = {
 	SYS_mmap,  SYS_munmap, SYS_mprotect,   SYS_madvise,	    SYS_mremap, SYS_futex,
 	SYS_write, SYS_exit,   SYS_exit_group, SYS_clock_nanosleep,
