@@ -19,7 +19,7 @@
 #include "heap/adopt.h"
 #include "heap/mcentral.h"
 #include "heap/tiny.h"
-#include "os/rights.h"
+#include "os/metakey.h"
 #include "safe/guard.h"
 #include "safe/hardened.h"
 #include "tools/profile.h"
@@ -234,7 +234,7 @@ static void mend_by_other(bool rebuilt, bool in_shared)
  * perhaps in the middle of a change. Every change is ordered so that what they left can be mended. */
 static void mend(bool by_forker)
 {
-	uint32_t rights = rights_open();
+	uint32_t rights = metakey_open();
 	/* Relaxed: as in park(). */
 	bool none_has_cache = atomic_load_explicit(&adoption.due, memory_order_relaxed);
 	bool adopting, rebuilt, in_shared;
@@ -258,7 +258,7 @@ static void mend(bool by_forker)
 	}
 	guard_after_fork();
 	lock_count_as_orphans(false);
-	rights_close(rights);
+	metakey_close(rights);
 }
 
 void fork_watch(void)

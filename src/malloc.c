@@ -78,7 +78,7 @@
 #include "os/os.h"
 #include "tools/profile.h"
 #include "safe/no_reuse.h"
-#include "os/rights.h"
+#include "os/metakey.h"
 #include "tools/sample.h"
 #include "start.h"
 #include "heap/tiny.h"
@@ -96,7 +96,7 @@ static void *no_memory(void)
 	return NULL;
 }
 
-/* The calling thread's cache, for slow paths that begin without rights_open(). MCACHE_NONE in a
+/* The calling thread's cache, for slow paths that begin without metakey_open(). MCACHE_NONE in a
  * forked child whose heap is not in order yet, so that they go on to one that begins with it. */
 FAST_PATH struct mcache *cache_for_slow_path(void)
 {
@@ -358,11 +358,11 @@ static void *alloc_or_errno(size_t size, size_t align, bool noscan, bool zero)
 
 	if (UNLIKELY(size > PTRDIFF_MAX))
 		return no_memory();
-	rights = rights_open();
+	rights = metakey_open();
 	c = start_enter();
 	if (UNLIKELY(options.off && foreign_can_alloc())) {
 		thread_leave(c);
-		rights_close(rights);
+		metakey_close(rights);
 		return zero ? foreign_calloc(1, size) :
 		       align > 16 ? foreign_memalign(align, size) : foreign_malloc(size);
 	}
@@ -370,7 +370,7 @@ static void *alloc_or_errno(size_t size, size_t align, bool noscan, bool zero)
 	thread_leave(c);
 	if (UNLIKELY(sampled != 0))
 		profile_alloc((uintptr_t)p, sampled);
-	rights_close(rights);
+	metakey_close(rights);
 	if (UNLIKELY(options.scavthread))
 		start_scavenger();
 	return p != NULL ? p : no_memory();
@@ -555,10 +555,10 @@ static struct mspan *span_or_foreign(const void *p, const char *func)
 
 bool heap_owns(const void *p)
 {
-	uint32_t rights = rights_open();
+	uint32_t rights = metakey_open();
 	bool owns = span_of((uintptr_t)p) != NULL || arena_of((uintptr_t)p) != NULL || guard_owns((uintptr_t)p);
 
-	rights_close(rights);
+	metakey_close(rights);
 	return owns;
 }
 
@@ -680,14 +680,14 @@ static void free_outside(void *p, uint32_t rights, const char *func)
 
 	if (guarded)
 		fault_guarded_free(p, func);
-	rights_close(rights);
+	metakey_close(rights);
 	if (!guarded)
 		foreign_free(p, func);
 }
 
 static SLOW_PATH void free_rest(void *p, const char *func)
 {
-	uint32_t rights = rights_open();
+	uint32_t rights = metakey_open();
 	struct mspan *s = span_or_foreign(p, func);
 	struct object o;
 
@@ -698,7 +698,7 @@ static SLOW_PATH void free_rest(void *p, const char *func)
 	if (!find_object(p, s, &o, func))
 		bad_pointer(p, s, func);
 	free_object(&o, p, func);
-	rights_close(rights);
+	metakey_close(rights);
 }
 
 /* Apart from what heap_free_slow() does for big objects, for which that would have registers to save. */
@@ -779,7 +779,7 @@ SLOW_PATH void heap_free_sized_slow(void *p, size_t size, size_t align, const ch
 
 	if (p == NULL)
 		return;
-	rights = rights_open();
+	rights = metakey_open();
 	s = span_or_foreign(p, func);
 	if (s == NULL) {
 		check_guarded_size(p, size, align, func);
@@ -791,7 +791,7 @@ SLOW_PATH void heap_free_sized_slow(void *p, size_t size, size_t align, const ch
 	if (!size_fits(&o, size, align))
 		wrong_size(func, p, size, o.nbytes);
 	free_object(&o, p, func);
-	rights_close(rights);
+	metakey_close(rights);
 }
 
 /* --- realloc --- */
@@ -883,7 +883,7 @@ static bool resize_big(struct mcache *c, struct mspan *s, size_t npages)
 
 bool heap_resize_in_place(void *p, size_t size, const char *func)
 {
-	uint32_t rights = rights_open();
+	uint32_t rights = metakey_open();
 	struct mspan *s = span_or_foreign(p, func);
 	bool done = false;
 	struct object o;
@@ -900,7 +900,7 @@ bool heap_resize_in_place(void *p, size_t size, const char *func)
 		else
 			thread_leave(c);
 	}
-	rights_close(rights);
+	metakey_close(rights);
 	return done;
 }
 
@@ -1043,10 +1043,10 @@ void *heap_realloc(void *p, size_t size, bool noscan, const char *func)
 		return p;
 	if (p == NULL)
 		return noscan ? heap_malloc_noscan(size) : heap_malloc(size);
-	rights = rights_open();
+	rights = metakey_open();
 	s = span_or_foreign(p, func);
 	to = s == NULL ? realloc_outside(p, size, noscan, func) : realloc_ours(p, s, size, noscan, func);
-	rights_close(rights);
+	metakey_close(rights);
 	if (UNLIKELY(options.scavthread))
 		start_scavenger();
 	return to;
@@ -1087,13 +1087,13 @@ static SLOW_PATH size_t usable_size_slow(void *p, const char *func)
 
 	if (p == NULL)
 		return 0;
-	rights = rights_open();
+	rights = metakey_open();
 	s = span_or_foreign(p, func);
 	if (s == NULL)
 		o.nbytes = usable_size_outside(p, func);
 	else if (!find_object(p, s, &o, func))
 		fatal_pointer(func, p, (uintptr_t)p % 8 != 0 ? "misaligned pointer" : "invalid pointer");
-	rights_close(rights);
+	metakey_close(rights);
 	return o.nbytes;
 }
 
@@ -1110,14 +1110,14 @@ size_t heap_usable_size(void *p, const char *func)
 
 size_t heap_usable_size_or_0(void *p, const char *func)
 {
-	uint32_t rights = rights_open();
+	uint32_t rights = metakey_open();
 	struct mspan *s = span_of((uintptr_t)p);
 	bool guarded = guard_owns((uintptr_t)p);
 	struct object o = { .nbytes = 0 };
 
 	if (s != NULL ? !find_object(p, s, &o, func) : guarded && !guard_size(p, &o.nbytes))
 		o.nbytes = 0;
-	rights_close(rights);
+	metakey_close(rights);
 	return s == NULL && !guarded ? foreign_usable_size_or_0(p) : o.nbytes;
 }
 
@@ -1130,13 +1130,13 @@ size_t heap_limit(void)
 
 size_t heap_set_limit(size_t bytes)
 {
-	uint32_t rights = rights_open();
+	uint32_t rights = metakey_open();
 	size_t before;
 
 	/* The options have been read. */
 	thread_leave(start_enter());
 	before = mheap_set_limit(bytes > PTRDIFF_MAX ? 0 : bytes);
-	rights_close(rights);
+	metakey_close(rights);
 	if (mheap_used_bytes() > bytes)
 		(void)heap_trim();
 	return before == 0 ? SIZE_MAX : before;
@@ -1144,7 +1144,7 @@ size_t heap_set_limit(size_t bytes)
 
 bool heap_trim(void)
 {
-	uint32_t rights = rights_open();
+	uint32_t rights = metakey_open();
 	struct mcache *c = start_enter();
 	bool given;
 
@@ -1153,6 +1153,6 @@ bool heap_trim(void)
 	thread_flush_shared();
 	mheap_release_records();
 	given = mheap_scavenge_all() != 0;
-	rights_close(rights);
+	metakey_close(rights);
 	return given;
 }

@@ -17,7 +17,7 @@
 #include "heap/mcentral.h"
 #include "heap/tiny.h"
 #include "os/fatal.h"
-#include "os/rights.h"
+#include "os/metakey.h"
 #include "safe/guard.h"
 #include "safe/hardened.h"
 #include "tools/profile.h"
@@ -170,19 +170,19 @@ static void heap_init(void)
 static void thread_exit(void *value)
 {
 	uintptr_t rounds_left = (uintptr_t)value;
-	uint32_t rights = rights_open();
+	uint32_t rights = metakey_open();
 
 	/* The thread of a child may end before its first slow path. */
 	if (thread_self.cache == NULL && fork_has_parked_cache())
 		(void)start_enter();
-	rights_close(rights);
+	metakey_close(rights);
 	if (thread_self.cache == NULL)
 		return;
 	if (rounds_left > 1 && pthread_setspecific(exit_key, (void *)(rounds_left - 1)) == 0)
 		return;
-	rights = rights_open();
+	rights = metakey_open();
 	thread_give_cache();
-	rights_close(rights);
+	metakey_close(rights);
 }
 
 /* Asks libc to call thread_exit() when the calling thread ends. While another thread is still making
@@ -211,10 +211,10 @@ static void *scavenger(void *arg)
 	is_scavenger = true;
 	for (;;) {
 		os_sleep_ms(options.scavenge_ms < 100 ? 100 : options.scavenge_ms);
-		rights = rights_open();
+		rights = metakey_open();
 		while (mheap_scavenge_poll(os_now_ms()))
 			;
-		rights_close(rights);
+		metakey_close(rights);
 	}
 	return NULL;
 }
@@ -273,11 +273,11 @@ void start_late_init(void)
 	if (!atomic_compare_exchange_strong_explicit(&late_state, &state, LATE_RUNNING,
 						     memory_order_acq_rel, memory_order_acquire))
 		return;
-	rights = rights_open();
+	rights = metakey_open();
 	heap_init();
 	read_options();
 	begin_sampling();
-	rights_close(rights);
+	metakey_close(rights);
 	(void)pthread_atfork(NULL, NULL, after_fork);
 	if (pthread_key_create(&exit_key, thread_exit) != 0)
 		return;
@@ -285,9 +285,9 @@ void start_late_init(void)
 	atomic_store_explicit(&late_state, LATE_DONE, memory_order_release);
 	/* ld.so made the first allocations before the options were read. From now on malloc.c asks libc. */
 	if (options.off) {
-		rights = rights_open();
+		rights = metakey_open();
 		thread_give_cache();
-		rights_close(rights);
+		metakey_close(rights);
 	}
 }
 
@@ -316,7 +316,7 @@ struct mcache *start_enter(void)
 	if (!thread_is_ready())
 		heap_init();
 	/* Another thread may have made the key since this thread began. */
-	(void)rights_open();
+	(void)metakey_open();
 	if (fork_has_orphans())
 		fork_adopt();
 	if (fork_has_parked_cache())

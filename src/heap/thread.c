@@ -14,7 +14,7 @@
  *          the same thread-local storage takes that cache.
  */
 #include "heap/thread.h"
-#include "os/rights.h"
+#include "os/metakey.h"
 
 struct mcache_nobody mcache_nobody;
 struct thread_list thread_list = { .lock = LOCK_INITIALIZER(LOCK_THREADS) };
@@ -33,7 +33,7 @@ void thread_set_ready(void)
 void thread_set_cache(struct mcache *c)
 {
 	thread_self.cache = c;
-	thread_mcache = c == NULL || rights_of_key() != 0 ? MCACHE_NONE : c;
+	thread_mcache = c == NULL || metakey_rights() != 0 ? MCACHE_NONE : c;
 }
 
 static struct mcache **chain_of(uintptr_t user)
