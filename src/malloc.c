@@ -80,7 +80,6 @@
 #include "safe/retire.h"
 #include "os/rights.h"
 #include "tools/sample.h"
-#include "heap/scavenge.h"
 #include "heap/tiny.h"
 
 #include <errno.h>
@@ -1119,9 +1118,9 @@ size_t heap_set_limit(size_t bytes)
 
 	/* The options have been read. */
 	thread_leave(enter());
-	before = limit_set(bytes > PTRDIFF_MAX ? 0 : bytes);
+	before = mheap_set_limit(bytes > PTRDIFF_MAX ? 0 : bytes);
 	rights_close(rights);
-	if (limit_used() > bytes)
+	if (mheap_used_bytes() > bytes)
 		(void)heap_trim();
 	return before == 0 ? SIZE_MAX : before;
 }
@@ -1136,7 +1135,7 @@ bool heap_trim(void)
 	thread_leave(c);
 	thread_flush_shared();
 	mheap_release_records();
-	given = scavenge_all() != 0;
+	given = mheap_scavenge_all() != 0;
 	rights_close(rights);
 	return given;
 }

@@ -23,7 +23,6 @@ set(LAYERS base os stack heap safe tools . face)
 set(OWED
 	heap/mcache>safe/hardened heap/mcache>heap/tiny
 	heap/thread>safe/guard heap/thread>safe/hardened heap/thread>tools/profile heap/thread>tools/sample
-	heap/limit>heap/mheap heap/limit>heap/scavenge heap/scavenge>heap/mheap
 	safe/guard>safe/fault face/interpose>face/program)
 set(seen "")
 

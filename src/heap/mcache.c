@@ -20,7 +20,6 @@
 #include "heap/limit.h"
 #include "base/options.h"
 #include "os/os.h"
-#include "heap/scavenge.h"
 #include "heap/tiny.h"
 
 /* Milliseconds between two polls, at least. */
@@ -648,7 +647,7 @@ static SLOW_PATH void poll(struct mcache *c, uint64_t now_ms)
 		tick(c);
 		mheap_release_records();
 	}
-	(void)scavenge_poll(now_ms);
+	(void)mheap_scavenge_poll(now_ms);
 }
 
 void mcache_poll(struct mcache *c)

@@ -25,7 +25,6 @@
 #include "tools/profile.h"
 #include "os/rights.h"
 #include "tools/sample.h"
-#include "heap/scavenge.h"
 #include "heap/tiny.h"
 
 #include <errno.h>
@@ -111,7 +110,7 @@ static void read_options(void)
 	options_init();
 	if (options.decoratemappings)
 		os_name_mappings();
-	limit_init("");
+	(void)mheap_set_limit(limit_of_options(""));
 	if (options.tiny_align < sizeof(void *))
 		sizeclass_divert_least();
 	if (options.sbrk || options.efence)
@@ -127,7 +126,7 @@ static void read_options(void)
 		hardened_init();
 		sizeclass_divert_all();
 		if (options.keyed && os_make_key())
-			mheap_hide_arenas();
+			pagemap_hide();
 	}
 	if (guards_on() && !options.off)
 		guard_init();
@@ -361,7 +360,7 @@ static void *scavenger(void *arg)
 	for (;;) {
 		os_sleep_ms(options.scavenge_ms < 100 ? 100 : options.scavenge_ms);
 		rights = rights_open();
-		while (scavenge_poll(os_now_ms()))
+		while (mheap_scavenge_poll(os_now_ms()))
 			;
 		rights_close(rights);
 	}

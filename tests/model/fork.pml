@@ -577,7 +577,7 @@ taking:
 #endif
 		central_holder = 0;
 		goto takes
-	/* mheap_alloc_small(): mspan_init_small(), map_span() */
+	/* mheap_alloc_small(): mspan_init_small(), pagemap_map_span() */
 	:: atomic {
 		SLOW && current[c] == 0 && central == 0 ->
 		select (s : 1 .. NSPAN);
