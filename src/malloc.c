@@ -70,17 +70,17 @@
 #include "heap.h"
 #include "os/fatal.h"
 #include "os/foreign.h"
-#include "safe/guard.h"
+#include "safe/fault.h"
 #include "safe/hardened.h"
 #include "heap/limit.h"
 #include "heap/mcentral.h"
 #include "base/options.h"
 #include "os/os.h"
 #include "tools/profile.h"
-#include "safe/retire.h"
-#include "os/rights.h"
+#include "safe/no_reuse.h"
+#include "os/metakey.h"
 #include "tools/sample.h"
-#include "heap/scavenge.h"
+#include "start.h"
 #include "heap/tiny.h"
 
 #include <errno.h>
@@ -96,16 +96,7 @@ static void *no_memory(void)
 	return NULL;
 }
 
-/* A cache for a slow path. */
-static struct mcache *enter(void)
-{
-	/* Relaxed: a flag to look; see thread.c. */
-	if (UNLIKELY(atomic_load_explicit(&thread_attention, memory_order_relaxed)))
-		thread_attend();
-	return thread_enter();
-}
-
-/* The calling thread's cache, for slow paths that begin without rights_open(). MCACHE_NONE in a
+/* The calling thread's cache, for slow paths that begin without metakey_open(). MCACHE_NONE in a
  * forked child whose heap is not in order yet, so that they go on to one that begins with it. */
 FAST_PATH struct mcache *cache_for_slow_path(void)
 {
@@ -308,7 +299,7 @@ static SLOW_PATH void *alloc_counted(struct mcache *c, spanclass_t sc, size_t si
 	what = sample_one(c, sc, nbytes);
 	/* What the profile has is in the heap. */
 	if (what == SAMPLE_GUARD)
-		p = guard_alloc(size, align, noscan);
+		p = fault_guarded_alloc(size, align, noscan);
 	if (p != NULL) {
 		sample_undo(c, sc, nbytes);
 		return p;
@@ -349,7 +340,7 @@ static SLOW_PATH void forget_sample(_Atomic uint8_t *state, void *p)
 static void *alloc(struct mcache *c, size_t size, size_t align, bool noscan, bool zero, size_t *sampled)
 {
 	spanclass_t sc = spanclass_of(size, align, noscan);
-	void *p = UNLIKELY(options.efence) ? guard_alloc(size, align, noscan) : NULL;
+	void *p = UNLIKELY(options.efence) ? fault_guarded_alloc(size, align, noscan) : NULL;
 
 	if (UNLIKELY(p != NULL))
 		return p;
@@ -367,11 +358,11 @@ static void *alloc_or_errno(size_t size, size_t align, bool noscan, bool zero)
 
 	if (UNLIKELY(size > PTRDIFF_MAX))
 		return no_memory();
-	rights = rights_open();
-	c = enter();
+	rights = metakey_open();
+	c = start_enter();
 	if (UNLIKELY(options.off && foreign_can_alloc())) {
 		thread_leave(c);
-		rights_close(rights);
+		metakey_close(rights);
 		return zero ? foreign_calloc(1, size) :
 		       align > 16 ? foreign_memalign(align, size) : foreign_malloc(size);
 	}
@@ -379,9 +370,9 @@ static void *alloc_or_errno(size_t size, size_t align, bool noscan, bool zero)
 	thread_leave(c);
 	if (UNLIKELY(sampled != 0))
 		profile_alloc((uintptr_t)p, sampled);
-	rights_close(rights);
+	metakey_close(rights);
 	if (UNLIKELY(options.scavthread))
-		thread_start_scavenger();
+		start_scavenger();
 	return p != NULL ? p : no_memory();
 }
 
@@ -390,9 +381,9 @@ static void *alloc_plain(struct mcache *c, size_t size)
 {
 	spanclass_t sc;
 
-	/* Relaxed: as in enter(). */
+	/* Relaxed: as in start_enter(). */
 	if (!sample_counts() || size > MAX_SMALL_SIZE || c == MCACHE_NONE || !c->watched ||
-	    atomic_load_explicit(&thread_attention, memory_order_relaxed))
+	    atomic_load_explicit(&start_attention, memory_order_relaxed))
 		return NULL;
 	sc = sizeclass_of_malloc(size);
 	return sc == SPANCLASS_BIG ? NULL : sample_plain(c, sc);
@@ -405,7 +396,7 @@ static SLOW_PATH void *malloc_rest(size_t size)
 	if (p == NULL)
 		return alloc_or_errno(size, 0, false, false);
 	if (UNLIKELY(options.scavthread))
-		thread_start_scavenger();
+		start_scavenger();
 	return p;
 }
 
@@ -431,7 +422,7 @@ SLOW_PATH void *heap_calloc_slow(size_t size)
 		return alloc_or_errno(size, 0, false, true);
 	zero_bytes(p, size);
 	if (UNLIKELY(options.scavthread))
-		thread_start_scavenger();
+		start_scavenger();
 	return p;
 }
 
@@ -564,10 +555,10 @@ static struct mspan *span_or_foreign(const void *p, const char *func)
 
 bool heap_owns(const void *p)
 {
-	uint32_t rights = rights_open();
+	uint32_t rights = metakey_open();
 	bool owns = span_of((uintptr_t)p) != NULL || arena_of((uintptr_t)p) != NULL || guard_owns((uintptr_t)p);
 
-	rights_close(rights);
+	metakey_close(rights);
 	return owns;
 }
 
@@ -596,7 +587,7 @@ static SLOW_PATH bool freed_unusual(struct mspan *s, uint8_t before, const char 
 		profile_free(s->base);
 	if ((before & SLOT_ONCE) == 0)
 		return false;
-	retire_slot(s, 0, func);
+	no_reuse_free(s, 0, func);
 	return true;
 }
 
@@ -612,7 +603,7 @@ static SLOW_PATH void free_big_hardened(struct mcache *c, struct mspan *s, const
 	hardened_free_big(c, s);
 }
 
-/* Frees a big object that was sampled, moved or freed before. */
+/* Frees a big object that was sampled, moved or freed before, or that is to be filled. */
 static SLOW_PATH void free_big_unusual(struct mspan *s, uint8_t before, const char *func,
 				       struct mcache *c)
 {
@@ -620,6 +611,8 @@ static SLOW_PATH void free_big_unusual(struct mspan *s, uint8_t before, const ch
 		return;
 	if (s->moved)
 		atomic_fetch_sub_explicit(&moved_spans, 1, memory_order_relaxed);
+	if (options.clobberfree)
+		fill_bytes((void *)s->base, 0xdf, mspan_nbytes(s));
 	mcache_free_big(c, s);
 }
 
@@ -636,10 +629,34 @@ static void free_big(void *p, struct mspan *s, const char *func, struct mcache *
 	before = set_big_free(s);
 	/* Up to here: a leak check finds the live object by it. */
 	HOLD_ADDRESS(p);
-	if (UNLIKELY(before != SLOT_LIVE || s->moved))
+	if (UNLIKELY(before != SLOT_LIVE || s->moved || options.clobberfree))
 		free_big_unusual(s, before, func, c);
 	else
 		mcache_free_big(c, s);
+}
+
+/* Frees a small object with an option that has work at every free, or in a forked child. */
+static SLOW_PATH void free_slot_unusual(uintptr_t addr, struct mspan *s, uint32_t slot,
+					const char *func, struct mcache *c)
+{
+	forked_look();
+	if (options.hardened && s->spanclass != SPANCLASS_NOTHING) {
+		hardened_free_small(addr, s, slot, func, c);
+		return;
+	}
+	if (options.clobberfree && s->spanclass != SPANCLASS_NOTHING)
+		fill_bytes((void *)addr, 0xdf, s->elemsize);
+	mcache_free_slot(addr, s, slot, func, c);
+}
+
+void heap_free_slot(uintptr_t addr, struct mspan *s, uint32_t slot, const char *func,
+		    struct mcache *c)
+{
+	/* The fast path of free leads here. */
+	if (UNLIKELY(forked() || options.hardened || options.clobberfree))
+		free_slot_unusual(addr, s, slot, func, c);
+	else
+		mcache_free_slot(addr, s, slot, func, c);
 }
 
 static void free_object(const struct object *o, void *p, const char *func)
@@ -650,11 +667,11 @@ static void free_object(const struct object *o, void *p, const char *func)
 	if (UNLIKELY(s->kind != SPAN_TINY && (slot_state(&s->state[o->slot]) & SLOT_SAMPLED) != 0))
 		forget_sample(&s->state[o->slot], p);
 	if (UNLIKELY(options.sbrk) && s->kind == SPAN_SMALL) {
-		retire_slot(s, o->slot, func);
+		no_reuse_free(s, o->slot, func);
 		HOLD_ADDRESS(p);
 		return;
 	}
-	c = enter();
+	c = start_enter();
 	switch (s->kind) {
 	case SPAN_TINY:
 		if (options.clobberfree)
@@ -666,11 +683,9 @@ static void free_object(const struct object *o, void *p, const char *func)
 		break;
 	default:
 		if (!mcache_free_fast(c, s, s->spanclass, (uintptr_t)p, &s->state[o->slot]))
-			mcache_free_slot((uintptr_t)p, s, o->slot, func, c);
+			heap_free_slot((uintptr_t)p, s, o->slot, func, c);
 		break;
 	}
-	/* Up to here: a leak check finds a live object by it. */
-	HOLD_ADDRESS(p);
 	thread_leave(c);
 }
 
@@ -680,15 +695,15 @@ static void free_outside(void *p, uint32_t rights, const char *func)
 	bool guarded = guard_owns((uintptr_t)p);
 
 	if (guarded)
-		guard_free(p, func);
-	rights_close(rights);
+		fault_guarded_free(p, func);
+	metakey_close(rights);
 	if (!guarded)
 		foreign_free(p, func);
 }
 
 static SLOW_PATH void free_rest(void *p, const char *func)
 {
-	uint32_t rights = rights_open();
+	uint32_t rights = metakey_open();
 	struct mspan *s = span_or_foreign(p, func);
 	struct object o;
 
@@ -699,7 +714,7 @@ static SLOW_PATH void free_rest(void *p, const char *func)
 	if (!find_object(p, s, &o, func))
 		bad_pointer(p, s, func);
 	free_object(&o, p, func);
-	rights_close(rights);
+	metakey_close(rights);
 }
 
 /* Apart from what heap_free_slow() does for big objects, for which that would have registers to save. */
@@ -781,7 +796,7 @@ SLOW_PATH void heap_free_sized_slow(void *p, size_t size, size_t align, const ch
 
 	if (p == NULL)
 		return;
-	rights = rights_open();
+	rights = metakey_open();
 	s = span_or_foreign(p, func);
 	if (s == NULL) {
 		check_guarded_size(p, size, align, func);
@@ -793,7 +808,7 @@ SLOW_PATH void heap_free_sized_slow(void *p, size_t size, size_t align, const ch
 	if (!size_fits(&o, size, align))
 		wrong_size(func, p, size, o.nbytes);
 	free_object(&o, p, func);
-	rights_close(rights);
+	metakey_close(rights);
 }
 
 /* --- realloc --- */
@@ -888,7 +903,7 @@ static bool resize_big(struct mcache *c, struct mspan *s, size_t npages)
 
 bool heap_resize_in_place(void *p, size_t size, const char *func)
 {
-	uint32_t rights = rights_open();
+	uint32_t rights = metakey_open();
 	struct mspan *s = span_or_foreign(p, func);
 	bool done = false;
 	struct object o;
@@ -897,7 +912,7 @@ bool heap_resize_in_place(void *p, size_t size, const char *func)
 		bad_pointer(p, s, func);
 	if (s != NULL && s->kind == SPAN_BIG && !options.hardened && !options.sbrk && size >= REALLOC_PAGES_MIN &&
 	    size <= PTRDIFF_MAX) {
-		struct mcache *c = enter();
+		struct mcache *c = start_enter();
 
 		done = pages_for(size) == s->npages || resize_big(c, s, pages_for(size));
 		if (done)
@@ -905,7 +920,7 @@ bool heap_resize_in_place(void *p, size_t size, const char *func)
 		else
 			thread_leave(c);
 	}
-	rights_close(rights);
+	metakey_close(rights);
 	return done;
 }
 
@@ -926,7 +941,7 @@ static void *realloc_big(const struct object *o, size_t size, bool noscan, const
 		s->grown = true;
 		return (void *)s->base;
 	}
-	c = enter();
+	c = start_enter();
 	if (resize_big(c, s, npages))
 		return resized_in_place(c, s, size);
 	p = move_big(c, s, npages, noscan);
@@ -954,7 +969,7 @@ static void *grow_to_pages(const struct object *o, size_t size, bool noscan)
 	if (o->span->kind != SPAN_SMALL || size <= o->nbytes || size < REALLOC_PAGES_MIN ||
 	    size > MAX_SMALL_SIZE)
 		return NULL;
-	c = enter();
+	c = start_enter();
 	s = mcache_new_big(c, pages_for(size), 1, noscan, &fresh);
 	if (s != NULL) {
 		p = mspan_set_big_live(s);
@@ -1027,12 +1042,12 @@ static void *realloc_outside(void *p, size_t size, bool noscan, const char *func
 	if (!guard_owns((uintptr_t)p))
 		return foreign_realloc(p, size, func);
 	if (!guard_size(p, &nbytes))
-		guard_bad_pointer(p, func, NULL);
+		fault_bad_pointer(p, func, NULL);
 	to = alloc_or_errno(size, 0, noscan, false);
 	if (to == NULL)
 		return NULL;
 	copy_bytes(to, p, min_size(nbytes, size));
-	guard_free(p, func);
+	fault_guarded_free(p, func);
 	return to;
 }
 
@@ -1048,14 +1063,14 @@ void *heap_realloc(void *p, size_t size, bool noscan, const char *func)
 		return p;
 	if (p == NULL)
 		return noscan ? heap_malloc_noscan(size) : heap_malloc(size);
-	rights = rights_open();
+	rights = metakey_open();
 	s = span_or_foreign(p, func);
 	to = s == NULL ? realloc_outside(p, size, noscan, func) : realloc_ours(p, s, size, noscan, func);
 	/* The object may have grown in its place, where only the caller's p told of it. */
 	HOLD_ADDRESS(p);
-	rights_close(rights);
+	metakey_close(rights);
 	if (UNLIKELY(options.scavthread))
-		thread_start_scavenger();
+		start_scavenger();
 	return to;
 }
 
@@ -1082,7 +1097,7 @@ static size_t usable_size_outside(void *p, const char *func)
 	if (!guard_owns((uintptr_t)p))
 		return foreign_usable_size(p, func);
 	if (!guard_size(p, &nbytes))
-		guard_bad_pointer(p, func, (uintptr_t)p % 8 != 0 ? "misaligned pointer" : "invalid pointer");
+		fault_bad_pointer(p, func, (uintptr_t)p % 8 != 0 ? "misaligned pointer" : "invalid pointer");
 	return nbytes;
 }
 
@@ -1094,13 +1109,13 @@ static SLOW_PATH size_t usable_size_slow(void *p, const char *func)
 
 	if (p == NULL)
 		return 0;
-	rights = rights_open();
+	rights = metakey_open();
 	s = span_or_foreign(p, func);
 	if (s == NULL)
 		o.nbytes = usable_size_outside(p, func);
 	else if (!find_object(p, s, &o, func))
 		fatal_pointer(func, p, (uintptr_t)p % 8 != 0 ? "misaligned pointer" : "invalid pointer");
-	rights_close(rights);
+	metakey_close(rights);
 	return o.nbytes;
 }
 
@@ -1117,14 +1132,14 @@ size_t heap_usable_size(void *p, const char *func)
 
 size_t heap_usable_size_or_0(void *p, const char *func)
 {
-	uint32_t rights = rights_open();
+	uint32_t rights = metakey_open();
 	struct mspan *s = span_of((uintptr_t)p);
 	bool guarded = guard_owns((uintptr_t)p);
 	struct object o = { .nbytes = 0 };
 
 	if (s != NULL ? !find_object(p, s, &o, func) : guarded && !guard_size(p, &o.nbytes))
 		o.nbytes = 0;
-	rights_close(rights);
+	metakey_close(rights);
 	return s == NULL && !guarded ? foreign_usable_size_or_0(p) : o.nbytes;
 }
 
@@ -1137,29 +1152,29 @@ size_t heap_limit(void)
 
 size_t heap_set_limit(size_t bytes)
 {
-	uint32_t rights = rights_open();
+	uint32_t rights = metakey_open();
 	size_t before;
 
 	/* The options have been read. */
-	thread_leave(enter());
-	before = limit_set(bytes > PTRDIFF_MAX ? 0 : bytes);
-	rights_close(rights);
-	if (limit_used() > bytes)
+	thread_leave(start_enter());
+	before = mheap_set_limit(bytes > PTRDIFF_MAX ? 0 : bytes);
+	metakey_close(rights);
+	if (mheap_used_bytes() > bytes)
 		(void)heap_trim();
 	return before == 0 ? SIZE_MAX : before;
 }
 
 bool heap_trim(void)
 {
-	uint32_t rights = rights_open();
-	struct mcache *c = enter();
+	uint32_t rights = metakey_open();
+	struct mcache *c = start_enter();
 	bool given;
 
 	mcache_flush(c);
 	thread_leave(c);
 	thread_flush_shared();
 	mheap_release_records();
-	given = scavenge_all() != 0;
-	rights_close(rights);
+	given = mheap_scavenge_all() != 0;
+	metakey_close(rights);
 	return given;
 }

@@ -5,7 +5,7 @@
  *
  * Owns     nothing.
  * Callers  tests. Calls the check functions of the modules below.
- * Locks    takes threads.lock, mcentral.lock and mheap.lock one after the other, through their modules.
+ * Locks    takes thread_list.lock, mcentral.lock and mheap.lock one after the other, through their modules.
  * Holds    nothing is changed.
  */
 #include "heap/heapcheck.h"

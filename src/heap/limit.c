@@ -1,46 +1,44 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * limit.c - the memory limit: what counts, when what is free is given back at once, when a request is refused.
+ * limit.c - the memory limit: what is done with a request that would cross it.
  * See malloc.c for the overview.
  *
- * What counts is what the process has through us, as Go's limit counts: pages of the heap that are in spans, in a thread's word, or free
- * with memory behind them; and the memory of records. A request that would cross the limit is answered in three steps:
- *   - free pages are released, if that makes room for some time;
- *   - it is refused once, as if there were no memory: the thread gives back all it keeps and asks again (mcache_refill() and others do
- *     so for want of memory, too). All other threads are asked to do so at their next slow path;
- *   - it is refused for good with hard=1, else the heap grows beyond the limit.
- * The first two are work for every page while what is live hardly fits. Without hard=1 they are done only when they pay: the first when
- * there is some share of the limit to release, and room afterwards; the second as long as it takes 1/ROUND_SHARE of the time.
+ * What counts against the limit is what the process has through this heap, as with Go's limit: the
+ * memory of records, and pages that are in spans, in page words, or dirty. A request that would
+ * cross the limit is answered in three steps:
+ *   1. Free pages are released, if that makes room for some time (LIMIT_RELEASE).
+ *   2. The request fails once (LIMIT_FLUSH). The thread flushes its cache and makes the request
+ *      again. All other threads are asked to flush their caches at their next slow path. This is
+ *      called a round.
+ *   3. With hard=1 the request fails (LIMIT_REFUSE). Otherwise the heap grows beyond the limit.
+ * Where the live objects hardly fit, steps 1 and 2 would be work for every page. Without hard=1
+ * they are made only when they pay: step 1 when a good part of the margin can be released and the
+ * request fits afterwards, step 2 as long as rounds take at most 1/ROUND_SHARE of the time.
  *
- * Owns     limit; whether and when the calling thread was refused a first time.
- * Callers  mheap.c before it takes pages; mcache.c and scavenge.c for how much and how long to keep; thread.c, malloc.c. Calls
- *          mheap.h, scavenge.h, cgroup.h.
- * Locks    mheap.lock covers the [h] fields; it is dropped while pages are released.
- * Holds    with hard=1 what counts is at most the limit, but for records: those a request needs are there before its pages are
- *          asked for, and small beside them.
+ * Owns     limit; whether and when the calling thread was told to flush.
+ * Locks    none of its own. mheap.lock covers the decisions.
+ * Holds    with hard=1 what counts is at most the limit, except for records. The records that a
+ *          request needs are made before its pages are asked for, and are small beside them.
  */
 #include "heap/limit.h"
 #include "os/cgroup.h"
 #include "os/fatal.h"
-#include "heap/mheap.h"
 #include "os/os.h"
-#include "heap/scavenge.h"
 
 struct limit limit;
 
-/* The calling thread's request was refused once, and the thread is giving back what it keeps. Ends
- * with the request, see limit_end_request(). */
+/* The calling thread was answered LIMIT_FLUSH, and its request has not ended. */
 THREAD_LOCAL bool asked;
 THREAD_LOCAL uint32_t asked_at;    /* milliseconds, the lower bits */
 
-/* What lies between where the limit is near and the limit. */
+/* The margin, in which LIMIT_NEAR holds, is this part of the limit, but MARGIN_MIN at least. */
 #define MARGIN_SHIFT 4
 #define MARGIN_MIN MiB(1)
 
-/* Giving back caches takes this part of the time, where it does not help. */
+/* Rounds that do not help take at most this part of the time. */
 #define ROUND_SHARE 64
 
-/* A round that takes longer than this counts as no longer: the thread was stopped meanwhile. */
+/* A round counts as no longer than this: a thread that took longer was stopped meanwhile. */
 #define ROUND_MOST_MS 100
 
 static size_t margin(void)
@@ -48,13 +46,13 @@ static size_t margin(void)
 	return limit_bytes() - limit.near_at;
 }
 
-/* The least that is worth releasing. */
+/* Returns the least number of bytes that is worth releasing. */
 static size_t batch(void)
 {
 	return margin() / 4;
 }
 
-static void set_state_locked(enum limit_state state)
+static void set_state(enum limit_state state)
 {
 	enum limit_state before = limit_get_state();
 
@@ -65,181 +63,109 @@ static void set_state_locked(enum limit_state state)
 		atomic_fetch_add_explicit(&limit.calls, 1, memory_order_relaxed);
 }
 
-static size_t set_locked(size_t bytes)
+static void set_next_round(uint64_t ms)
+{
+	/* Relaxed: only a time. The last of several threads whose rounds end together wins. */
+	atomic_store_explicit(&limit.next_round, ms, memory_order_relaxed);
+}
+
+size_t limit_set(size_t bytes, uint64_t now_ms)
 {
 	size_t before = limit_bytes();
 
 	limit.near_at = bytes - min_size(max_size(bytes >> MARGIN_SHIFT, MARGIN_MIN), bytes / 2);
-	limit.next_round = os_now_ms();
+	set_next_round(now_ms);
 	atomic_store_explicit(&limit.bytes, bytes, memory_order_relaxed);
 	atomic_store_explicit(&limit.state, LIMIT_FAR, memory_order_relaxed);
 	return before;
 }
 
-size_t limit_set(size_t bytes)
+size_t limit_of_options(const char *root)
 {
-	size_t before;
-
-	lock_acquire(&mheap.lock);
-	before = set_locked(bytes);
-	lock_release(&mheap.lock);
-	return before;
-}
-
-void limit_init(const char *root)
-{
-	size_t bytes = options.memlimit, whole;
+	size_t whole;
 	struct report r;
 
-	if (options.memlimit_percent != 0) {
-		whole = cgroup_memory(root);
-		bytes = whole / 100 * options.memlimit_percent;
-		if (whole == 0) {
-			report_init(&r);
-			report_str(&r, "memlimit: how much memory there is cannot be read; no limit");
-			report_write(&r, 2);
-		}
+	if (options.memlimit_percent == 0)
+		return options.memlimit;
+	whole = cgroup_memory(root);
+	if (whole == 0) {
+		report_init(&r);
+		report_str(&r, "memlimit: how much memory there is cannot be read; no limit");
+		report_write(&r, 2);
 	}
-	if (mheap.ready)
-		(void)limit_set(bytes);
-	else
-		(void)set_locked(bytes);
+	return whole / 100 * options.memlimit_percent;
 }
 
-/* Pages that are being released count as if they were already: others need not fail for them. */
-size_t limit_used_locked(void)
+/* Returns by how many bytes the request would cross the limit. */
+static size_t overshoot(const struct limit_figures *f)
 {
-	return (mheap.pages.ntotal - mheap.pages.nclean - mheap.nreleasing) * PAGE_SIZE + fixalloc_used_bytes();
+	return limit_fits(f) ? 0 : f->used + f->need - limit_bytes();
 }
 
-size_t limit_used(void)
+/* Returns true when releasing free pages is worth it. With hard=1, and after a flush, it always
+ * is. */
+static bool release_pays(const struct limit_figures *f)
 {
-	size_t nbytes;
-
-	lock_acquire(&mheap.lock);
-	nbytes = limit_used_locked();
-	lock_release(&mheap.lock);
-	return nbytes;
+	return options.hard || asked || (f->dirty >= overshoot(f) && f->dirty >= batch());
 }
 
-/* Bytes that would come to count. */
-static size_t need_locked(uint64_t page, size_t npages)
+static bool round_is_due(uint64_t now_ms)
 {
-	if (page == PAGE_NONE)
-		page = pagealloc_find(&mheap.pages, npages);
-	return (npages - (page == PAGE_NONE ? 0 : pagealloc_count_dirty(&mheap.pages, page, npages))) * PAGE_SIZE;
+	return options.hard ||
+	       now_ms >= atomic_load_explicit(&limit.next_round, memory_order_relaxed);
 }
 
-/* Bytes beyond the limit with these pages; 0: they may be taken. */
-static size_t overshoot_locked(uint64_t page, size_t npages)
-{
-	size_t need = need_locked(page, npages);
-	size_t total = limit_used_locked() + need;
-
-	return need == 0 || total <= limit_bytes() ? 0 : total - limit_bytes();
-}
-
-/* Free pages with memory behind them are what can be had here; with hard=1, and when caches were given back for it, all. */
-static bool pays_locked(size_t over)
-{
-	size_t dirty = (mheap.pages.nfree - mheap.pages.nclean) * PAGE_SIZE;
-
-	return options.hard || asked || (dirty >= over && dirty >= batch());
-}
-
-static bool round_is_due_locked(void)
-{
-	return options.hard || os_now_ms() >= limit.next_round;
-}
-
-static void begin_round_locked(void)
+static void begin_round(uint64_t now_ms)
 {
 	asked = true;
-	asked_at = (uint32_t)os_now_ms();
+	asked_at = (uint32_t)now_ms;
 	atomic_fetch_add_explicit(&limit.calls, 1, memory_order_relaxed);
 }
 
-/* The thread gave back what it kept. */
-static void end_round_locked(void)
+static void end_round(uint64_t now_ms)
 {
-	uint64_t now = os_now_ms();
+	size_t took = min_size((uint32_t)now_ms - asked_at, ROUND_MOST_MS);
 
 	asked = false;
-	/* The clock is coarse: a round that is shorter than its step counts as 0, and one that it steps in
-	 * as a step. */
-	limit.next_round = now + 1 + min_size((uint32_t)now - asked_at, ROUND_MOST_MS) * ROUND_SHARE;
+	/* The clock is coarse: a round that is shorter than its step counts as 0, and a round during
+	 * which it steps counts as a step. */
+	set_next_round(now_ms + 1 + took * ROUND_SHARE);
 }
 
-/* Those of the spans that the thread gave back. The kernel works without mheap.lock. */
-static void release_records_locked(void)
+bool limit_has_room(const struct limit_figures *f)
 {
-	lock_release(&mheap.lock);
-	mheap_release_records();
-	lock_acquire(&mheap.lock);
-}
-
-/* Far from the limit also with as many pages more. */
-static bool stays_far_locked(size_t npages)
-{
-	size_t used = limit_used_locked();
-
-	if (used + npages * PAGE_SIZE > limit.near_at)
-		return false;
-	/* Not to and fro. */
-	if (used + batch() <= limit.near_at)
-		set_state_locked(LIMIT_FAR);
-	return true;
-}
-
-/* Beyond the limit without more ado: it was tried not long ago. */
-static bool goes_on_locked(size_t over)
-{
-	return limit_get_state() == LIMIT_OVER && !pays_locked(over) && !round_is_due_locked();
-}
-
-bool limit_has_room_slow(size_t npages)
-{
-	size_t total = limit_used_locked() + npages * PAGE_SIZE;
-
-	if (stays_far_locked(npages))
+	if (f->used + f->need <= limit.near_at) {
+		/* Only well below, so that the state does not change to and fro. */
+		if (f->used + batch() <= limit.near_at)
+			set_state(LIMIT_FAR);
 		return true;
-	if (total > limit_bytes())
-		return goes_on_locked(total - limit_bytes());
-	set_state_locked(LIMIT_NEAR);
-	return true;
-}
-
-bool limit_admits_slow(uint64_t page, size_t npages, bool in_earnest)
-{
-	size_t over;
-
-	DCHECK(lock_held(&mheap.lock));
-	/* At most so many pages would come to count: before it is looked which they are. */
-	if (!asked && limit_has_room_slow(npages))
-		return true;
-	over = overshoot_locked(page, npages);
-	if (!in_earnest)
-		return over == 0;
-	/* Again where what was released is what would be taken. */
-	while (over != 0 && pays_locked(over) && scavenge_locked(over + margin() / 2) != 0)
-		over = overshoot_locked(page, npages);
-	if (over != 0 && asked) {
-		release_records_locked();
-		over = overshoot_locked(page, npages);
 	}
-	if (over != 0 && !asked && round_is_due_locked()) {
-		begin_round_locked();
-		return false;
+	/* Beyond the limit the heap grows while neither step is worth another attempt. */
+	if (!limit_fits(f))
+		return limit_get_state() == LIMIT_OVER && !release_pays(f) && !round_is_due(f->now_ms);
+	set_state(LIMIT_NEAR);
+	return true;
+}
+
+struct limit_answer limit_decide(const struct limit_figures *f)
+{
+	bool fits = limit_fits(f);
+
+	if (!fits && !f->nothing_left && release_pays(f))
+		return (struct limit_answer){ LIMIT_RELEASE, overshoot(f) + margin() / 2 };
+	if (!fits && !asked && round_is_due(f->now_ms)) {
+		begin_round(f->now_ms);
+		return (struct limit_answer){ .verdict = LIMIT_FLUSH };
 	}
 	if (asked)
-		end_round_locked();
-	if (over != 0 && options.hard)
-		return false;
-	if (over != 0)
-		set_state_locked(LIMIT_OVER);
-	else if (limit_used_locked() <= limit_bytes())
-		set_state_locked(LIMIT_NEAR);
-	return true;
+		end_round(f->now_ms);
+	if (!fits && options.hard)
+		return (struct limit_answer){ .verdict = LIMIT_REFUSE };
+	if (!fits)
+		set_state(LIMIT_OVER);
+	else if (f->used <= limit_bytes())
+		set_state(LIMIT_NEAR);
+	return (struct limit_answer){ .verdict = LIMIT_ADMIT };
 }
 
 bool limit_wants_flush(void)
@@ -247,15 +173,8 @@ bool limit_wants_flush(void)
 	return asked;
 }
 
-static SLOW_PATH void end_unanswered_round(void)
-{
-	lock_acquire(&mheap.lock);
-	end_round_locked();
-	lock_release(&mheap.lock);
-}
-
 void limit_end_request(void)
 {
 	if (UNLIKELY(asked))
-		end_unanswered_round();
+		end_round(os_now_ms());
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * limit.h - how much memory the process may have through us. See limit.c.
+ * limit.h - how much memory the process may have through this heap. See limit.c.
  */
 #ifndef GOALLOC_LIMIT_H
 #define GOALLOC_LIMIT_H
@@ -8,24 +8,28 @@
 #include "base/base.h"
 #include "base/options.h"
 
-/* FAR: as without one. NEAR: caches keep less, and free pages stay a part of the decay time. OVER: what is live does not fit, and giving
- * back all the time would not change that: as FAR, but for a try now and then. */
+/*
+ * LIMIT_FAR has no effect. LIMIT_NEAR: caches keep less, and free pages are released after 1/16 of
+ * the decay time. LIMIT_OVER: the live objects do not fit. Releasing all the time would not change
+ * that, so it has no effect either, but for an attempt now and then.
+ */
 enum limit_state { LIMIT_FAR, LIMIT_NEAR, LIMIT_OVER };
 
 /*
- * Access: [a] atomic, any thread; stored under mheap.lock  [h] mheap.lock
+ * Access: [a] atomic, loaded by any thread  [h] mheap.lock
  */
 struct limit {
-	_Atomic size_t bytes;          /* [a] 0: none */
+	_Atomic size_t bytes;          /* [a] the limit; 0 for none */
 	_Atomic uint8_t state;         /* [a] enum limit_state */
-	_Atomic uint32_t calls;        /* [a] counts the times that all threads were asked to give back what they keep */
-	size_t near_at;                /* [h] bytes in use from which on it is near */
-	uint64_t next_round;           /* [h] milliseconds, from which on caches are given back again */
+	_Atomic uint32_t calls;        /* [a] how often all threads were asked to flush their caches */
+	_Atomic uint64_t next_round;   /* [a] milliseconds: no thread is asked to flush before then */
+	size_t near_at;                /* [h] bytes in use from which on LIMIT_NEAR holds */
 };
 
 extern struct limit limit;
 
-/* Relaxed, all three: what hangs on them is how much is kept, and when what is free is given back. Under mheap.lock they are exact. */
+/* Relaxed, in all three: the values only steer how much is kept and when free pages are released.
+ * The stores are made under mheap.lock, so a thread that holds the lock reads the latest value. */
 static inline size_t limit_bytes(void)
 {
 	return atomic_load_explicit(&limit.bytes, memory_order_relaxed);
@@ -41,46 +45,59 @@ static inline uint32_t limit_calls(void)
 	return atomic_load_explicit(&limit.calls, memory_order_relaxed);
 }
 
-/* Milliseconds that free pages and what caches keep may stay unused. */
+/* Returns for how many milliseconds free pages and the contents of caches may stay unused. */
 static inline uint32_t limit_decay_ms(void)
 {
-	return UNLIKELY(limit_get_state() == LIMIT_NEAR) ? options.scavenge_ms / 16 : options.scavenge_ms;
+	return UNLIKELY(limit_get_state() == LIMIT_NEAR) ? options.scavenge_ms / 16 :
+							   options.scavenge_ms;
 }
 
-/* What the options say; a share of the system's memory is found out below root, "" in a process. Says in one line why there is no
- * limit. Takes mheap.lock if there is a heap. */
-void limit_init(const char *root);
+/* Returns the limit that the options ask for, or 0 for none. A share of the system's memory is read
+ * from files below root, which is "" in a process. Reports when that memory cannot be read. */
+size_t limit_of_options(const char *root);
 
-/* Another limit from now on; 0 for none. The former. Takes mheap.lock. */
-size_t limit_set(size_t bytes);
+/* Sets the limit, 0 for none, and returns the former one. mheap.lock is held, if there is a heap. */
+size_t limit_set(size_t bytes, uint64_t now_ms);
 
-/* Bytes that count. Takes mheap.lock. */
-size_t limit_used(void);
-size_t limit_used_locked(void);
+/* The figures that a decision is made on. The heap computes them under mheap.lock. */
+struct limit_figures {
+	size_t used;          /* bytes that count against the limit */
+	size_t dirty;         /* of these, bytes in free pages */
+	size_t need;          /* bytes by which the request would increase `used` */
+	uint64_t now_ms;      /* the time */
+	bool nothing_left;    /* LIMIT_RELEASE was tried and released nothing */
+};
 
-/* The heap may take pages with no memory behind them, a word for a cache. mheap.lock held. */
-bool limit_has_room_slow(size_t npages);
+/*
+ * What the heap does with a request. With LIMIT_RELEASE it releases nbytes of free pages and asks
+ * again. With LIMIT_FLUSH it fails the request as if there were no memory: the thread flushes its
+ * cache and makes the request again. LIMIT_REFUSE fails the request for good.
+ */
+enum limit_verdict { LIMIT_ADMIT, LIMIT_RELEASE, LIMIT_FLUSH, LIMIT_REFUSE };
 
-static inline bool limit_has_room_locked(size_t npages)
+struct limit_answer {
+	enum limit_verdict verdict;
+	size_t nbytes;        /* for LIMIT_RELEASE */
+};
+
+/* Returns true when the request stays below the limit. */
+static inline bool limit_fits(const struct limit_figures *f)
 {
-	return LIKELY(limit_bytes() == 0) || limit_has_room_slow(npages);
+	return f->need == 0 || f->used + f->need <= limit_bytes();
 }
 
-/* The heap may take these pages (PAGE_NONE: the lowest run of as many). False: the request is to fail. The first time the caller can
- * give back what the thread keeps, and ask again: limit_wants_flush() tells. Not in_earnest: the caller has something else to try
- * first, and nothing is released for it. mheap.lock held; it may be dropped meanwhile. */
-bool limit_admits_slow(uint64_t page, size_t npages, bool in_earnest);
+/* Returns true when the request may be served without further work, and adjusts the state. `need`
+ * may be more than will be needed. mheap.lock is held, and there is a limit. */
+bool limit_has_room(const struct limit_figures *f);
 
-static inline bool limit_admits_locked(uint64_t page, size_t npages, bool in_earnest)
-{
-	return LIKELY(limit_bytes() == 0) || limit_admits_slow(page, npages, in_earnest);
-}
+/* Decides about a request that has no room. mheap.lock is held, and there is a limit. */
+struct limit_answer limit_decide(const struct limit_figures *f);
 
+/* Returns true when the calling thread's last request was answered with LIMIT_FLUSH. */
 bool limit_wants_flush(void);
 
-/* The request has been made again, or will not be: what comes next is another one. Whoever gives
- * back what the thread keeps for a request that was refused calls this afterwards, whether or not
- * the heap was asked again. Takes mheap.lock at times. */
+/* Ends a request that was answered with LIMIT_FLUSH: the next one is a new request. Every thread
+ * that has flushed its cache calls this, whether or not it asked the heap again. */
 void limit_end_request(void);
 
 #endif

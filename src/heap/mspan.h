@@ -28,7 +28,7 @@
 #define SLOT_LIVE 1
 #define SLOT_RESIZED 2    /* live, and realloc left it in a slot that malloc would not give it */
 #define SLOT_SAMPLED 4    /* a flag beside the two: its allocation was sampled; see sample.h. Not in tiny spans */
-#define SLOT_ONCE 8       /* the same: its object is the last one there; see retire.c */
+#define SLOT_ONCE 8       /* the same: its object is the last one there; see no_reuse.c */
 #define SLOT_DEAD 24      /* freed for ever. No size of a tiny object, nor a mark (mark.h) */
 
 /* In the last byte of a tiny block that is in a cache, empty or not: keeps it from being taken for free.

@@ -3,17 +3,14 @@
  * scavenge.c - gives free pages back to the system: after the decay time, or at once when asked.
  * See malloc.c for the overview.
  *
- * Owns     the list of chunks that have free pages with memory behind them, oldest first.
- * Callers  mheap.c notes what was freed; mcache.c polls from its slow paths, malloc.c asks for all
- *          (malloc_trim), limit.c for room, thread.c runs the optional thread. Calls pagealloc.h, os.h.
- * Locks    mheap.lock covers the list. Pages that are being released are in use in the bitmap, so that
- *          the lock is dropped while the kernel works.
- * Holds    a chunk with a free page that is not clean is on the list, or is being released; where the kernel's pages are larger
- *          than ours, one of which all is free.
+ * Owns     the list of chunks that have dirty pages, oldest first.
+ * Locks    none of its own: struct scavenger names the lock that covers the pages and the list.
+ *          Pages that are being released are in use in the bitmap, so that the lock can be dropped
+ *          while the kernel works.
+ * Holds    a chunk with a dirty page is on the list, or is being released. Where the kernel's pages
+ *          are larger than ours, this is so if all of one kernel page is free.
  */
 #include "heap/scavenge.h"
-#include "heap/limit.h"
-#include "heap/mheap.h"
 #include "os/os.h"
 
 #define DIRTY_END UINT32_MAX
@@ -21,45 +18,57 @@
 /* Chunks looked at in one poll, so that no single malloc pays for all. */
 #define POLL_CHUNKS 16
 
+#define CHUNK_WORDS (CHUNK_PAGES / 64)
 #define CHUNK_REGIONS (CHUNK_PAGES / REGION_PAGES)
 
-static struct arena_chunk *chunk_at(uint64_t chunk)
+static struct arena_chunk *chunk_at(const struct scavenger *v, uint64_t chunk)
 {
-	return &mheap.pages.arenas[chunk / ARENA_CHUNKS]->chunks[chunk % ARENA_CHUNKS];
+	return &v->pages->arenas[chunk / ARENA_CHUNKS]->chunks[chunk % ARENA_CHUNKS];
 }
 
-static void append_locked(uint32_t chunk)
+void scavenge_init(struct scavenger *v, struct pagealloc *pages, struct lock *lock)
 {
-	chunk_at(chunk)->dirty_next = DIRTY_END;
-	chunk_at(chunk)->dirty_listed = true;
-	chunk_at(chunk)->listed_at = mheap.releases;
-	if (mheap.dirty_tail == DIRTY_END)
-		mheap.dirty_head = chunk;
+	v->pages = pages;
+	v->lock = lock;
+	v->head = DIRTY_END;
+	v->tail = DIRTY_END;
+	v->now_ms = os_now_ms();
+}
+
+static void append_locked(struct scavenger *v, uint32_t chunk)
+{
+	struct arena_chunk *c = chunk_at(v, chunk);
+
+	c->dirty_next = DIRTY_END;
+	c->dirty_listed = true;
+	c->listed_at = v->releases;
+	if (v->tail == DIRTY_END)
+		v->head = chunk;
 	else
-		chunk_at(mheap.dirty_tail)->dirty_next = chunk;
-	mheap.dirty_tail = chunk;
+		chunk_at(v, v->tail)->dirty_next = chunk;
+	v->tail = chunk;
 }
 
-static uint32_t remove_head_locked(void)
+static uint32_t remove_head_locked(struct scavenger *v)
 {
-	uint32_t chunk = mheap.dirty_head;
+	uint32_t chunk = v->head;
 
-	mheap.dirty_head = chunk_at(chunk)->dirty_next;
-	if (mheap.dirty_head == DIRTY_END)
-		mheap.dirty_tail = DIRTY_END;
-	chunk_at(chunk)->dirty_listed = false;
+	v->head = chunk_at(v, chunk)->dirty_next;
+	if (v->head == DIRTY_END)
+		v->tail = DIRTY_END;
+	chunk_at(v, chunk)->dirty_listed = false;
 	return chunk;
 }
 
-void scavenge_note_free_locked(uint64_t chunk)
+void scavenge_note_free_locked(struct scavenger *v, uint64_t chunk)
 {
-	chunk_at(chunk)->freed_ms = mheap.now_ms;
-	if (!chunk_at(chunk)->dirty_listed)
-		append_locked((uint32_t)chunk);
+	chunk_at(v, chunk)->freed_ms = v->now_ms;
+	if (!chunk_at(v, chunk)->dirty_listed)
+		append_locked(v, (uint32_t)chunk);
 }
 
-/* First and one past the last page of the next run of ones from *from on; false when there is none. */
-static bool next_run(const uint64_t bits[CHUNK_PAGES / 64], unsigned *from, unsigned *to)
+/* Finds the next run of ones from bit *from on: [*from, *to). Returns false when there is none. */
+static bool next_run(const uint64_t bits[CHUNK_WORDS], unsigned *from, unsigned *to)
 {
 	unsigned i = *from;
 
@@ -72,14 +81,16 @@ static bool next_run(const uint64_t bits[CHUNK_PAGES / 64], unsigned *from, unsi
 	return *from < i;
 }
 
-/* The regions of the chunk with huge pages of which something was taken, a bit each: from now on they have small ones. */
-static uint32_t end_huge_regions_locked(uint32_t chunk, const uint64_t taken[CHUNK_PAGES / 64])
+/* Takes the mark "has huge pages" from the regions of the chunk that have a taken page. Returns these
+ * regions, a bit each. */
+static uint32_t end_huge_regions_locked(struct scavenger *v, uint32_t chunk,
+					const uint64_t taken[CHUNK_WORDS])
 {
-	uint32_t *all = &mheap.pages.arenas[chunk / ARENA_CHUNKS]->huge_regions;
+	uint32_t *all = &v->pages->arenas[chunk / ARENA_CHUNKS]->huge_regions;
 	unsigned shift = chunk % ARENA_CHUNKS * CHUNK_REGIONS;
 	uint32_t ended = 0;
 
-	for (unsigned i = 0; i < CHUNK_PAGES / 64; i++)
+	for (unsigned i = 0; i < CHUNK_WORDS; i++)
 		if (taken[i] != 0)
 			ended |= (uint32_t)1 << i / (REGION_PAGES / 64);
 	ended &= *all >> shift;
@@ -87,92 +98,110 @@ static uint32_t end_huge_regions_locked(uint32_t chunk, const uint64_t taken[CHU
 	return ended;
 }
 
-/* Releases the free pages of a chunk. Called and returns with mheap.lock held. */
-static size_t release_chunk_locked(uint32_t chunk)
+/* Makes the kernel drop the taken pages of the chunk at base. Where the kernel's pages are `unit` of
+ * ours, only whole ones of them are dropped. Returns how many pages were dropped, and which of them
+ * in clean. Called without the lock. */
+static size_t drop_taken(uintptr_t base, unsigned unit, const uint64_t taken[CHUNK_WORDS],
+			 uint64_t clean[CHUNK_WORDS])
 {
-	uint64_t first = (uint64_t)chunk * CHUNK_PAGES;
-	uintptr_t base = pagealloc_addr(&mheap.pages, first);
-	/* Where the kernel's pages are larger than ours, only whole ones of them. */
-	unsigned unit = (unsigned)(max_size(os_page_size(), PAGE_SIZE) / PAGE_SIZE);
-	uint64_t taken[CHUNK_PAGES / 64];
-	uint64_t clean[CHUNK_PAGES / 64] = { 0 };
-	size_t released = 0, ntaken = 0;
-	uint32_t huge;
+	size_t dropped = 0;
 
-	pagealloc_take_dirty(&mheap.pages, chunk, unit, taken);
-	for (unsigned i = 0; i < CHUNK_PAGES / 64; i++)
-		ntaken += popcount64(taken[i]);
-	mheap.nreleasing += ntaken;
-	huge = end_huge_regions_locked(chunk, taken);
-	lock_release(&mheap.lock);
-	/* Else the kernel would make whole again what is given back in part. */
-	for (unsigned r = 0; r < CHUNK_REGIONS; r++)
-		if ((huge >> r & 1) != 0)
-			os_want_huge_pages((void *)(base + r * REGION_SIZE), REGION_SIZE, false);
 	for (unsigned from = 0, to = 0; next_run(taken, &from, &to); from = to) {
 		unsigned a = (unsigned)align_up(from, unit);
 		unsigned b = (unsigned)align_down(to, unit);
 
-		if (a >= b)
+		if (a >= b || !os_drop((void *)(base + a * PAGE_SIZE), (b - a) * PAGE_SIZE))
 			continue;
-		if (!os_drop((void *)(base + a * PAGE_SIZE), (b - a) * PAGE_SIZE))
-			continue;
-		released += b - a;
+		dropped += b - a;
 		for (unsigned i = a; i < b; i++)
 			clean[i / 64] |= (uint64_t)1 << i % 64;
 	}
-	lock_acquire(&mheap.lock);
-	/* Not all of them in a child that a signal's handler forked meanwhile. */
-	mheap.nreleasing -= min_size(ntaken, mheap.nreleasing);
-	for (unsigned i = 0; i < CHUNK_PAGES / 64; i++)
-		pagealloc_free_word(&mheap.pages, first + i * 64, taken[i], clean[i]);
-	/* Refused; or one thread had a part of a page of the kernel in hand while another had the rest. */
-	if (pagealloc_has_dirty(&mheap.pages, chunk, unit))
-		scavenge_note_free_locked(chunk);
-	return released * PAGE_SIZE;
+	return dropped;
 }
 
-bool scavenge_poll(uint64_t now_ms)
+/* Releases the free pages of a chunk. Returns the number of bytes released. */
+static size_t release_chunk_locked(struct scavenger *v, uint32_t chunk)
+{
+	uint64_t first = (uint64_t)chunk * CHUNK_PAGES;
+	uintptr_t base = pagealloc_addr(v->pages, first);
+	unsigned unit = (unsigned)(max_size(os_page_size(), PAGE_SIZE) / PAGE_SIZE);
+	uint64_t taken[CHUNK_WORDS];
+	uint64_t clean[CHUNK_WORDS] = { 0 };
+	size_t ntaken = 0, dropped;
+	uint32_t huge;
+
+	pagealloc_take_dirty(v->pages, chunk, unit, taken);
+	for (unsigned i = 0; i < CHUNK_WORDS; i++)
+		ntaken += popcount64(taken[i]);
+	v->nreleasing += ntaken;
+	huge = end_huge_regions_locked(v, chunk, taken);
+	lock_release(v->lock);
+	/* First, because the kernel would make a region whole again of which a part is released. */
+	for (unsigned r = 0; r < CHUNK_REGIONS; r++)
+		if ((huge >> r & 1) != 0)
+			os_want_huge_pages((void *)(base + r * REGION_SIZE), REGION_SIZE, false);
+	dropped = drop_taken(base, unit, taken, clean);
+	lock_acquire(v->lock);
+	/* A signal handler may have forked meanwhile. In its child nreleasing began at 0 again. */
+	v->nreleasing -= min_size(ntaken, v->nreleasing);
+	for (unsigned i = 0; i < CHUNK_WORDS; i++)
+		pagealloc_free_word(v->pages, first + i * 64, taken[i], clean[i]);
+	/* Dirty pages are left where the kernel refused, or where two threads had parts of one kernel
+	 * page in hand. */
+	if (pagealloc_has_dirty(v->pages, chunk, unit))
+		scavenge_note_free_locked(v, chunk);
+	return dropped * PAGE_SIZE;
+}
+
+bool scavenge_poll(struct scavenger *v, uint64_t now_ms, uint32_t decay_ms)
 {
 	bool all_old = true;
 
-	lock_acquire(&mheap.lock);
-	if (now_ms > mheap.now_ms)
-		mheap.now_ms = now_ms;
-	for (unsigned i = 0; i < POLL_CHUNKS && mheap.dirty_head != DIRTY_END; i++) {
-		uint32_t chunk = remove_head_locked();
+	lock_acquire(v->lock);
+	if (now_ms > v->now_ms)
+		v->now_ms = now_ms;
+	for (unsigned i = 0; i < POLL_CHUNKS && v->head != DIRTY_END; i++) {
+		uint32_t chunk = remove_head_locked(v);
 
 		/* Signed: another thread may have seen a later time. */
-		if ((int64_t)(now_ms - chunk_at(chunk)->freed_ms) >= (int64_t)limit_decay_ms())
-			release_chunk_locked(chunk);
+		if ((int64_t)(now_ms - chunk_at(v, chunk)->freed_ms) >= (int64_t)decay_ms)
+			release_chunk_locked(v, chunk);
 		else
-			append_locked(chunk);
-		all_old &= !chunk_at(chunk)->dirty_listed;
+			append_locked(v, chunk);
+		all_old &= !chunk_at(v, chunk)->dirty_listed;
 	}
-	all_old &= mheap.dirty_head != DIRTY_END;
-	lock_release(&mheap.lock);
+	all_old &= v->head != DIRTY_END;
+	lock_release(v->lock);
 	return all_old;
 }
 
-size_t scavenge_locked(size_t nbytes)
+size_t scavenge_locked(struct scavenger *v, size_t nbytes)
 {
-	uint32_t begun = ++mheap.releases;
+	uint32_t begun = ++v->releases;
 	size_t released = 0;
 
-	/* What is freed or refused meanwhile, by whatever thread, goes to the end and is not looked at. Signed: the count may
-	 * overflow. */
-	while (released < nbytes && mheap.dirty_head != DIRTY_END &&
-	       (int32_t)(chunk_at(mheap.dirty_head)->listed_at - begun) < 0)
-		released += release_chunk_locked(remove_head_locked());
+	/* A chunk that is listed meanwhile, by any thread, goes to the end and is not looked at.
+	 * Signed: the count may overflow. */
+	while (released < nbytes && v->head != DIRTY_END &&
+	       (int32_t)(chunk_at(v, v->head)->listed_at - begun) < 0)
+		released += release_chunk_locked(v, remove_head_locked(v));
 	return released;
 }
 
-size_t scavenge_all(void)
+void scavenge_after_fork(struct scavenger *v)
 {
-	size_t nbytes;
+	v->nreleasing = 0;
+}
 
-	lock_acquire(&mheap.lock);
-	nbytes = scavenge_locked(SIZE_MAX);
-	lock_release(&mheap.lock);
-	return nbytes;
+void scavenge_rebuild(struct scavenger *v)
+{
+	v->head = DIRTY_END;
+	v->tail = DIRTY_END;
+	for (uint32_t i = 0; i < v->pages->narenas * ARENA_CHUNKS; i++) {
+		if (v->pages->arenas[i / ARENA_CHUNKS] == NULL)
+			continue;
+		chunk_at(v, i)->dirty_listed = false;
+		if (chunk_at(v, i)->sum.max != 0)
+			scavenge_note_free_locked(v, i);
+	}
 }

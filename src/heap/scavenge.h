@@ -5,20 +5,41 @@
 #ifndef GOALLOC_SCAVENGE_H
 #define GOALLOC_SCAVENGE_H
 
-#include "base/base.h"
+#include "heap/pagealloc.h"
+#include "os/lock.h"
 
-/* Pages of this chunk were freed. mheap.lock held. */
-void scavenge_note_free_locked(uint64_t chunk);
+/*
+ * The list of chunks that have dirty pages. Chunks are linked by their numbers, through dirty_next.
+ * Access: [c] constant after scavenge_init  [l] *lock
+ */
+struct scavenger {
+	struct pagealloc *pages;    /* [c] the pages that it releases */
+	struct lock *lock;          /* [c] the lock that covers them */
+	uint32_t head;              /* [l] the chunk that was listed first, or DIRTY_END */
+	uint32_t tail;              /* [l] the chunk that was listed last */
+	uint32_t releases;          /* [l] counts the calls of scavenge_locked() */
+	size_t nreleasing;          /* [l] pages that the kernel is releasing at this moment */
+	uint64_t now_ms;            /* [l] the latest time of a poll */
+};
 
-/* Releases what has been free for the decay time, some of it at a time: true when there may be more. Takes
- * mheap.lock, and drops it while the kernel works. */
-bool scavenge_poll(uint64_t now_ms);
+/* Begins with an empty list. Called once. */
+void scavenge_init(struct scavenger *v, struct pagealloc *pages, struct lock *lock);
 
-/* Releases every free page. Bytes released. */
-size_t scavenge_all(void);
+/* Notes that dirty pages of a chunk were freed. The lock is held. */
+void scavenge_note_free_locked(struct scavenger *v, uint64_t chunk);
 
-/* Releases free pages, those that were freed first, until it is nbytes. Bytes released. mheap.lock held; it is dropped while the kernel
- * works. */
-size_t scavenge_locked(size_t nbytes);
+/* Releases pages that have been free for decay_ms, some chunks at a time. Returns true when there may
+ * be more of them. Takes the lock, and drops it while the kernel works. */
+bool scavenge_poll(struct scavenger *v, uint64_t now_ms, uint32_t decay_ms);
+
+/* Releases free pages until they make nbytes, in the order in which chunks were listed. Returns the
+ * number of bytes released. The lock is held; it is dropped while the kernel works. */
+size_t scavenge_locked(struct scavenger *v, size_t nbytes);
+
+/* In a forked child: forgets the pages that a thread of the parent was releasing. They stay in use. */
+void scavenge_after_fork(struct scavenger *v);
+
+/* In a forked child whose pages were rebuilt: lists every chunk with a free page. */
+void scavenge_rebuild(struct scavenger *v);
 
 #endif

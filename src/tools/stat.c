@@ -175,9 +175,9 @@ static void add_records(struct stat_snapshot *st)
 
 	for (unsigned shape = 0; shape < SPAN_SHAPES; shape++)
 		add_pool(&st->spans, &mheap.span_pools[shape]);
-	add_pool(&st->arenas, &mheap.arena_pool);
-	add_pool(&st->arenas, &mheap.leaf_pool);
-	map_bytes = mheap_map_bytes();
+	add_pool(&st->arenas, &page_map.arena_pool);
+	add_pool(&st->arenas, &page_map.leaf_pool);
+	map_bytes = pagemap_nbytes();
 	st->arenas.inuse_bytes += map_bytes;
 	st->arenas.bytes += map_bytes;
 	/* Last: it only grows, and so is never less than its parts. */

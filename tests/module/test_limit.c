@@ -124,16 +124,16 @@ static void what_counts_is_a_recount_at_every_step(size_t bytes, bool hard, unsi
 				nulls += (*p = heap_malloc(any_size(&r))) == NULL;
 			break;
 		}
-		CHECK(limit_used() == recount());
-		CHECK(!hard || limit_used() <= bytes);
+		CHECK(mheap_used_bytes() == recount());
+		CHECK(!hard || mheap_used_bytes() <= bytes);
 	}
 	CHECK(!hard || nulls != 0);
 	heapcheck();
 	for (unsigned i = 0; i < 300; i++)
 		drop(objects[i]);
-	CHECK(limit_used() == recount());
+	CHECK(mheap_used_bytes() == recount());
 	(void)heap_trim();
-	CHECK(limit_used() == recount());
+	CHECK(mheap_used_bytes() == recount());
 	CHECK(mheap.pages.nclean == mheap.pages.nfree);
 }
 
@@ -184,7 +184,7 @@ TEST_IN_CHILD(what_is_free_goes_before_the_limit_is_crossed)
 	/* The rest is 10 MiB free, and no room for 30 in it. */
 	kept[1] = make(MiB(30));
 	CHECK(os_fail_seen() != 0);
-	CHECK(limit_used() <= MiB(64) && limit_get_state() == LIMIT_NEAR);
+	CHECK(mheap_used_bytes() <= MiB(64) && limit_get_state() == LIMIT_NEAR);
 	/* No more than was needed, some share of the limit aside. */
 	drop(kept[1]);
 	drop(kept[0]);
@@ -212,7 +212,7 @@ TEST_IN_CHILD(what_the_thread_keeps_goes_before_the_limit_is_crossed)
 	/* Of another length: none of them is of use as it is. */
 	for (int i = 0; i < 1000; i++) {
 		q[i] = make(KiB(28));
-		CHECK(limit_used() <= MiB(32));
+		CHECK(mheap_used_bytes() <= MiB(32));
 	}
 	for (int i = 0; i < 1000; i++)
 		drop(q[i]);
@@ -284,11 +284,11 @@ TEST_IN_CHILD(free_pages_are_given_back_before_a_soft_limit_is_crossed)
 	p = make(MiB(50));
 	CHECK(limit_get_state() == LIMIT_OVER);
 	/* 20 MiB are a part of the new object, or they were released. */
-	CHECK(dirty_bytes() < MiB(1) && limit_used() < MiB(52));
+	CHECK(dirty_bytes() < MiB(1) && mheap_used_bytes() < MiB(52));
 	drop(p);
 	/* 50 MiB are free now: the next that would take new pages releases them. */
 	p = make(MiB(51));
-	CHECK(limit_used() <= MiB(53));
+	CHECK(mheap_used_bytes() <= MiB(53));
 	drop(p);
 	p = make(MiB(1));
 	drop(p);
@@ -303,7 +303,7 @@ TEST_IN_CHILD(a_live_heap_of_twice_the_limit_is_not_worked_for_again_and_again)
 	start(MiB(32), false);
 	for (int i = 0; i < 8192; i++)
 		objects[i] = make(KiB(8));
-	CHECK(limit_used() > MiB(64));
+	CHECK(mheap_used_bytes() > MiB(64));
 	/* They have a share of the time: not one for every request. */
 	CHECK(limit_calls() < 100);
 	calls = limit_calls();
@@ -316,7 +316,7 @@ TEST_IN_CHILD(a_live_heap_of_twice_the_limit_is_not_worked_for_again_and_again)
 	}
 	CHECK(os_fail_seen() < 20000);
 	CHECK(limit_calls() - calls < 200);
-	CHECK(limit_used() < MiB(120));
+	CHECK(mheap_used_bytes() < MiB(120));
 	for (int i = 0; i < 8192; i++)
 		drop(objects[i]);
 	/* Below it again, and so is the rest of the program. */
@@ -353,9 +353,9 @@ TEST_IN_CHILD(a_hard_limit_is_used_up_and_not_crossed)
 
 		CHECK(n < MiB(32) / 16);
 		/* The request that was refused may have begun a slab of records. */
-		CHECK(limit_used() <= MiB(32) + KiB(32));
+		CHECK(mheap_used_bytes() <= MiB(32) + KiB(32));
 		/* Pages of the last object of 3 MiB, records of the smallest. */
-		CHECK(limit_used() >= MiB(32) - max_size(sizes[i] + MiB(1) / 4, KiB(256)));
+		CHECK(mheap_used_bytes() >= MiB(32) - max_size(sizes[i] + MiB(1) / 4, KiB(256)));
 		/* A half of them makes room for about as many. */
 		for (size_t k = n / 2; k < n; k++)
 			drop(objects[k]);
@@ -364,7 +364,7 @@ TEST_IN_CHILD(a_hard_limit_is_used_up_and_not_crossed)
 		for (size_t k = 0; k < n; k++)
 			drop(objects[k]);
 	}
-	CHECK(limit_used() <= MiB(32) + KiB(32));
+	CHECK(mheap_used_bytes() <= MiB(32) + KiB(32));
 }
 
 TEST_IN_CHILD(at_a_hard_limit_every_way_to_memory_is_refused_and_smaller_requests_work)
@@ -393,7 +393,7 @@ TEST_IN_CHILD(at_a_hard_limit_every_way_to_memory_is_refused_and_smaller_request
 	CHECK(((char *)p)[MiB(2) - 1] == 7 && ((char *)last)[MiB(1) - 1] == 9);
 	errno = 0;
 	CHECK(heap_malloc(GiB(100)) == NULL && errno == ENOMEM);
-	CHECK(limit_used() <= MiB(32));
+	CHECK(mheap_used_bytes() <= MiB(32));
 	/* What fits works. */
 	drop(make(100));
 	drop(objects[0]);
@@ -416,7 +416,7 @@ TEST_IN_CHILD(objects_grow_in_place_up_to_a_hard_limit)
 		size += KiB(64);
 	}
 	CHECK(heap_realloc(p, MiB(33), false, "realloc") == NULL);
-	CHECK(limit_used() <= MiB(32));
+	CHECK(mheap_used_bytes() <= MiB(32));
 	drop(p);
 }
 
@@ -484,7 +484,7 @@ TEST_IN_CHILD(more_is_released_where_the_first_to_go_are_pages_of_the_request_it
 	/* The lowest run: 20 MiB without memory, and 40 with. */
 	p = make(MiB(60));
 	/* ThreadSanitizer's address space has gaps: the runs do not meet there. */
-	CHECK(GOALLOC_SANITIZED || (p < high && limit_used() <= MiB(64)));
+	CHECK(GOALLOC_SANITIZED || (p < high && mheap_used_bytes() <= MiB(64)));
 	drop(p);
 }
 
@@ -516,7 +516,7 @@ TEST_IN_CHILD(pages_that_cannot_be_released_count)
 	drop(p);
 	os_fail_from(OS_RELEASE, 1);
 	CHECK(heap_malloc(MiB(30)) == NULL);
-	CHECK(limit_used() == recount() && limit_used() >= MiB(20));
+	CHECK(mheap_used_bytes() == recount() && mheap_used_bytes() >= MiB(20));
 	drop(make(MiB(20)));
 	os_fail_stop();
 	drop(make(MiB(30)));
@@ -539,7 +539,7 @@ TEST_IN_CHILD(a_thread_that_is_gone_leaves_nothing_that_counts)
 		CHECK(pthread_join(thread, NULL) == 0);
 	}
 	drop(make(MiB(31)));
-	CHECK(limit_used() == recount());
+	CHECK(mheap_used_bytes() == recount());
 }
 
 /* --- setting it --- */
@@ -555,13 +555,13 @@ TEST_IN_CHILD(the_limit_is_set_at_any_time_and_the_former_is_told)
 	drop(p);
 	CHECK(heap_set_limit(MiB(20)) == SIZE_MAX && heap_limit() == MiB(20));
 	/* At once. */
-	CHECK(limit_used() <= MiB(20));
+	CHECK(mheap_used_bytes() <= MiB(20));
 	CHECK(heap_malloc(MiB(21)) == NULL);
 	CHECK(heap_set_limit(MiB(100)) == MiB(20));
 	p = make(MiB(60));
 	/* Lower than what is in use: nothing happens to that. */
 	CHECK(heap_set_limit(MiB(10)) == MiB(100));
-	CHECK(heap_malloc(MiB(1)) == NULL && limit_used() >= MiB(60));
+	CHECK(heap_malloc(MiB(1)) == NULL && mheap_used_bytes() >= MiB(60));
 	CHECK(heap_set_limit(SIZE_MAX) == MiB(10) && heap_limit() == SIZE_MAX);
 	drop(make(MiB(200)));
 	drop(p);
@@ -597,16 +597,16 @@ TEST_IN_CHILD(a_share_is_of_what_the_system_says)
 	make_folder(root, "/proc");
 	put(root, "/proc/meminfo", "MemTotal:  1000000 kB\n");
 	options.memlimit_percent = 90;
-	limit_init(root);
+	(void)mheap_set_limit(limit_of_options(root));
 	CHECK(heap_limit() == (size_t)1024000000 / 100 * 90);
 	options.memlimit_percent = 100;
-	limit_init(root);
+	(void)mheap_set_limit(limit_of_options(root));
 	CHECK(heap_limit() == 1024000000);
 	snprintf(command, sizeof(command), "rm -r %s", root);
 	CHECK(system(command) == 0);
 	options.memlimit_percent = 0;
 	options.memlimit = 12345678;
-	limit_init(root);
+	(void)mheap_set_limit(limit_of_options(root));
 	CHECK(heap_limit() == 12345678);
 }
 
@@ -614,7 +614,7 @@ static void init_without_files(void *arg)
 {
 	(void)arg;
 	options.memlimit_percent = 50;
-	limit_init("/nowhere");
+	(void)mheap_set_limit(limit_of_options("/nowhere"));
 	options.memlimit_percent = 0;
 }
 
@@ -629,6 +629,93 @@ static void a_share_of_nothing_that_can_be_read_is_said_and_no_limit(void **stat
 	assert_int_equal(limit_bytes(), 0);
 }
 
+/* --- the decision, on figures alone --- */
+
+/* With a limit of 64 MiB the margin is 4 MiB, and 1 MiB is worth releasing. */
+static struct limit_figures figures(size_t used, size_t dirty, size_t need)
+{
+	return (struct limit_figures){ .used = used, .dirty = dirty, .need = need, .now_ms = 1000 };
+}
+
+static void begin_decisions(bool hard)
+{
+	options.hard = hard;
+	(void)limit_set(MiB(64), 1000);
+}
+
+TEST_IN_CHILD(a_request_has_room_up_to_the_limit_and_not_a_byte_beyond)
+{
+	struct limit_figures f = figures(MiB(59), 0, MiB(1));
+
+	begin_decisions(false);
+	CHECK(limit_has_room(&f) && limit_get_state() == LIMIT_FAR);
+	f.need++;
+	CHECK(limit_has_room(&f) && limit_get_state() == LIMIT_NEAR);
+	f.need = MiB(5);
+	CHECK(limit_has_room(&f) && limit_fits(&f));
+	f.need++;
+	CHECK(!limit_has_room(&f) && !limit_fits(&f));
+	/* Well below, and not just below, it is far again. */
+	f = figures(MiB(59) + 1, 0, 0);
+	CHECK(limit_has_room(&f) && limit_get_state() == LIMIT_NEAR);
+	f.used--;
+	CHECK(limit_has_room(&f) && limit_get_state() == LIMIT_FAR);
+}
+
+TEST_IN_CHILD(a_request_is_answered_with_release_then_flush_then_growth)
+{
+	struct limit_figures f = figures(MiB(64), MiB(2), MiB(1));
+	struct limit_answer answer;
+
+	begin_decisions(false);
+	answer = limit_decide(&f);
+	CHECK(answer.verdict == LIMIT_RELEASE && answer.nbytes == MiB(1) + MiB(2));
+	f.nothing_left = true;
+	CHECK(limit_decide(&f).verdict == LIMIT_FLUSH && limit_wants_flush());
+	/* After the flush even a byte is worth releasing. */
+	f = figures(MiB(64), 1, MiB(1));
+	CHECK(limit_decide(&f).verdict == LIMIT_RELEASE);
+	f.nothing_left = true;
+	f.now_ms += 10;
+	CHECK(limit_decide(&f).verdict == LIMIT_ADMIT && limit_get_state() == LIMIT_OVER);
+	CHECK(!limit_wants_flush());
+	/* The next round comes after 64 times as long. */
+	CHECK(limit.next_round == 1010 + 1 + 640);
+	CHECK(limit_decide(&f).verdict == LIMIT_ADMIT);
+	f.now_ms = 1651;
+	CHECK(limit_decide(&f).verdict == LIMIT_FLUSH);
+	limit_end_request();
+}
+
+TEST_IN_CHILD(free_pages_that_are_too_few_are_not_released_for_a_soft_limit)
+{
+	struct limit_figures f = figures(MiB(64), MiB(1) - 1, 1);
+
+	begin_decisions(false);
+	CHECK(limit_decide(&f).verdict == LIMIT_FLUSH);
+	limit_end_request();
+	(void)limit_set(MiB(64), 1000);
+	f = figures(MiB(64), MiB(2) - 1, MiB(2));
+	CHECK(limit_decide(&f).verdict == LIMIT_FLUSH);
+	limit_end_request();
+}
+
+TEST_IN_CHILD(a_hard_limit_releases_all_asks_for_a_flush_and_then_refuses)
+{
+	struct limit_figures f = figures(MiB(64), 1, 1);
+
+	begin_decisions(true);
+	for (int i = 0; i < 3; i++) {
+		f.nothing_left = false;
+		CHECK(limit_decide(&f).verdict == LIMIT_RELEASE);
+		f.nothing_left = true;
+		CHECK(limit_decide(&f).verdict == LIMIT_FLUSH);
+		CHECK(limit_decide(&f).verdict == LIMIT_REFUSE && !limit_wants_flush());
+	}
+	f.need = 0;
+	CHECK(limit_decide(&f).verdict == LIMIT_ADMIT);
+}
+
 /* --- fork --- */
 
 static pid_t forked = -1;
@@ -637,14 +724,14 @@ static size_t used_before;
 static void fork_while_pages_are_released(void)
 {
 	/* Records are released, too. */
-	if (mheap.nreleasing == 0)
+	if (mheap.scavenger.nreleasing == 0)
 		return;
 	os_fail_set_hooks(NULL);
 	/* They count as released already. */
-	CHECK(limit_used() < used_before - MiB(2));
+	CHECK(mheap_used_bytes() < used_before - MiB(2));
 	forked = fork();
 	/* In the child nobody else releases. */
-	CHECK((forked == 0) == (mheap.nreleasing == 0));
+	CHECK((forked == 0) == (mheap.scavenger.nreleasing == 0));
 	CHECK(forked >= 0);
 }
 
@@ -656,13 +743,13 @@ TEST_IN_CHILD(a_forked_child_has_the_limit_for_itself)
 
 	start(MiB(32), true);
 	leave_dirty(MiB(20));
-	used_before = limit_used();
+	used_before = mheap_used_bytes();
 	os_fail_set_hooks(&hooks);
 	(void)heap_trim();
 	CHECK(forked >= 0);
 	if (forked == 0) {
-		CHECK(mheap.nreleasing == 0);
-		CHECK(limit_used() == (mheap.pages.ntotal - mheap.pages.nclean) * PAGE_SIZE +
+		CHECK(mheap.scavenger.nreleasing == 0);
+		CHECK(mheap_used_bytes() == (mheap.pages.ntotal - mheap.pages.nclean) * PAGE_SIZE +
 					      fixalloc_used_bytes());
 		CHECK(heap_malloc(MiB(40)) == NULL);
 		drop(make(MiB(20)));
@@ -670,16 +757,14 @@ TEST_IN_CHILD(a_forked_child_has_the_limit_for_itself)
 		_exit(0);
 	}
 	CHECK(child_wait(forked) == 0);
-	CHECK(limit_used() == recount());
+	CHECK(mheap_used_bytes() == recount());
 	drop(make(MiB(31)));
 }
 
-/* The heap, full, refuses a request of the calling thread once. */
+/* Makes a request that the full heap answers with LIMIT_FLUSH. */
 static void be_refused(void)
 {
-	lock_acquire(&mheap.lock);
-	CHECK(!limit_admits_slow(PAGE_NONE, MiB(1) / PAGE_SIZE, true));
-	lock_release(&mheap.lock);
+	CHECK(mheap_alloc_big(NULL, MiB(1) / PAGE_SIZE, 1, false) == NULL);
 	CHECK(limit_wants_flush());
 }
 
@@ -693,19 +778,21 @@ static void *fill_to_the_limit(void)
 
 TEST_IN_CHILD(a_refused_request_ends_when_the_limit_is_switched_off)
 {
+	struct mspan *s;
 	void *p;
 
 	start(MiB(32), false);
 	p = fill_to_the_limit();
 	be_refused();
-	(void)limit_set(0);
-	lock_acquire(&mheap.lock);
-	CHECK(limit_admits_locked(PAGE_NONE, MiB(1) / PAGE_SIZE, true));
-	lock_release(&mheap.lock);
+	(void)mheap_set_limit(0);
+	s = mheap_alloc_big(NULL, MiB(1) / PAGE_SIZE, 1, false);
+	CHECK(s != NULL);
+	mheap_free_span(NULL, s);
+	(void)mheap_scavenge_all();
 	limit_end_request();
 	CHECK(!limit_wants_flush());
 	/* The next one, under a limit again, is refused a first time. */
-	(void)limit_set(MiB(32));
+	(void)mheap_set_limit(MiB(32));
 	be_refused();
 	limit_end_request();
 	drop(p);
@@ -776,6 +863,10 @@ int main(void)
 		cmocka_unit_test(the_limit_is_set_at_any_time_and_the_former_is_told),
 		cmocka_unit_test(a_share_is_of_what_the_system_says),
 		cmocka_unit_test(a_share_of_nothing_that_can_be_read_is_said_and_no_limit),
+		cmocka_unit_test(a_request_has_room_up_to_the_limit_and_not_a_byte_beyond),
+		cmocka_unit_test(a_request_is_answered_with_release_then_flush_then_growth),
+		cmocka_unit_test(free_pages_that_are_too_few_are_not_released_for_a_soft_limit),
+		cmocka_unit_test(a_hard_limit_releases_all_asks_for_a_flush_and_then_refuses),
 		cmocka_unit_test(a_forked_child_has_the_limit_for_itself),
 	};
 

@@ -124,7 +124,7 @@ static void use_pages(struct pcache *pc, uint64_t *rnd)
 			spans[i] = NULL;
 		}
 		if (step % 50 == 0)
-			scavenge_all();
+			mheap_scavenge_all();
 	}
 }
 

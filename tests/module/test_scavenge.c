@@ -45,8 +45,8 @@ static void start(uint32_t decay_ms)
 	options.scavenge_ms = decay_ms;
 	options.thp = false;
 	mheap_init();
-	start_ms = mheap.now_ms + 1000000;
-	scavenge_poll(start_ms);
+	start_ms = mheap.scavenger.now_ms + 1000000;
+	mheap_scavenge_poll(start_ms);
 	os_fail_nth(OS_RELEASE, 0);
 }
 
@@ -74,7 +74,7 @@ TEST_IN_CHILD(released_pages_are_clean_have_no_memory_and_read_as_zero)
 	CHECK(resident_pages(base, 100 * PAGE_SIZE) != 0);
 	mheap_free_span(NULL, s);
 	CHECK(dirty_pages() == 100);
-	CHECK(scavenge_all() == 100 * PAGE_SIZE);
+	CHECK(mheap_scavenge_all() == 100 * PAGE_SIZE);
 	CHECK(dirty_pages() == 0);
 	CHECK(resident_pages(base, 100 * PAGE_SIZE) == 0);
 	mheap_check();
@@ -88,8 +88,8 @@ TEST_IN_CHILD(pages_that_were_never_used_are_not_released)
 
 	start(0);
 	s = big(10);
-	CHECK(scavenge_all() == 0);
-	scavenge_poll(start_ms + 1);
+	CHECK(mheap_scavenge_all() == 0);
+	mheap_scavenge_poll(start_ms + 1);
 	CHECK(os_fail_seen() == 0);
 	(void)s;
 }
@@ -105,7 +105,7 @@ TEST_IN_CHILD(pages_in_use_are_never_released)
 	}
 	for (size_t i = 0; i < 60; i += 2)
 		mheap_free_span(NULL, s[i]);
-	CHECK(scavenge_all() != 0);
+	CHECK(mheap_scavenge_all() != 0);
 	CHECK(dirty_pages() == 0);
 	for (size_t i = 1; i < 60; i += 2)
 		CHECK(pattern_holds((void *)s[i]->base, mspan_nbytes(s[i]), i));
@@ -119,12 +119,12 @@ TEST_IN_CHILD(nothing_is_released_before_the_decay_time_and_all_after_it)
 	start(100);
 	s = used(50);
 	mheap_free_span(NULL, s);
-	scavenge_poll(start_ms + 1);
-	scavenge_poll(start_ms + 99);
+	mheap_scavenge_poll(start_ms + 1);
+	mheap_scavenge_poll(start_ms + 99);
 	CHECK(os_fail_seen() == 0 && dirty_pages() == 50);
-	scavenge_poll(start_ms + 100);
+	mheap_scavenge_poll(start_ms + 100);
 	CHECK(os_fail_seen() == 1 && dirty_pages() == 0);
-	scavenge_poll(start_ms + 1000);
+	mheap_scavenge_poll(start_ms + 1000);
 	CHECK(os_fail_seen() == 1);
 	mheap_check();
 }
@@ -133,7 +133,7 @@ TEST_IN_CHILD(a_decay_of_0_releases_at_the_next_poll)
 {
 	start(0);
 	mheap_free_span(NULL, used(50));
-	scavenge_poll(start_ms);
+	mheap_scavenge_poll(start_ms);
 	CHECK(dirty_pages() == 0);
 }
 
@@ -145,11 +145,11 @@ TEST_IN_CHILD(a_chunk_that_is_freed_into_waits_anew)
 	a = used(10);
 	b = used(10);
 	mheap_free_span(NULL, a);
-	scavenge_poll(start_ms + 60);
+	mheap_scavenge_poll(start_ms + 60);
 	mheap_free_span(NULL, b);
-	scavenge_poll(start_ms + 100);
+	mheap_scavenge_poll(start_ms + 100);
 	CHECK(dirty_pages() == 20);
-	scavenge_poll(start_ms + 160);
+	mheap_scavenge_poll(start_ms + 160);
 	CHECK(dirty_pages() == 0);
 }
 
@@ -157,7 +157,7 @@ TEST_IN_CHILD(a_poll_by_a_thread_whose_clock_is_behind_releases_nothing_early)
 {
 	start(100);
 	mheap_free_span(NULL, used(10));
-	scavenge_poll(start_ms - 5);
+	mheap_scavenge_poll(start_ms - 5);
 	CHECK(dirty_pages() == 10);
 }
 
@@ -171,7 +171,7 @@ TEST_IN_CHILD(one_poll_is_bounded_and_the_rest_follows)
 	s = big(40 * CHUNK_PAGES);
 	mheap_free_span(NULL, s);
 	while (dirty_pages() != 0) {
-		scavenge_poll(start_ms + 100);
+		mheap_scavenge_poll(start_ms + 100);
 		CHECK(dirty_pages() < left);
 		CHECK(left - dirty_pages() <= 20 * CHUNK_PAGES);
 		left = dirty_pages();
@@ -189,12 +189,12 @@ TEST_IN_CHILD(a_chunk_that_is_not_due_does_not_hold_up_those_that_are)
 	a = used(2 * CHUNK_PAGES);
 	b = used(2 * CHUNK_PAGES);
 	mheap_free_span(NULL, b);
-	scavenge_poll(start_ms + 50);
+	mheap_scavenge_poll(start_ms + 50);
 	mheap_free_span(NULL, a);
-	scavenge_poll(start_ms + 100);
+	mheap_scavenge_poll(start_ms + 100);
 	/* At most the chunk in which the two meet waits on. */
 	CHECK(dirty_pages() >= 2 * CHUNK_PAGES && dirty_pages() <= 3 * CHUNK_PAGES);
-	scavenge_poll(start_ms + 150);
+	mheap_scavenge_poll(start_ms + 150);
 	CHECK(dirty_pages() == 0);
 }
 
@@ -202,8 +202,8 @@ TEST_IN_CHILD(scavenge_all_waits_for_nothing_and_says_how_much)
 {
 	start(1000000);
 	mheap_free_span(NULL, used(3 * CHUNK_PAGES));
-	CHECK(scavenge_all() == 3 * CHUNK_PAGES * PAGE_SIZE);
-	CHECK(scavenge_all() == 0);
+	CHECK(mheap_scavenge_all() == 3 * CHUNK_PAGES * PAGE_SIZE);
+	CHECK(mheap_scavenge_all() == 0);
 	CHECK(dirty_pages() == 0);
 	mheap_check();
 }
@@ -220,10 +220,10 @@ TEST_IN_CHILD(what_a_page_cache_gives_back_is_released_too)
 	memset((void *)s->base, 1, mspan_nbytes(s));
 	mheap_free_span(&pc, s);
 	/* While they are the cache's they are nobody else's. */
-	CHECK(scavenge_all() == 0);
+	CHECK(mheap_scavenge_all() == 0);
 	mheap_flush_pcache(&pc);
 	CHECK(dirty_pages() == 5);
-	CHECK(scavenge_all() == 5 * PAGE_SIZE);
+	CHECK(mheap_scavenge_all() == 5 * PAGE_SIZE);
 }
 
 TEST_IN_CHILD(the_tail_of_a_shrunk_span_is_released_and_its_head_is_kept)
@@ -234,7 +234,7 @@ TEST_IN_CHILD(the_tail_of_a_shrunk_span_is_released_and_its_head_is_kept)
 	s = big(100);
 	pattern_fill((void *)s->base, mspan_nbytes(s), 8);
 	CHECK(mheap_resize_big(s, 30));
-	CHECK(scavenge_all() == 70 * PAGE_SIZE);
+	CHECK(mheap_scavenge_all() == 70 * PAGE_SIZE);
 	CHECK(pattern_holds((void *)s->base, mspan_nbytes(s), 8));
 	CHECK(mheap_resize_big(s, 100));
 	CHECK(all_zero((char *)s->base + 30 * PAGE_SIZE, 70 * PAGE_SIZE));
@@ -248,7 +248,7 @@ TEST_IN_CHILD(pages_that_the_system_does_not_take_stay_free_and_used)
 	s = used(50);
 	mheap_free_span(NULL, s);
 	os_fail_from(OS_RELEASE, 1);
-	CHECK(scavenge_all() == 0);
+	CHECK(mheap_scavenge_all() == 0);
 	CHECK(os_fail_failed() != 0);
 	os_fail_stop();
 	CHECK(dirty_pages() == 50);
@@ -261,9 +261,9 @@ TEST_IN_CHILD(pages_that_the_system_did_not_take_are_offered_again)
 	start(0);
 	mheap_free_span(NULL, used(50));
 	os_fail_nth(OS_RELEASE, 1);
-	CHECK(scavenge_all() == 0);
+	CHECK(mheap_scavenge_all() == 0);
 	os_fail_stop();
-	CHECK(scavenge_all() == 50 * PAGE_SIZE);
+	CHECK(mheap_scavenge_all() == 50 * PAGE_SIZE);
 	CHECK(dirty_pages() == 0);
 }
 
@@ -277,7 +277,7 @@ static void take_last_chunk(void)
 		return;
 	done = true;
 	(void)big(CHUNK_PAGES);
-	(void)scavenge_all();
+	(void)mheap_scavenge_all();
 }
 
 TEST_IN_CHILD(scavenge_all_ends_though_the_system_refuses_and_the_list_changes)
@@ -295,11 +295,11 @@ TEST_IN_CHILD(scavenge_all_ends_though_the_system_refuses_and_the_list_changes)
 	os_fail_set_hooks(&hooks);
 	os_fail_from(OS_RELEASE, 1);
 	alarm(10);
-	CHECK(scavenge_all() == 0);
+	CHECK(mheap_scavenge_all() == 0);
 	CHECK(os_fail_failed() != 0);
 	os_fail_stop();
 	mheap_check();
-	CHECK(scavenge_all() == CHUNK_SIZE);
+	CHECK(mheap_scavenge_all() == CHUNK_SIZE);
 	CHECK(dirty_pages() == 0);
 }
 
@@ -370,13 +370,13 @@ TEST_IN_CHILD(a_region_that_small_objects_begin_has_a_huge_page_and_gives_all_of
 	/* In use: the rest goes back, the page that is used does not. */
 	mheap_flush_pcache(&pc);
 	mheap_free_span(NULL, mheap_alloc_small(NULL, 2));
-	scavenge_all();
+	mheap_scavenge_all();
 	CHECK(!is_huge(base) && kernel_was_told(base, " nh"));
 	CHECK(*(char *)base == 1);
 	CHECK(resident_pages(base + PAGE_SIZE, REGION_SIZE - PAGE_SIZE) == 0);
 	mheap_check();
 	mheap_free_span(NULL, s);
-	scavenge_all();
+	mheap_scavenge_all();
 	CHECK(resident_pages(base, REGION_SIZE) == 0);
 	CHECK(dirty_pages() == 0);
 	mheap_check();
@@ -392,7 +392,7 @@ TEST_IN_CHILD(what_of_a_huge_page_was_never_handed_out_is_released_with_what_was
 	mheap_flush_pcache(&pc);
 	mheap_free_span(NULL, s);
 	CHECK(dirty_pages() != 0);
-	scavenge_all();
+	mheap_scavenge_all();
 	CHECK(resident_pages(base, REGION_SIZE) == 0 && !is_huge(base) && dirty_pages() == 0);
 	mheap_check();
 	/* It reads as zero, and can have a huge page again: not for a thread's first word, but for
@@ -401,7 +401,7 @@ TEST_IN_CHILD(what_of_a_huge_page_was_never_handed_out_is_released_with_what_was
 	CHECK(s->base == base && !is_huge(base));
 	mheap_flush_pcache(&pc);
 	mheap_free_span(NULL, s);
-	scavenge_all();
+	mheap_scavenge_all();
 	pc.base = base;
 	s = mheap_alloc_small(&pc, 2);
 	CHECK(s->zeroed && all_zero((void *)s->base, PAGE_SIZE));
@@ -441,11 +441,11 @@ TEST_IN_CHILD(a_random_history_ends_with_every_free_page_released)
 			pattern_fill((void *)s[i]->base, 100, i);
 		}
 		if (step % 10 == 0)
-			scavenge_poll(start_ms + step);
+			mheap_scavenge_poll(start_ms + step);
 		if (step % 500 == 0)
 			mheap_check();
 	}
-	scavenge_all();
+	mheap_scavenge_all();
 	CHECK(dirty_pages() == 0);
 	mheap_check();
 	for (size_t i = 0; i < N; i++)

@@ -139,7 +139,7 @@ static void run_threads(unsigned round)
 	for (int i = 0; i < THREADS; i++)
 		CHECK(pthread_join(threads[i], NULL) == 0);
 	heapcheck();
-	CHECK(mheap.nreleasing == 0 && limit_used() == recount());
+	CHECK(mheap.scavenger.nreleasing == 0 && mheap_used_bytes() == recount());
 }
 
 int main(int argc, char **argv)
@@ -162,7 +162,7 @@ int main(int argc, char **argv)
 	heapcheck();
 	stat_read(&st);
 	CHECK(st.all.live == 0);
-	CHECK(limit_used() == recount() && mheap.pages.nclean == mheap.pages.nfree);
+	CHECK(mheap_used_bytes() == recount() && mheap.pages.nclean == mheap.pages.nfree);
 	printf("stress_limit: %u rounds, refused %zu times\n", rounds, atomic_load(&refused));
 	return 0;
 }

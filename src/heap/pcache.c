@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * pcache.c - the page word of a thread: free pages that it has taken in advance.
+ * See malloc.c for the overview.
+ *
+ * Owns     struct pcache. The heap fills it and takes it back (mheap.c).
+ * Locks    none: a pcache belongs to one thread.
+ * Holds    pages in `free` are in use in the bitmaps of the page allocator, and in no span.
+ */
+#include "heap/pcache.h"
+
+/* Returns the lowest bit that starts a run of n ones, or 64 when there is none. */
+static unsigned find_run(uint64_t bits, unsigned n)
+{
+	unsigned have = 1;
+
+	while (have < n && bits != 0) {
+		unsigned step = (unsigned)min_size(have, n - have);
+
+		bits &= bits >> step;
+		have += step;
+	}
+	return bits == 0 ? 64 : ctz64(bits);
+}
+
+uintptr_t pcache_take(struct pcache *pc, unsigned npages, bool *zeroed)
+{
+	unsigned bit = find_run(pc->free, npages);
+	uint64_t mask;
+
+	if (bit == 64)
+		return 0;
+	mask = low_mask64(npages) << bit;
+	*zeroed = (pc->clean & mask) == mask;
+	pc->free &= ~mask;
+	pc->clean &= ~mask;
+	return pc->base + bit * PAGE_SIZE;
+}
+
+bool pcache_take_at(struct pcache *pc, uintptr_t addr, size_t npages)
+{
+	uintptr_t page = (addr - pc->base) / PAGE_SIZE;
+	uint64_t mask;
+
+	if (pc->base == 0 || npages > PCACHE_PAGES || page >= PCACHE_PAGES ||
+	    page + npages > PCACHE_PAGES)
+		return false;
+	mask = low_mask64((unsigned)npages) << page;
+	if ((pc->free & mask) != mask)
+		return false;
+	pc->free &= ~mask;
+	pc->clean &= ~mask;
+	return true;
+}
+
+bool pcache_put(struct pcache *pc, uintptr_t addr, size_t npages)
+{
+	uintptr_t page = (addr - pc->base) / PAGE_SIZE;
+
+	if (pc->base == 0 || npages > PCACHE_MAX_RUN || page >= PCACHE_PAGES ||
+	    page + npages > PCACHE_PAGES)
+		return false;
+	pc->free |= low_mask64((unsigned)npages) << page;
+	return true;
+}

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * pcache.h - the page word of a thread: free pages that it has taken in advance. See pcache.c.
+ */
+#ifndef GOALLOC_PCACHE_H
+#define GOALLOC_PCACHE_H
+
+#include "base/config.h"
+
+/*
+ * One aligned word of 64 pages, of which the thread has taken those that were free. A pcache without
+ * a word has base 0 and no free pages.
+ * Access: the thread that owns it
+ */
+struct pcache {
+	uint64_t page;     /* number of the word's first page */
+	uintptr_t base;    /* its address */
+	uint64_t free;     /* a bit for each page that can be taken */
+	uint64_t clean;    /* of these, the clean pages */
+	bool began;        /* the thread has asked for its first word */
+};
+
+/* Takes a run of npages, 1..PCACHE_MAX_RUN, and returns its address. *zeroed tells whether all of
+ * them read as zero. Returns 0 when the word has no such run. */
+uintptr_t pcache_take(struct pcache *pc, unsigned npages, bool *zeroed);
+
+/* Takes exactly the npages at addr. Returns false, with nothing changed, unless they are all free in
+ * the word. */
+bool pcache_take_at(struct pcache *pc, uintptr_t addr, size_t npages);
+
+/* Puts npages back as dirty pages. Returns false when they do not all lie in the word, or are more
+ * than PCACHE_MAX_RUN. */
+bool pcache_put(struct pcache *pc, uintptr_t addr, size_t npages);
+
+/* Makes the pcache one without a word that may ask for another. Its pages are the caller's. */
+static inline void pcache_clear(struct pcache *pc)
+{
+	*pc = (struct pcache){ .began = true };
+}
+
+#endif
