@@ -70,14 +70,14 @@
 #include "heap.h"
 #include "os/fatal.h"
 #include "os/foreign.h"
-#include "safe/guard.h"
+#include "safe/fault.h"
 #include "safe/hardened.h"
 #include "heap/limit.h"
 #include "heap/mcentral.h"
 #include "base/options.h"
 #include "os/os.h"
 #include "tools/profile.h"
-#include "safe/retire.h"
+#include "safe/no_reuse.h"
 #include "os/rights.h"
 #include "tools/sample.h"
 #include "heap/tiny.h"
@@ -307,7 +307,7 @@ static SLOW_PATH void *alloc_counted(struct mcache *c, spanclass_t sc, size_t si
 	what = sample_one(c, sc, nbytes);
 	/* What the profile has is in the heap. */
 	if (what == SAMPLE_GUARD)
-		p = guard_alloc(size, align, noscan);
+		p = fault_guarded_alloc(size, align, noscan);
 	if (p != NULL) {
 		sample_undo(c, sc, nbytes);
 		return p;
@@ -348,7 +348,7 @@ static SLOW_PATH void forget_sample(_Atomic uint8_t *state, void *p)
 static void *alloc(struct mcache *c, size_t size, size_t align, bool noscan, bool zero, size_t *sampled)
 {
 	spanclass_t sc = spanclass_of(size, align, noscan);
-	void *p = UNLIKELY(options.efence) ? guard_alloc(size, align, noscan) : NULL;
+	void *p = UNLIKELY(options.efence) ? fault_guarded_alloc(size, align, noscan) : NULL;
 
 	if (UNLIKELY(p != NULL))
 		return p;
@@ -595,7 +595,7 @@ static SLOW_PATH bool freed_unusual(struct mspan *s, uint8_t before, const char 
 		profile_free(s->base);
 	if ((before & SLOT_ONCE) == 0)
 		return false;
-	retire_slot(s, 0, func);
+	no_reuse_free(s, 0, func);
 	return true;
 }
 
@@ -635,7 +635,7 @@ static void free_object(const struct object *o, void *p, const char *func)
 	if (UNLIKELY(s->kind != SPAN_TINY && (slot_state(&s->state[o->slot]) & SLOT_SAMPLED) != 0))
 		forget_sample(&s->state[o->slot], p);
 	if (UNLIKELY(options.sbrk) && s->kind == SPAN_SMALL) {
-		retire_slot(s, o->slot, func);
+		no_reuse_free(s, o->slot, func);
 		return;
 	}
 	c = enter();
@@ -662,7 +662,7 @@ static void free_outside(void *p, uint32_t rights, const char *func)
 	bool guarded = guard_owns((uintptr_t)p);
 
 	if (guarded)
-		guard_free(p, func);
+		fault_guarded_free(p, func);
 	rights_close(rights);
 	if (!guarded)
 		foreign_free(p, func);
@@ -1005,12 +1005,12 @@ static void *realloc_outside(void *p, size_t size, bool noscan, const char *func
 	if (!guard_owns((uintptr_t)p))
 		return foreign_realloc(p, size, func);
 	if (!guard_size(p, &nbytes))
-		guard_bad_pointer(p, func, NULL);
+		fault_bad_pointer(p, func, NULL);
 	to = alloc_or_errno(size, 0, noscan, false);
 	if (to == NULL)
 		return NULL;
 	copy_bytes(to, p, min_size(nbytes, size));
-	guard_free(p, func);
+	fault_guarded_free(p, func);
 	return to;
 }
 
@@ -1058,7 +1058,7 @@ static size_t usable_size_outside(void *p, const char *func)
 	if (!guard_owns((uintptr_t)p))
 		return foreign_usable_size(p, func);
 	if (!guard_size(p, &nbytes))
-		guard_bad_pointer(p, func, (uintptr_t)p % 8 != 0 ? "misaligned pointer" : "invalid pointer");
+		fault_bad_pointer(p, func, (uintptr_t)p % 8 != 0 ? "misaligned pointer" : "invalid pointer");
 	return nbytes;
 }
 

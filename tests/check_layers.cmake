@@ -23,7 +23,7 @@ set(LAYERS base os stack heap safe tools . face)
 set(OWED
 	heap/mcache>safe/hardened heap/mcache>heap/tiny
 	heap/thread>safe/guard heap/thread>safe/hardened heap/thread>tools/profile heap/thread>tools/sample
-	safe/guard>safe/fault face/interpose>face/program)
+	face/interpose>face/program)
 set(seen "")
 
 # Programs that run when the library is built, and no part of it.

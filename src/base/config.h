@@ -117,7 +117,6 @@ _Static_assert(SPAN_MAX_SLOTS % 64 == 0 && SPAN_MAX_SLOTS < 65536, "slot counts 
 /* The profile: return addresses kept of a stack, the innermost; frames of this library that may be before these; and address
  * space for records asked for at a time. */
 #define PROFILE_MAX_FRAMES 64
-#define PROFILE_OWN_FRAMES 16
 #define PROFILE_CHUNK KiB(256)
 _Static_assert(PROFILE_MAX_FRAMES <= 128, "stacks are on the stack while they are recorded and written");
 

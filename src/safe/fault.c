@@ -1,16 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * fault.c - what is said of an access to memory that is no object's, or no object's any more.
- * See malloc.c for the overview.
+ * fault.c - reports of accesses to memory that belongs to no live object. See malloc.c for the
+ * overview.
  *
- * A report has a line that says what it is, then three stacks: where the object was used, allocated, freed.
+ * A report has one line that says what happened, then up to three stacks: where the object was
+ * used, where it was allocated, and where it was freed.
  *
- * Owns     the handler of SIGSEGV and SIGBUS, what was there before it, and the report being written.
- * Callers  guard.c; the kernel. Calls guard.h to ask whose address it is, unwind.h, symbol.h, out.h.
- * Locks    none. One report is written at a time; who comes second waits for a while.
- * Holds    after a report, and for every signal that is none of ours, the signal takes the course it had: what was there before is
- *          there again, and the instruction is executed once more. fault_watch() puts the handler back before the next guarded object.
- *          All is async-signal-safe and needs some 2 KiB of stack.
+ * Owns     the handler of SIGSEGV and SIGBUS, the handlers that were there before, and the report
+ *          that is being written.
+ * Locks    none. One report is written at a time. A second one waits for a while.
+ * Holds    the handler puts back the handler that was there before. Then the instruction is
+ *          executed once more, so the signal takes the course that it had without us. fault_watch()
+ *          installs the handler again before the next guarded object. Everything is
+ *          async-signal-safe and needs about 2 KiB of stack.
  */
 #include "safe/fault.h"
 #include "os/fatal.h"
@@ -25,7 +27,8 @@
 /* How long one report waits for another, in milliseconds. */
 #define PATIENCE_MS 2000
 
-/* What was the program's, or the system's. Written by fault_watch(); threads that write it at once write the same. */
+/* The program's or the system's handlers. fault_watch() writes them. Threads that write them at the
+ * same time write the same values. */
 static struct {
 	int number;
 	struct sigaction before;
@@ -33,34 +36,40 @@ static struct {
 
 #define NUM_WATCHED (sizeof(watched) / sizeof(watched[0]))
 
-/* The report being written: here and not on the stack, which may be a small one for signals. */
+/* The report that is being written. It is not on the stack, because a signal stack may be small. */
 static struct {
-	_Atomic uint32_t thread;      /* that writes it; 0 */
+	_Atomic uint64_t writer;      /* process and thread that write it; 0: none */
 	struct out out;
 	struct symbols symbols;
 	struct guard_stack used;
-	uint32_t last_thread;         /* of the last report of a fault: the same one is not reported again */
+	uint32_t last_thread;         /* of the last reported fault, which is not reported twice */
 	uintptr_t last_addr;
 } report;
 
 /* --- the report --- */
 
+/* Takes the report for the calling thread. Returns false if the thread is writing it already, or if
+ * another thread takes too long. In a forked child the writer may be a thread of the parent, which
+ * does not count. */
 static bool report_begin(void)
 {
-	uint32_t self = (uint32_t)os_thread();
+	uint64_t self = (uint64_t)os_pid() << 32 | (uint32_t)os_thread();
 
 	for (unsigned waited = 0; waited < PATIENCE_MS; waited++) {
-		uint32_t nobody = 0;
+		/* Relaxed: the exchange decides. */
+		uint64_t writer = atomic_load_explicit(&report.writer, memory_order_relaxed);
 
+		if (writer == self)
+			return false;
 		/* Acquire: the last report is whole. Pairs with the release in report_end(). */
-		if (atomic_compare_exchange_strong_explicit(&report.thread, &nobody, self, memory_order_acquire,
+		if (writer >> 32 != self >> 32 &&
+		    atomic_compare_exchange_strong_explicit(&report.writer, &writer, self,
+							    memory_order_acquire,
 							    memory_order_relaxed)) {
 			out_init(&report.out, 2);
 			symbols_init(&report.symbols);
 			return true;
 		}
-		if (nobody == self)
-			return false;
 		os_sleep_ms(1);
 	}
 	return false;
@@ -70,16 +79,12 @@ static void report_end(void)
 {
 	(void)out_flush(&report.out);
 	symbols_close(&report.symbols);
-	/* Release: pairs with the acquire in report_begin(). */
-	atomic_store_explicit(&report.thread, 0, memory_order_release);
+	/* Release: the report. Pairs with the acquire in report_begin(). */
+	atomic_store_explicit(&report.writer, 0, memory_order_release);
 }
 
-void fault_after_fork(void)
-{
-	atomic_store_explicit(&report.thread, 0, memory_order_relaxed);
-}
-
-/* exact: the first address is that of an instruction, not one behind a call. */
+/* Prints a stack. With exact, the first address is that of an instruction, not the one behind a
+ * call. */
 static void print_stack(const char *what, const struct guard_stack *stack, bool exact)
 {
 	struct out *out = &report.out;
@@ -100,8 +105,8 @@ static void print_stack(const char *what, const struct guard_stack *stack, bool 
 		out_str(out, "    (unknown)\n");
 }
 
-/* "4 bytes behind the end of an object of 100 bytes at 0x7f0123456f90" */
-static void print_place(const struct guarded *g, uintptr_t addr)
+/* Prints "4 bytes behind the end of an object of 100 bytes at 0x7f0123456f90". */
+static void print_position(const struct guarded *g, uintptr_t addr)
 {
 	struct out *out = &report.out;
 	const char *where = " bytes into ";
@@ -124,7 +129,8 @@ static void print_place(const struct guarded *g, uintptr_t addr)
 
 static bool is_forgotten(const struct guarded *g)
 {
-	return g == NULL || atomic_load_explicit(&g->state, memory_order_relaxed) == GUARDED_FORGOTTEN;
+	return g == NULL ||
+	       atomic_load_explicit(&g->state, memory_order_relaxed) == GUARDED_FORGOTTEN;
 }
 
 static bool is_live(const struct guarded *g)
@@ -132,7 +138,7 @@ static bool is_live(const struct guarded *g)
 	return atomic_load_explicit(&g->state, memory_order_relaxed) == GUARDED_LIVE;
 }
 
-/* The two stacks that are on record. */
+/* Prints the stacks that the record has. */
 static void print_history(const struct guarded *g)
 {
 	if (is_forgotten(g))
@@ -142,8 +148,10 @@ static void print_history(const struct guarded *g)
 		print_stack("freed", &g->freed, false);
 }
 
-_Noreturn void fault_misuse(const char *func, const void *p, const char *fault, const struct guarded *g, uintptr_t at)
+_Noreturn void fault_misuse(const char *func, const void *p, const struct guard_finding *finding)
 {
+	const struct guarded *g = finding->object;
+	uintptr_t at = finding->at;
 	struct report line;
 	struct out *out = &report.out;
 
@@ -152,13 +160,13 @@ _Noreturn void fault_misuse(const char *func, const void *p, const char *fault, 
 	report_str(&line, "(");
 	report_hex(&line, (uintptr_t)p);
 	report_str(&line, "): ");
-	report_str(&line, fault);
+	report_str(&line, finding->fault);
 	report_write(&line, 2);
 	if (!report_begin())
 		abort();
 	if (!is_forgotten(g)) {
 		out_str(out, at != 0 ? "  written to: " : "  it is ");
-		print_place(g, at != 0 ? at : (uintptr_t)p);
+		print_position(g, at != 0 ? at : (uintptr_t)p);
 		out_str(out, g->freed.n != 0 ? ", freed before\n" : "\n");
 	}
 	guard_stack_here(&report.used);
@@ -166,6 +174,29 @@ _Noreturn void fault_misuse(const char *func, const void *p, const char *fault, 
 	print_history(g);
 	report_end();
 	abort();
+}
+
+void *fault_guarded_alloc(size_t size, size_t align, bool noscan)
+{
+	fault_watch();
+	return guard_alloc(size, align, noscan);
+}
+
+void fault_guarded_free(void *p, const char *func)
+{
+	struct guard_finding finding = { .at = 0 };
+
+	if (!guard_free(p, &finding))
+		fault_misuse(func, p, &finding);
+}
+
+_Noreturn void fault_bad_pointer(const void *p, const char *func, const char *fault)
+{
+	struct guard_finding finding = guard_judge(p);
+
+	if (fault != NULL)
+		finding.fault = fault;
+	fault_misuse(func, p, &finding);
 }
 
 /* --- faults --- */
@@ -192,7 +223,7 @@ static void report_fault(const struct guarded *g, uintptr_t addr, const void *co
 	out_hex(out, addr);
 	if (!is_forgotten(g)) {
 		out_str(out, ", ");
-		print_place(g, addr);
+		print_position(g, addr);
 	}
 	out_str(out, "\n");
 	report.used.thread = (uint32_t)os_thread();
@@ -201,12 +232,12 @@ static void report_fault(const struct guarded *g, uintptr_t addr, const void *co
 	print_history(g);
 }
 
-/* The fault at addr is one of ours: says so, once. */
-static void consider(uintptr_t addr, const void *context)
+/* Reports, once, a fault at an address where guarded objects are. */
+static void report_once(uintptr_t addr, const void *context)
 {
 	const struct guarded *g = guard_nearest(addr);
 
-	/* Memory of an object that the program itself took the rights to. */
+	/* The program itself made a live object inaccessible. */
 	if (g != NULL && is_live(g) && addr - g->addr < g->size)
 		return;
 	if (!report_begin())
@@ -224,11 +255,12 @@ static void handle(int number, siginfo_t *info, void *context)
 	uint32_t rights = rights_open();
 
 	if (info->si_code > 0 && guard_owns((uintptr_t)info->si_addr))
-		consider((uintptr_t)info->si_addr, context);
+		report_once((uintptr_t)info->si_addr, context);
 	for (size_t i = 0; i < NUM_WATCHED; i++)
 		if (watched[i].number == number)
 			(void)sigaction(number, &watched[i].before, NULL);
-	/* No instruction brings back what was sent. It stays pending until this handler returns. */
+	/* A signal that was sent does not come back by itself. It is sent again, and stays pending
+	 * until this handler returns. */
 	if (info->si_code <= 0)
 		os_signal_again(number, info);
 	rights_close(rights);
@@ -241,7 +273,7 @@ static bool is_ours(const struct sigaction *action)
 
 void fault_watch(void)
 {
-	/* sigaction(2) may be a hook that allocates. */
+	/* sigaction() may be a hook of the program that allocates. */
 	THREAD_LOCAL bool watching;
 	struct sigaction now, before, ours;
 
@@ -254,7 +286,8 @@ void fault_watch(void)
 		zero_bytes(&ours, sizeof(ours));
 		ours.sa_sigaction = handle;
 		ours.sa_flags = SA_SIGINFO | SA_ONSTACK | SA_RESTART;
-		/* First, so that the handler finds it; then what is right if the program has set another meanwhile. */
+		/* It is stored first, so that the handler finds it, and corrected if the program
+		 * has set another one meanwhile. */
 		watched[i].before = now;
 		if (sigaction(watched[i].number, &ours, &before) == 0 && !is_ours(&before))
 			watched[i].before = before;

@@ -1,20 +1,29 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * fault.h - what is said of an access to memory that is no object's, or no object's any more. See fault.c.
+ * fault.h - reports of accesses to memory that belongs to no live object. See fault.c.
  */
 #ifndef GOALLOC_FAULT_H
 #define GOALLOC_FAULT_H
 
 #include "safe/guard.h"
 
-/* Sees to it that our handler of SIGSEGV and SIGBUS comes before the program's, if it has set one since the last call. Keeps errno. */
+/* Puts our handler of SIGSEGV and SIGBUS before the program's, if the program has set its own since
+ * the last call. Keeps errno. */
 void fault_watch(void);
 
-/* "goalloc: FUNC(0xADDR): FAULT", what is known of the object (NULL: nothing) with its stacks and the caller's, then SIGABRT. at is the
- * byte that was written to; 0 for none. No lock is held. */
-_Noreturn void fault_misuse(const char *func, const void *p, const char *fault, const struct guarded *g, uintptr_t at);
+/* Returns a guarded object as guard_alloc() does, with the handler in place. */
+void *fault_guarded_alloc(size_t size, size_t align, bool noscan);
 
-/* In a forked child: no thread is writing a report. */
-void fault_after_fork(void);
+/* Frees the guarded object at p. Reports why it cannot be freed and ends the process if it
+ * cannot. */
+void fault_guarded_free(void *p, const char *func);
+
+/* Reports that no live guarded object starts at p, and ends the process. fault says what is wrong;
+ * NULL: it is found out. */
+_Noreturn void fault_bad_pointer(const void *p, const char *func, const char *fault);
+
+/* Writes "goalloc: FUNC(0xADDR): FAULT", what is known of the object with its stacks, and the
+ * caller's stack. Then it raises SIGABRT. The caller holds no lock. */
+_Noreturn void fault_misuse(const char *func, const void *p, const struct guard_finding *finding);
 
 #endif

@@ -13,11 +13,6 @@
  * takes. */
 int heapmap_write_or_errno(int fd, bool svg);
 
-static inline bool heapmap_write(int fd, bool svg)
-{
-	return heapmap_write_or_errno(fd, svg) == 0;
-}
-
 /* A file of this name is text: it ends with .txt. */
 bool heapmap_is_text(const char *file);
 

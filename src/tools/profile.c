@@ -267,33 +267,6 @@ static bool record_locked(uint64_t object_hash, struct bucket *b)
 	return true;
 }
 
-/* --- this library's own frames --- */
-
-/* The ends of the library's code in a program that it is part of; see goalloc_object.ld. */
-extern const char goalloc_text[] WEAK HIDDEN;
-extern const char goalloc_text_end[] WEAK HIDDEN;
-
-/* The linker's names for the ends of what this code is part of. */
-extern const char __ehdr_start[] WEAK HIDDEN;
-extern const char etext[] WEAK HIDDEN;
-
-/* Frames before the first of the caller's. In a program that was linked with our objects one by one ours are not told from its own. */
-static unsigned count_own(const uintptr_t *pcs, unsigned npcs)
-{
-	uintptr_t start = (uintptr_t)goalloc_text, end = (uintptr_t)goalloc_text_end;
-	unsigned n = 0;
-
-	if (start == 0) {
-		start = (uintptr_t)__ehdr_start;
-		end = (uintptr_t)etext;
-		if (start == 0 || start == os_program_header())
-			return 0;
-	}
-	while (n < npcs && pcs[n] - start < end - start)
-		n++;
-	return n;
-}
-
 /* --- entry and exit --- */
 
 /* Takes the lock. False: this thread has it, and a signal handler came in between. */
@@ -335,24 +308,22 @@ void profile_alloc(uintptr_t addr, size_t nbytes)
 {
 	/* Relaxed: compared with what it is under the lock. */
 	uint64_t serial = atomic_load_explicit(&profile.serial, memory_order_relaxed);
-	uintptr_t stack[PROFILE_OWN_FRAMES + PROFILE_MAX_FRAMES];
-	unsigned npcs, own;
+	uintptr_t pcs[PROFILE_MAX_FRAMES];
+	unsigned npcs;
 	uint64_t hash;
 
 	if (!profile_is_on())
 		return;
 	PROBE_SAMPLED_ALLOC(addr, nbytes, spanclass_at(addr));
-	npcs = unwind_stack(stack, PROFILE_OWN_FRAMES + PROFILE_MAX_FRAMES, 0);
-	own = count_own(stack, npcs);
-	npcs = (unsigned)min_size(npcs - own, PROFILE_MAX_FRAMES);
-	hash = hash_stack(stack + own, npcs, nbytes);
+	npcs = unwind_callers(pcs, PROFILE_MAX_FRAMES);
+	hash = hash_stack(pcs, npcs, nbytes);
 	if (!come_in()) {
 		count_dropped();
 		return;
 	}
 	if (profile_is_on() && serial == atomic_load_explicit(&profile.serial, memory_order_relaxed)) {
 		profile.samples++;
-		if (!record_locked(hashtable_of_addr(addr), bucket_of_locked(hash, stack + own, npcs, nbytes)))
+		if (!record_locked(hashtable_of_addr(addr), bucket_of_locked(hash, pcs, npcs, nbytes)))
 			count_dropped();
 	}
 	go_out();

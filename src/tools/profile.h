@@ -8,7 +8,7 @@
 #ifndef GOALLOC_PROFILE_H
 #define GOALLOC_PROFILE_H
 
-#include "os/chance.h"
+#include "base/base.h"
 
 /* Mean bytes from one sample to the next; 0 while no profile is taken.
  * Relaxed wherever it is read: it is a question whether to look, and the profile's lock answers it. */
@@ -26,12 +26,6 @@ bool profile_start(size_t rate);
 /* Ends it: objects allocated from now on are not in it. Frees of those that are still count, and it can be written. */
 void profile_stop(void);
 
-/* Bytes, or whatever is counted, before the next sample: see chance_gap(). */
-static inline uint64_t profile_next_sample(uint64_t *random, uint64_t rate)
-{
-	return chance_gap(random, rate);
-}
-
 /* An object in a slot of nbytes was allocated here and is sampled. Called by the thread that allocates it, without locks, before
  * anyone else knows the object. Where there is no memory for a record the sample is dropped, and counted as such. */
 void profile_alloc(uintptr_t addr, size_t nbytes);
@@ -45,11 +39,6 @@ unsigned profile_stack_of(uintptr_t addr, uintptr_t *pcs, unsigned max);
 /* Writes the profile: gzipped profile.proto, or heap_v2 text. 0, or an errno: that of the write that failed. Without a profile it is an
  * empty one. Not in signal handlers. */
 int profile_write_or_errno(int fd, bool text);
-
-static inline bool profile_write(int fd, bool text)
-{
-	return profile_write_or_errno(fd, text) == 0;
-}
 
 /* A file of this name is text: it ends with .heap. */
 bool profile_is_text(const char *file);

@@ -14,6 +14,7 @@
  */
 #include "tools/roots.h"
 #include "safe/guard.h"
+#include "safe/guardspace.h"
 #include "os/lock.h"
 #include "os/os.h"
 #include "os/os_process.h"
@@ -219,7 +220,7 @@ static bool make_hidden(struct roots *r)
 	size_t nplaces = 0;
 
 	os_each_metadata(count_place, &nplaces);
-	guard_each_place(count_place, &nplaces);
+	guardspace_each(count_place, &nplaces);
 	/* The list itself is one more. */
 	r->room = nplaces + sn->nthreads + r->maps->len + 8;
 	r->copy = os_alloc_metadata(
@@ -229,12 +230,14 @@ static bool make_hidden(struct roots *r)
 	r->hidden = (struct address_range *)(void *)(r->copy + SHARED_BYTES / sizeof(uintptr_t));
 	os_each_metadata(hide, r);
 	/* Much of it cannot be touched. */
-	guard_each_place(hide, r);
+	guardspace_each(hide, r);
 	hide(sn->memory, sn->nbytes, r);
 	hide((uintptr_t)r->maps->text, r->maps->nbytes, r);
 	hide((uintptr_t)&mheap, sizeof(mheap), r);
 	hide((uintptr_t)&page_map, sizeof(page_map), r);
 	hide((uintptr_t)arena_table, sizeof(arena_table), r);
+	hide((uintptr_t)&arena_window, sizeof(arena_window), r);
+	hide((uintptr_t)&page_map, sizeof(page_map), r);
 	hide(shared_cache.addr, shared_cache.nbytes, r);
 	hide_unused_stack(r, sn->stack, lock_self());
 	for (size_t i = 0; i < sn->nthreads; i++)

@@ -14,6 +14,7 @@
  *          is taken off. Allocations less what is live is what was freed: the counts never say less than is live.
  */
 #include "tools/sample.h"
+#include "os/chance.h"
 #include "tools/heapwalk.h"
 #include "tools/profile.h"
 
@@ -32,7 +33,7 @@ static struct {
 /* A distance to the next mark, in units of which rate are the mean; far away when rate is 0. */
 static uint64_t draw(struct mcache *c, uint64_t rate)
 {
-	return rate == 0 ? UINT64_MAX / 2 : profile_next_sample(&c->counted.random, rate);
+	return rate == 0 ? UINT64_MAX / 2 : chance_gap(&c->counted.random, rate);
 }
 
 static uint64_t draw_sample(struct mcache *c)

@@ -3,7 +3,7 @@
  * test_profile.c - samples are kept by stack and size, freed ones are taken off, and what they
  * stand for is what there was.
  *
- * unwind_stack() is wrapped: the test says what the stack is. What the profile holds is read from
+ * unwind_callers() is wrapped: the test says what the stack is. What the profile holds is read from
  * its text.
  */
 #include "module.h"
@@ -29,20 +29,19 @@ static _Thread_local uintptr_t stack[PROFILE_MAX_FRAMES + 100];
 static _Thread_local unsigned depth;
 static _Thread_local void (*in_unwind)(void);
 
-unsigned __wrap_unwind_stack(uintptr_t *pcs, unsigned max, unsigned skip);
+unsigned __wrap_unwind_callers(uintptr_t *pcs, unsigned max);
 
-unsigned __wrap_unwind_stack(uintptr_t *pcs, unsigned max, unsigned skip)
+unsigned __wrap_unwind_callers(uintptr_t *pcs, unsigned max)
 {
 	unsigned n = (unsigned)min_size(depth, max);
 
-	CHECK(skip == 0);
 	memcpy(pcs, stack, n * sizeof(pcs[0]));
 	if (in_unwind != NULL)
 		in_unwind();
 	return n;
 }
 
-/* Makes unwind_stack() return a stack of its own for every number. */
+/* Makes unwind_callers() return a stack of its own for every number. */
 static void set_stack(uintptr_t number, unsigned n)
 {
 	depth = n;
@@ -91,7 +90,7 @@ static void read_profile(void)
 	FILE *file = tmpfile();
 	char *at;
 
-	CHECK(file != NULL && profile_write(fileno(file), true));
+	CHECK(file != NULL && profile_write_or_errno(fileno(file), true) == 0);
 	rewind(file);
 	CHECK(fgets(line, sizeof(line), file) != NULL && strncmp(line, "heap profile: ", 14) == 0);
 	at = strstr(line, " heap_v2/");
