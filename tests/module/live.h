@@ -7,7 +7,7 @@
 
 #include "heap/mspan.h"
 
-static inline unsigned count_live(const struct mspan *s)
+static inline unsigned span_count_live(const struct mspan *s)
 {
 	bool tiny = s->kind == SPAN_TINY;
 	unsigned n = 0;

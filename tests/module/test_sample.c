@@ -81,7 +81,7 @@ static void begin(size_t rate)
 static void count_live_span(struct mspan *s, void *arg)
 {
 	struct live_counts *live = arg;
-	unsigned n = count_live(s);
+	unsigned n = span_count_live(s);
 
 	live->objects[s->spanclass] += n;
 	if (s->kind == SPAN_BIG && n != 0)
