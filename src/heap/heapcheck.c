@@ -3,7 +3,7 @@
  * heapcheck.c - walks the whole heap, to check it.
  * See malloc.c for the overview.
  *
- * Locks    takes threads.lock, mcentral.lock and mheap.lock, one after the other.
+ * Locks    takes thread_list.lock, mcentral.lock and mheap.lock, one after the other.
  * Holds    the heap is not changed.
  */
 #include "heap/heapcheck.h"

@@ -22,16 +22,16 @@ MODELS=${MODELS:-$here}
 export LC_ALL=C
 
 # Files whose atomic accesses are all modelled, but for those in these functions.
-ATOMICS="mspan.h mspan.c mcentral.c thread.c"
+ATOMICS="mspan.h mspan.c mcentral.c thread.h thread.c start.c fork.c"
 EXCEPTIONS="
 init_common          before the span is in the page map: nobody else knows the record
 mspan_check          reads, in tests and debug builds
 mspan_owner_relaxed  the models have its load where it is called
 slot_state           state bytes: the models have them as what is live or out
 slot_set             the same
-heap_is_ready        start-up, once, before there is a second thread
-heap_init            the same
-thread_start_scavenger  one flag: the thread that sets it first makes the thread
+thread_is_ready      start-up, once, before there is a second thread
+thread_set_ready     the same
+start_scavenger      one flag: the thread that sets it first makes the thread
 "
 
 scratch=$(mktemp -d) || exit 1
