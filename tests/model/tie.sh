@@ -203,8 +203,8 @@ case ${1-} in
 		's/^void mcentral_put(/void mcentral_give(/' src/heap/mcentral.c
 	expect 'names mcentral_init() of mcentral.c, which is not in modelled.txt' \
 		's/mspan_absorb()/mcentral_init()/' model/tiny.pml
-	expect 'no model names mspan_count_live(), which has 1 atomic_ calls' \
-		'/^unsigned mspan_count_live/,/^}/s/unsigned n = 0/unsigned n = atomic_load(\&s->credit)/' \
+	expect 'no model names mspan_shape(), which has 1 atomic_ calls' \
+		'/^unsigned mspan_shape/,/^}/s/sc == SPANCLASS_TINY/atomic_load(\&shared) == sc/' \
 		src/heap/mspan.c
 	expect 'no model names -(), which has 1 atomic_ calls' \
 		'$a#define PEEK(s) atomic_load(\&(s)->owner)' src/heap/mspan.h

@@ -7,6 +7,7 @@
  */
 #include "module.h"
 
+#include "live.h"
 #include "heap/heapcheck.h"
 #include "heap.h"
 #include "tools/profile.h"
@@ -81,7 +82,7 @@ static void begin(size_t rate)
 static void count_live_span(struct mspan *s, void *arg)
 {
 	struct live_counts *live = arg;
-	unsigned n = mspan_count_live(s);
+	unsigned n = span_count_live(s);
 
 	live->objects[s->spanclass] += n;
 	if (s->kind == SPAN_BIG && n != 0)
