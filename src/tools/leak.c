@@ -15,6 +15,7 @@
  * Holds    the program's own process only waits; what reads and marks is the copy.
  */
 #include "tools/leak.h"
+#include "base/sort.h"
 #include "os/fatal.h"
 #include "tools/mark.h"
 #include "os/os.h"
@@ -48,7 +49,7 @@ struct group {
 struct groups {
 	uint32_t *slots;               /* number of the group + 1; 0 */
 	struct group *at;
-	uint32_t *order;               /* numbers of groups, largest first */
+	struct group **order;          /* largest first */
 	uint32_t len;
 };
 
@@ -74,13 +75,14 @@ struct leak {
 
 static bool groups_init(struct groups *g)
 {
-	char *p = os_alloc_metadata(align_up(GROUP_SLOTS * sizeof(uint32_t) + MAX_GROUPS * (sizeof(struct group) + sizeof(uint32_t)),
-					     os_page_size()));
+	size_t each = sizeof(struct group) + sizeof(struct group *);
+	char *p = os_alloc_metadata(
+		align_up(GROUP_SLOTS * sizeof(uint32_t) + MAX_GROUPS * each, os_page_size()));
 
 	if (p == NULL)
 		return false;
 	g->slots = (uint32_t *)(void *)p;
-	g->order = g->slots + GROUP_SLOTS;
+	g->order = (struct group **)(void *)(g->slots + GROUP_SLOTS);
 	g->at = (struct group *)(void *)(g->order + MAX_GROUPS);
 	g->len = 0;
 	return true;
@@ -151,21 +153,17 @@ static size_t group_bytes(const struct group *group)
 	return group->direct_bytes + group->indirect_bytes;
 }
 
-/* Shell sort. */
+/* Groups of many bytes come first. */
+static uint64_t group_order(const void *group)
+{
+	return ~group_bytes(*(struct group *const *)group);
+}
+
 static void sort_groups(struct groups *g)
 {
 	for (uint32_t i = 0; i < g->len; i++)
-		g->order[i] = i;
-	for (uint32_t gap = g->len / 2; gap > 0; gap /= 2) {
-		for (uint32_t i = gap; i < g->len; i++) {
-			uint32_t moved = g->order[i];
-			uint32_t to = i;
-
-			for (; to >= gap && group_bytes(&g->at[g->order[to - gap]]) < group_bytes(&g->at[moved]); to -= gap)
-				g->order[to] = g->order[to - gap];
-			g->order[to] = moved;
-		}
-	}
+		g->order[i] = &g->at[i];
+	sort_by_key(g->order, g->len, sizeof(g->order[0]), group_order);
 }
 
 /* --- the report --- */
@@ -250,7 +248,7 @@ static void write_report(struct leak *leak, struct groups *g, const struct mark_
 	symbols_init(&leak->symbols);
 	sort_groups(g);
 	for (uint32_t i = 0; i < g->len && i < GROUPS_SHOWN; i++)
-		write_group(o, &leak->symbols, &g->at[g->order[i]]);
+		write_group(o, &leak->symbols, g->order[i]);
 	if (g->len > GROUPS_SHOWN) {
 		out_str(o, "goalloc: leak: and ");
 		write_count(o, g->len - GROUPS_SHOWN, "smaller group");

@@ -13,6 +13,7 @@
  * Holds    memory that was never touched is not touched here either.
  */
 #include "tools/roots.h"
+#include "base/sort.h"
 #include "safe/guard.h"
 #include "safe/guardspace.h"
 #include "os/lock.h"
@@ -127,32 +128,9 @@ static void count_place(uintptr_t addr, size_t nbytes, void *arg)
 	++*n;
 }
 
-static void sift_down(struct address_range *at, size_t i, size_t n)
+static uint64_t range_start(const void *range)
 {
-	for (size_t child; (child = 2 * i + 1) < n; i = child) {
-		struct address_range moved = at[i];
-
-		if (child + 1 < n && at[child].addr < at[child + 1].addr)
-			child++;
-		if (at[i].addr >= at[child].addr)
-			return;
-		at[i] = at[child];
-		at[child] = moved;
-	}
-}
-
-/* Heapsort. */
-static void sort_ranges(struct address_range *at, size_t n)
-{
-	for (size_t i = n / 2; i > 0; i--)
-		sift_down(at, i - 1, n);
-	for (size_t end = n; end > 1; end--) {
-		struct address_range first = at[0];
-
-		at[0] = at[end - 1];
-		at[end - 1] = first;
-		sift_down(at, 0, end - 1);
-	}
+	return ((const struct address_range *)range)->addr;
 }
 
 /* Another thread is in [from, to) with its stack or its storage. */
@@ -244,7 +222,7 @@ static bool make_hidden(struct roots *r)
 			hide_unused_stack(r, sn->threads[i].stack, sn->threads[i].tls);
 	for (size_t i = 0; CPU_TLS_SELF_WORD != 0 && knows_threads(sn) && i < r->maps->len; i++)
 		hide_dead_stack(r, &r->maps->at[i]);
-	sort_ranges(r->hidden, r->len);
+	sort_by_key(r->hidden, r->len, sizeof(*r->hidden), range_start);
 	return true;
 }
 
