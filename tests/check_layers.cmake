@@ -7,7 +7,8 @@
 #     them from the bottom. The files in src/ itself lie between tools and face.
 #   - Files do not include each other in a circle. A .c file and its header count as one file.
 #   - Only the os folder includes <sys/mman.h>, and only the face includes goalloc.h.
-#   - Only base/compiler.h and the headers base/cpu*.h have __attribute__ or ask for the compiler or the machine.
+#   - Only base/compiler.h has __attribute__ or asks for the compiler, and only base/cpu.h asks for the machine.
+#     Instructions stand in the headers base/cpu_*.h, and in compiler.h and probe.h.
 #   - A .c file opens with the licence and with a comment that names the file and says what it is.
 # Every broken rule is reported with its file and line. Then the script fails.
 
@@ -22,12 +23,14 @@ set(LAYERS base os stack heap safe tools . face)
 # the layer that knows both sides. One that is gone is reported, so that it leaves this list.
 set(OWED
 	heap/mcache>safe/hardened heap/mcache>heap/tiny
-	heap/thread>safe/guard heap/thread>safe/hardened heap/thread>tools/profile heap/thread>tools/sample
-	face/interpose>face/program)
+	heap/thread>safe/guard heap/thread>safe/hardened heap/thread>tools/profile heap/thread>tools/sample)
 set(seen "")
 
 # Programs that run when the library is built, and no part of it.
 set(EXEMPT heap/mksizeclass)
+
+# The beginning of a line of the preprocessor that asks for something.
+set(asks "^[ \t]*#[ \t]*(el)?if(n?def)?[ \t].*")
 
 set(broken 0)
 macro(report file line what)
@@ -126,12 +129,20 @@ foreach(file IN LISTS files)
 		elseif(line MATCHES "^[ \t]*#[ \t]*include[ \t]*<sys/mman[.]h>" AND NOT file MATCHES "^os/")
 			report(${file} ${number} "only the os folder includes <sys/mman.h>")
 		endif()
-		if(NOT file MATCHES "^base/(base|compiler|cpu[a-z0-9_]*)[.]h$")
+		if(NOT file STREQUAL "base/compiler.h")
 			if(line MATCHES "__attribute__|__declspec|_Pragma|^[ \t]*#[ \t]*pragma")
 				report(${file} ${number} "only base/compiler.h has compiler attributes")
 			endif()
-			if(line MATCHES "^[ \t]*#[ \t]*(el)?if(n?def)?[ \t].*(__GNUC__|__clang__|__has_|__SANITIZE_|__x86_64__|__aarch64__)")
-				report(${file} ${number} "only base/compiler.h and base/cpu*.h ask for the compiler or the machine")
+			if(line MATCHES "${asks}(__GNUC__|__clang__|__has_|__SANITIZE_)")
+				report(${file} ${number} "only base/compiler.h asks for the compiler")
+			endif()
+		endif()
+		if(NOT file STREQUAL "base/cpu.h" AND line MATCHES "${asks}(__x86_64__|__aarch64__)")
+			report(${file} ${number} "only base/cpu.h asks for the machine")
+		endif()
+		if(NOT file MATCHES "^base/cpu_[a-z0-9_]+[.]h$" AND NOT file MATCHES "^base/(compiler|probe)[.]h$")
+			if(line MATCHES "__asm__")
+				report(${file} ${number} "only base/compiler.h, probe.h and cpu_*.h have instructions")
 			endif()
 		endif()
 	endforeach()

@@ -1,16 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * interpose.c - the C face: argument rules and errno of every allocation function of libc.
- * See malloc.c for the overview.
+ * interpose.c - the C face: every allocation function of libc, under libc's names.
  *
  * Owns     nothing.
- * Callers  programs. Calls interpose.h, which has the rules of allocation; heap.h; stat.h for the figures.
  * Locks    none.
- * Holds    no logic: each function checks its arguments as its man page says, and calls the heap. libc's names
- *          do not ask whether the program has replaced others; all other names do (replaced.h).
- *          errno is ENOMEM or EINVAL where NULL says so, and free keeps it.
+ * Holds    a function checks its arguments as its man page says, and calls the heap. libc's names
+ *          serve this heap whether or not the program has replaced others; all other names ask
+ *          (replaced.h). errno is ENOMEM or EINVAL where NULL says so, and free keeps it.
  */
-#include "face/interpose.h"
+#include "face/face.h"
 #include "base/options.h"
 #include "os/out.h"
 #include "face/program.h"
@@ -53,7 +51,7 @@ EXPORT void *reallocarray(void *p, size_t n, size_t size)
 
 	if (UNLIKELY(mul_overflow(n, size, &nbytes)))
 		return refuse(ENOMEM);
-	/* By its name, as libc does: it may be the program's own, or a tool's. */
+	/* Calls realloc by its name, as libc does: it may be the program's own, or a tool's. */
 	return realloc(p, nbytes);
 }
 
@@ -86,12 +84,12 @@ EXPORT size_t malloc_usable_size(void *p)
 {
 	static const char func[] = "malloc_usable_size";
 
-	/* libc does not refuse a pointer of the program's own malloc. It may be in the middle of
-	 * an object of this heap. */
+	/* A pointer of the program's own malloc may be in the middle of an object of this heap.
+	 * libc does not refuse it. */
 	return malloc_is_ours() ? heap_usable_size(p, func) : heap_usable_size_or_0(p, func);
 }
 
-/* Gone from libc's headers; old programs call it. */
+/* libc's headers no longer have this function, but old programs call it. */
 void cfree(void *p);
 EXPORT void cfree(void *p)
 {
@@ -141,14 +139,15 @@ EXPORT void *goalloc_aligned_alloc_noscan(size_t align, size_t size)
 
 /* --- figures --- */
 
-/* A threshold of zero bytes at the top of the heap, as glibc's pad, means nothing here. */
+/* Ignores pad: glibc keeps so many bytes at the top of its heap, and this heap has no top. */
 EXPORT int malloc_trim(size_t pad)
 {
 	(void)pad;
 	return heap_trim();
 }
 
-/* What glibc's parameters ask for either has no counterpart here or happens by itself. */
+/* Returns 1 for a value that glibc accepts, and changes nothing. What glibc's parameters ask for
+ * either has no counterpart here or happens by itself. */
 int own_mallopt(int param, int value)
 {
 	switch (param) {
@@ -173,11 +172,15 @@ EXPORT int mallopt(int param, int value)
 	return own_mallopt(param, value);
 }
 
-/* glibc's meanings: arena is memory from the system other than what hblkhd counts, objects with a mapping of their own: our big ones;
- * uordblks and fordblks are what is in use and free of arena; fsmblks what is free at hand. */
+/*
+ * Gives the figures glibc's meanings (mallinfo(3)): hblks and hblkhd count objects with a mapping of
+ * their own, which are the big objects here. arena is all other memory from the system, and
+ * uordblks and fordblks are its used and its free part. fsmblks is the free memory in caches.
+ */
 static struct mallinfo2 info_of(const struct stat_snapshot *st)
 {
-	const struct stat_class *scan = &st->classes[SPANCLASS_BIG], *noscan = &st->classes[SPANCLASS_BIG_NOSCAN];
+	const struct stat_class *scan = &st->classes[SPANCLASS_BIG];
+	const struct stat_class *noscan = &st->classes[SPANCLASS_BIG_NOSCAN];
 	struct mallinfo2 mi = { 0 };
 
 	mi.hblks = scan->live + noscan->live;
@@ -191,7 +194,7 @@ static struct mallinfo2 info_of(const struct stat_snapshot *st)
 	return mi;
 }
 
-/* Without memory for the figures all of them are 0, and errno is ENOMEM. */
+/* Returns zeros with errno ENOMEM if there is no memory for the snapshot. */
 EXPORT struct mallinfo2 mallinfo2(void)
 {
 	struct stat_snapshot *st = stat_take();
@@ -238,31 +241,39 @@ EXPORT void malloc_stats(void)
 		options_warn_file("malloc_stats", "-", out_reason(ENOMEM));
 }
 
-/* Free slots by size, small ones. */
+/* Prints the free slots of each size class. */
 static void print_free_sizes(FILE *fp, const struct stat_snapshot *st)
 {
 	for (unsigned c = 1; c < NUM_SIZE_CLASSES; c++) {
-		size_t nbytes = st->classes[make_spanclass(c, false)].free_bytes + st->classes[make_spanclass(c, true)].free_bytes;
+		size_t nbytes = st->classes[make_spanclass(c, false)].free_bytes +
+				st->classes[make_spanclass(c, true)].free_bytes;
+		size_t elemsize = sizeclasses[c].elemsize;
 
 		if (nbytes != 0)
-			fprintf(fp, "<size from=\"%zu\" to=\"%zu\" total=\"%zu\" count=\"%zu\"/>\n",
-				(size_t)sizeclasses[c - 1].elemsize + 1, (size_t)sizeclasses[c].elemsize, nbytes,
-				nbytes / sizeclasses[c].elemsize);
+			fprintf(fp,
+				"<size from=\"%zu\" to=\"%zu\" total=\"%zu\" count=\"%zu\"/>\n",
+				(size_t)sizeclasses[c - 1].elemsize + 1, elemsize, nbytes,
+				nbytes / elemsize);
 	}
 }
 
-/* What is free, and what is had from the system: of the one heap, and of all heaps. */
+/* Prints the totals: `mapped` adds big objects, which glibc counts for all heaps together. */
 static void print_totals(FILE *fp, const struct stat_snapshot *st, bool mapped)
 {
 	struct mallinfo2 mi = info_of(st);
 
-	fprintf(fp, "<total type=\"fast\" count=\"0\" size=\"%zu\"/>\n<total type=\"rest\" count=\"%zu\" size=\"%zu\"/>\n", mi.fsmblks,
-		mi.ordblks, mi.fordblks - mi.fsmblks);
-	if (mapped)
-		fprintf(fp, "<total type=\"mmap\" count=\"%zu\" size=\"%zu\"/>\n", mi.hblks, mi.hblkhd);
 	fprintf(fp,
-		"<system type=\"current\" size=\"%zu\"/>\n<system type=\"max\" size=\"%zu\"/>\n"
-		"<aspace type=\"total\" size=\"%zu\"/>\n<aspace type=\"mprotect\" size=\"%zu\"/>\n",
+		"<total type=\"fast\" count=\"0\" size=\"%zu\"/>\n"
+		"<total type=\"rest\" count=\"%zu\" size=\"%zu\"/>\n",
+		mi.fsmblks, mi.ordblks, mi.fordblks - mi.fsmblks);
+	if (mapped)
+		fprintf(fp, "<total type=\"mmap\" count=\"%zu\" size=\"%zu\"/>\n", mi.hblks,
+			mi.hblkhd);
+	fprintf(fp,
+		"<system type=\"current\" size=\"%zu\"/>\n"
+		"<system type=\"max\" size=\"%zu\"/>\n"
+		"<aspace type=\"total\" size=\"%zu\"/>\n"
+		"<aspace type=\"mprotect\" size=\"%zu\"/>\n",
 		mi.arena, st->heap_bytes, st->heap_bytes, st->heap_bytes);
 }
 

@@ -1,29 +1,29 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * interpose_cxx.c - the C++ face: the 20 replaceable operators new and delete, under their
- * mangled names.
- * See malloc.c for the overview.
+ * interpose_cxx.c - the C++ face: the 20 replaceable operators new and delete, under their mangled
+ * names.
+ *
+ * The rules are those of the standard's section [new.delete]. new calls the new handler until there
+ * is memory, or throws std::bad_alloc; the nothrow forms return NULL instead. A sized delete is
+ * checked against the slot. By default one form calls another: new[] calls new, and
+ * delete(p, size) calls delete(p). If the program has replaced the form that is called, the
+ * program's form is called.
+ *
+ * C can neither throw nor catch. When there is no memory, the same form of the caller's own C++
+ * library begins anew. It calls malloc, asks its own new handler, and throws its own
+ * std::bad_alloc.
  *
  * Owns     nothing.
- * Callers  C++ programs. Calls replaced.h, which asks whether malloc and free are the program's
- *          own; cxxlib.h for what fails.
  * Locks    none.
- * Holds    [new.delete]: new calls the new handler until memory is there, or throws
- *          std::bad_alloc; the nothrow forms return NULL instead; sized delete is checked against
- *          the slot. Where a program has replaced the form that another one calls by default, it
- *          is called: new[] calls new, delete(p, size) calls delete(p), and so on. C can neither
- *          throw nor catch. So what fails here is begun anew by the same form of the caller's C++
- *          library. That one calls malloc, asks its own new handler, and throws its own
- *          std::bad_alloc.
  */
 #include "face/interpose_cxx.h"
 #include "os/cxxlib.h"
 #include "os/fatal.h"
-#include "face/interpose.h"
+#include "face/face.h"
 #include "face/replaced.h"
 
-/* In a static program the linker finds these, if there is a C++ library; it has no operators then
- * but ours. */
+/* In a static program the linker finds these if there is a C++ library, whose operators are ours
+ * then. */
 extern void (*_ZSt15get_new_handlerv(void))(void) WEAK;
 extern void _ZSt17__throw_bad_allocv(void) WEAK;
 
@@ -32,7 +32,7 @@ typedef void *nothrow_fn(size_t size, const void *tag);
 typedef void *aligned_fn(size_t size, size_t align);
 typedef void *aligned_nothrow_fn(size_t size, size_t align, const void *tag);
 
-/* As aligned_alloc() has it; NULL also for an alignment that is none. */
+/* Allocates as aligned_alloc(3) does. Returns NULL also if align is no power of two. */
 static void *attempt_aligned(size_t size, size_t align)
 {
 	if (!is_pow2(align))
@@ -44,7 +44,8 @@ static void *attempt_aligned(size_t size, size_t align)
 	return aligned_alloc(align, align_up(size == 0 ? 1 : size, align));
 }
 
-/* One attempt after another, with the handler between them, as the standard says. */
+/* Calls the new handler and tries again until there is memory or no handler, as the standard
+ * says. align 0 stands for malloc's own. */
 static void *new_by_handler(size_t size, size_t align)
 {
 	for (;;) {
@@ -65,8 +66,7 @@ static void *new_by_handler(size_t size, size_t align)
 	fatal_error("operator new: out of memory, and no std::bad_alloc to throw");
 }
 
-/* What is done when the fast path has no object. caller: the address that the operator returns
- * to. */
+/* Allocates when the fast path has no object. caller is the address that the operator returns to. */
 static SLOW_PATH void *new_slow(size_t size, uintptr_t caller)
 {
 	void *p = replaced_malloc_slow(size);
@@ -89,7 +89,7 @@ static SLOW_PATH void *new_aligned(size_t size, size_t align, uintptr_t caller)
 	return form != NULL ? form(size, align) : new_by_handler(size, is_pow2(align) ? align : 16);
 }
 
-/* attempt: replaced_malloc_slow() is still to be tried. */
+/* Allocates, if `attempt` is true by a first attempt here. */
 static SLOW_PATH void *nothrow_slow(const char *name, size_t size, const void *tag, bool attempt,
 				    uintptr_t caller)
 {
@@ -110,7 +110,7 @@ static SLOW_PATH void *aligned_nothrow_slow(const char *name, size_t size, size_
 	return form != NULL ? form(size, align, tag) : NULL;
 }
 
-/* By a macro: the address that the operator itself returns to is wanted. */
+/* This is a macro because RETURN_ADDRESS() must be that of the operator itself. */
 #define NEW_OBJECT(size) \
 	({ \
 		void *new_p = replaced_malloc_fast(size); \
@@ -120,7 +120,7 @@ static SLOW_PATH void *aligned_nothrow_slow(const char *name, size_t size, size_
 #define DELETE "operator delete"
 #define DELETE_ARRAY "operator delete[]"
 
-/* Declared here: the names are the compiler's, no header has them. N: nothrow tag, A: alignment. */
+/* Declares and defines a function whose name is the compiler's and in no header. */
 #define FACE(type, name, params) \
 	type name params; \
 	EXPORT type name params
@@ -169,7 +169,8 @@ OWN_NAME(own_ZnamSt11align_val_t, _ZnamSt11align_val_t);
 OWN_NAME(own_ZdaPv, _ZdaPv);
 OWN_NAME(own_ZdaPvSt11align_val_t, _ZdaPvSt11align_val_t);
 
-/* Nothrow: what memory there is; else what a throwing form answers, with its handler. */
+/* The nothrow forms make one attempt. If it fails, the form of the C++ library calls the throwing
+ * form and its handler, and catches what that throws. */
 FACE(void *, _ZnwmRKSt9nothrow_t, (size_t size, const void *tag))
 {
 	bool own = !REPLACED(_Znwm);

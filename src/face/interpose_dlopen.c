@@ -1,20 +1,20 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * interpose_dlopen.c - libraries loaded with RTLD_DEEPBIND use our malloc, too.
- * See malloc.c for the overview.
+ *
+ * With RTLD_DEEPBIND the library's own scope comes before ours. Its malloc and free would be
+ * libc's, while its strdup would call ours. So before the first such load the entries of libc's
+ * dynamic symbol table for the allocation functions are pointed at ours. Every later lookup that
+ * ends in libc finds our functions.
+ *
+ * A program finds libc's own dlopen only through a handle, which it has from a dlopen. So the first
+ * dlopen of any kind points libc's entries for dlopen here.
  *
  * Owns     the changes to libc's symbol table.
- * Callers  programs that call dlopen or dlmopen. Calls libc.h, and the next dlopen behind ours.
- * Locks    none of ours. pthread_once() makes a thread wait until the table is changed, and
- *          begins anew in a forked child.
- * Holds    dlopen is the next one's, entered by a tail call, so that libc sees the program as the
- *          caller and finds its RUNPATH. With RTLD_DEEPBIND the library's own scope comes before
- *          ours. Its malloc and free would be libc's, while its strdup would call ours. So before
- *          the first such load the entries of libc's dynamic symbol table for the allocation
- *          functions are pointed at ours: every later lookup that ends in libc finds us, as what
- *          stands in for libc. A program finds libc's own dlopen only through a handle, which it
- *          has from a dlopen. So the first dlopen of any kind points libc's entries for dlopen
- *          here.
+ * Locks    none of ours. pthread_once() makes a thread wait until the table is changed, and begins
+ *          anew in a forked child.
+ * Holds    dlopen calls the next dlopen behind ours by a tail call, so that libc sees the program as
+ *          the caller and finds its RUNPATH.
  */
 #include "os/libc.h"
 #include "os/os.h"
@@ -22,7 +22,7 @@
 #include <dlfcn.h>
 #include <pthread.h>
 
-/* What libc defines and this library replaces. */
+/* The functions that libc defines and this library replaces. */
 static const char *const faces[] = {
 	"malloc",
 	"free",
@@ -65,7 +65,7 @@ static void redirect(const struct loaded *libc, const char *name, uintptr_t to)
 			os_store_protected(&s->st_value, to - libc->bias, executable);
 }
 
-/* Once: see the top. */
+/* Points libc's entries for the allocation functions at ours. */
 static void redirect_malloc(void)
 {
 	struct loaded libc, own;
@@ -83,8 +83,8 @@ static void redirect_malloc(void)
 typedef void *dlopen_fn(const char *file, int mode);
 typedef void *dlmopen_fn(Lmid_t space, const char *file, int mode);
 
-/* What libc's entries lead to. Behind it is libc alone: a library that wraps dlopen may have come
- * here by that entry. */
+/* libc's entries lead to these. They call libc's own functions, because a library that wraps dlopen
+ * may have come here by such an entry. */
 static void *dlopen_for_libc(const char *file, int mode);
 static void *dlmopen_for_libc(Lmid_t space, const char *file, int mode);
 
@@ -92,7 +92,7 @@ static void redirect_dlopen(void)
 {
 	struct loaded libc;
 
-	/* While libc's entries lead to libc. */
+	/* Finds the functions while libc's entries still lead to libc. */
 	(void)libc_function(LIBC_DLOPEN);
 	(void)libc_function(LIBC_DLMOPEN);
 	(void)libc_next_function(LIBC_DLOPEN);
@@ -103,7 +103,7 @@ static void redirect_dlopen(void)
 	redirect(&libc, "dlmopen", (uintptr_t)dlmopen_for_libc);
 }
 
-/* Makes libc's symbol table ready for a load in this mode. */
+/* Prepares libc's symbol table for a load in this mode. */
 static void prepare(int mode)
 {
 	static pthread_once_t dlopen_once = PTHREAD_ONCE_INIT, malloc_once = PTHREAD_ONCE_INIT;

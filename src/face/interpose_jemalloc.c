@@ -1,18 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * interpose_jemalloc.c - jemalloc's own names, for programs that were built for it.
- * See malloc.c for the overview.
+ *
+ * Programs linked with libjemalloc use these names, and so do programs that ask for them when they
+ * begin. The rules are those of jemalloc(3). The flags hold the logarithm of an alignment,
+ * MALLOCX_ZERO, and the numbers of a thread cache and of an arena, which mean nothing here. Sizes
+ * are not 0. NULL and 0 are the only errors, but errno is set, too.
  *
  * Owns     nothing.
- * Callers  programs linked with libjemalloc, and those that ask for these names when they begin.
- *          Calls heap.h, whatever malloc the program has: jemalloc's names do not call malloc.
- *          Pointers that are not of this heap go to free and realloc by name.
  * Locks    none.
- * Holds    jemalloc(3). The flags are the logarithm of an alignment, MALLOCX_ZERO, and the
- *          numbers of a thread cache and of an arena, which mean nothing here. Sizes are not 0.
- *          NULL and 0 are the only errors, but errno is set, too.
+ * Holds    the names serve this heap whatever malloc the program has, because jemalloc's do not
+ *          call malloc. Pointers that are not of this heap go to free and realloc by name.
  */
-#include "face/interpose.h"
+#include "face/face.h"
 #include "base/options.h"
 
 #include <stdlib.h>
@@ -32,13 +32,13 @@ static size_t flags_align(size_t size, int flags)
 	return align <= (size < sizeof(void *) ? options.tiny_align : sizeof(void *)) ? 0 : align;
 }
 
-/* Returns the size that p has, whoever made it. */
+/* Returns the usable size of p, whichever malloc made it. */
 static size_t size_of(void *p)
 {
 	return heap_owns(p) ? heap_usable_size(p, "sallocx") : malloc_usable_size(p);
 }
 
-/* Clears what an object has got beyond its first nbytes. NULL stays NULL. */
+/* Clears an object beyond its first nbytes, and returns it. p may be NULL. */
 static void *zero_behind(void *p, size_t nbytes)
 {
 	size_t has = p == NULL ? 0 : size_of(p);
@@ -60,19 +60,18 @@ FACE(void *, mallocx, (size_t size, int flags))
 
 	if (align == 0 && (flags & MALLOCX_ZERO) == 0)
 		return heap_malloc(size);
-	/* All of the object is zero, up to the size that sallocx tells. */
+	/* The object is zero up to the size that sallocx tells. */
 	if (align == 0)
 		return heap_calloc(max_size(size, heap_good_size(size, 0)));
 	p = heap_aligned(align, size, false);
 	return (flags & MALLOCX_ZERO) != 0 ? zero_behind(p, 0) : p;
 }
 
-/* Returns the object at p, of nbytes, at a place of this alignment. */
+/* Resizes the object at p, of nbytes, and aligns it. Returns its new address, or NULL. */
 static void *realloc_aligned(void *p, size_t nbytes, size_t size, size_t align)
 {
-	void *to;
-
 	bool ours = heap_owns(p);
+	void *to;
 
 	if (ours && (uintptr_t)p % align == 0 && heap_good_size(size, align) == nbytes)
 		return p;
@@ -103,8 +102,8 @@ FACE(size_t, xallocx, (void *p, size_t size, size_t extra, int flags))
 {
 	size_t had = size_of(p), most;
 
-	/* Pages are all that an object can get in its place. What another malloc made stays as it
-	 * is. */
+	/* An object grows in its place by whole pages only. An object of another malloc stays as
+	 * it is. */
 	if (heap_owns(p) && had != heap_good_size(size, flags_align(size, flags)) &&
 	    (add_overflow(size, extra, &most) || !heap_resize_in_place(p, most, "xallocx")))
 		(void)heap_resize_in_place(p, size, "xallocx");

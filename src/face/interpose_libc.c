@@ -1,18 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * interpose_libc.c - libc's second names for its allocation functions, __libc_malloc and its
+ * interpose_libc.c - libc's second names for its allocation functions: __libc_malloc and its
  * family.
- * See malloc.c for the overview.
+ *
+ * Programs and libraries use these names when they mean libc's own malloc: a program's own malloc,
+ * libc_malloc_debug.so and profilers do, and they mix the result with malloc's. In a static link
+ * glibc's own objects use them.
  *
  * Owns     nothing.
- * Callers  programs and libraries that mean libc's own malloc: their own malloc calls it,
- *          libc_malloc_debug.so, profilers. They mix it with malloc itself. In a static link,
- *          glibc's own objects. Calls heap.h.
- * Locks    none; the fork hooks have nothing to do (thread.c registers its own).
- * Holds    no name here calls a function that a program can replace: a program's malloc may be
- *          what calls it.
+ * Locks    none. The fork hooks have nothing to do, because heap/thread.c registers its own.
+ * Holds    no name here calls a function that a program can replace, because the caller may be the
+ *          program's malloc.
  */
-#include "face/interpose.h"
+#include "face/face.h"
 
 #include <malloc.h>
 

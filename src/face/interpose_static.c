@@ -1,14 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * interpose_static.c - the names that only a static program takes from this library.
- * See malloc.c for the overview.
  *
- * glibc's own objects refer to these functions, which glibc's malloc.o defines beside malloc itself. A
- * program that found them there would have two definitions of malloc, and would not link.
+ * glibc's own objects refer to these functions, which glibc's malloc.o defines beside malloc itself.
+ * A program that found them there would have two definitions of malloc, and would not link.
  *
  * Owns     nothing.
- * Callers  glibc's fork and the end of its threads. Calls nothing.
- * Locks    none. fork has nothing to lock: forked.c mends the heap of a child.
+ * Locks    none. fork has nothing to lock: os/forked.c mends the heap of a child.
  * Holds    this file is in goalloc.o and in the archive, and not in the shared library.
  */
 #include "os/os.h"

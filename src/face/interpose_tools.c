@@ -1,12 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * interpose_tools.c - the functions of goalloc.h that look into the heap and steer it.
- * See malloc.c for the overview.
  *
  * Owns     nothing.
- * Callers  programs. Calls heap.h, stat.h, metric.h, heapmap.h, profile.h, sample.h, leak.h.
  * Locks    none.
- * Holds    no logic: each function checks its arguments as goalloc.h says, and passes on.
+ * Holds    each function checks its arguments as goalloc.h says, and calls a tool or the heap.
  */
 #include "tools/heapmap.h"
 #include "tools/leak.h"
@@ -16,7 +14,7 @@
 #include "os/os.h"
 #include "os/out.h"
 #include "tools/profile.h"
-#include "os/rights.h"
+#include "os/metakey.h"
 #include "tools/sample.h"
 #include "tools/stat.h"
 
@@ -24,14 +22,16 @@
 
 #include <errno.h>
 
-_Static_assert(GOALLOC_SIZE_CLASSES == NUM_SIZE_CLASSES, "as goalloc.h says");
+_Static_assert(GOALLOC_SIZE_CLASSES == NUM_SIZE_CLASSES, "goalloc.h has the same number");
 _Static_assert(sizeof(struct goalloc_histogram) == sizeof(struct metric_histogram) &&
-		       offsetof(struct goalloc_histogram, counts) == offsetof(struct metric_histogram, counts),
-	       "the same, with a public name");
-_Static_assert((int)GOALLOC_METRIC_UINT64 == (int)METRIC_UINT64 && (int)GOALLOC_METRIC_HISTOGRAM == (int)METRIC_HISTOGRAM,
-	       "the same, with a public name");
+		       offsetof(struct goalloc_histogram, counts) ==
+			       offsetof(struct metric_histogram, counts),
+	       "the public struct has the same layout");
+_Static_assert((int)GOALLOC_METRIC_UINT64 == (int)METRIC_UINT64 &&
+		       (int)GOALLOC_METRIC_HISTOGRAM == (int)METRIC_HISTOGRAM,
+	       "the public enum has the same values");
 
-/* What a function of the face returns for an errno, or 0. */
+/* Returns 0 for 0. Sets errno for any other number, and returns -1. */
 static int result_of(int error)
 {
 	if (error == 0)
@@ -42,7 +42,7 @@ static int result_of(int error)
 
 /* --- statistics --- */
 
-/* The fields that Go has. */
+/* Fills the fields that Go has. */
 static void fill_go(struct goalloc_memstats *m, const struct stat_snapshot *st)
 {
 	m->Counting = st->counting;
@@ -64,7 +64,8 @@ static void fill_go(struct goalloc_memstats *m, const struct stat_snapshot *st)
 	m->OtherSys = st->arenas.bytes + st->other_bytes;
 }
 
-/* Objects of no bytes have a span class of their own, of the slots of the smallest class; here they are what they are. */
+/* Fills BySize. Objects of malloc(0) are counted as class 0, although their span class has slots of
+ * the smallest size class. */
 static void fill_sizes(struct goalloc_memstats *m, const struct stat_snapshot *st)
 {
 	for (unsigned sc = 2; sc < NUM_SPAN_CLASSES; sc++) {
@@ -76,10 +77,12 @@ static void fill_sizes(struct goalloc_memstats *m, const struct stat_snapshot *s
 	}
 }
 
+/* Fills the fields that Go does not have. */
 static void fill_more(struct goalloc_memstats *m, const struct stat_snapshot *st)
 {
 	const struct stat_class *tiny = &st->classes[SPANCLASS_TINY];
-	const struct stat_class *big = &st->classes[SPANCLASS_BIG], *big_noscan = &st->classes[SPANCLASS_BIG_NOSCAN];
+	const struct stat_class *big = &st->classes[SPANCLASS_BIG];
+	const struct stat_class *big_noscan = &st->classes[SPANCLASS_BIG_NOSCAN];
 
 	m->NoscanAlloc = st->noscan.live_bytes;
 	m->NoscanObjects = st->noscan.live;
@@ -131,10 +134,10 @@ EXPORT int goalloc_read_memstats(struct goalloc_memstats *m)
 
 EXPORT void goalloc_count(int on)
 {
-	uint32_t rights = rights_open();
+	uint32_t rights = metakey_open();
 
 	sample_count(on != 0);
-	rights_close(rights);
+	metakey_close(rights);
 }
 
 EXPORT int goalloc_metrics_read(struct goalloc_metric *metrics, size_t n)
@@ -147,8 +150,8 @@ EXPORT int goalloc_metrics_read(struct goalloc_metric *metrics, size_t n)
 	for (size_t i = 0; i < n; i++) {
 		struct goalloc_metric *m = &metrics[i];
 
-		m->kind = (enum goalloc_metric_kind)metric_read(st, m->name, &m->value,
-								(struct metric_histogram *)(void *)m->histogram);
+		m->kind = (enum goalloc_metric_kind)metric_read(
+			st, m->name, &m->value, (struct metric_histogram *)(void *)m->histogram);
 		known &= m->kind != GOALLOC_METRIC_BAD;
 	}
 	stat_drop(st);
@@ -189,7 +192,7 @@ EXPORT int goalloc_heap_map(const char *file)
 
 /* --- the profile --- */
 
-/* The leak finder knows from the same records where objects came from. */
+/* Returns an errno, or 0 if a profile can be begun. The leak finder uses the same records. */
 static int profile_obstacle(void)
 {
 	return options.off ? ENOTSUP : options.leakcheck != 0 ? EBUSY : 0;
@@ -203,12 +206,12 @@ EXPORT int goalloc_profile_start(size_t rate)
 	if (error != 0)
 		return result_of(error);
 	thread_attend();
-	rights = rights_open();
+	rights = metakey_open();
 	if (profile_start(rate))
 		sample_begin(rate, options.guardrate);
 	else
 		error = ENOMEM;
-	rights_close(rights);
+	metakey_close(rights);
 	return result_of(error);
 }
 
@@ -219,31 +222,31 @@ EXPORT int goalloc_profile_stop(void)
 
 	if (error != 0)
 		return result_of(error);
-	rights = rights_open();
+	rights = metakey_open();
 	profile_stop();
 	if (options.guardrate != 0 || options.stats[0] != '\0')
 		sample_begin(0, options.guardrate);
 	else
 		sample_end();
-	rights_close(rights);
+	metakey_close(rights);
 	return 0;
 }
 
 EXPORT int goalloc_profile_write_fd(int fd, int text)
 {
-	uint32_t rights = rights_open();
+	uint32_t rights = metakey_open();
 	int error = profile_write_or_errno(fd, text != 0);
 
-	rights_close(rights);
+	metakey_close(rights);
 	return result_of(error);
 }
 
 static int write_profile(int fd, const char *file)
 {
-	uint32_t rights = rights_open();
+	uint32_t rights = metakey_open();
 	int error = profile_write_or_errno(fd, profile_is_text(file));
 
-	rights_close(rights);
+	metakey_close(rights);
 	return error;
 }
 
@@ -268,7 +271,7 @@ EXPORT ssize_t goalloc_leak_check(int fd)
 	leak_check(fd, &result, 0);
 	if (result.error != 0)
 		return result_of(result.error);
-	/* The count is right, but its report is not whole. */
+	/* The count is right, but the report is incomplete. */
 	if (result.write_error != 0)
 		errno = result.write_error;
 	return (ssize_t)result.nobjects;

@@ -1,15 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * program.h - the allocation functions of the names that libc does not have, for either kind of
- * memory. See replaced.h.
+ * program.h - the allocation functions that libc does not have, for memory of both kinds.
  *
- * Where malloc is the program's own, so are its fellows: these functions call them, and noscan
- * means nothing.
+ * Where the program has its own malloc, it has its fellows, too. These functions call them then,
+ * and noscan means nothing. See replaced.h.
  */
 #ifndef GOALLOC_PROGRAM_H
 #define GOALLOC_PROGRAM_H
 
-#include "face/interpose.h"
+#include "face/face.h"
 #include "face/replaced.h"
 
 FAST_PATH void *program_malloc(size_t size, bool noscan)

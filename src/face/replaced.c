@@ -1,30 +1,27 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * replaced.c - whether the program has a malloc or a free of its own.
- * See malloc.c for the overview.
  *
  * A program may replace malloc, free, calloc and realloc, and glibc's manual names the aligned
- * functions that it should replace with them. Libraries wrap them, too. What it does not replace
- * then still has to fit: operator new of libstdc++ calls malloc, and reallocarray calls realloc,
- * so ours must.
+ * functions that it should replace with them. Libraries wrap them, too. The names that the program
+ * does not replace must fit to those that it does: operator new of libstdc++ calls malloc, and
+ * reallocarray calls realloc, so ours must.
  *
- * Owns     the tables that fast paths of operator new and delete find slots by. At first they
- *          find none, so that the first call comes here. Where the program's functions are not
- *          ours they never find one. So the question costs no instruction.
- * Callers  the face. Calls loaded.h and libc.h, heap.h; the program's malloc and free, with
- *          nothing held.
- * Locks    none.
- * Holds    a pointer that is not of this heap goes to free by name, whoever that is: under
- *          valgrind it is not ours, and no symbol tells.
+ * Owns     the tables that fast paths of operator new and delete find slots by. At first they find
+ *          none, so that the first call comes here. Where the program's functions are not ours
+ *          they never find one. So the question costs no instruction.
+ * Locks    none. Nothing is held while the program's malloc or free is called.
+ * Holds    a pointer that is not of this heap goes to free by name. Under valgrind that function is
+ *          not ours, although no symbol tells.
  */
 #include "face/replaced.h"
-#include "face/interpose.h"
+#include "face/face.h"
 #include "os/libc.h"
 
-/* No size has a slot here, no span class has slots, and no size has a span class. */
+/* In this table no size has a slot, no span class has slots, and no size has a span class. */
 static const uint32_t nothing[(MAX_SMALL_SIZE / 8 + 1 + 3) / 4];
 _Static_assert(sizeof(nothing) >= NUM_SPAN_CLASSES * sizeof(uint32_t),
-	       "it is a table of divisors, too");
+	       "the table stands for the table of divisors, too");
 
 struct replaced_tables replaced_tables = {
 	(const _Atomic uint8_t *)nothing,
@@ -32,13 +29,16 @@ struct replaced_tables replaced_tables = {
 	(const _Atomic spanclass_t *)nothing,
 };
 
-/* Relaxed: each thread that settles finds the same. */
+/* Relaxed: each thread that settles finds the same answer. */
 enum { UNKNOWN, OURS, THEIRS };
 static _Atomic uint8_t whose_malloc, whose_free;
 
-/* A name is bound to the first object that defines it. Where a program that is at a fixed address
- * takes a function's address, that is a place in the program, which leads to the first definition
- * all the same. */
+/*
+ * Returns OURS or THEIRS for a name that this library references as `bound` and defines as `own`.
+ * A name is bound to the first object that defines it. But if a program at a fixed address takes a
+ * function's address, the name is bound to a place in the program. That place leads to the first
+ * definition, so the objects are searched.
+ */
 static uint8_t whose(const char *name, const void *bound, const void *own)
 {
 	const struct link_map *us, *map;
@@ -77,8 +77,8 @@ bool replaced_settle(void)
 	return now == OURS;
 }
 
-/* The search is for the start, when no object that is searched can go. Where it is not needed, the
- * first call may as well settle: many programs never call. */
+/* Settles at the start if objects must be searched, because none of them can be unloaded yet. If
+ * not, the first call settles: many programs never make one. */
 CONSTRUCTOR static void search_now(void)
 {
 	if ((const void *)malloc != OPAQUE((const void *)own_malloc) ||
@@ -86,7 +86,7 @@ CONSTRUCTOR static void search_now(void)
 		(void)replaced_settle();
 }
 
-/* The program's free takes p: it is the program's, or a tool's, or nobody's. */
+/* Returns true if free by name takes p: it is the program's, a tool's, or not of this heap. */
 static bool goes_to_free(const void *p)
 {
 	(void)replaced_settle();
@@ -95,7 +95,7 @@ static bool goes_to_free(const void *p)
 
 SLOW_PATH void *replaced_malloc_slow(size_t size)
 {
-	/* A malloc may refuse 0. */
+	/* The program's malloc may refuse 0. */
 	return malloc_is_ours() ? heap_malloc(size) : malloc(size == 0 ? 1 : size);
 }
 

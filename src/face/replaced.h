@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * replaced.h - whether the program has a malloc or a free of its own, for the names that libc
- * does not have. See replaced.c.
+ * replaced.h - whether the program has a malloc or a free of its own, for the names that libc does
+ * not have. See replaced.c.
  *
- * libc's own names serve this heap, whoever else there is. All other names, operator new among
- * them, do what libstdc++ does: they call malloc and free, and the program may have replaced
- * these.
+ * libc's own names always serve this heap. All other names, operator new among them, do what
+ * libstdc++ does: they call malloc and free, which the program may have replaced.
  */
 #ifndef GOALLOC_REPLACED_H
 #define GOALLOC_REPLACED_H
@@ -14,8 +13,8 @@
 
 #include <stdlib.h>
 
-/* The tables by which fast paths of those names find slots: the heap's own, or replaced_nothing
- * where malloc or free is not ours. Constant once they were settled. */
+/* The tables by which fast paths of those names find slots. They are the heap's own, or an empty
+ * table where malloc or free is not ours. They are constant once they are settled. */
 struct replaced_tables {
 	_Atomic(const _Atomic uint8_t *) slots;       /* malloc's: sizeclass_malloc_slot */
 	_Atomic(const uint32_t *) divmul;             /* free's: sizeclass_divmul */
@@ -24,24 +23,25 @@ struct replaced_tables {
 
 extern struct replaced_tables replaced_tables HIDDEN;
 
-/* As libc does, through the name that the program may have taken over; what is not replaced is
- * this heap's. */
+/* Call malloc or free by the name that the program may have replaced. If it has not, they serve
+ * this heap. */
 void *replaced_malloc_slow(size_t size);
 void replaced_free_slow(void *p, struct mspan *s, const char *func);
 void replaced_free_sized_slow(void *p, size_t size, size_t align, const char *func);
 
-/* Finds out who serves malloc and free, and fills in the tables. True: malloc is ours. */
+/* Finds out which library serves malloc and free, and fills in the tables. Returns true if malloc
+ * is ours. */
 bool replaced_settle(void);
 
 FAST_PATH bool malloc_is_ours(void)
 {
-	/* Relaxed: each thread that settles finds the same. */
+	/* Relaxed: each thread that settles finds the same answer. */
 	return LIKELY(atomic_load_explicit(&replaced_tables.slots, memory_order_relaxed) ==
 		      sizeclass_malloc_slot) ||
 	       replaced_settle();
 }
 
-/* malloc(size) by its fast path alone; NULL if that does not succeed, or malloc is not ours. */
+/* Does malloc's fast path alone. Returns NULL if that does not succeed, or malloc is not ours. */
 FAST_PATH void *replaced_malloc_fast(size_t size)
 {
 	const _Atomic uint8_t *slots;
@@ -49,14 +49,14 @@ FAST_PATH void *replaced_malloc_fast(size_t size)
 
 	if (UNLIKELY(size > MAX_SMALL_SIZE))
 		return NULL;
-	/* Relaxed: as in malloc_is_ours(). Acquire: as in sizeclass_slot_of_malloc(). */
+	/* Relaxed: see malloc_is_ours(). Acquire: see sizeclass_slot_of_malloc(). */
 	slots = atomic_load_explicit(&replaced_tables.slots, memory_order_relaxed);
 	return mcache_alloc_fast(thread_cache(),
 				 atomic_load_explicit(&slots[(size + 7) / 8], memory_order_acquire),
 				 &fresh);
 }
 
-/* malloc and free as libc's callers have them. */
+/* Does what malloc(3) does, by the program's malloc or by ours. */
 FAST_PATH void *replaced_malloc(size_t size)
 {
 	void *p = replaced_malloc_fast(size);

@@ -1,17 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * loaded.c - the objects that the dynamic linker has loaded, read without asking it.
- * See malloc.c for the overview.
+ * loaded.c - reads the symbols of loaded ELF objects without asking the dynamic linker.
  *
  * dlsym() is not asked for two reasons. It waits for the dynamic linker's lock, which another
  * thread may hold while it waits for this one; and a program may have a dlsym of its own.
  *
  * Owns     nothing.
- * Callers  libc.c, which finds libc's functions; the face, for dlopen and the C++ library. Calls
- *          _dl_find_object(), or dladdr1() where libc is older than 2.35.
- * Locks    none.
- * Holds    an object stays loaded while it is read here: it is libc, this library, or held by the
- *          caller's lock.
+ * Locks    none. loaded_map_of() calls _dl_find_object(), or dladdr1() where libc is older than
+ *          2.35; the latter takes the dynamic linker's lock.
+ * Holds    an object stays loaded while it is read here. It is libc, this library or the kernel's
+ *          vDSO, or a lock of the caller's holds it.
  */
 #include "os/loaded.h"
 
@@ -29,8 +27,8 @@ static bool same(const char *a, const char *b)
 	return *a == *b;
 }
 
-/* The dynamic linker has put most addresses of a dynamic section in order; it leaves those of a
- * read-only one. */
+/* Returns the address in memory. The dynamic linker has relocated the addresses of most dynamic
+ * sections already, but not those of read-only sections. */
 static const void *address_in(uintptr_t bias, ElfW(Addr) addr)
 {
 	return (const void *)(addr < bias ? addr + bias : addr);
@@ -48,8 +46,10 @@ bool loaded_read(struct loaded *o, uintptr_t bias, const ElfW(Dyn) *dynamic)
 			o->names = address_in(bias, d->d_un.d_ptr);
 		else if (d->d_tag == DT_GNU_HASH)
 			o->gnu_hash = address_in(bias, d->d_un.d_ptr);
+		else if (d->d_tag == DT_HASH)
+			o->hash = address_in(bias, d->d_un.d_ptr);
 	}
-	return o->symbols != NULL && o->names != NULL && o->gnu_hash != NULL;
+	return o->symbols != NULL && o->names != NULL && (o->gnu_hash != NULL || o->hash != NULL);
 }
 
 const char *loaded_soname(const struct loaded *o)
@@ -68,16 +68,7 @@ bool loaded_needs(const struct loaded *o, const char *soname)
 	return false;
 }
 
-static uint32_t hash_of(const char *name)
-{
-	uint32_t h = 5381;
-
-	for (; *name != '\0'; name++)
-		h = h * 33 + (unsigned char)*name;
-	return h;
-}
-
-/* Resolvers of functions are functions, too: which one they choose is not known. */
+/* A resolver chooses the function when it is bound. Which one it chooses is not known here. */
 static bool is_resolver(const ElfW(Sym) *s)
 {
 	return ELF64_ST_TYPE(s->st_info) == STT_GNU_IFUNC;
@@ -88,18 +79,27 @@ static bool is_function(const ElfW(Sym) *s)
 	return ELF64_ST_TYPE(s->st_info) == STT_FUNC || is_resolver(s);
 }
 
-/* The table: numbers of buckets, of the first symbol, and of filter words; a shift; the filter's
- * words of 8 bytes; for each bucket its first symbol; for each symbol its hash, whose lowest bit
- * ends the bucket. */
-ElfW(Sym) *loaded_next(const struct loaded *o, const char *name, const ElfW(Sym) *before)
+static bool is_wanted(const struct loaded *o, const ElfW(Sym) *s, const char *name)
 {
-	uint32_t hash = hash_of(name);
+	return is_function(s) && s->st_shndx != SHN_UNDEF && same(o->names + s->st_name, name);
+}
+
+/* The table has the numbers of buckets, of the first symbol, and of filter words; a shift; the
+ * filter's words of 8 bytes; the first symbol of each bucket; and the hash of each symbol, whose
+ * lowest bit ends the bucket. */
+static ElfW(Sym) *next_by_gnu_hash(const struct loaded *o, const char *name,
+				   const ElfW(Sym) *before)
+{
+	uint32_t hash = 5381;
 	uint32_t nbuckets = o->gnu_hash[0], first = o->gnu_hash[1];
 	const uint32_t *buckets = o->gnu_hash + 4 + o->gnu_hash[2] * 2;
 	const uint32_t *chains = buckets + nbuckets;
-	uint32_t i = nbuckets == 0 ? 0 : buckets[hash % nbuckets];
 	bool passed = before == NULL;
+	uint32_t i;
 
+	for (const char *c = name; *c != '\0'; c++)
+		hash = hash * 33 + (unsigned char)*c;
+	i = nbuckets == 0 ? 0 : buckets[hash % nbuckets];
 	if (i < first)
 		return NULL;
 	for (;; i++) {
@@ -107,12 +107,39 @@ ElfW(Sym) *loaded_next(const struct loaded *o, const char *name, const ElfW(Sym)
 
 		if (!passed)
 			passed = s == before;
-		else if (((chains[i - first] ^ hash) | 1) == 1 && is_function(s) &&
-			 s->st_shndx != SHN_UNDEF && same(o->names + s->st_name, name))
+		else if (((chains[i - first] ^ hash) | 1) == 1 && is_wanted(o, s, name))
 			return s;
 		if ((chains[i - first] & 1) != 0)
 			return NULL;
 	}
+}
+
+/* The table has the numbers of buckets and of symbols, the first symbol of each bucket, and the
+ * symbol that follows each symbol in its bucket. 0 ends the bucket. */
+static ElfW(Sym) *next_by_hash(const struct loaded *o, const char *name, const ElfW(Sym) *before)
+{
+	uint32_t hash = 0, nbuckets = o->hash[0];
+	const uint32_t *buckets = o->hash + 2, *chains = buckets + nbuckets;
+	bool passed = before == NULL;
+
+	for (const char *c = name; *c != '\0'; c++) {
+		hash = (hash << 4) + (unsigned char)*c;
+		hash = (hash ^ (hash >> 28) << 4) & UINT32_C(0x0fffffff);
+	}
+	for (uint32_t i = nbuckets == 0 ? 0 : buckets[hash % nbuckets]; i != 0; i = chains[i]) {
+		ElfW(Sym) *s = &o->symbols[i];
+
+		if (passed && is_wanted(o, s, name))
+			return s;
+		passed = passed || s == before;
+	}
+	return NULL;
+}
+
+ElfW(Sym) *loaded_next(const struct loaded *o, const char *name, const ElfW(Sym) *before)
+{
+	return o->gnu_hash != NULL ? next_by_gnu_hash(o, name, before) :
+				     next_by_hash(o, name, before);
 }
 
 void *loaded_function(const struct loaded *o, const char *name)

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * loaded.h - the objects that the dynamic linker has loaded, read without asking it: their names,
- * and the functions that they define. See loaded.c.
+ * loaded.h - reads the names and functions of loaded ELF objects. See loaded.c.
  */
 #ifndef GOALLOC_LOADED_H
 #define GOALLOC_LOADED_H
@@ -10,26 +9,28 @@
 
 #include <link.h>
 
-/* One object, as its dynamic section describes it. The tables are the object's own memory. */
+/* An object, as its dynamic section describes it. The tables are the object's own memory. */
 struct loaded {
-	uintptr_t bias; /* the difference of its addresses in memory from those in its file */
+	uintptr_t bias;              /* address in memory minus address in the file */
 	const ElfW(Dyn) *dynamic;
 	ElfW(Sym) *symbols;
 	const char *names;
-	const uint32_t *gnu_hash;
+	const uint32_t *gnu_hash;    /* DT_GNU_HASH, or NULL */
+	const uint32_t *hash;        /* DT_HASH, or NULL; one of the two is there */
 };
 
-/* Reads where the object's tables are. False: it has no dynamic section, or no GNU hash table. */
+/* Reads where the object's tables are. Returns false if it has no dynamic section or no hash
+ * table. */
 bool loaded_read(struct loaded *o, uintptr_t bias, const ElfW(Dyn) *dynamic);
 
-/* Returns the object's own name, its DT_SONAME; "" when it has none. */
+/* Returns the object's own name, its DT_SONAME, or "" if it has none. */
 const char *loaded_soname(const struct loaded *o);
 
-/* The object's DT_NEEDED entries include the name. */
+/* Returns true if the object's DT_NEEDED entries include the name. */
 bool loaded_needs(const struct loaded *o, const char *soname);
 
-/* Returns the next function after `before` that the object defines by the name, in any version;
- * the first one for NULL. NULL: there are no more. */
+/* Returns the next function after `before` that the object defines by the name, in any version.
+ * The first one follows NULL. NULL means that there are no more. */
 ElfW(Sym) *loaded_next(const struct loaded *o, const char *name, const ElfW(Sym) *before);
 
 /* Returns the address of the function that the object defines by the name, or NULL. */

@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * interpose.h - the rules of libc's allocation functions for either kind of memory: which arguments are refused, and how.
- * See malloc.c for the overview.
+ * face.h - the rules of libc's allocation functions: which arguments are refused, and how.
  *
- * noscan says that the object will never hold pointers. Functions here set errno to ENOMEM or EINVAL where they
- * return NULL, and leave it alone otherwise.
+ * The functions here serve memory of both kinds. noscan says that the object will never hold
+ * pointers. They set errno to ENOMEM or EINVAL when they return NULL, and leave it alone otherwise.
  */
-#ifndef GOALLOC_INTERPOSE_H
-#define GOALLOC_INTERPOSE_H
+#ifndef GOALLOC_FACE_H
+#define GOALLOC_FACE_H
 
 #include "heap.h"
 #include "os/os.h"
@@ -15,7 +14,8 @@
 #include <errno.h>
 #include <malloc.h>
 
-/* Functions of interpose.c by names that nobody can take over. Compare them only as OPAQUE(). */
+/* Functions of interpose.c, by names that no other library can replace. Compare them only as
+ * OPAQUE(). */
 void *own_malloc(size_t size);
 void own_free(void *p);
 int own_mallopt(int param, int value);
@@ -41,7 +41,7 @@ FAST_PATH void *face_calloc(size_t n, size_t size, bool noscan)
 	return noscan ? heap_calloc_noscan(nbytes) : heap_calloc(nbytes);
 }
 
-/* realloc; func names the user's call in a report. */
+/* Does what realloc(3) does. func names the user's call in a report. */
 static inline void *face_resize(void *p, size_t size, bool noscan, const char *func)
 {
 	if (UNLIKELY(size == 0 && p != NULL))
@@ -59,7 +59,7 @@ static inline void *face_aligned_alloc(size_t align, size_t size, bool noscan)
 	return LIKELY(is_pow2(align)) ? heap_aligned(align, size, noscan) : refuse(EINVAL);
 }
 
-/* glibc's rule: an alignment that is no power of two is rounded up to one. */
+/* Rounds an alignment that is no power of two up to one, as glibc does. */
 static inline void *face_memalign(size_t align, size_t size, bool noscan)
 {
 	size_t pow2 = 16;
@@ -78,7 +78,8 @@ static inline int face_posix_memalign(void **out, size_t align, size_t size, boo
 	if (UNLIKELY(!is_pow2(align) || align % sizeof(void *) != 0))
 		return EINVAL;
 	p = heap_aligned(align, size, noscan);
-	/* errno says so, too, as with glibc: POSIX leaves it open, and there are programs that look there. */
+	/* errno is ENOMEM, too, as with glibc. POSIX leaves that open, and some programs look
+	 * there. */
 	if (UNLIKELY(p == NULL))
 		return ENOMEM;
 	*out = p;

@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * bits.h - arithmetic on sizes and bits, and copies of bytes.
+ *
+ * Holds    nothing here calls libc, except for memset and memcpy. Neither allocates, locks nor
+ *          sets errno.
+ */
+#ifndef GOALLOC_BITS_H
+#define GOALLOC_BITS_H
+
+#include "base/compiler.h"
+
+_Static_assert(sizeof(void *) == 8, "the arena table and the packed words assume 64-bit pointers");
+
+#define KiB(n) ((size_t)(n) << 10)
+#define MiB(n) ((size_t)(n) << 20)
+#define GiB(n) ((size_t)(n) << 30)
+
+/* Rounds n up to a multiple of align, which is a power of two. */
+static inline size_t align_up(size_t n, size_t align)
+{
+	return (n + align - 1) & ~(align - 1);
+}
+
+/* Rounds n down to a multiple of align, which is a power of two. */
+static inline size_t align_down(size_t n, size_t align)
+{
+	return n & ~(align - 1);
+}
+
+static inline bool is_pow2(size_t n)
+{
+	return n != 0 && (n & (n - 1)) == 0;
+}
+
+/* Returns the index of the lowest set bit; n is not 0. */
+static inline unsigned ctz64(uint64_t n)
+{
+	return (unsigned)__builtin_ctzll(n);
+}
+
+/* Returns the number of zero bits above the highest set bit; n is not 0. */
+static inline unsigned clz64(uint64_t n)
+{
+	return (unsigned)__builtin_clzll(n);
+}
+
+static inline unsigned popcount64(uint64_t n)
+{
+	return (unsigned)__builtin_popcountll(n);
+}
+
+static inline size_t min_size(size_t a, size_t b)
+{
+	return a < b ? a : b;
+}
+
+static inline size_t max_size(size_t a, size_t b)
+{
+	return a > b ? a : b;
+}
+
+/* Returns a word with the n lowest bits set; n is 0 to 64. */
+static inline uint64_t low_mask64(unsigned n)
+{
+	return n >= 64 ? ~(uint64_t)0 : ((uint64_t)1 << n) - 1;
+}
+
+/* Stores a + b modulo 2^64, and returns true if the true sum is larger. */
+static inline bool add_overflow(size_t a, size_t b, size_t *out)
+{
+	return __builtin_add_overflow(a, b, out);
+}
+
+/* Stores a * b modulo 2^64, and returns true if the true product is larger. */
+static inline bool mul_overflow(size_t a, size_t b, size_t *out)
+{
+	return __builtin_mul_overflow(a, b, out);
+}
+
+static inline void zero_bytes(void *p, size_t nbytes)
+{
+	__builtin_memset(p, 0, nbytes);
+}
+
+static inline void fill_bytes(void *p, int byte, size_t nbytes)
+{
+	__builtin_memset(p, byte, nbytes);
+}
+
+static inline void copy_bytes(void *restrict to, const void *restrict from, size_t nbytes)
+{
+	__builtin_memcpy(to, from, nbytes);
+}
+
+/* Returns what strlen(3) returns. Programs replace libc's function. */
+static inline size_t string_length(const char *s)
+{
+	size_t n = 0;
+
+	while (s[n] != '\0')
+		n++;
+	return n;
+}
+
+#endif
