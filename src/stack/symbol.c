@@ -45,16 +45,19 @@ static void set_mapping(struct symbols *s, const struct mapping *m)
 
 static void find_mapping(struct symbols *s, uintptr_t pc)
 {
-	const struct mapping *m;
-	struct procmap maps;
+	struct procmap_reader *r = &s->maps;
+	struct mapping m;
 
 	symbols_close(s);
-	if (!procmap_read(&maps, os_pid()))
+	if (!procmap_open(r))
 		return;
-	m = procmap_find(&maps, pc);
-	if (m != NULL)
-		set_mapping(s, m);
-	procmap_free(&maps);
+	while (procmap_next(r, &m)) {
+		if (pc - m.start >= m.end - m.start)
+			continue;
+		set_mapping(s, &m);
+		break;
+	}
+	procmap_close(r);
 }
 
 /* --- the file --- */

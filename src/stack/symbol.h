@@ -31,7 +31,10 @@ struct symbols {
 	uint64_t bias;                 /* addresses in the file minus offsets */
 	struct file_table symtab;      /* of the symbols; nbytes 0 for none */
 	struct file_table strtab;      /* of their names */
-	char buffer[2304];             /* a whole number of symbols */
+	union {
+		char buffer[2304];     /* a whole number of symbols */
+		struct procmap_reader maps;
+	};
 };
 
 /* Prepares a record. It has no file yet. */

@@ -32,11 +32,13 @@
 #define BUILD_ID_TEXT 130
 #define SEGMENTS_MAX 64
 
-/* Returns whether two mappings are of the same file. */
-static bool is_same_file(const struct mapping *a, const struct mapping *b)
+static uint64_t hash_name(const struct mapping *m)
 {
-	return a->name_len == b->name_len &&
-	       __builtin_memcmp(a->name, b->name, a->name_len) == 0;
+	uint64_t hash = m->name_len;
+
+	for (uint32_t i = 0; i < m->name_len; i++)
+		hash = (hash ^ (uint8_t)m->name[i]) * UINT64_C(0x100000001b3);
+	return hash;
 }
 
 /* Finds the build ID among the notes at addr, as hexadecimal text. */
@@ -223,6 +225,7 @@ struct writer {
 	size_t first, end;          /* spots in the mapping */
 	struct symbols symbols;
 	struct message message;     /* the message that is built */
+	struct procmap_reader maps;
 	struct out text;            /* of a comment */
 };
 
@@ -456,22 +459,23 @@ static void write_mapping(struct writer *w, uintptr_t header, bool named)
 }
 
 /* Writes the mappings with code, the program's first, and the places in each. */
-static void write_mappings(struct writer *w, const struct procmap *maps)
+static void write_mappings(struct writer *w)
 {
-	const struct mapping *first = NULL;       /* begins the file of the mappings after it */
+	struct mapping *m = &w->mapping;
+	uintptr_t header = 0;
+	uint64_t header_file = 0;
 
-	for (size_t i = 0; i < maps->len; i++) {
-		const struct mapping *m = &maps->at[i];
-		bool same;
+	while (procmap_next(&w->maps, m)) {
+		uint64_t file = hash_name(m);
 
-		if (m->offset == 0)
-			first = m;
+		if (m->offset == 0) {
+			header = mapping_named(m, "/") ? m->start : 0;
+			header_file = file;
+		}
 		if ((m->flags & MAPPING_EXEC) == 0 || m->name_len == 0)
 			continue;
-		same = first != NULL && first->name[0] == '/' && is_same_file(first, m);
-		w->mapping = *m;
 		w->mapping_id++;
-		write_mapping(w, same ? first->start : 0, name_mapping(w));
+		write_mapping(w, file == header_file ? header : 0, name_mapping(w));
 		if (w->spots != NULL)
 			write_spots(w);
 		else
@@ -481,13 +485,11 @@ static void write_mappings(struct writer *w, const struct procmap *maps)
 
 static void write_places(struct writer *w)
 {
-	struct procmap maps;
-
 	symbols_init(&w->symbols);
 	make_spots(w);
-	if (procmap_read(&maps, os_pid())) {
-		write_mappings(w, &maps);
-		procmap_free(&maps);
+	if (procmap_open(&w->maps)) {
+		write_mappings(w);
+		procmap_close(&w->maps);
 	}
 	symbols_close(&w->symbols);
 	drop_spots(w);
@@ -577,11 +579,15 @@ static void print_sample(const struct pprof_sample *s, void *arg)
 int pprof_write_text(int fd, const struct pprof_source *source)
 {
 	uint64_t sums[4] = { 0, 0, 0, 0 };
-	struct out *o = os_alloc_scratch(sizeof(*o));
-	struct procmap maps;
-	int error;
+	struct {
+		struct out out;
+		char text[1024];
+	} *work = os_alloc_scratch(sizeof(*work));
+	struct out *o = &work->out;
+	long n;
+	int error, maps;
 
-	if (o == NULL)
+	if (work == NULL)
 		return ENOMEM;
 	out_init(o, fd);
 	source->each_sample(add_sample, sums);
@@ -592,12 +598,13 @@ int pprof_write_text(int fd, const struct pprof_source *source)
 	out_str(o, "\n");
 	source->each_sample(print_sample, o);
 	out_str(o, "\nMAPPED_LIBRARIES:\n");
-	if (procmap_read(&maps, os_pid())) {
-		out_str(o, maps.text);
-		procmap_free(&maps);
-	}
+	maps = os_open_read("/proc/self/maps");
+	while (maps >= 0 && (n = os_read(maps, work->text, sizeof(work->text))) > 0)
+		out_bytes(o, work->text, (size_t)n);
+	if (maps >= 0)
+		os_close(maps);
 	(void)out_flush(o);
 	error = o->error;
-	os_free_scratch(o, sizeof(*o));
+	os_free_scratch(work, sizeof(*work));
 	return error;
 }
