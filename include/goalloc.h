@@ -30,7 +30,7 @@ int goalloc_version(void);
  * Memory that never holds pointers: text, numbers, pixels.
  *
  * It lies in other spans than memory that may hold pointers, so an overflow of the one does not reach the
- * other. Objects below 16 bytes share blocks with others. Alignment: the largest power of two that is no
+ * other. Objects of up to 16 bytes share blocks. Alignment: the largest power of two that is no
  * larger than size, at most 16, as the C standard asks of malloc for a type of that size; so
  * goalloc_malloc_noscan(3) is 2-aligned, where malloc(3) is 8-aligned.
  *

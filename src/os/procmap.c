@@ -12,7 +12,8 @@
 #include "os/os.h"
 #include "os/os_process.h"
 
-/* Address space for the text and the table, each; a line has more bytes than a struct mapping has. Untouched it costs nothing. */
+/* Address space for the text and the table, each; a line has more bytes than a struct mapping has.
+ * Untouched it costs nothing. */
 #define TEXT_FIRST KiB(256)
 #define TEXT_MOST GiB(1)
 #define LINE_MIN 49
@@ -69,8 +70,11 @@ static void parse_line(const char **s, struct mapping *m)
 	*s += **s == ' ';
 	m->flags = 0;
 	for (; **s != ' ' && **s != '\n' && **s != '\0'; (*s)++)
-		m->flags |= **s == 'r' ? MAPPING_READ : **s == 'w' ? MAPPING_WRITE : **s == 'x' ? MAPPING_EXEC :
-			    **s == 's' ? MAPPING_SHARED : 0;
+		m->flags |= **s == 'r'   ? MAPPING_READ
+			    : **s == 'w' ? MAPPING_WRITE
+			    : **s == 'x' ? MAPPING_EXEC
+			    : **s == 's' ? MAPPING_SHARED
+					 : 0;
 	*s += **s == ' ';
 	m->offset = parse_hex(s);
 	skip_field(s);

@@ -46,8 +46,8 @@ struct procmap_reader {
 /* Begins to read. Returns false if there is no /proc. */
 bool procmap_open(struct procmap_reader *r);
 
-/* Sets *m to the next mapping, whose name is in the reader until the next call, and is cut if it is too long.
- * Returns false behind the last one. */
+/* Sets *m to the next mapping, whose name is in the reader until the next call, and is cut if it is
+ * too long. Returns false behind the last one. */
 bool procmap_next(struct procmap_reader *r, struct mapping *m);
 void procmap_close(struct procmap_reader *r);
 

@@ -8,7 +8,7 @@
 #include "base/base.h"
 
 /* Prepares what the options ask for, and installs the signal's handler. Called when the program
- * starts, after thread_late_init(). */
+ * starts, after start_late_init(). */
 void service_start(void);
 
 /* Writes all outputs that the options ask for. The caller holds none of our locks. */
