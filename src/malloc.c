@@ -78,8 +78,9 @@
 #include "os/os.h"
 #include "tools/profile.h"
 #include "safe/no_reuse.h"
-#include "os/rights.h"
+#include "os/metakey.h"
 #include "tools/sample.h"
+#include "start.h"
 #include "heap/tiny.h"
 
 #include <errno.h>
@@ -95,16 +96,7 @@ static void *no_memory(void)
 	return NULL;
 }
 
-/* A cache for a slow path. */
-static struct mcache *enter(void)
-{
-	/* Relaxed: a flag to look; see thread.c. */
-	if (UNLIKELY(atomic_load_explicit(&thread_attention, memory_order_relaxed)))
-		thread_attend();
-	return thread_enter();
-}
-
-/* The calling thread's cache, for slow paths that begin without rights_open(). MCACHE_NONE in a
+/* The calling thread's cache, for slow paths that begin without metakey_open(). MCACHE_NONE in a
  * forked child whose heap is not in order yet, so that they go on to one that begins with it. */
 FAST_PATH struct mcache *cache_for_slow_path(void)
 {
@@ -366,11 +358,11 @@ static void *alloc_or_errno(size_t size, size_t align, bool noscan, bool zero)
 
 	if (UNLIKELY(size > PTRDIFF_MAX))
 		return no_memory();
-	rights = rights_open();
-	c = enter();
+	rights = metakey_open();
+	c = start_enter();
 	if (UNLIKELY(options.off && foreign_can_alloc())) {
 		thread_leave(c);
-		rights_close(rights);
+		metakey_close(rights);
 		return zero ? foreign_calloc(1, size) :
 		       align > 16 ? foreign_memalign(align, size) : foreign_malloc(size);
 	}
@@ -378,9 +370,9 @@ static void *alloc_or_errno(size_t size, size_t align, bool noscan, bool zero)
 	thread_leave(c);
 	if (UNLIKELY(sampled != 0))
 		profile_alloc((uintptr_t)p, sampled);
-	rights_close(rights);
+	metakey_close(rights);
 	if (UNLIKELY(options.scavthread))
-		thread_start_scavenger();
+		start_scavenger();
 	return p != NULL ? p : no_memory();
 }
 
@@ -389,9 +381,9 @@ static void *alloc_plain(struct mcache *c, size_t size)
 {
 	spanclass_t sc;
 
-	/* Relaxed: as in enter(). */
+	/* Relaxed: as in start_enter(). */
 	if (!sample_counts() || size > MAX_SMALL_SIZE || c == MCACHE_NONE || !c->watched ||
-	    atomic_load_explicit(&thread_attention, memory_order_relaxed))
+	    atomic_load_explicit(&start_attention, memory_order_relaxed))
 		return NULL;
 	sc = sizeclass_of_malloc(size);
 	return sc == SPANCLASS_BIG ? NULL : sample_plain(c, sc);
@@ -404,7 +396,7 @@ static SLOW_PATH void *malloc_rest(size_t size)
 	if (p == NULL)
 		return alloc_or_errno(size, 0, false, false);
 	if (UNLIKELY(options.scavthread))
-		thread_start_scavenger();
+		start_scavenger();
 	return p;
 }
 
@@ -430,7 +422,7 @@ SLOW_PATH void *heap_calloc_slow(size_t size)
 		return alloc_or_errno(size, 0, false, true);
 	zero_bytes(p, size);
 	if (UNLIKELY(options.scavthread))
-		thread_start_scavenger();
+		start_scavenger();
 	return p;
 }
 
@@ -563,10 +555,10 @@ static struct mspan *span_or_foreign(const void *p, const char *func)
 
 bool heap_owns(const void *p)
 {
-	uint32_t rights = rights_open();
+	uint32_t rights = metakey_open();
 	bool owns = span_of((uintptr_t)p) != NULL || arena_of((uintptr_t)p) != NULL || guard_owns((uintptr_t)p);
 
-	rights_close(rights);
+	metakey_close(rights);
 	return owns;
 }
 
@@ -624,7 +616,32 @@ static void free_big(struct mcache *c, struct mspan *s, const char *func)
 		return;
 	if (UNLIKELY(s->moved))
 		atomic_fetch_sub_explicit(&moved_spans, 1, memory_order_relaxed);
+	if (UNLIKELY(options.clobberfree))
+		fill_bytes((void *)s->base, 0xdf, mspan_nbytes(s));
 	mcache_free_big(c, s);
+}
+
+/* Fills a live small object and frees it. */
+static SLOW_PATH void clobber_and_free(struct mcache *c, struct mspan *s, uint32_t slot, const char *func)
+{
+	uintptr_t addr = mspan_slot_addr(s, slot);
+
+	if (s->spanclass != SPANCLASS_NOTHING)
+		fill_bytes((void *)addr, 0xdf, s->elemsize);
+	slot_set(&s->state[slot], SLOT_FREE);
+	mcache_return(c, addr, func);
+}
+
+void heap_free_slot(struct mcache *c, struct mspan *s, uint32_t slot, const char *func)
+{
+	/* The fast path of free leads here. */
+	forked_look();
+	if (UNLIKELY(options.hardened) && s->spanclass != SPANCLASS_NOTHING)
+		hardened_free_small(c, s, slot, func);
+	else if (UNLIKELY(options.clobberfree))
+		clobber_and_free(c, s, slot, func);
+	else
+		mcache_free_slot(c, s, slot, func);
 }
 
 static void free_object(const struct object *o, void *p, const char *func)
@@ -638,7 +655,7 @@ static void free_object(const struct object *o, void *p, const char *func)
 		no_reuse_free(s, o->slot, func);
 		return;
 	}
-	c = enter();
+	c = start_enter();
 	switch (s->kind) {
 	case SPAN_TINY:
 		if (options.clobberfree)
@@ -650,7 +667,7 @@ static void free_object(const struct object *o, void *p, const char *func)
 		break;
 	default:
 		if (!mcache_free_fast(c, s, s->spanclass, (uintptr_t)p, &s->state[o->slot]))
-			mcache_free_slot(c, s, o->slot, func);
+			heap_free_slot(c, s, o->slot, func);
 		break;
 	}
 	thread_leave(c);
@@ -663,14 +680,14 @@ static void free_outside(void *p, uint32_t rights, const char *func)
 
 	if (guarded)
 		fault_guarded_free(p, func);
-	rights_close(rights);
+	metakey_close(rights);
 	if (!guarded)
 		foreign_free(p, func);
 }
 
 static SLOW_PATH void free_rest(void *p, const char *func)
 {
-	uint32_t rights = rights_open();
+	uint32_t rights = metakey_open();
 	struct mspan *s = span_or_foreign(p, func);
 	struct object o;
 
@@ -681,7 +698,7 @@ static SLOW_PATH void free_rest(void *p, const char *func)
 	if (!find_object(p, s, &o, func))
 		bad_pointer(p, s, func);
 	free_object(&o, p, func);
-	rights_close(rights);
+	metakey_close(rights);
 }
 
 /* Apart from what heap_free_slow() does for big objects, for which that would have registers to save. */
@@ -762,7 +779,7 @@ SLOW_PATH void heap_free_sized_slow(void *p, size_t size, size_t align, const ch
 
 	if (p == NULL)
 		return;
-	rights = rights_open();
+	rights = metakey_open();
 	s = span_or_foreign(p, func);
 	if (s == NULL) {
 		check_guarded_size(p, size, align, func);
@@ -774,7 +791,7 @@ SLOW_PATH void heap_free_sized_slow(void *p, size_t size, size_t align, const ch
 	if (!size_fits(&o, size, align))
 		wrong_size(func, p, size, o.nbytes);
 	free_object(&o, p, func);
-	rights_close(rights);
+	metakey_close(rights);
 }
 
 /* --- realloc --- */
@@ -866,7 +883,7 @@ static bool resize_big(struct mcache *c, struct mspan *s, size_t npages)
 
 bool heap_resize_in_place(void *p, size_t size, const char *func)
 {
-	uint32_t rights = rights_open();
+	uint32_t rights = metakey_open();
 	struct mspan *s = span_or_foreign(p, func);
 	bool done = false;
 	struct object o;
@@ -875,7 +892,7 @@ bool heap_resize_in_place(void *p, size_t size, const char *func)
 		bad_pointer(p, s, func);
 	if (s != NULL && s->kind == SPAN_BIG && !options.hardened && !options.sbrk && size >= REALLOC_PAGES_MIN &&
 	    size <= PTRDIFF_MAX) {
-		struct mcache *c = enter();
+		struct mcache *c = start_enter();
 
 		done = pages_for(size) == s->npages || resize_big(c, s, pages_for(size));
 		if (done)
@@ -883,7 +900,7 @@ bool heap_resize_in_place(void *p, size_t size, const char *func)
 		else
 			thread_leave(c);
 	}
-	rights_close(rights);
+	metakey_close(rights);
 	return done;
 }
 
@@ -904,7 +921,7 @@ static void *realloc_big(const struct object *o, size_t size, bool noscan, const
 		s->grown = true;
 		return (void *)s->base;
 	}
-	c = enter();
+	c = start_enter();
 	if (resize_big(c, s, npages))
 		return resized_in_place(c, s, size);
 	p = move_big(c, s, npages, noscan);
@@ -931,7 +948,7 @@ static void *grow_to_pages(const struct object *o, size_t size, bool noscan)
 	if (o->span->kind != SPAN_SMALL || size <= o->nbytes || size < REALLOC_PAGES_MIN ||
 	    size > MAX_SMALL_SIZE)
 		return NULL;
-	c = enter();
+	c = start_enter();
 	s = mcache_new_big(c, pages_for(size), 1, noscan, &fresh);
 	if (s != NULL) {
 		mark_resized(s, size);
@@ -1026,12 +1043,12 @@ void *heap_realloc(void *p, size_t size, bool noscan, const char *func)
 		return p;
 	if (p == NULL)
 		return noscan ? heap_malloc_noscan(size) : heap_malloc(size);
-	rights = rights_open();
+	rights = metakey_open();
 	s = span_or_foreign(p, func);
 	to = s == NULL ? realloc_outside(p, size, noscan, func) : realloc_ours(p, s, size, noscan, func);
-	rights_close(rights);
+	metakey_close(rights);
 	if (UNLIKELY(options.scavthread))
-		thread_start_scavenger();
+		start_scavenger();
 	return to;
 }
 
@@ -1070,13 +1087,13 @@ static SLOW_PATH size_t usable_size_slow(void *p, const char *func)
 
 	if (p == NULL)
 		return 0;
-	rights = rights_open();
+	rights = metakey_open();
 	s = span_or_foreign(p, func);
 	if (s == NULL)
 		o.nbytes = usable_size_outside(p, func);
 	else if (!find_object(p, s, &o, func))
 		fatal_pointer(func, p, (uintptr_t)p % 8 != 0 ? "misaligned pointer" : "invalid pointer");
-	rights_close(rights);
+	metakey_close(rights);
 	return o.nbytes;
 }
 
@@ -1093,14 +1110,14 @@ size_t heap_usable_size(void *p, const char *func)
 
 size_t heap_usable_size_or_0(void *p, const char *func)
 {
-	uint32_t rights = rights_open();
+	uint32_t rights = metakey_open();
 	struct mspan *s = span_of((uintptr_t)p);
 	bool guarded = guard_owns((uintptr_t)p);
 	struct object o = { .nbytes = 0 };
 
 	if (s != NULL ? !find_object(p, s, &o, func) : guarded && !guard_size(p, &o.nbytes))
 		o.nbytes = 0;
-	rights_close(rights);
+	metakey_close(rights);
 	return s == NULL && !guarded ? foreign_usable_size_or_0(p) : o.nbytes;
 }
 
@@ -1113,13 +1130,13 @@ size_t heap_limit(void)
 
 size_t heap_set_limit(size_t bytes)
 {
-	uint32_t rights = rights_open();
+	uint32_t rights = metakey_open();
 	size_t before;
 
 	/* The options have been read. */
-	thread_leave(enter());
+	thread_leave(start_enter());
 	before = mheap_set_limit(bytes > PTRDIFF_MAX ? 0 : bytes);
-	rights_close(rights);
+	metakey_close(rights);
 	if (mheap_used_bytes() > bytes)
 		(void)heap_trim();
 	return before == 0 ? SIZE_MAX : before;
@@ -1127,8 +1144,8 @@ size_t heap_set_limit(size_t bytes)
 
 bool heap_trim(void)
 {
-	uint32_t rights = rights_open();
-	struct mcache *c = enter();
+	uint32_t rights = metakey_open();
+	struct mcache *c = start_enter();
 	bool given;
 
 	mcache_flush(c);
@@ -1136,6 +1153,6 @@ bool heap_trim(void)
 	thread_flush_shared();
 	mheap_release_records();
 	given = mheap_scavenge_all() != 0;
-	rights_close(rights);
+	metakey_close(rights);
 	return given;
 }

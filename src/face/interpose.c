@@ -12,6 +12,7 @@
 #include "base/options.h"
 #include "os/out.h"
 #include "face/program.h"
+#include "start.h"
 #include "tools/service.h"
 #include "tools/stat.h"
 
@@ -301,7 +302,7 @@ EXPORT int malloc_info(int options_arg, FILE *fp)
 
 CONSTRUCTOR static void start(void)
 {
-	thread_late_init();
+	start_late_init();
 	service_start();
 }
 

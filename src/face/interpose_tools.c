@@ -15,6 +15,7 @@
 #include "os/out.h"
 #include "tools/profile.h"
 #include "os/metakey.h"
+#include "start.h"
 #include "tools/sample.h"
 #include "tools/stat.h"
 
@@ -205,7 +206,7 @@ EXPORT int goalloc_profile_start(size_t rate)
 
 	if (error != 0)
 		return result_of(error);
-	thread_attend();
+	start_attend();
 	rights = metakey_open();
 	if (profile_start(rate))
 		sample_begin(rate, options.guardrate);

@@ -1,44 +1,51 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * arena.c - address space for the heap, in 64 MB aligned slots.
+ * arena.c - address space for the heap, in 64 MiB aligned slots.
  * See malloc.c for the overview.
  *
  * Owns     the reserved part of the address space that is not committed yet.
- * Callers  mheap.c. Calls os.h.
  * Locks    none of its own; the caller holds mheap.lock.
- * Holds    in a place apart, which the hints below lead to, exactly what is handed out is reserved: address space counts in a limit
- *          on locked memory (mlockall(2)), and debuggers write it into cores. Where the system chose the place itself, others' mappings
- *          are near. There a reservation begins and ends on a slot where the system allows it, else on a chunk (4 MB), and at the
- *          end of what it allows on a word of pages.
- *          Consecutive reservations are adjacent as long as nobody else is in the way, so that a
- *          run of pages may cross from one arena into the next.
- *          The first base is random.
+ * Holds    consecutive reservations are adjacent as long as no other mapping is in the way, so
+ *          that a run of pages may cross from one arena into the next. The first base is random.
+ *
+ * The hints below lead to a place apart, where nobody else maps memory. There exactly what is
+ * handed out is reserved, because address space counts against a limit on locked memory
+ * (mlockall(2)), and debuggers write it into cores. Where the system chooses the place, other
+ * mappings are near, and more is reserved than is needed. Such a reservation begins and ends on a
+ * slot where the system allows it, else on a chunk, and if there is no room for chunks, on a word
+ * of pages.
  */
 #include "heap/arena.h"
 #include "os/os.h"
 
 /*
- * Where the heap and its records look for room. It is a hint only: the kernel may answer with another place.
+ * Where the heap and its records look for room. It is only a hint: the kernel may answer with
+ * another place.
  *
- * The place lies in none of these ranges, whose owners map them at fixed addresses and fail, or warn, when another mapping is there.
- * Each sanitizer is listed with its layouts of gcc 12 to 15 and LLVM 14 to 21. "App" is where a sanitizer lets programs map memory:
- * ThreadSanitizer, MemorySanitizer and DataFlowSanitizer refuse every mapping elsewhere.
+ * The place lies in none of the ranges below. Their owners map them at fixed addresses, and fail
+ * or warn when another mapping is there. Each sanitizer is listed with its layouts of gcc 12 to 15
+ * and LLVM 14 to 21. "App" is where a sanitizer lets programs map memory: ThreadSanitizer,
+ * MemorySanitizer and DataFlowSanitizer refuse every mapping elsewhere.
  *
- *   x86-64   MAP_32BIT, programs at fixed addresses    0000 0000 0000 - 0000 8000 0000, and the break behind them
+ *   x86-64   MAP_32BIT, programs at fixed addresses    0000 0000 0000 - 0000 8000 0000,
+ *                                                      and the break behind them
  *            AddressSanitizer    shadow                0000 7fff 8000 - 1000 7fff 8000
- *                                allocator, LeakSan.   5000 0000 0000 - 5400 0000 0000 and 6000 0000 0000 - 6400 0000 0000
+ *                                allocator, LeakSan.   5000 0000 0000 - 5400 0000 0000
+ *                                                      6000 0000 0000 - 6400 0000 0000
  *            ThreadSanitizer     app                   0000 0000 1000 - 0080 0000 0000
  *                                                      5500 0000 0000 - 5680 0000 0000
  *                                                      7e80 0000 0000 - 8000 0000 0000
  *            MemorySanitizer,    app                   0000 0000 0000 - 0100 0000 0000
  *            DataFlowSanitizer                         5100 0000 0000 - 6000 0000 0000
  *                                                      7400 0000 0000 - 8000 0000 0000
- *            CLISP               heap                  1000 0000 0000 - 2000 0000 0000, and 3340 0000 0000 in some builds
+ *            CLISP               heap                  1000 0000 0000 - 2000 0000 0000,
+ *                                                      and 3340 0000 0000 in some builds
  *            ZGC, Go, SBCL       heaps                 0010 0000 0000 - 1400 0000 0000
- *            the kernel          programs (PIE)        5555 5555 4000 - 5655 5555 4000, and the break behind them
+ *            the kernel          programs (PIE)        5555 5555 4000 - 5655 5555 4000,
+ *                                                      and the break behind them
  *                                stacks, libraries     7ef0 0000 0000 - 8000 0000 0000
  *
- *   What is left is 5500 0000 0000 - 5555 4000 0000, 341 GiB.
+ *   This leaves 5500 0000 0000 - 5555 4000 0000, 341 GiB.
  *
  *   arm64    AddressSanitizer    shadow                0010 0000 0000 - 2010 0000 0000
  *            ThreadSanitizer     app below 2^47        0000 0000 1000 - 0a00 0000 0000
@@ -47,20 +54,24 @@
  *            programs at fixed addresses               0000 0040 0000, and the break behind them
  *            Java's compressed pointers                0000 0000 0000 - 0008 0000 0000
  *
- *   What is left is 0008 0000 0000 - 0010 0000 0000, 32 GiB. ThreadSanitizer before LLVM 18, which is gcc's before 14, refuses it:
- *   what it leaves is 8 GiB in which programs lie. Kernels with addresses of 39 bits have the place, too.
+ *   This leaves 0008 0000 0000 - 0010 0000 0000, 32 GiB. Kernels with addresses of 39 bits have
+ *   it, too. ThreadSanitizer before LLVM 18, and gcc's before 14, refuses it, because it allows
+ *   only 8 GiB, in which programs lie.
  *
  * HWAddressSanitizer chooses a free place for its shadow when the program starts.
  */
 #define HINT_LOW (CPU_HEAP_LOW + METADATA_PLACE)
-/* Not near the end: a heap that grows finds room behind it. */
+/* Not near the end, so that a heap that grows finds room behind it. */
 #define HINT_SLOTS (3 * METADATA_PLACE >> ARENA_SHIFT)
 #define HINT_TRIES 4
-_Static_assert(HINT_LOW % ARENA_SIZE == 0 && METADATA_PLACE % ARENA_SIZE == 0 && CPU_HEAP_HIGH < UINT64_C(1) << ADDR_BITS, "hints are whole arenas, and in the table");
+_Static_assert(HINT_LOW % ARENA_SIZE == 0 && METADATA_PLACE % ARENA_SIZE == 0,
+	       "hints are whole arenas");
+_Static_assert(CPU_HEAP_HIGH < UINT64_C(1) << ADDR_BITS, "hints are in the arena table");
 
-/* What the heap commits at least: the pages of a word in the bitmaps. */
+/* The least that the heap commits: the pages of a word in the bitmaps. */
 #define WORD_SIZE (GROW_MIN_PAGES * PAGE_SIZE)
-_Static_assert(CHUNK_SIZE % WORD_SIZE == 0 && GROW_MIN_PAGES % 64 == 0, "a chunk is words, and a word is not cut");
+_Static_assert(CHUNK_SIZE % WORD_SIZE == 0, "a chunk is words");
+_Static_assert(GROW_MIN_PAGES % 64 == 0, "a word of the bitmaps is not cut");
 
 static bool in_table(uintptr_t addr, size_t nbytes)
 {
@@ -68,8 +79,8 @@ static bool in_table(uintptr_t addr, size_t nbytes)
 	       addr <= ((uintptr_t)1 << ADDR_BITS) - nbytes;
 }
 
-/* Gives address space back, later when the system refuses it now. What it refuses when there is no place left to note it stays
- * reserved for good. */
+/* Gives address space back. What the system refuses is noted and given back later. It stays
+ * reserved for good if there is no room for the note. */
 static void give_back(struct arena_space *a, uintptr_t addr, size_t nbytes)
 {
 	if (os_unreserve((void *)addr, nbytes))
@@ -89,13 +100,14 @@ static void give_back_owed(struct arena_space *a)
 
 		if (r.nbytes == 0)
 			continue;
-		/* First: a child forked in between must not give back what is another's by then. */
+		/* First, because a child that is forked in between must not give it back once
+		 * more. */
 		a->owed[i].nbytes = 0;
 		give_back(a, r.addr, r.nbytes);
 	}
 }
 
-/* Reserves exactly at addr, or not at all. */
+/* Reserves nbytes exactly at addr. Returns false, with nothing reserved, when that fails. */
 static bool reserve_at(struct arena_space *a, uintptr_t addr, size_t nbytes)
 {
 	void *p;
@@ -111,7 +123,8 @@ static bool reserve_at(struct arena_space *a, uintptr_t addr, size_t nbytes)
 	return false;
 }
 
-/* Reserves anywhere, aligned, by taking too much and giving the edges back. */
+/* Reserves aligned address space where the system chooses, by taking too much and giving the edges
+ * back. Returns its address, or 0. */
 static uintptr_t reserve_aligned(struct arena_space *a, size_t nbytes, size_t align)
 {
 	void *p = os_reserve(NULL, nbytes + align);
@@ -137,8 +150,9 @@ static uintptr_t hint_of(uint64_t random)
 	return HINT_LOW + (((random >> 32) * HINT_SLOTS >> 32) << ARENA_SHIFT);
 }
 
-/* Reserves at a hint, or returns 0. The heap begins somewhere in its slot, so that the address of an object does not tell where the
- * others are. A later place is near the end of the one before, where the window of arenas can grow to. */
+/* Reserves address space at a hint, or returns 0. The heap begins at a random place in its slot,
+ * so that the address of an object does not tell where others are. A later place is tried near the
+ * end of the one before first, because the window of arenas can grow to there. */
 static uintptr_t reserve_apart(struct arena_space *a, size_t nbytes)
 {
 	for (unsigned i = 0; i < HINT_TRIES; i++) {
@@ -146,7 +160,8 @@ static uintptr_t reserve_apart(struct arena_space *a, size_t nbytes)
 		uintptr_t hint = hint_of(random);
 
 		if (i < HINT_TRIES / 2 && a->apart)
-			hint = min_size(align_up(a->end, ARENA_SIZE) + ((size_t)ARENA_SIZE << i), CPU_HEAP_HIGH - ARENA_SIZE);
+			hint = min_size(align_up(a->end, ARENA_SIZE) + ((size_t)ARENA_SIZE << i),
+					CPU_HEAP_HIGH - ARENA_SIZE);
 		if (nbytes <= ARENA_SIZE / 2)
 			hint += random % (ARENA_SIZE / 2 / REGION_SIZE) * REGION_SIZE;
 		if (reserve_at(a, hint, nbytes))
@@ -155,14 +170,16 @@ static uintptr_t reserve_apart(struct arena_space *a, size_t nbytes)
 	return 0;
 }
 
-/* Reserves with room to grow, where the system has a place for it. Returns 0, or the address with *nbytes adjusted. */
+/* Reserves *nbytes and room to grow, where the system chooses. Returns the address, with *nbytes
+ * what was reserved, or 0. */
 static uintptr_t reserve_among_others(struct arena_space *a, size_t *nbytes)
 {
 	size_t least = align_up(*nbytes, CHUNK_SIZE);
 	size_t want = align_up(*nbytes, ARENA_SIZE);
 	uintptr_t addr = reserve_aligned(a, want, ARENA_SIZE);
 
-	/* Less than a slot when that is all there is; still inside one slot as long as it fits. */
+	/* There may be room for less than a slot. As long as it fits it still lies inside one
+	 * slot. */
 	while (addr == 0 && want > least) {
 		want = max_size(least, align_down(want / 2, CHUNK_SIZE));
 		addr = reserve_aligned(a, want, CHUNK_SIZE);
@@ -249,6 +266,6 @@ void heap_arena_init(struct heap_arena *ha, uintptr_t addr, uint32_t idx)
 {
 	ha->base = align_down(addr, ARENA_SIZE);
 	ha->idx = idx;
-	/* Not ours is the same as in use. */
+	/* A page that is not committed counts as in use. */
 	fill_bytes(ha->alloc_bits, 0xff, sizeof(ha->alloc_bits));
 }

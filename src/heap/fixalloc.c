@@ -1,17 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * fixalloc.c - type-stable memory for our own records: mspan, mcache, heap_arena.
+ * fixalloc.c - type-stable memory for the allocator's own records, such as spans and caches.
  * See malloc.c for the overview.
  *
- * Owns     the metadata regions that all pools cut their records from. They are far from the arenas and from the program's own
- *          mappings, between pages that cannot be touched, so that no overflow reaches them. They are never unmapped.
- * Callers  mheap.c, thread.c. Calls os.h.
- * Locks    metadata_lock (LOCK_METADATA) covers the regions and all pools.
- * Holds    a record's memory is only ever handed out by its own pool: a stale pointer to a
- *          record still points to a record of that type, or to zeros.
- *          Small records lie in slabs, so that the memory of an empty slab can go back to the system; large
- *          ones have a list. A slab is on its pool's list exactly while it has a free record, unless the
- *          process was forked while another thread changed a list: then the lists start anew.
+ * Small records lie in slabs, so that the memory of an empty slab can go back to the system. Large
+ * ones have a list of those that were freed.
+ *
+ * Owns     the pieces of metadata memory that all pools cut their records from. They are far from
+ *          the arenas and from the program's own mappings, between guards, so that no overflow
+ *          reaches them. They are never unmapped.
+ * Locks    metadata.lock (LOCK_METADATA) covers them and all pools.
+ * Holds    a record's memory is handed out by its own pool only: a stale pointer to a record still
+ *          points to a record of that type, or to zeros. A slab is on its pool's list exactly
+ *          while it has a free record, unless the process was forked while a list was changed.
  */
 #include "heap/fixalloc.h"
 #include "base/config.h"
@@ -22,8 +23,9 @@
 #define SLAB_SIZE KiB(32)
 #define SLAB_MAX_RECORD (SLAB_SIZE / 3)
 
-/* Asked of the kernel at a time: METADATA_STEP, in which a small program's large records (an mcache) have room, or a quarter of all there
- * is. Less when the kernel refuses. */
+/* Bytes asked of the kernel at a time: a quarter of what there is, but METADATA_STEP at least, in
+ * which the large records of a small program have room. When the kernel refuses it is asked for
+ * less. */
 #define METADATA_STEP KiB(256)
 #define METADATA_MIN KiB(16)
 
@@ -36,24 +38,26 @@ struct slab {
 	struct slab *prev;   /* [m] */
 	void *free;          /* [m] freed records */
 	uint32_t inuse;      /* [m] records handed out */
-	uint32_t made;       /* [m] records ever handed out since the memory was fresh */
-	uint32_t epoch;      /* [m] of listed */
-	bool listed;         /* [m] */
+	uint32_t made;       /* [m] records handed out since the memory was fresh */
+	uint32_t epoch;      /* [m] of `listed` */
+	bool listed;         /* [m] it is on the pool's list */
 };
 _Static_assert(sizeof(struct slab) <= CACHE_LINE, "records begin at the second cache line");
 
-struct region {
+/* A piece of memory that is handed out from its start. */
+struct piece {
 	uintptr_t next;    /* [m] first byte not handed out */
 	uintptr_t end;     /* [m] end of the memory */
 };
 
 static struct {
 	struct lock lock;
-	struct region slabs;      /* [m] */
-	struct region records;    /* [m] large records */
-	struct region reserve;    /* [m] for when the system gives no more */
-	size_t sys_bytes;         /* [m] of all regions */
-	_Atomic size_t used_bytes;    /* [m] of slabs and records made, without what was released; read by anyone */
+	struct piece slabs;       /* [m] for slabs */
+	struct piece records;     /* [m] for large records */
+	struct piece reserve;     /* [m] for when the system gives no more */
+	size_t sys_bytes;         /* [m] of all pieces and tables */
+	_Atomic size_t used_bytes;    /* [m] of slabs and records made and not released;
+				       *     loaded by any thread */
 	uint32_t epoch;           /* [m] counts forks that found a list torn */
 } metadata = { .lock = LOCK_INITIALIZER(LOCK_METADATA) };
 
@@ -75,18 +79,18 @@ static void **link_of(const struct fixalloc *f, void *record)
 	return (void **)((char *)record + f->link_offset);
 }
 
-/* What fixalloc_keep_reserve() put aside becomes the region, if that is enough. */
-static bool take_reserve_locked(struct region *r, size_t least)
+/* Makes the reserve the new piece, if it is large enough. */
+static bool take_reserve_locked(struct piece *r, size_t least)
 {
 	if (metadata.reserve.end - metadata.reserve.next < least)
 		return false;
 	*r = metadata.reserve;
-	metadata.reserve = (struct region){ 0, 0 };
+	metadata.reserve = (struct piece){ 0, 0 };
 	return true;
 }
 
-/* Makes a region longer where it is, or begins it anew: then what is left of the old piece is lost. */
-static bool region_map_locked(struct region *r, size_t nbytes)
+/* Makes a piece longer where it is, or begins another. The rest of the old one is lost then. */
+static bool map_piece_locked(struct piece *r, size_t nbytes)
 {
 	void *p;
 
@@ -101,32 +105,32 @@ static bool region_map_locked(struct region *r, size_t nbytes)
 	return true;
 }
 
-/* More memory for a region, with room for nbytes aligned to align. */
-static bool region_grow_locked(struct region *r, size_t nbytes, size_t align)
+/* Makes room in a piece for nbytes aligned to align. */
+static bool grow_piece_locked(struct piece *r, size_t nbytes, size_t align)
 {
 	size_t least = nbytes + align;
 	size_t want = max_size(METADATA_STEP, align_up(metadata.sys_bytes / 4, METADATA_MIN));
 
 	for (want = max_size(want, align_up(least, METADATA_MIN)); want >= least; want /= 2)
-		if (region_map_locked(r, align_up(want, os_page_size())))
+		if (map_piece_locked(r, align_up(want, os_page_size())))
 			return true;
 	return take_reserve_locked(r, least);
 }
 
-/* Relaxed: a count; stored under the lock. */
 static void count_used_locked(size_t more, size_t less)
 {
+	/* Relaxed, both: a count, stored under the lock. */
 	size_t n = atomic_load_explicit(&metadata.used_bytes, memory_order_relaxed);
 
 	atomic_store_explicit(&metadata.used_bytes, n + more - less, memory_order_relaxed);
 }
 
-static void *region_take_locked(struct region *r, size_t nbytes, size_t align)
+static void *take_from_piece_locked(struct piece *r, size_t nbytes, size_t align)
 {
 	uintptr_t at = align_up(r->next, align);
 
 	if (at + nbytes > r->end) {
-		if (!region_grow_locked(r, nbytes, align))
+		if (!grow_piece_locked(r, nbytes, align))
 			return NULL;
 		at = align_up(r->next, align);
 	}
@@ -168,24 +172,30 @@ static void unlist_slab(struct fixalloc *f, struct slab *b)
 		b->next->prev = b->prev;
 }
 
+/* Forgets the pool's list if a fork has torn it. */
+static void begin_epoch(struct fixalloc *f)
+{
+	if (f->epoch != metadata.epoch)
+		f->avail = NULL;
+	f->epoch = metadata.epoch;
+}
+
 static void *slab_alloc_locked(struct fixalloc *f, bool *fresh)
 {
 	struct slab *b;
 	void *record;
 
-	if (f->epoch != metadata.epoch)
-		f->avail = NULL;
-	f->epoch = metadata.epoch;
+	begin_epoch(f);
 	b = f->avail;
 	if (b == NULL) {
-		b = region_take_locked(&metadata.slabs, SLAB_SIZE, SLAB_SIZE);
+		b = take_from_piece_locked(&metadata.slabs, SLAB_SIZE, SLAB_SIZE);
 		if (b == NULL)
 			return NULL;
 		f->bytes += SLAB_SIZE;
 		b->epoch = metadata.epoch;
 		list_slab(f, b);
 	} else if (b->made == 0) {
-		/* Released before. */
+		/* The slab was released. */
 		count_used_locked(SLAB_SIZE - os_page_size(), 0);
 	}
 	record = b->free;
@@ -212,15 +222,13 @@ static void slab_free_locked(struct fixalloc *f, void *record)
 		b->epoch = metadata.epoch;
 		b->listed = false;
 	}
-	if (f->epoch != metadata.epoch)
-		f->avail = NULL;
-	f->epoch = metadata.epoch;
+	begin_epoch(f);
 	if (!b->listed)
 		list_slab(f, b);
 }
 
-/* Relaxed atomics: a late freer may still look at the header of a record that is free (mspan.c, rule 3), and finds what was there, or
- * zeros. */
+/* Clears memory of free records. Relaxed, but atomic: a late remote free may still look at the
+ * header of such a record (mspan.c, rule 3). It finds the old values, or zeros. */
 static void clear_records(_Atomic uint64_t *word, size_t nbytes)
 {
 	for (size_t i = 0; i < nbytes / sizeof(*word); i++)
@@ -229,18 +237,19 @@ static void clear_records(_Atomic uint64_t *word, size_t nbytes)
 
 void fixalloc_release(struct fixalloc *f)
 {
-	/* The slab's own beginning stays. */
+	/* The kernel page with the slab's own fields stays. */
 	size_t kept = os_page_size();
 
 	if (!in_slabs(f) || kept >= SLAB_SIZE)
 		return;
 	lock_acquire(&metadata.lock);
-	for (struct slab *b = f->epoch == metadata.epoch ? f->avail : NULL; b != NULL; b = b->next) {
+	begin_epoch(f);
+	for (struct slab *b = f->avail; b != NULL; b = b->next) {
 		if (b->inuse != 0 || b->made == 0)
 			continue;
 		if (!os_release((char *)b + kept, SLAB_SIZE - kept))
 			continue;
-		clear_records((_Atomic uint64_t *)(void *)((char *)b + CACHE_LINE), kept - CACHE_LINE);
+		clear_records((void *)((char *)b + CACHE_LINE), kept - CACHE_LINE);
 		b->free = NULL;
 		b->made = 0;
 		count_used_locked(0, SLAB_SIZE - kept);
@@ -259,7 +268,7 @@ static void *large_alloc_locked(struct fixalloc *f, bool *fresh)
 		f->free = *link_of(f, record);
 		return record;
 	}
-	record = region_take_locked(&metadata.records, f->size, CACHE_LINE);
+	record = take_from_piece_locked(&metadata.records, f->size, CACHE_LINE);
 	f->bytes += record != NULL ? f->size : 0;
 	return record;
 }
@@ -302,7 +311,7 @@ void fixalloc_keep_reserve(size_t nbytes)
 		void *p = os_alloc_metadata(nbytes);
 
 		if (p != NULL) {
-			metadata.reserve = (struct region){ (uintptr_t)p, (uintptr_t)p + nbytes };
+			metadata.reserve = (struct piece){ (uintptr_t)p, (uintptr_t)p + nbytes };
 			metadata.sys_bytes += nbytes;
 		}
 	}

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * hashtable.c - records found by a hash, in chains; grows with them.
+ * hashtable.c - finds records by a hash, in chains whose number grows.
  * See malloc.c for the overview.
  *
- * Owns     the heads of the chains, in metadata memory. The records are their owner's.
- * Callers  profile.c. Calls fixalloc.h for memory, os.h to give it back.
- * Locks    none of its own: its owner holds one around every call. Takes the metadata lock.
- * Holds    at any moment every record that was inserted and not removed is in its chain, exactly once, but while moving is set:
- *          so a child that was forked while another thread changed the table may use it unless moving is, and clears it then.
+ * Owns     the heads of the chains, in metadata memory. The records belong to the table's owner.
+ * Locks    none of its own: the owner holds one around every call. Takes the metadata lock.
+ * Holds    while `moving` is false, every record that was inserted and not removed is in its chain
+ *          exactly once, at every moment. A child that was forked while another thread changed the
+ *          table uses it as it is, or clears it if `moving` is true.
  */
 #include "heap/hashtable.h"
 #include "heap/fixalloc.h"
@@ -42,7 +42,7 @@ bool hashtable_init(struct hashtable *t)
 	return true;
 }
 
-/* Before it is in the chain a record is whole. */
+/* Puts a record at the head of a chain, with its own link stored first. */
 static void push(struct hashtable_node **head, struct hashtable_node *n)
 {
 	n->next = *head;
@@ -72,7 +72,7 @@ static SLOW_PATH void grow(struct hashtable *t)
 	order_stores();
 	t->moving = false;
 	t->grow_at = nchains(bits);
-	/* Never needed again: tables do not shrink. */
+	/* The old heads are never needed again, because tables do not shrink. */
 	(void)os_release(t->chains[old], chain_nbytes(old));
 }
 
@@ -101,7 +101,7 @@ struct hashtable_node *hashtable_remove(struct hashtable *t, uint64_t hash)
 
 void hashtable_clear(struct hashtable *t)
 {
-	/* Of a move that never ended the chains of the next table, too, are half full. */
+	/* After a move that never ended, the next chains have records, too. */
 	for (unsigned bits = t->bits; bits <= HASHTABLE_LAST; bits++)
 		if (t->chains[bits] != NULL && !os_release(t->chains[bits], chain_nbytes(bits)))
 			zero_bytes(t->chains[bits], chain_nbytes(bits));

@@ -3,10 +3,8 @@
  * heapcheck.c - walks the whole heap, to check it.
  * See malloc.c for the overview.
  *
- * Owns     nothing.
- * Callers  tests. Calls the check functions of the modules below.
- * Locks    takes threads.lock, mcentral.lock and mheap.lock one after the other, through their modules.
- * Holds    nothing is changed.
+ * Locks    takes thread_list.lock, mcentral.lock and mheap.lock, one after the other.
+ * Holds    the heap is not changed.
  */
 #include "heap/heapcheck.h"
 #include "heap/mcentral.h"

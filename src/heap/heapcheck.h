@@ -7,8 +7,8 @@
 
 #include "base/base.h"
 
-/* Checks every invariant of every module; aborts with the broken one. The caller sees to it that no other
- * thread is in the heap. */
+/* Checks every invariant of every module, and aborts with the first that is broken. No other
+ * thread may be in the heap. */
 void heapcheck(void);
 
 #endif

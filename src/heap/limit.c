@@ -127,8 +127,8 @@ static void end_round(uint64_t now_ms)
 	size_t took = min_size((uint32_t)now_ms - asked_at, ROUND_MOST_MS);
 
 	asked = false;
-	/* The clock is coarse: a round that is shorter than its step counts as 0, and a round during
-	 * which it steps counts as a step. */
+	/* The clock is coarse: a round that is shorter than its step counts as 0, and a round
+	 * during which it steps counts as a step. */
 	set_next_round(now_ms + 1 + took * ROUND_SHARE);
 }
 
@@ -142,7 +142,8 @@ bool limit_has_room(const struct limit_figures *f)
 	}
 	/* Beyond the limit the heap grows while neither step is worth another attempt. */
 	if (!limit_fits(f))
-		return limit_get_state() == LIMIT_OVER && !release_pays(f) && !round_is_due(f->now_ms);
+		return limit_get_state() == LIMIT_OVER && !release_pays(f) &&
+		       !round_is_due(f->now_ms);
 	set_state(LIMIT_NEAR);
 	return true;
 }

@@ -21,8 +21,8 @@ enum limit_state { LIMIT_FAR, LIMIT_NEAR, LIMIT_OVER };
 struct limit {
 	_Atomic size_t bytes;          /* [a] the limit; 0 for none */
 	_Atomic uint8_t state;         /* [a] enum limit_state */
-	_Atomic uint32_t calls;        /* [a] how often all threads were asked to flush their caches */
-	_Atomic uint64_t next_round;   /* [a] milliseconds: no thread is asked to flush before then */
+	_Atomic uint32_t calls;        /* [a] how often all threads were asked to flush */
+	_Atomic uint64_t next_round;   /* [a] milliseconds: no round begins before then */
 	size_t near_at;                /* [h] bytes in use from which on LIMIT_NEAR holds */
 };
 
@@ -56,7 +56,8 @@ static inline uint32_t limit_decay_ms(void)
  * from files below root, which is "" in a process. Reports when that memory cannot be read. */
 size_t limit_of_options(const char *root);
 
-/* Sets the limit, 0 for none, and returns the former one. mheap.lock is held, if there is a heap. */
+/* Sets the limit, 0 for none, and returns the former one. mheap.lock is held, if there is a
+ * heap. */
 size_t limit_set(size_t bytes, uint64_t now_ms);
 
 /* The figures that a decision is made on. The heap computes them under mheap.lock. */

@@ -16,11 +16,9 @@
 #include "heap/mcentral.h"
 #include "os/fatal.h"
 #include "os/forked.h"
-#include "safe/hardened.h"
 #include "heap/limit.h"
 #include "base/options.h"
 #include "os/os.h"
-#include "heap/tiny.h"
 
 /* Milliseconds between two polls, at least. */
 #define POLL_MS 2
@@ -35,6 +33,7 @@
 #define KEEP_EMPTY_PAGES 8
 
 _Atomic uint32_t mcaches_made;
+void (*mcache_flush_others)(struct mcache *c);
 
 static uint32_t count_caches(void)
 {
@@ -58,8 +57,14 @@ static uint32_t deep_bottom(spanclass_t sc)
 			  spanclass_info(sc)->stack_first * sizeof(struct free_entry));
 }
 
-/* An empty stack, in its first place. */
-static void reset_stack(struct mcache_slot *t, spanclass_t sc)
+uint32_t mcache_stack_bottom(const struct mcache_slot *t, spanclass_t sc)
+{
+	uint32_t first = first_bottom(sc);
+
+	return t->stack_top > first + STACK_FIRST_ENTRIES * sizeof(struct free_entry) ? deep_bottom(sc) : first;
+}
+
+void mcache_reset_stack(struct mcache_slot *t, spanclass_t sc)
 {
 	const struct sizeclass *info = spanclass_info(sc);
 	/* With these every free takes the slow path. */
@@ -110,16 +115,8 @@ void mcache_init_counted(struct mcache *c)
 		at = t->stack_limit;
 		CHECK(at <= end);
 	}
-	/* Release: the slots. Pairs with the acquire in has_counted(). */
+	/* Release: the slots. Pairs with the acquire in mcache_has_counted(). */
 	atomic_store_explicit(&c->counts, true, memory_order_release);
-}
-
-/* The counted slots of the caller's cache are ready. */
-static bool has_counted(const struct mcache *c)
-{
-	/* Acquire: the slots, which another thread made ready. Pairs with the release in
-	 * mcache_init_counted(). */
-	return atomic_load_explicit(&c->counts, memory_order_acquire);
 }
 
 /* The entries of up to most objects that the slot t has at hand leave it, for e, which nobody sees yet; what was freed last comes
@@ -150,7 +147,7 @@ unsigned mcache_refill_counted(struct mcache *c, unsigned class, uint64_t most)
 	DCHECK(to->stack_top == to->stack_bottom);
 	n = (to->stack_limit - to->stack_bottom) / (unsigned)sizeof(struct free_entry);
 	/* With few that go round it would be called often: more join them. */
-	if (stack_depth(from) < n / 2 && from->alloc_cache == 0 && !mcache_refill(c, sc) && stack_depth(from) == 0)
+	if (stack_depth(from) < n / 2 && from->alloc_cache == 0 && !mcache_refill(c, sc, 0) && stack_depth(from) == 0)
 		return 0;
 	n = take_entries(c, from, stack_entry(c, to->stack_bottom), (unsigned)min_size(most, n));
 	/* A child forked meanwhile does not find an object in both places. */
@@ -163,7 +160,7 @@ unsigned mcache_refill_counted(struct mcache *c, unsigned class, uint64_t most)
 /* They were not allocated after all. */
 static void flush_counted(struct mcache *c)
 {
-	if (!has_counted(c))
+	if (!mcache_has_counted(c))
 		return;
 	for (unsigned class = 1; class < NUM_SIZE_CLASSES; class++) {
 		struct mcache_slot *t = &c->slots[COUNTED_SLOT(class)];
@@ -183,7 +180,7 @@ void mcache_init(struct mcache *c)
 {
 	for (unsigned sc = 0; sc < NUM_SPAN_CLASSES; sc++) {
 		c->slots[sc].elemsize = spanclass_info((spanclass_t)sc)->elemsize;
-		reset_stack(&c->slots[sc], (spanclass_t)sc);
+		mcache_reset_stack(&c->slots[sc], (spanclass_t)sc);
 	}
 	c->tick_ms = c->poll_ms = os_now_ms();
 }
@@ -280,10 +277,11 @@ void mcache_claim(struct mcache *c, struct mspan *s)
 
 /* --- allocation --- */
 
-/* The next word of the current span; with hardened=1 the words in any order. */
-static bool load_word(struct mcache *c, struct mcache_slot *t, struct mspan *s)
+/* Takes a word of a span as current word of the bin: the next one with free slots, or with random
+ * from some word on. */
+static bool load_word(struct mcache_slot *t, struct mspan *s, uint64_t random)
 {
-	unsigned from = options.hardened ? (unsigned)(hardened_random(c) % s->words) : 0;
+	unsigned from = random == 0 ? 0 : (unsigned)(random / 64 % s->words);
 	unsigned word;
 	size_t first;
 
@@ -335,19 +333,19 @@ static struct mspan *next_span(struct mcache *c, spanclass_t sc)
 	return s;
 }
 
-bool mcache_refill(struct mcache *c, spanclass_t sc)
+bool mcache_refill(struct mcache *c, spanclass_t sc, uint64_t random)
 {
 	struct mcache_slot *t = &c->slots[sc];
 	struct mspan *s = t->span;
 
 	DCHECK(t->alloc_cache == 0);
 	if (s != NULL) {
-		if (load_word(c, t, s))
+		if (load_word(t, s, random))
 			return true;
 		/* May empty the stacks into the spans, this one among them. */
 		mcache_poll(c);
 		s = t->span;
-		if (s != NULL && load_word(c, t, s))
+		if (s != NULL && load_word(t, s, random))
 			return true;
 	}
 	if (s != NULL) {
@@ -366,12 +364,12 @@ bool mcache_refill(struct mcache *c, spanclass_t sc)
 			return false;
 	}
 	t->span = s;
-	return load_word(c, t, s);
+	return load_word(t, s, random);
 }
 
 void *mcache_alloc_slow(struct mcache *c, spanclass_t sc, bool *fresh)
 {
-	if (!mcache_refill(c, sc))
+	if (!mcache_refill(c, sc, 0))
 		return NULL;
 	return mcache_alloc_fast(c, sc, fresh);
 }
@@ -381,7 +379,7 @@ void *mcache_alloc_random(struct mcache *c, spanclass_t sc, uint64_t random)
 	struct mcache_slot *t = &c->slots[sc];
 	unsigned from = (unsigned)(random % 64), i;
 
-	if (t->alloc_cache == 0 && !mcache_refill(c, sc))
+	if (t->alloc_cache == 0 && !mcache_refill(c, sc, random))
 		return NULL;
 	i = ctz64(t->alloc_cache >> from | t->alloc_cache << (64 - from) % 64);
 	i = (i + from) % 64;
@@ -434,28 +432,10 @@ void mcache_return(struct mcache *c, uintptr_t addr, const char *func)
 	return_slot(c, s, slot, func);
 }
 
-static SLOW_PATH void clobber_and_free(struct mcache *c, struct mspan *s, uint32_t slot, const char *func)
-{
-	if (s->spanclass != SPANCLASS_NOTHING)
-		fill_bytes((void *)mspan_slot_addr(s, slot), 0xdf, s->elemsize);
-	slot_set(&s->state[slot], SLOT_FREE);
-	return_slot(c, s, slot, func);
-}
-
 void mcache_free_slot(struct mcache *c, struct mspan *s, uint32_t slot, const char *func)
 {
 	struct mcache_slot *t = &c->slots[s->spanclass];
 
-	/* The fast path of free leads here. */
-	forked_look();
-	if (UNLIKELY(options.hardened) && s->spanclass != SPANCLASS_NOTHING) {
-		hardened_free_small(c, s, slot, func);
-		return;
-	}
-	if (UNLIKELY(options.clobberfree)) {
-		clobber_and_free(c, s, slot, func);
-		return;
-	}
 	if (UNLIKELY(t->stack_grows && t->stack_top == t->stack_limit) && count_caches() <= STACK_DEEP_CACHES) {
 		deepen_stack(c, t, s->spanclass);
 		if (mcache_free_fast(c, s, s->spanclass, mspan_slot_addr(s, slot), &s->state[slot]))
@@ -512,8 +492,6 @@ void mcache_free_big(struct mcache *c, struct mspan *s)
 {
 	uint32_t npages = s->npages;
 
-	if (UNLIKELY(options.clobberfree))
-		fill_bytes((void *)s->base, 0xdf, mspan_nbytes(s));
 	/* What grew would not be taken by the next that grows: that one begins at the heap, where there is room to grow. */
 	if (npages <= BIG_CACHE_MAX_RUN && !s->grown && !s->moved) {
 		/* A program whose every request is served from caches comes by here, if anywhere. */
@@ -541,21 +519,14 @@ static void flush_stack(struct mcache *c, spanclass_t sc)
 		t->stack_top -= (uint32_t)sizeof(struct free_entry);
 		mcache_return(c, stack_entry(c, t->stack_top)->addr, "free");
 	}
-	reset_stack(t, sc);
-}
-
-static void flush_stacks(struct mcache *c)
-{
-	flush_counted(c);
-	for (unsigned sc = 0; sc < NUM_SPAN_CLASSES; sc++)
-		flush_stack(c, (spanclass_t)sc);
+	mcache_reset_stack(t, sc);
 }
 
 void mcache_flush_stacks(struct mcache *c)
 {
-	flush_stacks(c);
-	if (options.hardened)
-		hardened_flush(c);
+	flush_counted(c);
+	for (unsigned sc = 0; sc < NUM_SPAN_CLASSES; sc++)
+		flush_stack(c, (spanclass_t)sc);
 }
 
 /* The slots of the current word that were not handed out. */
@@ -567,8 +538,7 @@ static void return_word(struct mcache_slot *t)
 	t->alloc_cache = 0;
 }
 
-/* A span of ours that is on no list goes to whom it concerns. */
-static void give_span(struct mcache *c, struct mspan *s)
+void mcache_give_span(struct mcache *c, struct mspan *s)
 {
 	mspan_absorb(s);
 	if (!keep_if_free(c, s))
@@ -582,7 +552,8 @@ static void give_span(struct mcache *c, struct mspan *s)
 void mcache_flush(struct mcache *c)
 {
 	mcache_flush_stacks(c);
-	tiny_detach(c);
+	if (mcache_flush_others != NULL)
+		mcache_flush_others(c);
 	for (unsigned sc = 0; sc < NUM_SPAN_CLASSES; sc++) {
 		struct mcache_slot *t = &c->slots[sc];
 		struct mspan *s = t->span;
@@ -590,11 +561,11 @@ void mcache_flush(struct mcache *c)
 		return_word(t);
 		t->span = NULL;
 		if (s != NULL)
-			give_span(c, s);
+			mcache_give_span(c, s);
 		while (t->partial != NULL) {
 			s = t->partial;
 			partial_remove(c, t, s);
-			give_span(c, s);
+			mcache_give_span(c, s);
 		}
 	}
 	flush_big(c);
@@ -605,7 +576,7 @@ void mcache_flush(struct mcache *c)
  * big objects; pages. */
 static void tick(struct mcache *c)
 {
-	flush_stacks(c);
+	mcache_flush_stacks(c);
 	for (unsigned sc = 0; sc < NUM_SPAN_CLASSES; sc++) {
 		struct mcache_slot *t = &c->slots[sc];
 		struct mspan *next;
@@ -619,7 +590,7 @@ static void tick(struct mcache *c)
 			if (!mspan_is_empty(s) && c->partial_npages <= max_partial_npages())
 				continue;
 			partial_remove(c, t, s);
-			give_span(c, s);
+			mcache_give_span(c, s);
 		}
 		if (t->span == NULL)
 			continue;
@@ -660,144 +631,6 @@ void mcache_poll(struct mcache *c)
 	poll(c, now_ms);
 }
 
-/* --- fork --- */
-
-/* A free slot that a thread that is gone kept: of the class, NUM_SPAN_CLASSES for any. */
-static void adopt_slot(struct mcache *c, unsigned sc, uintptr_t addr)
-{
-	struct mspan *s = span_of(addr);
-	uint32_t slot;
-	bool twice;
-
-	/* The thread may have stopped halfway through a push or a pop. */
-	if (s == NULL || (sc != NUM_SPAN_CLASSES && s->spanclass != sc) || !mspan_slot_of(s, addr, &slot) ||
-	    slot_state(&s->state[slot]) != SLOT_FREE)
-		return;
-	if (mspan_free_remote(s, slot, &twice))
-		mcache_claim(c, s);
-}
-
-/* The entries of a slot's stack, down to bottom. */
-static void adopt_stack(struct mcache *c, struct mcache *dead, unsigned slot, uint32_t bottom)
-{
-	struct mcache_slot *t = &dead->slots[slot];
-	unsigned sc = slot < NUM_SPAN_CLASSES ? slot : make_spanclass(slot - NUM_SPAN_CLASSES, false);
-
-	/* An entry leaves the stack before its slot is free elsewhere: a child that is forked meanwhile adopts anew. */
-	while (t->stack_top > bottom) {
-		t->stack_top -= (uint32_t)sizeof(struct free_entry);
-		order_stores();
-		adopt_slot(c, sc, stack_entry(dead, t->stack_top)->addr);
-	}
-}
-
-void mcache_adopt_stacks(struct mcache *c, struct mcache *dead)
-{
-	tiny_forget(dead);
-	for (unsigned sc = 0; sc < NUM_SPAN_CLASSES; sc++) {
-		struct mcache_slot *t = &dead->slots[sc];
-		uint32_t first = first_bottom((spanclass_t)sc);
-		bool deep = t->stack_top > first + STACK_FIRST_ENTRIES * sizeof(struct free_entry);
-
-		adopt_stack(c, dead, sc, deep ? deep_bottom((spanclass_t)sc) : first);
-		reset_stack(t, (spanclass_t)sc);
-	}
-	for (unsigned class = 1; has_counted(dead) && class < NUM_SIZE_CLASSES; class++)
-		adopt_stack(c, dead, COUNTED_SLOT(class), dead->slots[COUNTED_SLOT(class)].stack_bottom);
-	for (unsigned i = 0; options.hardened && i < QUARANTINE_SMALL; i++) {
-		uintptr_t addr = dead->quarantine.small[i];
-
-		dead->quarantine.small[i] = 0;
-		order_stores();
-		adopt_slot(c, NUM_SPAN_CLASSES, addr);
-	}
-}
-
-/* A span whose owner is gone: its states say what is free. */
-static void adopt_span(struct mcache *c, struct mcache *dead, struct mspan *s)
-{
-	if (s == NULL || mspan_owner_relaxed(s) != mcache_owner(dead))
-		return;
-	mspan_rebuild(s);
-	mspan_set_owner(s, mcache_owner(c));
-	give_span(c, s);
-}
-
-/* The caches of an adoption. */
-struct adoption {
-	struct mcache *c;
-	struct mcache *dead;
-};
-
-static void adopt_if_owned(struct mspan *s, void *arg)
-{
-	struct adoption *a = arg;
-
-	if (s->kind != SPAN_BIG)
-		adopt_span(a->c, a->dead, s);
-}
-
-void mcache_adopt_all_spans(struct mcache *c, struct mcache *dead)
-{
-	struct adoption a = { c, dead };
-
-	mcache_adopt_spans(c, dead);
-	mheap_each_span(adopt_if_owned, &a);
-}
-
-static void lose_if_owned(struct mspan *s, void *arg)
-{
-	if (s->kind != SPAN_BIG && mspan_owner_relaxed(s) == mcache_owner(arg))
-		mspan_set_owner(s, 0);
-}
-
-void mcache_lose_spans(struct mcache *dead)
-{
-	mheap_each_span(lose_if_owned, dead);
-}
-
-void mcache_adopt_spans(struct mcache *c, struct mcache *dead)
-{
-	for (unsigned sc = 0; sc < NUM_SPAN_CLASSES; sc++) {
-		struct mcache_slot *t = &dead->slots[sc];
-		struct mspan *s;
-
-		adopt_span(c, dead, t->span);
-		/* Each leaves the list first, as entries leave their stack. */
-		while ((s = t->partial) != NULL && mspan_owner_relaxed(s) == mcache_owner(dead)) {
-			t->partial = s->next;
-			order_stores();
-			adopt_span(c, dead, s);
-		}
-		t->span = NULL;
-		t->partial = NULL;
-		t->npartial = 0;
-		t->alloc_cache = 0;
-	}
-	dead->partial_npages = 0;
-	for (unsigned n = 0; n <= BIG_CACHE_MAX_RUN; n++) {
-		struct mspan *s;
-
-		while ((s = dead->big[n]) != NULL) {
-			dead->big[n] = s->next;
-			order_stores();
-			if (slot_state(&s->state[0]) == SLOT_FREE)
-				mheap_free_span(NULL, s);
-		}
-	}
-	for (unsigned i = 0; options.hardened && i < QUARANTINE_BIG; i++) {
-		struct mspan *s = dead->quarantine.big[i];
-
-		dead->quarantine.big[i] = NULL;
-		order_stores();
-		/* Guarded, and in no list: the quarantine of who adopts takes it. */
-		if (s != NULL)
-			hardened_free_big(c, s);
-	}
-	dead->big_npages = 0;
-	mheap_flush_pcache(&dead->pages);
-}
-
 /* --- checking --- */
 
 /* A slot that a stack or the quarantine has: free by its state, and in no bitmap of ours. */
@@ -827,7 +660,7 @@ void mcache_check(struct mcache *c)
 {
 	size_t partial_npages = 0;
 
-	if (has_counted(c))
+	if (mcache_has_counted(c))
 		check_counted(c);
 	CHECK(c->tiny.block == 0 || c->tiny.span == c->slots[SPANCLASS_TINY].span);
 	for (unsigned sc = 0; sc < NUM_SPAN_CLASSES; sc++) {

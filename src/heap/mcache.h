@@ -188,6 +188,14 @@ void *mcache_alloc_slow(struct mcache *c, spanclass_t sc, bool *fresh);
  * both are stored later and order what is stored here. */
 void mcache_init_counted(struct mcache *c);
 
+/* Returns true if the counted bins of the cache are ready. */
+static inline bool mcache_has_counted(const struct mcache *c)
+{
+	/* Acquire: the bins, which another thread made ready. Pairs with the release in
+	 * mcache_init_counted(). */
+	return atomic_load_explicit(&c->counts, memory_order_acquire);
+}
+
 /* Moves up to most objects of the class to its counted slot, which is empty: they count as allocated, and malloc takes them without being
  * seen. How many; 0 when there is no memory. */
 unsigned mcache_refill_counted(struct mcache *c, unsigned sizeclass, uint64_t most);
@@ -198,8 +206,9 @@ void *mcache_alloc_random(struct mcache *c, spanclass_t sc, uint64_t random);
 /* Frees a slot whose state is free already and that is on no stack and in no bitmap. */
 void mcache_return(struct mcache *c, uintptr_t addr, const char *func);
 
-/* Makes alloc_cache of the class non-zero; false when there is no memory. */
-bool mcache_refill(struct mcache *c, spanclass_t sc);
+/* Makes alloc_cache of the class non-zero. random chooses the word; 0: the lowest is taken. When there is
+ * no memory the cache is flushed first. Returns false when there is none then. */
+bool mcache_refill(struct mcache *c, spanclass_t sc, uint64_t random);
 
 /* Frees a live slot of a small span when the fast path did not: into the span, or for its owner. */
 void mcache_free_slot(struct mcache *c, struct mspan *s, uint32_t slot, const char *func);
@@ -239,27 +248,26 @@ struct mspan *mcache_new_big(struct mcache *c, size_t npages, size_t align_pages
 /* Frees a big object's span; its state is free already. */
 void mcache_free_big(struct mcache *c, struct mspan *s);
 
-/* Gives everything back: afterwards no span, page or object is the cache's. */
+/* Lets go of what tiny.c and hardened.c keep in a cache; NULL before they keep anything. Constant once
+ * the heap is set up. */
+extern void (*mcache_flush_others)(struct mcache *c);
+
+/* Gives everything back: afterwards no span, page or object is the cache's. Calls
+ * mcache_flush_others. */
 void mcache_flush(struct mcache *c);
 
-/* The free stacks and the quarantine go back to their spans. */
+/* Returns the slots on the free stacks to their spans. */
 void mcache_flush_stacks(struct mcache *c);
 
 /* From slow paths: now and then, what this cache and the heap have not used for long is given back. */
 void mcache_poll(struct mcache *c);
 
-/* In a forked child: what the cache of a thread that is gone held is free, or c's or the heap's. c's own
- * stacks are flushed. All caches of the gone pass through _stacks before the first passes
- * through _spans. */
-void mcache_adopt_stacks(struct mcache *c, struct mcache *dead);
-void mcache_adopt_spans(struct mcache *c, struct mcache *dead);
+/* For adopt.c. Returns where the stack of a bin begins, by its top alone; makes the stack empty. */
+uint32_t mcache_stack_bottom(const struct mcache_slot *t, spanclass_t sc);
+void mcache_reset_stack(struct mcache_slot *t, spanclass_t sc);
 
-/* The same, and what the thread had in hand, on no list, is found: for a record that will be used again. */
-void mcache_adopt_all_spans(struct mcache *c, struct mcache *dead);
-
-/* Leaves the spans of the cache without an owner: they stay in the map, and what is freed in them
- * is not used again. For a record that will be used again where its spans cannot be adopted. */
-void mcache_lose_spans(struct mcache *dead);
+/* Gives a span of ours that is on no list to mcentral; to mheap if it is empty. */
+void mcache_give_span(struct mcache *c, struct mspan *s);
 
 /* Every slot, list and stack. The owner does not run. */
 void mcache_check(struct mcache *c);

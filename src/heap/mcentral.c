@@ -3,16 +3,14 @@
  * mcentral.c - the spans of one span class that no thread holds.
  * See malloc.c for the overview.
  *
- * Owns     partial: spans with a free slot. Full spans are on no list; the free
- *          that makes one worth taking takes it (mspan.c).
- * Callers  mcache.c, to trade a used-up span for one with free slots, and to give
- *          surplus back; thread.c. Calls mspan.h and mheap.h, nothing above.
- * Locks    mcentral.lock (LOCK_MCENTRAL) covers the list and the [o] fields of the
- *          spans on it. It is dropped before mheap is entered.
- * Holds    whenever mcentral.lock is free; mcentral_check() tests it:
- *          a span on the list has this mcentral as owner and this span class, and is not empty.
- *          The forward links are whole at every moment, and a span's owner changes before it is
- *          unlinked, for a child forked in the middle.
+ * Owns     the list of spans that have a free slot. Full spans are on no list: the thread whose
+ *          free makes one worth owning claims it (mspan.c).
+ * Locks    mcentral.lock (LOCK_MCENTRAL) covers the list and the [o] fields of the spans on it. It
+ *          is dropped before the heap is called.
+ * Holds    mcentral_check() tests while the lock is free: a span on the list has this mcentral as
+ *          owner and this span class, and is not empty. For a child that is forked in the middle,
+ *          the forward links are whole at every moment, and the owner of a span changes before it
+ *          is unlinked.
  */
 #include "heap/mcentral.h"
 
@@ -49,8 +47,8 @@ void mcentral_put(struct mspan *s)
 	DCHECK(s->nfree != 0 && !mspan_is_empty(s));
 	lock_acquire(&mc->lock);
 	insert_locked(mc, s);
-	/* Frees that came before they could see the new owner may have made it worth taking already, and
-	 * nobody else will look. */
+	/* Frees that came too early to see the new owner may have made the span worth owning
+	 * already. No other thread will look. */
 	while (mspan_set_central(s, (uintptr_t)mc)) {
 		mspan_absorb(s);
 		empty = mspan_is_empty(s);
@@ -89,7 +87,7 @@ bool mcentral_claim(struct mspan *s, uintptr_t owner)
 	if ((seen & SPAN_CENTRAL) == 0)
 		return false;
 	lock_acquire(&mc->lock);
-	/* Relaxed: this owner word is stored and taken away under this lock. */
+	/* Relaxed: a central owner word is stored and replaced under this lock. */
 	ok = mspan_owner_relaxed(s) == owner_word(mc);
 	if (ok) {
 		mspan_set_owner(s, owner);
@@ -112,8 +110,8 @@ void mcentral_after_fork(void)
 		while (s != NULL) {
 			struct mspan *next = s->next;
 
-			/* The one that was about to leave or to come may have another owner: it is lost
-			 * with the thread that held it. */
+			/* A span that was about to leave or to come may have another owner. It is
+			 * lost with the thread that held it. */
 			if (mspan_owner_relaxed(s) == owner_word(mc)) {
 				mspan_recount(s);
 				insert_locked(mc, s);

@@ -4,8 +4,8 @@
  * See malloc.c for the overview.
  *
  * Owns     mheap: the pages, the address space that they grow into, the pools of span records.
- * Locks    mheap.lock (LOCK_MHEAP) covers the pages, the address space, the scavenger's list and the
- *          decisions of the memory limit.
+ * Locks    mheap.lock (LOCK_MHEAP) covers the pages, the address space, the scavenger's list and
+ *          the decisions of the memory limit.
  * Holds    mheap_check() tests: a page is in at most one span, and then it is in use in the bitmap.
  *          A span is in the page map exactly while its record is in use. An allocation changes the
  *          bitmap and then the map, a free changes the map and then the bitmap: a forked child can
@@ -138,9 +138,9 @@ static bool limit_admits_slow_locked(uint64_t page, size_t npages, bool in_earne
 	return answer.verdict == LIMIT_ADMIT;
 }
 
-/* Returns true when the heap may take these pages; PAGE_NONE stands for the lowest free run. When it
- * is not in earnest the caller has something else to try first, and nothing is released. The lock may
- * be dropped meanwhile. */
+/* Returns true when the heap may take these pages; PAGE_NONE stands for the lowest free run. When
+ * it is not in earnest the caller has something else to try first, and nothing is released. The
+ * lock may be dropped meanwhile. */
 static bool limit_admits_locked(uint64_t page, size_t npages, bool in_earnest)
 {
 	return LIKELY(limit_bytes() == 0) || limit_admits_slow_locked(page, npages, in_earnest);
@@ -159,8 +159,8 @@ static bool limit_admits_word_locked(void)
 
 /* --- growing --- */
 
-/* Commits nbytes that continue the heap, or that begin it anew in another place. Returns their address,
- * or 0 when there is no memory. */
+/* Commits nbytes that continue the heap, or that begin it anew in another place. Returns their
+ * address, or 0 when there is no memory. */
 static uintptr_t commit_more_locked(size_t nbytes, bool extend)
 {
 	struct arena_space before = mheap.space;
@@ -220,19 +220,20 @@ static void add_pages_locked(uintptr_t addr, size_t nbytes)
 	}
 }
 
-/* Grows the heap so that it has a run of npages, at its end if in_place. Returns false, with the heap as
- * before, when there is no memory. */
+/* Grows the heap so that it has a run of npages, at its end if in_place. Returns false, with the
+ * heap as before, when there is no memory. */
 static bool grow_locked(size_t npages, bool in_place)
 {
 	/* Relaxed: stored under this lock. */
 	size_t committed = atomic_load_explicit(&mheap.committed, memory_order_relaxed);
-	size_t step = min_size(max_size(committed / PAGE_SIZE / 16, GROW_MIN_PAGES), GROW_MAX_PAGES);
+	size_t part = committed / PAGE_SIZE / 16;
+	size_t step = min_size(max_size(part, GROW_MIN_PAGES), GROW_MAX_PAGES);
 	size_t tail = tail_pages_locked();
 	size_t nbytes;
 	uintptr_t addr;
 
-	/* There are not so many numbers of arenas. A new place needs two more: one for the gap before it,
-	 * and one for a part at its end. */
+	/* There are not so many numbers of arenas. A new place needs two more: one for the gap
+	 * before it, and one for a part at its end. */
 	if (npages >= ARENA_PAGES && npages / ARENA_PAGES + 2 > MAX_ARENAS - mheap.pages.narenas)
 		return false;
 	DCHECK(tail < npages);
@@ -267,7 +268,8 @@ static uint64_t alloc_pages_locked(size_t npages, bool grow, size_t *nclean)
 	if (!limit_admits_locked(PAGE_NONE, npages, grow))
 		return PAGE_NONE;
 	page = pagealloc_alloc(&mheap.pages, npages, nclean);
-	/* Twice, because the first growth may lie across two arenas that are no neighbours in number. */
+	/* Twice, because the first growth may lie across two arenas that are no neighbours in
+	 * number. */
 	for (int i = 0; i < 2 && grow && page == PAGE_NONE && grow_locked(npages, false); i++)
 		page = pagealloc_alloc(&mheap.pages, npages, nclean);
 	return page;
@@ -298,9 +300,10 @@ static void return_word_locked(struct pcache *pc)
 	pc->free = 0;
 }
 
-/* Returns true, and marks the region, when the word that was just taken is the first of its region that
- * is used. Small objects go there, which will be touched, and the rest of the region is next in line for
- * more of them. Big objects never ask for huge pages, because parts of them may never be touched. */
+/* Returns true, and marks the region, when the word that was just taken is the first of its region
+ * that is used. Small objects go there, which will be touched, and the rest of the region is next
+ * in line for more of them. Big objects never ask for huge pages, because parts of them may never
+ * be touched. */
 static bool begin_huge_region_locked(const struct pcache *pc)
 {
 	struct heap_arena *ha = pagealloc_arena(&mheap.pages, pc->page);
@@ -318,8 +321,8 @@ static bool begin_huge_region_locked(const struct pcache *pc)
 	return true;
 }
 
-/* Takes the aligned word of pages in which the lowest run of npages free pages begins. Returns false
- * when the run crosses into the next word, or when there is none. */
+/* Takes the aligned word of pages in which the lowest run of npages free pages begins. Returns
+ * false when the run crosses into the next word, or when there is none. */
 static bool take_word_locked(struct pcache *pc, unsigned npages, bool grow)
 {
 	if (pagealloc_alloc_word(&mheap.pages, npages, &pc->page, &pc->free, &pc->clean))
@@ -328,9 +331,9 @@ static bool take_word_locked(struct pcache *pc, unsigned npages, bool grow)
 	       pagealloc_alloc_word(&mheap.pages, npages, &pc->page, &pc->free, &pc->clean);
 }
 
-/* Takes the first word of a thread. A random number of words are passed over and stay free, so that no
- * address of one thread's objects follows from those of another's. The first thread begins at the
- * heap's own random place. */
+/* Takes the first word of a thread. A random number of words are passed over and stay free, so
+ * that no address of one thread's objects follows from those of another's. The first thread begins
+ * at the heap's own random place. */
 static bool take_first_word_locked(struct pcache *pc, unsigned npages, bool grow)
 {
 	struct pcache passed[FIRST_WORD_GAP];
@@ -345,12 +348,12 @@ static bool take_first_word_locked(struct pcache *pc, unsigned npages, bool grow
 	return ok || take_word_locked(pc, npages, grow);
 }
 
-/* Exchanges the word for another with a run of npages in it. Returns false when the heap has no such
- * word, or no room for a word below the memory limit. */
+/* Exchanges the word for another with a run of npages in it. Returns false when the heap has no
+ * such word, or no room for a word below the memory limit. */
 static bool refill_word(struct pcache *pc, unsigned npages, bool grow)
 {
-	/* A thread's first word may stay its only one, with one page of it touched: no thread begins a
-	 * huge region before its second word. */
+	/* A thread's first word may stay its only one, with one page of it touched: no thread
+	 * begins a huge region before its second word. */
 	bool huge = pc->base != 0;
 	bool ok;
 
@@ -433,8 +436,8 @@ static struct mspan *alloc_record(unsigned shape)
 	return s;
 }
 
-/* Takes an empty span whose pages are guarded, or returns NULL. Such spans are kept for the next object
- * of size 0, so that no page is guarded twice. */
+/* Takes an empty span whose pages are guarded, or returns NULL. Such spans are kept for the next
+ * object of size 0, so that no page is guarded twice. */
 static struct mspan *take_guarded(void)
 {
 	struct mspan *s;
@@ -489,9 +492,9 @@ static struct mspan *alloc_small(struct pcache *pc, spanclass_t sc, bool grow)
 	}
 	mspan_init_small(s, addr, sc, zeroed && sc != SPANCLASS_NOTHING);
 	pagemap_map_span(s);
-	/* After the map, because a child forked in between would take guarded pages without a span for
-	 * free ones. Where the system refuses, or has larger pages, the objects can be touched, which does
-	 * others no harm. */
+	/* After the map, because a child forked in between would take guarded pages without a span
+	 * for free ones. Where the system refuses, or has larger pages, the objects can be
+	 * touched, which does others no harm. */
 	if (sc == SPANCLASS_NOTHING && os_is_whole_pages((void *)addr, npages * PAGE_SIZE))
 		(void)os_guard((void *)addr, npages * PAGE_SIZE);
 	return s;
@@ -507,8 +510,8 @@ struct mspan *mheap_reuse_small(struct pcache *pc, spanclass_t sc)
 	return alloc_small(pc, sc, false);
 }
 
-/* Frees the pages before and behind the aligned npages in a run that is longer by extra. Returns where
- * the aligned pages begin. */
+/* Frees the pages before and behind the aligned npages in a run that is longer by extra. Returns
+ * where the aligned pages begin. */
 static uintptr_t trim_to_alignment(uintptr_t addr, size_t npages, size_t extra, bool clean)
 {
 	uintptr_t aligned = align_up(addr, (extra + 1) * PAGE_SIZE);
@@ -560,7 +563,8 @@ static void free_span(struct pcache *pc, struct mspan *s, bool clean)
 {
 	uintptr_t base = s->base;
 	size_t npages = s->npages;
-	/* It changes only in a forked child, where the thread is alone, and while it waits for a lock. */
+	/* It changes only in a forked child, where the thread is alone, and while it waits for a
+	 * lock. */
 	uint32_t rebuilds = mheap.rebuilds;
 
 	/* First, because a child forked while the map changes leaves a span without owner alone. */
@@ -578,8 +582,10 @@ void mheap_free_span(struct pcache *pc, struct mspan *s)
 	if (s->spanclass == SPANCLASS_NOTHING)
 		keep_guarded(s);
 	else
-		/* Pages that were moved here become one mapping with their neighbours again, and are clean. */
-		free_span(pc, s, s->kind == SPAN_BIG && s->moved && remap_pages(s->base, s->npages));
+		/* Pages that were moved here become one mapping with their neighbours again, and
+		 * are clean. */
+		free_span(pc, s, s->kind == SPAN_BIG && s->moved &&
+					 remap_pages(s->base, s->npages));
 }
 
 void mheap_free_guarded(struct pcache *pc, struct mspan *s)
@@ -705,7 +711,8 @@ static void mark_span_in_use(struct mspan *s, void *arg)
 	}
 }
 
-/* Marks every page that is committed as free and dirty. Which pages are clean is not known any more. */
+/* Marks every page that is committed as free and dirty. Which pages are clean is not known any
+ * more. */
 static void free_all_pages(struct heap_arena *ha)
 {
 	for (unsigned w = 0; w < ARENA_PAGES / 64; w++) {
@@ -757,8 +764,8 @@ static void check_span(struct mspan *s, void *arg)
 	uint64_t page = pagealloc_page(arena_of(s->base), s->base);
 	bool big = s->kind == SPAN_BIG;
 
-	/* A thread that is gone had the span in hand, before it had an owner or while the map changed. It
-	 * is lost to this child. */
+	/* A thread that is gone had the span in hand, before it had an owner or while the map
+	 * changed. It is lost to this child. */
 	if (mheap.forked && !big && mspan_owner_relaxed(s) == 0)
 		return;
 	for (size_t i = 0; i < s->npages; i++) {

@@ -19,10 +19,10 @@ struct mheap {
 	struct scavenger scavenger;                  /* [h] */
 	struct fixalloc span_pools[SPAN_SHAPES];     /* own lock */
 	_Atomic size_t committed;                    /* [a] bytes of pages the heap has grown to */
-	struct mspan *guarded;                       /* [h] empty spans of SPANCLASS_NOTHING, kept for reuse */
+	struct mspan *guarded;                       /* [h] empty spans of SPANCLASS_NOTHING */
 	size_t guarded_npages;                       /* [h] pages of these */
-	struct mspan *refused;                       /* [h] freed spans that the system did not make usable
-						      *     again; tried later */
+	struct mspan *refused;                       /* [h] freed spans that the system did not make
+						      *     usable again; tried later */
 	bool ready;                                  /* [c] mheap_init has run */
 	bool forked;                                 /* this is a forked child: see mheap_check() */
 	uint32_t rebuilds;                           /* by mheap_after_fork() */
@@ -34,18 +34,20 @@ extern struct mheap mheap;
 void mheap_init(void);
 
 /*
- * Returns a span of pages for this class: every slot is free, it has no owner, and it is in the page
- * map. Returns NULL when there is no memory, or at the memory limit, if only for the first time: see
- * limit_wants_flush(). Takes mheap.lock unless the page word has the pages. pc may be NULL.
+ * Returns a span of pages for this class: every slot is free, it has no owner, and it is in the
+ * page map. Returns NULL when there is no memory, or at the memory limit, if only for the first
+ * time: see limit_wants_flush(). Takes mheap.lock unless the page word has the pages. pc may be
+ * NULL.
  */
 struct mspan *mheap_alloc_small(struct pcache *pc, spanclass_t sc);
 
-/* Returns the span of a big object: npages, with a base that is a multiple of align_pages (a power of
- * two), in state SLOT_LIVE. Returns NULL as mheap_alloc_small() does. pc may be NULL. */
+/* Returns the span of a big object: npages, with a base that is a multiple of align_pages (a power
+ * of two), in state SLOT_LIVE. Returns NULL as mheap_alloc_small() does. pc may be NULL. */
 struct mspan *mheap_alloc_big(struct pcache *pc, size_t npages, size_t align_pages, bool noscan);
 
-/* Return a span as the two functions above do, but from the pages that the heap has, without growing
- * it and without releasing anything for it. For a caller that has other pages to give back first. */
+/* Return a span as the two functions above do, but from the pages that the heap has, without
+ * growing it and without releasing anything for it. For a caller that has other pages to give back
+ * first. */
 struct mspan *mheap_reuse_small(struct pcache *pc, spanclass_t sc);
 struct mspan *mheap_reuse_big(struct pcache *pc, size_t npages, size_t align_pages, bool noscan);
 
@@ -78,7 +80,8 @@ void mheap_flush_pcache(struct pcache *pc);
  * there may be more. Takes mheap.lock, and drops it while the kernel works. */
 bool mheap_scavenge_poll(uint64_t now_ms);
 
-/* Releases every free page. Returns the number of bytes released. Locks as mheap_scavenge_poll(). */
+/* Releases every free page. Returns the number of bytes released. Locks as
+ * mheap_scavenge_poll(). */
 size_t mheap_scavenge_all(void);
 
 /* Sets the memory limit, 0 for none, and returns the former one. Takes mheap.lock if there is a
@@ -92,12 +95,13 @@ size_t mheap_used_bytes(void);
  * meanwhile: a span that is seen is one, or was a moment ago. */
 void mheap_each_span(void (*visit)(struct mspan *s, void *arg), void *arg);
 
-/* Repairs the heap in a forked child, before anything else. Returns true when a thread that is gone
- * was changing the heap, and the heap was put in order. Pages that such a thread was about to use are
- * free then. */
+/* Repairs the heap in a forked child, before anything else. Returns true when a thread that is
+ * gone was changing the heap, and the heap was put in order. Pages that such a thread was about to
+ * use are free then. */
 bool mheap_after_fork(void);
 
-/* Takes the pages of this page word from a heap that was put in order: they still are the word's. */
+/* Takes the pages of this page word from a heap that was put in order: they still are the
+ * word's. */
 void mheap_keep_pcache(const struct pcache *pc);
 
 /* Checks every invariant of the page map and the bitmaps. No other thread may be in the heap. */

@@ -4,16 +4,16 @@
  * See malloc.c for the overview.
  *
  * Owns     the rule that turns the 68 sizes into spans, division magic and stack bounds.
- * Callers  the build's check that the checked-in table is what this prints (ctest sizeclass_table).
- * Locks    none.
- * Holds    prints nothing and exits 1 when a proof fails.
+ * Holds    exits with 1 when a proof fails. The test sizeclass_table compares the table in the
+ *          tree with what this program prints.
  */
 #include "base/config.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 
-/* Go's sizes and the pages of its spans (runtime/sizeclasses.go): the least we use. */
+/* Go's sizes and the pages of its spans (runtime/sizeclasses.go). Spans here have at least as
+ * many. */
 static const struct {
 	unsigned size, go_npages;
 } go_classes[NUM_SIZE_CLASSES] = {
@@ -31,7 +31,8 @@ static const struct {
 	{ 28672, 7 },  { 32768, 4 },
 };
 
-/* A span has at least this many slots if that takes no more than this many bytes; then fewer. */
+/* A span has MANY_SLOTS if that takes at most MANY_BYTES, else SOME_SLOTS if that takes at most
+ * SOME_BYTES. */
 #define MANY_SLOTS 64
 #define MANY_BYTES KiB(32)
 #define SOME_SLOTS 16
@@ -51,9 +52,9 @@ static void fail(size_t size, const char *what)
 	exit(1);
 }
 
-/* For every offset in the span: the product's upper half is the slot index, and its lower half is
- * below the magic exactly at the start of a slot. The magic is rounded up, so the error grows with
- * the index, and a long span of a large class may not satisfy it. */
+/* Returns true when for every offset in the span the product's upper half is the slot index, and
+ * its lower half is below the magic exactly at the start of a slot. The magic is rounded up, so
+ * the error grows with the index, and a long span of a large class may not satisfy this. */
 static bool division_holds(size_t size, uint64_t divmul, size_t nbytes)
 {
 	for (uint64_t offset = 0; offset < nbytes; offset++) {
@@ -67,7 +68,7 @@ static bool division_holds(size_t size, uint64_t divmul, size_t nbytes)
 	return true;
 }
 
-/* Behind the last slot at most an eighth of the span is lost, as in Go. */
+/* Returns true when at most an eighth of the span is lost behind its last slot, as in Go. */
 static bool waste_is_small(size_t size, size_t nbytes)
 {
 	return nbytes % size <= nbytes / 8;
@@ -85,72 +86,108 @@ static size_t choose_npages(size_t size, size_t go_npages, uint64_t divmul)
 	return npages;
 }
 
-int main(void)
+static uint64_t magic_of(size_t size)
 {
-	static unsigned char class_of[MAX_SMALL_SIZE / 8 + 1];
+	return ((UINT64_C(1) << 32) + size - 1) / size;
+}
+
+static size_t choose_entries(size_t size)
+{
+	size_t entries = STACK_BYTES / size;
+
+	if (entries > STACK_MAX_ENTRIES || size <= STACK_SMALL_SIZE)
+		return STACK_MAX_ENTRIES;
+	return entries < STACK_MIN_ENTRIES ? STACK_MIN_ENTRIES : entries;
+}
+
+static void prove(unsigned c, size_t size, size_t npages)
+{
+	size_t nbytes = npages * PAGE_SIZE;
+
+	if (size <= go_classes[c - 1].size || size % 8 != 0)
+		fail(size, "sizes rise in multiples of 8");
+	if (size > 16 && size != 24 && size % 16 != 0)
+		fail(size, "only class 24 may break 16-byte alignment");
+	if (npages > 255)
+		fail(size, "a page of the span is one byte in the page map");
+	if (nbytes < size || nbytes / size > SPAN_MAX_SLOTS)
+		fail(size, "slot count out of range");
+	if (magic_of(size) > UINT32_MAX)
+		fail(size, "magic out of range");
+	if (!waste_is_small(size, nbytes))
+		fail(size, "too much is lost behind the last slot");
+	if (!division_holds(size, magic_of(size), nbytes))
+		fail(size, "the multiply does not divide");
+}
+
+/* Prints a row for each class. Returns the entries of all deep stacks. */
+static unsigned print_rows(void)
+{
 	unsigned stack_first = 1;
 
-	printf("/* Printed by mksizeclass.c; do not edit.\n"
-	       " * elemsize: bytes of a slot; npages: heap pages of a span; nelems: slots of a span;\n"
-	       " * divmul: ceil(2^32 / elemsize); stack_entries: most entries of a free stack;\n"
-	       " * stack_first: where the deep stack begins, behind those before and an empty entry; 0: none. */\n");
-	printf("#ifdef SIZECLASS_ROWS\n/* elemsize, divmul, npages, nelems, stack_entries, stack_first */\n");
-	printf("{ 0, 0, 0, 0, 0, 0 },\n");
+	printf("#ifdef SIZECLASS_ROWS\n"
+	       "/* elemsize, divmul, npages, nelems, stack_entries, stack_first */\n"
+	       "{ 0, 0, 0, 0, 0, 0 },\n");
 	for (unsigned c = 1; c < NUM_SIZE_CLASSES; c++) {
 		size_t size = go_classes[c].size;
-		size_t npages = go_classes[c].go_npages;
-		size_t nbytes, nelems, entries;
-		uint64_t divmul = ((UINT64_C(1) << 32) + size - 1) / size;
+		size_t npages = choose_npages(size, go_classes[c].go_npages, magic_of(size));
+		size_t entries = choose_entries(size);
+		bool deep = entries > STACK_FIRST_ENTRIES;
 
-		npages = choose_npages(size, npages, divmul);
-		nbytes = npages * PAGE_SIZE;
-		nelems = nbytes / size;
-		entries = STACK_BYTES / size;
-		if (entries < STACK_MIN_ENTRIES)
-			entries = STACK_MIN_ENTRIES;
-		if (entries > STACK_MAX_ENTRIES || size <= STACK_SMALL_SIZE)
-			entries = STACK_MAX_ENTRIES;
-
-		if (size <= go_classes[c - 1].size || size % 8 != 0)
-			fail(size, "sizes rise in multiples of 8");
-		if (size > 16 && size != 24 && size % 16 != 0)
-			fail(size, "only class 24 may break 16-byte alignment");
-		if (npages > 255)
-			fail(size, "a page of the span is one byte in the page map");
-		if (nelems == 0 || nelems > SPAN_MAX_SLOTS)
-			fail(size, "slot count out of range");
-		if (divmul > UINT32_MAX)
-			fail(size, "magic out of range");
-		if (!waste_is_small(size, nbytes))
-			fail(size, "too much is lost behind the last slot");
-		if (!division_holds(size, divmul, nbytes))
-			fail(size, "the multiply does not divide");
-
-		printf("{ %zu, %lluu, %zu, %zu, %zu, %u },\n", size, (unsigned long long)divmul,
-		       npages, nelems, entries, entries > STACK_FIRST_ENTRIES ? stack_first : 0);
-		if (entries > STACK_FIRST_ENTRIES)
+		prove(c, size, npages);
+		printf("{ %zu, %lluu, %zu, %zu, %zu, %u },\n", size,
+		       (unsigned long long)magic_of(size), npages, npages * PAGE_SIZE / size,
+		       entries, deep ? stack_first : 0);
+		if (deep)
 			stack_first += (unsigned)entries + 1;
 	}
-	if (go_classes[NUM_SIZE_CLASSES - 1].size != MAX_SMALL_SIZE)
-		fail(MAX_SMALL_SIZE, "the last class is the largest small size");
+	return stack_first - 1;
+}
+
+static void print_lookup(void)
+{
 	printf("#endif\n#ifdef SIZECLASS_LOOKUP\n"
-	       "/* (size + 7) / 8 -> span class (scan) of malloc(size); 0 has none here, 17..24 take 32. */\n");
+	       "/* (size + 7) / 8 -> span class (scan) of malloc(size);"
+	       " 0 has none here, 17..24 take 32. */\n");
 	for (size_t i = 0; i <= MAX_SMALL_SIZE / 8; i++) {
 		unsigned c = 0;
 
 		while (go_classes[c].size < i * 8)
 			c++;
-		class_of[i] = (unsigned char)(c == 3 ? 4 : c);
-		printf("%u,%s", class_of[i] * 2u, i % 24 == 23 ? "\n" : "");
+		printf("%u,%s", (c == 3 ? 4 : c) * 2, i % 24 == 23 ? "\n" : "");
 	}
-	printf("\n#endif\n#ifdef SIZECLASS_DIVMUL\n/* divmul by span class; 0 for tiny blocks. */\n0u, 0u,\n");
+}
+
+static void print_divmul(void)
+{
+	printf("\n#endif\n#ifdef SIZECLASS_DIVMUL\n"
+	       "/* divmul by span class; 0 for tiny blocks. */\n0u, 0u,\n");
 	for (unsigned c = 1; c < NUM_SIZE_CLASSES; c++) {
 		size_t size = go_classes[c].size;
-		unsigned divmul = (unsigned)(((UINT64_C(1) << 32) + size - 1) / size);
+		unsigned divmul = (unsigned)magic_of(size);
 
-		printf("%uu, %uu,%s", divmul, size == TINY_SIZE ? 0 : divmul, c % 4 == 3 ? "\n" : " ");
+		printf("%uu, %uu,%s", divmul, size == TINY_SIZE ? 0 : divmul,
+		       c % 4 == 3 ? "\n" : " ");
 	}
+}
+
+int main(void)
+{
+	unsigned total;
+
+	printf("/* Printed by mksizeclass.c; do not edit.\n"
+	       " * elemsize: bytes of a slot; npages: heap pages of a span;"
+	       " nelems: slots of a span;\n"
+	       " * divmul: ceil(2^32 / elemsize);"
+	       " stack_entries: most entries of a free stack;\n"
+	       " * stack_first: where the deep stack begins,"
+	       " behind those before and an empty entry; 0: none. */\n");
+	total = print_rows();
+	if (go_classes[NUM_SIZE_CLASSES - 1].size != MAX_SMALL_SIZE)
+		fail(MAX_SMALL_SIZE, "the last class is the largest small size");
+	print_lookup();
+	print_divmul();
 	printf("\n#endif\n#ifdef SIZECLASS_TOTALS\n#define STACK_TOTAL_ENTRIES %u\n#endif\n",
-	       stack_first - 1);
+	       total);
 	return 0;
 }

@@ -3,30 +3,31 @@
  * mspan.c - the slots of one span, and the ownership protocol.
  * See malloc.c for the overview, mspan.h for the table of states.
  *
- * Owns     struct mspan and what lies behind it: states, free_bits, remote_bits.
- * Callers  mheap.c, mcentral.c, mcache.c, tiny.c. Calls fatal.h only.
- * Locks    none. Plain fields belong to the owner; the rest is atomic.
- * Holds    mspan_check() tests: nfree counts free_bits; a slot that is free is not live; remote bits are
- *          of slots that are not in free_bits.
+ * Owns     struct mspan and the bytes behind it: states, remote_bits, free_bits.
+ * Locks    none. Plain fields belong to the owner; the others are atomic.
+ * Holds    mspan_check() tests: nfree counts free_bits; a slot that is free is not live; no slot
+ *          has both its remote bit and its free bit set.
  *
  * The protocol, in three rules (tests/model/span.pml checks them):
- *   1. A remote free sets its bit, then reads the owner word; an owner that lets go of a span stores the
- *      owner word, then reads the bits. All four are seq_cst, so one of the two sees the other, and no
- *      free slot is forgotten.
- *   2. A span let go carries a credit: the remote frees after which it is worth taking. Every free after
- *      the owner word is seen counts it down, the one who lets go counts down the bits that it finds. A
- *      free may be counted twice, never not at all. Who brings it to zero, or finds it there, claims.
- *   3. A claim is a compare-and-swap from the full owner word (or is made under mcentral.lock), so one
- *      claimant wins. A record that was freed and reused meanwhile is again a span: a late claim of
- *      it is a claim like any other, a late count-down makes it be taken a little early.
+ *   1. A remote free sets the remote bit, then reads the owner word. An owner that lets go of a
+ *      span stores the owner word, then reads the remote bits. All four are seq_cst, so one of the
+ *      two sees the other, and no free slot is forgotten.
+ *   2. A span that was let go carries a credit: the number of remote frees after which it is worth
+ *      owning. Every remote free that sees the owner word counts it down. The thread that lets go
+ *      counts down by the bits that it finds. A free may be counted twice but is never missed. The
+ *      thread that brings the credit to zero or below claims the span.
+ *   3. A claim is a compare-and-swap from the full owner word, or is made under mcentral.lock, so
+ *      that one of several claimants wins. A record that was freed and used again meanwhile is
+ *      again a span: a late claim of it is a claim like any other, and a late free counts its
+ *      credit down a little early.
  */
 #include "heap/mspan.h"
 #include "os/fatal.h"
 
 struct mspan mspan_dead = { .kind = SPAN_DEAD };
 
-/* Most slots of each shape, and state bytes; a slot more than the most has a byte, too: addresses behind
- * the last slot of a span find it, never live. */
+/* The most slots of each shape, and its state bytes. There is a state byte for one slot more,
+ * which is never live: addresses behind the last slot of a span lead to it. */
 static const struct {
 	uint16_t slots;
 	uint16_t state_bytes;
@@ -72,11 +73,11 @@ static void init_common(struct mspan *s, uintptr_t base, size_t npages, spanclas
 	s->zeroed = zeroed;
 	s->moved = false;
 	s->grown = false;
-	/* Relaxed: published with the page map's release store; see mheap.c. */
+	/* Relaxed: published by the release in map_pages(). */
 	atomic_store_explicit(&s->owner, 0, memory_order_relaxed);
 }
 
-/* The bits of word w that are slots. */
+/* Returns the bits of word w that stand for slots. */
 static uint64_t slots_mask(const struct mspan *s, unsigned w)
 {
 	return w * 64u >= s->nelems ? 0 : low_mask64(s->nelems - w * 64u);
@@ -123,7 +124,8 @@ bool mspan_take_word(struct mspan *s, unsigned *word, uint64_t *bits, bool *fres
 	return mspan_take_word_from(s, 0, word, bits, fresh);
 }
 
-bool mspan_take_word_from(struct mspan *s, unsigned from, unsigned *word, uint64_t *bits, bool *fresh)
+bool mspan_take_word_from(struct mspan *s, unsigned from, unsigned *word, uint64_t *bits,
+			  bool *fresh)
 {
 	uint64_t *free_bits = mspan_free_bits(s);
 
@@ -157,7 +159,7 @@ void mspan_put_word(struct mspan *s, unsigned word, uint64_t bits)
 	s->nfree = (uint16_t)(s->nfree + popcount64(bits));
 }
 
-/* A tiny block is free when none of its 16 bytes starts a live object, and no cache has it. */
+/* Returns true when no byte of a tiny block starts a live object, and no cache has it. */
 static bool tiny_block_is_free(const struct mspan *s, uint32_t slot)
 {
 	for (unsigned i = 0; i < TINY_SIZE; i++)
@@ -166,8 +168,9 @@ static bool tiny_block_is_free(const struct mspan *s, uint32_t slot)
 	return true;
 }
 
-/* Which of the slots that other threads marked are free now. In a tiny span the mark says only that an
- * object in the block was freed: others may live, and the owner may have freed the block itself. */
+/* Returns which of the slots whose remote bits were set are free now. In a tiny span the bit says
+ * only that an object in the block was freed. Others may be live, and the owner may have freed the
+ * block. */
 static uint64_t freed_slots(struct mspan *s, unsigned w, uint64_t marked)
 {
 	uint64_t freed = marked & ~mspan_free_bits(s)[w];
@@ -182,7 +185,8 @@ static uint64_t freed_slots(struct mspan *s, unsigned w, uint64_t marked)
 			if (!tiny_block_is_free(s, slot))
 				freed &= ~((uint64_t)1 << slot % 64);
 		} else if (slot_state(&s->state[slot]) != SLOT_FREE) {
-			/* Freed by two threads at the same moment, and handed out since. */
+			/* Two threads have freed it at the same moment, and it was handed out
+			 * since. */
 			fatal_pointer("free", (void *)mspan_slot_addr(s, slot),
 				      "double free");
 		}
@@ -198,11 +202,11 @@ unsigned mspan_absorb(struct mspan *s)
 	for (unsigned w = 0; w < s->words; w++) {
 		uint64_t marked, freed;
 
-		/* Relaxed: a hint; a bit that is not seen yet is found the next time. */
+		/* Relaxed: a hint. A bit that is not seen yet is found the next time. */
 		if (atomic_load_explicit(&remote[w], memory_order_relaxed) == 0)
 			continue;
-		/* Acquire: what the freeing threads did to the objects happens before the slots are
-		 * handed out again. Pairs with the fetch_or in mspan_free_remote(). */
+		/* Acquire: all use of the freed objects happens before their slots are handed out
+		 * again. Pairs with the fetch_or in mspan_free_remote(). */
 		marked = atomic_exchange_explicit(&remote[w], 0, memory_order_acquire);
 		freed = freed_slots(s, w, marked);
 		mspan_free_bits(s)[w] |= freed;
@@ -212,18 +216,20 @@ unsigned mspan_absorb(struct mspan *s)
 	return n;
 }
 
-/* Bits set by frees that did not see the owner word just stored. */
+/* Counts the remote bits after the owner word was stored: their frees may not have seen it. */
 static int32_t count_remote(struct mspan *s)
 {
 	unsigned n = 0;
 
-	/* seq_cst: after the owner store. Pairs with the fetch_or in mspan_free_remote(): rule 1. */
+	/* seq_cst: after the owner store. Pairs with the fetch_or in mspan_free_remote(): rule
+	 * 1. */
 	for (unsigned w = 0; w < s->words; w++)
 		n += popcount64(atomic_load_explicit(&mspan_remote_bits(s)[w],
 						     memory_order_seq_cst));
 	return (int32_t)n;
 }
 
+/* Returns how many free slots make a span worth owning. */
 static int32_t span_worth(const struct mspan *s)
 {
 	int32_t n = s->nelems >> SPAN_WORTH_SHIFT;
@@ -231,16 +237,18 @@ static int32_t span_worth(const struct mspan *s)
 	return n > 0 ? n : 1;
 }
 
-/* Stores the owner word of a span let go and settles its credit: rules 1 and 2. True: it is worth claiming. Once
- * the owner is stored the record may be anything; only what is constant for its life is read. */
+/* Lets go of a span with this owner word and credit, by rules 1 and 2. Returns true when it is
+ * worth claiming. After the store of the owner word the record may be another span, so only fields
+ * that are constant for its life are read. */
 static bool let_go(struct mspan *s, uintptr_t owner, int32_t credit)
 {
 	int32_t n;
 
 	/* Relaxed: the owner store publishes it. */
 	atomic_store_explicit(&s->credit, credit, memory_order_relaxed);
-	/* seq_cst: before the bits are read, and releases the plain fields to the claimant. Pairs with
-	 * the loads of owner in mspan_free_remote() and the swap in mspan_claim_full(). */
+	/* seq_cst: before the bits are read. It also releases the plain fields to the claimant.
+	 * Pairs with the load of owner in mspan_free_remote() and the swap in
+	 * mspan_claim_full(). */
 	atomic_store_explicit(&s->owner, owner, memory_order_seq_cst);
 	n = count_remote(s);
 	/* Relaxed: a count; the claim itself synchronises. */
@@ -258,28 +266,31 @@ bool mspan_set_central(struct mspan *s, uintptr_t mcentral)
 	int32_t live = s->nelems - s->nfree;
 	int32_t worth = span_worth(s);
 
-	/* The last live slot counts, however few there are: an empty span goes back to the heap. */
+	/* The free of the last live slot always claims, because an empty span goes back to the
+	 * heap. */
 	return let_go(s, mcentral | SPAN_CENTRAL, live < worth ? live : worth);
 }
 
 void mspan_set_owner(struct mspan *s, uintptr_t owner)
 {
-	/* Release: who claims the span later reads the plain fields. Pairs as in let_go(). */
+	/* Release: a thread that claims the span later reads the plain fields. Pairs with the swap
+	 * in mspan_claim_full(). */
 	atomic_store_explicit(&s->owner, owner, memory_order_release);
 }
 
 bool mspan_free_remote(struct mspan *s, uint32_t slot, bool *twice)
 {
+	_Atomic uint64_t *word = &mspan_remote_bits(s)[slot / 64];
 	uint64_t bit = (uint64_t)1 << slot % 64;
 	uint64_t before;
 	uintptr_t owner;
 
-	/* seq_cst: before the owner word is read: rule 1. Its release half pairs with the exchange in
-	 * mspan_absorb(). */
-	before = atomic_fetch_or_explicit(&mspan_remote_bits(s)[slot / 64], bit, memory_order_seq_cst);
+	/* seq_cst: before the owner word is read: rule 1. Its release half pairs with the exchange
+	 * in mspan_absorb(). */
+	before = atomic_fetch_or_explicit(word, bit, memory_order_seq_cst);
 	*twice = (before & bit) != 0;
-	/* seq_cst: after the bit. Pairs with the store in let_go(). From here on the span may be claimed,
-	 * freed and reused by others: only its atomic header is touched. */
+	/* seq_cst: after the bit. Pairs with the store in let_go(). From here on other threads may
+	 * claim, free and reuse the record: only its atomic fields are touched. */
 	owner = atomic_load_explicit(&s->owner, memory_order_seq_cst);
 	if ((owner & SPAN_TAGS) == 0)
 		return false;
@@ -292,7 +303,7 @@ bool mspan_claim_full(struct mspan *s, uintptr_t owner)
 	/* Relaxed: checked by the swap. */
 	uintptr_t seen = mspan_owner_relaxed(s);
 
-	/* Acquire: the plain fields as the last owner left them. Pairs with the store in let_go(). */
+	/* Acquire: the plain fields of the last owner. Pairs with the store in let_go(). */
 	return (seen & SPAN_FULL) != 0 &&
 	       atomic_compare_exchange_strong_explicit(&s->owner, &seen, owner,
 						       memory_order_acquire, memory_order_relaxed);
@@ -363,36 +374,4 @@ void mspan_check(struct mspan *s)
 		}
 	}
 	CHECK(nfree == s->nfree);
-}
-
-unsigned mspan_count_live(const struct mspan *s)
-{
-	unsigned n = 0;
-
-	if (s->kind == SPAN_TINY) {
-		for (unsigned i = 0; i < s->nelems * (unsigned)TINY_SIZE; i++) {
-			uint8_t nbytes = slot_state(&s->state[i]);
-
-			n += nbytes != SLOT_FREE && nbytes <= TINY_SIZE;
-		}
-		return n;
-	}
-	for (unsigned i = 0; i < s->nelems; i++)
-		n += slot_is_live(&s->state[i]);
-	return n;
-}
-
-unsigned mspan_live_blocks(const struct mspan *s)
-{
-	unsigned n = 0;
-
-	for (unsigned slot = 0; slot < s->nelems; slot++) {
-		bool live = false;
-
-		for (unsigned i = slot * TINY_SIZE; i < (slot + 1) * TINY_SIZE; i++)
-			live |= slot_state(&s->state[i]) != SLOT_FREE &&
-				slot_state(&s->state[i]) != TINY_PIN;
-		n += live;
-	}
-	return n;
 }

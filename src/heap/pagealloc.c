@@ -3,13 +3,15 @@
  * pagealloc.c - finds runs of free pages, lowest address first.
  * See malloc.c for the overview.
  *
- * Owns     alloc_bits, clean_bits and the chunk summaries of the arenas, and the tree above.
- * Callers  mheap.c, scavenge.c. Calls nothing.
- * Locks    none of its own, no globals: the caller locks.
- * Holds    pagealloc_check() tests: a summary is exactly what its bitmap or its 16 children say;
+ * A summary tells the free runs in a piece of the pages: at its start, the longest, at its end.
+ * Each chunk has one. An inner node of the tree sums up 16 nodes below it. A search looks at 16
+ * nodes of each level and then at one chunk: two levels up to 1 GiB, five at 2 TiB. The tree is
+ * kept up to the lowest level that has at most 16 nodes in use.
+ *
+ * Owns     alloc_bits, clean_bits and the chunk summaries of the arenas, and the tree above them.
+ * Locks    none of its own, and no global data: the caller locks.
+ * Holds    pagealloc_check() tests: a summary says exactly what its bitmap or its 16 children say;
  *          no free page is below search; clean pages are free.
- *          A search looks at 16 nodes a level, then at one chunk: two levels up to 1 GiB, five at 2 TiB. Levels
- *          above the one that has at most 16 nodes in use are not kept.
  */
 #include "heap/pagealloc.h"
 
@@ -19,13 +21,13 @@ _Static_assert(ARENA_CHUNKS == SUMMARY_FANOUT, "an arena is a node of chunks");
 
 #define LEVEL_CHUNK SUMMARY_LEVELS
 
-/* log2 of the pages under a node: 25, 21, 17, 13 and 9. */
+/* Returns log2 of the pages under a node of the level: 25, 21, 17, 13 and 9. */
 static unsigned level_shift(unsigned level)
 {
 	return CHUNK_SHIFT + SUMMARY_FANOUT_SHIFT * (LEVEL_CHUNK - level);
 }
 
-/* The level where a search begins. */
+/* Returns the level where a search begins. */
 static unsigned top_level(const struct pagealloc *pa)
 {
 	return SUMMARY_LEVELS - 1 - pa->nabove;
@@ -51,9 +53,10 @@ static const struct page_sum *node(const struct pagealloc *pa, unsigned level, u
 	}
 }
 
-/* The summaries under node i of a level: the first, and how far apart they are. They lie in one array, or in an
- * arena. */
-static const struct page_sum *first_child(const struct pagealloc *pa, unsigned level, uint64_t i, size_t *stride)
+/* Returns the first of the 16 summaries under node i of a level, and how many bytes they are
+ * apart. They lie in an array of the tree, or in the record of an arena. */
+static const struct page_sum *first_child(const struct pagealloc *pa, unsigned level, uint64_t i,
+					  size_t *stride)
 {
 	*stride = level + 1 == LEVEL_CHUNK ? sizeof(struct arena_chunk) : sizeof(struct page_sum);
 	return node(pa, level + 1, i * SUMMARY_FANOUT);
@@ -64,7 +67,7 @@ static bool sum_equal(struct page_sum a, struct page_sum b)
 	return a.start == b.start && a.max == b.max && a.end == b.end;
 }
 
-/* The longest run of ones in w; only asked when it may exceed a known one. */
+/* Returns the length of the longest run of ones in w. */
 static unsigned longest_ones(uint64_t w)
 {
 	unsigned n = 0;
@@ -98,9 +101,11 @@ static struct page_sum sum_chunk(const uint64_t *alloc)
 		any_used = true;
 		if (run > s.max)
 			s.max = run;
-		/* Between the lowest and the highest page in use. */
+		/* Free pages between the lowest and the highest page in use matter only if they
+		 * may be the longest run. */
 		if (64 - low - high > s.max + 2) {
-			unsigned inner = longest_ones(~w & low_mask64(64 - high) & ~low_mask64(low));
+			uint64_t between = low_mask64(64 - high) & ~low_mask64(low);
+			unsigned inner = longest_ones(~w & between);
 
 			if (inner > s.max)
 				s.max = inner;
@@ -126,7 +131,8 @@ static struct page_sum sum_children(const struct pagealloc *pa, unsigned level, 
 
 	if (level + 1 == LEVEL_CHUNK && pa->arenas[i] == NULL)
 		return s;
-	for (unsigned k = 0; k < SUMMARY_FANOUT; k++, c = (const void *)((const char *)c + stride)) {
+	for (unsigned k = 0; k < SUMMARY_FANOUT;
+	     k++, c = (const void *)((const char *)c + stride)) {
 		if (c->start == full) {
 			run += full;
 			continue;
@@ -178,7 +184,7 @@ static void update(struct pagealloc *pa, uint64_t page, size_t npages)
 	}
 }
 
-/* The first of n free pages in a row inside one chunk that is known to have them. */
+/* Returns the first of n free pages in a row in a chunk that has such a run. */
 static unsigned find_in_chunk(const uint64_t *alloc, size_t n)
 {
 	unsigned run = 0;
@@ -195,7 +201,7 @@ static unsigned find_in_chunk(const uint64_t *alloc, size_t n)
 		if (run + ctz64(w) >= n)
 			return i * 64 - run;
 		if (n < 64) {
-			/* Bit k survives when k .. k + n - 1 are free. */
+			/* Bit k stays set when the pages k .. k + n - 1 are free. */
 			uint64_t ok = ~w;
 			unsigned have = 1;
 
@@ -214,7 +220,7 @@ static unsigned find_in_chunk(const uint64_t *alloc, size_t n)
 	return CHUNK_PAGES - run;
 }
 
-/* Nodes of a level that have an arena below them. */
+/* Returns how many nodes of a level have an arena below them. */
 static uint64_t nodes_in_use(const struct pagealloc *pa, unsigned level)
 {
 	uint64_t npages = (uint64_t)pa->narenas * ARENA_PAGES;
@@ -236,7 +242,8 @@ uint64_t pagealloc_find(const struct pagealloc *pa, size_t npages)
 		for (; i < end; i++) {
 			const struct page_sum *s = node(pa, level, i);
 
-			/* Lowest address: what began before this node, or at its start. */
+			/* The run that reaches the start of this node is lower than those inside
+			 * it. */
 			if (run + s->start >= npages)
 				return (i << shift) - run;
 			if (s->max >= npages)
@@ -250,7 +257,7 @@ uint64_t pagealloc_find(const struct pagealloc *pa, size_t npages)
 			return PAGE_NONE;
 		if (level == LEVEL_CHUNK)
 			break;
-		/* Inside node i. Below search nothing is free. */
+		/* Goes on inside node i. Below search nothing is free. */
 		end = (i + 1) << SUMMARY_FANOUT_SHIFT;
 		i = max_size(i << SUMMARY_FANOUT_SHIFT, pa->search >> level_shift(level + 1));
 	}
@@ -260,7 +267,8 @@ uint64_t pagealloc_find(const struct pagealloc *pa, size_t npages)
 			     npages);
 }
 
-/* Walks [page, page + npages) word by word: bits are those of the range in word *w of *ha. */
+/* A walk over [page, page + npages), word by word. `bits` are the pages of the range in word w of
+ * ha. */
 struct word_walk {
 	const struct pagealloc *pa;
 	uint64_t page;
@@ -322,7 +330,7 @@ bool pagealloc_add_arena(struct pagealloc *pa, struct heap_arena *ha, uintptr_t 
 	heap_arena_init(ha, addr, idx);
 	pa->arenas[idx] = ha;
 	pa->narenas = idx + 1;
-	/* One more level: what is below it now is summed up, what comes sums itself up. */
+	/* A new level sums up what is below it. Later changes keep it up to date. */
 	while (top_level(pa) > 0 && nodes_in_use(pa, top_level(pa)) > SUMMARY_FANOUT) {
 		pa->nabove++;
 		sum_level(pa, top_level(pa));
@@ -343,7 +351,7 @@ uint64_t pagealloc_alloc(struct pagealloc *pa, size_t npages, size_t *nclean)
 	if (page == PAGE_NONE)
 		return PAGE_NONE;
 	take(pa, page, npages, nclean);
-	/* A single page is the lowest free one. */
+	/* A single page that was taken is the lowest free one. */
 	if (npages == 1 || page == pa->search)
 		pa->search = page + npages;
 	return page;
@@ -355,9 +363,11 @@ size_t pagealloc_count_dirty(const struct pagealloc *pa, uint64_t page, size_t n
 	struct word_walk it = { .pa = pa, .page = page, .npages = page < end ? end - page : 0 };
 	size_t n = 0;
 
-	while (walk_next(&it))
-		if (it.ha != NULL)
-			n += popcount64(~(it.ha->alloc_bits[it.w] | it.ha->clean_bits[it.w]) & it.bits);
+	while (walk_next(&it)) {
+		if (it.ha == NULL)
+			continue;
+		n += popcount64(it.bits & ~it.ha->alloc_bits[it.w] & ~it.ha->clean_bits[it.w]);
+	}
 	return n;
 }
 
@@ -367,7 +377,7 @@ bool pagealloc_is_free(const struct pagealloc *pa, uint64_t page, size_t npages)
 
 	if (npages > pa->nfree || page + npages > (uint64_t)pa->narenas * ARENA_PAGES)
 		return false;
-	/* Registered arenas lie back to back up to the next gap. */
+	/* Neighbours in number are neighbours in address, up to a gap. */
 	while (walk_next(&it))
 		if (it.ha == NULL || (it.ha->alloc_bits[it.w] & it.bits) != 0)
 			return false;
@@ -407,7 +417,8 @@ bool pagealloc_alloc_word(struct pagealloc *pa, unsigned npages, uint64_t *page,
 	return true;
 }
 
-/* The bits of the aligned groups of unit bits that are all in whole and of which one is in any. */
+/* Returns all bits of those aligned groups of `unit` bits that are completely in whole and have a
+ * bit in any. */
 static uint64_t groups(uint64_t whole, uint64_t any, unsigned unit)
 {
 	uint64_t first = ~(uint64_t)0 / low_mask64(unit);
@@ -419,7 +430,8 @@ static uint64_t groups(uint64_t whole, uint64_t any, unsigned unit)
 	return (whole & any & first) * low_mask64(unit);
 }
 
-void pagealloc_take_dirty(struct pagealloc *pa, uint64_t chunk, unsigned unit, uint64_t taken[CHUNK_PAGES / 64])
+void pagealloc_take_dirty(struct pagealloc *pa, uint64_t chunk, unsigned unit,
+			  uint64_t taken[CHUNK_PAGES / 64])
 {
 	struct heap_arena *ha = pa->arenas[chunk / ARENA_CHUNKS];
 	unsigned first = (unsigned)(chunk % ARENA_CHUNKS) * (CHUNK_PAGES / 64);
@@ -499,7 +511,7 @@ size_t pagealloc_free_before(const struct pagealloc *pa, uint64_t page)
 
 		if (ha == NULL)
 			break;
-		/* The pages of this word up to page - 1, highest first. */
+		/* The pages of this word up to page - 1, with page - 1 in the highest bit. */
 		used = ha->alloc_bits[(page - 1) % ARENA_PAGES / 64] << (63 - bit);
 		if (used != 0)
 			return n + clz64(used);
@@ -526,7 +538,8 @@ void pagealloc_rebuild(struct pagealloc *pa)
 		}
 		update(pa, (uint64_t)i * ARENA_PAGES, ARENA_PAGES);
 	}
-	/* A change that stopped between the leaves and the root: recompute the inner nodes. */
+	/* A change may have stopped between the leaves and the root, so all inner nodes are
+	 * recomputed. */
 	for (unsigned level = SUMMARY_LEVELS; level-- > top_level(pa);)
 		sum_level(pa, level);
 }

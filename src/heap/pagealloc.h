@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * pagealloc.h - which pages are free: a bitmap per arena under a tree of summaries. See pagealloc.c.
+ * pagealloc.h - which pages are free: a bitmap per arena under a tree of summaries. See
+ * pagealloc.c.
  *
  * A page has a number: arena index * ARENA_PAGES + page in the arena. Neighbours in number are
  * neighbours in address, because an arena that does not continue the one before skips an index.
@@ -18,14 +19,14 @@
 #define PAGE_NONE UINT64_MAX
 
 /*
- * Access: [h] the caller's lock, for everything
+ * Access: [h] the caller's lock, for every field
  */
 struct pagealloc {
-	uint32_t narenas;                            /* [h] indices used, gaps included */
-	uint32_t nabove;                             /* [h] levels kept above level 3: see pagealloc.c */
-	uint64_t search;                             /* [h] no page below is free */
+	uint32_t narenas;                            /* [h] arena indices in use, gaps included */
+	uint32_t nabove;                             /* [h] levels kept above level 3 */
+	uint64_t search;                             /* [h] no page below this number is free */
 	size_t nfree;                                /* [h] free pages */
-	size_t nclean;                               /* [h] of these, without memory behind them */
+	size_t nclean;                               /* [h] of these, clean pages */
 	size_t ntotal;                               /* [h] pages ever added */
 	struct heap_arena *arenas[MAX_ARENAS];       /* [h] by index; NULL in a gap */
 	struct page_sum level0[SUMMARY_TOP];         /* [h] 4096 arenas each */
@@ -34,55 +35,61 @@ struct pagealloc {
 	struct page_sum level3[MAX_ARENAS];          /* [h] one arena each */
 };
 
-/* Registers an arena whose pages are all in use. ha->idx is set; false when indices are used up. */
+/* Registers an arena whose pages are all in use, and fills its record. Returns false when there
+ * are no more indices. */
 bool pagealloc_add_arena(struct pagealloc *pa, struct heap_arena *ha, uintptr_t addr);
 
-/* New pages: free, clean. [page, page + npages) belongs to registered arenas and is in use. */
+/* Adds pages of registered arenas that count as in use so far: they become free and clean. */
 void pagealloc_grow(struct pagealloc *pa, uint64_t page, size_t npages);
 
-/* The lowest run of npages free pages, now in use; PAGE_NONE when there is none. *nclean says how many
- * of them have no memory behind them and read as zero. */
+/* Takes the lowest run of npages free pages and returns its first page, or PAGE_NONE when there is
+ * none. *nclean is the number of clean pages among them. */
 uint64_t pagealloc_alloc(struct pagealloc *pa, size_t npages, size_t *nclean);
 
-/* The run that pagealloc_alloc() would take. */
+/* Returns the first page of the run that pagealloc_alloc() would take, or PAGE_NONE. */
 uint64_t pagealloc_find(const struct pagealloc *pa, size_t npages);
 
-/* Of these pages, how many are free and not clean. Numbers above all arenas will do. */
+/* Returns how many of these pages are dirty. Their numbers may be above those of all arenas. */
 size_t pagealloc_count_dirty(const struct pagealloc *pa, uint64_t page, size_t npages);
 
-/* All of these pages are free. */
+/* Returns true when all of these pages are free. Their numbers may be above those of all arenas. */
 bool pagealloc_is_free(const struct pagealloc *pa, uint64_t page, size_t npages);
 
-/* Takes exactly these pages if all of them are free. */
+/* Takes exactly these pages, with *nclean as in pagealloc_alloc(). Returns false unless all are
+ * free. */
 bool pagealloc_alloc_at(struct pagealloc *pa, uint64_t page, size_t npages, size_t *nclean);
 
-/* Takes the free pages of the aligned word of 64 in which the lowest run of npages free pages begins:
- * *page is its first page, *free and *clean tell bit by bit. False when there is no such run (*page is PAGE_NONE then), or
- * when it crosses into the next word. */
+/* Takes the free pages of the aligned word of 64 in which the lowest run of npages free pages
+ * begins. *page is the word's first page; *free and *clean have a bit for each page. Returns false
+ * when there is no such run, with *page PAGE_NONE, or when the run crosses into the next word. */
 bool pagealloc_alloc_word(struct pagealloc *pa, unsigned npages, uint64_t *page, uint64_t *free,
 			  uint64_t *clean);
 
-/* Takes all free pages of a chunk that may have memory behind them: those that are not clean, and all of regions with huge
- * pages. Where the kernel's pages are unit of ours, a power of two up to 64, the clean ones beside one that is not share its
- * memory: they are taken too when all of the kernel's page is free. taken tells bit by bit. */
-void pagealloc_take_dirty(struct pagealloc *pa, uint64_t chunk, unsigned unit, uint64_t taken[CHUNK_PAGES / 64]);
+/* Takes all free pages of a chunk that may have memory behind them: the dirty ones, and every free
+ * page of a region with huge pages. A kernel page is `unit` of our pages, a power of two up to 64.
+ * Clean pages in a kernel page with a dirty one share its memory, and are taken when all of it is
+ * free. taken has a bit for each page. */
+void pagealloc_take_dirty(struct pagealloc *pa, uint64_t chunk, unsigned unit,
+			  uint64_t taken[CHUNK_PAGES / 64]);
 
-/* pagealloc_take_dirty() would find pages that can be given back: at least one whole page of the kernel. */
+/* Returns true when pagealloc_take_dirty() would find at least one whole kernel page to give
+ * back. */
 bool pagealloc_has_dirty(const struct pagealloc *pa, uint64_t chunk, unsigned unit);
 
-/* Frees pages. clean: they have no memory behind them. */
+/* Frees pages, as clean or as dirty ones. */
 void pagealloc_free(struct pagealloc *pa, uint64_t page, size_t npages, bool clean);
 
-/* Frees the pages of an aligned word that free says, clean as clean says. */
+/* Frees the pages of an aligned word whose bits are set in `free`, those in `clean` as clean
+ * ones. */
 void pagealloc_free_word(struct pagealloc *pa, uint64_t page, uint64_t free, uint64_t clean);
 
-/* Free pages that end just below page, without a gap. */
+/* Returns how many free pages lie just below page, without a gap. */
 size_t pagealloc_free_before(const struct pagealloc *pa, uint64_t page);
 
 /* Recomputes every summary and count from the bitmaps (in a forked child). */
 void pagealloc_rebuild(struct pagealloc *pa);
 
-/* Summaries agree with the bitmaps; for tests and debug builds. */
+/* Checks that counts and summaries agree with the bitmaps. */
 void pagealloc_check(const struct pagealloc *pa);
 
 static inline struct heap_arena *pagealloc_arena(const struct pagealloc *pa, uint64_t page)

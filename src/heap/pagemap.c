@@ -4,8 +4,8 @@
  * See malloc.c for the overview.
  *
  * Owns     page_map, arena_table, arena_window, and the page map of every arena.
- * Locks    none of its own. The heap's lock covers the arenas. Entries need no lock: the thread that
- *          has a page from the page allocator stores its entry.
+ * Locks    none of its own. The heap's lock covers the arenas. Entries need no lock: the thread
+ *          that has a page from the page allocator stores its entry.
  * Holds    an arena that the table shows is complete, and stays for ever. The window only grows.
  */
 #include "heap/pagemap.h"
@@ -17,7 +17,8 @@ struct pagemap page_map;
 void pagemap_init(void)
 {
 	/* An arena record is never freed, so any pointer field can be the link. */
-	fixalloc_init(&page_map.arena_pool, sizeof(struct heap_arena), offsetof(struct heap_arena, spans));
+	fixalloc_init(&page_map.arena_pool, sizeof(struct heap_arena),
+		      offsetof(struct heap_arena, spans));
 	fixalloc_init(&page_map.leaf_pool, sizeof(struct arena_leaf), 0);
 	fixalloc_init(&page_map.map_pool, ARENA_MAP_SIZE, 0);
 }
@@ -39,7 +40,8 @@ size_t pagemap_nbytes(void)
 
 	fixalloc_count(&page_map.map_pool, &inuse, &bytes);
 	/* Relaxed: a figure. */
-	return bytes + map_size(atomic_load_explicit(&page_map.window_nbytes, memory_order_relaxed));
+	return bytes +
+	       map_size(atomic_load_explicit(&page_map.window_nbytes, memory_order_relaxed));
 }
 
 /* --- arenas --- */
@@ -55,7 +57,8 @@ static uintptr_t window_end_locked(void)
 static void publish_window_locked(uintptr_t end)
 {
 	uintptr_t base = page_map.window_base;
-	uintptr_t origin = (uintptr_t)page_map.window_map - (base >> PAGE_SHIFT) * sizeof(page_entry);
+	uintptr_t before = (base >> PAGE_SHIFT) * sizeof(page_entry);
+	uintptr_t origin = (uintptr_t)page_map.window_map - before;
 
 	/* Relaxed: read under the lock, and for figures. */
 	atomic_store_explicit(&page_map.window_nbytes, end - base, memory_order_relaxed);
@@ -81,8 +84,8 @@ static void begin_window_locked(bool apart, uintptr_t start, uintptr_t end)
 	publish_window_locked(end);
 }
 
-/* Makes the window reach to the end of the slots of [start, end). Does nothing when they are far from
- * it, or when there is no memory. */
+/* Makes the window reach to the end of the slots of [start, end). Does nothing when they are far
+ * from it, or when there is no memory. */
 static void extend_window_locked(bool apart, uintptr_t start, uintptr_t end)
 {
 	uintptr_t base = page_map.window_base;
@@ -110,7 +113,7 @@ static page_entry *map_of_slot_locked(uintptr_t addr)
 	page_entry *spans;
 
 	if (in_window_locked(addr))
-		return (page_entry *)(void *)(page_map.window_map + map_size(addr - page_map.window_base));
+		return (void *)(page_map.window_map + map_size(addr - page_map.window_base));
 	spans = fixalloc_alloc(&page_map.map_pool, NULL);
 	/* A part that was freed has a link there. Relaxed: no other thread has it. */
 	if (spans != NULL)
@@ -168,8 +171,8 @@ bool pagemap_add_arenas(struct pagealloc *pages, bool apart, uintptr_t addr, siz
 
 /* --- entries --- */
 
-/* Returns the word of mapped_words that tells of the page at addr and its neighbours, and the bit in
- * it that stands for 64 pages. */
+/* Returns the word of mapped_words that tells of the page at addr and its neighbours, and the bit
+ * in it that stands for 64 pages. */
 static _Atomic uint64_t *mapped_word(uintptr_t addr, uint64_t *bit)
 {
 	size_t word = addr % ARENA_SIZE / PAGE_SIZE / 64;
@@ -183,8 +186,8 @@ static bool may_be_mapped(uintptr_t addr)
 	uint64_t bit;
 	_Atomic uint64_t *word = mapped_word(addr, &bit);
 
-	/* Relaxed: the owner of a page has synchronised with its former owners, and so with the thread
-	 * that set the bit for it. */
+	/* Relaxed: the owner of a page has synchronised with its former owners, and so with the
+	 * thread that set the bit for it. */
 	return (atomic_load_explicit(word, memory_order_relaxed) & bit) != 0;
 }
 
@@ -203,14 +206,17 @@ static void note_mapped(uintptr_t addr)
 static void map_pages(uintptr_t addr, size_t npages, uint64_t entry, uint64_t step)
 {
 	uintptr_t last = addr + (npages - 1) * PAGE_SIZE;
+	page_entry *at;
 
 	/* A small span is at most this long, so it lies in one word or two. */
 	DCHECK(npages <= 64);
 	note_mapped(addr);
 	note_mapped(last);
-	for (; npages > 0; npages--, addr += PAGE_SIZE, entry += step)
+	for (; npages > 0; npages--, addr += PAGE_SIZE, entry += step) {
+		at = entry_in_arena(arena_of(addr), addr);
 		/* Release: the span is complete. Pairs with the acquire in entry_of(). */
-		atomic_store_explicit(entry_in_arena(arena_of(addr), addr), entry, memory_order_release);
+		atomic_store_explicit(at, entry, memory_order_release);
+	}
 }
 
 void pagemap_map_span(const struct mspan *s)
@@ -263,7 +269,8 @@ void pagemap_each_span(const struct pagealloc *pages, uint32_t narenas,
 			struct mspan *s = entry_span(atomic_load_explicit(&ha->spans[page],
 									  memory_order_acquire));
 
-			/* A small span that crosses into this arena was visited in the one before. */
+			/* A small span that crosses into this arena was visited in the one
+			 * before. */
 			if (s == NULL || s == &mspan_dead || s == last || s->kind == SPAN_DEAD ||
 			    s->base < ha->base)
 				continue;

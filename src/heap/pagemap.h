@@ -6,9 +6,9 @@
  * page of the span it is. Entries are found in two ways:
  *
  *   - The window of arenas is a range of addresses for which one piece of memory has the page map.
- *     Fast paths find an entry there with one comparison and one load. Arenas lie in the window one
- *     behind the other. The window is empty before the first arena, and where fast paths may not see
- *     arenas (rights.h).
+ *     Fast paths find an entry there with one comparison and one load. Arenas lie in the window
+ *     one behind the other. The window is empty before the first arena, and where fast paths may
+ *     not see arenas (rights.h).
  *   - The arena table leads to the record of any arena. Only slow paths ask it. It alone has the
  *     arenas that the system put outside of the window.
  */
@@ -32,10 +32,11 @@ extern _Atomic(struct arena_leaf *) arena_table[ARENA_TABLE_LEN];
  * Access: [a] atomic, loaded by any thread; stored under the heap's lock
  */
 struct arena_window {
-	_Atomic size_t nbytes;             /* [a] only grows; stored when the rest and the map are complete */
-	_Atomic uintptr_t minus_base;      /* [a] -base: added to an address of the window it gives less than
-					    *     nbytes; constant */
-	_Atomic uintptr_t origin;          /* [a] where the map would have the entry of address 0; constant */
+	_Atomic size_t nbytes;             /* [a] only grows; stored after the rest and the map */
+	_Atomic uintptr_t minus_base;      /* [a] -base: added to an address of the window it gives
+					    *     less than nbytes; constant */
+	_Atomic uintptr_t origin;          /* [a] where the map would have the entry of address 0;
+					    *     constant */
 };
 
 extern struct arena_window arena_window;
@@ -46,7 +47,7 @@ extern struct arena_window arena_window;
 struct pagemap {
 	struct fixalloc arena_pool;        /* own lock; records are never freed */
 	struct fixalloc leaf_pool;         /* own lock: leaves of the arena table, never freed */
-	struct fixalloc map_pool;          /* own lock: parts of the page map outside of the window */
+	struct fixalloc map_pool;          /* own lock: parts of the map outside of the window */
 	uintptr_t window_base;             /* [h] the first address of the window */
 	_Atomic size_t window_nbytes;      /* [a] its length: 0, or whole slots */
 	char *window_map;                  /* [h] its page map, a page_entry for each page */
@@ -85,7 +86,8 @@ static inline page_entry *entry_in_arena(const struct heap_arena *ha, uintptr_t 
 /* Returns the page map's entry of addr, for fast paths; 0 for an address outside of the window. */
 FAST_PATH uint64_t entry_of(uintptr_t addr)
 {
-	/* Acquire: the other two, and the map. Pairs with the release in publish_window_locked(). */
+	/* Acquire: the other two, and the map. Pairs with the release in
+	 * publish_window_locked(). */
 	size_t nbytes = atomic_load_explicit(&arena_window.nbytes, memory_order_acquire);
 	uintptr_t origin;
 
@@ -107,8 +109,10 @@ static inline uint64_t entry_of_any(uintptr_t addr)
 	if (LIKELY(entry != 0))
 		return entry;
 	ha = arena_of(addr);
+	if (ha == NULL)
+		return 0;
 	/* Acquire: as in entry_of(). */
-	return ha == NULL ? 0 : atomic_load_explicit(entry_in_arena(ha, addr), memory_order_acquire);
+	return atomic_load_explicit(entry_in_arena(ha, addr), memory_order_acquire);
 }
 
 static inline struct mspan *entry_span(uint64_t entry)
@@ -121,9 +125,9 @@ static inline spanclass_t entry_spanclass(uint64_t entry)
 	return (spanclass_t)entry;
 }
 
-/* Finds the slot that starts at addr without looking at the span's record. divmul is the one of the
- * entry's span class, or 0 where no slot shall be found. Returns false unless addr is the start of a
- * slot of a small object. */
+/* Finds the slot that starts at addr without looking at the span's record. divmul is the one of
+ * the entry's span class, or 0 where no slot shall be found. Returns false unless addr is the
+ * start of a slot of a small object. */
 static inline bool entry_slot_by(uint32_t divmul, uint64_t entry, uintptr_t addr, uint32_t *slot)
 {
 	uint64_t offset = ((entry >> 8 & 0xff) << PAGE_SHIFT) + addr % PAGE_SIZE;
@@ -161,8 +165,8 @@ size_t pagemap_nbytes(void);
 bool pagemap_add_arenas(struct pagealloc *pages, bool apart, uintptr_t addr, size_t nbytes);
 
 /*
- * The three functions below change entries of pages that the caller has from the page allocator, and
- * need no lock.
+ * The three functions below change entries of pages that the caller has from the page allocator,
+ * and need no lock.
  */
 
 /* Enters a span: all pages of a small one, the first page of a big one. */
@@ -171,12 +175,13 @@ void pagemap_map_span(const struct mspan *s);
 /* Lets the same entries name mspan_dead. */
 void pagemap_unmap_span(const struct mspan *s);
 
-/* Clears the entries of pages that lie behind the first one of a big object. Where there never was an
- * entry, the memory of the map is not touched. */
+/* Clears the entries of pages that lie behind the first one of a big object. Where there never was
+ * an entry, the memory of the map is not touched. */
 void pagemap_clear(uintptr_t addr, size_t npages);
 
 /* Calls visit for every span that has an entry in the first narenas arenas, in the order of page
- * numbers. Other threads may allocate meanwhile: a span that is seen is one, or was a moment ago. */
+ * numbers. Other threads may allocate meanwhile: a span that is seen is one, or was a moment
+ * ago. */
 void pagemap_each_span(const struct pagealloc *pages, uint32_t narenas,
 		       void (*visit)(struct mspan *s, void *arg), void *arg);
 

@@ -8,8 +8,8 @@
 #include "base/config.h"
 
 /*
- * One aligned word of 64 pages, of which the thread has taken those that were free. A pcache without
- * a word has base 0 and no free pages.
+ * One aligned word of 64 pages, of which the thread has taken those that were free. A pcache
+ * without a word has base 0 and no free pages.
  * Access: the thread that owns it
  */
 struct pcache {
@@ -24,8 +24,8 @@ struct pcache {
  * them read as zero. Returns 0 when the word has no such run. */
 uintptr_t pcache_take(struct pcache *pc, unsigned npages, bool *zeroed);
 
-/* Takes exactly the npages at addr. Returns false, with nothing changed, unless they are all free in
- * the word. */
+/* Takes exactly the npages at addr. Returns false, with nothing changed, unless they are all free
+ * in the word. */
 bool pcache_take_at(struct pcache *pc, uintptr_t addr, size_t npages);
 
 /* Puts npages back as dirty pages. Returns false when they do not all lie in the word, or are more

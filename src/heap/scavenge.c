@@ -81,8 +81,8 @@ static bool next_run(const uint64_t bits[CHUNK_WORDS], unsigned *from, unsigned 
 	return *from < i;
 }
 
-/* Takes the mark "has huge pages" from the regions of the chunk that have a taken page. Returns these
- * regions, a bit each. */
+/* Takes the mark "has huge pages" from the regions of the chunk that have a taken page. Returns
+ * these regions, a bit each. */
 static uint32_t end_huge_regions_locked(struct scavenger *v, uint32_t chunk,
 					const uint64_t taken[CHUNK_WORDS])
 {
@@ -98,9 +98,9 @@ static uint32_t end_huge_regions_locked(struct scavenger *v, uint32_t chunk,
 	return ended;
 }
 
-/* Makes the kernel drop the taken pages of the chunk at base. Where the kernel's pages are `unit` of
- * ours, only whole ones of them are dropped. Returns how many pages were dropped, and which of them
- * in clean. Called without the lock. */
+/* Makes the kernel drop the taken pages of the chunk at base. Where the kernel's pages are `unit`
+ * of ours, only whole ones of them are dropped. Returns how many pages were dropped, and which of
+ * them in clean. Called without the lock. */
 static size_t drop_taken(uintptr_t base, unsigned unit, const uint64_t taken[CHUNK_WORDS],
 			 uint64_t clean[CHUNK_WORDS])
 {
@@ -146,8 +146,8 @@ static size_t release_chunk_locked(struct scavenger *v, uint32_t chunk)
 	v->nreleasing -= min_size(ntaken, v->nreleasing);
 	for (unsigned i = 0; i < CHUNK_WORDS; i++)
 		pagealloc_free_word(v->pages, first + i * 64, taken[i], clean[i]);
-	/* Dirty pages are left where the kernel refused, or where two threads had parts of one kernel
-	 * page in hand. */
+	/* Dirty pages are left where the kernel refused, or where two threads had parts of one
+	 * kernel page in hand. */
 	if (pagealloc_has_dirty(v->pages, chunk, unit))
 		scavenge_note_free_locked(v, chunk);
 	return dropped * PAGE_SIZE;

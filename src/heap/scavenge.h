@@ -28,15 +28,16 @@ void scavenge_init(struct scavenger *v, struct pagealloc *pages, struct lock *lo
 /* Notes that dirty pages of a chunk were freed. The lock is held. */
 void scavenge_note_free_locked(struct scavenger *v, uint64_t chunk);
 
-/* Releases pages that have been free for decay_ms, some chunks at a time. Returns true when there may
- * be more of them. Takes the lock, and drops it while the kernel works. */
+/* Releases pages that have been free for decay_ms, some chunks at a time. Returns true when there
+ * may be more of them. Takes the lock, and drops it while the kernel works. */
 bool scavenge_poll(struct scavenger *v, uint64_t now_ms, uint32_t decay_ms);
 
 /* Releases free pages until they make nbytes, in the order in which chunks were listed. Returns the
  * number of bytes released. The lock is held; it is dropped while the kernel works. */
 size_t scavenge_locked(struct scavenger *v, size_t nbytes);
 
-/* In a forked child: forgets the pages that a thread of the parent was releasing. They stay in use. */
+/* In a forked child: forgets the pages that a thread of the parent was releasing. They stay in
+ * use. */
 void scavenge_after_fork(struct scavenger *v);
 
 /* In a forked child whose pages were rebuilt: lists every chunk with a free page. */

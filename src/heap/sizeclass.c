@@ -3,10 +3,10 @@
  * sizeclass.c - the 68 size classes.
  * See malloc.c for the overview.
  *
- * Owns     the constant tables, printed and proved by mksizeclass.c.
- * Callers  every layer above. Calls nothing.
- * Locks    none; everything is constant once the options are read.
- * Holds    slot sizes rise; from 16 bytes on only class 24 is not a multiple of 16.
+ * Owns     the tables of sizes, printed and proved by mksizeclass.c, and what malloc looks up in
+ *          them.
+ * Locks    none. All is constant once the options are read, but which bins malloc takes from.
+ * Holds    slot sizes rise. From 16 bytes on only class 24 is not a multiple of 16.
  */
 #include "heap/sizeclass.h"
 
@@ -22,7 +22,7 @@ _Atomic spanclass_t sizeclass_malloc[MAX_SMALL_SIZE / 8 + 1] = {
 #undef SIZECLASS_LOOKUP
 };
 
-/* The same, and stays so. */
+/* sizeclass_malloc without the changes that divert functions make. */
 static const spanclass_t lookup[MAX_SMALL_SIZE / 8 + 1] = {
 #define SIZECLASS_LOOKUP
 #include "heap/sizeclass_table.inc"
@@ -62,11 +62,12 @@ void sizeclass_divert_all(void)
 void sizeclass_count(bool on)
 {
 	for (size_t i = 0; i <= MAX_SMALL_SIZE / 8; i++) {
-		/* Relaxed: written by one thread at a time. */
+		/* Relaxed: one thread at a time stores here. */
 		spanclass_t sc = atomic_load_explicit(&sizeclass_malloc[i], memory_order_relaxed);
 		uint8_t slot = on && sc != SPANCLASS_BIG ? (uint8_t)COUNTED_SLOT(sc >> 1) : sc;
 
-		/* Release: the counted slots are ready. Pairs with the acquire in sizeclass_slot_of_malloc(). */
+		/* Release: the counted bins are ready. Pairs with the acquire in
+		 * sizeclass_slot_of_malloc(). */
 		atomic_store_explicit(&sizeclass_malloc_slot[i], slot, memory_order_release);
 	}
 }
@@ -75,10 +76,10 @@ unsigned sizeclass_for(size_t size, size_t align)
 {
 	unsigned c;
 
-	/* The lookup passes over class 24, which serves whoever can do with 8-byte alignment. */
+	/* The lookup passes over class 24, which is aligned to 8 only. */
 	if (align <= 8 && size > 16 && size <= 24)
 		return 3;
-	/* Span bases are page aligned, so a slot is as aligned as the slot size. */
+	/* The base of a span is page aligned, so a slot is aligned as the slot size is. */
 	size = align_up(size, align);
 	if (size > MAX_SMALL_SIZE)
 		return 0;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * sizeclass.h - size -> size class -> slot size, span length, division magic; span classes.
- * See sizeclass.c.
+ * sizeclass.h - from a size to its class, and from a class to its slots and spans. See sizeclass.c.
  *
- * A span class is size class << 1 | noscan. Scan memory may hold pointers, noscan memory never does.
+ * A span class is size class << 1 | noscan. Scan memory may hold pointers, noscan memory never
+ * does.
  */
 #ifndef GOALLOC_SIZECLASS_H
 #define GOALLOC_SIZECLASS_H
@@ -16,30 +16,32 @@ typedef uint8_t spanclass_t;
 #include "heap/sizeclass_table.inc"
 #undef SIZECLASS_TOTALS
 
-/* One size class. All [c]. */
+/* One size class. Every field is constant. */
 struct sizeclass {
 	uint32_t elemsize;        /* bytes of a slot */
 	uint32_t divmul;          /* ceil(2^32 / elemsize) */
 	uint16_t npages;          /* heap pages of a span */
 	uint16_t nelems;          /* slots of a span */
-	uint16_t stack_entries;   /* entries of a free stack at most */
-	uint16_t stack_first;     /* where its deep stack begins; 0 when it has none */
+	uint16_t stack_entries;   /* the most entries of a free stack */
+	uint16_t stack_first;     /* where its deep stack begins; 0 for none */
 };
 
 extern const struct sizeclass sizeclasses[NUM_SIZE_CLASSES];
 
-/* (size + 7) / 8 -> the scan span class that malloc uses: 16-byte aligned from 16 bytes on; SPANCLASS_BIG, which no fast path
- * has objects of, for size 0. Written to by the two calls below only. */
+/* The scan span class of malloc(size), by (size + 7) / 8. Its slots are aligned to 16 from 16
+ * bytes on. Size 0 has SPANCLASS_BIG, of which no fast path has objects. Only the divert functions
+ * store here. */
 extern _Atomic spanclass_t sizeclass_malloc[MAX_SMALL_SIZE / 8 + 1];
 
 static inline spanclass_t sizeclass_of_malloc(size_t size)
 {
-	/* Relaxed: when it is written to, no thread has a cache, and whatever is read leads to the slow path. */
+	/* Relaxed: while it is stored to no thread has a cache, so that both values lead to the
+	 * slow path. */
 	return atomic_load_explicit(&sizeclass_malloc[(size + 7) / 8], memory_order_relaxed);
 }
 
-/* The same, but which slot of its cache a thread takes the object from: the one of the span class, or while allocations are counted,
- * the counted one of the size class. */
+/* The bin of its cache from which a thread takes an object: the one of the span class, or while
+ * allocations are counted, the counted bin of the size class. */
 #define COUNTED_SLOT(sizeclass) (NUM_SPAN_CLASSES + (sizeclass))
 #define NUM_SLOTS COUNTED_SLOT(NUM_SIZE_CLASSES)
 _Static_assert(NUM_SLOTS <= 256, "a slot's number is a byte");
@@ -48,27 +50,29 @@ extern _Atomic uint8_t sizeclass_malloc_slot[MAX_SMALL_SIZE / 8 + 1];
 
 static inline uint8_t sizeclass_slot_of_malloc(size_t size)
 {
-	/* Acquire: the counted slots are ready. Pairs with the release in sizeclass_count(). */
+	/* Acquire: the counted bins are ready. Pairs with the release in sizeclass_count(). */
 	return atomic_load_explicit(&sizeclass_malloc_slot[(size + 7) / 8], memory_order_acquire);
 }
 
-/* From now on malloc takes from the counted slots, or no longer. Every cache has them ready. */
+/* Makes malloc take from the counted bins, or from the plain ones. Every cache has its counted bins
+ * ready. */
 void sizeclass_count(bool on);
 
-/* Before the first object of the sizes: from now on the table says SPANCLASS_BIG for up to 8 bytes, too, so that the slow paths
- * decide. */
+/* Enter SPANCLASS_BIG for sizes up to 8, or for every size, so that slow paths decide about them.
+ * Called before the first object of these sizes. */
 void sizeclass_divert_least(void);
-void sizeclass_divert_all(void);      /* the same for every size */
+void sizeclass_divert_all(void);
 
-/* Span class 0 is that of big objects; 5 that of tiny blocks and 16-byte noscan objects. */
+/* The span classes of big objects, and that of tiny blocks. */
 #define SPANCLASS_BIG 0
 #define SPANCLASS_BIG_NOSCAN 1
 #define SPANCLASS_TINY 5
 
-/* Of malloc(0): slots of 8 bytes in pages that cannot be read or written. No noscan object of 8 bytes has a slot: those are tiny. */
+/* The span class of malloc(0): slots of 8 bytes in pages that cannot be accessed. It is free for
+ * this because noscan objects of 8 bytes are tiny. */
 #define SPANCLASS_NOTHING 3
 
-/* Span class -> divmul; 0 for those whose spans are not cut into slots of a size: big and tiny. */
+/* divmul by span class; 0 for big objects and tiny blocks, which have no slots of one size. */
 extern const uint32_t sizeclass_divmul[NUM_SPAN_CLASSES];
 
 static inline spanclass_t make_spanclass(unsigned sizeclass, bool noscan)
@@ -86,14 +90,14 @@ static inline bool spanclass_noscan(spanclass_t sc)
 	return sc & 1;
 }
 
-/* What malloc(size) is aligned to. */
+/* Returns the alignment of malloc(size). */
 static inline size_t sizeclass_malloc_align(size_t size)
 {
 	return size < 16 ? 8 : 16;
 }
 
-/* The smallest class of at least size bytes whose slots are all aligned to align, a power of two
- * up to PAGE_SIZE; 0 when only a big object is. size is 1..MAX_SMALL_SIZE. */
+/* Returns the smallest size class of at least size bytes, 1..MAX_SMALL_SIZE, all of whose slots are
+ * aligned to align, a power of two up to PAGE_SIZE. Returns 0 when only a big object is. */
 unsigned sizeclass_for(size_t size, size_t align);
 
 #endif

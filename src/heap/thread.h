@@ -1,66 +1,110 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * thread.h - which cache the calling thread uses, from the first malloc of the process to the last free
- * of an exiting thread. See thread.c.
+ * thread.h - whose cache is whose. See thread.c.
  */
 #ifndef GOALLOC_THREAD_H
 #define GOALLOC_THREAD_H
 
 #include "heap/mcache.h"
 
-/* The cache of threads that have none yet or none any more: always empty, owner of no span, so that
- * the fast paths fail without asking. Only its slots are ever looked at. */
+/* Stands for the cache of a thread that has none: always empty and the owner of no span, so that the
+ * fast paths fail without a test of their own. Only its bins are ever looked at. */
 struct mcache_nobody {
-	/* The last of them is below the bottom of every stack. */
+	/* The last of these entries is below the bottom of every stack. */
 	struct free_entry nothing[CACHE_LINE / sizeof(struct free_entry)] ALIGNED(CACHE_LINE);
 	struct mcache_slot slots[NUM_SLOTS];
 };
 extern struct mcache_nobody mcache_nobody;
 #define MCACHE_NONE ((struct mcache *)(void *)mcache_nobody.slots)
 
+/* The calling thread's cache for fast paths. It is MCACHE_NONE where the thread has no cache, and
+ * always where caches lie behind a protection key, which fast paths do not open. */
 THREAD_LOCAL_EXTERN struct mcache *thread_mcache;
 
-/* The calling thread's cache, or MCACHE_NONE. For fast paths. */
 static inline struct mcache *thread_cache(void)
 {
 	return thread_mcache;
 }
 
-/* A cache the caller may use until thread_leave(): its own, made now if need be, or the shared one, locked,
- * when the thread is ending or there is no memory for one. Starts the heap in the first call. */
-struct mcache *thread_enter(void);
+/* What slow paths know of the calling thread. */
+struct thread_self {
+	struct mcache *cache;     /* the thread's cache; NULL */
+	struct mcache *hidden;    /* its cache, while it is hidden from a hook of the program */
+	bool gone;                /* its cache was given back or is hidden: it uses the shared cache */
+};
+THREAD_LOCAL_EXTERN struct thread_self thread_self;
+
+/* Chains of caches by the thread that has them. A thread that begins looks through one chain. */
+#define USER_CHAINS 256
+
+/* Access: [t] lock  [c] constant once ready is set  [a] atomic */
+struct thread_list {
+	struct lock lock;                    /* LOCK_THREADS; also covers the [t] fields of caches */
+	struct mcache *all;                  /* [t] every record, linked by next_all */
+	struct mcache *free;                 /* [t] those that no thread uses, linked by next_free */
+	struct mcache *used[USER_CHAINS];    /* [t] those in use, linked by next_used */
+	size_t inuse;                        /* [t] */
+	size_t made;                         /* [t] */
+	struct fixalloc pool;                /* [c] */
+	bool counts;                         /* [t] every cache has counted bins */
+	_Atomic bool ready;                  /* [a] the heap is set up, and threads may have caches */
+};
+extern struct thread_list thread_list;
+
+/* The cache of threads that end and of those for which there is no memory. */
+struct shared_cache {
+	struct lock lock;       /* LOCK_SHARED: held while the cache is used; covers the rest */
+	bool made;              /* it was used; most programs never use it */
+	struct mcache cache;
+};
+extern struct shared_cache thread_shared;
+
+/* Says that the heap is set up. The caller holds the lock of start-up. */
+void thread_set_ready(void);
+
+static inline bool thread_is_ready(void)
+{
+	/* Acquire: the heap is set up. Pairs with the release in thread_set_ready(). */
+	return atomic_load_explicit(&thread_list.ready, memory_order_acquire);
+}
+
+/* Makes c the calling thread's cache; NULL: the thread has none from now on. */
+void thread_set_cache(struct mcache *c);
+
+/* Gives the calling thread a cache: one that an ended thread left in its place, a free one, or a new
+ * one. Returns NULL if the thread is gone or there is no memory. Takes thread_list.lock. */
+struct mcache *thread_take_cache(void);
+
+/* Empties the calling thread's cache and gives it back. What the thread still does goes through the
+ * shared cache, and no fast path succeeds. */
+void thread_give_cache(void);
+
+/* Enters c into the chain of the calling thread. thread_list.lock is held, or there is one thread. */
+void thread_set_user_locked(struct mcache *c);
+
+/* Returns the shared cache, locked until thread_leave(). */
+struct mcache *thread_lock_shared(void);
+
+/* Ends the use of a cache that start_enter() or thread_lock_shared() returned. */
 void thread_leave(struct mcache *c);
 
-/* Where the shared cache is, among the library's own data. */
+/* Returns where the shared cache lies among the library's own data. */
 struct address_range thread_shared_place(void);
 
 /* Gives back what the shared cache has. */
 void thread_flush_shared(void);
 
-/* The end of start-up is still to be seen to, by malloc's slow path. */
-extern _Atomic bool thread_attention;
-void thread_attend(void);
-
-/* After libc is up: reads the environment, registers for fork and thread exit. Does nothing before
- * libc is up, nor a second time. */
-void thread_late_init(void);
-
-/* With scavthread=1: starts the thread that gives memory back, when the heap is large enough for
- * that. Called by malloc's and realloc's slow paths, without a lock. Not by free(), because libc
- * frees while it holds its lock of stacks. */
-void thread_start_scavenger(void);
-
-/* Calls visit for every cache that a thread uses, and the shared one; the list is locked, the threads
- * run on. */
+/* Calls visit for every cache that a thread uses and for the shared one. The list is locked; the
+ * threads run on. */
 void thread_each_cache(void (*visit)(struct mcache *c, void *arg), void *arg);
 
-/* From now on malloc takes from the counted slots of every cache, or no longer; see sample.c, which alone calls it. */
+/* Makes malloc take from the counted bins of every cache, or no longer. Only sample.c calls this. */
 void thread_count_allocs(bool on);
 
-/* Adds up what all caches, also of threads that ended, have counted. */
+/* Adds up what all caches have counted, also those of threads that ended. */
 void thread_read_counts(struct alloc_counts *sum);
 
-/* Caches in use, and made so far. */
+/* Counts the caches in use and those made so far. */
 void thread_count_caches(size_t *inuse, size_t *made);
 
 #endif

@@ -82,7 +82,7 @@ static bool new_block(struct mcache *c)
 	unsigned bit;
 
 	tiny_detach(c);
-	if (t->alloc_cache == 0 && !mcache_refill(c, SPANCLASS_TINY))
+	if (t->alloc_cache == 0 && !mcache_refill(c, SPANCLASS_TINY, 0))
 		return false;
 	bit = ctz64(t->alloc_cache);
 	t->alloc_cache &= t->alloc_cache - 1;

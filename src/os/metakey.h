@@ -24,7 +24,7 @@
 #define METAKEY_NONE UINT32_MAX
 
 /* Returns the rights that the key takes away, 0 if there is no key. Relaxed: a thread that asks
- * before the key is made asks again in thread_enter(). */
+ * before the key is made asks again in start_enter(). */
 static inline uint32_t metakey_rights(void)
 {
 	return atomic_load_explicit(&os_key_rights, memory_order_relaxed);

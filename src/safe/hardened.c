@@ -16,6 +16,7 @@
  *          bitmap, like one on a free stack.
  */
 #include "safe/hardened.h"
+#include "heap/adopt.h"
 #include "os/fatal.h"
 #include "os/os.h"
 #include "base/siphash.h"
@@ -37,11 +38,6 @@ void hardened_init(void)
 static uint64_t random_next(struct quarantine *q)
 {
 	return siphash(&key, (uintptr_t)q, ++q->calls) >> 32;
-}
-
-uint64_t hardened_random(struct mcache *c)
-{
-	return random_next(&c->quarantine);
 }
 
 /* Returns the code of an object: only who has the key can compute it for another address, or for another size. */
@@ -259,4 +255,24 @@ void hardened_flush(struct mcache *c)
 			mheap_free_guarded(&c->pages, s);
 	}
 	mheap_free_refused(&c->pages);
+}
+
+void hardened_adopt(struct mcache *c, struct mcache *dead)
+{
+	for (unsigned i = 0; i < QUARANTINE_SMALL; i++) {
+		uintptr_t addr = dead->quarantine.small[i];
+
+		dead->quarantine.small[i] = 0;
+		order_stores();
+		adopt_slot(c, NUM_SPAN_CLASSES, addr);
+	}
+	for (unsigned i = 0; i < QUARANTINE_BIG; i++) {
+		struct mspan *s = dead->quarantine.big[i];
+
+		dead->quarantine.big[i] = NULL;
+		order_stores();
+		/* The span is guarded and on no list. */
+		if (s != NULL)
+			hardened_free_big(c, s);
+	}
 }

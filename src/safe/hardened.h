@@ -13,9 +13,6 @@
 /* Once, before the first object. */
 void hardened_init(void);
 
-/* Returns 32 random bits from the cache's generator. */
-uint64_t hardened_random(struct mcache *c);
-
 /* An object of size bytes in a slot of the class, which has room for the tail, too. It reads as zero; if it does not, somebody
  * wrote to freed memory, and that is fatal. NULL when there is no memory. */
 void *hardened_alloc_small(struct mcache *c, spanclass_t sc, size_t size);
@@ -38,5 +35,9 @@ void hardened_free_big(struct mcache *c, struct mspan *s);
 
 /* Lets go of all that the quarantine of a cache has. */
 void hardened_flush(struct mcache *c);
+
+/* In a forked child: frees the small objects in the quarantine of a lost thread's cache, and moves the
+ * big ones into the quarantine of c. */
+void hardened_adopt(struct mcache *c, struct mcache *dead);
 
 #endif

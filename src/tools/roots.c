@@ -234,9 +234,9 @@ static bool make_hidden(struct roots *r)
 	hide(sn->memory, sn->nbytes, r);
 	hide((uintptr_t)r->maps->text, r->maps->nbytes, r);
 	hide((uintptr_t)&mheap, sizeof(mheap), r);
+	hide((uintptr_t)&page_map, sizeof(page_map), r);
 	hide((uintptr_t)arena_table, sizeof(arena_table), r);
 	hide((uintptr_t)&arena_window, sizeof(arena_window), r);
-	hide((uintptr_t)&page_map, sizeof(page_map), r);
 	hide(shared_cache.addr, shared_cache.nbytes, r);
 	hide_unused_stack(r, sn->stack, lock_self());
 	for (size_t i = 0; i < sn->nthreads; i++)

@@ -7,7 +7,7 @@
 
 #include "base/base.h"
 
-/* When the program starts, after thread_late_init(): installs the signal's handler, if the options
+/* When the program starts, after start_late_init(): installs the signal's handler, if the options
  * ask for a signal. */
 void service_start(void);
 

@@ -5,7 +5,9 @@
  * Two threads go through every kind of request under a seccomp filter that lets only those calls
  * pass. With the argument "glibc" the filter lets only the calls of glibc's malloc pass, as a
  * sandbox made for that malloc does. It refuses the others with EPERM in one run and with a kill in
- * the next. Where the system can forbid it, reading the time-stamp counter is a fault, too.
+ * the next. Where the system can forbid it, reading the time-stamp counter is a fault, too. With the
+ * argument "tools" every call of the manual page may pass, and the tools that GOALLOC switches on
+ * write on a signal and at exit.
  *
  * The test runs linked with the library and preloaded, with and without hardened=1. The test
  * man.syscalls compares the lists below with the manual page and with the source.
@@ -43,6 +45,23 @@ static const int allowed_by_glibc[] = {
 };
 #define NALLOWED_BY_GLIBC (sizeof(allowed_by_glibc) / sizeof(allowed_by_glibc[0]))
 
+/* SYSTEM CALLS of goalloc(7), all of it. */
+static const int allowed_by_tools[] = {
+	SYS_mmap,            SYS_munmap,         SYS_mprotect,        SYS_madvise,
+	SYS_mremap,          SYS_futex,          SYS_getrandom,       SYS_clock_gettime,
+	SYS_getpid,          SYS_gettid,         SYS_pkey_alloc,      SYS_pkey_mprotect,
+	SYS_write,           SYS_rt_sigprocmask, SYS_rt_sigaction,    SYS_rt_sigreturn,
+	SYS_tgkill,          SYS_openat,         SYS_read,            SYS_close,
+	SYS_fcntl,           SYS_newfstatat,     SYS_fstat,           SYS_faccessat,
+	SYS_getcwd,          SYS_renameat2,      SYS_unlinkat,        SYS_rt_sigpending,
+	SYS_rt_sigtimedwait, SYS_ppoll,          SYS_pread64,         SYS_process_vm_readv,
+	SYS_clone,           SYS_wait4,          SYS_exit,            SYS_exit_group,
+	SYS_getppid,         SYS_ptrace,         SYS_getdents64,      SYS_close_range,
+	SYS_prlimit64,       SYS_mincore,        SYS_prctl,           SYS_clock_nanosleep,
+	SYS_rt_tgsigqueueinfo, SYS_restart_syscall,
+};
+#define NALLOWED_BY_TOOLS (sizeof(allowed_by_tools) / sizeof(allowed_by_tools[0]))
+
 static struct {
 	const int *calls;
 	unsigned n;
@@ -53,7 +72,7 @@ static struct {
  * says. */
 static void forbid_other_calls(void)
 {
-	struct sock_filter code[NALLOWED + 3];
+	struct sock_filter code[NALLOWED_BY_TOOLS + 3];
 	struct sock_fprog program = { .filter = code };
 	unsigned n = 0;
 
@@ -186,9 +205,28 @@ static void run_as_glibc(unsigned otherwise)
 	CHECK(status == 0);
 }
 
+/* Does the rest of main() with tools. What was asked for is written on the signal and by exit(). */
+static void run_with_tools(void)
+{
+	pthread_t other;
+
+	policy.calls = allowed_by_tools;
+	policy.n = NALLOWED_BY_TOOLS;
+	CHECK(pthread_create(&other, NULL, consumer, NULL) == 0);
+	wait_for(1);
+	forbid_other_calls();
+	use_everything();
+	atomic_store(&turn, 2);
+	wait_for(3);
+	CHECK(raise(SIGUSR1) == 0);
+	exit(0);
+}
+
 int main(int argc, char **argv)
 {
 	check_the_filter();
+	if (argc > 1 && strcmp(argv[1], "tools") == 0)
+		run_with_tools();
 	if (argc > 1 && strcmp(argv[1], "glibc") == 0) {
 		run_as_glibc(SECCOMP_RET_ERRNO | EPERM);
 		run_as_glibc(SECCOMP_RET_KILL_PROCESS);

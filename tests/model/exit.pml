@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * exit.pml - the end of a thread and the next one that gets its cache (src/heap/thread.c, mcache_flush()
+ * exit.pml - the end of a thread and the next one that gets its cache (src/start.c, src/heap/thread.c, mcache_flush()
  * in src/heap/mcache.c), and how a thread comes to be told to libc (-DSTART), for spin. See run.sh.
  *
  * The end: one span record with NSLOT slots, as in span.pml, and caches that are records, too.
@@ -140,7 +140,7 @@ proctype thread(byte me)
 {
 	byte c;            /* thread_mcache; while it ends, the cache in mcache_flush() */
 	byte doing = IN_PROGRAM;
-	bool giving;       /* in give_span() */
+	bool giving;       /* in mcache_give_span() */
 	bool locked;
 	byte slot, o, n;
 
@@ -418,7 +418,7 @@ claim_central:
 	/* --- the span is mine and on no list --- */
 claimed:
 	ABSORB;
-	/* From give_span() the loop in keep_if_free(), from mcache_claim() place_span(). */
+	/* From mcache_give_span() the loop in keep_if_free(), from mcache_claim() place_span(). */
 	if
 	:: giving -> goto give_absorbed
 	:: !giving
@@ -489,7 +489,7 @@ give_current:
 		fi;
 		UNLIST
 	}
-	/* --- give_span() --- */
+	/* --- mcache_give_span() --- */
 	ABSORB;
 give_absorbed:
 	if
@@ -596,7 +596,7 @@ init
 
 #else
 
-/* --- the start: thread_enter(), watch_exit(), thread_late_init(), thread_exit() --- */
+/* --- the start: start_enter(), watch_exit(), start_late_init(), thread_exit() --- */
 
 #ifndef NTHREADS
 #define NTHREADS 3
@@ -639,7 +639,7 @@ byte nrunning = NTHREADS;
 proctype thread()
 {
 	byte c;                /* thread_mcache */
-	bool gone;             /* thread_is_gone */
+	bool gone;             /* thread_self.gone */
 	byte value;            /* of the key, in libc */
 	bool user_value;       /* of a later key of the program, whose destructor allocates */
 	byte requests = NREQUESTS;
@@ -655,7 +655,7 @@ idle:
 	:: round != 0 -> goto next_round
 	fi;
 
-	/* --- enter(), thread_attend() --- */
+	/* --- start_enter(), start_attend() --- */
 request:
 	atomic { sure = late_state == LATE_DONE }
 	if
@@ -667,7 +667,7 @@ request:
 	:: !got -> goto thread_enter
 	:: got
 	fi;
-	/* --- thread_late_init(): libc may allocate in it, and comes to thread_enter() --- */
+	/* --- start_late_init(): libc may allocate in it, and comes to start_enter() --- */
 	atomic {
 		if
 		:: late_state != LATE_NOT_YET -> goto thread_enter
@@ -687,10 +687,10 @@ late_go_on:
 	atomic { late_state = LATE_DONE }
 #endif
 
-	/* --- thread_enter() --- */
+	/* --- start_enter() --- */
 thread_enter:
 	if
-	:: gone -> goto entered                 /* lock_shared() */
+	:: gone -> goto entered                 /* thread_lock_shared() */
 	:: !gone && c == 0 ->
 		TAKE_CACHE
 #ifdef MUTANT_NO_SECOND_LOOK

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * fork.pml - a fork while other threads change the heap, and how the child puts it in order
- * (src/heap/thread.c, mcache_adopt_stacks() and mcache_adopt_spans() in src/heap/mcache.c,
+ * (src/fork.c, adopt_stacks() and adopt_spans() in src/heap/adopt.c,
  * mcentral_after_fork()), for spin. See run.sh.
  *
  * The beginning is any heap in order with NSPAN spans of 2 slots, the cache of the thread that will
@@ -307,7 +307,7 @@ inline keep_if_free(s)
 	told = false
 }
 
-/* give_span() */
+/* mcache_give_span() */
 inline give_span(s)
 {
 	absorb(s);
@@ -412,7 +412,7 @@ inline return_slot(s, b)
 #define ENTRY_AT(c, i) ((i) > DEEP -> deep[2 * (c) + (i) - DEEP - 1] : first[2 * (c) + (i) - 1])
 #define STACK_EMPTY(c) (top[c] == 0 || top[c] == DEEP)
 
-/* flush_stack(), reset_stack() */
+/* flush_stack(), mcache_reset_stack() */
 inline flush_stack()
 {
 	do
@@ -630,7 +630,7 @@ inline adopt_slot(e)
 	fi
 }
 
-/* mcache_adopt_stacks() */
+/* adopt_stacks() */
 inline adopt_stacks(d)
 {
 #ifndef MUTANT_ENTRY_STAYS
@@ -656,7 +656,7 @@ inline adopt_stacks(d)
 	atomic { top[d] = 0; e = 0; i = 0 }
 }
 
-/* mspan_rebuild(), then give_span(): adopt_span() */
+/* mspan_rebuild(), then mcache_give_span(): adopt_span() */
 inline adopt_span(d, s)
 {
 	if
@@ -679,7 +679,7 @@ inline adopt_span(d, s)
 	fi
 }
 
-/* mcache_adopt_spans() */
+/* adopt_spans() */
 inline adopt_spans(d)
 {
 	/* The current span, then the list; i counts. */
@@ -692,7 +692,7 @@ inline adopt_spans(d)
 			if
 			:: at != 0 && owner[at] == d -> assert(i <= NSPAN); s = at; at = next[at]
 #ifndef MUTANT_LISTS_ALONE
-			/* The shared cache is used again: mcache_adopt_all_spans() finds what the
+			/* The shared cache is used again: adopt_all_spans() finds what the
 			 * thread had in hand. */
 			:: !(at != 0 && owner[at] == d) && d == SHARED_CACHE ->
 				at = 0;
@@ -771,7 +771,8 @@ inline adopt_orphans()
 #define ADOPTION atomic
 #endif
 
-/* A thread of the child, on its first slow path: thread_enter(). */
+/* A thread of the child, on its first slow path: start_enter(),
+ * fork_has_orphans(). */
 proctype child(byte me; byte born)
 {
 	byte c, hand, d, e, i, at, s, n, taken, old, other, todo;
@@ -780,7 +781,7 @@ proctype child(byte me; byte born)
 	hand = (born == 1 -> 16 << me : (me == 1 -> 128 : 1));
 	{
 	ADOPTION {
-	/* --- wait_for_adoption() --- */
+	/* --- fork_adopt() --- */
 	if
 	:: orphans
 #ifndef MUTANT_NO_INIT_LOCK
@@ -788,7 +789,7 @@ proctype child(byte me; byte born)
 #endif
 		if
 		:: orphans ->
-			/* lock_shared() */
+			/* thread_lock_shared() */
 			atomic {
 				if
 				:: parked != 0 -> c = parked
@@ -920,7 +921,7 @@ inline after_fork(me)
 inline mend_by_other()
 {
 	central_after_fork();
-	/* mcache_lose_spans() */
+	/* adopt_lose_spans() */
 	if
 	:: shared_lock != 0 ->
 		shared_lock = 0;

@@ -22,16 +22,16 @@ MODELS=${MODELS:-$here}
 export LC_ALL=C
 
 # Files whose atomic accesses are all modelled, but for those in these functions.
-ATOMICS="mspan.h mspan.c mcentral.c thread.c"
+ATOMICS="mspan.h mspan.c mcentral.c thread.h thread.c start.c fork.c"
 EXCEPTIONS="
 init_common          before the span is in the page map: nobody else knows the record
 mspan_check          reads, in tests and debug builds
 mspan_owner_relaxed  the models have its load where it is called
 slot_state           state bytes: the models have them as what is live or out
 slot_set             the same
-heap_is_ready        start-up, once, before there is a second thread
-heap_init            the same
-thread_start_scavenger  one flag: the thread that sets it first makes the thread
+thread_is_ready      start-up, once, before there is a second thread
+thread_set_ready     the same
+start_scavenger      one flag: the thread that sets it first makes the thread
 "
 
 scratch=$(mktemp -d) || exit 1
@@ -203,8 +203,8 @@ case ${1-} in
 		's/^void mcentral_put(/void mcentral_give(/' src/heap/mcentral.c
 	expect 'names mcentral_init() of mcentral.c, which is not in modelled.txt' \
 		's/mspan_absorb()/mcentral_init()/' model/tiny.pml
-	expect 'no model names mspan_count_live(), which has 1 atomic_ calls' \
-		'/^unsigned mspan_count_live/,/^}/s/unsigned n = 0/unsigned n = atomic_load(\&s->credit)/' \
+	expect 'no model names mspan_shape(), which has 1 atomic_ calls' \
+		'/^unsigned mspan_shape/,/^}/s/sc == SPANCLASS_TINY/atomic_load(\&shared) == sc/' \
 		src/heap/mspan.c
 	expect 'no model names -(), which has 1 atomic_ calls' \
 		'$a#define PEEK(s) atomic_load(\&(s)->owner)' src/heap/mspan.h

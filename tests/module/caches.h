@@ -10,6 +10,7 @@
 #include "heap/mcentral.h"
 #include "heap/mheap.h"
 #include "base/options.h"
+#include "heap/tiny.h"
 
 enum { NCACHES = 3 };
 
@@ -21,6 +22,7 @@ static void start(void)
 	options.scavenge_ms = 1000000;
 	mheap_init();
 	mcentral_init();
+	mcache_flush_others = tiny_detach;
 	for (int i = 0; i < NCACHES; i++)
 		mcache_init(&cache[i]);
 }

@@ -8,6 +8,7 @@
  */
 #include "module.h"
 
+#include "live.h"
 #include "safe/guard.h"
 #include "heap.h"
 #include "os/os.h"
@@ -332,7 +333,7 @@ TEST_IN_CHILD(a_slot_that_is_not_reused_is_neither_live_nor_free)
 	CHECK(slot_is_live(&s->state[slot]) && slot_state(&s->state[slot]) != SLOT_LIVE);
 	heap_free(p, "free");
 	CHECK(!slot_is_live(&s->state[slot]) && slot_state(&s->state[slot]) != SLOT_FREE);
-	CHECK(mspan_count_live(s) == 0);
+	CHECK(span_count_live(s) == 0);
 	mspan_rebuild(s);
 	CHECK(slot_state(&s->state[slot]) == SLOT_DEAD && s->nfree < s->nelems);
 }

@@ -6,6 +6,8 @@
  * Several caches in one thread stand for several threads between two steps.
  */
 #include "caches.h"
+#include "heap/adopt.h"
+#include "heap.h"
 #include "module.h"
 
 #include "os_fail.h"
@@ -36,7 +38,7 @@ static void put(struct mcache *c, void *p)
 	CHECK(s != NULL && mspan_slot_of(s, (uintptr_t)p, &slot));
 	CHECK(slot_state(&s->state[slot]) == SLOT_LIVE);
 	if (!mcache_free_fast(c, s, s->spanclass, (uintptr_t)p, &s->state[slot]))
-		mcache_free_slot(c, s, slot, "free");
+		heap_free_slot(c, s, slot, "free");
 }
 
 TEST_IN_CHILD(an_empty_cache_fails_fast)
@@ -150,8 +152,8 @@ TEST_IN_CHILD(a_deep_stack_of_the_dead_is_adopted_wherever_its_move_stopped)
 	/* The thread stopped behind the store of the top. */
 	t->stack_bottom = first;
 	t->stack_limit = limit;
-	mcache_adopt_stacks(&cache[0], dead);
-	mcache_adopt_spans(&cache[0], dead);
+	adopt_stacks(&cache[0], dead);
+	adopt_spans(&cache[0], dead);
 	check_all();
 	end_with_empty_heap();
 }
@@ -631,8 +633,8 @@ TEST_IN_CHILD(the_cache_of_a_thread_that_is_gone_is_taken_apart_and_its_objects_
 		put(i % 4 == 0 ? &cache[0] : dead, p[i]);
 	put_big(dead, get_big(dead, 30));
 	mcache_flush_stacks(&cache[0]);
-	mcache_adopt_stacks(&cache[0], dead);
-	mcache_adopt_spans(&cache[0], dead);
+	adopt_stacks(&cache[0], dead);
+	adopt_spans(&cache[0], dead);
 	check_all();
 	for (unsigned i = 0; i < 2000; i++)
 		if (i % 3 != 0) {
@@ -663,8 +665,8 @@ TEST_IN_CHILD(a_stack_entry_that_was_half_changed_is_passed_over)
 	stack[2].addr = 12345;
 	stack[2].state = NULL;
 	t->stack_top += (uint32_t)sizeof(struct free_entry);
-	mcache_adopt_stacks(&cache[0], dead);
-	mcache_adopt_spans(&cache[0], dead);
+	adopt_stacks(&cache[0], dead);
+	adopt_spans(&cache[0], dead);
 	check_all();
 	CHECK(slot_state(&span_of((uintptr_t)q)
 				  ->state[((uintptr_t)q - span_of((uintptr_t)q)->base) / 64]) ==

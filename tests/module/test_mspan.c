@@ -6,6 +6,7 @@
  */
 #include "module.h"
 
+#include "live.h"
 #include "heap/mspan.h"
 
 #include <pthread.h>
@@ -177,7 +178,7 @@ static void a_fresh_span_has_every_slot_free_and_no_owner(void **state)
 			n += popcount64(mspan_free_bits(s)[w]);
 		assert_int_equal(n, spanclass_info((spanclass_t)sc)->nelems);
 		assert_true(mspan_is_empty(s));
-		assert_int_equal(mspan_count_live(s), 0);
+		assert_int_equal(span_count_live(s), 0);
 		assert_int_equal(mspan_owner_relaxed(s), 0);
 		assert_int_equal(s->kind, sc == SPANCLASS_TINY ? SPAN_TINY : SPAN_SMALL);
 		assert_int_equal(mspan_nbytes(s), s->npages * PAGE_SIZE);
@@ -201,7 +202,7 @@ static void a_record_that_is_reused_remembers_nothing(void **state)
 	assert_int_equal(s->shape, shape);
 	assert_true(mspan_is_empty(s));
 	assert_int_equal(mspan_absorb(s), 0);
-	assert_int_equal(mspan_count_live(s), 0);
+	assert_int_equal(span_count_live(s), 0);
 	assert_int_equal(mspan_owner_relaxed(s), 0);
 	assert_null(s->next);
 	assert_null(s->prev);
@@ -639,7 +640,7 @@ static struct mspan *span_with_live(spanclass_t sc, unsigned live)
 	hand_out_all(s);
 	for (uint32_t i = live; i < s->nelems; i++)
 		free_local(s, i);
-	assert_int_equal(mspan_count_live(s), live);
+	assert_int_equal(span_count_live(s), live);
 	return s;
 }
 
@@ -804,21 +805,6 @@ static void marks_that_free_no_block_are_used_up_by_the_claim(void **state)
 	drop(s);
 }
 
-static void the_live_objects_and_blocks_of_a_tiny_span_are_counted_apart(void **state)
-{
-	struct mspan *s = new_span(SPANCLASS_TINY);
-
-	(void)state;
-	assert_int_equal(mspan_count_live(s), 0);
-	tiny_live(s, 0, 0, 1);
-	tiny_live(s, 0, 1, 1);
-	tiny_live(s, 0, 8, 8);
-	tiny_live(s, 511, 0, 15);
-	assert_int_equal(mspan_count_live(s), 4);
-	assert_int_equal(mspan_live_blocks(s), 2);
-	drop(s);
-}
-
 static void blocks_in_a_cache_are_pinned_and_hold_no_object(void **state)
 {
 	struct mspan *s = new_span(SPANCLASS_TINY);
@@ -829,8 +815,7 @@ static void blocks_in_a_cache_are_pinned_and_hold_no_object(void **state)
 	(void)state;
 	mspan_set_owner(s, ME);
 	assert_true(mspan_take_word(s, &word, &bits, &fresh));
-	assert_int_equal(mspan_count_live(s), 0);
-	assert_int_equal(mspan_live_blocks(s), 0);
+	assert_int_equal(span_count_live(s), 0);
 	/* A mark that comes late, for an object that was in the block before. */
 	tiny_free_remote(s, 5, 0);
 	assert_int_equal(mspan_absorb(s), 0);
@@ -893,7 +878,7 @@ static void rebuild_of_a_tiny_span_frees_the_blocks_without_objects(void **state
 	mspan_check(s);
 	assert_int_equal(s->nfree, 2);
 	assert_true(mspan_free_bits(s)[1] == 5);
-	assert_int_equal(mspan_count_live(s), 510);
+	assert_int_equal(span_count_live(s), 510);
 	drop(s);
 }
 
@@ -1112,7 +1097,6 @@ int main(void)
 		cmocka_unit_test(a_tiny_block_is_free_when_its_last_object_is),
 		cmocka_unit_test(a_tiny_block_may_be_marked_again_and_be_free_already),
 		cmocka_unit_test(marks_that_free_no_block_are_used_up_by_the_claim),
-		cmocka_unit_test(the_live_objects_and_blocks_of_a_tiny_span_are_counted_apart),
 		cmocka_unit_test(blocks_in_a_cache_are_pinned_and_hold_no_object),
 		cmocka_unit_test(rebuild_makes_free_what_is_not_live_whoever_had_it),
 		cmocka_unit_test(rebuild_of_a_tiny_span_frees_the_blocks_without_objects),

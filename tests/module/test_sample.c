@@ -7,9 +7,11 @@
  */
 #include "module.h"
 
+#include "live.h"
 #include "heap/heapcheck.h"
 #include "heap.h"
 #include "tools/profile.h"
+#include "start.h"
 #include "tools/sample.h"
 
 #include <math.h>
@@ -80,7 +82,7 @@ static void begin(size_t rate)
 static void count_live_span(struct mspan *s, void *arg)
 {
 	struct live_counts *live = arg;
-	unsigned n = mspan_count_live(s);
+	unsigned n = span_count_live(s);
 
 	live->objects[s->spanclass] += n;
 	if (s->kind == SPAN_BIG && n != 0)
@@ -163,7 +165,7 @@ TEST_IN_CHILD(every_allocation_is_counted_in_its_span_class)
 	struct alloc_counts expected = { 0 };
 	size_t n = 0;
 
-	thread_late_init();
+	start_late_init();
 	begin(0);
 	for (int round = 0; round < 20; round++) {
 		n = churn(&r, n, 3000, &expected);
@@ -184,7 +186,7 @@ TEST_IN_CHILD(what_was_live_before_counts_once_and_frees_while_off_do_not)
 	uint64_t frees[NUM_SPAN_CLASSES];
 	size_t n = 0;
 
-	thread_late_init();
+	start_late_init();
 	n = churn(&r, n, 5000, &ignored);
 	for (int round = 0; round < 4; round++) {
 		/* Off: allocations are what is live and what was seen freed. */
@@ -227,7 +229,7 @@ TEST_IN_CHILD(threads_that_ended_are_counted)
 	uint64_t more = 0;
 	pthread_t t[4];
 
-	thread_late_init();
+	start_late_init();
 	begin(4096);
 	read_counts(&live, &before);
 	for (uintptr_t i = 0; i < 4; i++)
@@ -250,7 +252,7 @@ TEST_IN_CHILD(switching_while_threads_allocate_breaks_nothing)
 	struct alloc_counts made;
 	pthread_t t[3];
 
-	thread_late_init();
+	start_late_init();
 	for (uintptr_t i = 0; i < 3; i++)
 		CHECK(pthread_create(&t[i], NULL, churner, (void *)(i + 1)) == 0);
 	for (int i = 0; i < 100; i++) {
@@ -294,7 +296,7 @@ static void check_share(size_t size, size_t rate, bool noscan)
 
 TEST_IN_CHILD(an_object_is_sampled_with_the_probability_of_its_size)
 {
-	thread_late_init();
+	start_late_init();
 	check_share(1, 1000, false);
 	check_share(64, 1000, false);
 	check_share(64, 4096, false);
@@ -311,7 +313,7 @@ TEST_IN_CHILD(every_object_is_a_sample_at_rate_1)
 	struct alloc_counts ignored = { 0 };
 	size_t n;
 
-	thread_late_init();
+	start_late_init();
 	begin(1);
 	n = churn(&r, 0, 5000, &ignored);
 	/* Not those of size 0, which take nothing. */
@@ -327,7 +329,7 @@ TEST_IN_CHILD(the_estimate_of_bytes_and_objects_is_near_the_truth)
 	double bytes = 0;
 	size_t n = 100000;
 
-	thread_late_init();
+	start_late_init();
 	begin(8192);
 	for (size_t i = 0; i < n; i++) {
 		void *p = heap_malloc(1 + rng_below(&r, 3000));
@@ -344,7 +346,7 @@ TEST_IN_CHILD(a_sample_ends_with_its_object_whichever_way_that_ends)
 {
 	void *p;
 
-	thread_late_init();
+	start_late_init();
 	begin(1);
 	p = heap_malloc(100);
 	CHECK(live_samples == 1);
@@ -375,7 +377,7 @@ TEST_IN_CHILD(a_sample_outlives_sampling)
 {
 	void *p, *q;
 
-	thread_late_init();
+	start_late_init();
 	begin(1);
 	p = heap_malloc(100);
 	q = heap_malloc(100000);
@@ -391,7 +393,7 @@ static void double_free_of_a_sample_body(void)
 {
 	void *p;
 
-	thread_late_init();
+	start_late_init();
 	begin(1);
 	p = heap_malloc(100000);
 	heap_free(p, "free");

@@ -12,8 +12,8 @@
 #include "base/options.h"
 #include "os/os.h"
 #include "proc.h"
+#include "start.h"
 #include "tools/service.h"
-#include "heap/thread.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -59,7 +59,7 @@ static void start_with(const char *setting)
 	options.report_fd = fcntl(2, F_DUPFD_CLOEXEC, 100);
 	if (options.stats[0] != '\0')
 		options.stats_fd = options.report_fd;
-	thread_late_init();
+	start_late_init();
 	service_start();
 }
 

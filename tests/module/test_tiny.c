@@ -3,6 +3,7 @@
  * test_tiny.c - small noscan objects share blocks; each is found and freed by itself.
  */
 #include "caches.h"
+#include "heap/adopt.h"
 #include "module.h"
 
 #include "os_fail.h"
@@ -320,8 +321,9 @@ TEST_IN_CHILD(the_block_of_a_thread_that_is_gone_is_a_block_like_any_other)
 	for (int i = 0; i < 3; i++)
 		p[i] = tiny_alloc(&cache[1], 4, 4);
 	put(&cache[0], p[1]);
-	mcache_adopt_stacks(&cache[0], &cache[1]);
-	mcache_adopt_spans(&cache[0], &cache[1]);
+	tiny_forget(&cache[1]);
+	adopt_stacks(&cache[0], &cache[1]);
+	adopt_spans(&cache[0], &cache[1]);
 	check_all();
 	CHECK(cache[1].tiny.block == 0);
 	CHECK(size_at(p[0]) == 4 && size_at(p[2]) == 4);

@@ -20,11 +20,29 @@ prepare() {
 		for (i = 0; i < n; i++) printf "\t{ struct s%d " \
 			"s; memset(&s, 0, sizeof s); r += f%d(%d + r, &s); }\n", i, i, i * 7919
 		print "\tprintf(\"%ld\\n\", r);\n}" }' >"$INPUT/big.c"
-	printf '%s\n' '#include <algorithm>' '#include <iostream>' '#include <map>' \
-		'#include <string>' '#include <vector>' \
-		'template <int N> long use() { std::map<std::string, std::vector<long>> m; for (long i = 0; i < 99; i++) m[std::to_string(i % N)].push_back(i); long r = 0; for (auto &e : m) r += std::count_if(e.second.begin(), e.second.end(), [](long x) { return x % N == 1; }); return r; }' \
-		'template <int... I> long all(std::integer_sequence<int, I...>) { return (use<I + 1>() + ...); }' \
-		'int main() { std::cout << all(std::make_integer_sequence<int, 8>()) << std::endl; }' >"$INPUT/stl.cc"
+	cat >"$INPUT/stl.cc" <<-'END'
+	#include <algorithm>
+	#include <iostream>
+	#include <map>
+	#include <string>
+	#include <vector>
+	template <int N> long use()
+	{
+		std::map<std::string, std::vector<long>> m;
+		for (long i = 0; i < 99; i++)
+			m[std::to_string(i % N)].push_back(i);
+		long r = 0;
+		for (auto &e : m)
+			r += std::count_if(e.second.begin(), e.second.end(),
+					   [](long x) { return x % N == 1; });
+		return r;
+	}
+	template <int... I> long all(std::integer_sequence<int, I...>)
+	{
+		return (use<I + 1>() + ...);
+	}
+	int main() { std::cout << all(std::make_integer_sequence<int, 8>()) << std::endl; }
+	END
 }
 
 run_case() {

@@ -8,5 +8,6 @@ run_case() {
 	for i in $(seq "$(pick 10 50)"); do
 		clisp -q -norc -x '(+ 1 2)' 2>&1
 	done
-	clisp -q -norc -x '(let ((l (loop for i below 100000 collect (* i i)))) (gc) (reduce (function +) l))' 2>&1
+	clisp -q -norc -x '(let ((l (loop for i below 100000 collect (* i i))))
+		(gc) (reduce (function +) l))' 2>&1
 }

@@ -16,14 +16,22 @@ prepare() {
 				"char c[%d]; } u; unsigned f : %d; };\n" \
 				"", i, i % 9 + 2, i, i % 30 + 8, i % 31 + 1
 			printf "static const u64 table%d[] = {", i
-			for (j = 0; j < 64; j++) printf "%d%s", (i * 7919 + j * 104729) % 65521, j < 63 ? "," : "};\n"
+			for (j = 0; j < 64; j++)
+				printf "%d%s", (i * 7919 + j * 104729) % 65521,
+					j < 63 ? "," : "};\n"
 			printf "static u64 f%d(const unsigned char *z, u64 n, struct s%d *p) {\n" \
 				"\tu64 r = n, i;\n\tfor (i = 0; i < n; i++) {\n" \
 				"\t\tswitch (z[i] & 31) {\n", i, i
-			for (j = 0; j < 24; j++)
+			for (j = 0; j < 24; j++) {
+				extra = j % 3 ? "p->f += z[i];" : "p->u.d = sqrt((double)r);"
+				if (i && j % 5 == 0)
+					extra = "if (r % 3 == 0) { struct s" (i - 1) " q; " \
+						"memset(&q, 0, sizeof q); " \
+						"r += f" (i - 1) "(z, i, &q); }"
 				printf "\t\tcase %d: r = r * " \
 					"%d + table%d[(r ^ i) & 63]; p->a[%d] ^= r; %s break;\n" \
-					"", j, j * 2 + 3, i, j % (i % 9 + 2), i && j % 5 == 0 ? "if (r % 3 == 0) { struct s" (i - 1) " q; memset(&q, 0, sizeof q); r += f" (i - 1) "(z, i, &q); }" : (j % 3 ? "p->f += z[i];" : "p->u.d = sqrt((double)r);")
+					"", j, j * 2 + 3, i, j % (i % 9 + 2), extra
+			}
 			print "\t\tdefault: for (int k = 0; k " \
 				"< 8; k++) r ^= r << k | z[k % n]; break;\n\t\t}\n\t}\n" \
 				"\treturn r;\n}"
@@ -33,7 +41,12 @@ prepare() {
 			"q; memset(&q, 0, sizeof q); r += f%d((const " \
 			"unsigned char *)\"some text %d\", 12, &q); }\n", i, i, i
 		print "\tprintf(\"%lu %d\\n\", r, argv != 0);\n\treturn 0;\n}" }' >"$INPUT/big.c"
-	awk 'BEGIN { for (i = 0; i < 2000; i++) printf "#define M%d(x) (((x) * %d) ^ %s)\n", i, i, i ? "M" (i > 40 ? i - 37 : i - 1) "(x)" : "1"; print "int g(int v) { return M1999(v); }" }' >"$INPUT/macros.c"
+	awk 'BEGIN {
+		for (i = 0; i < 2000; i++)
+			printf "#define M%d(x) (((x) * %d) ^ %s)\n", i, i,
+				i ? "M" (i > 40 ? i - 37 : i - 1) "(x)" : "1"
+		print "int g(int v) { return M1999(v); }"
+	}' >"$INPUT/macros.c"
 }
 
 run_case() {
@@ -43,7 +56,8 @@ run_case() {
 	gcc -O1 -S big.c -o out/big.s
 	gcc -O2 -c macros.c -o out/macros.o
 	for linker in bfd gold; do
-		gcc -fuse-ld="$linker" -Wl,-Map="out/$linker.map" out/big.o -lm -o "out/$linker" && "./out/$linker"
+		gcc -fuse-ld="$linker" -Wl,-Map="out/$linker.map" out/big.o -lm -o "out/$linker" &&
+			"./out/$linker"
 	done
 	gcc -O2 -flto=2 -fno-fat-lto-objects big.c macros.c -lm -o out/lto && ./out/lto
 	gcc -static out/big.o -lm -o out/static && ./out/static

@@ -22,7 +22,9 @@ run_case() {
 	gdb -nx -batch -ex 'set style enabled off' -ex 'set debuginfod enabled off' -ex \
 		'break last if l->v == 0' -ex run -ex 'backtrace 30' -ex 'print *l' -ex \
 		'info locals' -ex 'up' -ex 'print l->v + 7' \
-		-ex 'python import gc; d = {i: str(i) * 20 for i in range(20000)}; print(len(d), gdb.parse_and_eval("l->v"), gdb.selected_frame().name())' \
+		-ex 'python import gc; d = {i: str(i) * 20 for i in range(20000)}' \
+		-ex 'python print(len(d), gdb.parse_and_eval("l->v"))' \
+		-ex 'python print(gdb.selected_frame().name())' \
 		-ex 'ptype struct node' -ex delete -ex continue ./list 2>err |
 		grep -v -e 'Breakpoint 1 at' -e libthread_db |
 		sed -E 's/\(?0x[0-9a-f]+\)?/ADDR/g; s/process [0-9]+/process N/g'

@@ -12,12 +12,16 @@ prepare() {
 		for (i = 1; i <= n; i++) {
 			printf "commit refs/heads/%s\nmark :%d\n" \
 				"committer A U Thor <a@example.org> %d +0000\ndata <<EOT\n" \
-				"commit %d\nEOT\n", i % 10 == 9 ? "side" : "main", i, 1600000000 + i * 60, i
+				"commit %d\nEOT\n", i % 10 == 9 ? "side" : "main", i,
+				1600000000 + i * 60, i
 			if (i > 10 && i % 10 == 9) printf "from :%d\n", i - 9
 			if (i > 10 && i % 10 == 0) printf "from :%d\nmerge :%d\n", i - 2, i - 1
 			for (k = 0; k < 4; k++) { x = (x * 16807) % 2147483647; f = x % 60
 				printf "M 100644 inline dir%d/file%d\ndata <<EOT\n", f % 7, f
-				len[f] += x % 9; for (j = 0; j <= len[f] % 400; j++) printf "line %d of %d %d\n", j, f, (j * 31 + f + int(i / (j % 13 + 1)) * 7919) % 9973
+				len[f] += x % 9
+				for (j = 0; j <= len[f] % 400; j++)
+					printf "line %d of %d %d\n", j, f,
+						(j * 31 + f + int(i / (j % 13 + 1)) * 7919) % 9973
 				print "EOT" }
 		}
 		print "done" }' | git -C "$INPUT/repo" fast-import --quiet --done

@@ -21,13 +21,19 @@ run_case() {
 	local port
 	words 3000 >words
 	leaks sqlite3 0 /usr/bin/sqlite3 :memory: \
-		"create table t (a, b); with recursive r(i) as (select 1 union all select i + 1 from r where i < 3000) insert into t select i, hex(i) from r; create index x on t (b); select count(*), sum(length(b)) from t group by a % 7"
-	PYTHONMALLOC=malloc leaks python3 0 /usr/bin/python3 -c \
-		'import collections, json, re; print(len(collections.Counter(w for l in open("words") for w in re.split(r"\W+", l))))'
+		"create table t (a, b);
+		with recursive r(i) as (select 1 union all select i + 1 from r where i < 3000)
+		insert into t select i, hex(i) from r;
+		create index x on t (b);
+		select count(*), sum(length(b)) from t group by a % 7"
+	PYTHONMALLOC=malloc leaks python3 0 /usr/bin/python3 -c 'import collections, json, re
+words = (w for l in open("words") for w in re.split(r"\W+", l))
+print(len(collections.Counter(words)))'
 	leaks bash 0 /bin/bash --norc -c \
 		'declare -A m; while read -r a b c; do m[$b]+=$a; done <words; echo "${#m[@]}"'
 	leaks perl any /usr/bin/perl -ne \
-		'@f = split; push @{$h{$f[1]}}, $f[0]; END { print join(",", map { scalar @{$h{$_}} } sort keys %h), "\n" }' words
+		'@f = split; push @{$h{$f[1]}}, $f[0];
+		END { print join(",", map { scalar @{$h{$_}} } sort keys %h), "\n" }' words
 	printf 'int f(int a) { return a + 1; }\nint main(void) { return f(-1); }\n' >a.c
 	gcc -S a.c -o a.s
 	leaks as any as a.s -o a.o

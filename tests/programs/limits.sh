@@ -13,7 +13,8 @@ run_case() {
 	echo 'int main(void) { return 0; }' | gcc -O2 -x c - -o main && ./main
 	PYTHONMALLOC=malloc /usr/bin/python3 - <<-END
 		import threading
-		t = [threading.Thread(target=lambda: sum([i for i in range(10000)])) for _ in range(3)]
+		def work(): sum([i for i in range(10000)])
+		t = [threading.Thread(target=work) for _ in range(3)]
 		[x.start() for x in t]; [x.join() for x in t]
 		for size in (1 << 20, 100000, 1000):
 		    for again in range(2):

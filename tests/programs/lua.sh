@@ -18,11 +18,20 @@ local function run(mode)
 	table.sort(keys)
 	local s = table.concat(keys, ",")
 	print(#keys, #s, s:sub(1, 60), select(2, s:gsub("%d(%a+),", "<%1>")))
-	local function tree(d) if d == 0 then return {} end local r = { name = ("n"):rep(d) } for i = 1, 4 do r[i] = tree(d - 1) end return r end
+	local function tree(d)
+		if d == 0 then return {} end
+		local r = { name = ("n"):rep(d) }
+		for i = 1, 4 do r[i] = tree(d - 1) end
+		return r
+	end
 	local function count(r) local c = 1 for i = 1, #r do c = c + count(r[i]) end return c end
 	for _ = 1, 4 do print(count(tree(7))) end
 	local cs = {}
-	for i = 1, 2000 do cs[i] = coroutine.wrap(function() for j = 1, 10 do coroutine.yield(i .. ":" .. j) end end) end
+	for i = 1, 2000 do
+		cs[i] = coroutine.wrap(function()
+			for j = 1, 10 do coroutine.yield(i .. ":" .. j) end
+		end)
+	end
 	local total = 0
 	for _ = 1, 10 do for i = 1, #cs do total = total + #cs[i]() end end
 	print(total)

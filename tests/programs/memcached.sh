@@ -21,7 +21,8 @@ for my $c (1 .. 6) {
 		print $s "append k$c-$i 0 0 3\r\nxyz\r\n"; <$s>;
 		if ($i % 3 == 0) { print $s "delete k$c-$i\r\n"; <$s> }
 	}
-	print $w "$c: stored $stored, wrong $wrong, most found ", ($hit > $n * 0.9 ? "yes" : "no: $hit"), "\n"; exit 0;
+	my $most = $hit > $n * 0.9 ? "yes" : "no: $hit";
+	print $w "$c: stored $stored, wrong $wrong, most found $most\n"; exit 0;
 }
 for (@pids) { my $r = $_->[1]; print <$r>; waitpid $_->[0], 0; print "client failed\n" if $? }
 END
@@ -37,6 +38,8 @@ run_case() {
 	perl "$INPUT/client.pl" "$port" "$(pick 1500 6000)"
 	printf 'stats\r\nflush_all\r\nget k1-1\r\nversion\r\nquit\r\n' |
 		perl -MIO::Socket::INET -e \
-		'$s = IO::Socket::INET->new(PeerAddr => "127.0.0.1:" . shift) or die; print $s <STDIN>; print grep { /^(OK|END|VERSION|STAT (threads|limit_maxbytes))/ } <$s>' "$port"
+		'$s = IO::Socket::INET->new(PeerAddr => "127.0.0.1:" . shift) or die;
+		print $s <STDIN>;
+		print grep { /^(OK|END|VERSION|STAT (threads|limit_maxbytes))/ } <$s>' "$port"
 	stop
 }

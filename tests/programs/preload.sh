@@ -15,7 +15,11 @@ run_case() {
 		env -u HOME sh -c "$maps"
 		perl -e 'for (1..4) { if (!fork) { exec "sh", "-c", $ARGV[0] } wait }' "$maps"
 		${user[@]+"${user[@]}"} sh -c "$maps"
-		perl -e 'if (!fork) { open F, "/proc/self/maps"; print((grep { index($_, $ARGV[0]) >= 0 } <F>) ? "there\n" : "absent\n"); exit } wait' "$LIBRARY"
+		perl -e 'if (!fork) {
+			open F, "/proc/self/maps";
+			print((grep { index($_, $ARGV[0]) >= 0 } <F>) ? "there\n" : "absent\n");
+			exit
+		} wait' "$LIBRARY"
 	} >seen
 	sort seen | uniq -c | tr -s ' ' >&2
 	[ "$(sort -u seen)" = "$how" ]

@@ -18,7 +18,14 @@ run_case() {
 		>>bench
 	tr '\r' '\n' <bench | grep -c 'requests per second'
 	cli flushall async
-	cli eval "math.randomseed(1) for i = 1, 20000 do redis.call('set', 'k' .. i, string.rep('v', i % 500)); redis.call('zadd', 'z', i * 7919 % 10007, 'm' .. i); redis.call('hset', 'h' .. i % 100, i, i) redis.call('rpush', 'l' .. i % 10, string.rep('x', i % 90)) end return redis.call('dbsize')" 0
+	cli eval "math.randomseed(1)
+		for i = 1, 20000 do
+			redis.call('set', 'k' .. i, string.rep('v', i % 500))
+			redis.call('zadd', 'z', i * 7919 % 10007, 'm' .. i)
+			redis.call('hset', 'h' .. i % 100, i, i)
+			redis.call('rpush', 'l' .. i % 10, string.rep('x', i % 90))
+		end
+		return redis.call('dbsize')" 0
 	cli zrange z 0 20 withscores
 	cli lrange l3 -3 -1
 	cli sort l4 alpha limit 0 5
@@ -31,7 +38,8 @@ run_case() {
 	rdb=$(redis-check-rdb dump.rdb | grep -c 'RDB looks OK') && echo "rdb ok: $rdb"
 	cli config set maxmemory 6mb
 	cli config set maxmemory-policy allkeys-lru
-	cli eval "for i = 1, 3000 do redis.call('set', 'big' .. i, string.rep('b', 2000)) end return 'set'" 0
+	cli eval "for i = 1, 3000 do redis.call('set', 'big' .. i, string.rep('b', 2000)) end
+		return 'set'" 0
 	for _ in {1..100}; do # eviction is bounded in time per command
 		[ "$(cli dbsize)" -ge 20000 ] || { echo "evicted" && break; }
 		cli set big 1 >/dev/null

@@ -11,7 +11,8 @@ run_case() {
 			LD_PRELOAD=$order UID_WRAPPER=1 UID_WRAPPER_ROOT=1 python3 -c '
 import os, threading
 done = []
-threads = [threading.Thread(target=lambda: done.append(sum(len(bytearray(i * 10)) for i in range(5000)))) for _ in range(3)]
+def work(): done.append(sum(len(bytearray(i * 10)) for i in range(5000)))
+threads = [threading.Thread(target=work) for _ in range(3)]
 for t in threads: t.start()
 for t in threads: t.join()
 print(done, os.getuid())'

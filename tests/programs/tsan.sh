@@ -34,6 +34,7 @@ END
 
 run_case() {
 	local i
-	# ThreadSanitizer does not see what orders a free before the malloc that reuses the memory, and would report races.
+	# ThreadSanitizer does not see what orders a free before the malloc that reuses the memory.
+	# It would report races.
 	for i in $(seq "$(pick 5 30)"); do TSAN_OPTIONS=report_bugs=0 "$INPUT/threads" 2>&1; done
 }

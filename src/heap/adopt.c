@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * adopt.c - takes the caches of lost threads apart, in a forked child. See malloc.c for the overview.
+ *
+ * A lost thread may have stopped in the middle of any change. The owner of a list or a stack changes it
+ * by one store at a time, so that what lies there is whole or not there at all. What adoption takes
+ * leaves its place before it is free elsewhere: a child that is forked meanwhile adopts anew.
+ *
+ * Locks    none of its own. Takes mcentral.lock and mheap.lock, never both.
+ */
+#include "heap/adopt.h"
+
+void adopt_slot(struct mcache *c, unsigned sc, uintptr_t addr)
+{
+	struct mspan *s = span_of(addr);
+	uint32_t slot;
+	bool twice;
+
+	/* The thread may have stopped in the middle of a push or a pop. */
+	if (s == NULL || (sc != NUM_SPAN_CLASSES && s->spanclass != sc) || !mspan_slot_of(s, addr, &slot) ||
+	    slot_state(&s->state[slot]) != SLOT_FREE)
+		return;
+	if (mspan_free_remote(s, slot, &twice))
+		mcache_claim(c, s);
+}
+
+/* Frees the entries of a bin's stack, down to bottom. */
+static void adopt_stack(struct mcache *c, struct mcache *dead, unsigned slot, uint32_t bottom)
+{
+	struct mcache_slot *t = &dead->slots[slot];
+	unsigned sc = slot < NUM_SPAN_CLASSES ? slot : make_spanclass(slot - NUM_SPAN_CLASSES, false);
+
+	while (t->stack_top > bottom) {
+		t->stack_top -= (uint32_t)sizeof(struct free_entry);
+		order_stores();
+		adopt_slot(c, sc, stack_entry(dead, t->stack_top)->addr);
+	}
+}
+
+void adopt_stacks(struct mcache *c, struct mcache *dead)
+{
+	for (unsigned sc = 0; sc < NUM_SPAN_CLASSES; sc++) {
+		struct mcache_slot *t = &dead->slots[sc];
+
+		adopt_stack(c, dead, sc, mcache_stack_bottom(t, (spanclass_t)sc));
+		mcache_reset_stack(t, (spanclass_t)sc);
+	}
+	for (unsigned class = 1; mcache_has_counted(dead) && class < NUM_SIZE_CLASSES; class++)
+		adopt_stack(c, dead, COUNTED_SLOT(class), dead->slots[COUNTED_SLOT(class)].stack_bottom);
+}
+
+/* Makes a span of dead c's, and gives it to the heap. Its states say what is free. */
+static void adopt_span(struct mcache *c, struct mcache *dead, struct mspan *s)
+{
+	if (s == NULL || mspan_owner_relaxed(s) != mcache_owner(dead))
+		return;
+	mspan_rebuild(s);
+	mspan_set_owner(s, mcache_owner(c));
+	mcache_give_span(c, s);
+}
+
+/* The caches of an adoption. */
+struct adoption {
+	struct mcache *c;
+	struct mcache *dead;
+};
+
+static void adopt_if_owned(struct mspan *s, void *arg)
+{
+	struct adoption *a = arg;
+
+	if (s->kind != SPAN_BIG)
+		adopt_span(a->c, a->dead, s);
+}
+
+void adopt_all_spans(struct mcache *c, struct mcache *dead)
+{
+	struct adoption a = { c, dead };
+
+	adopt_spans(c, dead);
+	mheap_each_span(adopt_if_owned, &a);
+}
+
+static void lose_if_owned(struct mspan *s, void *arg)
+{
+	if (s->kind != SPAN_BIG && mspan_owner_relaxed(s) == mcache_owner(arg))
+		mspan_set_owner(s, 0);
+}
+
+void adopt_lose_spans(struct mcache *dead)
+{
+	mheap_each_span(lose_if_owned, dead);
+}
+
+void adopt_spans(struct mcache *c, struct mcache *dead)
+{
+	for (unsigned sc = 0; sc < NUM_SPAN_CLASSES; sc++) {
+		struct mcache_slot *t = &dead->slots[sc];
+		struct mspan *s;
+
+		adopt_span(c, dead, t->span);
+		while ((s = t->partial) != NULL && mspan_owner_relaxed(s) == mcache_owner(dead)) {
+			t->partial = s->next;
+			order_stores();
+			adopt_span(c, dead, s);
+		}
+		t->span = NULL;
+		t->partial = NULL;
+		t->npartial = 0;
+		t->alloc_cache = 0;
+	}
+	dead->partial_npages = 0;
+	for (unsigned n = 0; n <= BIG_CACHE_MAX_RUN; n++) {
+		struct mspan *s;
+
+		while ((s = dead->big[n]) != NULL) {
+			dead->big[n] = s->next;
+			order_stores();
+			if (slot_state(&s->state[0]) == SLOT_FREE)
+				mheap_free_span(NULL, s);
+		}
+	}
+	dead->big_npages = 0;
+	mheap_flush_pcache(&dead->pages);
+}

@@ -1,0 +1,329 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * start.c - sets the heap up, reads the options, begins sampling, ends threads, runs the scavenger.
+ * See malloc.c for the overview.
+ *
+ * The first request of a process may come from ld.so, before libc is up and before there is an
+ * environment. So start-up has two parts. heap_init() makes a heap that works; start_late_init() reads
+ * the options if they could not be read before, and asks libc to be told of forks and ends of threads.
+ *
+ * Owns     what of start-up is done, the key by which libc tells of ends of threads, the scavenger.
+ * Locks    start_lock (LOCK_INIT) is held by heap_init(). No lock is held while libc is called.
+ */
+#include "start.h"
+#include "base/options.h"
+#include "fork.h"
+#include "heap/limit.h"
+#include "heap/mcentral.h"
+#include "heap/tiny.h"
+#include "os/fatal.h"
+#include "os/metakey.h"
+#include "safe/guard.h"
+#include "safe/hardened.h"
+#include "tools/profile.h"
+#include "tools/sample.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+
+extern char **environ;
+
+/* glibc runs destructors of thread-specific data up to four times while they set new values. Other
+ * destructors may allocate, so ours waits for the last round. ThreadSanitizer takes the last round to
+ * end the thread's own record. */
+#define DESTRUCTOR_ROUNDS (GOALLOC_SANITIZED ? 2 : 4)
+
+/* A heap below this size has little to give back and gets no scavenger thread. A process with a second
+ * thread cannot enter a user namespace, for one. */
+#define SCAVENGER_HEAP MiB(4)
+
+enum { LATE_NOT_YET, LATE_RUNNING, LATE_DONE };
+static _Atomic int late_state;
+
+_Atomic bool start_attention = true;
+
+static pthread_key_t exit_key;    /* constant once late_state is LATE_DONE */
+
+/* The scavenger thread was made, or could not be made. */
+static _Atomic bool scavenger_started;
+
+/* The calling thread is the scavenger, which has no cache. */
+THREAD_LOCAL bool is_scavenger;
+
+/* --- the heap --- */
+
+static void say(const char *text)
+{
+	struct report r;
+
+	report_init(&r);
+	report_str(&r, text);
+	(void)report_write(&r, 2);
+}
+
+/* Reads the options before the first object; or, where ld.so makes objects before there is an
+ * environment, as soon as there is one. One thread at a time calls it. What it writes is constant once
+ * it was called with an environment. */
+static void read_options(void)
+{
+	static bool had_objects, done;
+
+	if (environ == NULL) {
+		had_objects = true;
+		return;
+	}
+	if (done)
+		return;
+	done = true;
+	options_init();
+	if (options.decoratemappings)
+		os_name_mappings();
+	(void)mheap_set_limit(limit_of_options(""));
+	if (options.tiny_align < sizeof(void *))
+		sizeclass_divert_least();
+	if (options.sbrk || options.efence)
+		sizeclass_divert_all();
+	if (options.hardened && had_objects) {
+		/* The objects have no tail, and the memory that they leave behind is not clear. */
+		options.hardened = false;
+		say("hardened=1 comes too late: there are objects already; it is off");
+	}
+	if (options.hardened) {
+		hardened_init();
+		sizeclass_divert_all();
+		if (options.keyed && os_make_key())
+			pagemap_hide();
+	}
+	if (guards_on() && !options.off)
+		guard_init();
+}
+
+/* Begins to count and sample what the options ask for, once there are options. */
+static void begin_sampling(void)
+{
+	bool stacks = options.profile[0] != '\0' || options.leakcheck != 0;
+	size_t rate = !stacks ? 0 : options.leakcheck == 2 ? 1 : options.memprofilerate;
+
+	if (sample_counts() || (!stacks && options.stats[0] == '\0' && options.guardrate == 0))
+		return;
+	if (rate != 0 && !profile_start(rate)) {
+		rate = 0;
+		say("profile: there is no memory for its tables; none is taken");
+	}
+	sample_begin(rate, options.guardrate);
+}
+
+/* Hides the calling thread's cache from a hook of the program on libc's madvise(), which may allocate
+ * while the thread is in the middle of an allocation. The requests of the hook go through the shared
+ * cache. Returns false if no hook may be called: the thread uses the shared cache, sets the heap up,
+ * adopts, or has left the heap. */
+static bool begin_call_out(void)
+{
+	if (thread_self.cache == NULL && (!is_scavenger || thread_self.gone))
+		return false;
+	if (lock_held(&thread_shared.lock) || lock_held(&start_lock))
+		return false;
+	thread_self.hidden = thread_self.cache;
+	thread_self.gone = true;
+	thread_set_cache(NULL);
+	return true;
+}
+
+static void end_call_out(void)
+{
+	thread_self.gone = false;
+	if (thread_self.hidden != NULL)
+		thread_set_cache(thread_self.hidden);
+	thread_self.hidden = NULL;
+}
+
+/* Lets go of what a cache keeps in the quarantine and as tiny block. */
+static void flush_others(struct mcache *c)
+{
+	if (options.hardened)
+		hardened_flush(c);
+	tiny_detach(c);
+}
+
+static void heap_init(void)
+{
+	lock_acquire(&start_lock);
+	if (!thread_is_ready()) {
+		os_seed_random();
+		read_options();
+		fork_watch();
+		mheap_init();
+		mcentral_init();
+		mcache_flush_others = flush_others;
+		begin_sampling();
+		os_set_call_out(begin_call_out, end_call_out);
+		thread_set_ready();
+	}
+	lock_release(&start_lock);
+}
+
+/* --- the ends of threads --- */
+
+/* Gives the thread's cache back, in the last of the rounds. The value of the key counts the rounds
+ * that are left. */
+static void thread_exit(void *value)
+{
+	uintptr_t rounds_left = (uintptr_t)value;
+	uint32_t rights = metakey_open();
+
+	/* The thread of a child may end before its first slow path. */
+	if (thread_self.cache == NULL && fork_has_parked_cache())
+		(void)start_enter();
+	metakey_close(rights);
+	if (thread_self.cache == NULL)
+		return;
+	if (rounds_left > 1 && pthread_setspecific(exit_key, (void *)(rounds_left - 1)) == 0)
+		return;
+	rights = metakey_open();
+	thread_give_cache();
+	metakey_close(rights);
+}
+
+/* Asks libc to call thread_exit() when the calling thread ends. While another thread is still making
+ * the key nothing happens, and the next slow path asks. */
+static SLOW_PATH void watch_exit(struct mcache *c)
+{
+	int saved_errno = errno;
+
+	/* Acquire: the key. Pairs with the release in start_late_init(). */
+	if (atomic_load_explicit(&late_state, memory_order_acquire) != LATE_DONE)
+		return;
+	/* Set first, because libc may allocate. It may also find no memory, and free() may be what brought
+	 * us here: so errno is kept. */
+	c->watched = true;
+	c->watched = pthread_setspecific(exit_key, (void *)(uintptr_t)DESTRUCTOR_ROUNDS) == 0;
+	errno = saved_errno;
+}
+
+/* --- the optional scavenger thread --- */
+
+static void *scavenger(void *arg)
+{
+	uint32_t rights;
+
+	(void)arg;
+	is_scavenger = true;
+	for (;;) {
+		os_sleep_ms(options.scavenge_ms < 100 ? 100 : options.scavenge_ms);
+		rights = metakey_open();
+		while (mheap_scavenge_poll(os_now_ms()))
+			;
+		metakey_close(rights);
+	}
+	return NULL;
+}
+
+/* Makes a detached thread that takes no signals. A forked child does not have it. */
+static bool start_thread(void *(*body)(void *arg))
+{
+	sigset_t all, before;
+	pthread_t thread;
+	bool started;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	started = pthread_create(&thread, NULL, body, NULL) == 0;
+	if (started)
+		pthread_detach(thread);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	return started;
+}
+
+void start_scavenger(void)
+{
+	int saved_errno = errno;
+
+	/* Relaxed: a figure, and a flag that one thread sets first. Acquire: see watch_exit(). */
+	if (atomic_load_explicit(&scavenger_started, memory_order_relaxed) ||
+	    atomic_load_explicit(&mheap.committed, memory_order_relaxed) < SCAVENGER_HEAP ||
+	    atomic_load_explicit(&late_state, memory_order_acquire) != LATE_DONE ||
+	    atomic_exchange_explicit(&scavenger_started, true, memory_order_relaxed))
+		return;
+	if (!start_thread(scavenger))
+		say("scavthread: the thread could not be made");
+	errno = saved_errno;
+}
+
+/* --- late start-up --- */
+
+/* Is called by libc in children of fork(). The heap may have been mended already, because other
+ * handlers ran before. */
+static void after_fork(void)
+{
+	forked_look_in_handler();
+	/* The child has no scavenger until it allocates. Relaxed: the only thread. */
+	atomic_store_explicit(&scavenger_started, false, memory_order_relaxed);
+}
+
+void start_late_init(void)
+{
+	int state = LATE_NOT_YET;
+	uint32_t rights;
+
+	/* libc sets environ when it is initialised. ld.so calls malloc before that. */
+	if (environ == NULL)
+		return;
+	/* Acquire and release: one thread goes on. Pairs with itself. */
+	if (!atomic_compare_exchange_strong_explicit(&late_state, &state, LATE_RUNNING,
+						     memory_order_acq_rel, memory_order_acquire))
+		return;
+	rights = metakey_open();
+	heap_init();
+	read_options();
+	begin_sampling();
+	metakey_close(rights);
+	(void)pthread_atfork(NULL, NULL, after_fork);
+	if (pthread_key_create(&exit_key, thread_exit) != 0)
+		return;
+	/* Release: the key. Pairs with the acquire in watch_exit(). */
+	atomic_store_explicit(&late_state, LATE_DONE, memory_order_release);
+	/* ld.so made the first allocations before the options were read. From now on malloc.c asks libc. */
+	if (options.off) {
+		rights = metakey_open();
+		thread_give_cache();
+		metakey_close(rights);
+	}
+}
+
+void start_attend(void)
+{
+	if (environ == NULL)
+		return;
+	/* Relaxed: one thread takes the flag and does the work. */
+	if (atomic_exchange_explicit(&start_attention, false, memory_order_relaxed))
+		start_late_init();
+}
+
+struct mcache *start_enter(void)
+{
+	struct mcache *c;
+
+	/* Relaxed: a flag to look; start_late_init() decides. */
+	if (UNLIKELY(atomic_load_explicit(&start_attention, memory_order_relaxed)))
+		start_attend();
+	c = thread_self.cache;
+	if (LIKELY(c != NULL)) {
+		if (UNLIKELY(!c->watched))
+			watch_exit(c);
+		return c;
+	}
+	if (!thread_is_ready())
+		heap_init();
+	/* Another thread may have made the key since this thread began. */
+	(void)metakey_open();
+	if (fork_has_orphans())
+		fork_adopt();
+	if (fork_has_parked_cache())
+		return fork_unpark();
+	c = thread_take_cache();
+	if (c == NULL)
+		return thread_lock_shared();
+	watch_exit(c);
+	return c;
+}
