@@ -1,0 +1,299 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * realloc.c - gives an object another size: in its place, by moving its pages, or by copying. See malloc.c
+ * for the overview.
+ *
+ * An object stays in its slot while it fits and wastes no more than half of it. A big object gets more
+ * pages behind it or gives some back; if there is no room the kernel moves its pages to another span.
+ * Otherwise the bytes are copied. An object that grew is freed to the heap and not kept by the thread,
+ * because the next object that grows finds room there.
+ *
+ * Locks    none of its own.
+ * Holds    An object whose slot is not the one that a new object of its size would get has the state
+ *          SLOT_RESIZED, which sized frees look at.
+ */
+#include "request.h"
+#include "base/options.h"
+#include "heap.h"
+#include "heap/limit.h"
+#include "heap/tiny.h"
+#include "os/fatal.h"
+#include "os/foreign.h"
+#include "os/metakey.h"
+#include "os/os.h"
+#include "safe/fault.h"
+#include "start.h"
+#include "tools/profile.h"
+
+/* Returns true if the object at p may stay in its slot: it fits, wastes no more than half of the slot, and
+ * slot and span are of the kind that a new object would get. */
+static bool stays_in_slot(const struct object *o, const void *p, size_t size, bool noscan)
+{
+	if (size > o->nbytes || size < o->nbytes / 2)
+		return false;
+	/* Of a tiny object only the bytes that it has are known. */
+	if (o->span->kind == SPAN_TINY)
+		return request_fits(o, size, 0) &&
+		       (noscan || (size < sizeof(void *) && (uintptr_t)p % options.tiny_align == 0));
+	/* An object of aligned_alloc(8, 20) may be where malloc(20) may not. */
+	return spanclass_noscan(o->span->spanclass) == noscan && (uintptr_t)p % sizeclass_malloc_align(size) == 0;
+}
+
+/* Moves the pages of a big object into a span of another length. Returns NULL if it is to be copied. */
+static void *move_big(struct mcache *c, struct mspan *s, size_t npages, bool noscan)
+{
+	size_t nbytes = min_size(mspan_nbytes(s), npages * PAGE_SIZE);
+	struct mspan *to;
+	bool fresh;
+
+	if (nbytes < MOVE_PAGES_MIN ||
+	    atomic_load_explicit(&moved_spans, memory_order_relaxed) >= MAX_MOVED_SPANS)
+		return NULL;
+	to = mcache_alloc_big(c, npages, 1, noscan, &fresh);
+	if (to == NULL)
+		return NULL;
+	/* Where the kernel's pages are larger than ours, not every object has whole pages. */
+	if (!os_is_whole_pages((void *)(s->base | to->base), nbytes) ||
+	    !os_move_pages((void *)s->base, (void *)to->base, nbytes)) {
+		slot_set(&to->state[0], SLOT_FREE);
+		mcache_free_big(c, to);
+		return NULL;
+	}
+	to->moved = true;
+	to->zeroed = false;
+	atomic_fetch_add_explicit(&moved_spans, 1, memory_order_relaxed);
+	return (void *)to->base;
+}
+
+/* Sets the state of an object that realloc leaves in its slot: resized if a new object of its size would
+ * get another slot. */
+static void set_resized(_Atomic uint8_t *state, bool resized)
+{
+	slot_set(state, (resized ? SLOT_RESIZED : SLOT_LIVE) | (slot_state(state) & (SLOT_SAMPLED | SLOT_ONCE)));
+}
+
+/* Marks a big object as resized if its size is that of a small one. */
+static void mark_resized(struct mspan *s, size_t size)
+{
+	set_resized(&s->state[0], size <= MAX_SMALL_SIZE);
+}
+
+/* Ends the resizing of a big object in its span. For samples the object is a new one. */
+static void *resized_in_place(struct mcache *c, struct mspan *s, size_t size)
+{
+	bool was_sampled = (slot_state(&s->state[0]) & SLOT_SAMPLED) != 0;
+	size_t sampled = 0;
+
+	slot_set(&s->state[0], SLOT_LIVE);
+	mark_resized(s, size);
+	s->grown = true;
+	request_count_big(c, s, &sampled);
+	thread_leave(c);
+	if (UNLIKELY(was_sampled))
+		profile_free(s->base);
+	if (UNLIKELY(sampled != 0))
+		profile_alloc(s->base, sampled);
+	return (void *)s->base;
+}
+
+/* Gives a big object other pages in its place. At the memory limit the thread gives back what it keeps
+ * and tries again. */
+static bool resize_big(struct mcache *c, struct mspan *s, size_t npages)
+{
+	bool ok;
+
+	if (mheap_extend_cached(&c->pages, s, npages) || mheap_resize_big(s, npages))
+		return true;
+	if (!limit_wants_flush())
+		return false;
+	mcache_flush(c);
+	ok = mheap_resize_big(s, npages);
+	limit_end_request();
+	return ok;
+}
+
+bool heap_resize_in_place(void *p, size_t size, const char *func)
+{
+	uint32_t rights = metakey_open();
+	struct mspan *s = object_span(p, func);
+	bool done = false;
+	struct object o;
+
+	if (s != NULL && !object_find(p, s, &o, func))
+		object_bad_pointer(p, s, func);
+	if (s != NULL && s->kind == SPAN_BIG && !options.hardened && !options.sbrk && size >= REALLOC_PAGES_MIN &&
+	    size <= PTRDIFF_MAX) {
+		struct mcache *c = start_enter();
+
+		done = pages_for(size) == s->npages || resize_big(c, s, pages_for(size));
+		if (done)
+			(void)resized_in_place(c, s, size);
+		else
+			thread_leave(c);
+	}
+	metakey_close(rights);
+	return done;
+}
+
+/* Resizes a big object without copying: in its span, or by moving its pages. Returns NULL if it is to be
+ * copied. */
+static void *realloc_big(const struct object *o, size_t size, bool noscan, const char *func)
+{
+	struct mspan *s = o->span;
+	size_t npages = pages_for(size);
+	size_t sampled = 0;
+	struct mcache *c;
+	void *p;
+
+	if (s->kind != SPAN_BIG || size < REALLOC_PAGES_MIN ||
+	    spanclass_noscan(s->spanclass) != noscan)
+		return NULL;
+	if (npages == s->npages) {
+		mark_resized(s, size);
+		s->grown = true;
+		return (void *)s->base;
+	}
+	c = start_enter();
+	if (resize_big(c, s, npages))
+		return resized_in_place(c, s, size);
+	p = move_big(c, s, npages, noscan);
+	if (p != NULL)
+		request_count_big(c, span_of((uintptr_t)p), &sampled);
+	thread_leave(c);
+	if (p == NULL)
+		return NULL;
+	if (UNLIKELY(sampled != 0))
+		profile_alloc((uintptr_t)p, sampled);
+	request_free(o, (void *)s->base, func);
+	return p;
+}
+
+/* Gives a small object that grows beyond some size pages of its own, because it will grow again and there
+ * may be room behind them. Returns NULL if the object is not that large or there is no memory. */
+static void *grow_to_pages(const struct object *o, size_t size, bool noscan)
+{
+	size_t sampled = 0;
+	struct mcache *c;
+	struct mspan *s;
+	bool fresh;
+
+	if (o->span->kind != SPAN_SMALL || size <= o->nbytes || size < REALLOC_PAGES_MIN ||
+	    size > MAX_SMALL_SIZE)
+		return NULL;
+	c = start_enter();
+	s = mcache_new_big(c, pages_for(size), 1, noscan, &fresh);
+	if (s != NULL) {
+		mark_resized(s, size);
+		s->grown = true;
+		request_count_big(c, s, &sampled);
+	}
+	thread_leave(c);
+	if (s == NULL)
+		return NULL;
+	if (UNLIKELY(sampled != 0))
+		profile_alloc(s->base, sampled);
+	return (void *)s->base;
+}
+
+/* Resizes an object with hardened=1 or sbrk=1: into a new object, unless it may stay. Returns NULL if there
+ * is no memory. */
+static void *move_object(const struct object *o, void *p, size_t size, bool noscan, const char *func)
+{
+	void *to;
+
+	if (options.hardened && size == o->nbytes && (uintptr_t)p % sizeclass_malloc_align(size) == 0 &&
+	    spanclass_noscan(o->span->spanclass) == noscan)
+		return p;
+	if (!options.hardened && stays_in_slot(o, p, size, noscan)) {
+		set_resized(&o->span->state[o->slot], heap_good_size(size, 0) != o->nbytes);
+		return p;
+	}
+	to = request_alloc(&(struct request){ .size = size, .noscan = noscan });
+	if (to == NULL)
+		return NULL;
+	copy_bytes(to, p, min_size(o->nbytes, size));
+	request_free(o, p, func);
+	return to;
+}
+
+/* Resizes an object in span s. */
+static void *realloc_ours(void *p, struct mspan *s, size_t size, bool noscan, const char *func)
+{
+	struct object o;
+	void *to;
+
+	if (!object_find(p, s, &o, func))
+		object_bad_pointer(p, s, func);
+	if (size > PTRDIFF_MAX)
+		return request_refuse();
+	if (UNLIKELY(options.hardened || options.sbrk))
+		return move_object(&o, p, size, noscan, func);
+	if (s->kind != SPAN_BIG && stays_in_slot(&o, p, size, noscan)) {
+		if (s->kind == SPAN_SMALL)
+			set_resized(&s->state[o.slot], heap_good_size(size, 0) != o.nbytes);
+		return p;
+	}
+	to = realloc_big(&o, size, noscan, func);
+	if (to != NULL)
+		return to;
+	to = grow_to_pages(&o, size, noscan);
+	if (to == NULL)
+		to = request_alloc(&(struct request){ .size = size, .noscan = noscan });
+	if (to == NULL)
+		return NULL;
+	copy_bytes(to, p, min_size(o.nbytes, size));
+	request_free(&o, p, func);
+	return to;
+}
+
+/* Resizes an object that lies in no span. */
+static void *realloc_outside(void *p, size_t size, bool noscan, const char *func)
+{
+	size_t nbytes;
+	void *to;
+
+	if (!guard_owns((uintptr_t)p))
+		return foreign_realloc(p, size, func);
+	if (!guard_size(p, &nbytes))
+		fault_bad_pointer(p, func, NULL);
+	to = request_alloc(&(struct request){ .size = size, .noscan = noscan });
+	if (to == NULL)
+		return NULL;
+	copy_bytes(to, p, min_size(nbytes, size));
+	fault_guarded_free(p, func);
+	return to;
+}
+
+void *heap_realloc(void *p, size_t size, bool noscan, const char *func)
+{
+	struct mspan *s = entry_span(entry_of((uintptr_t)p));
+	uint32_t rights, slot;
+	void *to;
+
+	/* The object is in the slot that a new object of the size would get. */
+	if (LIKELY(s != NULL) && mspan_slot_of(s, (uintptr_t)p, &slot) && size <= MAX_SMALL_SIZE &&
+	    !noscan && s->spanclass == sizeclass_of_malloc(size) && slot_state(&s->state[slot]) == SLOT_LIVE)
+		return p;
+	if (p == NULL)
+		return noscan ? heap_malloc_noscan(size) : heap_malloc(size);
+	rights = metakey_open();
+	s = object_span(p, func);
+	to = s == NULL ? realloc_outside(p, size, noscan, func) : realloc_ours(p, s, size, noscan, func);
+	metakey_close(rights);
+	if (UNLIKELY(options.scavthread))
+		start_scavenger();
+	return to;
+}
+
+void *heap_realloc_zero(void *p, bool noscan, const char *func)
+{
+	switch (options.realloczero) {
+	case REALLOC_ZERO_ALLOC:
+		return heap_realloc(p, 0, noscan, func);
+	case REALLOC_ZERO_ABORT:
+		fatal_pointer(func, p, "realloc of size 0");
+	default:
+		heap_free(p, func);
+		return NULL;
+	}
+}

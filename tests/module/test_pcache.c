@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * test_pcache.c - runs are taken from a page word and put back, and nothing outside of it is touched.
+ */
+#include "module.h"
+
+#include "heap/pcache.h"
+
+#define BASE ((uintptr_t)1 << 40)
+
+static uintptr_t page_at(unsigned i)
+{
+	return BASE + i * PAGE_SIZE;
+}
+
+static void the_lowest_run_that_is_long_enough_is_taken(void **state)
+{
+	/* Free: page 0, pages 2 and 3, and the last five. */
+	struct pcache pc = { .base = BASE, .free = UINT64_C(0xd) | UINT64_C(0x1f) << 59 };
+	bool zeroed;
+
+	(void)state;
+	assert_int_equal(pcache_take(&pc, 2, &zeroed), page_at(2));
+	assert_int_equal(pcache_take(&pc, 1, &zeroed), page_at(0));
+	assert_int_equal(pcache_take(&pc, 6, &zeroed), 0);
+	assert_int_equal(pcache_take(&pc, 5, &zeroed), page_at(59));
+	assert_true(pc.free == 0);
+	assert_int_equal(pcache_take(&pc, 1, &zeroed), 0);
+}
+
+static void a_run_reads_as_zero_only_if_each_of_its_pages_does(void **state)
+{
+	struct pcache pc = { .base = BASE, .free = UINT64_C(0x3f), .clean = UINT64_C(0x2f) };
+	bool zeroed;
+
+	(void)state;
+	assert_int_equal(pcache_take(&pc, 4, &zeroed), page_at(0));
+	assert_true(zeroed);
+	assert_int_equal(pcache_take(&pc, 2, &zeroed), page_at(4));
+	assert_false(zeroed);
+	assert_true(pc.clean == 0);
+	/* A page that was put back is dirty. */
+	assert_true(pcache_put(&pc, page_at(1), 1));
+	assert_int_equal(pcache_take(&pc, 1, &zeroed), page_at(1));
+	assert_false(zeroed);
+}
+
+static void a_run_that_is_not_all_in_the_word_is_not_put_there(void **state)
+{
+	struct pcache pc = { .base = BASE };
+	struct pcache none = { .base = 0 };
+
+	(void)state;
+	assert_false(pcache_put(&pc, page_at(0) - PAGE_SIZE, 1));
+	assert_false(pcache_put(&pc, page_at(63), 2));
+	assert_false(pcache_put(&pc, page_at(64), 1));
+	assert_false(pcache_put(&pc, page_at(0), PCACHE_MAX_RUN + 1));
+	assert_false(pcache_put(&none, PAGE_SIZE, 1));
+	assert_true(pc.free == 0 && none.free == 0);
+	assert_true(pcache_put(&pc, page_at(63), 1));
+	assert_true(pc.free == UINT64_C(1) << 63);
+}
+
+static void exactly_the_pages_at_an_address_are_taken_or_none(void **state)
+{
+	struct pcache pc = { .base = BASE, .free = UINT64_C(7) << 61, .clean = UINT64_C(1) << 62 };
+
+	(void)state;
+	assert_false(pcache_take_at(&pc, page_at(60), 2));
+	assert_false(pcache_take_at(&pc, page_at(63), 2));
+	assert_false(pcache_take_at(&pc, page_at(64), 1));
+	assert_true(pc.free == UINT64_C(7) << 61);
+	assert_true(pcache_take_at(&pc, page_at(62), 2));
+	assert_true(pc.free == UINT64_C(1) << 61 && pc.clean == 0);
+	pc = (struct pcache){ .base = BASE, .free = ~UINT64_C(0) };
+	assert_false(pcache_take_at(&pc, page_at(0), 65));
+	assert_true(pcache_take_at(&pc, page_at(0), 64) && pc.free == 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(the_lowest_run_that_is_long_enough_is_taken),
+		cmocka_unit_test(a_run_reads_as_zero_only_if_each_of_its_pages_does),
+		cmocka_unit_test(a_run_that_is_not_all_in_the_word_is_not_put_there),
+		cmocka_unit_test(exactly_the_pages_at_an_address_are_taken_or_none),
+	};
+
+	return cmocka_run_group_tests_name("pcache", tests, NULL, NULL);
+}
