@@ -144,3 +144,58 @@ bool mapping_named(const struct mapping *mapping, const char *beginning)
 		n++;
 	return beginning[n] == '\0';
 }
+
+/* --- one by one --- */
+
+bool procmap_open(struct procmap_reader *r)
+{
+	r->fd = os_open_process(os_pid(), "maps");
+	r->at = 0;
+	r->len = 0;
+	return r->fd >= 0;
+}
+
+void procmap_close(struct procmap_reader *r)
+{
+	os_close(r->fd);
+}
+
+/* Returns the next character, or -1 at the end. */
+static int next_char(struct procmap_reader *r)
+{
+	if (r->at == r->len) {
+		long n = os_read(r->fd, r->bytes, sizeof(r->bytes));
+
+		r->at = 0;
+		r->len = n > 0 ? (size_t)n : 0;
+		if (n <= 0)
+			return -1;
+	}
+	return (unsigned char)r->bytes[r->at++];
+}
+
+/* Reads a line. Keeps the fields in front of the name, which have a bound, and then the name. */
+bool procmap_next(struct procmap_reader *r, struct mapping *m)
+{
+	char fields[128];
+	const char *s = fields;
+	size_t n = 0, len = 0;
+	int c = next_char(r);
+
+	if (c < 0)
+		return false;
+	for (unsigned blanks = 0; c >= 0 && c != '\n'; c = next_char(r)) {
+		if (blanks >= 5 && (c != ' ' || len != 0)) {
+			if (len < sizeof(r->name))
+				r->name[len++] = (char)c;
+		} else if (n < sizeof(fields) - 1) {
+			fields[n++] = (char)c;
+		}
+		blanks += c == ' ';
+	}
+	fields[n] = '\0';
+	parse_line(&s, m);
+	m->name = r->name;
+	m->name_len = (uint32_t)len;
+	return true;
+}
