@@ -52,6 +52,7 @@ struct tiny_cache {
 /* Freed objects that are not handed out yet; see hardened.c. */
 struct quarantine {
 	uint64_t calls;                   /* of the generator that chooses places */
+	uint64_t spare;                   /* what the next call returns if calls is odd */
 	uintptr_t small[QUARANTINE_SMALL];    /* addresses; 0 */
 	struct mspan *big[QUARANTINE_BIG];    /* NULL */
 };

@@ -35,11 +35,17 @@ void hardened_init(void)
 	key = (struct siphash_key){ { os_random(), os_random() } };
 }
 
-/* Returns a number that chooses an entry. Without the key, the next number does not follow from the
- * numbers before. */
+/* Returns a number of 32 bits that chooses an entry. Without the key, the next number does not follow
+ * from the numbers before. A hash serves two calls. */
 static uint64_t random_next(struct quarantine *q)
 {
-	return siphash(&key, (uintptr_t)q, ++q->calls) >> 32;
+	uint64_t word;
+
+	if (q->calls++ % 2 != 0)
+		return q->spare;
+	word = siphash(&key, (uintptr_t)q, q->calls);
+	q->spare = (uint32_t)word;
+	return word >> 32;
 }
 
 /* Returns the code of an object. Without the key it cannot be computed for another address or
