@@ -28,7 +28,7 @@ struct options {
 	bool efence;
 	bool sbrk;
 	bool hardened;
-	bool keyed;                /* hardened=2: records behind a key, too; see rights.h */
+	bool keyed;                /* hardened=2: records behind a key, too; see metakey.h */
 	bool hard;                 /* no growth beyond the limit */
 	bool decoratemappings;
 	bool help;
