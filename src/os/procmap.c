@@ -1,10 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * procmap.c - reads /proc/PID/maps into a table, without stdio and without memory from the heap.
- * See malloc.c for the overview.
  *
  * Owns     nothing; a struct procmap is its reader's.
- * Callers  leak.c. Calls os.h.
  * Locks    none.
  * Holds    the mappings are in the order of their addresses, and do not overlap.
  */
@@ -12,14 +10,14 @@
 #include "os/os.h"
 #include "os/os_process.h"
 
-/* Address space for the text and the table, each; a line has more bytes than a struct mapping has.
- * Untouched it costs nothing. */
+/* The text and the table have so much address space each, which costs nothing until it is used. A
+ * line has more bytes than a struct mapping. */
 #define TEXT_FIRST KiB(256)
 #define TEXT_MOST GiB(1)
 #define LINE_MIN 49
 _Static_assert(sizeof(struct mapping) <= LINE_MIN, "the table is no longer than the text");
 
-/* The whole file, ended with 0. False: it is not there, or longer than room. */
+/* Reads the whole file, and ends it with 0. Returns false if it is absent or longer than room. */
 static bool read_whole(int pid, char *text, size_t room, size_t *nbytes)
 {
 	int fd = os_open_process(pid, "maps");
@@ -70,11 +68,10 @@ static void parse_line(const char **s, struct mapping *m)
 	*s += **s == ' ';
 	m->flags = 0;
 	for (; **s != ' ' && **s != '\n' && **s != '\0'; (*s)++)
-		m->flags |= **s == 'r'   ? MAPPING_READ
-			    : **s == 'w' ? MAPPING_WRITE
-			    : **s == 'x' ? MAPPING_EXEC
-			    : **s == 's' ? MAPPING_SHARED
-					 : 0;
+		m->flags |= **s == 'r' ? MAPPING_READ :
+			    **s == 'w' ? MAPPING_WRITE :
+			    **s == 'x' ? MAPPING_EXEC :
+			    **s == 's' ? MAPPING_SHARED : 0;
 	*s += **s == ' ';
 	m->offset = parse_hex(s);
 	skip_field(s);
