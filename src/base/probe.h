@@ -11,8 +11,8 @@
 
 /*
  * Marks a place that tracing tools find by name. It evaluates its arguments and puts a nop here. It
- * also makes an entry of SystemTap's form, version 3, in the section .note.stapsdt, which no process
- * has in memory. The entry holds:
+ * also makes an entry of SystemTap's form, version 3, in the section .note.stapsdt, which no
+ * process has in memory. The entry holds:
  *
  *   - the nop's address, and that of .stapsdt.base, by which a tool sees that the file was moved;
  *   - 0 for the semaphore, which there is not;

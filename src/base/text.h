@@ -1,21 +1,21 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * text.h - what of a text from outside may be shown on a terminal.
+ * text.h - which characters of a text from outside may be shown on a terminal.
  *
- * File names, symbols, names of programs and settings come from others. A terminal obeys control
- * characters in them: C0 (below 0x20), DEL, and C1 (U+0080 to U+009F), which UTF-8 has as two
- * bytes and old terminals as one.
+ * File names, symbols, names of programs and settings come from others. A terminal obeys the
+ * control characters in them: C0 (below 0x20), DEL, and C1 (U+0080 to U+009F). UTF-8 has two bytes
+ * for a C1 character, and old terminals one.
  */
 #ifndef GOALLOC_TEXT_H
 #define GOALLOC_TEXT_H
 
 #include "base/base.h"
 
-/* What is shown in place of a byte that may not be. */
+/* The text shown in place of a byte that may not be shown. */
 #define TEXT_HIDDEN "?"
 
-/* Returns how many bytes the character at s has, of n bytes at least one: 0 if it is a control
- * character, or no UTF-8. */
+/* Returns the number of bytes of the character at s, or 0 if it is a control character or no UTF-8.
+ * There are n bytes at s, at least one. */
 static inline size_t text_shown(const char *s, size_t n)
 {
 	static const uint32_t least[] = { 0, 0x20, 0xa0, 0x800, 0x10000 };

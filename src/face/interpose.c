@@ -174,8 +174,8 @@ EXPORT int mallopt(int param, int value)
 }
 
 /*
- * Gives the figures glibc's meanings (mallinfo(3)): hblks and hblkhd count objects with a mapping of
- * their own, which are the big objects here. arena is all other memory from the system, and
+ * Gives the figures glibc's meanings (mallinfo(3)): hblks and hblkhd count objects with a mapping
+ * of their own, which are the big objects here. arena is all other memory from the system, and
  * uordblks and fordblks are its used and its free part. fsmblks is the free memory in caches.
  */
 static struct mallinfo2 info_of(const struct stat_snapshot *st)

@@ -66,7 +66,8 @@ static void *new_by_handler(size_t size, size_t align)
 	fatal_error("operator new: out of memory, and no std::bad_alloc to throw");
 }
 
-/* Allocates when the fast path has no object. caller is the address that the operator returns to. */
+/* Allocates when the fast path has no object. caller is the address that the operator returns
+ * to. */
 static SLOW_PATH void *new_slow(size_t size, uintptr_t caller)
 {
 	void *p = replaced_malloc_slow(size);

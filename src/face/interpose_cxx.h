@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * interpose_cxx.h - the replaceable forms of operator new, and whether the program has replaced one.
+ * interpose_cxx.h - the replaceable forms of operator new, and whether the program has replaced
+ * one.
  */
 #ifndef GOALLOC_INTERPOSE_CXX_H
 #define GOALLOC_INTERPOSE_CXX_H

@@ -13,8 +13,8 @@
  * Owns     the changes to libc's symbol table.
  * Locks    none of ours. pthread_once() makes a thread wait until the table is changed, and begins
  *          anew in a forked child.
- * Holds    dlopen calls the next dlopen behind ours by a tail call, so that libc sees the program as
- *          the caller and finds its RUNPATH.
+ * Holds    dlopen calls the next dlopen behind ours by a tail call, so that libc sees the program
+ *          as the caller and finds its RUNPATH.
  */
 #include "os/libc.h"
 #include "os/os.h"

@@ -2,8 +2,8 @@
 /*
  * interpose_static.c - the names that only a static program takes from this library.
  *
- * glibc's own objects refer to these functions, which glibc's malloc.o defines beside malloc itself.
- * A program that found them there would have two definitions of malloc, and would not link.
+ * glibc's own objects refer to these functions, which glibc's malloc.o defines beside malloc
+ * itself. A program that found them there would have two definitions of malloc, and would not link.
  *
  * Owns     nothing.
  * Locks    none. fork has nothing to lock: os/forked.c mends the heap of a child.

@@ -3,8 +3,8 @@
  * interpose_token.c - the face for programs that clang instruments with allocation tokens
  * (-fsanitize=alloc-token).
  *
- * In such a program the compiler turns malloc(n) into __alloc_token_malloc(n, token), or in its fast
- * ABI into __alloc_token_0_malloc(n). It does so with every function of the list below.
+ * In such a program the compiler turns malloc(n) into __alloc_token_malloc(n, token), or in its
+ * fast ABI into __alloc_token_0_malloc(n). It does so with every function of the list below.
  *
  * Token 0 stands for noscan memory, and any other token for memory that may hold pointers. With
  * -falloc-token-max=2 the compiler gives 0 to types without pointers and 1 to types with pointers.
@@ -83,7 +83,8 @@ FACE_NEW(_ZnamSt11align_val_tRKSt9nothrow_t, ALIGNED_NOTHROW, ALIGNED_NOTHROW_AR
 	FACE(void *, _ZnwmSt11align_val_tRKSt9nothrow_t, ALIGNED_NOTHROW, ALIGNED_NOTHROW_ARGS) \
 	FACE(void *, _ZnamSt11align_val_tRKSt9nothrow_t, ALIGNED_NOTHROW, ALIGNED_NOTHROW_ARGS)
 
-/* Define a function of each of the two ABIs: the token is the last argument, or part of the name. */
+/* Define a function of each of the two ABIs: the token is the last argument, or part of the
+ * name. */
 #define FACE_WITH_TOKEN(type, name, params, args) \
 	type __alloc_token_##name(BARE params, size_t token); \
 	EXPORT type __alloc_token_##name(BARE params, size_t token) \

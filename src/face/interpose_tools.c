@@ -105,7 +105,7 @@ static void fill_more(struct goalloc_memstats *m, const struct stat_snapshot *st
 	m->HeapFree = st->free_bytes;
 	m->PageWords = st->held_bytes;
 	m->HugeRegions = st->huge_bytes;
-	m->UnaskedMost = st->all.unasked_most;
+	m->RoundingMax = st->all.unasked_most;
 	m->Threads = st->ncaches;
 	m->Arenas = st->narenas;
 }

@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * cgroup.c - how much memory the process may have: the limits of its control groups, and the machine's memory.
- * See malloc.c for the overview.
+ * cgroup.c - how much memory the process may have: the limits of its control groups, and the
+ * machine's memory.
  *
  * Owns     nothing.
- * Callers  limit.c, once. Calls os.h.
  * Locks    none.
- * Holds    of both kinds of groups (cgroups(7)), each is looked at from the process's own up to the root that can be seen: in a
- *          container that is the container's, and what lies between may be missing.
+ * Holds    both versions of groups (cgroups(7)) are read, from the process's own group up to the
+ *          visible root. In a container that is the container's, and groups between may be absent.
  */
 #include "os/cgroup.h"
 #include "os/os.h"
@@ -15,14 +14,14 @@
 #define PATH_ROOM 1024
 #define TEXT_ROOM 4096
 
-/* Where the files are read to: too large for a small stack. */
+/* The files are read into this, which is too large for a small stack. */
 struct texts {
 	char path[PATH_ROOM];
 	char groups[TEXT_ROOM]; /* of /proc/self/cgroup, while the files of the groups are read */
 	char text[TEXT_ROOM];
 };
 
-/* A text file, up to TEXT_ROOM - 1 characters of it. False: there is none. */
+/* Reads a text file, at most TEXT_ROOM - 1 characters. Returns false if there is none. */
 static bool read_text(const char *path, char text[TEXT_ROOM])
 {
 	int fd = os_open_read(path);
@@ -38,7 +37,7 @@ static bool read_text(const char *path, char text[TEXT_ROOM])
 	return n >= 0;
 }
 
-/* A path of several parts; false: too long. */
+/* Joins the parts of a path. Returns false if it is too long. */
 static bool join(char path[PATH_ROOM], const char *const *parts, size_t nparts)
 {
 	size_t len = 0;
@@ -55,7 +54,7 @@ static bool join(char path[PATH_ROOM], const char *const *parts, size_t nparts)
 	return true;
 }
 
-/* The text goes on with word: where it ends there; NULL. */
+/* Returns the text behind the word if it begins with that, else NULL. */
 static const char *after(const char *text, const char *word)
 {
 	while (*word != '\0')
@@ -64,7 +63,8 @@ static const char *after(const char *text, const char *word)
 	return text;
 }
 
-/* The number that a text begins with. SIZE_MAX for none, as in "max", and for what is too large. */
+/* Returns the number that a text begins with, or SIZE_MAX if there is none, as in "max", or it is
+ * too large. */
 static size_t number(const char *text)
 {
 	size_t n = 0;
@@ -81,7 +81,8 @@ static size_t number(const char *text)
 	return any ? n : SIZE_MAX;
 }
 
-/* The lowest limit of a group and those above it. group begins with a slash; it is cut short. */
+/* Returns the lowest limit of a group and those above it. group begins with a slash, and is cut
+ * short. */
 static size_t lowest(struct texts *t, const char *root, const char *mount, char *group,
 		     const char *file)
 {
@@ -102,7 +103,7 @@ static size_t lowest(struct texts *t, const char *root, const char *mount, char 
 	}
 }
 
-/* A controller is named in a list with commas, which a colon ends. */
+/* Returns true if a list with commas, which a colon ends, has the memory controller. */
 static bool names_memory(const char *list)
 {
 	for (;;) {
@@ -117,7 +118,8 @@ static bool names_memory(const char *list)
 	}
 }
 
-/* Of a line of /proc/self/cgroup, "NUMBER:CONTROLLERS:/GROUP": version 2 has the number 0 and no controllers. */
+/* Returns the limit of a line of /proc/self/cgroup, "NUMBER:CONTROLLERS:/GROUP". Version 2 has the
+ * number 0 and no controllers. */
 static size_t limit_of_line(struct texts *t, const char *root, char *line)
 {
 	char *group = line;

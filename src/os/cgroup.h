@@ -7,8 +7,9 @@
 
 #include "base/base.h"
 
-/* Bytes: the lowest limit of the process's control group and those it is in; where there is none, all of the machine's. 0: cannot be
- * read. /proc and /sys are looked for below root: "", or another place in tests. */
+/* Returns, in bytes, the lowest limit of the process's control group and those above it, and no
+ * more than the machine's memory; 0 if neither can be read. /proc and /sys are looked for below
+ * root: "", or another folder in tests. */
 size_t cgroup_memory(const char *root);
 
 #endif

@@ -1,16 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * chance.c - how far it is to the next sample, and how many objects a sampled one stands for.
- * See malloc.c for the overview.
  *
- * Every byte is sampled with the same chance, whatever came before it (a Poisson process): the gaps are exponential, and the object
- * that a sampled byte is in is recorded. So an object of s bytes is recorded with the chance 1 - e^(-s/rate), and what is counted,
- * divided by that, is on average what there was.
+ * Every byte is sampled with the same chance, whatever came before it (a Poisson process). The gaps
+ * are exponential, and the object with the sampled byte is recorded. So an object of s bytes is
+ * recorded with the chance 1 - e^(-s/rate). A count divided by that chance is on average true.
  *
  * Owns     nothing.
- * Callers  sample.c, pprof.c. Calls os.h for a seed.
- * Locks    none: pure, but for the caller's random state.
- * Holds    ln and 1 - e^-x are within 1e-14 of their values, relatively (test_chance.c): libm is not linked.
+ * Locks    none. The functions change only the caller's random state.
+ * Holds    ln and 1 - e^-x have a relative error below 1e-14 (test_chance.c). libm is not linked.
  */
 #include "os/chance.h"
 #include "os/os.h"
@@ -18,7 +16,7 @@
 #define LN2 0.693147180559945309417
 #define SQRT2 1.41421356237309504880
 
-/* Bits of a random number in (0, 1]: those of a double's fraction, all of them exact. */
+/* A random number in (0, 1] has as many bits as a double holds exactly. */
 #define UNIT_BITS 53
 
 #define GAP_MAX (UINT64_C(1) << 62)
@@ -50,7 +48,8 @@ double chance_ln(double x)
 		x /= 2;
 		exponent++;
 	}
-	/* ln x = 2 artanh t, and t is at most 0.172: the first term left out is below 1e-17 of the sum. */
+	/* ln x = 2 artanh t, and t is at most 0.172. The first term that is left out is below 1e-17
+	 * of the sum. */
 	t = (x - 1) / (x + 1);
 	square = t * t;
 	for (int k = 21; k >= 1; k -= 2)
@@ -86,9 +85,11 @@ uint64_t chance_gap(uint64_t *random, uint64_t rate)
 
 	if (rate <= 1)
 		return 0;
-	unit = (double)((next_random(random) >> (64 - UNIT_BITS)) + 1) / (double)((uint64_t)1 << UNIT_BITS);
+	unit = (double)((next_random(random) >> (64 - UNIT_BITS)) + 1) /
+	       (double)((uint64_t)1 << UNIT_BITS);
 	gap = -chance_ln(unit) * (double)rate;
-	/* The byte that it ends in is one of the next s with the chance 1 - e^(-s/rate), for any whole s. */
+	/* The byte that it ends in is one of the next s with the chance 1 - e^(-s/rate), for any
+	 * whole s. */
 	return gap >= (double)GAP_MAX ? GAP_MAX : (uint64_t)gap;
 }
 

@@ -2,7 +2,6 @@
 /*
  * cxxlib.c - the C++ library that a piece of code uses: libstdc++, libc++, or a copy inside of
  * the code's own object.
- * See malloc.c for the overview.
  *
  * The operators here cannot throw, and must find the library that can. References bound when this
  * library is loaded do not do: a C program may open a C++ plug-in later, and with RTLD_LOCAL no
@@ -10,8 +9,6 @@
  * allocation has failed.
  *
  * Owns     nothing.
- * Callers  interpose_cxx.c. Calls libc's dl_iterate_phdr(), by which exceptions are unwound where
- *          libc is old; loaded.h.
  * Locks    none. dl_iterate_phdr() takes libc's lock of the list of objects. dlopen does not hold
  *          that lock while it runs constructors.
  * Holds    a C++ library is an object that defines both the operator and std::get_new_handler().

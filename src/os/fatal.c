@@ -1,14 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * fatal.c - one line on stderr, then abort.
- * See malloc.c for the overview.
  *
  * Owns     the report line, on the caller's stack.
- * Callers  everyone who finds misuse, options.c for its warnings, lock.c. Calls abort(3), and
- *          os.h to write, as libc's write(2) is a cancellation point: a thread that was to be
- *          cancelled would end instead of the process.
- * Locks    none; callable with any lock held.
- * Holds    never allocates; one write(2) a line; errno is kept.
+ * Locks    none. Every function may be called with any lock held.
+ * Holds    nothing here allocates. A line is one write(2) by os_write(), because libc's write(2) is
+ *          a cancellation point: a thread would end instead of the process. errno is kept.
  */
 #include "os/fatal.h"
 #include "os/os.h"
@@ -108,7 +105,8 @@ _Noreturn void fatal_pointer(const char *func, const void *p, const char *fault)
 	abort();
 }
 
-static void report_size(struct report *r, const char *func, const void *p, size_t given, size_t slot)
+static void report_size(struct report *r, const char *func, const void *p, size_t given,
+			size_t slot)
 {
 	report_pointer(r, func, p, "size mismatch: given ");
 	report_dec(r, given);
@@ -127,13 +125,15 @@ _Noreturn void fatal_size(const char *func, const void *p, size_t given, size_t 
 
 void warn_size(const char *func, const void *p, size_t given, size_t slot, uint64_t now_ms)
 {
-	/* Relaxed: the thread whose exchange succeeds writes the line. Nothing else depends on these words. */
+	/* Relaxed: the thread whose exchange succeeds writes the line. Nothing else depends on
+	 * these words. */
 	static _Atomic uint64_t next_ms, unreported;
 	uint64_t due = atomic_load_explicit(&next_ms, memory_order_relaxed), others;
 	struct report r;
 
-	if (now_ms < due || !atomic_compare_exchange_strong_explicit(&next_ms, &due, now_ms + WARN_SIZE_EVERY_MS,
-								     memory_order_relaxed, memory_order_relaxed)) {
+	if (now_ms < due || !atomic_compare_exchange_strong_explicit(
+				    &next_ms, &due, now_ms + WARN_SIZE_EVERY_MS,
+				    memory_order_relaxed, memory_order_relaxed)) {
 		atomic_fetch_add_explicit(&unreported, 1, memory_order_relaxed);
 		return;
 	}
@@ -156,7 +156,8 @@ _Noreturn void fatal_error(const char *what)
 	abort();
 }
 
-/* For what is found with locks held: the handler of SIGABRT may call malloc and come here again, and is called once only. */
+/* Lets the handler of SIGABRT run once only. The caller may hold locks, and the handler may call
+ * malloc and come here again. */
 static void call_no_handler_twice(void)
 {
 	static _Atomic bool before;

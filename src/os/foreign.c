@@ -1,11 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * foreign.c - pointers that are not ours, and the way to libc's own malloc.
- * See malloc.c for the overview.
  *
  * Owns     the knowledge whether libc's heap was ever used.
- * Callers  malloc.c, with pointers that are in no arena. Calls libc, with no lock held; libc.h,
- *          fatal.h, options.h.
  * Locks    none.
  * Holds    a pointer goes to libc only if libc's heap has something in it. It has when we were
  *          loaded after the first malloc, or when a program calls libc's functions by their

@@ -1,10 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * libc.c - libc's own functions that this library replaces, and needs.
- * See malloc.c for the overview.
  *
  * Owns     the addresses of those functions.
- * Callers  foreign.c, for libc's heap; the face. Calls loaded.h.
  * Locks    none.
  * Holds    each function is looked up in libc's own symbol table, once. A constructor does it
  *          before the program can change anything; what comes before that looks for itself. Names

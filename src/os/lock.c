@@ -1,21 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * lock.c - a futex mutex that spins briefly, knows its holder, and checks its rank in debug builds.
- * See malloc.c for the overview.
  *
  * Owns     how many locks this thread holds, and the set of their ranks (debug builds).
- * Callers  fixalloc.c, mheap.c, scavenge.c, mcentral.c, thread.c. Calls os.h, fatal.h, forked.h.
- * Locks    this is them. The order is in lock.h.
- * Holds    holder is lock_self() of the thread inside, 0 when nobody is.
+ * Locks    this file makes them. Their order is in lock.h.
+ * Holds    holder is lock_self() of the thread inside, or 0.
  */
 #include "os/lock.h"
 #include "os/fatal.h"
 #include "os/forked.h"
 #include "os/os.h"
 
-/* Turns of the spin before a sleep. A critical section here is tens to hundreds of ns, a pause
- * 10 to 40: long enough for a holder that runs, short enough when it was preempted. 0, 16 and 512 turns could not be
- * told apart from it with 2, 8 and 64 threads on two cores (churn, server and big of bench_workload). */
+/* A thread spins so many turns before it sleeps. A critical section takes tens to hundreds of ns, a
+ * turn 10 to 40. That is long enough for a holder that runs, and short if it was preempted. */
 #define SPIN_TURNS 64
 
 /* A thread that sleeps looks as often as this whether it is in a forked child, where nobody would
@@ -29,7 +26,7 @@ THREAD_LOCAL uint32_t ranks_held;
  * signals. */
 THREAD_LOCAL volatile uint32_t stays;
 
-/* A handler came meanwhile. */
+/* A handler came while the thread held a lock. */
 THREAD_LOCAL volatile bool deferred;
 
 void (*lock_when_free)(void);
@@ -75,7 +72,8 @@ static SLOW_PATH void lock_wait(struct lock *l)
 {
 	/* The holder may be a thread that a fork left behind. Mending frees the lock then. */
 	forked_look_in_wait();
-	/* For ever: better the report of a crash is cut short than that it hangs. */
+	/* The thread would wait for ever. A crash report that is cut short is better than one that
+	 * hangs. */
 	if (UNLIKELY(lock_held(l)))
 		fatal_reentered();
 	for (int i = 0; i < SPIN_TURNS; i++) {
@@ -89,7 +87,8 @@ static SLOW_PATH void lock_wait(struct lock *l)
 							    memory_order_relaxed))
 			return;
 	}
-	/* Acquire: as above. 2 says that a wake is wanted; it may be said once too often. */
+	/* Acquire: pairs with the release in lock_release(). 2 asks for a wake, which may be asked
+	 * for once too often. */
 	while (atomic_exchange_explicit(&l->word, 2, memory_order_acquire) != 0) {
 		os_futex_wait_ms(&l->word, 2, LOOK_MS);
 		/* A signal's handler may have forked, and this is the child's wait. */

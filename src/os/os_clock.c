@@ -8,8 +8,8 @@
  * and by PR_SET_TSC.
  *
  * The function is found in the vDSO's own ELF image, not through libc, so that no hook on
- * clock_gettime(3) sees the calls. Where the kernel gives no vDSO (vdso=0, valgrind, qemu-user), the
- * clock is read by a system call.
+ * clock_gettime(3) sees the calls. Where the kernel gives no vDSO (vdso=0, valgrind, qemu-user),
+ * the clock is read by a system call.
  *
  * Owns     the address of the vDSO's function.
  * Locks    none.

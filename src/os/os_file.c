@@ -1,10 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * os_file.c - files that are written: how a name is opened, how a file replaces another.
- * See malloc.c for the overview.
  *
  * Owns     nothing.
- * Callers  out.c. Calls os.h and no function of libc.
  * Locks    none.
  * Holds    errno is as the caller left it. A reader of a file that is replaced sees the old one
  *          or the new one, whole. No symbolic link is followed in the last part of a name, and

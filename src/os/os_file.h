@@ -17,7 +17,7 @@ struct os_file {
 	int fd;                 /* to write to: a high number, close-on-exec */
 	int dir;                /* where temp is to get its name; -1 */
 	const char *name;       /* in dir; part of the path that was given */
-	char temp[32];          /* name of a file that is not whole yet; "": fd is the file itself */
+	char temp[32];          /* name of an unfinished file; "": fd is the file itself */
 };
 
 /*
@@ -25,8 +25,8 @@ struct os_file {
  *   one of the process's own descriptors (/dev/stdout, /dev/stderr, /dev/fd/N, /proc/self/fd/N)
  *          it is duplicated
  *   nothing, or a regular file    appended to; or a new file beside it, which os_file_end() renames
- *   a device or a FIFO            opened as it is, and it does not block: ENXIO when nobody
- *   reads the FIFO a symbolic link               ELOOP: another user may have put it there
+ *   a device or a FIFO            opened as it is, and it does not block: ENXIO if nobody reads
+ *   a symbolic link               ELOOP: another user may have put it there
  * New files are the user's alone (0600). path stays the caller's until os_file_end(), and is
  * changed during this call. Returns 0, or -errno.
  */

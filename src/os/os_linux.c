@@ -410,7 +410,8 @@ void os_seed_random(void)
 {
 	const uint64_t *seed;
 
-	if (SYSCALL(SYS_getrandom, &random_key, sizeof(random_key), GRND_NONBLOCK) == (long)sizeof(random_key))
+	if (SYSCALL(SYS_getrandom, &random_key, sizeof(random_key), GRND_NONBLOCK) ==
+	    (long)sizeof(random_key))
 		return;
 	/* A filter refuses the call, or the kernel has no randomness yet. The secret is made of
 	 * the time, of the address of this function's frame, and of the 16 random bytes that the

@@ -1,13 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * os_process.c - the kernel calls about processes and threads: os_linux.c's sister.
- * See malloc.c for the overview.
  *
  * Owns     nothing.
- * Callers  snapshot.c, leak.c. Calls no function of libc.
  * Locks    none.
- * Holds    errno is as the caller left it after every function. A helper has the thread-local storage of the thread that made it,
- *          which waits in the kernel meanwhile.
+ * Holds    errno is as the caller left it after every function. A helper has the thread-local
+ *          storage of the thread that made it, which waits in the kernel meanwhile.
  */
 #include "os/os_process.h"
 #include "os/os_call.h"
@@ -247,7 +245,9 @@ enum os_trace os_trace_poll(int tid, int *signal)
 
 size_t os_trace_registers(int tid, enum os_registers which, void *buffer, size_t nbytes)
 {
-	static const long sets[][2] = { { NT_PRSTATUS, 0 }, { NT_X86_XSTATE, NT_PRFPREG }, { NT_ARM_TLS, 0 } };
+	static const long sets[][2] = {
+		{ NT_PRSTATUS, 0 }, { NT_X86_XSTATE, NT_PRFPREG }, { NT_ARM_TLS, 0 }
+	};
 
 	for (unsigned i = 0; i < 2 && sets[which][i] != 0; i++) {
 		struct iovec place = { buffer, nbytes };

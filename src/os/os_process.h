@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * os_process.h - what is asked of the kernel about processes and threads: helpers, copies, stopping. See os_process.c.
+ * os_process.h - what is asked of the kernel about processes and threads: helpers, copies,
+ * stopping. See os_process.c.
  *
- * Every call keeps errno, takes no lock and allocates nothing. Those that say so return -errno when they fail.
+ * Every call keeps errno, takes no lock and allocates nothing.
  */
 #ifndef GOALLOC_OS_PROCESS_H
 #define GOALLOC_OS_PROCESS_H
@@ -11,12 +12,13 @@
 
 /* --- processes of ours --- */
 
-/* A process of its own that shares the caller's memory, with a stack that ends at stack; it runs body(arg) and ends with its result.
- * The caller waits for it with os_wait_exit(): nobody else is told. Its id, or -errno. */
+/* Makes a process that shares the caller's memory, runs body(arg) on the stack that ends at
+ * `stack`, and exits with the result. The caller waits for it with os_wait_exit(); no signal tells
+ * of its end. Returns its id, or -errno. */
 int os_start_helper(int (*body)(void *arg), void *stack, void *arg);
 
-/* In a helper: copies it and the memory it sees. Returns 0 in the copy, which is a child of the helper's parent, waited for like the
- * helper; its id in the helper, or -errno. */
+/* Copies the calling helper and the memory that it sees. Returns 0 in the copy, which is a child of
+ * the helper's parent. Returns the copy's id in the helper, or -errno. */
 int os_copy_process(void);
 
 /* Waits for a process made by these. Returns its exit status; -N: signal N killed it;
@@ -46,28 +48,31 @@ int os_thread_id(void);
 /* 1: the process may be traced, and its /proc be read, by others of the same user. 0 or 2: not. */
 int os_get_dumpable(void);
 
-/* With Yama: pid, no child of the caller's ancestors, may trace the caller; 0: nobody. False: there is no Yama. */
+/* Lets the process pid trace the caller under Yama; 0 lets no process. Returns false if there is no
+ * Yama. */
 bool os_allow_tracer(int pid);
 
 /* --- threads of another process --- */
 
-/* Fills tids with the threads of a process; their number, which may be more than max, or -errno. */
+/* Fills tids with the threads of a process. Returns their number, which may be more than max, or
+ * -errno. */
 long os_list_threads(int pid, int *tids, size_t max);
 
 /* 'R', 'S', 'D' and so on as proc(5) has it; 0: there is no such thread. */
 char os_thread_state(int pid, int tid);
 
-/* The thread shall stop, whatever it does, and comes to no instruction of its own again until os_trace_end() or the end of the
- * calling process. 0, or -errno. */
+/* Makes the thread stop. It runs no instruction of its own until os_trace_end() or the end of the
+ * calling process. Returns 0, or -errno. */
 int os_trace_begin(int tid);
 
 enum os_trace { OS_TRACE_RUNS, OS_TRACE_STOPPED, OS_TRACE_GONE };
 
-/* Whether it has stopped; *signal is what it was about to get, for os_trace_end(). */
+/* Tells whether the thread has stopped. *signal is the signal that it was about to get, for
+ * os_trace_end(). */
 enum os_trace os_trace_poll(int tid, int *signal);
 
-/* Registers of a stopped thread: general ones, those of vectors, the one that thread-local storage is found by where it is not among
- * the general ones. Bytes written to buffer, 0: there are none. */
+/* Copies registers of a stopped thread: the general ones, those of vectors, or the thread pointer
+ * where it is not a general one. Returns the number of bytes, 0 if there are none. */
 enum os_registers { OS_GENERAL, OS_VECTORS, OS_TLS };
 size_t os_trace_registers(int tid, enum os_registers which, void *buffer, size_t nbytes);
 

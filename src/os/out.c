@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * out.c - text and bytes on a descriptor, buffered, without stdio and without memory from the heap.
- * See malloc.c for the overview.
  *
  * Owns     the number of files opened by names with %n.
- * Callers  all who write statistics, profiles, reports and maps. Calls os.h.
  * Locks    none: a struct out is its writer's own.
- * Holds    errno is as the caller left it. After a failed write nothing more is written, so that a file has a beginning, not holes.
+ * Holds    errno is as the caller left it. After a failed write nothing more is written, so that a
+ *          file may end early but has no holes.
  */
 #include "os/out.h"
 #include "os/os.h"
@@ -83,7 +82,7 @@ void out_left(struct out *o, const char *s, unsigned width)
 		out_bytes(o, " ", 1);
 }
 
-/* The digits of v end at end. Their number. */
+/* Puts the digits of v so that they end at end, and returns their number. */
 static size_t put_digits(char *end, uint64_t v, unsigned radix)
 {
 	size_t n = 0;
@@ -173,7 +172,7 @@ void out_short_size(struct out *o, uint64_t nbytes)
 	out_str(o, units[unit]);
 }
 
-/* The name with %p and %n replaced; false: it is too long. */
+/* Copies the name with %p and %n replaced. Returns false if it is too long. */
 static bool expand(const char *file, uint64_t number, char path[PATH_BUFFER])
 {
 	size_t len = 0;
@@ -189,7 +188,8 @@ static bool expand(const char *file, uint64_t number, char path[PATH_BUFFER])
 			continue;
 		}
 		s++;
-		n = put_digits(digits + sizeof(digits), *s == 'p' ? (uint64_t)os_pid() : number, 10);
+		n = put_digits(digits + sizeof(digits), *s == 'p' ? (uint64_t)os_pid() : number,
+			       10);
 		copy_bytes(path + len, digits + sizeof(digits) - n, n);
 		len += n;
 	}
@@ -210,7 +210,7 @@ struct named_file {
 	char path[PATH_BUFFER];
 };
 
-/* NULL, and *error is an errno: there is no memory, or the name is too long. */
+/* Returns NULL, with an errno in *error, if there is no memory or the name is too long. */
 static struct named_file *name_file(const char *file, uint64_t n, int *error)
 {
 	static _Atomic uint32_t opened;

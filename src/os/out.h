@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * out.h - text and bytes on a descriptor, buffered, without stdio and without memory from the heap. See out.c.
+ * out.h - text and bytes on a descriptor, buffered, without stdio and without memory from the heap.
+ * See out.c.
  */
 #ifndef GOALLOC_OUT_H
 #define GOALLOC_OUT_H
@@ -9,10 +10,10 @@
 
 #define OUT_BUFFER 4096
 
-/* Something being written. Its writer's; large for a stack. */
+/* Text that is being written. It belongs to its writer, and is large for a stack. */
 struct out {
 	int fd;
-	int error;           /* errno of a write that failed: what follows is dropped; 0 */
+	int error;           /* 0, or errno of a failed write; later text is dropped */
 	size_t len;          /* bytes in buffer */
 	size_t written;      /* bytes before those */
 	char buffer[OUT_BUFFER];
@@ -27,16 +28,17 @@ void out_left(struct out *o, const char *s, unsigned width); /* left-aligned: sp
 void out_hex(struct out *o, uint64_t v);                    /* 0x..., lowercase, no padding */
 void out_padded(struct out *o, uint64_t v, unsigned width); /* decimal, right-aligned with spaces */
 
-/* v / 10^digits with digits places behind the point: out_fixed(o, 1234, 2) is 12.34. */
+/* Writes v / 10^digits with digits places behind the point: out_fixed(o, 1234, 2) is 12.34. */
 void out_fixed(struct out *o, uint64_t v, unsigned digits);
 
-/* Right-aligned, with a binary unit and one place: "  12.3 MiB"; 10 characters wide up to the exbibyte. */
+/* Writes a size right-aligned, with a binary unit and one place: "  12.3 MiB". It is 10 characters
+ * wide up to the exbibyte. */
 void out_size(struct out *o, uint64_t nbytes);
 
-/* The same without blanks before it, and none in the middle: "12.3 MiB", "48 B". */
+/* Writes a size without padding: "12.3 MiB", "48 B". */
 void out_short_size(struct out *o, uint64_t nbytes);
 
-/* Writes what is buffered. False when this or an earlier write failed: error tells why. */
+/* Writes the buffer. Returns false when this or an earlier write failed; error tells why. */
 bool out_flush(struct out *o);
 
 /* Writes a text from outside, n bytes of it, with "?" for what a terminal would obey: see
@@ -58,7 +60,7 @@ int out_to_file(const char *file, bool append, uint64_t n, int (*write)(int fd, 
 /* Returns -errno of such an open, as far as is seen without doing it; 0. */
 int out_check(const char *file, bool append);
 
-/* What errno error says of a file that is written, in words. */
+/* Returns in words what an errno means for a file that is written. */
 const char *out_reason(int error);
 
 #endif

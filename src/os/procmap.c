@@ -1,10 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * procmap.c - reads /proc/PID/maps into a table, without stdio and without memory from the heap.
- * See malloc.c for the overview.
  *
  * Owns     nothing; a struct procmap is its reader's.
- * Callers  leak.c. Calls os.h.
  * Locks    none.
  * Holds    the mappings are in the order of their addresses, and do not overlap.
  */
@@ -12,13 +10,14 @@
 #include "os/os.h"
 #include "os/os_process.h"
 
-/* Address space for the text and the table, each; a line has more bytes than a struct mapping has. Untouched it costs nothing. */
+/* The text and the table have so much address space each, which costs nothing until it is used. A
+ * line has more bytes than a struct mapping. */
 #define TEXT_FIRST KiB(256)
 #define TEXT_MOST GiB(1)
 #define LINE_MIN 49
 _Static_assert(sizeof(struct mapping) <= LINE_MIN, "the table is no longer than the text");
 
-/* The whole file, ended with 0. False: it is not there, or longer than room. */
+/* Reads the whole file, and ends it with 0. Returns false if it is absent or longer than room. */
 static bool read_whole(int pid, char *text, size_t room, size_t *nbytes)
 {
 	int fd = os_open_process(pid, "maps");
@@ -69,7 +68,9 @@ static void parse_line(const char **s, struct mapping *m)
 	*s += **s == ' ';
 	m->flags = 0;
 	for (; **s != ' ' && **s != '\n' && **s != '\0'; (*s)++)
-		m->flags |= **s == 'r' ? MAPPING_READ : **s == 'w' ? MAPPING_WRITE : **s == 'x' ? MAPPING_EXEC :
+		m->flags |= **s == 'r' ? MAPPING_READ :
+			    **s == 'w' ? MAPPING_WRITE :
+			    **s == 'x' ? MAPPING_EXEC :
 			    **s == 's' ? MAPPING_SHARED : 0;
 	*s += **s == ' ';
 	m->offset = parse_hex(s);
@@ -142,4 +143,59 @@ bool mapping_named(const struct mapping *mapping, const char *beginning)
 	while (n < mapping->name_len && beginning[n] != '\0' && mapping->name[n] == beginning[n])
 		n++;
 	return beginning[n] == '\0';
+}
+
+/* --- one by one --- */
+
+bool procmap_open(struct procmap_reader *r)
+{
+	r->fd = os_open_process(os_pid(), "maps");
+	r->at = 0;
+	r->len = 0;
+	return r->fd >= 0;
+}
+
+void procmap_close(struct procmap_reader *r)
+{
+	os_close(r->fd);
+}
+
+/* Returns the next character, or -1 at the end. */
+static int next_char(struct procmap_reader *r)
+{
+	if (r->at == r->len) {
+		long n = os_read(r->fd, r->bytes, sizeof(r->bytes));
+
+		r->at = 0;
+		r->len = n > 0 ? (size_t)n : 0;
+		if (n <= 0)
+			return -1;
+	}
+	return (unsigned char)r->bytes[r->at++];
+}
+
+/* Reads a line. Keeps the fields in front of the name, which have a bound, and then the name. */
+bool procmap_next(struct procmap_reader *r, struct mapping *m)
+{
+	char fields[128];
+	const char *s = fields;
+	size_t n = 0, len = 0;
+	int c = next_char(r);
+
+	if (c < 0)
+		return false;
+	for (unsigned blanks = 0; c >= 0 && c != '\n'; c = next_char(r)) {
+		if (blanks >= 5 && (c != ' ' || len != 0)) {
+			if (len < sizeof(r->name))
+				r->name[len++] = (char)c;
+		} else if (n < sizeof(fields) - 1) {
+			fields[n++] = (char)c;
+		}
+		blanks += c == ' ';
+	}
+	fields[n] = '\0';
+	parse_line(&s, m);
+	m->name = r->name;
+	m->name_len = (uint32_t)len;
+	return true;
 }

@@ -35,6 +35,22 @@ size_t procmap_first(const struct procmap *m, uintptr_t addr);
 /* The mapping that addr is in, or NULL. */
 const struct mapping *procmap_find(const struct procmap *m, uintptr_t addr);
 
+/* A reader of the calling process's mappings, one by one, that needs no other memory. */
+struct procmap_reader {
+	int fd;
+	size_t at, len;       /* in bytes: the next one, their number */
+	char bytes[1024];
+	char name[1024];
+};
+
+/* Begins to read. Returns false if there is no /proc. */
+bool procmap_open(struct procmap_reader *r);
+
+/* Sets *m to the next mapping, whose name is in the reader until the next call, and is cut if it is
+ * too long. Returns false behind the last one. */
+bool procmap_next(struct procmap_reader *r, struct mapping *m);
+void procmap_close(struct procmap_reader *r);
+
 /* The name begins with this. */
 bool mapping_named(const struct mapping *mapping, const char *beginning);
 

@@ -1,19 +1,20 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * hardened.c - hardened=1: what an attacker of the program, or its own fault, shall not do unseen.
- * See malloc.c for the overview.
+ * hardened.c - hardened=1: finds misuse by the program or by its attacker. See malloc.c for the
+ * overview.
  *
- * A small object's slot is [ object | fill | tail ]: the tail, 8 bytes, holds the size that was asked for and a code of size and address,
- * made with a secret of the process by SipHash, from which no other object's code follows; the fill is a byte of that code. Both are looked at when the object is freed or resized. A big object
- * has its size in the record, fill up to the end of its last page, and a guarded page behind. What is freed is cleared (big: guarded),
- * changes places with a random one in the quarantine of the thread, and is handed out again after that one left it; by then it must
- * still be clear.
+ * A small object's slot is [ object | fill | tail ]. The tail has 8 bytes: the size that was asked
+ * for, and a code. SipHash makes the code from the size, the address and a secret of the process,
+ * so the code of one object tells nothing about the code of another. Each byte of the fill is a
+ * byte of the code. Fill and tail are checked when the object is freed or resized. A big object has
+ * its size in the record, fill up to the end of its last page, and a guard behind. Freed memory is
+ * cleared, or guarded if it is big. It replaces a random entry of the thread's quarantine, and only
+ * that entry can be used again. Memory that leaves the quarantine must still be clear.
  *
- * Owns     the tails, the fill, the quarantine of a cache.
- * Callers  malloc.c, mcache.c. Calls mcache.h, mheap.h, os.h, fatal.h.
+ * Owns     the tails, the fill, and the quarantine of a cache.
  * Locks    none of its own.
- * Holds    in this mode all free memory of the heap reads as zero or is guarded. A slot in quarantine is free by its state and in no
- *          bitmap, like one on a free stack.
+ * Holds    in this mode all free memory of the heap reads as zero or is guarded. A slot in
+ *          quarantine is free by its state byte and is in no bitmap, like a slot on a free stack.
  */
 #include "safe/hardened.h"
 #include "heap/adopt.h"
@@ -21,12 +22,12 @@
 #include "os/os.h"
 #include "base/siphash.h"
 
-/* Bytes of free memory before and behind an object that are looked at when it is freed. */
+/* Bytes of free memory on either side of an object that are checked when it is freed. */
 #define BESIDE 64
 
 static struct siphash_key key;    /* constant after hardened_init() */
 
-/* Live big objects with a guarded page; they have moved set. Relaxed: a bound. */
+/* Live big objects with a guard; their spans have moved set. Relaxed: a bound. */
 static _Atomic int guarded_spans;
 
 void hardened_init(void)
@@ -34,25 +35,28 @@ void hardened_init(void)
 	key = (struct siphash_key){ { os_random(), os_random() } };
 }
 
-/* Returns what places are chosen by. Nobody without the key can tell the next number from those before. */
+/* Returns a number that chooses an entry. Without the key, the next number does not follow from the
+ * numbers before. */
 static uint64_t random_next(struct quarantine *q)
 {
 	return siphash(&key, (uintptr_t)q, ++q->calls) >> 32;
 }
 
-/* Returns the code of an object: only who has the key can compute it for another address, or for another size. */
+/* Returns the code of an object. Without the key it cannot be computed for another address or
+ * size. */
 static uint64_t code_of(uintptr_t addr, size_t size)
 {
 	return siphash(&key, addr, size);
 }
 
-/* Returns the fill byte of an object with this code. The byte is no part of the tail, and never 0, because what runs over an end most
- * often is a string's. */
+/* Returns the fill byte of an object with this code. It is not in the tail. It is never 0, because
+ * the byte that runs over an end is most often the 0 of a string. */
 static unsigned char fill_of(uint64_t code)
 {
 	return (unsigned char)(code >> 56) | 1;
 }
 
+/* Returns whether all bytes have the value. Reads all of them, whatever they are. */
 static bool is_filled(const unsigned char *p, size_t nbytes, unsigned char byte)
 {
 	uint64_t word = byte * UINT64_C(0x0101010101010101);
@@ -78,7 +82,7 @@ static uint64_t *tail_of(uintptr_t addr, size_t elemsize)
 	return (uint64_t *)(addr + elemsize - HARDENED_TAIL);
 }
 
-/* Returns the tail: 48 bits of the code, then the size in the bytes that lie last. The first byte is never 0, either. */
+/* Returns the tail: 48 bits of the code, and behind them the size. The first byte is never 0. */
 static uint64_t tail_for(uint64_t code, size_t size)
 {
 	return (code & low_mask64(48)) | 1 | (uint64_t)size << 48;
@@ -115,8 +119,9 @@ size_t hardened_small_size(const struct mspan *s, uint32_t slot, const char *fun
 	return size;
 }
 
-/* Up to BESIDE bytes of the free slots on either side of one must be clear. Only in a span of the caller's: in another, they may be
- * handed out meanwhile. */
+/* Checks that up to BESIDE bytes of the free slots on either side of a slot are clear. It only
+ * checks a span of the calling thread, because another thread may hand out the slots of its own
+ * spans meanwhile. */
 static void check_beside(struct mcache *c, const struct mspan *s, uint32_t slot, const char *func)
 {
 	unsigned nslots = (unsigned)max_size(BESIDE / s->elemsize, 1);
@@ -124,20 +129,25 @@ static void check_beside(struct mcache *c, const struct mspan *s, uint32_t slot,
 
 	if (mspan_owner_relaxed(s) != mcache_owner(c))
 		return;
-	for (uint32_t i = slot < nslots ? 0 : slot - nslots; i <= slot + nslots && i < s->nelems; i++) {
+	for (uint32_t i = slot < nslots ? 0 : slot - nslots; i <= slot + nslots && i < s->nelems;
+	     i++) {
 		size_t from = i < slot ? s->elemsize - nbytes : 0;
 
-		/* Acquire: pairs with the release in hardened_free_small(), of another thread perhaps. */
-		if (i != slot && atomic_load_explicit(&s->state[i], memory_order_acquire) == SLOT_FREE &&
+		/* Acquire: the memory is clear. Pairs with the release in hardened_free_small(),
+		 * perhaps in another thread. */
+		if (i != slot &&
+		    atomic_load_explicit(&s->state[i], memory_order_acquire) == SLOT_FREE &&
 		    !is_filled((const unsigned char *)mspan_slot_addr(s, i) + from, nbytes, 0))
-			fatal_pointer(func, (const void *)mspan_slot_addr(s, slot), "free memory beside it was written to");
+			fatal_pointer(func, (const void *)mspan_slot_addr(s, slot),
+				      "free memory beside it was written to");
 	}
 }
 
 void hardened_free_small(struct mcache *c, struct mspan *s, uint32_t slot, const char *func)
 {
 	struct quarantine *q = &c->quarantine;
-	unsigned nplaces = s->elemsize > QUARANTINE_LARGE_SIZE ? QUARANTINE_LARGE : QUARANTINE_SMALL;
+	unsigned nplaces =
+		s->elemsize > QUARANTINE_LARGE_SIZE ? QUARANTINE_LARGE : QUARANTINE_SMALL;
 	uintptr_t *place = &q->small[random_next(q) % nplaces];
 	uintptr_t addr = mspan_slot_addr(s, slot);
 	uintptr_t leaves = *place;
@@ -145,7 +155,8 @@ void hardened_free_small(struct mcache *c, struct mspan *s, uint32_t slot, const
 	(void)hardened_small_size(s, slot, func);
 	check_beside(c, s, slot, func);
 	zero_bytes((void *)addr, s->elemsize);
-	/* Release: who finds it free finds it clear. Pairs with the acquire in check_beside(). */
+	/* Release: a thread that finds the slot free finds it clear. Pairs with the acquire in
+	 * check_beside(). */
 	atomic_store_explicit(&s->state[slot], SLOT_FREE, memory_order_release);
 	*place = addr;
 	if (leaves != 0)
@@ -154,53 +165,56 @@ void hardened_free_small(struct mcache *c, struct mspan *s, uint32_t slot, const
 
 /* --- big objects --- */
 
-/* A page that can be guarded: ours, or the kernel's where that is larger. */
-static size_t guard_size(void)
+/* Returns the bytes of a guard: the heap's page, or the kernel's if that is larger. */
+static size_t guard_nbytes(void)
 {
 	return max_size(PAGE_SIZE, os_page_size());
 }
 
 /* Says once that the system refuses to guard pages, because a guarantee of this mode is lost. */
-static void refused(void)
+static void warn_refused(void)
 {
 	static _Atomic bool said;
 	struct report r;
 
-	/* Relaxed: of several threads one says it. */
+	/* Relaxed: one thread says it. */
 	if (atomic_exchange_explicit(&said, true, memory_order_relaxed))
 		return;
 	report_init(&r);
-	report_str(&r, "hardened: the system refuses to guard pages; from now on some big objects are not guarded");
+	report_str(&r, "hardened: the system refuses to guard pages; from now on some big objects "
+		       "are not guarded");
 	(void)report_write(&r, 2);
 }
 
-/* Bytes before the guarded page. */
+/* Returns the bytes in front of the guard. */
 static size_t big_room(const struct mspan *s)
 {
-	return mspan_nbytes(s) - guard_size();
+	return mspan_nbytes(s) - guard_nbytes();
 }
 
 size_t hardened_big_npages(size_t size)
 {
-	return (align_up(max_size(size, 1), guard_size()) + guard_size()) / PAGE_SIZE;
+	return (align_up(max_size(size, 1), guard_nbytes()) + guard_nbytes()) / PAGE_SIZE;
 }
 
 struct mspan *hardened_alloc_big(struct mcache *c, size_t size, size_t align_pages, bool noscan)
 {
-	size_t guard = guard_size();
+	size_t guard = guard_nbytes();
 	size_t npages = hardened_big_npages(size);
 	bool fresh;
-	struct mspan *s = mcache_alloc_big(c, npages, max_size(align_pages, guard / PAGE_SIZE), noscan, &fresh);
+	struct mspan *s = mcache_alloc_big(c, npages, max_size(align_pages, guard / PAGE_SIZE),
+					   noscan, &fresh);
 
 	if (s == NULL)
 		return NULL;
-	/* Without a guarded page an overflow is still found by the fill, unless it begins behind the fill. */
+	/* Without a guarded page an overflow is still found by the fill, unless it begins behind
+	 * the fill. */
 	if (atomic_load_explicit(&guarded_spans, memory_order_relaxed) < MAX_GUARDED_BIG) {
 		s->moved = os_guard((void *)(s->base + big_room(s)), guard);
 		if (s->moved)
 			atomic_fetch_add_explicit(&guarded_spans, 1, memory_order_relaxed);
 		else
-			refused();
+			warn_refused();
 	}
 	s->slack = (uint16_t)(big_room(s) - size);
 	fill_bytes((void *)(s->base + size), fill_of(code_of(s->base, size)), s->slack);
@@ -211,7 +225,8 @@ size_t hardened_big_size(const struct mspan *s, const char *func)
 {
 	size_t size = big_room(s) - s->slack;
 
-	if (!is_filled((const unsigned char *)s->base + size, s->slack, fill_of(code_of(s->base, size))))
+	if (!is_filled((const unsigned char *)s->base + size, s->slack,
+		       fill_of(code_of(s->base, size))))
 		fatal_pointer(func, (const void *)s->base, "heap overflow");
 	return size;
 }
@@ -226,9 +241,9 @@ void hardened_free_big(struct mcache *c, struct mspan *s)
 		atomic_fetch_sub_explicit(&guarded_spans, 1, memory_order_relaxed);
 	s->moved = false;
 	(void)os_drop((void *)s->base, mspan_nbytes(s));
-	/* Refused for want of mappings. */
+	/* The system refuses if there are too many mappings. */
 	if (!os_guard((void *)s->base, mspan_nbytes(s))) {
-		refused();
+		warn_refused();
 		zero_bytes((void *)s->base, big_room(s));
 	}
 	*place = s;

@@ -1,14 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * gzip.c - a gzip file of blocks that are stored, not compressed.
+ * gzip.c - writes a gzip file of blocks that are stored, not compressed.
  * See malloc.c for the overview.
  *
- * For readers that insist on the wrapping. RFC 1952; the blocks are those of RFC 1951, 3.2.4.
+ * It is for readers that insist on the format: RFC 1952, with the blocks of RFC 1951, 3.2.4.
  *
  * Owns     nothing.
- * Callers  pprof.c. Calls out.h.
- * Locks    none: a struct gzip is its writer's own.
- * Holds    errno is as the caller left it.
+ * Locks    none: a struct gzip belongs to its writer.
+ * Holds    errno is kept.
  */
 #include "tools/gzip.h"
 
@@ -27,7 +26,8 @@ void gzip_begin(struct gzip *z, int fd)
 static void gzip_block(struct gzip *z, bool last)
 {
 	uint16_t len = (uint16_t)z->len;
-	uint8_t header[5] = { last, (uint8_t)len, (uint8_t)(len >> 8), (uint8_t)~len, (uint8_t)(~len >> 8) };
+	uint8_t header[5] = { last, (uint8_t)len, (uint8_t)(len >> 8), (uint8_t)~len,
+			      (uint8_t)(~len >> 8) };
 
 	out_bytes(&z->out, header, sizeof(header));
 	out_bytes(&z->out, z->block, z->len);
@@ -36,10 +36,11 @@ static void gzip_block(struct gzip *z, bool last)
 
 static uint32_t crc32_add(uint32_t crc, const uint8_t *p, size_t n)
 {
-	/* Of each half byte: the polynomial 0xedb88320, reflected. */
+	/* By half byte: the reflected polynomial 0xedb88320. */
 	static const uint32_t table[16] = {
-		0x00000000, 0x1db71064, 0x3b6e20c8, 0x26d930ac, 0x76dc4190, 0x6b6b51f4, 0x4db26158, 0x5005713c,
-		0xedb88320, 0xf00f9344, 0xd6d6a3e8, 0xcb61b38c, 0x9b64c2b0, 0x86d3d2d4, 0xa00ae278, 0xbdbdf21c,
+		0x00000000, 0x1db71064, 0x3b6e20c8, 0x26d930ac, 0x76dc4190, 0x6b6b51f4,
+		0x4db26158, 0x5005713c, 0xedb88320, 0xf00f9344, 0xd6d6a3e8, 0xcb61b38c,
+		0x9b64c2b0, 0x86d3d2d4, 0xa00ae278, 0xbdbdf21c,
 	};
 
 	for (size_t i = 0; i < n; i++) {

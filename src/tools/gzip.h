@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * gzip.h - a gzip file of blocks that are stored, not compressed. See gzip.c.
+ * gzip.h - writes a gzip file of blocks that are stored, not compressed. See gzip.c.
  */
 #ifndef GOALLOC_GZIP_H
 #define GOALLOC_GZIP_H
@@ -9,7 +9,7 @@
 
 #define GZIP_BLOCK 4096
 
-/* Its writer's; large for a stack. */
+/* A file that is being written. It belongs to its writer, and is large for a stack. */
 struct gzip {
 	struct out out;
 	uint32_t crc;       /* inverted */
@@ -18,10 +18,11 @@ struct gzip {
 	uint8_t block[GZIP_BLOCK];
 };
 
+/* Begins a file on a descriptor, and adds bytes to it. */
 void gzip_begin(struct gzip *z, int fd);
 void gzip_bytes(struct gzip *z, const void *p, size_t n);
 
-/* Writes what is still to be written. 0, or the errno of a write that failed. */
+/* Ends the file. Returns 0, or the errno of a write that failed. */
 int gzip_end(struct gzip *z);
 
 #endif

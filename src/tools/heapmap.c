@@ -1,14 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * heapmap.c - a map of the heap: every page, by what it is used for; as text.
- * See malloc.c for the overview.
+ * heapmap.c - a map of the heap, with every page by its use; as text. See malloc.c for the
+ * overview.
  *
  * Owns     nothing.
- * Callers  interpose_tools.c, who writes at exit or by signal. Calls heapwalk.h, heapsvg.c, out.h.
  * Locks    those of heapwalk.h; none while anything is written.
- * Holds    every committed page is in exactly one cell: the totals under the map are those of what is shown, also while others
- *          allocate. One arena at a time is in memory, which is mapped for the call: writers may
- *          have small stacks.
+ * Holds    every committed page is in exactly one cell, so the totals under the map are those of
+ *          the cells shown, also while other threads allocate. One arena at a time is in memory
+ *          that is mapped for the call, because the caller may have a small stack.
  */
 #include "tools/heapmap.h"
 #include "os/os.h"
@@ -18,10 +17,10 @@
 
 #include <errno.h>
 
-/* Letters in a line. */
+/* Letters of a line. */
 #define LINE_CELLS 64
 
-/* Lines of the map, at most, before a letter stands for more pages. */
+/* If there are more lines, a letter stands for more pages. */
 #define MAX_LINES 256
 
 /* --- cells --- */
@@ -54,7 +53,7 @@ uint8_t map_fill(const struct heap_run *r)
 	if (r->use != RUN_SPAN)
 		return 0;
 	slots = slots_of(r);
-	/* Not 0 where there is something. */
+	/* It is not 0 if any slot is in use. */
 	return (uint8_t)((r->fill.slots * 255 + slots - 1) / slots);
 }
 
@@ -91,7 +90,8 @@ bool map_next(struct heapwalk *w, struct heap_run *r, uint32_t end)
 	return true;
 }
 
-void map_paint(struct map_arena *a, struct heapwalk *w, uint32_t end, struct map_total totals[NUM_KINDS])
+void map_paint(struct map_arena *a, struct heapwalk *w, uint32_t end,
+	       struct map_total totals[NUM_KINDS])
 {
 	struct heap_run r;
 
@@ -132,14 +132,14 @@ static struct map_cell merge(const struct map_cell *cells, unsigned n)
 
 void map_merge(struct map_cell *cells, size_t ncells, unsigned n)
 {
-	/* In place: a cell is read before it is written. */
+	/* This works in place, because a cell is read before it is written. */
 	for (size_t i = 0; n > 1 && i < ncells; i++)
 		cells[i] = merge(&cells[i * n], n);
 }
 
 /* --- text --- */
 
-/* Sizes up to 8 << i have the letter i of the alphabet. */
+/* Returns i for sizes up to 8 << i, which have letter i of the alphabet. */
 static unsigned size_letter(size_t size)
 {
 	unsigned i = 0;
@@ -158,15 +158,16 @@ static char letter_of(const struct map_cell *cell)
 		return others[kind - NUM_SPAN_CLASSES];
 	if (kind <= SPANCLASS_BIG_NOSCAN)
 		return cell->fill == 0 ? '-' : kind == SPANCLASS_BIG ? '#' : '=';
-	return (char)((spanclass_noscan((spanclass_t)kind) ? 'A' : 'a') + size_letter(sizeclasses[kind >> 1].elemsize));
+	return (char)((spanclass_noscan((spanclass_t)kind) ? 'A' : 'a') +
+		      size_letter(sizeclasses[kind >> 1].elemsize));
 }
 
-/* What a letter stands for, added up. */
+/* The pages of each letter. */
 struct letters {
 	size_t npages[128];
 };
 
-/* Share of slots in use of the line's pages in spans, as a digit of eighths and per cent. */
+/* Prints the share of slots in use in the line's spans, as a bar of eighths and in per cent. */
 static void print_fill(struct out *o, const struct map_cell *cells)
 {
 	static const char *const bars[] = { " ", "▁", "▂", "▃", "▄", "▅", "▆", "▇", "█" };
@@ -217,7 +218,7 @@ static void print_same(struct out *o, size_t n)
 	out_str(o, " more like this\n");
 }
 
-/* Lines like the one before are counted. */
+/* Prints an arena. Lines like the line before are only counted. */
 static void print_arena(struct out *o, struct map_arena *a, unsigned cell_pages)
 {
 	uint32_t line_pages = LINE_CELLS * cell_pages;
@@ -244,7 +245,8 @@ static void count_letters(struct letters *letters, const struct map_arena *a)
 		letters->npages[(unsigned char)letter_of(&a->cells[page])]++;
 }
 
-static void print_letter(struct out *o, const struct letters *letters, char letter, const char *what)
+static void print_letter(struct out *o, const struct letters *letters, char letter,
+			 const char *what)
 {
 	size_t npages = letters->npages[(unsigned char)letter];
 
@@ -289,7 +291,7 @@ static void print_letters(struct out *o, const struct letters *letters)
 	print_letter(o, letters, '_', "free and released: without memory\n");
 }
 
-/* So that a large heap is no longer than some screens. */
+/* Chooses the pages of a letter so that the map of a large heap fits on some screens. */
 static unsigned choose_cell_pages(void)
 {
 	size_t npages = atomic_load_explicit(&mheap.committed, memory_order_relaxed) / PAGE_SIZE;
@@ -315,7 +317,7 @@ static void print_head(struct out *o, unsigned cell_pages)
 	out_str(o, "; behind it, how full its spans are\n");
 }
 
-/* What the map needs while it is written. */
+/* The memory that the map needs while it is written. */
 struct text_map {
 	struct map_total totals[NUM_KINDS];
 	struct letters letters;

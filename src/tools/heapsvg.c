@@ -1,18 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * heapsvg.c - the map of the heap as a picture.
- * See malloc.c for the overview.
+ * heapsvg.c - the map of the heap as a picture. See malloc.c for the overview.
  *
- * An arena is a block; its cells lie in rows, in the order of addresses. In a heap of few spans each is a box of its own with a
- * bar as high as it is full, and a tooltip; in others the runs of a kind and a fill are one path, so that 1 GiB of fragments
- * stays below 2 MB, and the tooltips are the rows'.
+ * An arena is a block of cells, row by row in the order of addresses. In a heap of few spans, each
+ * span is a box with a tooltip, and a bar in it is as high as the span is full. In a larger heap,
+ * all runs of the same kind and fill form one path, and the rows have the tooltips. So the picture
+ * of 1 GiB of fragments stays below 2 MB.
  *
  * Owns     colours and measures.
- * Callers  heapmap.c. Calls heapmap.h, stat.h, out.h.
  * Locks    those of heapwalk.h and stat.h; none while anything is written.
- * Holds    what has the class kN of one group is N's of map_kind(); the lengths of its boxes and paths are its pages, divided by
- *          pages a cell, and the legend, which comes last, is their sum. Arenas and rows that come after the first look at
- *          the heap, which gave the height, are not in it.
+ * Holds    elements of class kN, in one group, show the kind N of map_kind(). The lengths of its
+ *          boxes and paths are its pages, divided by pages a cell. The legend comes last and has
+ *          their sums. The height is that of a first look at the heap: arenas and rows that come
+ *          later are left out.
  */
 #include "tools/heapmap.h"
 #include "os/os.h"
@@ -22,7 +22,7 @@
 
 #include <errno.h>
 
-/* Pixels. */
+/* All measures are in pixels. */
 #define MARGIN 24
 #define GUTTER 52                                      /* left of the cells, for offsets */
 #define LEFT (MARGIN + GUTTER)
@@ -32,20 +32,20 @@
 #define LEGEND_COLUMNS 4
 #define LEGEND_ROW 17
 
-/* Spans that have a box of their own, at most. */
+/* If there are more spans, they have no boxes of their own. */
 #define MAX_BOXES 5000
 
-/* Steps of opacity where there are no bars. */
+/* Steps of opacity, which show the fill where there are no bars. */
 #define FILL_STEPS 6
 
-/* The more arenas there are, the smaller are the blocks: of columns cells in a row, px pixels wide and high, in_row of them side
- * by side. Of one arena only the rows up to the last that is committed are shown, and the fewer these are, the larger. */
+/* The more arenas there are, the smaller are their blocks. Of a single arena, only the rows up to
+ * the last committed one are shown: the fewer rows, the larger. */
 struct scale {
-	size_t narenas, npages;   /* up to so many */
+	size_t narenas, npages;   /* the scale is for heaps up to this size */
 	unsigned columns;         /* of a block, a power of two */
 	unsigned cell_pages;      /* pages in a cell, a power of two */
 	unsigned px;              /* a cell's side */
-	unsigned in_row;
+	unsigned in_row;          /* blocks side by side */
 };
 
 static const struct scale scales[] = {
@@ -66,7 +66,7 @@ struct measures {
 	size_t kinds;             /* in the legend */
 };
 
-/* What the picture needs while it is written: too large for a small stack. */
+/* The memory that the picture needs while it is written: too large for a small stack. */
 struct picture {
 	struct stat_snapshot st;
 	struct measures m;
@@ -82,7 +82,10 @@ static size_t row_pages(const struct measures *m)
 	return (size_t)m->scale.columns * m->scale.cell_pages;
 }
 
-/* --- colours: dark small, light large; cold scan, warm noscan; lightness and hue go evenly through OKLCH --- */
+/* --- colours --- */
+
+/* Small classes are dark and large ones light. Cold colours are scan, warm ones noscan. Lightness
+ * and hue change in even steps of OKLCH. */
 
 static const uint32_t scan_ramp[] = { 0x433c80, 0x375295, 0x1769a5, 0x0081ac, 0x0097ab,
 					     0x00aba1, 0x44bb96, 0x7cc88b, 0xadd386 };
@@ -103,10 +106,11 @@ static uint32_t between(uint32_t a, uint32_t b, unsigned part, unsigned whole)
 	return colour;
 }
 
-/* How far up the ramp a size is: by its logarithm, 8 at 0, and as much further for each doubling. */
+/* A size's position on the ramp is its logarithm: 8 is at 0, and each doubling is an octave. */
 #define PER_OCTAVE 64
 #define OCTAVES 12
-_Static_assert(MAX_SMALL_SIZE == 8 << OCTAVES, "the ramp goes from 8 bytes to the largest small size");
+_Static_assert(MAX_SMALL_SIZE == 8 << OCTAVES,
+	       "the ramp goes from 8 bytes to the largest small size");
 
 static unsigned ramp_position(unsigned elemsize)
 {
@@ -131,8 +135,8 @@ static uint32_t colour_of(unsigned kind)
 	at = ramp_position(sizeclasses[kind >> 1].elemsize) * RAMP_STEPS;
 	if (at == OCTAVES * PER_OCTAVE * RAMP_STEPS)
 		return ramp[RAMP_STEPS];
-	return between(ramp[at / (OCTAVES * PER_OCTAVE)], ramp[at / (OCTAVES * PER_OCTAVE) + 1], at % (OCTAVES * PER_OCTAVE),
-		       OCTAVES * PER_OCTAVE);
+	return between(ramp[at / (OCTAVES * PER_OCTAVE)], ramp[at / (OCTAVES * PER_OCTAVE) + 1],
+		       at % (OCTAVES * PER_OCTAVE), OCTAVES * PER_OCTAVE);
 }
 
 static void put_colour(struct out *o, uint32_t colour)
@@ -146,7 +150,7 @@ static void put_colour(struct out *o, uint32_t colour)
 
 /* --- pieces of SVG --- */
 
-/* name="n" */
+/* Writes name="n". */
 static void put_attribute(struct out *o, const char *name, size_t n)
 {
 	out_str(o, " ");
@@ -171,7 +175,8 @@ static void end_text(struct out *o)
 	out_str(o, "</text>\n");
 }
 
-static void put_rect(struct out *o, const char *class, size_t x, size_t y, size_t width, size_t height)
+static void put_rect(struct out *o, const char *class, size_t x, size_t y, size_t width,
+		     size_t height)
 {
 	out_str(o, "<rect class=\"");
 	out_str(o, class);
@@ -189,7 +194,7 @@ static void put_kind_class(struct out *o, unsigned kind)
 	out_dec(o, kind);
 }
 
-/* Writes a text from outside as XML has it. */
+/* Writes a text from outside, with the escapes of XML. */
 static void put_escaped(struct out *o, const char *s, size_t n)
 {
 	while (n != 0) {
@@ -218,7 +223,9 @@ static void put_kind_name(struct out *o, unsigned kind)
 		out_str(o, "no bytes");
 	} else {
 		out_dec(o, sizeclasses[kind >> 1].elemsize);
-		out_str(o, kind == SPANCLASS_TINY ? " tiny" : spanclass_noscan((spanclass_t)kind) ? " noscan" : " scan");
+		out_str(o, kind == SPANCLASS_TINY                ? " tiny"
+			   : spanclass_noscan((spanclass_t)kind) ? " noscan"
+								 : " scan");
 	}
 }
 
@@ -233,7 +240,7 @@ static const struct scale *choose_scale(size_t narenas, size_t npages)
 	return s;
 }
 
-/* What the picture has room for, by a first look: what comes later is not drawn. */
+/* Measures the heap by a first look. Arenas that come later are not drawn. */
 static struct measures measure(const struct stat_snapshot *st, struct heapwalk *w)
 {
 	struct measures m = { .scale = *choose_scale(st->narenas, st->heap_bytes / PAGE_SIZE) };
@@ -250,17 +257,18 @@ static struct measures measure(const struct stat_snapshot *st, struct heapwalk *
 	}
 	for (unsigned sc = 0; sc < NUM_SPAN_CLASSES; sc++)
 		m.kinds += st->classes[sc].spans != 0;
-	/* And some that come while it is drawn. */
+	/* There is room for some kinds that appear while the map is drawn. */
 	m.kinds += LEGEND_COLUMNS;
 	return m;
 }
 
-/* From the left edge of a block to that of the next, and from the upper edge of its heading. */
+/* Returns the distance from the left edge of a block to the left edge of the next. */
 static size_t block_width(const struct measures *m)
 {
 	return (size_t)m->scale.columns * m->scale.px + ARENA_GAP;
 }
 
+/* Returns the distance from the top of a block's heading to the top of the heading below. */
 static size_t block_height(const struct measures *m)
 {
 	return m->rows * m->scale.px + ARENA_HEAD + ARENA_GAP;
@@ -280,16 +288,18 @@ static void put_styles(struct out *o, const struct measures *m)
 {
 	out_str(o, "<style>\n"
 		   "text{font:12px \"DejaVu Sans\",Verdana,sans-serif;fill:#333}\n"
-		   ".title{font-size:17px;font-weight:bold;fill:#111}.small{font-size:10px;fill:#666}.end{text-anchor:end}\n"
+		   ".title{font-size:17px;font-weight:bold;fill:#111}\n"
+		   ".small{font-size:10px;fill:#666}.end{text-anchor:end}\n"
 		   ".off{font-size:10px;fill:#888;text-anchor:end}.in{fill:#223}.on{fill:#fff}\n"
-		   ".t{fill-opacity:.28;stroke:#fff;stroke-width:.07}.row{fill:none;pointer-events:all}"
-		   ".row:hover{stroke:#000;stroke-width:.2}\n"
-		   ".huge{fill:#444}.all{fill:none;stroke:#ccc}.paths path{fill:none;stroke:currentColor;stroke-width:1}\n"
-		   ".k136{fill:#dcdcdc;color:#dcdcdc}.k137{fill:#f4f4f4;color:#f4f4f4}.k138{fill:#b9b9c4;color:#b9b9c4}"
-		   ".k139{fill:none;color:#fff}\n"
+		   ".t{fill-opacity:.28;stroke:#fff;stroke-width:.07}\n"
+		   ".row{fill:none;pointer-events:all}.row:hover{stroke:#000;stroke-width:.2}\n"
+		   ".huge{fill:#444}.all{fill:none;stroke:#ccc}\n"
+		   ".paths path{fill:none;stroke:currentColor;stroke-width:1}\n"
+		   ".k136{fill:#dcdcdc;color:#dcdcdc}.k137{fill:#f4f4f4;color:#f4f4f4}\n"
+		   ".k138{fill:#b9b9c4;color:#b9b9c4}.k139{fill:none;color:#fff}\n"
 		   ".live{fill:#2c6e9b}.unused{fill:#a8c8de}.kept{fill:#d5e3ec}"
 		   ".released{fill:#f4f4f4;stroke:#bbb;stroke-width:.5}\n");
-	/* In cells. */
+	/* Sizes in an arena are in cells. */
 	out_str(o, m->scale.px >= 32 ? ".in,.on{font-size:.4px}\n" : ".in,.on{font-size:.6px}\n");
 	for (unsigned i = 1; i < FILL_STEPS; i++) {
 		out_str(o, ".f");
@@ -312,14 +322,15 @@ static void put_styles(struct out *o, const struct measures *m)
 
 /* --- the head --- */
 
-/* The bar of all pages, part by part. */
+/* The bar of all pages, which is drawn part by part. */
 struct share_bar {
 	size_t x;                 /* where the next part begins */
-	size_t label;             /* and its label */
+	size_t label;             /* where its label begins */
 	size_t width, nbytes;     /* of the whole */
 };
 
-static void put_share(struct out *o, struct share_bar *bar, const char *class, const char *what, size_t nbytes)
+static void put_share(struct out *o, struct share_bar *bar, const char *class, const char *what,
+		      size_t nbytes)
 {
 	size_t width = bar->nbytes == 0 ? 0 : nbytes * bar->width / bar->nbytes;
 
@@ -344,7 +355,8 @@ static void put_share(struct out *o, struct share_bar *bar, const char *class, c
 
 static void put_head(struct out *o, const struct measures *m, const struct stat_snapshot *st)
 {
-	size_t kept = st->classes[SPANCLASS_BIG].free_bytes + st->classes[SPANCLASS_BIG_NOSCAN].free_bytes;
+	size_t kept = st->classes[SPANCLASS_BIG].free_bytes +
+		      st->classes[SPANCLASS_BIG_NOSCAN].free_bytes;
 	struct share_bar bar = { LEFT, LEFT, map_width(m), st->heap_bytes };
 	char name[STAT_PROGRAM_MAX];
 
@@ -356,7 +368,7 @@ static void put_head(struct out *o, const struct measures *m, const struct stat_
 	end_text(o);
 	begin_text(o, "", LEFT, 54);
 	out_short_size(o, st->heap_bytes);
-	out_str(o, st->narenas == 1 ? " in " : " in ");
+	out_str(o, " in ");
 	out_dec(o, st->narenas);
 	out_str(o, st->narenas == 1 ? " arena: " : " arenas: ");
 	out_dec(o, st->all.live);
@@ -377,8 +389,9 @@ static void put_head(struct out *o, const struct measures *m, const struct stat_
 			      ". The fuller a span, the stronger its colour.");
 	end_text(o);
 	begin_text(o, "small", LEFT, 86);
-	out_str(o, "Spans of small sizes are dark, of large ones light; cold colours hold pointers (scan), warm ones do not "
-		   "(noscan). Marked on the left: huge pages were asked for.");
+	out_str(o, "Spans of small sizes are dark, of large ones light; cold colours hold pointers "
+		   "(scan), warm ones do not (noscan). Marked on the left: huge pages were asked "
+		   "for.");
 	end_text(o);
 	put_share(o, &bar, "live", "live", st->all.live_bytes);
 	put_share(o, &bar, "unused", "free slots", st->all.span_bytes - st->all.live_bytes - kept);
@@ -390,7 +403,7 @@ static void put_head(struct out *o, const struct measures *m, const struct stat_
 
 /* --- cells: one arena in units of cells --- */
 
-/* The tooltip of a span. */
+/* Writes the tooltip of a span. */
 static void put_span_title(struct out *o, const struct heap_run *r)
 {
 	out_str(o, "<title>");
@@ -411,7 +424,7 @@ static void put_span_title(struct out *o, const struct heap_run *r)
 	out_str(o, "</title>");
 }
 
-/* The part of a span's box that is in use. Hundredths of a cell, from the lower edge. */
+/* Draws the part of a span's box that is in use, in hundredths of a cell from the lower edge. */
 static void put_bar(struct out *o, size_t x, size_t y, size_t width, uint8_t fill)
 {
 	size_t height = ((size_t)fill * 100 + 254) / 255;
@@ -429,15 +442,17 @@ static void put_bar(struct out *o, size_t x, size_t y, size_t width, uint8_t fil
 	out_str(o, "\"/>");
 }
 
-/* What a span is, if it can be read: in n cells of a row from x on. */
-static void put_label(struct out *o, const struct measures *m, const struct heap_run *r, size_t x, size_t y, size_t n)
+/* Writes the span's kind or size into n cells of a row from x on, if it has room there. */
+static void put_label(struct out *o, const struct measures *m, const struct heap_run *r, size_t x,
+		      size_t y, size_t n)
 {
 	bool big = r->spanclass <= SPANCLASS_BIG_NOSCAN;
-	/* White on a dark bar. */
+	/* The text is white on a dark bar. */
 	bool dark = map_fill(r) > 150 && !big && sizeclasses[r->spanclass / 2].elemsize <= 1024;
 	size_t whole = m->scale.px >= 32 ? 3 : 5;
 
-	if (m->scale.px < 16 || (n < whole && (m->scale.px < 32 || big || sizeclasses[r->spanclass / 2].elemsize > 999)))
+	if (m->scale.px < 16 || (n < whole && (m->scale.px < 32 || big ||
+					       sizeclasses[r->spanclass / 2].elemsize > 999)))
 		return;
 	out_str(o, dark ? "<text class=\"on\" x=\"" : "<text class=\"in\" x=\"");
 	out_dec(o, x);
@@ -453,7 +468,7 @@ static void put_label(struct out *o, const struct measures *m, const struct heap
 	out_str(o, "</text>");
 }
 
-/* A run in as many boxes as rows. */
+/* Draws a run, with one box in each row. */
 static void put_run(struct out *o, const struct measures *m, const struct heap_run *r)
 {
 	unsigned kind = map_kind(r);
@@ -493,10 +508,11 @@ static void put_boxes(struct out *o, const struct measures *m, struct heapwalk *
 	}
 }
 
-/* The step of opacity of a cell's fill; others than spans have the last. */
+/* Returns the step of opacity for a cell's fill. Cells without a span have the last step. */
 static unsigned fill_step(const struct map_cell *cell)
 {
-	return cell->kind >= NUM_SPAN_CLASSES ? FILL_STEPS - 1 : (cell->fill * (FILL_STEPS - 1) + 254u) / 255;
+	return cell->kind >= NUM_SPAN_CLASSES ? FILL_STEPS - 1
+					      : (cell->fill * (FILL_STEPS - 1) + 254u) / 255;
 }
 
 static unsigned style_of(const struct map_cell *cell)
@@ -504,8 +520,9 @@ static unsigned style_of(const struct map_cell *cell)
 	return cell->kind * FILL_STEPS + fill_step(cell);
 }
 
-/* One path for all runs of a style. */
-static void put_path(struct out *o, const struct measures *m, const struct map_cell *cells, size_t ncells, unsigned style)
+/* Draws all runs of a style as one path. */
+static void put_path(struct out *o, const struct measures *m, const struct map_cell *cells,
+		     size_t ncells, unsigned style)
 {
 	out_str(o, "<path class=\"");
 	put_kind_class(o, style / FILL_STEPS);
@@ -517,7 +534,8 @@ static void put_path(struct out *o, const struct measures *m, const struct map_c
 	for (size_t i = 0; i < ncells;) {
 		size_t n = 0;
 
-		while (i + n < ncells && style_of(&cells[i + n]) == style && (n == 0 || (i + n) % m->scale.columns != 0))
+		while (i + n < ncells && style_of(&cells[i + n]) == style &&
+		       (n == 0 || (i + n) % m->scale.columns != 0))
 			n++;
 		if (n != 0) {
 			out_str(o, "M");
@@ -532,7 +550,7 @@ static void put_path(struct out *o, const struct measures *m, const struct map_c
 	out_str(o, "\"/>\n");
 }
 
-/* What is in a row, for its tooltip. */
+/* Writes the tooltip of a row. */
 static void put_row_title(struct out *o, const struct map_arena *a, size_t begin, size_t end)
 {
 	size_t nspans = 0, fill = 0, npages[NUM_KINDS - NUM_SPAN_CLASSES + 1] = { 0 };
@@ -563,7 +581,7 @@ static void put_row_title(struct out *o, const struct map_arena *a, size_t begin
 	out_str(o, "</title>");
 }
 
-/* A box to point at for each row; then the styles that occur, and a path for each. */
+/* Draws a box to point at for each row, then a path for each style that occurs. */
 static void put_paths(struct picture *p)
 {
 	const struct measures *m = &p->m;
@@ -572,7 +590,8 @@ static void put_paths(struct picture *p)
 	struct map_cell *cells = a->cells;
 	struct out *o = &p->out;
 
-	for (size_t page = align_down(a->begin, row_pages(m)); page < a->end; page += row_pages(m)) {
+	for (size_t page = align_down(a->begin, row_pages(m)); page < a->end;
+	     page += row_pages(m)) {
 		out_str(o, "<g>");
 		put_row_title(o, a, page, min_size(page + row_pages(m), a->end));
 		put_rect(o, "row", 0, page / row_pages(m), m->scale.columns, 1);
@@ -591,11 +610,12 @@ static void put_paths(struct picture *p)
 
 /* --- an arena --- */
 
-static void put_arena_head(struct out *o, const struct measures *m, const struct heapwalk *w, size_t x, size_t y)
+static void put_arena_head(struct out *o, const struct measures *m, const struct heapwalk *w,
+			   size_t x, size_t y)
 {
 	size_t committed = 0;
 
-	/* No room. */
+	/* Small blocks have no room for a heading. */
 	if (m->scale.in_row > 8)
 		return;
 	for (unsigned i = 0; i < sizeof(w->committed_words) / sizeof(w->committed_words[0]); i++)
@@ -619,21 +639,23 @@ static void put_arena_head(struct out *o, const struct measures *m, const struct
 	end_text(o);
 }
 
-/* How far into the arena some rows begin. */
+/* Writes the offsets in the arena at which some rows begin. */
 static void put_offsets(struct out *o, const struct measures *m, size_t y)
 {
 	size_t step = max_size(64 / m->scale.px, 1);
 
 	for (size_t row = 0; row < m->rows; row += step) {
-		begin_text(o, "off", LEFT - 10, y + row * m->scale.px + max_size(m->scale.px / 2 + 4, 8));
+		begin_text(o, "off", LEFT - 10,
+			   y + row * m->scale.px + max_size(m->scale.px / 2 + 4, 8));
 		out_str(o, "+");
 		out_short_size(o, row * row_pages(m) * PAGE_SIZE);
 		end_text(o);
 	}
 }
 
-/* Bars beside the regions that huge pages were asked for: rows of their own. */
-static void put_regions(struct out *o, const struct measures *m, uint32_t regions, size_t x, size_t y)
+/* Draws bars beside the regions for which huge pages were asked. Each region has whole rows. */
+static void put_regions(struct out *o, const struct measures *m, uint32_t regions, size_t x,
+			size_t y)
 {
 	size_t rows = REGION_PAGES / row_pages(m);
 
@@ -645,7 +667,7 @@ static void put_regions(struct out *o, const struct measures *m, uint32_t region
 	}
 }
 
-/* Draws the arena of the walk. x and y of its block. */
+/* Draws the arena of the walk as a block at x and y. */
 static void put_arena(struct picture *p, size_t x, size_t y)
 {
 	const struct measures *m = &p->m;
@@ -706,21 +728,23 @@ static void put_entry(struct out *o, unsigned kind, const struct map_total *t, s
 	out_str(o, "</g>\n");
 }
 
-/* Kinds in the order of sizes, column after column; then what is in no span. */
-static void put_legend(struct out *o, const struct measures *m, const struct map_total totals[NUM_KINDS], size_t y)
+/* Writes the kinds of spans in the order of sizes, column after column, then the other kinds. */
+static void put_legend(struct out *o, const struct measures *m,
+		       const struct map_total totals[NUM_KINDS], size_t y)
 {
 	size_t n = 0, i = 0, nrows, column = map_width(m) / LEGEND_COLUMNS;
 
 	for (unsigned k = 2; k < NUM_SPAN_CLASSES + 2; k++)
 		n += totals[k % NUM_SPAN_CLASSES].npages != 0;
-	/* If very many came while the map was drawn, the last are below the edge. */
+	/* If very many kinds came while the map was drawn, the last are below the edge. */
 	nrows = (n + LEGEND_COLUMNS - 1) / LEGEND_COLUMNS;
 	for (unsigned k = 2; k < NUM_SPAN_CLASSES + 2; k++) {
 		unsigned kind = k % NUM_SPAN_CLASSES;
 
 		if (totals[kind].npages == 0)
 			continue;
-		put_entry(o, kind, &totals[kind], LEFT + i / nrows * column, y + i % nrows * LEGEND_ROW);
+		put_entry(o, kind, &totals[kind], LEFT + i / nrows * column,
+			  y + i % nrows * LEGEND_ROW);
 		i++;
 	}
 	y += nrows * LEGEND_ROW + LEGEND_ROW / 2;

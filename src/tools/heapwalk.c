@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * heapwalk.c - what every page of the heap is used for, found without stopping anyone.
- * See malloc.c for the overview.
+ * heapwalk.c - tells what every page of the heap is used for, without stopping any thread. See
+ * malloc.c for the overview.
  *
  * Owns     nothing.
- * Callers  stat.c, heapmap.c. Calls mheap.h.
- * Locks    mheap.lock, while the bitmaps of one arena are copied; none while its pages are looked at.
- * Holds    every page is in exactly one run, so what is added up over the runs closes, whatever other threads do meanwhile.
- *          The page map has the last word: a page with a span is the span's, whatever the copy of the bitmap says. Exact when the
- *          program is quiet. Span records are type-stable: what a stale one tells is a span that was.
+ * Locks    mheap.lock, while the bitmaps of one arena are copied; none while its pages are looked
+ *          at.
+ * Holds    every page is in exactly one run, so sums over the runs add up whatever other threads
+ *          do. The page map decides: a page with a span belongs to the span, whatever the copied
+ *          bitmap says. The result is exact when the program is quiet. Span records are
+ *          type-stable, so a stale record describes a span that was.
  */
 #include "tools/heapwalk.h"
 
@@ -37,7 +38,8 @@ bool heapwalk_arena(struct heapwalk *w)
 		copy_bytes(w->committed_words, ha->committed_words, sizeof(w->committed_words));
 	}
 	lock_release(&mheap.lock);
-	/* A span reaches only into the arena that follows: this was none, then, but what was left of one that changed. */
+	/* A span reaches only into the arena that follows. Otherwise these are the remains of a
+	 * span that changed. */
 	if (ha == NULL || before == NULL || before->idx + 1 != ha->idx)
 		w->ahead = 0;
 	w->ha = ha;
@@ -47,7 +49,7 @@ bool heapwalk_arena(struct heapwalk *w)
 
 /* --- one span --- */
 
-/* How many of the eight bytes are not 0. */
+/* Returns how many of the eight bytes are not 0. */
 static unsigned count_bytes(uint64_t word)
 {
 	word |= word >> 4;
@@ -56,16 +58,17 @@ static unsigned count_bytes(uint64_t word)
 	return popcount64(word & UINT64_C(0x0101010101010101));
 }
 
-/* Eight state bytes at once. */
+/* Returns eight state bytes at once. */
 READS_OTHERS static uint64_t states_at(const struct mspan *s, unsigned i)
 {
 	return PEEK(*(const any_word *)(const void *)&s->state[i]);
 }
 
-/* The room for states is whole words. What is behind the last slot's does not count: the record may be another span's by now. */
+/* Counts the live objects of a span. The room for states is whole words. Bytes behind the last
+ * slot's state do not count, because the record may be another span's by now. */
 static struct span_fill fill_of_small(const struct mspan *s, unsigned nelems)
 {
-	/* What slot_is_live() asks. */
+	/* As in slot_is_live(). */
 	const uint64_t live = (SLOT_LIVE | SLOT_RESIZED) * UINT64_C(0x0101010101010101);
 	struct span_fill f = { 0, 0, 0, 0 };
 
@@ -98,23 +101,23 @@ static struct span_fill fill_of_tiny(const struct mspan *s, unsigned nelems)
 		add_tiny(&f, low);
 		add_tiny(&f, high);
 		f.slots += f.objects != before;
-		/* In the last byte. */
+		/* The pin is the last byte. */
 		f.pinned += f.objects == before && high >> 56 == TINY_PIN;
 	}
 	return f;
 }
 
-/* The fields of a record that its owner may be changing. */
+/* Reads fields of a record that its owner may be changing. */
 READS_OTHERS static void read_big(const struct mspan *s, struct heap_run *r)
 {
 	r->spanclass = (spanclass_t)(PEEK(s->spanclass) & 1 ? SPANCLASS_BIG_NOSCAN : SPANCLASS_BIG);
 	r->span_npages = PEEK(s->npages);
-	/* A record whose memory was given back. */
+	/* The memory of the record was given back. */
 	if (r->span_npages == 0)
 		r->span_npages = 1;
 }
 
-/* The span that the entry of a page says to begin there. */
+/* Reads the span that begins at the current page, by the page's entry. */
 static void read_span(struct heapwalk *w, uint64_t entry)
 {
 	struct mspan *s = entry_span(entry);
@@ -138,23 +141,26 @@ static void read_span(struct heapwalk *w, uint64_t entry)
 
 /* --- runs --- */
 
-/* The entry of the page if a span begins there, else 0. */
+/* Returns the entry of the page if a span begins there, else 0. */
 static uint64_t entry_of_page(const struct heapwalk *w, uint32_t page)
 {
 	/* Acquire: as in entry_of(). */
 	uint64_t entry = atomic_load_explicit(&w->ha->spans[page], memory_order_acquire);
 
-	/* A later page of a small span, which came after its first was looked at. */
+	/* This is a later page of a small span that was made after its first page was looked at. */
 	if ((entry >> 8 & 0xff) != 0 || entry_span(entry) == &mspan_dead)
 		return 0;
 	return entry;
 }
 
-/* Of these 64 pages some may be in the page map: the map's memory is not touched for others. */
+/* Returns whether any of these 64 pages may be in the page map. If not, the map's memory is not
+ * touched. */
 static bool may_have_spans(const struct heapwalk *w, uint32_t word)
 {
-	/* Relaxed: what is set later is of spans that came later. */
-	return (atomic_load_explicit(&w->ha->mapped_words[word / 64], memory_order_relaxed) >> word % 64 & 1) != 0;
+	/* Relaxed: a bit that is set later belongs to a later span. */
+	return (atomic_load_explicit(&w->ha->mapped_words[word / 64], memory_order_relaxed) >>
+			word % 64 &
+		1) != 0;
 }
 
 static enum run_use use_of_page(const struct heapwalk *w, uint32_t page)
@@ -168,7 +174,7 @@ static enum run_use use_of_page(const struct heapwalk *w, uint32_t page)
 	return (w->clean_bits[word] >> page % 64 & 1) != 0 ? RUN_RELEASED : RUN_FREE;
 }
 
-/* The next part of the span that was found last. */
+/* Takes the next part of the span that was found last. */
 static void take_ahead(struct heapwalk *w, struct heap_run *r, bool first)
 {
 	*r = w->span;
@@ -192,7 +198,9 @@ bool heapwalk_run(struct heapwalk *w, struct heap_run *r)
 	r->use = use_of_page(w, w->page);
 	r->page = w->page;
 	for (; w->page < ARENA_PAGES && use_of_page(w, w->page) == r->use; w->page++) {
-		entry = r->use != RUN_NONE && may_have_spans(w, w->page / 64) ? entry_of_page(w, w->page) : 0;
+		entry = r->use != RUN_NONE && may_have_spans(w, w->page / 64)
+				? entry_of_page(w, w->page)
+				: 0;
 		if (entry != 0)
 			break;
 	}

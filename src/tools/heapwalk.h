@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * heapwalk.h - what every page of the heap is used for, in the order of addresses. See heapwalk.c.
+ * heapwalk.h - tells what every page of the heap is used for, in the order of addresses. See
+ * heapwalk.c.
  *
  *	heapwalk_init(&w);
  *	while (heapwalk_arena(&w))
@@ -12,29 +13,29 @@
 
 #include "heap/mheap.h"
 
-/* What a page is. Each page of an arena is in exactly one run of a walk. */
+/* The use of a page. Each page of an arena is in exactly one run of a walk. */
 enum run_use {
 	RUN_NONE,        /* not committed */
 	RUN_RELEASED,    /* free, without memory behind it */
 	RUN_FREE,        /* free, maybe with memory */
-	RUN_TAKEN,       /* in no span, and not free: in a thread's page word, or on its way */
+	RUN_TAKEN,       /* in no span and not free: in a page word, or changing its use */
 	RUN_SPAN,
 };
 
-/* How full a span is, by the states of its slots at one look. */
+/* How full a span is, by one look at the states of its slots. */
 struct span_fill {
-	uint32_t objects;    /* live; of a tiny span more than slots */
-	uint32_t slots;      /* that hold a live object */
-	uint32_t pinned;     /* slots of a tiny span that hold none, and are in a cache */
-	uint32_t nbytes;     /* of a tiny span: of the objects themselves */
+	uint32_t objects;    /* live; in a tiny span there may be more than slots */
+	uint32_t slots;      /* with a live object */
+	uint32_t pinned;     /* slots of a tiny span without a live object that a cache has */
+	uint32_t nbytes;     /* of the objects in a tiny span */
 };
 
-/* Pages in a row, of one use. A span that lies in two arenas is a run in each. */
+/* Consecutive pages of one use. A span in two arenas is a run in each. */
 struct heap_run {
 	enum run_use use;
 	uint32_t page;           /* number in the arena */
 	uint32_t npages;
-	/* The rest of RUN_SPAN only, and of the whole span. */
+	/* The rest is only for RUN_SPAN, and about the whole span. */
 	bool first;              /* the span begins with this run */
 	spanclass_t spanclass;   /* 0 and 1: a big object */
 	uintptr_t base;          /* address */
@@ -42,28 +43,26 @@ struct heap_run {
 	struct span_fill fill;   /* of a big object: objects and slots 1 or 0 */
 };
 
-/*
- * A walk. On the walker's stack.
- * Access: the walker
- */
+/* A walk. It belongs to the walker. */
 struct heapwalk {
-	const struct heap_arena *ha;               /* the arena that is walked */
+	const struct heap_arena *ha;               /* the arena of the walk */
 	uint32_t next_arena;                       /* number */
-	uint32_t page;                             /* in the arena: where the next run begins */
-	size_t ahead;                              /* pages of the last span that come after page */
+	uint32_t page; /* number in the arena, where the next run begins */
+	size_t ahead;                              /* pages of the last span from page on */
 	struct heap_run span;                      /* that span */
-	uint32_t huge_regions;                     /* of the arena, as the following: a moment's copy of what heap_arena has */
+	uint32_t huge_regions;                     /* a copy of the arena's, as the following */
 	uint64_t alloc_bits[ARENA_PAGES / 64];
 	uint64_t clean_bits[ARENA_PAGES / 64];
 	uint64_t committed_words[ARENA_PAGES / 64 / 64];
 };
 
+/* Begins a walk. */
 void heapwalk_init(struct heapwalk *w);
 
-/* The next arena; false: there is none. Takes mheap.lock, for a copy of two bitmaps. */
+/* Goes to the next arena. Returns false if there is none. Takes mheap.lock to copy the bitmaps. */
 bool heapwalk_arena(struct heapwalk *w);
 
-/* The next run of the arena; false: that was the last. No lock. */
+/* Sets *r to the next run of the arena. Returns false if there is none. Takes no lock. */
 bool heapwalk_run(struct heapwalk *w, struct heap_run *r);
 
 #endif

@@ -1,20 +1,21 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * leak.c - the leak finder: a snapshot, marking, and the report.
- * See malloc.c for the overview.
+ * leak.c - the leak finder: a snapshot, marking, and the report. See malloc.c for the overview.
  *
- * A lost object is a direct leak when no other lost object leads to it, or only such as it leads to itself: of a ring, the first by
- * address. The others are indirect. Both are reported together by where they were allocated, if that is known, else by size.
+ * A lost object is a direct leak if no other lost object leads to it. Of lost objects that lead to
+ * each other in a ring, the first by address is direct. All other lost objects are indirect leaks.
+ * Leaks are reported in groups: by the stack of the allocation if it is known, else by size.
  *
- * What a thread is just about to make, or to move, may be known to nobody for some instructions. So where there are other threads a
- * second look decides: what was lost in the first one and is still is a leak.
+ * For a few instructions, no memory may contain the address of an object that a thread is making or
+ * moving. So if there are other threads, a second look decides: an object that is lost in both
+ * looks is a leak.
  *
- * Owns     the groups of the report, in the snapshot.
- * Callers  service.c at exit and on a signal, interpose_tools.c. Calls snapshot.h, roots.h, mark.h, procmap.h, profile.h, symbol.h, out.h.
+ * Owns     the groups of the report, in the copy.
  * Locks    none; see snapshot.c.
- * Holds    the program's own process only waits; what reads and marks is the copy.
+ * Holds    the program's own process only waits. The copy reads and marks.
  */
 #include "tools/leak.h"
+#include "base/sort.h"
 #include "os/fatal.h"
 #include "tools/mark.h"
 #include "os/os.h"
@@ -37,8 +38,8 @@
 /* Lost objects of one origin. */
 struct group {
 	uint64_t hash;
-	uint32_t npcs;                 /* 0: their size is all that is known of them */
-	uint32_t size;                 /* bytes of each, then; 0: of several sizes */
+	uint32_t npcs;                 /* 0: the stack is not known */
+	uint32_t size;                 /* if npcs is 0, bytes of each; 0: several sizes */
 	uintptr_t example;             /* address of the first */
 	size_t ndirect, direct_bytes;
 	size_t nindirect, indirect_bytes;
@@ -46,41 +47,42 @@ struct group {
 };
 
 struct groups {
-	uint32_t *slots;               /* number of the group + 1; 0 */
+	uint32_t *slots;               /* number of the group + 1; 0: empty */
 	struct group *at;
-	uint32_t *order;               /* numbers of groups, largest first */
+	struct group **order;          /* largest first */
 	uint32_t len;
 };
 
-/* Memory that the program and the copies share: as much as can be had, at least a page. */
+/* The most memory that the program and the copies share. Less is tried if there is not so much. */
 #define SHARED_MOST MiB(512)
 
-/* Between two looks, in milliseconds: threads that wait for a processor shall have had one. */
+/* Milliseconds between two looks, so that threads that wait for a processor get one. */
 #define BETWEEN_LOOKS 20
 
 struct leak {
 	int fd;
 	bool done;                     /* the copy came to its end */
-	bool again;                    /* what is lost is listed, for a second look */
+	bool again;                    /* lost objects are listed for a second look */
 	struct leak_result result;
-	size_t unread; /* bytes of the program's memory that the copy does not have */
+	size_t unread;                 /* bytes of the program's memory that the copy lacks */
 	struct out out;                /* of the copy that reports */
 	struct symbols symbols;
 	size_t listed, room;
-	uintptr_t list[];              /* addresses of lost objects, as mark_each_lost() comes to them */
+	uintptr_t list[];              /* lost objects, in the order of mark_each_lost() */
 };
 
 /* --- groups --- */
 
 static bool groups_init(struct groups *g)
 {
-	char *p = os_alloc_metadata(align_up(GROUP_SLOTS * sizeof(uint32_t) + MAX_GROUPS * (sizeof(struct group) + sizeof(uint32_t)),
-					     os_page_size()));
+	size_t each = sizeof(struct group) + sizeof(struct group *);
+	char *p = os_alloc_metadata(
+		align_up(GROUP_SLOTS * sizeof(uint32_t) + MAX_GROUPS * each, os_page_size()));
 
 	if (p == NULL)
 		return false;
 	g->slots = (uint32_t *)(void *)p;
-	g->order = g->slots + GROUP_SLOTS;
+	g->order = (struct group **)(void *)(g->slots + GROUP_SLOTS);
 	g->at = (struct group *)(void *)(g->order + MAX_GROUPS);
 	g->len = 0;
 	return true;
@@ -95,7 +97,8 @@ static uint64_t hash_words(const uintptr_t *words, unsigned n)
 	return h ^ h >> 32;
 }
 
-static bool same_origin(const struct group *a, uint64_t hash, const uintptr_t *pcs, unsigned npcs, size_t size)
+static bool same_origin(const struct group *a, uint64_t hash, const uintptr_t *pcs, unsigned npcs,
+			size_t size)
 {
 	if (a->hash != hash || a->npcs != npcs || (npcs == 0 && a->size != size))
 		return false;
@@ -105,7 +108,8 @@ static bool same_origin(const struct group *a, uint64_t hash, const uintptr_t *p
 	return true;
 }
 
-/* The group of an origin, made if need be. */
+/* Returns the group of an origin, and makes it if there is none. The last group takes all origins
+ * that have no room. */
 static struct group *group_of(struct groups *g, const uintptr_t *pcs, unsigned npcs, uint32_t size)
 {
 	const uintptr_t sized[] = { size };
@@ -131,7 +135,8 @@ static struct group *group_of(struct groups *g, const uintptr_t *pcs, unsigned n
 static void add_lost(const struct mark_object *o, bool direct, void *arg)
 {
 	uintptr_t pcs[MAX_FRAMES];
-	bool may_be_sampled = (slot_state(o->state) & SLOT_SAMPLED) != 0 || o->spanclass == SPANCLASS_TINY;
+	bool may_be_sampled =
+		(slot_state(o->state) & SLOT_SAMPLED) != 0 || o->spanclass == SPANCLASS_TINY;
 	unsigned npcs = may_be_sampled ? profile_stack_of(o->base, pcs, MAX_FRAMES) : 0;
 	struct group *group = group_of(arg, pcs, npcs, (uint32_t)min_size(o->nbytes, UINT32_MAX));
 
@@ -151,21 +156,17 @@ static size_t group_bytes(const struct group *group)
 	return group->direct_bytes + group->indirect_bytes;
 }
 
-/* Shell sort. */
+/* Groups of many bytes come first. */
+static uint64_t group_order(const void *group)
+{
+	return ~group_bytes(*(struct group *const *)group);
+}
+
 static void sort_groups(struct groups *g)
 {
 	for (uint32_t i = 0; i < g->len; i++)
-		g->order[i] = i;
-	for (uint32_t gap = g->len / 2; gap > 0; gap /= 2) {
-		for (uint32_t i = gap; i < g->len; i++) {
-			uint32_t moved = g->order[i];
-			uint32_t to = i;
-
-			for (; to >= gap && group_bytes(&g->at[g->order[to - gap]]) < group_bytes(&g->at[moved]); to -= gap)
-				g->order[to] = g->order[to - gap];
-			g->order[to] = moved;
-		}
-	}
+		g->order[i] = &g->at[i];
+	sort_by_key(g->order, g->len, sizeof(g->order[0]), group_order);
 }
 
 /* --- the report --- */
@@ -212,7 +213,7 @@ static void write_group(struct out *o, struct symbols *symbols, const struct gro
 	}
 }
 
-/* Whose registers, and stack pointers, are not known. */
+/* Reports threads whose registers and stack pointers are not known. */
 static void write_missed(struct out *o, const struct snapshot *sn)
 {
 	size_t missed = snapshot_missed(sn);
@@ -231,7 +232,7 @@ static void write_missed(struct out *o, const struct snapshot *sn)
 	out_str(o, ": what only registers lead to counts as leaked\n");
 }
 
-/* Memory that the copy could not get at. */
+/* Reports memory that the copy could not read. */
 static void write_unread(struct out *o, size_t nbytes)
 {
 	if (nbytes == 0)
@@ -250,7 +251,7 @@ static void write_report(struct leak *leak, struct groups *g, const struct mark_
 	symbols_init(&leak->symbols);
 	sort_groups(g);
 	for (uint32_t i = 0; i < g->len && i < GROUPS_SHOWN; i++)
-		write_group(o, &leak->symbols, &g->at[g->order[i]]);
+		write_group(o, &leak->symbols, g->order[i]);
 	if (g->len > GROUPS_SHOWN) {
 		out_str(o, "goalloc: leak: and ");
 		write_count(o, g->len - GROUPS_SHOWN, "smaller group");
@@ -288,9 +289,10 @@ static void list_lost(const struct mark_object *o, bool direct, void *arg)
 struct second_look {
 	struct mark *m;
 	const struct leak *leak;
-	size_t at;      /* the first in the list that is not before */
+	size_t at;      /* the first in the list that the walk has not passed */
 };
 
+/* Marks an object that the first look did not find lost. */
 static void spare_unlisted(const struct mark_object *o, bool direct, void *arg)
 {
 	struct second_look *l = arg;
@@ -302,12 +304,12 @@ static void spare_unlisted(const struct mark_object *o, bool direct, void *arg)
 		mark_object(l->m, o);
 }
 
-/* True: there are lost objects, and another look is to decide. */
+/* Returns whether there are lost objects that a second look must confirm. Lists them. */
 static bool want_second_look(struct leak *leak, const struct snapshot *sn)
 {
 	struct mark_counts counts;
 
-	/* Where tracing is refused no thread is known. */
+	/* If tracing is refused, no thread is known. */
 	if (sn->nthreads == 0 && !sn->refused && !sn->unsettled)
 		return false;
 	leak->listed = 0;
@@ -315,7 +317,7 @@ static bool want_second_look(struct leak *leak, const struct snapshot *sn)
 	return leak->listed != 0 && leak->listed <= leak->room;
 }
 
-/* NULL, or why it could not be done. */
+/* Does the work of the copy. Returns NULL, or why it failed. */
 static const char *find(const struct snapshot *sn, struct leak *leak)
 {
 	struct mark_counts counts;
@@ -326,7 +328,7 @@ static const char *find(const struct snapshot *sn, struct leak *leak)
 	leak->result.error = ENOENT;
 	if (!procmap_read(&maps, os_pid()))
 		return "/proc/self/maps cannot be read";
-	/* First: the heap itself may have pages that are missing. */
+	/* This comes first, because pages of the heap itself may be missing. */
 	leak->unread = roots_complete(sn, &maps);
 	procmap_free(&maps);
 	if (!procmap_read(&maps, os_pid()))
@@ -402,7 +404,7 @@ static struct leak *make_shared(size_t *nbytes)
 	return leak;
 }
 
-/* A copy that ends before its report is written, by whatever means, is a failure. */
+/* Takes a snapshot. It is a failure if the copy ends before its report is written. */
 static struct snapshot_failure take_look(struct leak *leak, uintptr_t stack)
 {
 	struct snapshot_failure failure;
@@ -432,10 +434,11 @@ static SLOW_PATH void check(int fd, uintptr_t stack, struct leak_result *result)
 		(void)os_unreserve(leak, shared);
 	}
 	if (failure.error != 0)
-		*result = (struct leak_result){ .error = failure.error, .write_error = say_no_snapshot(fd, &failure) };
+		*result = (struct leak_result){ .error = failure.error,
+						.write_error = say_no_snapshot(fd, &failure) };
 }
 
-/* No large variables here: what they leave free of the stack is searched. */
+/* Has no large variables, because the unused parts of them are searched as part of the stack. */
 SLOW_PATH void leak_check(int fd, struct leak_result *result, uintptr_t stack)
 {
 	uint32_t rights;

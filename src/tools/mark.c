@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * mark.c - finds the objects that words lead to: arena table, page map, slot by one multiply, state byte.
- * See malloc.c for the overview.
+ * mark.c - finds the objects that words lead to: arena table, page map, slot by one multiplication,
+ * state byte. See malloc.c for the overview.
  *
- * As in Go's collector a word counts that points anywhere into an object, and only objects in scan spans are searched for more.
- * State byte and object are fetched when a word is found, and looked at MARK_AHEAD words later.
+ * A word counts if it points anywhere into an object, and only objects in scan spans are searched,
+ * as in Go's collector. The state byte and the object are fetched when a word is found, and looked
+ * at MARK_AHEAD words later.
  *
- * Owns     the marks in state bytes; the entries that it gives to all pages of big objects. Both are in a snapshot, whose heap nobody
- *          uses again.
- * Callers  leak.c. Calls mheap.h, os.h.
- * Locks    none. A lock that a stopped thread holds in the snapshot is freed.
- * Holds    the heap is as its threads were stopped: a span may be half in the page map. What a record says is checked against the
- *          arenas before it is used.
+ * Owns     the marks in state bytes, and the page map entries that it adds for all pages of big
+ *          objects. Both are in a snapshot, whose heap is not used again.
+ * Locks    none. A lock that a stopped thread holds in the snapshot is reset.
+ * Holds    the heap is as its threads were stopped, so a span may be half in the page map. What a
+ *          record says is checked against the arenas before it is used.
  */
 #include "tools/mark.h"
 #include "os/os.h"
@@ -22,13 +22,13 @@
 #define PAGEMAP_FILE ((uint64_t)1 << 61)
 #define PAGEMAP_ENTRIES 128
 
-/* Objects from this size on may have pages without memory, which are not touched. */
+/* Objects from this size on may have pages without memory. Those pages are not touched. */
 #define SPARSE_SIZE MiB(1)
 
-/* Of an object whose address was just found, bytes that are fetched. */
+/* Bytes that are fetched of an object whose turn is near. */
 #define FETCH_AHEAD 256
 
-/* --- the stack of what is to be searched --- */
+/* --- the stack of memory to be searched --- */
 
 static bool push_part(struct mark_stack *s)
 {
@@ -60,7 +60,7 @@ static bool pop(struct mark_stack *s, struct mark_range *r)
 			return false;
 		s->part = empty->below;
 		s->len = MARK_PART;
-		/* A second spare one stays where it is: the process ends soon. */
+		/* A second spare part is lost, but the process ends soon. */
 		s->spare = empty;
 	}
 	*r = s->part->at[--s->len];
@@ -75,12 +75,14 @@ static void push_to_search(struct mark *m, uintptr_t base, size_t nbytes)
 		m->failed = true;
 }
 
-/* The object is live and was not found before: it is marked, and searched if it may hold addresses. */
-static void settle(struct mark *m, const struct mark_candidate *c)
+/* Marks the object if it is live and was not found before. It will be searched if it may hold
+ * addresses. */
+static void mark_candidate(struct mark *m, const struct mark_candidate *c)
 {
 	uint8_t state = slot_state(c->state);
 
-	if (state == SLOT_FREE || state == SLOT_DEAD || (state & (MARK_REACHED | m->flag)) != 0 || c->state == m->leader)
+	if (state == SLOT_FREE || state == SLOT_DEAD || (state & (MARK_REACHED | m->flag)) != 0 ||
+	    c->state == m->leader)
 		return;
 	slot_set(c->state, state | m->flag);
 	if (LIKELY(c->span == NULL)) {
@@ -97,11 +99,11 @@ static void add_candidate(struct mark *m, struct mark_candidate c)
 	if (!spanclass_noscan(c.spanclass))
 		prefetch((const void *)c.base);
 	if (m->candidate_in - m->candidate_out == MARK_AHEAD)
-		settle(m, &m->candidates[m->candidate_out++ % MARK_AHEAD]);
+		mark_candidate(m, &m->candidates[m->candidate_out++ % MARK_AHEAD]);
 	m->candidates[m->candidate_in++ % MARK_AHEAD] = c;
 }
 
-/* The tiny object that addr is in; NULL. */
+/* Returns the state byte of the tiny object that contains addr, or NULL. */
 static _Atomic uint8_t *tiny_object_at(struct mspan *s, uintptr_t addr, uintptr_t *base)
 {
 	uintptr_t block = align_down(addr, TINY_SIZE);
@@ -123,6 +125,7 @@ static _Atomic uint8_t *tiny_object_at(struct mspan *s, uintptr_t addr, uintptr_
 	}
 }
 
+/* Finds the object of a span that is not cut into slots. */
 static SLOW_PATH bool find_uncut(struct mspan *s, uintptr_t addr, struct mark_candidate *c)
 {
 	c->span = NULL;
@@ -137,7 +140,7 @@ static SLOW_PATH bool find_uncut(struct mspan *s, uintptr_t addr, struct mark_ca
 	return s->kind == SPAN_BIG;
 }
 
-/* The slot that word may be an address in, or the big or tiny object. */
+/* Finds the slot, the big object or the tiny object that the word points into. */
 FAST_PATH bool find_candidate(const struct mark *m, uintptr_t word, struct mark_candidate *c)
 {
 	uint64_t entry, offset;
@@ -181,7 +184,7 @@ static void search_range(struct mark *m, const struct mark_range *r)
 		search(m, r->base, r->base + r->nbytes);
 }
 
-/* Fetches what is on top of the stack. */
+/* Takes ranges from the stack and fetches their beginnings. */
 static void fetch_ranges(struct mark *m)
 {
 	struct mark_range r;
@@ -202,7 +205,7 @@ static void drain(struct mark *m)
 
 			search_range(m, &r);
 		} else if (m->candidate_in != m->candidate_out) {
-			settle(m, &m->candidates[m->candidate_out++ % MARK_AHEAD]);
+			mark_candidate(m, &m->candidates[m->candidate_out++ % MARK_AHEAD]);
 		} else {
 			return;
 		}
@@ -217,7 +220,8 @@ void mark_roots(struct mark *m, uintptr_t from, uintptr_t to)
 
 /* --- memory --- */
 
-void mark_each_present(int pagemap, uintptr_t addr, uintptr_t end, void (*visit)(uintptr_t from, uintptr_t to, void *arg), void *arg)
+void mark_each_present(int pagemap, uintptr_t addr, uintptr_t end,
+		       void (*visit)(uintptr_t from, uintptr_t to, void *arg), void *arg)
 {
 	size_t page = os_page_size();
 	uint64_t entries[PAGEMAP_ENTRIES];
@@ -227,15 +231,17 @@ void mark_each_present(int pagemap, uintptr_t addr, uintptr_t end, void (*visit)
 		uintptr_t stop = min_size(end, addr + n * page);
 		uintptr_t first = addr;
 
-		if (pagemap < 0 || os_read_at(pagemap, entries, n * sizeof(entries[0]), addr / page * sizeof(entries[0])) !=
-				   (long)(n * sizeof(entries[0]))) {
+		if (pagemap < 0 || os_read_at(pagemap, entries, n * sizeof(entries[0]),
+					      addr / page * sizeof(entries[0])) !=
+					   (long)(n * sizeof(entries[0]))) {
 			visit(addr, stop, arg);
 			addr = stop;
 			continue;
 		}
 		for (size_t i = 0; i < n; i++, addr += page) {
-			/* A page of a file that was not written to is the file's. */
-			if ((entries[i] & (PAGEMAP_PRESENT | PAGEMAP_SWAPPED)) != 0 && (entries[i] & PAGEMAP_FILE) == 0)
+			/* A page that belongs to a file was never written to. */
+			if ((entries[i] & (PAGEMAP_PRESENT | PAGEMAP_SWAPPED)) != 0 &&
+			    (entries[i] & PAGEMAP_FILE) == 0)
 				continue;
 			if (first < addr)
 				visit(first, addr, arg);
@@ -264,7 +270,7 @@ static void add_bounds(struct mark *m, struct heap_arena *ha)
 	m->span = end - m->low;
 }
 
-/* Every page of a big object leads to it, as long as it is in arenas. */
+/* Makes every page of a big object lead to it, as far as it lies in arenas. */
 static void fill_page_map(struct mspan *s, void *arg)
 {
 	(void)arg;
@@ -276,8 +282,9 @@ static void fill_page_map(struct mspan *s, void *arg)
 
 		if (ha == NULL)
 			return;
-		/* Relaxed: no other thread. */
-		atomic_store_explicit(entry_in_arena(ha, addr), (uint64_t)(uintptr_t)s << 16, memory_order_relaxed);
+		/* Relaxed: there is no other thread. */
+		atomic_store_explicit(entry_in_arena(ha, addr), (uint64_t)(uintptr_t)s << 16,
+				      memory_order_relaxed);
 	}
 }
 
@@ -315,7 +322,8 @@ static void visit_tiny(struct mspan *s, const struct visit_lost *v)
 {
 	for (size_t i = 0; i < (size_t)s->nelems * TINY_SIZE; i++) {
 		uint8_t state = slot_state(&s->state[i]);
-		struct mark_object o = { s->base + i, state & (2 * TINY_SIZE - 1), &s->state[i], s->spanclass };
+		struct mark_object o = { s->base + i, state & (2 * TINY_SIZE - 1), &s->state[i],
+					 s->spanclass };
 
 		if (state != SLOT_FREE && state != TINY_PIN)
 			visit_object(&o, v);
@@ -325,21 +333,25 @@ static void visit_tiny(struct mspan *s, const struct visit_lost *v)
 static void visit_span(struct mspan *s, void *arg)
 {
 	const struct visit_lost *v = arg;
-	size_t nbytes = s->kind == SPAN_BIG ? mspan_nbytes(s) : s->spanclass == SPANCLASS_NOTHING ? 0 : s->elemsize;
+	size_t nbytes = s->kind == SPAN_BIG                 ? mspan_nbytes(s)
+			: s->spanclass == SPANCLASS_NOTHING ? 0
+							    : s->elemsize;
 
 	if (s->kind == SPAN_TINY) {
 		visit_tiny(s, v);
 		return;
 	}
 	for (uint32_t i = 0; i < s->nelems; i++) {
-		struct mark_object o = { s->base + (size_t)i * s->elemsize, nbytes, &s->state[i], s->spanclass };
+		struct mark_object o = { s->base + (size_t)i * s->elemsize, nbytes, &s->state[i],
+					 s->spanclass };
 
 		if (slot_state(o.state) != SLOT_FREE && slot_state(o.state) != SLOT_DEAD)
 			visit_object(&o, v);
 	}
 }
 
-void mark_each_lost(void (*visit)(const struct mark_object *o, bool direct, void *arg), void *arg, struct mark_counts *counts)
+void mark_each_lost(void (*visit)(const struct mark_object *o, bool direct, void *arg), void *arg,
+		    struct mark_counts *counts)
 {
 	struct visit_lost v = { visit, arg, counts };
 
@@ -364,7 +376,7 @@ void mark_object(struct mark *m, const struct mark_object *o)
 
 /* --- direct and indirect --- */
 
-/* A lost object that none before it leads to, by address, is a leader. */
+/* Makes a lost object a leader if no object before it, by address, leads to it. */
 static void follow(const struct mark_object *o, bool direct, void *arg)
 {
 	struct mark *m = arg;
@@ -381,8 +393,9 @@ static void follow(const struct mark_object *o, bool direct, void *arg)
 	drain(m);
 }
 
-/* What a leader leads to are objects that are no leaders, and leaders before it. So, from the last to the first, one that was not found
- * by then is led to by itself at most: it is direct, and all that it leads to is not. */
+/* A leader leads to objects that are not leaders, and perhaps to earlier leaders. So leaders are
+ * searched from the last to the first. A leader that no search has found by its turn is at most in
+ * a ring: it is direct, and all objects that it leads to are indirect. */
 void mark_lost(struct mark *m)
 {
 	struct mark_counts counts;

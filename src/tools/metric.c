@@ -1,18 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * metric.c - the figures of a snapshot under the names of Go's runtime/metrics.
- * See malloc.c for the overview.
+ * metric.c - the figures of a snapshot under the names of Go's runtime/metrics. See malloc.c for
+ * the overview.
  *
  * Owns     the table of names.
- * Callers  interpose_tools.c. Calls stat.h, limit.h.
  * Locks    none.
- * Holds    all /memory/classes/ sum up to the total. Those for which there is nothing here are there, and 0, as a dashboard adds
- *          them up; of what else Go has, names that would say nothing true are missing.
+ * Holds    all /memory/classes/ add up to the total. A class that this heap does not have is there,
+ *          and 0, because dashboards add the classes up. Other names of Go are missing where no
+ *          figure would be true.
  */
 #include "tools/metric.h"
 #include "heap/limit.h"
 
-/* Go's, for no limit: math.MaxInt64. */
+/* What Go gives for no limit: math.MaxInt64. */
 #define NO_LIMIT ((uint64_t)INT64_MAX)
 
 static uint64_t allocated_bytes(const struct stat_snapshot *st)
@@ -120,7 +120,8 @@ static uint64_t class_frees(const struct stat_class *k)
 static const struct metric {
 	const char *name;
 	uint64_t (*value)(const struct stat_snapshot *st);
-	uint64_t (*count)(const struct stat_class *k);    /* of a class, for a histogram; NULL for a number */
+	uint64_t (*count)(
+		const struct stat_class *k); /* of one class, in a histogram; NULL: a number */
 } table[] = {
 	{ "/gc/gomemlimit:bytes", memory_limit, NULL },
 	{ "/gc/heap/allocs-by-size:bytes", allocated_objects, class_mallocs },
@@ -164,9 +165,10 @@ static bool is_same(const char *a, const char *b)
 	return *a == *b;
 }
 
-/* Go's bounds: a class holds the sizes from one beyond the class before up to its own. malloc(0) is in the first bucket; big
- * objects have the last one, size class 0. */
-static void fill_histogram(const struct stat_snapshot *st, const struct metric *m, struct metric_histogram *h)
+/* Fills in a histogram with Go's bounds: a class holds the sizes above the class before, up to its
+ * own. malloc(0) is in the first bucket, and big objects, size class 0, are in the last. */
+static void fill_histogram(const struct stat_snapshot *st, const struct metric *m,
+			   struct metric_histogram *h)
 {
 	h->bounds[0] = 1;
 	h->bounds[NUM_SIZE_CLASSES] = __builtin_inf();

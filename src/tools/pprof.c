@@ -1,24 +1,27 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * pprof.c - a heap profile in the formats that `go tool pprof` and pprof read.
- * See malloc.c for the overview.
+ * pprof.c - a heap profile in the formats that `go tool pprof` and pprof read. See malloc.c for the
+ * overview.
  *
- * A profile is a stream of messages (profile.proto): none but the small ones inside needs a length before it, so nothing is kept of
- * what was written. It is wrapped as gzip in blocks that are stored, not compressed; readers ask for the wrapping.
- * A location is named by its return address, so that samples need no table of numbers; its address is one less, in the
- * call, as profile.proto has it. In the text, addresses are those after the call: its readers subtract.
+ * A profile is a stream of messages (profile.proto). Only the small messages inside need a length
+ * in front, so nothing that is written needs to be kept. The stream is wrapped as gzip because
+ * readers ask for it, in blocks that are stored and not compressed. A location is named by its
+ * return address, so samples need no table of numbers. Its address field is one less, because
+ * profile.proto wants an address inside of the call. In the text format addresses are return
+ * addresses, and readers subtract.
  *
  * Owns     nothing.
- * Callers  profile.c. Calls out.h, chance.h to scale, os.h for the mappings.
  * Locks    none.
- * Holds    errno is as the caller left it. Memory of the program is read through the kernel: an object that is unloaded
- *          meanwhile is no fault.
+ * Holds    errno is kept. Memory of loaded objects is read through the kernel, so it is no fault if
+ *          an object is unloaded meanwhile.
  */
 #include "tools/pprof.h"
 #include "os/chance.h"
 #include "base/config.h"
 #include "tools/gzip.h"
+#include "base/sort.h"
 #include "os/os.h"
+#include "os/procmap.h"
 #include "stack/symbol.h"
 
 #include <elf.h>
@@ -26,96 +29,19 @@
 
 /* --- mappings --- */
 
-#define LINE_PATH 1024
 #define BUILD_ID_TEXT 130
 #define SEGMENTS_MAX 64
 
-/* A line of /proc/self/maps. */
-struct mapping {
-	uint64_t id;
-	uintptr_t start, limit;
-	uint64_t offset;
-	bool executable;
-	char path[LINE_PATH];    /* cut when it is longer; "" for none */
-};
-
-struct maps {
-	int fd;
-	size_t at, len;          /* in bytes: the next one, their number */
-	uint8_t bytes[1024];
-};
-
-static bool more_bytes(struct maps *r)
+static uint64_t hash_name(const struct mapping *m)
 {
-	long n = os_read(r->fd, r->bytes, sizeof(r->bytes));
+	uint64_t hash = m->name_len;
 
-	r->at = 0;
-	r->len = n > 0 ? (size_t)n : 0;
-	return n > 0;
-}
-
-/* -1 at the end. */
-static int next_byte(struct maps *r)
-{
-	if (r->at == r->len && !more_bytes(r))
-		return -1;
-	return r->bytes[r->at++];
-}
-
-/* A hexadecimal number and the character after it. */
-static uint64_t next_hex(struct maps *r)
-{
-	uint64_t v = 0;
-
-	for (;;) {
-		int c = next_byte(r);
-
-		if (c >= '0' && c <= '9')
-			v = v << 4 | (unsigned)(c - '0');
-		else if (c >= 'a' && c <= 'f')
-			v = v << 4 | (unsigned)(c - 'a' + 10);
-		else
-			return v;
-	}
-}
-
-/* "start-limit rwxp offset device inode    path" */
-static bool next_mapping(struct maps *r, struct mapping *m)
-{
-	size_t len = 0;
-	int c;
-
-	m->start = next_hex(r);
-	m->limit = next_hex(r);
-	(void)next_byte(r);
-	(void)next_byte(r);
-	m->executable = next_byte(r) == 'x';
-	(void)next_byte(r);
-	(void)next_byte(r);
-	m->offset = next_hex(r);
-	for (int fields = 0; fields < 2; fields++)
-		do
-			c = next_byte(r);
-		while (c >= 0 && c != ' ' && c != '\n');
-	while (c == ' ')
-		c = next_byte(r);
-	for (; c >= 0 && c != '\n'; c = next_byte(r))
-		if (len < LINE_PATH - 1)
-			m->path[len++] = (char)c;
-	m->path[len] = '\0';
-	return c >= 0;
-}
-
-static uint64_t hash_string(const char *text)
-{
-	uint64_t hash = 0;
-
-	while (*text != '\0')
-		hash = (hash ^ (uint8_t)*text++) * UINT64_C(0x100000001b3);
+	for (uint32_t i = 0; i < m->name_len; i++)
+		hash = (hash ^ (uint8_t)m->name[i]) * UINT64_C(0x100000001b3);
 	return hash;
 }
 
-/* In hexadecimal, from the notes at addr; false when it is not among them. */
+/* Finds the build ID among the notes at addr, as hexadecimal text. */
 static bool find_build_id(uintptr_t addr, size_t nbytes, char hex[BUILD_ID_TEXT])
 {
 	uint8_t notes[512];
@@ -131,7 +57,8 @@ static bool find_build_id(uintptr_t addr, size_t nbytes, char hex[BUILD_ID_TEXT]
 		copy_bytes(&note, notes + at, sizeof(note));
 		text = name + align_up(note.n_namesz, 4);
 		at = text + align_up(note.n_descsz, 4);
-		if (at > nbytes || note.n_type != NT_GNU_BUILD_ID || note.n_namesz != sizeof(ELF_NOTE_GNU) ||
+		if (at > nbytes || note.n_type != NT_GNU_BUILD_ID ||
+		    note.n_namesz != sizeof(ELF_NOTE_GNU) ||
 		    __builtin_memcmp(notes + name, ELF_NOTE_GNU, sizeof(ELF_NOTE_GNU)) != 0)
 			continue;
 		for (size_t i = 0; i < min_size(note.n_descsz, BUILD_ID_TEXT / 2 - 1); i++) {
@@ -144,20 +71,24 @@ static bool find_build_id(uintptr_t addr, size_t nbytes, char hex[BUILD_ID_TEXT]
 	return false;
 }
 
-/* Of the object whose file begins at this address. */
+/* Reads the build ID of the object whose file begins at this address. */
 static bool read_build_id(uintptr_t header, char hex[BUILD_ID_TEXT])
 {
 	Elf64_Ehdr elf;
 	Elf64_Phdr segment;
 
-	if (!os_read_memory(header, &elf, sizeof(elf)) || __builtin_memcmp(elf.e_ident, ELFMAG, SELFMAG) != 0 ||
+	if (!os_read_memory(header, &elf, sizeof(elf)) ||
+	    __builtin_memcmp(elf.e_ident, ELFMAG, SELFMAG) != 0 ||
 	    elf.e_ident[EI_CLASS] != ELFCLASS64 || elf.e_phentsize != sizeof(segment))
 		return false;
 	for (size_t i = 0; i < min_size(elf.e_phnum, SEGMENTS_MAX); i++) {
-		if (!os_read_memory(header + elf.e_phoff + i * sizeof(segment), &segment, sizeof(segment)))
+		if (!os_read_memory(header + elf.e_phoff + i * sizeof(segment), &segment,
+				    sizeof(segment)))
 			return false;
-		/* Linkers put it into the first pages, which are mapped as they are in the file. */
-		if (segment.p_type == PT_NOTE && find_build_id(header + segment.p_offset, segment.p_filesz, hex))
+		/* Linkers put the note into the first pages, which are mapped as they are in the
+		 * file. */
+		if (segment.p_type == PT_NOTE &&
+		    find_build_id(header + segment.p_offset, segment.p_filesz, hex))
 			return true;
 	}
 	return false;
@@ -165,7 +96,7 @@ static bool read_build_id(uintptr_t header, char hex[BUILD_ID_TEXT])
 
 /* --- protocol buffers --- */
 
-/* Bytes of a number at most, and of a message that is built before it is written. */
+/* The most bytes of a number, and of a message that is built before it is written. */
 #define VARINT_MAX 10
 #define MESSAGE_MAX (PROFILE_MAX_FRAMES * VARINT_MAX + 128)
 
@@ -192,7 +123,7 @@ static void add_varint(struct message *m, uint64_t v)
 	m->len += put_varint(m->bytes + m->len, v);
 }
 
-/* Fields that are 0 may be left out. */
+/* Adds a field, or nothing for 0, because fields of 0 may be left out. */
 static void add_number(struct message *m, unsigned field, uint64_t v)
 {
 	if (v == 0)
@@ -213,25 +144,66 @@ static void add_bytes(struct message *m, unsigned field, const uint8_t *p, size_
 /* --- profile.proto: field numbers --- */
 
 enum {
-	PROFILE_SAMPLE_TYPE = 1, PROFILE_SAMPLE = 2, PROFILE_MAPPING = 3, PROFILE_LOCATION = 4, PROFILE_FUNCTION = 5, PROFILE_STRING = 6,
-	PROFILE_DROP_FRAMES = 7, PROFILE_TIME_NS = 9, PROFILE_PERIOD_TYPE = 11, PROFILE_PERIOD = 12, PROFILE_COMMENT = 13,
+	PROFILE_SAMPLE_TYPE = 1,
+	PROFILE_SAMPLE = 2,
+	PROFILE_MAPPING = 3,
+	PROFILE_LOCATION = 4,
+	PROFILE_FUNCTION = 5,
+	PROFILE_STRING = 6,
+	PROFILE_DROP_FRAMES = 7,
+	PROFILE_TIME_NS = 9,
+	PROFILE_PERIOD_TYPE = 11,
+	PROFILE_PERIOD = 12,
+	PROFILE_COMMENT = 13,
 	PROFILE_DEFAULT_TYPE = 14,
-	TYPE_NAME = 1, TYPE_UNIT = 2,
-	SAMPLE_LOCATION = 1, SAMPLE_VALUE = 2, SAMPLE_LABEL = 3, LABEL_KEY = 1, LABEL_NUMBER = 3,
-	MAPPING_ID = 1, MAPPING_START = 2, MAPPING_LIMIT = 3, MAPPING_OFFSET = 4, MAPPING_FILE = 5, MAPPING_BUILD_ID = 6,
+	TYPE_NAME = 1,
+	TYPE_UNIT = 2,
+	SAMPLE_LOCATION = 1,
+	SAMPLE_VALUE = 2,
+	SAMPLE_LABEL = 3,
+	LABEL_KEY = 1,
+	LABEL_NUMBER = 3,
+	MAPPING_ID = 1,
+	MAPPING_START = 2,
+	MAPPING_LIMIT = 3,
+	MAPPING_OFFSET = 4,
+	MAPPING_FILE = 5,
+	MAPPING_BUILD_ID = 6,
 	MAPPING_HAS_FUNCTIONS = 7,
-	LOCATION_ID = 1, LOCATION_MAPPING = 2, LOCATION_ADDRESS = 3, LOCATION_LINE = 4, LINE_FUNCTION = 1,
-	FUNCTION_ID = 1, FUNCTION_NAME = 2, FUNCTION_SYSTEM_NAME = 3,
+	LOCATION_ID = 1,
+	LOCATION_MAPPING = 2,
+	LOCATION_ADDRESS = 3,
+	LOCATION_LINE = 4,
+	LINE_FUNCTION = 1,
+	FUNCTION_ID = 1,
+	FUNCTION_NAME = 2,
+	FUNCTION_SYSTEM_NAME = 3,
 };
 
-/* Strings are named by their number in the order they are written, from 0. */
+/* A string is named by its number, from 0, in the order of writing. */
 enum {
-	STRING_EMPTY, STRING_ALLOC_OBJECTS, STRING_COUNT, STRING_ALLOC_SPACE, STRING_BYTES, STRING_INUSE_OBJECTS, STRING_INUSE_SPACE,
-	STRING_SPACE, STRING_DROP_FRAMES, STRINGS
+	STRING_EMPTY,
+	STRING_ALLOC_OBJECTS,
+	STRING_COUNT,
+	STRING_ALLOC_SPACE,
+	STRING_BYTES,
+	STRING_INUSE_OBJECTS,
+	STRING_INUSE_SPACE,
+	STRING_SPACE,
+	STRING_DROP_FRAMES,
+	STRINGS
 };
 static const char *const strings[STRINGS] = {
-	"", "alloc_objects", "count", "alloc_space", "bytes", "inuse_objects", "inuse_space", "space",
-	/* With all that they call. Only stacks of a program that was linked with the library's objects one by one have these. */
+	"",
+	"alloc_objects",
+	"count",
+	"alloc_space",
+	"bytes",
+	"inuse_objects",
+	"inuse_space",
+	"space",
+	/* Readers drop these functions with all that they call. Only the stacks of a program that
+	 * was linked with the library's objects one by one contain them. */
 	("malloc|calloc|realloc|reallocarray|memalign|aligned_alloc|posix_memalign|valloc|pvalloc|"
 	 "operator new(\\[\\])?|_Zn[wa]m.*|__alloc_token_.*|goalloc_.*"),
 };
@@ -239,20 +211,21 @@ static const char *const strings[STRINGS] = {
 /* A place and the function that it is in. */
 struct spot {
 	struct pprof_place *place;
-	struct function function;   /* nbytes is 0 while it is not known */
+	struct function function;   /* nbytes 0: not known */
 };
 
 struct writer {
 	struct gzip z;
 	const struct pprof_source *source;
 	uint64_t nstrings;
-	struct mapping mapping;     /* the one that is written */
-	struct spot *spots;         /* all places by address; NULL without memory for that */
+	struct mapping mapping;     /* the mapping that is written */
+	uint64_t mapping_id;        /* its number, from 1; 0 for none */
+	struct spot *spots;         /* all places by address; NULL if there is no memory */
 	size_t nspots, room;        /* bytes of room */
 	size_t first, end;          /* spots in the mapping */
 	struct symbols symbols;
-	struct message message;     /* the one being built */
-	struct maps maps;
+	struct message message;     /* the message that is built */
+	struct procmap_reader maps;
 	struct out text;            /* of a comment */
 };
 
@@ -281,11 +254,16 @@ static void write_number(struct writer *w, unsigned field, uint64_t v)
 	gzip_bytes(&w->z, bytes, len);
 }
 
-/* Its number. */
+/* Writes a string and returns its number. */
+static uint64_t write_text(struct writer *w, const char *s, size_t n)
+{
+	write_bytes(w, PROFILE_STRING, s, n);
+	return w->nstrings++;
+}
+
 static uint64_t write_string(struct writer *w, const char *s)
 {
-	write_bytes(w, PROFILE_STRING, s, string_length(s));
-	return w->nstrings++;
+	return write_text(w, s, string_length(s));
 }
 
 static void write_type(struct writer *w, unsigned field, unsigned name, unsigned unit)
@@ -295,7 +273,7 @@ static void write_type(struct writer *w, unsigned field, unsigned name, unsigned
 	write_message(w, field);
 }
 
-/* What n samples of nbytes stand for, rounded as pprof does with the text. */
+/* Returns what n samples of nbytes stand for, rounded as pprof rounds the text format. */
 static uint64_t scaled(uint64_t n, size_t nbytes, double chance)
 {
 	return (uint64_t)((double)n * (double)nbytes / chance);
@@ -307,8 +285,8 @@ static void write_sample(const struct pprof_sample *s, void *arg)
 	struct message *m = &w->message;
 	double chance = chance_of(s->nbytes, w->source->rate);
 	uint64_t live = s->allocs - s->frees;
-	uint64_t values[] = { scaled(s->allocs, 1, chance), scaled(s->allocs, s->nbytes, chance), scaled(live, 1, chance),
-			      scaled(live, s->nbytes, chance) };
+	uint64_t values[] = { scaled(s->allocs, 1, chance), scaled(s->allocs, s->nbytes, chance),
+			      scaled(live, 1, chance), scaled(live, s->nbytes, chance) };
 	uint8_t packed[PROFILE_MAX_FRAMES * VARINT_MAX];
 	size_t len = 0;
 
@@ -327,7 +305,6 @@ static void write_sample(const struct pprof_sample *s, void *arg)
 	write_message(w, PROFILE_SAMPLE);
 }
 
-
 /* --- places: in which mapping they are, and in which function --- */
 
 static void count_place(struct pprof_place *place, void *arg)
@@ -338,7 +315,8 @@ static void count_place(struct pprof_place *place, void *arg)
 	w->nspots++;
 }
 
-/* Those that came since they were counted are of samples that are not written. */
+/* Adds a place to the table. Places beyond the counted ones belong to samples that are not
+ * written. */
 static void add_spot(struct pprof_place *place, void *arg)
 {
 	struct writer *w = arg;
@@ -347,36 +325,12 @@ static void add_spot(struct pprof_place *place, void *arg)
 		w->spots[w->nspots++] = (struct spot){ .place = place };
 }
 
-/* The spot at parent goes down in a heap of n, whose greatest is on top. */
-static void sift(struct spot *spots, size_t parent, size_t n)
+static uint64_t spot_pc(const void *spot)
 {
-	struct spot moved = spots[parent];
-	size_t child;
-
-	for (; (child = 2 * parent + 1) < n; parent = child) {
-		if (child + 1 < n && spots[child].place->pc < spots[child + 1].place->pc)
-			child++;
-		if (moved.place->pc >= spots[child].place->pc)
-			break;
-		spots[parent] = spots[child];
-	}
-	spots[parent] = moved;
+	return ((const struct spot *)spot)->place->pc;
 }
 
-static void sort_spots(struct spot *spots, size_t n)
-{
-	for (size_t i = n / 2; i-- > 0;)
-		sift(spots, i, n);
-	while (n > 1) {
-		struct spot last = spots[--n];
-
-		spots[n] = spots[0];
-		spots[0] = last;
-		sift(spots, 0, n);
-	}
-}
-
-/* A table of the places for the time of writing, not among the records that stay. */
+/* Makes a sorted table of the places, which lasts until the profile is written. */
 static void make_spots(struct writer *w)
 {
 	w->source->each_place(count_place, w);
@@ -390,7 +344,7 @@ static void make_spots(struct writer *w)
 	if (w->spots == NULL)
 		return;
 	w->source->each_place(add_spot, w);
-	sort_spots(w->spots, w->nspots);
+	sort_by_key(w->spots, w->nspots, sizeof(*w->spots), spot_pc);
 }
 
 static void drop_spots(struct writer *w)
@@ -399,7 +353,7 @@ static void drop_spots(struct writer *w)
 		(void)os_unreserve(w->spots, w->room);
 }
 
-/* The first spot whose call is at addr or above. */
+/* Returns the first spot whose call is at addr or above. */
 static size_t find_spot(const struct writer *w, uintptr_t addr)
 {
 	size_t low = 0, high = w->nspots;
@@ -419,25 +373,26 @@ static void name_spots(const struct function *f, void *arg)
 {
 	struct writer *w = arg;
 
-	for (size_t i = find_spot(w, f->start); i < w->end && w->spots[i].place->pc - 1 - f->start < f->nbytes; i++)
+	for (size_t i = find_spot(w, f->start);
+	     i < w->end && w->spots[i].place->pc - 1 - f->start < f->nbytes; i++)
 		if (w->spots[i].function.nbytes == 0 || (f->global && !w->spots[i].function.global))
 			w->spots[i].function = *f;
 }
 
-/* Of the spots in the mapping; there may be none. False: no names. */
+/* Finds the functions of the spots in the mapping. Returns false if there are no names. */
 static bool name_mapping(struct writer *w)
 {
 	const struct mapping *m = &w->mapping;
 
 	w->first = find_spot(w, m->start);
-	w->end = find_spot(w, m->limit);
-	if (w->first == w->end || !symbols_open(&w->symbols, m->start, m->limit, m->offset, m->path))
+	w->end = find_spot(w, m->end);
+	if (w->first == w->end || !symbols_open(&w->symbols, m))
 		return false;
 	symbols_each(&w->symbols, name_spots, w);
 	return true;
 }
 
-/* Named by its address: no two have the same. Readers make C++ of the name. */
+/* Writes a function. Its address is its id. Readers demangle C++ names. */
 static void write_function(struct writer *w, const struct function *f)
 {
 	uint64_t name = write_string(w, symbols_name(&w->symbols, f->name));
@@ -448,7 +403,8 @@ static void write_function(struct writer *w, const struct function *f)
 	write_message(w, PROFILE_FUNCTION);
 }
 
-static void write_location(struct writer *w, struct pprof_place *place, uint64_t mapping, uintptr_t function)
+static void write_location(struct writer *w, struct pprof_place *place, uint64_t mapping,
+			   uintptr_t function)
 {
 	uint8_t line[1 + VARINT_MAX] = { LINE_FUNCTION << 3 | WIRE_VARINT };
 
@@ -471,28 +427,29 @@ static void write_spots(struct writer *w)
 		if (f->nbytes != 0 && f->start != function)
 			write_function(w, f);
 		function = f->nbytes != 0 ? f->start : 0;
-		write_location(w, w->spots[i].place, w->mapping.id, function);
+		write_location(w, w->spots[i].place, w->mapping_id, function);
 	}
 }
 
-/* Without a table: those in the mapping, then those in none. */
+/* Writes a place that is in the mapping and was not written yet. */
 static void write_place(struct pprof_place *place, void *arg)
 {
 	struct writer *w = arg;
 
-	if (place->written != w->source->number && place->pc - 1 - w->mapping.start < w->mapping.limit - w->mapping.start)
-		write_location(w, place, w->mapping.id, 0);
+	if (place->written != w->source->number &&
+	    place->pc - 1 - w->mapping.start < w->mapping.end - w->mapping.start)
+		write_location(w, place, w->mapping_id, 0);
 }
 
 static void write_mapping(struct writer *w, uintptr_t header, bool named)
 {
 	const struct mapping *m = &w->mapping;
 	char build_id[BUILD_ID_TEXT];
-	uint64_t file = write_string(w, m->path);
+	uint64_t file = write_text(w, m->name, m->name_len);
 
-	add_number(&w->message, MAPPING_ID, m->id);
+	add_number(&w->message, MAPPING_ID, w->mapping_id);
 	add_number(&w->message, MAPPING_START, m->start);
-	add_number(&w->message, MAPPING_LIMIT, m->limit);
+	add_number(&w->message, MAPPING_LIMIT, m->end);
 	add_number(&w->message, MAPPING_OFFSET, m->offset);
 	add_number(&w->message, MAPPING_FILE, file);
 	if (header != 0 && read_build_id(header, build_id))
@@ -501,23 +458,23 @@ static void write_mapping(struct writer *w, uintptr_t header, bool named)
 	write_message(w, PROFILE_MAPPING);
 }
 
-/* Mappings with code, the program's first, and the places in each. */
-static void write_mappings(struct writer *w, struct maps *maps)
+/* Writes the mappings with code, the program's first, and the places in each. */
+static void write_mappings(struct writer *w)
 {
 	struct mapping *m = &w->mapping;
 	uintptr_t header = 0;
 	uint64_t header_file = 0;
 
-	while (next_mapping(maps, m)) {
-		uint64_t file = hash_string(m->path);
+	while (procmap_next(&w->maps, m)) {
+		uint64_t file = hash_name(m);
 
 		if (m->offset == 0) {
-			header = m->path[0] == '/' ? m->start : 0;
+			header = mapping_named(m, "/") ? m->start : 0;
 			header_file = file;
 		}
-		if (!m->executable || m->path[0] == '\0')
+		if ((m->flags & MAPPING_EXEC) == 0 || m->name_len == 0)
 			continue;
-		m->id++;
+		w->mapping_id++;
 		write_mapping(w, file == header_file ? header : 0, name_mapping(w));
 		if (w->spots != NULL)
 			write_spots(w);
@@ -528,16 +485,16 @@ static void write_mappings(struct writer *w, struct maps *maps)
 
 static void write_places(struct writer *w)
 {
-	w->maps.fd = os_open_read("/proc/self/maps");
 	symbols_init(&w->symbols);
 	make_spots(w);
-	if (w->maps.fd >= 0) {
-		write_mappings(w, &w->maps);
-		os_close(w->maps.fd);
+	if (procmap_open(&w->maps)) {
+		write_mappings(w);
+		procmap_close(&w->maps);
 	}
 	symbols_close(&w->symbols);
 	drop_spots(w);
-	w->mapping = (struct mapping){ .start = 0, .limit = UINTPTR_MAX };
+	w->mapping = (struct mapping){ .start = 0, .end = UINTPTR_MAX };
+	w->mapping_id = 0;
 	w->source->each_place(write_place, w);
 }
 
@@ -592,7 +549,7 @@ static void add_sample(const struct pprof_sample *s, void *arg)
 	sums[3] += s->allocs * s->nbytes;
 }
 
-/* "live objects: live bytes [all objects: all bytes] @" */
+/* Prints "live objects: live bytes [all objects: all bytes] @". */
 static void print_counts(struct out *o, const uint64_t counts[4])
 {
 	out_padded(o, counts[0], 6);
@@ -623,15 +580,15 @@ int pprof_write_text(int fd, const struct pprof_source *source)
 {
 	uint64_t sums[4] = { 0, 0, 0, 0 };
 	struct {
-		struct maps maps;
 		struct out out;
+		char text[1024];
 	} *work = os_alloc_scratch(sizeof(*work));
-	struct out *o;
-	int error;
+	struct out *o = &work->out;
+	long n;
+	int error, maps;
 
 	if (work == NULL)
 		return ENOMEM;
-	o = &work->out;
 	out_init(o, fd);
 	source->each_sample(add_sample, sums);
 	out_str(o, "heap profile: ");
@@ -641,11 +598,11 @@ int pprof_write_text(int fd, const struct pprof_source *source)
 	out_str(o, "\n");
 	source->each_sample(print_sample, o);
 	out_str(o, "\nMAPPED_LIBRARIES:\n");
-	work->maps.fd = os_open_read("/proc/self/maps");
-	while (work->maps.fd >= 0 && more_bytes(&work->maps))
-		out_bytes(o, work->maps.bytes, work->maps.len);
-	if (work->maps.fd >= 0)
-		os_close(work->maps.fd);
+	maps = os_open_read("/proc/self/maps");
+	while (maps >= 0 && (n = os_read(maps, work->text, sizeof(work->text))) > 0)
+		out_bytes(o, work->text, (size_t)n);
+	if (maps >= 0)
+		os_close(maps);
 	(void)out_flush(o);
 	error = o->error;
 	os_free_scratch(work, sizeof(*work));

@@ -20,20 +20,23 @@ struct pprof_place {
 	uint32_t written;       /* number of the last write that it was in */
 };
 
-/* What is written, and what of it changes meanwhile: counts may, but samples that a walk saw and their places stay. */
+/* The profile that is written. Counts may change meanwhile. Samples that a walk saw, and their
+ * places, stay. */
 struct pprof_source {
 	size_t rate;            /* mean bytes between samples */
-	uint64_t dropped;       /* samples that are in none of these */
-	uint32_t number;        /* of this write: not 0, and another one each time */
+	uint64_t dropped;       /* samples without a record */
+	uint32_t number;        /* of this write; not 0, and different each time */
 	void (*each_sample)(void (*visit)(const struct pprof_sample *sample, void *arg), void *arg);
-	void (*each_place)(void (*visit)(struct pprof_place *place, void *arg), void *arg);   /* each pc once */
+	void (*each_place)(void (*visit)(struct pprof_place *place, void *arg),
+			   void *arg); /* each pc once */
 };
 
-/* profile.proto, gzipped. 0, or the errno of the write that failed; ENOMEM: there was no memory to
- * write it with. */
+/* Writes a gzipped profile.proto. Returns 0, the errno of a failed write, or ENOMEM if there is no
+ * memory. */
 int pprof_write_proto(int fd, const struct pprof_source *source);
 
-/* The heap_v2 text of gperftools and Go, which counts samples: its readers do the scaling. */
+/* Writes the heap_v2 text of gperftools and Go. It counts samples, which readers scale. Returns as
+ * pprof_write_proto() does. */
 int pprof_write_text(int fd, const struct pprof_source *source);
 
 #endif

@@ -1,20 +1,21 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * profile.c - which code allocated how much: a sample of the allocations, by call stack.
+ * profile.c - records which code allocated how much: a sample of the allocations, by call stack.
  * See malloc.c for the overview.
  *
- * Owns     three tables and their records: buckets, one for every stack and slot size; objects, one for every live sampled object;
- *          places, one for every return address in a bucket. Records are cut from chunks of metadata memory; they are
- *          forgotten together, when a profile begins.
- * Callers  slow paths of allocation and free, the leak finder, whoever writes a profile. Calls unwind.h, pprof.h, fixalloc.h.
- * Locks    profile.lock (LOCK_PROFILE) covers all [p] fields; a stack is unwound before it is taken. profile.use_lock
- *          (LOCK_PROFILE_USE), outside it, is held while a profile begins or is written, so that records stay while they are
- *          written without the inner lock.
- * Holds    a bucket's allocs are its frees and the objects that lead to it. Stores are in such an order that this is so
- *          for a child forked at any moment, but for one sample; and unless a table was growing or emptied: then the child's profile is
- *          empty.
- *          A thread that is in here does not come in again: what a signal handler allocates meanwhile is dropped, and a
- *          record of what it frees stays until the address is sampled again.
+ * Owns     three tables and their records: a bucket for each stack and slot size, an object for
+ *          each live sampled object, and a place for each return address in a bucket. Records are
+ *          cut from chunks of metadata memory. They are forgotten together, when a profile begins.
+ * Locks    profile.lock (LOCK_PROFILE) covers all [p] fields. A stack is unwound before it is
+ *          taken. profile.use_lock (LOCK_PROFILE_USE) is outside of it. It is held while a profile
+ *          begins or is written, so that records stay while they are written without the inner
+ *          lock.
+ * Holds    the allocs of a bucket are its frees plus the objects that lead to it. Stores are in
+ *          such an order that this is also true, but for one sample, in a child forked at any
+ *          moment. If a table was growing or being emptied at that moment, the child's profile is
+ *          empty. A thread in here does not enter again. A sample of a signal handler in between is
+ *          dropped, and the record of an object that the handler frees stays until the address is
+ *          sampled again.
  */
 #include "tools/profile.h"
 #include "base/config.h"
@@ -44,7 +45,7 @@ struct bucket {
 };
 
 struct object {
-	struct hashtable_node node;    /* [p] of the address; first. In a free one its link */
+	struct hashtable_node node;    /* [p] of the address; first. Links free records */
 	struct bucket *bucket;         /* [p] */
 };
 
@@ -61,21 +62,22 @@ struct chunk {
 static struct {
 	struct lock use_lock;
 	struct lock lock;
-	size_t rate;                   /* [p] of the profile, ended or not */
-	_Atomic uint64_t serial;       /* [p] of the profile: how many there were; read by any thread */
+	size_t rate;                   /* [p] of the current or last profile */
+	_Atomic uint64_t serial;       /* [p] number of the profile; read by any thread */
 	_Atomic uint64_t dropped;      /* [a] samples without a record */
 	uint64_t samples;              /* [p] */
-	uint32_t writes;               /* [u] how many there were */
+	uint32_t writes;               /* [u] how many times it was written */
 	struct hashtable buckets, objects, places;    /* [p] */
 	bool forgetting;               /* [p] the tables are being emptied */
 	struct bucket *newest_bucket;  /* [p] */
 	struct place *newest_place;    /* [p] */
-	struct object *free;           /* [p] those of freed objects */
+	struct object *free;           /* [p] records without an object */
 	struct chunk *first, *current; /* [p] */
-	uintptr_t next, end;           /* [p] of the current one: what is not cut yet */
-} profile = { .use_lock = LOCK_INITIALIZER(LOCK_PROFILE_USE), .lock = LOCK_INITIALIZER(LOCK_PROFILE) };
+	uintptr_t next, end;           /* [p] the rest of the current chunk */
+} profile = { .use_lock = LOCK_INITIALIZER(LOCK_PROFILE_USE),
+	      .lock = LOCK_INITIALIZER(LOCK_PROFILE) };
 
-/* This thread holds the lock, or is on the way to it or back. */
+/* This thread holds the lock, or is taking or releasing it. */
 THREAD_LOCAL bool inside;
 
 /* --- memory for records --- */
@@ -105,12 +107,14 @@ static SLOW_PATH bool next_chunk_locked(void)
 	return true;
 }
 
-/* Not zeroed. A child forked in between has lost it. */
+/* Cuts a record, which is not zeroed. A child that is forked in between has lost it. */
 static void *cut_locked(size_t nbytes)
 {
 	uintptr_t at = profile.next;
 
-	_Static_assert(sizeof(struct bucket) + PROFILE_MAX_FRAMES * sizeof(uintptr_t) + sizeof(struct chunk) <= PROFILE_CHUNK,
+	_Static_assert(sizeof(struct bucket) + PROFILE_MAX_FRAMES * sizeof(uintptr_t) +
+				       sizeof(struct chunk) <=
+			       PROFILE_CHUNK,
 		       "the largest record has room in a chunk");
 	if (profile.end - at < nbytes) {
 		if (!next_chunk_locked())
@@ -146,7 +150,8 @@ static void forget_locked(void)
 static bool make_tables_locked(void)
 {
 	return profile.places.bits != 0 ||
-	       (hashtable_init(&profile.objects) && hashtable_init(&profile.buckets) && hashtable_init(&profile.places));
+	       (hashtable_init(&profile.objects) && hashtable_init(&profile.buckets) &&
+		hashtable_init(&profile.places));
 }
 
 static bool add_place_locked(uintptr_t pc)
@@ -176,7 +181,7 @@ static uint64_t hash_stack(const uintptr_t *pcs, unsigned npcs, size_t nbytes)
 		hash = (hash ^ pcs[i]) * UINT64_C(0x9e3779b97f4a7c15);
 		hash ^= hash >> 32;
 	}
-	/* Chains are told apart by the upper bits. */
+	/* The upper bits choose the chain. */
 	return hash * UINT64_C(0xbf58476d1ce4e5b9);
 }
 
@@ -190,11 +195,12 @@ static bool is_bucket_of(const struct bucket *b, const uintptr_t *pcs, unsigned 
 	return true;
 }
 
-static SLOW_PATH struct bucket *make_bucket_locked(uint64_t hash, const uintptr_t *pcs, unsigned npcs, size_t nbytes)
+static SLOW_PATH struct bucket *make_bucket_locked(uint64_t hash, const uintptr_t *pcs,
+						   unsigned npcs, size_t nbytes)
 {
 	struct bucket *b;
 
-	/* Places first: a bucket that is written finds its own. */
+	/* Places come first, so that a bucket that is written finds its places. */
 	for (unsigned i = 0; i < npcs; i++)
 		if (!add_place_locked(pcs[i]))
 			return NULL;
@@ -214,7 +220,8 @@ static SLOW_PATH struct bucket *make_bucket_locked(uint64_t hash, const uintptr_
 	return b;
 }
 
-static struct bucket *bucket_of_locked(uint64_t hash, const uintptr_t *pcs, unsigned npcs, size_t nbytes)
+static struct bucket *bucket_of_locked(uint64_t hash, const uintptr_t *pcs, unsigned npcs,
+				       size_t nbytes)
 {
 	struct hashtable_node *n = hashtable_chain(&profile.buckets, hash);
 
@@ -235,7 +242,7 @@ static struct object *take_object_locked(void)
 	return o;
 }
 
-/* The bytes of its slot; 0: it has no record. */
+/* Takes an object's record away. Returns the bytes of its slot, or 0 if it has no record. */
 static size_t forget_object_locked(uint64_t hash)
 {
 	struct object *o = (struct object *)hashtable_remove(&profile.objects, hash);
@@ -254,7 +261,8 @@ static bool record_locked(uint64_t object_hash, struct bucket *b)
 {
 	struct object *o;
 
-	/* One that was freed while its record could not be reached. */
+	/* The last object at this address may have been freed while its record could not be
+	 * reached. */
 	(void)forget_object_locked(object_hash);
 	o = b != NULL ? take_object_locked() : NULL;
 	if (o == NULL)
@@ -267,14 +275,14 @@ static bool record_locked(uint64_t object_hash, struct bucket *b)
 	return true;
 }
 
-/* --- entry and exit --- */
+/* --- the lock --- */
 
-/* Takes the lock. False: this thread has it, and a signal handler came in between. */
-static bool come_in(void)
+/* Takes the lock. Returns false in a signal handler that interrupted the holder. */
+static bool take_lock(void)
 {
 	if (UNLIKELY(inside))
 		return false;
-	/* A handler that writes a profile comes later. */
+	/* A handler that wants to write a profile waits for lock_leave(). */
 	lock_stay();
 	inside = true;
 	order_stores();
@@ -282,7 +290,7 @@ static bool come_in(void)
 	return true;
 }
 
-static void go_out(void)
+static void drop_lock(void)
 {
 	lock_release(&profile.lock);
 	order_stores();
@@ -290,13 +298,13 @@ static void go_out(void)
 	lock_leave();
 }
 
-/* Relaxed: a figure. */
 static void count_dropped(void)
 {
+	/* Relaxed: a figure. */
 	atomic_fetch_add_explicit(&profile.dropped, 1, memory_order_relaxed);
 }
 
-/* Of the object at addr, for the probes. */
+/* Returns the span class of the object at addr, for the probes. */
 static unsigned spanclass_at(uintptr_t addr)
 {
 	const struct mspan *s = span_of(addr);
@@ -306,7 +314,7 @@ static unsigned spanclass_at(uintptr_t addr)
 
 void profile_alloc(uintptr_t addr, size_t nbytes)
 {
-	/* Relaxed: compared with what it is under the lock. */
+	/* Relaxed: it is compared with the value under the lock. */
 	uint64_t serial = atomic_load_explicit(&profile.serial, memory_order_relaxed);
 	uintptr_t pcs[PROFILE_MAX_FRAMES];
 	unsigned npcs;
@@ -317,27 +325,29 @@ void profile_alloc(uintptr_t addr, size_t nbytes)
 	PROBE_SAMPLED_ALLOC(addr, nbytes, spanclass_at(addr));
 	npcs = unwind_callers(pcs, PROFILE_MAX_FRAMES);
 	hash = hash_stack(pcs, npcs, nbytes);
-	if (!come_in()) {
+	if (!take_lock()) {
 		count_dropped();
 		return;
 	}
-	if (profile_is_on() && serial == atomic_load_explicit(&profile.serial, memory_order_relaxed)) {
+	if (profile_is_on() &&
+	    serial == atomic_load_explicit(&profile.serial, memory_order_relaxed)) {
 		profile.samples++;
-		if (!record_locked(hashtable_of_addr(addr), bucket_of_locked(hash, pcs, npcs, nbytes)))
+		if (!record_locked(hashtable_of_addr(addr),
+				   bucket_of_locked(hash, pcs, npcs, nbytes)))
 			count_dropped();
 	}
-	go_out();
+	drop_lock();
 }
 
 void profile_free(uintptr_t addr)
 {
 	size_t nbytes = 0;
 
-	if (!come_in())
+	if (!take_lock())
 		return;
 	if (profile.rate != 0)
 		nbytes = forget_object_locked(hashtable_of_addr(addr));
-	go_out();
+	drop_lock();
 	if (nbytes != 0)
 		PROBE_SAMPLED_FREE(addr, nbytes, spanclass_at(addr));
 }
@@ -348,15 +358,16 @@ unsigned profile_stack_of(uintptr_t addr, uintptr_t *pcs, unsigned max)
 	const struct object *o = NULL;
 	unsigned n = 0;
 
-	if (!come_in())
+	if (!take_lock())
 		return 0;
 	if (profile.rate != 0)
-		o = (const struct object *)hashtable_match(hashtable_chain(&profile.objects, hash), hash);
+		o = (const struct object *)hashtable_match(hashtable_chain(&profile.objects, hash),
+							   hash);
 	if (o != NULL) {
 		n = (unsigned)min_size(o->bucket->npcs, max);
 		copy_bytes(pcs, o->bucket->pcs, n * sizeof(pcs[0]));
 	}
-	go_out();
+	drop_lock();
 	return n;
 }
 
@@ -366,18 +377,18 @@ static bool start_in_use(size_t rate)
 {
 	bool made;
 
-	if (!come_in())
+	if (!take_lock())
 		return false;
 	made = make_tables_locked();
 	if (made) {
 		forget_locked();
 		profile.rate = rate;
-		/* Relaxed: as where it is read. */
+		/* Relaxed: the lock orders it. */
 		atomic_fetch_add_explicit(&profile.serial, 1, memory_order_relaxed);
 	}
 	/* Relaxed: see profile.h. */
 	atomic_store_explicit(&profile_rate, made ? rate : 0, memory_order_relaxed);
-	go_out();
+	drop_lock();
 	return made;
 }
 
@@ -385,7 +396,7 @@ bool profile_start(size_t rate)
 {
 	bool started;
 
-	/* A signal handler, in the middle of a write. */
+	/* This is a signal handler that interrupted a write. */
 	if (lock_held(&profile.use_lock))
 		return false;
 	lock_acquire(&profile.use_lock);
@@ -400,23 +411,24 @@ void profile_stop(void)
 	atomic_store_explicit(&profile_rate, 0, memory_order_relaxed);
 }
 
-/* Buckets stay while the use lock is held, and new ones come before the first that is walked here. */
+/* Buckets stay while the use lock is held, and new ones come before the first that is walked
+ * here. */
 static void each_sample(void (*visit)(const struct pprof_sample *sample, void *arg), void *arg)
 {
 	struct bucket *b = NULL;
 
-	if (come_in()) {
+	if (take_lock()) {
 		b = profile.newest_bucket;
-		go_out();
+		drop_lock();
 	}
 	for (; b != NULL; b = b->older) {
 		struct pprof_sample sample = { b->pcs, b->npcs, b->nbytes, 0, 0 };
 
-		if (!come_in())
+		if (!take_lock())
 			return;
 		sample.allocs = b->allocs;
 		sample.frees = b->frees;
-		go_out();
+		drop_lock();
 		visit(&sample, arg);
 	}
 }
@@ -425,9 +437,9 @@ static void each_place(void (*visit)(struct pprof_place *place, void *arg), void
 {
 	struct place *place = NULL;
 
-	if (come_in()) {
+	if (take_lock()) {
 		place = profile.newest_place;
-		go_out();
+		drop_lock();
 	}
 	for (; place != NULL; place = place->older)
 		visit(&place->written, arg);
@@ -456,19 +468,21 @@ bool profile_is_text(const char *file)
 	static const char ending[] = ".heap";
 	size_t len = string_length(file), ending_len = sizeof(ending) - 1;
 
-	return len >= ending_len && __builtin_memcmp(file + len - ending_len, ending, ending_len) == 0;
+	return len >= ending_len &&
+	       __builtin_memcmp(file + len - ending_len, ending, ending_len) == 0;
 }
 
 void profile_count(struct profile_totals *totals)
 {
-	*totals = (struct profile_totals){ .dropped = atomic_load_explicit(&profile.dropped, memory_order_relaxed) };
-	if (!come_in())
+	*totals = (struct profile_totals){ .dropped = atomic_load_explicit(&profile.dropped,
+									   memory_order_relaxed) };
+	if (!take_lock())
 		return;
 	totals->rate = profile.rate;
 	totals->nstacks = profile.buckets.count;
 	totals->live = profile.objects.count;
 	totals->samples = profile.samples;
-	go_out();
+	drop_lock();
 }
 
 void profile_after_fork(void)
@@ -476,8 +490,9 @@ void profile_after_fork(void)
 	(void)lock_reset_orphan(&profile.use_lock);
 	if (!lock_reset_orphan(&profile.lock) || profile.rate == 0)
 		return;
-	/* What is not cut yet of the current chunk is lost: the two may not belong together. */
+	/* The rest of the current chunk is lost, because next and end may not belong together. */
 	profile.next = profile.end = 0;
-	if (profile.forgetting || profile.objects.moving || profile.buckets.moving || profile.places.moving)
+	if (profile.forgetting || profile.objects.moving || profile.buckets.moving ||
+	    profile.places.moving)
 		forget_locked();
 }

@@ -1,18 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * roots.c - what is searched for addresses of objects: registers, stacks, data, thread-local storage, mappings.
- * See malloc.c for the overview.
+ * roots.c - searches registers, stacks, data, thread-local storage and mappings for addresses of
+ * objects. See malloc.c for the overview.
  *
- * All private memory that can be read and was written to counts: .data and .bss, stacks, what ld.so and libc keep for threads, brk,
- * what the program mapped itself; and shared memory that has no file. Not: arenas; the heap's own records; stacks below the stack
- * pointer, and of threads that have ended.
+ * All private memory that can be read and was written to counts: .data and .bss, stacks, the
+ * storage that ld.so and libc keep for threads, brk, and mappings of the program. So does shared
+ * memory without a file. These do not count: arenas, the heap's own records, stacks below the stack
+ * pointer, and stacks of threads that have ended.
  *
- * Owns     the list of what does not count.
- * Callers  leak.c. Calls mark.h, procmap.h, snapshot.h, thread.h, guard.h, os.h, os_process.h.
+ * Owns     the list of memory that does not count.
  * Locks    none.
  * Holds    memory that was never touched is not touched here either.
  */
 #include "tools/roots.h"
+#include "base/sort.h"
 #include "safe/guard.h"
 #include "safe/guardspace.h"
 #include "os/lock.h"
@@ -20,10 +21,10 @@
 #include "os/os_process.h"
 #include "heap/thread.h"
 
-/* What an arena is committed by, at least. */
+/* The smallest part of an arena that is committed. */
 #define HEAP_UNIT (64 * PAGE_SIZE)
 
-/* Of shared memory, copied at a time: pages of the kernel, bytes. */
+/* Shared memory that is looked at, and copied, at a time: kernel pages, bytes. */
 #define SHARED_PAGES 64
 #define SHARED_BYTES KiB(4)
 
@@ -32,16 +33,16 @@ struct roots {
 	struct mark *m;
 	const struct snapshot *sn;
 	const struct procmap *maps;
-	uintptr_t own;                  /* an address in shared memory of ours */
+	uintptr_t own;                  /* an address in our own shared memory */
 	struct address_range *hidden;   /* sorted by address; they may overlap */
 	size_t len, room;
-	size_t next;                    /* the first that does not end before the walk */
-	uintptr_t *copy; /* SHARED_BYTES of shared memory, while they are looked at */
+	size_t next;                    /* the first range that the walk has not passed */
+	uintptr_t *copy;                /* SHARED_BYTES of shared memory */
 };
 
-/* --- what copies do not get --- */
+/* --- memory that copies do not get --- */
 
-/* The walk through memory that the program has and the copy has not. */
+/* The walk through memory that the program has and the copy lacks. */
 struct missing {
 	int pid;             /* the program */
 	int pagemap;         /* its pagemap, -1 for none */
@@ -56,7 +57,7 @@ static void copy_present(uintptr_t from, uintptr_t to, void *arg)
 	missing->lost += to - from - copied;
 }
 
-/* Fills [from, to), where nothing is, with what the program has there. */
+/* Fills [from, to), where nothing is mapped, with the program's memory there. */
 static void complete(struct missing *missing, uintptr_t from, uintptr_t to)
 {
 	if (!os_map_at((void *)from, to - from))
@@ -65,7 +66,7 @@ static void complete(struct missing *missing, uintptr_t from, uintptr_t to)
 		mark_each_present(missing->pagemap, from, to, copy_present, missing);
 }
 
-/* Memory of the program's own: no file, no device, no part of the kernel's. */
+/* Returns whether a mapping is the program's own memory: no file, no device, not the kernel's. */
 static bool is_own_memory(const struct mapping *mapping)
 {
 	return (mapping->flags & (MAPPING_READ | MAPPING_SHARED)) == MAPPING_READ &&
@@ -73,7 +74,7 @@ static bool is_own_memory(const struct mapping *mapping)
 		mapping_named(mapping, "[stack") || mapping_named(mapping, "[anon"));
 }
 
-/* Completes what of the program's mapping none of the copy's covers. */
+/* Completes the parts of the program's mapping that no mapping of the copy covers. */
 static void complete_mapping(struct missing *missing, const struct procmap *maps,
 			     const struct mapping *mapping)
 {
@@ -96,7 +97,7 @@ size_t roots_complete(const struct snapshot *sn, const struct procmap *maps)
 	struct missing missing = { .pid = sn->pid, .pagemap = os_open_process(sn->pid, "pagemap") };
 	struct procmap program;
 
-	/* Then nothing is known to be missing. */
+	/* Without the list, nothing is known to be missing. */
 	if (!procmap_read(&program, sn->pid))
 		return 0;
 	for (size_t i = 0; i < program.len; i++)
@@ -108,7 +109,7 @@ size_t roots_complete(const struct snapshot *sn, const struct procmap *maps)
 	return missing.lost;
 }
 
-/* --- what does not count --- */
+/* --- memory that does not count --- */
 
 static void hide(uintptr_t addr, size_t nbytes, void *arg)
 {
@@ -127,35 +128,12 @@ static void count_place(uintptr_t addr, size_t nbytes, void *arg)
 	++*n;
 }
 
-static void sift_down(struct address_range *at, size_t i, size_t n)
+static uint64_t range_start(const void *range)
 {
-	for (size_t child; (child = 2 * i + 1) < n; i = child) {
-		struct address_range moved = at[i];
-
-		if (child + 1 < n && at[child].addr < at[child + 1].addr)
-			child++;
-		if (at[i].addr >= at[child].addr)
-			return;
-		at[i] = at[child];
-		at[child] = moved;
-	}
+	return ((const struct address_range *)range)->addr;
 }
 
-/* Heapsort. */
-static void sort_ranges(struct address_range *at, size_t n)
-{
-	for (size_t i = n / 2; i > 0; i--)
-		sift_down(at, i - 1, n);
-	for (size_t end = n; end > 1; end--) {
-		struct address_range first = at[0];
-
-		at[0] = at[end - 1];
-		at[end - 1] = first;
-		sift_down(at, 0, end - 1);
-	}
-}
-
-/* Another thread is in [from, to) with its stack or its storage. */
+/* Returns whether another thread has its stack pointer or its storage in [from, to). */
 static bool has_thread(const struct snapshot *sn, uintptr_t from, uintptr_t to)
 {
 	for (size_t i = 0; i < sn->nthreads; i++)
@@ -165,8 +143,9 @@ static bool has_thread(const struct snapshot *sn, uintptr_t from, uintptr_t to)
 	return false;
 }
 
-/* Hides what a thread's stack has no use for now. Only where it is sure to be the stack: the first thread's; and where libc made one,
- * over a guard, with the thread's storage on its top. */
+/* Hides the unused part of a thread's stack. It does so only where the mapping is surely the stack:
+ * for the first thread, and where libc made it, over a guard and with the thread's storage at its
+ * top. */
 static void hide_unused_stack(struct roots *r, uintptr_t stack, uintptr_t tls)
 {
 	const struct mapping *mapping = procmap_find(r->maps, stack);
@@ -178,36 +157,42 @@ static void hide_unused_stack(struct roots *r, uintptr_t stack, uintptr_t tls)
 	if (!mapping_named(mapping, "[stack]")) {
 		if (tls < stack || tls >= mapping->end || has_thread(r->sn, mapping->start, bottom))
 			return;
-		if (mapping == r->maps->at || guard->end != mapping->start || (guard->flags & MAPPING_READ) != 0)
+		if (mapping == r->maps->at || guard->end != mapping->start ||
+		    (guard->flags & MAPPING_READ) != 0)
 			return;
 	}
 	hide(mapping->start, bottom - mapping->start, r);
 }
 
-/* Bytes at the end of a stack that libc made in which the thread's record begins. */
+/* The thread's record begins in so many bytes at the end of a stack that libc made. */
 #define RECORD_ROOM KiB(4)
 
-/* Hides the stacks of threads that have ended: libc keeps some for the next ones. One is a mapping over a guard, with a thread's record
- * on top, and no thread is there. The record itself is in use: it leads to what libc keeps for the next thread, too. */
+/* Hides a stack that libc keeps from a thread that has ended for the next one: a mapping over a
+ * guard, with a thread's record on top, and no thread in it. The record itself is in use, because
+ * it also leads to memory that libc keeps for the next thread. */
 static void hide_dead_stack(struct roots *r, const struct mapping *mapping)
 {
 	const struct mapping *guard = mapping - 1;
 	uintptr_t record;
 
-	if (mapping == r->maps->at || mapping->name_len != 0 || mapping->end - mapping->start < 2 * RECORD_ROOM ||
-	    (mapping->flags & (MAPPING_READ | MAPPING_WRITE | MAPPING_SHARED)) != (MAPPING_READ | MAPPING_WRITE))
+	if (mapping == r->maps->at || mapping->name_len != 0 ||
+	    mapping->end - mapping->start < 2 * RECORD_ROOM ||
+	    (mapping->flags & (MAPPING_READ | MAPPING_WRITE | MAPPING_SHARED)) !=
+		    (MAPPING_READ | MAPPING_WRITE))
 		return;
 	if (guard_owns(mapping->start) || guard_owns(mapping->end - RECORD_ROOM))
 		return;
 	if (guard->end != mapping->start || guard->flags != 0 || arena_of(mapping->start) != NULL ||
-	    lock_self() - mapping->start < mapping->end - mapping->start || has_thread(r->sn, mapping->start, mapping->end))
+	    lock_self() - mapping->start < mapping->end - mapping->start ||
+	    has_thread(r->sn, mapping->start, mapping->end))
 		return;
 	for (record = mapping->end - RECORD_ROOM; record < mapping->end; record += CACHE_LINE)
-		if (((const uintptr_t *)record)[0] == record && ((const uintptr_t *)record)[CPU_TLS_SELF_WORD] == record)
+		if (((const uintptr_t *)record)[0] == record &&
+		    ((const uintptr_t *)record)[CPU_TLS_SELF_WORD] == record)
 			hide(mapping->start, record - mapping->start, r);
 }
 
-/* Every thread is known, and where its stack is. */
+/* Returns whether every thread and its stack are known. */
 static bool knows_threads(const struct snapshot *sn)
 {
 	return !sn->refused && !sn->unsettled && snapshot_missed(sn) == 0;
@@ -229,7 +214,7 @@ static bool make_hidden(struct roots *r)
 		return false;
 	r->hidden = (struct address_range *)(void *)(r->copy + SHARED_BYTES / sizeof(uintptr_t));
 	os_each_metadata(hide, r);
-	/* Much of it cannot be touched. */
+	/* Much of this memory cannot be touched. */
 	guardspace_each(hide, r);
 	hide(sn->memory, sn->nbytes, r);
 	hide((uintptr_t)r->maps->text, r->maps->nbytes, r);
@@ -244,13 +229,13 @@ static bool make_hidden(struct roots *r)
 			hide_unused_stack(r, sn->threads[i].stack, sn->threads[i].tls);
 	for (size_t i = 0; CPU_TLS_SELF_WORD != 0 && knows_threads(sn) && i < r->maps->len; i++)
 		hide_dead_stack(r, &r->maps->at[i]);
-	sort_ranges(r->hidden, r->len);
+	sort_by_key(r->hidden, r->len, sizeof(*r->hidden), range_start);
 	return true;
 }
 
 /* --- the walk --- */
 
-/* Memory that is there, less what is hidden. */
+/* Marks from memory that is present, without the hidden parts. */
 static void mark_present(uintptr_t from, uintptr_t to, void *arg)
 {
 	struct roots *r = arg;
@@ -282,9 +267,9 @@ static bool is_heap(uintptr_t addr)
 	return ha != NULL && (ha->committed_words[word / 64] >> word % 64 & 1) != 0;
 }
 
-/* Calls visit for the parts of a mapping that are, or are not, the heap's. */
-static void each_part(const struct mapping *mapping, bool heap, void (*visit)(uintptr_t from, uintptr_t to, struct roots *r),
-		      struct roots *r)
+/* Calls visit for the parts of a mapping that belong, or do not belong, to the heap. */
+static void each_part(const struct mapping *mapping, bool heap,
+		      void (*visit)(uintptr_t from, uintptr_t to, struct roots *r), struct roots *r)
 {
 	uintptr_t from = mapping->start;
 
@@ -314,7 +299,8 @@ static void make_readable(uintptr_t from, uintptr_t to, struct roots *r)
 	(void)os_make_readable((void *)from, to - from);
 }
 
-/* Other processes may write to it, or make it shorter: it is copied first. */
+/* Marks from shared memory. It is copied first, because other processes may change or shorten
+ * it. */
 static void mark_shared(uintptr_t from, uintptr_t to, struct roots *r)
 {
 	uintptr_t *words = r->copy;
@@ -329,16 +315,17 @@ static void mark_shared(uintptr_t from, uintptr_t to, struct roots *r)
 		for (size_t at = 0; at < n * page; at += SHARED_BYTES)
 			if ((resident[at / page] & 1) != 0)
 				mark_roots(r->m, (uintptr_t)words,
-					   (uintptr_t)words + os_try_read(words, from + at, SHARED_BYTES) / sizeof(uintptr_t) *
-									      sizeof(uintptr_t));
+					   (uintptr_t)words +
+						   os_try_read(words, from + at, SHARED_BYTES) /
+							   sizeof(uintptr_t) * sizeof(uintptr_t));
 	}
 }
 
 static bool is_memory(const struct mapping *mapping)
 {
-	return mapping->name_len == 0 || mapping_named(mapping, "/memfd:") || mapping_named(mapping, "/SYSV") ||
-	       mapping_named(mapping, "/dev/zero") || mapping_named(mapping, "/dev/shm/") ||
-	       mapping_named(mapping, "/anon_hugepage");
+	return mapping->name_len == 0 || mapping_named(mapping, "/memfd:") ||
+	       mapping_named(mapping, "/SYSV") || mapping_named(mapping, "/dev/zero") ||
+	       mapping_named(mapping, "/dev/shm/") || mapping_named(mapping, "/anon_hugepage");
 }
 
 static bool is_device(const struct mapping *mapping)
@@ -350,29 +337,33 @@ static void mark_mapping(struct roots *r, const struct mapping *mapping)
 {
 	uint32_t access = mapping->flags & (MAPPING_READ | MAPPING_WRITE | MAPPING_SHARED);
 
-	if ((access & MAPPING_READ) != 0 && (access & MAPPING_SHARED) == 0 && (is_memory(mapping) || !is_device(mapping)))
+	if ((access & MAPPING_READ) != 0 && (access & MAPPING_SHARED) == 0 &&
+	    (is_memory(mapping) || !is_device(mapping)))
 		each_part(mapping, false, mark_private, r);
 	else if (access == (MAPPING_READ | MAPPING_WRITE | MAPPING_SHARED) && is_memory(mapping) &&
 		 r->own - mapping->start >= mapping->end - mapping->start)
 		each_part(mapping, false, mark_shared, r);
 }
 
-/* A guarded object is not the heap's, so it is no leak; what it has the address of is none either. */
+/* Marks from a guarded object. Guarded objects are not in the heap, so they never count as
+ * leaks. */
 static void mark_guarded(const struct guarded *g, void *arg)
 {
 	struct roots *r = arg;
 
 	if (!g->noscan && g->size >= sizeof(uintptr_t))
-		mark_roots(r->m, align_up(g->addr, sizeof(uintptr_t)), align_down(g->addr + g->size, sizeof(uintptr_t)));
+		mark_roots(r->m, align_up(g->addr, sizeof(uintptr_t)),
+			   align_down(g->addr + g->size, sizeof(uintptr_t)));
 }
 
-bool roots_mark(struct mark *m, const struct snapshot *sn, const struct procmap *maps, const void *own)
+bool roots_mark(struct mark *m, const struct snapshot *sn, const struct procmap *maps,
+		const void *own)
 {
 	struct roots r = { .m = m, .sn = sn, .maps = maps, .own = (uintptr_t)own };
 
 	if (!make_hidden(&r))
 		return false;
-	/* Objects may have pages that their users, or guards, made unreadable: here they are read. */
+	/* The program, or guards, may have made pages of objects unreadable. Here they are read. */
 	for (size_t i = 0; i < maps->len; i++)
 		if ((maps->at[i].flags & MAPPING_READ) == 0)
 			each_part(&maps->at[i], true, make_readable, &r);

@@ -1,17 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * sample.c - which allocations are counted, which of them are sampled, which get guards.
- * See malloc.c for the overview.
+ * sample.c - chooses which allocations are counted, sampled and guarded. See malloc.c for the
+ * overview.
  *
- * A sample is the object in which the bytes allocated reach a random mark; the marks are exponentially far from each other, so an object
- * of n bytes is sampled with probability 1 - exp(-n / rate), and as such a distance does not remember where it began, every span class of
- * every thread has marks of its own. The same goes for guarded objects, with objects in place of bytes.
+ * Each span class of each thread has a mark: a number of allocated bytes. The object in which the
+ * count reaches the mark is a sample, and the next mark is drawn. Distances between marks are
+ * exponential, so an object of n bytes is sampled with probability 1 - exp(-n / rate). Such a
+ * distance does not depend on where it began, so the marks of classes and threads need not know of
+ * each other. Guarded objects are chosen likewise, with objects in place of bytes.
  *
- * Owns     sampling, and what was counted before counting was last switched.
- * Callers  malloc.c on slow paths, thread.c at start-up, profile.c; stat.c for the counts. Calls thread.h, mcache.h, heapwalk.h, profile.h.
- * Locks    sample_lock (LOCK_SAMPLE) covers switching; threads lock is taken under it.
- * Holds    an allocation is counted once, when it is made or when its slot goes to a counted slot's stack; and what flows back from there
- *          is taken off. Allocations less what is live is what was freed: the counts never say less than is live.
+ * Owns     the rates, and what was counted before counting was last switched on or off.
+ * Locks    sample_lock (LOCK_SAMPLE) covers switching. The threads lock is taken under it.
+ * Holds    an allocation is counted once: when it is made, or when its slot goes to the stack of a
+ *          counted bin. Slots that flow back from there are subtracted. Frees are allocations minus
+ *          live objects, so allocations are never fewer than live objects.
  */
 #include "tools/sample.h"
 #include "os/chance.h"
@@ -23,14 +25,14 @@ struct sampling sampling;
 /* Access: [l] sample_lock */
 static struct {
 	struct lock lock;
-	struct alloc_counts base;     /* [l] to be added to what caches counted, while counting */
-	struct alloc_counts freed;    /* [l] what had been freed when counting was last switched off */
-	bool wanted;                  /* [l] by sample_count(), also when nothing is sampled */
+	struct alloc_counts base;     /* [l] while counting: added to the counts of caches */
+	struct alloc_counts freed;    /* [l] frees until counting was last switched off */
+	bool wanted;                  /* [l] sample_count() asked for counts */
 } counts = { .lock = LOCK_INITIALIZER(LOCK_SAMPLE) };
 
 /* --- marks --- */
 
-/* A distance to the next mark, in units of which rate are the mean; far away when rate is 0. */
+/* Draws the distance to the next mark. Its mean is rate. With rate 0 it is out of reach. */
 static uint64_t draw(struct mcache *c, uint64_t rate)
 {
 	return rate == 0 ? UINT64_MAX / 2 : chance_gap(&c->counted.random, rate);
@@ -38,7 +40,8 @@ static uint64_t draw(struct mcache *c, uint64_t rate)
 
 static uint64_t draw_sample(struct mcache *c)
 {
-	/* Relaxed: a value of before or after the change, see meet_epoch(). */
+	/* Relaxed: it does not matter whether the rate is the old or the new one; see
+	 * update_marks(). */
 	return draw(c, atomic_load_explicit(&sampling.rate, memory_order_relaxed));
 }
 
@@ -47,8 +50,8 @@ static uint64_t draw_guard(struct mcache *c)
 	return draw(c, atomic_load_explicit(&sampling.guardrate, memory_order_relaxed));
 }
 
-/* New marks for a cache that has those of other rates. */
-static void meet_epoch(struct mcache *c)
+/* Draws new marks for a cache whose marks belong to other rates. */
+static void update_marks(struct mcache *c)
 {
 	/* Acquire: the rates. Pairs with the release in switch_locked(). */
 	uint32_t epoch = atomic_load_explicit(&sampling.epoch, memory_order_acquire);
@@ -66,7 +69,7 @@ unsigned sample_one(struct mcache *c, spanclass_t sc, size_t nbytes)
 {
 	unsigned what = 0;
 
-	meet_epoch(c);
+	update_marks(c);
 	c->counted.made.mallocs[sc]++;
 	if (sc <= SPANCLASS_BIG_NOSCAN)
 		c->counted.made.big_bytes[sc] += nbytes;
@@ -102,7 +105,7 @@ void *sample_plain(struct mcache *c, spanclass_t sc)
 
 	if (p != NULL)
 		return p;
-	meet_epoch(c);
+	update_marks(c);
 	if (c->counted.until_sample[sc] < n * elemsize)
 		n = c->counted.until_sample[sc] / elemsize;
 	n = min_size(n, c->counted.until_guard[sc]);
@@ -116,7 +119,7 @@ void *sample_plain(struct mcache *c, spanclass_t sc)
 
 /* --- counts --- */
 
-/* What switching and reading need, under the lock: too large for a small stack. */
+/* Work space for switching and reading, under the lock: too large for a small stack. */
 static struct {
 	struct heapwalk walk;
 	struct live_counts live;
@@ -142,14 +145,15 @@ static void read_live_locked(void)
 	}
 }
 
-/* sum = a + b - c, each count by itself; what is only added to others may be below 0 and wrap. */
-static void combine(struct alloc_counts *sum, const struct alloc_counts *a, const struct alloc_counts *b,
-		    const struct alloc_counts *c)
+/* Sets sum to a + b - c, count by count. A count that is only added to others may wrap below 0. */
+static void combine(struct alloc_counts *sum, const struct alloc_counts *a,
+		    const struct alloc_counts *b, const struct alloc_counts *c)
 {
 	for (unsigned sc = 0; sc < NUM_SPAN_CLASSES; sc++)
 		sum->mallocs[sc] = a->mallocs[sc] + b->mallocs[sc] - c->mallocs[sc];
 	for (unsigned noscan = 0; noscan < 2; noscan++)
-		sum->big_bytes[noscan] = a->big_bytes[noscan] + b->big_bytes[noscan] - c->big_bytes[noscan];
+		sum->big_bytes[noscan] =
+			a->big_bytes[noscan] + b->big_bytes[noscan] - c->big_bytes[noscan];
 }
 
 static const struct alloc_counts nothing;
@@ -160,7 +164,8 @@ static void set_counts(struct alloc_counts *to, const struct live_counts *live)
 	copy_bytes(to->big_bytes, live->big_bytes, sizeof(to->big_bytes));
 }
 
-/* A count that is at least the least. It was added up of counts that threads were changing: it may be below 0, and have wrapped. */
+/* Returns the count, or least if that is more. The sum of counts that threads were changing may
+ * have wrapped below 0. */
 static uint64_t not_below(uint64_t count, uint64_t least)
 {
 	return (int64_t)(count - least) < 0 ? least : count;
@@ -177,7 +182,7 @@ static void read_counts_locked(const struct live_counts *live, struct alloc_coun
 	}
 	thread_read_counts(sum);
 	combine(sum, sum, &counts.base, &nothing);
-	/* The walk and the counts are of different moments while threads run. */
+	/* While threads run, the walk and the counts belong to different moments. */
 	for (unsigned sc = 0; sc < NUM_SPAN_CLASSES; sc++)
 		sum->mallocs[sc] = not_below(sum->mallocs[sc], now->mallocs[sc]);
 	for (unsigned noscan = 0; noscan < 2; noscan++)
@@ -205,7 +210,7 @@ static void begin_counting_locked(void)
 static void end_counting_locked(void)
 {
 	read_live_locked();
-	/* Leaves the live objects' counts in work.now. */
+	/* This leaves the counts of live objects in work.now. */
 	read_counts_locked(&work.live, &work.made);
 	combine(&counts.freed, &work.made, &nothing, &work.now);
 	thread_count_allocs(false);
@@ -215,10 +220,11 @@ static void switch_locked(bool on, uint64_t rate, uint64_t guardrate)
 {
 	bool was_on = sample_counts();
 
-	/* Relaxed: who meets the epoch sees them; before that either will do. */
+	/* Relaxed: a thread that sees the new epoch sees the rates. Before that, either rate will
+	 * do. */
 	atomic_store_explicit(&sampling.rate, rate, memory_order_relaxed);
 	atomic_store_explicit(&sampling.guardrate, guardrate, memory_order_relaxed);
-	/* Release: pairs with the acquire in meet_epoch(). */
+	/* Release: pairs with the acquire in update_marks(). */
 	atomic_fetch_add_explicit(&sampling.epoch, 1, memory_order_release);
 	if (on && !was_on)
 		begin_counting_locked();

@@ -1,17 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * service.c - what is written at exit and on a signal: statistics, leaks, profile, heap map.
- * See malloc.c for the overview.
+ * service.c - what is written at exit and on a signal: statistics, leaks, profile, heap map. See
+ * malloc.c for the overview.
  *
- * Owns     the table of outputs; the signal's handler.
- * Callers  interpose.c at start and at exit, callers that offer a writing; the kernel, the
- *          handler. Calls the modules that write, out.h, options.h.
+ * Owns     the table of outputs, and the signal's handler.
  * Locks    service.lock (LOCK_SERVICE), the outermost of all, while something is written.
- * Holds    a thread that writes holds no other lock: the handler of the signal writes at once,
- *          or, where it finds a lock held, when the interrupted thread releases its last one. A
- *          writing begins after each signal, though one writing may answer several. After
- *          service_at_exit() nothing is written any more: no file is cut short by the end of the
- *          process.
+ * Holds    a thread that writes holds no other lock. The signal's handler writes at once, or, if
+ *          the interrupted thread holds a lock, when that thread releases its last one. A writing
+ *          begins after each signal, though one writing may answer several signals. After
+ *          service_at_exit() nothing is written any more, so the end of the process cuts no file
+ *          short.
  */
 #include "tools/service.h"
 #include "tools/heapmap.h"
@@ -33,28 +31,28 @@
 /* Access: [l] under lock  [a] atomic  [c] constant once the program has started */
 static struct {
 	struct lock lock;
-	bool ended;                  /* [l] by the process that exits */
-	uint64_t writings;           /* [l] begun; for %n */
-	struct leak_result leaks;    /* [l] of the last check; not on a stack, which is searched */
+	bool ended;                  /* [l] the process exits */
+	uint64_t writings;           /* [l] how many have begun, for %n */
+	struct leak_result leaks;    /* [l] of the last check; a stack would be searched */
 	_Atomic uint32_t wanted;     /* [a] signals so far */
-	_Atomic uint32_t at_fork;    /* [a] wanted, when a fork began */
-	uint32_t answered;           /* [l] wanted, when the last writing for a signal began */
-	uintptr_t stack;             /* [l] end of the program's stack during an answer; else 0 */
-	int here;                    /* this process; a child has its parent's until it may write */
-	uint64_t stats_id;           /* [c] what options.stats_fd was open on, and options.report_fd */
-	uint64_t report_id;          /* [c] */
-	int pid;                     /* [c] of the process that the descriptors were opened for */
-	_Atomic int locker;          /* [a] the process that may take the lock; negative: soon */
+	_Atomic uint32_t at_fork;    /* [a] value of wanted when a fork began */
+	uint32_t answered;           /* [l] value of wanted when the last answer began */
+	uintptr_t stack;             /* [l] end of the program's stack in an answer; else 0 */
+	int here;                    /* this process; in a child its parent, until it may write */
+	uint64_t stats_id;           /* [c] the file that options.stats_fd was open on */
+	uint64_t report_id;          /* [c] the file that options.report_fd was open on */
+	int pid;                     /* [c] the process that the descriptors were opened for */
+	_Atomic int locker;          /* [a] process that may take the lock; negative: soon */
 } service = { .lock = LOCK_INITIALIZER(LOCK_SERVICE) };
 
 /* --- the outputs --- */
 
-/* One of the things that can be asked for. */
+/* Something that an option can ask for. */
 struct output {
 	const char *option;                         /* its name */
-	const char *file;                           /* in options: where to; "" for not at all */
+	const char *file;                           /* the option's value; "" for no output */
 	bool append;
-	int (*write)(int fd, const char *file);     /* 0, or the errno of what failed */
+	int (*write)(int fd, const char *file);     /* returns 0 or an errno */
 };
 
 static int write_stats(int fd, const char *file)
@@ -90,19 +88,20 @@ static const struct output outputs[] = {
 
 #define NUM_OUTPUTS (sizeof(outputs) / sizeof(outputs[0]))
 
-/* A descriptor from the start of the program, if it is still what it was: a program that closes all there are may have another
- * file, or a connection, at the number. */
+/* Returns a descriptor from the start of the program, or -1 if it is not open on the same file any
+ * more. A program that closes all descriptors may have another file, or a connection, at the
+ * number. */
 static int kept_fd(int fd, uint64_t id)
 {
 	return fd >= 0 && os_file_id(fd) == id ? fd : -1;
 }
 
-/* The descriptor that was taken for it when the program started; -1. */
+/* Returns the descriptor that was opened for the output when the program started, or -1. */
 static int find_kept(const struct output *output)
 {
 	if (option_file_is_stderr(output->file))
 		return kept_fd(options.report_fd, service.report_id);
-	/* A child's file may have another name. */
+	/* In a child, the file may have another name. */
 	if (output->file == options.stats && os_pid() == service.pid)
 		return kept_fd(options.stats_fd, service.stats_id);
 	return -1;
@@ -112,7 +111,7 @@ static void write_output(const struct output *output)
 {
 	int kept = find_kept(output), error;
 
-	/* When it is closed, there is nobody to tell. */
+	/* If standard error is closed, the output is dropped. */
 	if (kept < 0 && option_file_is_stderr(output->file))
 		return;
 	if (kept >= 0)
@@ -121,7 +120,7 @@ static void write_output(const struct output *output)
 		error = out_to_file(output->file, output->append, service.writings, output->write);
 	if (error == 0)
 		return;
-	/* The check was not made if its file could not be opened. */
+	/* If its file could not be opened, there was no check. */
 	if (output->write == write_leaks && service.leaks.write_error == 0)
 		service.leaks.error = error;
 	options_warn_file(output->option, output->file, out_reason(error));
@@ -138,17 +137,18 @@ static void write_all_locked(void)
 		any = true;
 		write_output(&outputs[i]);
 	}
-	/* A signal, and nothing said of what it is for. */
+	/* A signal without an output means statistics. */
 	if (!any && options.signal != 0 && !service.ended)
 		write_output(&(struct output){ "stats", "-", true, write_stats });
 }
 
-/* In a child that was forked without handlers a thread that is gone may hold the lock. */
+/* Takes the lock. If the process was forked without handlers, a thread of the parent may hold it,
+ * so it is reset first. */
 static void lock_service(void)
 {
 	int pid = os_pid(), seen = 0;
 
-	/* Acquire: the lock was reset. Pairs with the release below. */
+	/* Acquire: the lock was reset. Pairs with the release at the end of the loop. */
 	while ((seen = atomic_load_explicit(&service.locker, memory_order_acquire)) != pid) {
 		if (seen == -pid) {
 			os_sleep_ms(1);
@@ -194,19 +194,21 @@ void service_at_exit(void)
 	write_all_locked();
 	lock_release(&service.lock);
 	rights_close(rights);
-	/* Again: what is registered for exit and not yet called is called, streams are flushed, and the status is this one. */
-	if ((service.leaks.nobjects != 0 || service.leaks.error != 0 || service.leaks.write_error != 0) && options.leakexit != 0)
+	/* A second exit() calls the remaining exit handlers, flushes streams, and sets the
+	 * status. */
+	if ((service.leaks.nobjects != 0 || service.leaks.error != 0 ||
+	     service.leaks.write_error != 0) &&
+	    options.leakexit != 0)
 		exit((int)options.leakexit);
 }
 
 /* --- the signal --- */
 
-/* Of the stack that a signal is answered on: the interrupted one may be small, or for signals
- * only. */
+/* Size of the stack that a signal is answered on. The interrupted stack may be too small. */
 #define ANSWER_STACK KiB(128)
 
-/* Writes, unless another thread has answered all signals so far. stack is where the program's stack
- * ends. */
+/* Writes, unless another thread has answered all signals so far. stack is the end of the program's
+ * stack. */
 static void answer(void *stack)
 {
 	uint32_t rights = rights_open(), wanted;
@@ -224,7 +226,7 @@ static void answer(void *stack)
 	rights_close(rights);
 }
 
-/* The calling thread holds no lock. */
+/* Answers a signal on a stack of our own. The calling thread holds no lock. */
 static SLOW_PATH void answer_on_own_stack(void)
 {
 	uint64_t signals = os_block_signals();
@@ -245,10 +247,10 @@ static SLOW_PATH void answer_on_own_stack(void)
 static void on_signal(int number)
 {
 	(void)number;
-	/* Release: what the interrupted thread did until now is seen by the thread that writes.
-	 * Pairs with the acquire in answer(). */
+	/* Release: the thread that writes sees what the interrupted thread did until now. Pairs
+	 * with the acquire in answer(). */
 	atomic_fetch_add_explicit(&service.wanted, 1, memory_order_release);
-	/* In a child that is being forked locks may be those of threads that are gone:
+	/* In a child that is being forked, locks may belong to threads of the parent, so
 	 * begin_in_child() answers. A child of vfork(2) is not the program. */
 	if (os_pid() != service.here || lock_defer())
 		return;
@@ -257,15 +259,18 @@ static void on_signal(int number)
 
 static void before_fork(void)
 {
-	/* Relaxed: of several threads that fork any one's is right, a count that the child's begins with. */
-	atomic_store_explicit(&service.at_fork, atomic_load_explicit(&service.wanted, memory_order_relaxed),
+	/* Relaxed: if several threads fork, the value of any one is right as the child's first
+	 * count. */
+	atomic_store_explicit(&service.at_fork,
+			      atomic_load_explicit(&service.wanted, memory_order_relaxed),
 			      memory_order_relaxed);
 }
 
-/* The parent's signals are the parent's; one that is already the child's is not lost. */
+/* Begins a child's own count. Signals to the parent do not count; a signal to the child is
+ * answered. */
 static void begin_in_child(void)
 {
-	/* Relaxed: the only thread. */
+	/* Relaxed: there is one thread. */
 	service.answered = atomic_load_explicit(&service.at_fork, memory_order_relaxed);
 	service.here = os_pid();
 	order_stores();
@@ -276,7 +281,8 @@ static void begin_in_child(void)
 
 void service_start(void)
 {
-	/* On the alternative stack if the program has one: its threads' own may be small. Its calls are not disturbed. */
+	/* The alternative stack is used if there is one, because stacks of threads may be small.
+	 * System calls of the program are restarted. */
 	struct sigaction action = { .sa_handler = on_signal, .sa_flags = SA_RESTART | SA_ONSTACK };
 
 	if (!anything_is_asked_for())

@@ -7,15 +7,15 @@
 
 #include "base/base.h"
 
-/* When the program starts, after start_late_init(): installs the signal's handler, if the options
- * ask for a signal. */
+/* Prepares what the options ask for, and installs the signal's handler. Called when the program
+ * starts, after start_late_init(). */
 void service_start(void);
 
-/* Writes all that the options ask for. Any thread that holds no lock of ours; one writing at a time. */
+/* Writes all outputs that the options ask for. The caller holds none of our locks. */
 void service_write_all(void);
 
-/* The same when the program ends, for the last time. Does not return if leaks were found and the options give an exit status for
- * that: what is to be done at exit after the caller is done. */
+/* Writes all outputs for the last time, when the program ends. Does not return if leaks were found
+ * and the options give an exit status for that: it then calls exit() with the status. */
 void service_at_exit(void);
 
 #endif

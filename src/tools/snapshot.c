@@ -1,22 +1,24 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * snapshot.c - stops the threads, copies the process, lets them go.
- * See malloc.c for the overview.
+ * snapshot.c - stops the threads, copies the process, and lets the threads go. See malloc.c for the
+ * overview.
  *
- * A thread cannot trace those of its own process. So the caller makes a helper: a process that shares the memory. The helper stops
- * the other threads, keeps what of their registers may be addresses, makes a copy as fork(2) does, a sister of its own, and ends,
- * by which all threads go on. The caller waits for helper and copy with every signal blocked, which both inherit: no handler of the
- * program's runs in any of the three. Neither helper nor copy takes a lock or calls libc: threads were stopped wherever
- * they were.
+ * A thread cannot trace threads of its own process. So the caller makes a helper: a process that
+ * shares its memory. The helper stops the other threads and keeps the values in their registers
+ * that may be addresses. Then it makes a copy as fork(2) does, as a sister of its own, and ends.
+ * When it ends, all threads go on. The caller waits for the helper and the copy with all signals
+ * blocked. Both inherit the mask, so no handler of the program runs in any of the three. The helper
+ * and the copy take no lock and do not call libc, because threads were stopped at arbitrary points.
  *
- * Where tracing is refused (by seccomp, or because a debugger traces already) the copy is made while the other threads run: it is
- * of one moment still, but for stores under way, and their registers are not known.
+ * Where tracing is refused, by seccomp or because a debugger traces the process, the copy is made
+ * while the other threads run. It still shows one moment, except for stores under way. The
+ * registers of the threads are not known then.
  *
- * Owns     helper and copy, as long as they live.
- * Callers  leak.c. Calls forked.h, os_process.h, mheap.h.
- * Locks    one snapshot at a time: taking, which holds the process id, so that a forked child does not wait for its parent's.
- * Holds    whatever happens to the helper, the kernel lets its threads go when it ends. Neither process outlives the thread that
- *          made it. wait(2) of the program does not see them.
+ * Owns     the helper and the copy, as long as they live.
+ * Locks    taking, which holds the process id: there is one snapshot at a time. A forked child does
+ *          not wait for its parent's.
+ * Holds    whatever happens to the helper, the kernel lets its threads go when it ends. Neither
+ *          process outlives the thread that made it. wait(2) in the program does not see them.
  */
 #include "tools/snapshot.h"
 #include "os/forked.h"
@@ -30,11 +32,13 @@
 #define MAX_THREADS 32768
 #define MAX_WORDS (MiB(4) / sizeof(uintptr_t))
 
-/* Passes over the list of threads until no new one is found. Each new one was made by one that was not stopped yet. */
+/* The most passes over the list of threads. A pass finds threads that running threads have made
+ * since the last pass. */
 #define MAX_PASSES 1000
 
-/* A thread that waits in the kernel where no signal reaches it (for a disk, for a child of vfork) stops when it comes out of there: it
- * need not be waited for longer than this. Any other has that long and is then given up. Microseconds. */
+/* How long to wait for a thread to stop, in microseconds. A thread that waits for a disk or for a
+ * child of vfork(2) is not reached by signals, so it need not be waited for long: it stops when the
+ * wait ends. */
 #define UNREACHABLE_US 5000
 #define GIVE_UP_US 2000000
 #define POLL_US 50
@@ -53,8 +57,8 @@ static struct snapshot_thread *thread_of(struct snapshot *sn, int tid)
 	return NULL;
 }
 
-/* The thread shall stop. True: it is one that was not known. */
-static bool begin(struct snapshot *sn, int tid)
+/* Tells a thread to stop. Returns true if the thread was not known before. */
+static bool begin_stop(struct snapshot *sn, int tid)
 {
 	struct snapshot_thread *t;
 	int error;
@@ -74,13 +78,14 @@ static bool begin(struct snapshot *sn, int tid)
 		sn->nthreads--;
 	if (error == 0 || error == -ESRCH)
 		return true;
-	/* A first thread that has ended is listed as long as there are others. */
+	/* The first thread is still listed after its end, as long as there are others. */
 	state = os_thread_state(sn->pid, tid);
 	if (state != 'Z' && state != 'X' && state != 0)
 		sn->refused = true;
 	return true;
 }
 
+/* Keeps the words that may be addresses of objects. */
 static void keep_words(struct snapshot *sn, const uintptr_t *words, size_t n)
 {
 	for (size_t i = 0; i < n; i++) {
@@ -101,7 +106,8 @@ static void read_registers(struct snapshot *sn, struct snapshot_thread *t)
 
 	if (nbytes / sizeof(words[0]) > CPU_STACK_WORD)
 		t->stack = words[CPU_STACK_WORD];
-	if (CPU_TLS_WORD != CPU_NO_TLS_WORD && nbytes / sizeof(words[0]) > min_size(CPU_TLS_WORD, 63))
+	if (CPU_TLS_WORD != CPU_NO_TLS_WORD &&
+	    nbytes / sizeof(words[0]) > min_size(CPU_TLS_WORD, 63))
 		t->tls = words[min_size(CPU_TLS_WORD, 63)];
 	keep_words(sn, words, nbytes / sizeof(words[0]));
 	nbytes = os_trace_registers(t->tid, OS_VECTORS, words, room);
@@ -116,27 +122,27 @@ static void await_stop(struct snapshot *sn, struct snapshot_thread *t)
 		enum os_trace state = os_trace_poll(t->tid, &t->signal);
 
 		if (state == OS_TRACE_GONE) {
-			/* Its number may be a new thread's soon. */
+			/* A new thread may get its number soon. */
 			*t = (struct snapshot_thread){ .tid = -1 };
 			return;
 		}
 		if (state == OS_TRACE_STOPPED)
 			break;
-		/* A child of vfork uses its stack, and below what would be its stack pointer. */
+		/* A child of vfork(2) uses the thread's stack, also below its stack pointer. */
 		if (us >= UNREACHABLE_US && os_thread_state(sn->pid, t->tid) == 'D')
 			return;
 		if (us >= GIVE_UP_US) {
 			sn->unsettled = true;
 			return;
 		}
-		/* Most stop at once. */
+		/* Most threads stop at once. */
 		os_yield(us == 0 ? 0 : POLL_US);
 	}
 	t->stopped = true;
 	read_registers(sn, t);
 }
 
-/* Stops all threads there are, and those that they make meanwhile. */
+/* Stops all other threads, and the threads that they make meanwhile. */
 static void stop_threads(struct snapshot *sn, int *tids)
 {
 	bool found = true;
@@ -151,14 +157,14 @@ static void stop_threads(struct snapshot *sn, int *tids)
 		}
 		found = false;
 		for (long i = 0; i < n && !sn->refused; i++)
-			found |= begin(sn, tids[i]);
+			found |= begin_stop(sn, tids[i]);
 		for (size_t i = before; i < sn->nthreads; i++)
 			if (sn->threads[i].begun)
 				await_stop(sn, &sn->threads[i]);
 	}
 }
 
-/* One that did not stop is let go when the helper ends. */
+/* Lets the stopped threads go. The kernel lets the others go when the helper ends. */
 static void release_threads(struct snapshot *sn)
 {
 	for (size_t i = 0; i < sn->nthreads; i++)
@@ -168,12 +174,12 @@ static void release_threads(struct snapshot *sn)
 
 static _Noreturn void be_copy(struct snapshot *sn)
 {
-	/* It reads the heap as the fork found it. */
+	/* The copy reads the heap as the fork found it. */
 	forked_settle();
 	if (!os_die_with(sn->pid))
 		os_exit(1);
 	os_no_core();
-	/* What is behind keys of the program's is read, too. */
+	/* Memory under the program's protection keys is read, too. */
 	if (cpu_has_rights())
 		cpu_write_rights(0);
 	sn->look(sn, sn->arg);
@@ -191,7 +197,7 @@ static int help(void *arg)
 	while (atomic_load_explicit(&sn->go, memory_order_acquire) == 0)
 		os_futex_wait(&sn->go, 0);
 	began = os_now_us();
-	/* Behind the threads' records is room for the list. */
+	/* The room for the list is behind the threads' records. */
 	stop_threads(sn, (int *)(void *)(sn->threads + sn->max_threads));
 	if (sn->refused && !sn->last_try) {
 		release_threads(sn);
@@ -216,7 +222,7 @@ size_t snapshot_missed(const struct snapshot *sn)
 
 /* --- in the program --- */
 
-/* Says why a process could not be made. */
+/* Returns why a process could not be made. */
 static struct snapshot_failure not_made(int error)
 {
 	const char *why =
@@ -227,7 +233,7 @@ static struct snapshot_failure not_made(int error)
 	return (struct snapshot_failure){ .error = error, .why = why };
 }
 
-/* Says how a process of ours ended: status is that of os_wait_exit(). */
+/* Returns how our process ended. status is the result of os_wait_exit(). */
 static struct snapshot_failure ended(int status)
 {
 	if (status == 0)
@@ -240,8 +246,8 @@ static struct snapshot_failure ended(int status)
 					  .why = "the copy of the process was killed by signal " };
 }
 
-/* With allowed, the helper is allowed what a system may want to be asked for first. Returns its
- * exit status as os_wait_exit() has it; if it could not be made it sets sn->copy to -errno. */
+/* Runs the helper and returns its status, as os_wait_exit() does. With allowed, the kernel's Yama
+ * module is first asked to let the helper trace. If there is no helper, sn->copy is -errno. */
 static int run_helper(struct snapshot *sn, bool allowed)
 {
 	bool yama = false;
@@ -282,12 +288,14 @@ static struct snapshot_failure run(struct snapshot *sn)
 	return ended(os_wait_exit(sn->copy));
 }
 
-/* The record, the helper's stack, and room for the threads. */
+/* Makes the record, the helper's stack, and room for the threads. */
 static struct snapshot *make_room(uintptr_t *memory, size_t *nbytes)
 {
 	size_t guard = os_page_size();
 	size_t threads = MAX_THREADS * (sizeof(struct snapshot_thread) + sizeof(int));
-	size_t need = align_up(HELPER_STACK + sizeof(struct snapshot) + threads + MAX_WORDS * sizeof(uintptr_t), guard);
+	size_t need = align_up(HELPER_STACK + sizeof(struct snapshot) + threads +
+				       MAX_WORDS * sizeof(uintptr_t),
+			       guard);
 	char *p = os_reserve(NULL, guard + need);
 	struct snapshot *sn;
 
@@ -309,13 +317,15 @@ static struct snapshot *make_room(uintptr_t *memory, size_t *nbytes)
 	return sn;
 }
 
-/* Waits while another thread takes one. */
+/* Waits while another thread of this process takes a snapshot. */
 static void begin_taking(int pid)
 {
 	int holder = 0;
 
-	/* Acquire, and release in the end: the pids alone are told. Who is not of this process is gone. */
-	while (!atomic_compare_exchange_strong_explicit(&taking, &holder, pid, memory_order_acquire, memory_order_relaxed))
+	/* Acquire: pairs with the release at the end of snapshot_take(). A holder of another
+	 * process is a thread of the parent, which is not in this process. */
+	while (!atomic_compare_exchange_strong_explicit(&taking, &holder, pid, memory_order_acquire,
+							memory_order_relaxed))
 		if (holder == pid) {
 			os_sleep_ms(1);
 			holder = 0;
@@ -333,8 +343,8 @@ struct snapshot_failure snapshot_take(void (*look)(struct snapshot *sn, void *ar
 	size_t nbytes;
 
 	begin_taking(pid);
-	/* A copy that may be looked at would tell others of the user what the program keeps from
-	 * them; one that may not be could not read its own /proc. */
+	/* If others may look at the copy, it gives away what the program keeps from them. If they
+	 * may not, the copy cannot read its own /proc. */
 	if (os_get_dumpable() != 1)
 		failure = (struct snapshot_failure){
 			.error = EPERM, .why = "the program forbids looking at it (PR_SET_DUMPABLE)"
@@ -350,6 +360,7 @@ struct snapshot_failure snapshot_take(void (*look)(struct snapshot *sn, void *ar
 		failure = run(sn);
 		(void)os_unreserve((void *)memory, nbytes);
 	}
+	/* Release: pairs with the acquire in begin_taking(). */
 	atomic_store_explicit(&taking, 0, memory_order_release);
 	os_restore_signals(signals);
 	return failure;

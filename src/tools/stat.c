@@ -1,15 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * stat.c - the heap in figures: looks once at everything, and prints it for people.
- * See malloc.c for the overview.
+ * stat.c - the heap in figures: reads them once, and prints them for people. See malloc.c for the
+ * overview.
  *
- * Owns     nothing: a snapshot is its reader's.
- * Callers  interpose.c, interpose_tools.c, metric.c, who asks for statistics at exit or by signal. Calls heapwalk.h, thread.h,
- *          sample.h, fixalloc.h, out.h.
+ * Owns     nothing: a snapshot belongs to its reader.
  * Locks    those of the modules it calls, one after the other; none while slots are counted.
- * Holds    the equations in stat.h, at any moment and whatever other threads do: of two figures that make up a third, one is read
- *          and the other is what is left. What two looks could tell differently is looked at once, or bounded by what was seen
- *          first. Exact when the program is quiet.
+ * Holds    the equations in stat.h, at any moment and whatever other threads do. Of two figures
+ *          that make up a third, one is read and the other is the rest. A value that two looks
+ *          could see differently is read once, or bounded by what was seen first. The result is
+ *          exact when the program is quiet.
  */
 #include "tools/stat.h"
 #include "tools/heapwalk.h"
@@ -24,7 +23,7 @@
 
 /* --- spans --- */
 
-/* Bytes that an object of this size class may have beyond what malloc was asked for, at most. */
+/* Returns the most bytes that an object of this class has beyond what malloc was asked for. */
 static size_t most_unasked(unsigned class)
 {
 	unsigned before = class - 1;
@@ -37,7 +36,8 @@ static size_t most_unasked(unsigned class)
 
 static void add_big(struct stat_class *k, const struct heap_run *r)
 {
-	/* By what lies in each arena: the length of a span that is being resized is read once, and may be cut short. */
+	/* The parts in each arena are added, because the length of a span that is being resized is
+	 * read once, and may be cut short. */
 	size_t nbytes = r->npages * PAGE_SIZE;
 
 	k->span_bytes += nbytes;
@@ -70,7 +70,7 @@ static void add_small(struct stat_class *k, const struct heap_run *r)
 	k->slots += info->nelems;
 	k->free_slots += info->nelems - r->fill.slots;
 	if (r->spanclass == SPANCLASS_NOTHING) {
-		/* An object of no bytes, in pages that cannot be touched. */
+		/* Objects of no bytes lie in pages that cannot be touched. */
 		k->tail_bytes += nbytes;
 		return;
 	}
@@ -94,7 +94,8 @@ static void add_span(struct stat_snapshot *st, const struct heap_run *r)
 		st->empty_bytes += r->npages * PAGE_SIZE;
 }
 
-/* Adds every page of the heap up; pages in no span and not free are counted in moving_bytes, until it is known who has them. */
+/* Adds up every page of the heap. Pages in no span that are not free count in moving_bytes, until
+ * add_caches() finds those in page words. */
 static void walk_heap(struct stat_snapshot *st)
 {
 	struct heapwalk *w = &st->work.walk;
@@ -126,11 +127,13 @@ READS_OTHERS static void add_cache(struct mcache *c, void *arg)
 	st->held_released_bytes += popcount64(PEEK(c->pages.clean)) * PAGE_SIZE;
 	for (unsigned slot = 2; slot < NUM_SLOTS; slot++) {
 		const struct mcache_slot *t = &c->slots[slot];
-		unsigned sc = slot < NUM_SPAN_CLASSES ? slot : make_spanclass(slot - NUM_SPAN_CLASSES, false);
+		unsigned sc = slot < NUM_SPAN_CLASSES
+				      ? slot
+				      : make_spanclass(slot - NUM_SPAN_CLASSES, false);
 		size_t top = PEEK(t->stack_top), bottom = PEEK(t->stack_bottom);
 		size_t n = top > bottom ? (top - bottom) / sizeof(struct free_entry) : 0;
 
-		/* Tiny blocks in caches are known by their pins. */
+		/* Tiny blocks in caches were counted by their pins. */
 		n += sc == SPANCLASS_TINY ? 0 : popcount64(PEEK(t->alloc_cache));
 		st->classes[sc].cached_bytes += n * spanclass_info((spanclass_t)sc)->elemsize;
 	}
@@ -138,7 +141,8 @@ READS_OTHERS static void add_cache(struct mcache *c, void *arg)
 		uintptr_t addr = PEEK(c->quarantine.small[i]);
 		uint64_t entry = addr != 0 ? entry_of_any(addr) : 0;
 
-		st->classes[entry_spanclass(entry)].cached_bytes += spanclass_info(entry_spanclass(entry))->elemsize;
+		st->classes[entry_spanclass(entry)].cached_bytes +=
+			spanclass_info(entry_spanclass(entry))->elemsize;
 	}
 }
 
@@ -151,7 +155,7 @@ static void add_caches(struct stat_snapshot *st)
 	st->caches.inuse = st->ncaches;
 	st->caches.inuse_bytes = st->ncaches * align_up(sizeof(struct mcache), CACHE_LINE);
 	st->caches.bytes = made * align_up(sizeof(struct mcache), CACHE_LINE);
-	/* They were read after the pages were counted. */
+	/* The caches were read after the pages, so the figures may not fit together. */
 	st->held_bytes = min_size(st->held_bytes, st->moving_bytes);
 	st->held_released_bytes = min_size(st->held_released_bytes, st->held_bytes);
 	st->moving_bytes -= st->held_bytes;
@@ -180,22 +184,25 @@ static void add_records(struct stat_snapshot *st)
 	map_bytes = pagemap_nbytes();
 	st->arenas.inuse_bytes += map_bytes;
 	st->arenas.bytes += map_bytes;
-	/* Last: it only grows, and so is never less than its parts. */
+	/* This is read last. It only grows, so it is never less than its parts. */
 	st->metadata_bytes = fixalloc_sys_bytes();
-	st->other_bytes = st->metadata_bytes - st->spans.bytes - st->caches.bytes - st->arenas.bytes;
-	st->table_bytes = sizeof(arena_table) + sizeof(mheap) + sizeof(mcentrals) + sizeof(struct mcache);
+	st->other_bytes =
+		st->metadata_bytes - st->spans.bytes - st->caches.bytes - st->arenas.bytes;
+	st->table_bytes =
+		sizeof(arena_table) + sizeof(mheap) + sizeof(mcentrals) + sizeof(struct mcache);
 }
 
 /* --- sums --- */
 
-/* What was allocated since counting began. It is never less than what is live. */
+/* Sets what was allocated since counting began, which is never less than what is live. */
 static void set_counts(struct stat_class *k, spanclass_t sc, const struct alloc_counts *counts)
 {
 	size_t each = sc == SPANCLASS_NOTHING ? 0 : spanclass_info(sc)->elemsize;
 
 	k->mallocs = counts->mallocs[sc];
 	k->frees = k->mallocs - k->live;
-	k->freed_bytes = sc > SPANCLASS_BIG_NOSCAN ? k->frees * each : counts->big_bytes[sc] - k->live_bytes;
+	k->freed_bytes =
+		sc > SPANCLASS_BIG_NOSCAN ? k->frees * each : counts->big_bytes[sc] - k->live_bytes;
 	k->malloc_bytes = k->live_bytes + k->freed_bytes;
 }
 
@@ -242,7 +249,8 @@ static void sum_up(struct stat_snapshot *st)
 		if (spanclass_noscan((spanclass_t)sc))
 			add_class(&st->noscan, k);
 	}
-	st->heap_bytes = st->all.span_bytes + st->free_bytes + st->released_bytes + st->held_bytes + st->moving_bytes;
+	st->heap_bytes = st->all.span_bytes + st->free_bytes + st->released_bytes + st->held_bytes +
+			 st->moving_bytes;
 	st->sys_bytes = st->heap_bytes + st->metadata_bytes;
 }
 
@@ -280,7 +288,7 @@ void stat_drop(struct stat_snapshot *st)
 
 #define LABEL_WIDTH 26
 
-/* Tenths of a per cent, right-aligned. */
+/* Prints a share in per cent with one place, right-aligned. */
 static void print_share(struct out *o, size_t part, size_t whole)
 {
 	size_t tenths = whole == 0 ? 0 : (part * 1000 + whole / 2) / whole;
@@ -291,7 +299,7 @@ static void print_share(struct out *o, size_t part, size_t whole)
 	out_str(o, "%");
 }
 
-/* A figure and its share of the heap; what more is to be said of it, and the end of the line, are the caller's. */
+/* Prints a figure and its share of the heap. The caller prints the rest of the line. */
 static void print_part(struct out *o, const char *label, size_t nbytes, size_t whole)
 {
 	out_left(o, label, LABEL_WIDTH);
@@ -319,7 +327,8 @@ static void print_count(struct out *o, uint64_t n, const char *what)
 static void print_heap(struct out *o, const struct stat_snapshot *st)
 {
 	const struct stat_class *a = &st->all;
-	size_t kept = st->classes[SPANCLASS_BIG].free_bytes + st->classes[SPANCLASS_BIG_NOSCAN].free_bytes;
+	size_t kept = st->classes[SPANCLASS_BIG].free_bytes +
+		      st->classes[SPANCLASS_BIG_NOSCAN].free_bytes;
 	size_t heap = st->heap_bytes;
 
 	print_part(o, "heap", heap, heap);
@@ -355,7 +364,8 @@ static void print_heap(struct out *o, const struct stat_snapshot *st)
 	}
 }
 
-static void print_records(struct out *o, const char *label, const struct stat_records *r, const char *what)
+static void print_records(struct out *o, const char *label, const struct stat_records *r,
+			  const char *what)
 {
 	print_figure(o, label, r->bytes);
 	print_count(o, r->inuse, what);
@@ -364,7 +374,7 @@ static void print_records(struct out *o, const char *label, const struct stat_re
 	out_str(o, " in use\n");
 }
 
-/* Resident bytes of the process, as the kernel counts; 0 when it does not tell. */
+/* Returns the resident bytes of the process by the kernel's count, or 0 if they are unknown. */
 static size_t resident_bytes(void)
 {
 	int fd = os_open_read("/proc/self/statm");
@@ -426,7 +436,11 @@ static void print_class(struct out *o, const struct stat_snapshot *st, unsigned 
 		out_str(o, "     big");
 	else
 		out_padded(o, sc == SPANCLASS_NOTHING ? 0 : sizeclasses[sc >> 1].elemsize, 8);
-	out_left(o, sc == SPANCLASS_TINY ? "  tiny" : spanclass_noscan((spanclass_t)sc) ? "  noscan" : "  scan", 9);
+	out_left(o,
+		 sc == SPANCLASS_TINY                ? "  tiny"
+		 : spanclass_noscan((spanclass_t)sc) ? "  noscan"
+						     : "  scan",
+		 9);
 	out_padded(o, k->spans, 7);
 	out_padded(o, k->slots, 10);
 	out_padded(o, k->live, 10);
@@ -443,10 +457,11 @@ static void print_class(struct out *o, const struct stat_snapshot *st, unsigned 
 
 static void print_classes(struct out *o, const struct stat_snapshot *st)
 {
-	out_str(o, "\n    size  kind      spans     slots      live    fill        live    not live");
+	out_str(o,
+		"\n    size  kind      spans     slots      live    fill        live    not live");
 	out_str(o, st->counting ? "    allocated\n" : "\n");
 	for (unsigned i = 2; i < NUM_SPAN_CLASSES + 2; i++) {
-		/* Big objects last. */
+		/* Big objects come last. */
 		unsigned sc = i % NUM_SPAN_CLASSES;
 
 		if (st->classes[sc].spans != 0 || st->classes[sc].mallocs != 0)
@@ -473,7 +488,7 @@ static void print_program(struct out *o)
 	out_dec(o, (uint64_t)os_pid());
 }
 
-/* What a page needs. */
+/* The memory that a page needs. */
 struct page {
 	struct stat_snapshot st;
 	struct out out;
