@@ -13,7 +13,8 @@
 /* The paths that the fast ones end in. */
 void *heap_malloc_slow(size_t size);
 void *heap_calloc_slow(size_t size);
-void heap_free_slot(struct mcache *c, struct mspan *s, uint32_t slot, const char *func);
+void heap_free_slot(uintptr_t addr, struct mspan *s, uint32_t slot, const char *func,
+		    struct mcache *c);
 void heap_free_slow(void *p, struct mspan *s, const char *func);
 void heap_free_sized_slow(void *p, size_t size, size_t align, const char *func);
 
@@ -83,7 +84,7 @@ FAST_PATH bool heap_free_fast(const _Atomic(const uint32_t *) *table, void *p, s
 			if (LIKELY(mcache_free_fast(c, s, entry_spanclass(entry), addr, state)))
 				return true;
 			if (LIKELY(c != MCACHE_NONE)) {
-				heap_free_slot(c, s, slot, func);
+				heap_free_slot(addr, s, slot, func, c);
 				return true;
 			}
 		}

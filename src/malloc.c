@@ -245,7 +245,7 @@ static void *alloc_big(struct mcache *c, const struct request *r)
 		return NULL;
 	if (r->zero && !fresh)
 		zero_bytes((void *)s->base, r->size);
-	return (void *)s->base;
+	return mspan_set_big_live(s);
 }
 
 static void *alloc_hardened(struct mcache *c, const struct request *r)
@@ -257,9 +257,8 @@ static void *alloc_hardened(struct mcache *c, const struct request *r)
 		return hardened_alloc_small(c, sc, r->size);
 	if (r->size > PTRDIFF_MAX - r->align - 2 * PAGE_SIZE || r->align > PTRDIFF_MAX / 2)
 		return NULL;
-	s = hardened_alloc_big(c, r->size, r->align > PAGE_SIZE ? r->align / PAGE_SIZE : 1,
-			       r->noscan);
-	return s == NULL ? NULL : (void *)s->base;
+	s = hardened_alloc_big(c, r->size, r->align > PAGE_SIZE ? r->align / PAGE_SIZE : 1, r->noscan);
+	return s == NULL ? NULL : mspan_set_big_live(s);
 }
 
 static void *alloc_in(struct mcache *c, spanclass_t sc, const struct request *r)
@@ -447,7 +446,7 @@ SLOW_PATH void *heap_malloc_slow(size_t size)
 		struct mspan *s = mcache_take_big(c, pages_for(size), false);
 
 		if (s != NULL)
-			return (void *)s->base;
+			return mspan_set_big_live(s);
 	}
 	return malloc_rest(size);
 }
@@ -568,46 +567,60 @@ static SLOW_PATH void free_big_hardened(struct mcache *c, struct mspan *s, const
 	hardened_free_big(c, s);
 }
 
-static void free_big(struct mcache *c, struct mspan *s, const char *func)
+/* Frees a big object that was sampled, moved or freed before, or that is to be filled. */
+static SLOW_PATH void free_big_unusual(struct mspan *s, uint8_t before, const char *func,
+				       struct mcache *c)
+{
+	if (before != SLOT_LIVE && freed_unusual(s, before, func))
+		return;
+	if (s->moved)
+		atomic_fetch_sub_explicit(&moved_spans, 1, memory_order_relaxed);
+	if (options.clobberfree)
+		fill_bytes((void *)s->base, 0xdf, mspan_nbytes(s));
+	mcache_free_big(c, s);
+}
+
+/* Frees the big object at p, which is the base of s. */
+static void free_big(void *p, struct mspan *s, const char *func, struct mcache *c)
 {
 	uint8_t before;
 
 	if (UNLIKELY(options.hardened)) {
 		free_big_hardened(c, s, func);
+		HOLD_ADDRESS(p);
 		return;
 	}
 	before = set_big_free(s);
-	if (UNLIKELY(before != SLOT_LIVE) && freed_unusual(s, before, func))
-		return;
-	if (UNLIKELY(s->moved))
-		atomic_fetch_sub_explicit(&moved_spans, 1, memory_order_relaxed);
-	if (UNLIKELY(options.clobberfree))
-		fill_bytes((void *)s->base, 0xdf, mspan_nbytes(s));
-	mcache_free_big(c, s);
+	/* Up to here: a leak check finds the live object by it. */
+	HOLD_ADDRESS(p);
+	if (UNLIKELY(before != SLOT_LIVE || s->moved || options.clobberfree))
+		free_big_unusual(s, before, func, c);
+	else
+		mcache_free_big(c, s);
 }
 
-/* Fills a live small object and frees it. */
-static SLOW_PATH void clobber_and_free(struct mcache *c, struct mspan *s, uint32_t slot,
-				       const char *func)
+/* Frees a small object with an option that has work at every free, or in a forked child. */
+static SLOW_PATH void free_slot_unusual(uintptr_t addr, struct mspan *s, uint32_t slot,
+					const char *func, struct mcache *c)
 {
-	uintptr_t addr = mspan_slot_addr(s, slot);
-
-	if (s->spanclass != SPANCLASS_NOTHING)
+	forked_look();
+	if (options.hardened && s->spanclass != SPANCLASS_NOTHING) {
+		hardened_free_small(addr, s, slot, func, c);
+		return;
+	}
+	if (options.clobberfree && s->spanclass != SPANCLASS_NOTHING)
 		fill_bytes((void *)addr, 0xdf, s->elemsize);
-	slot_set(&s->state[slot], SLOT_FREE);
-	mcache_return(c, addr, func);
+	mcache_free_slot(addr, s, slot, func, c);
 }
 
-void heap_free_slot(struct mcache *c, struct mspan *s, uint32_t slot, const char *func)
+void heap_free_slot(uintptr_t addr, struct mspan *s, uint32_t slot, const char *func,
+		    struct mcache *c)
 {
 	/* The fast path of free leads here. */
-	forked_look();
-	if (UNLIKELY(options.hardened) && s->spanclass != SPANCLASS_NOTHING)
-		hardened_free_small(c, s, slot, func);
-	else if (UNLIKELY(options.clobberfree))
-		clobber_and_free(c, s, slot, func);
+	if (UNLIKELY(forked() || options.hardened || options.clobberfree))
+		free_slot_unusual(addr, s, slot, func, c);
 	else
-		mcache_free_slot(c, s, slot, func);
+		mcache_free_slot(addr, s, slot, func, c);
 }
 
 void request_free(const struct object *o, void *p, const char *func)
@@ -619,6 +632,7 @@ void request_free(const struct object *o, void *p, const char *func)
 		forget_sample(&s->state[o->slot], p);
 	if (UNLIKELY(options.sbrk) && s->kind == SPAN_SMALL) {
 		no_reuse_free(s, o->slot, func);
+		HOLD_ADDRESS(p);
 		return;
 	}
 	c = start_enter();
@@ -629,11 +643,11 @@ void request_free(const struct object *o, void *p, const char *func)
 		tiny_free(c, s, (uintptr_t)p);
 		break;
 	case SPAN_BIG:
-		free_big(c, s, func);
+		free_big(p, s, func, c);
 		break;
 	default:
 		if (!mcache_free_fast(c, s, s->spanclass, (uintptr_t)p, &s->state[o->slot]))
-			heap_free_slot(c, s, o->slot, func);
+			heap_free_slot((uintptr_t)p, s, o->slot, func, c);
 		break;
 	}
 	thread_leave(c);
@@ -667,10 +681,10 @@ static SLOW_PATH void free_rest(void *p, const char *func)
 	metakey_close(rights);
 }
 
-/* Frees what heap_free_slow() does not. It is a function of its own, because heap_free_slow() would
- * have to save registers for it. */
-static SLOW_PATH void free_tiny_or_rest(struct mcache *c, void *p, struct mspan *s,
-					const char *func)
+/* Frees what heap_free_slow() does not. It is a function of its own, because heap_free_slow() would have to save
+ * registers for it. */
+static SLOW_PATH void free_tiny_or_rest(void *p, struct mspan *s, const char *func,
+					struct mcache *c)
 {
 	if (LIKELY(s != NULL) && s->kind == SPAN_TINY && c != MCACHE_NONE &&
 	    tiny_object_size(s, (uintptr_t)p) != 0 && !options.clobberfree)
@@ -684,9 +698,9 @@ SLOW_PATH void heap_free_slow(void *p, struct mspan *s, const char *func)
 	struct mcache *c = cache_for_slow_path();
 
 	if (LIKELY(s != NULL) && s->kind == SPAN_BIG && (uintptr_t)p == s->base && c != MCACHE_NONE)
-		free_big(c, s, func);
+		free_big(p, s, func, c);
 	else if (p != NULL)
-		free_tiny_or_rest(c, p, s, func);
+		free_tiny_or_rest(p, s, func, c);
 }
 
 bool request_fits(const struct object *o, size_t size, size_t align)

@@ -48,6 +48,7 @@ static void *move_big(struct mcache *c, struct mspan *s, size_t npages, bool nos
 	size_t nbytes = min_size(mspan_nbytes(s), npages * PAGE_SIZE);
 	struct mspan *to;
 	bool fresh;
+	void *p;
 
 	if (nbytes < MOVE_PAGES_MIN ||
 	    atomic_load_explicit(&moved_spans, memory_order_relaxed) >= MAX_MOVED_SPANS)
@@ -55,6 +56,8 @@ static void *move_big(struct mcache *c, struct mspan *s, size_t npages, bool nos
 	to = mcache_alloc_big(c, npages, 1, noscan, &fresh);
 	if (to == NULL)
 		return NULL;
+	/* Before the pages move, so that a leak check follows the pointers in them all the time. */
+	p = mspan_set_big_live(to);
 	/* Where the kernel's pages are larger than ours, not every object has whole pages. */
 	if (!os_is_whole_pages((void *)(s->base | to->base), nbytes) ||
 	    !os_move_pages((void *)s->base, (void *)to->base, nbytes)) {
@@ -65,7 +68,7 @@ static void *move_big(struct mcache *c, struct mspan *s, size_t npages, bool nos
 	to->moved = true;
 	to->zeroed = false;
 	atomic_fetch_add_explicit(&moved_spans, 1, memory_order_relaxed);
-	return (void *)to->base;
+	return p;
 }
 
 /* Sets the state of an object that realloc leaves in its slot: resized if a new object of its size
@@ -180,6 +183,7 @@ static void *grow_to_pages(const struct object *o, size_t size, bool noscan)
 	size_t sampled = 0;
 	struct mcache *c;
 	struct mspan *s;
+	void *p = NULL;
 	bool fresh;
 
 	if (o->span->kind != SPAN_SMALL || size <= o->nbytes || size < REALLOC_PAGES_MIN ||
@@ -188,16 +192,15 @@ static void *grow_to_pages(const struct object *o, size_t size, bool noscan)
 	c = start_enter();
 	s = mcache_new_big(c, pages_for(size), 1, noscan, &fresh);
 	if (s != NULL) {
+		p = mspan_set_big_live(s);
 		mark_resized(s, size);
 		s->grown = true;
 		request_count_big(c, s, &sampled);
 	}
 	thread_leave(c);
-	if (s == NULL)
-		return NULL;
 	if (UNLIKELY(sampled != 0))
-		profile_alloc(s->base, sampled);
-	return (void *)s->base;
+		profile_alloc((uintptr_t)p, sampled);
+	return p;
 }
 
 /* Resizes an object with hardened=1 or sbrk=1: into a new object, unless it may stay. Returns NULL
@@ -286,8 +289,9 @@ void *heap_realloc(void *p, size_t size, bool noscan, const char *func)
 		return noscan ? heap_malloc_noscan(size) : heap_malloc(size);
 	rights = metakey_open();
 	s = object_span(p, func);
-	to = s == NULL ? realloc_outside(p, size, noscan, func) :
-			 realloc_ours(p, s, size, noscan, func);
+	to = s == NULL ? realloc_outside(p, size, noscan, func) : realloc_ours(p, s, size, noscan, func);
+	/* The object may have grown in its place, where only the caller's p told of it. */
+	HOLD_ADDRESS(p);
 	metakey_close(rights);
 	if (UNLIKELY(options.scavthread))
 		start_scavenger();

@@ -32,6 +32,14 @@
 /* Lets the compiler rely on the condition. */
 #define ASSUME(c) ((c) ? (void)0 : __builtin_unreachable())
 
+/*
+ * Forms the value of the variable addr before the stores that follow, and keeps it in a register or
+ * on the stack up to its last use. A leak check stops a thread anywhere, and searches both. Without
+ * this the compiler may form the address of a new object after the object's state says that it is
+ * live; the check would report the object as a leak.
+ */
+#define HOLD_ADDRESS(addr) __asm__ volatile("" : "+r"(addr) : : "memory")
+
 #define FAST_PATH static inline __attribute__((always_inline))
 #define SLOW_PATH __attribute__((noinline))
 #define EXPORT __attribute__((visibility("default")))

@@ -393,14 +393,17 @@ void *mcache_alloc_random(struct mcache *c, spanclass_t sc, uint64_t random)
 {
 	struct mcache_slot *t = &c->slots[sc];
 	unsigned from = (unsigned)(random % 64), i;
+	uintptr_t addr;
 
 	if (t->alloc_cache == 0 && !mcache_refill(c, sc, random))
 		return NULL;
 	i = ctz64(t->alloc_cache >> from | t->alloc_cache << (64 - from) % 64);
 	i = (i + from) % 64;
+	addr = t->cache_base + (size_t)i * t->elemsize;
+	HOLD_ADDRESS(addr);
 	t->alloc_cache &= ~((uint64_t)1 << i);
 	slot_set(&t->cache_state[i], SLOT_LIVE);
-	return (void *)(t->cache_base + (size_t)i * t->elemsize);
+	return (void *)addr;
 }
 
 /* --- free --- */
@@ -448,18 +451,34 @@ void mcache_return(struct mcache *c, uintptr_t addr, const char *func)
 	return_slot(c, s, slot, func);
 }
 
-void mcache_free_slot(struct mcache *c, struct mspan *s, uint32_t slot, const char *func)
+/* Frees a live slot into its span, or for the span's owner. The caller has addr at hand until the
+ * slot is free: a leak check would report an object whose address is nowhere. */
+FAST_PATH void free_into_span(uintptr_t addr, struct mspan *s, uint32_t slot, const char *func,
+			      struct mcache *c)
 {
-	struct mcache_slot *t = &c->slots[s->spanclass];
+	slot_set(&s->state[slot], SLOT_FREE);
+	HOLD_ADDRESS(addr);
+	return_slot(c, s, slot, func);
+}
+
+static SLOW_PATH void deepen_and_free(uintptr_t addr, struct mspan *s, uint32_t slot,
+				      const char *func, struct mcache *c)
+{
+	deepen_stack(c, &c->slots[s->spanclass], s->spanclass);
+	if (!mcache_free_fast(c, s, s->spanclass, addr, &s->state[slot]))
+		free_into_span(addr, s, slot, func, c);
+}
+
+void mcache_free_slot(uintptr_t addr, struct mspan *s, uint32_t slot, const char *func,
+		      struct mcache *c)
+{
+	const struct mcache_slot *t = &c->slots[s->spanclass];
 
 	if (UNLIKELY(t->stack_grows && t->stack_top == t->stack_limit) &&
-	    count_caches() <= STACK_DEEP_CACHES) {
-		deepen_stack(c, t, s->spanclass);
-		if (mcache_free_fast(c, s, s->spanclass, mspan_slot_addr(s, slot), &s->state[slot]))
-			return;
-	}
-	slot_set(&s->state[slot], SLOT_FREE);
-	return_slot(c, s, slot, func);
+	    count_caches() <= STACK_DEEP_CACHES)
+		deepen_and_free(addr, s, slot, func, c);
+	else
+		free_into_span(addr, s, slot, func, c);
 }
 
 /* --- big objects --- */
@@ -506,27 +525,47 @@ static SLOW_PATH bool has_room_for_big(struct mcache *c, uint32_t npages)
 	return true;
 }
 
-void mcache_free_big(struct mcache *c, struct mspan *s)
+/* Returns whether the cache may keep a span. It does not keep an object that grew: the next object
+ * that grows begins at the heap, where there is room behind it. */
+FAST_PATH bool may_keep_big(const struct mspan *s)
+{
+	return s->npages <= BIG_CACHE_MAX_RUN && !s->grown && !s->moved;
+}
+
+FAST_PATH void keep_big(struct mcache *c, struct mspan *s)
 {
 	uint32_t npages = s->npages;
 
-	/* A span that grew is not kept, because the next object that grows asks the heap, where
-	 * there is room to grow. */
-	if (npages <= BIG_CACHE_MAX_RUN && !s->grown && !s->moved) {
-		/* A program whose every request is served from caches polls here or nowhere. */
+	s->next = c->big[npages];
+	c->big[npages] = s;
+	c->big_npages += npages;
+}
+
+static SLOW_PATH void free_big_slow(struct mcache *c, struct mspan *s)
+{
+	if (may_keep_big(s)) {
+		/* A program whose every request is served from caches comes by here, if anywhere. */
 		if (c->big_frees++ % BIG_FREES_PER_POLL == 0)
 			mcache_poll(c);
-		if (LIKELY(c->big_npages + npages <= BIG_PAGES_MIN) ||
-		    has_room_for_big(c, npages)) {
-			s->next = c->big[npages];
-			c->big[npages] = s;
-			c->big_npages += npages;
+		if (c->big_npages + s->npages <= BIG_PAGES_MIN || has_room_for_big(c, s->npages)) {
+			keep_big(c, s);
 			return;
 		}
 	}
 	/* The poll comes first, so that the age of the pages is counted from now. */
 	mcache_poll(c);
 	mheap_free_span(&c->pages, s);
+}
+
+void mcache_free_big(struct mcache *c, struct mspan *s)
+{
+	if (UNLIKELY(c->big_frees % BIG_FREES_PER_POLL == 0) || !may_keep_big(s) ||
+	    c->big_npages + s->npages > BIG_PAGES_MIN) {
+		free_big_slow(c, s);
+		return;
+	}
+	c->big_frees++;
+	keep_big(c, s);
 }
 
 /* --- giving back --- */

@@ -150,11 +150,13 @@ FAST_PATH void *mcache_alloc_fast(struct mcache *c, unsigned slot, bool *fresh)
 	}
 	if (LIKELY(t->alloc_cache != 0)) {
 		unsigned i = ctz64(t->alloc_cache);
+		_Atomic uint8_t *state = &t->cache_state[i];
 
 		addr = t->cache_base + i * t->elemsize;
-		ASSUME(addr != 0);
 		t->alloc_cache &= t->alloc_cache - 1;
-		slot_set(&t->cache_state[i], SLOT_LIVE);
+		HOLD_ADDRESS(addr);
+		ASSUME(addr != 0);
+		slot_set(state, SLOT_LIVE);
 		*fresh = t->cache_fresh;
 		return (void *)addr;
 	}
@@ -216,8 +218,10 @@ void mcache_return(struct mcache *c, uintptr_t addr, const char *func);
  * there is no memory the cache is flushed first. Returns false when there is none then. */
 bool mcache_refill(struct mcache *c, spanclass_t sc, uint64_t random);
 
-/* Frees a live slot of a small span when the fast path did not: into the span, or for its owner. */
-void mcache_free_slot(struct mcache *c, struct mspan *s, uint32_t slot, const char *func);
+/* Frees a live slot of a small span, which starts at addr, when the fast path did not: into the
+ * span, or for its owner. The parameters are in the order of the registers where free has them. */
+void mcache_free_slot(uintptr_t addr, struct mspan *s, uint32_t slot,
+		      const char *func, struct mcache *c);
 
 /* Gives back a span of the caller whose last slot was freed, unless it is the current span. */
 void mcache_span_freed(struct mcache *c, struct mspan *s);
@@ -225,8 +229,8 @@ void mcache_span_freed(struct mcache *c, struct mspan *s);
 /* Takes a span over. mspan_free_remote() said so. */
 void mcache_claim(struct mcache *c, struct mspan *s);
 
-/* Returns a freed big object of npages from the cache, live and not zeroed; NULL if there is
- * none. */
+/* Returns a freed big object of npages from the cache, not zeroed, or NULL when there is none. Its
+ * state is free: see mspan_set_big_live(). */
 FAST_PATH struct mspan *mcache_take_big(struct mcache *c, size_t npages, bool noscan)
 {
 	struct mspan *s;
@@ -239,12 +243,11 @@ FAST_PATH struct mspan *mcache_take_big(struct mcache *c, size_t npages, bool no
 	c->big[npages] = s->next;
 	c->big_npages -= (uint32_t)npages;
 	s->spanclass = make_spanclass(0, noscan);
-	slot_set(&s->state[0], SLOT_LIVE);
 	return s;
 }
 
-/* Returns a live big object of npages, its base aligned to align_pages; NULL if there is no memory.
- * *fresh becomes true if it reads as zero. */
+/* Returns a big object of npages, its base aligned to align_pages, or NULL when there is no memory.
+ * Its state is free: see mspan_set_big_live(). *fresh: it reads as zero. */
 struct mspan *mcache_alloc_big(struct mcache *c, size_t npages, size_t align_pages, bool noscan,
 			       bool *fresh);
 

@@ -543,7 +543,6 @@ static struct mspan *alloc_big(struct pcache *pc, size_t npages, size_t align_pa
 	if (extra != 0)
 		addr = trim_to_alignment(addr, npages, extra, zeroed);
 	mspan_init_big(s, addr, npages, noscan, zeroed);
-	slot_set(&s->state[0], SLOT_LIVE);
 	pagemap_clear(addr + PAGE_SIZE, npages - 1);
 	pagemap_map_span(s);
 	return s;

@@ -154,6 +154,16 @@ static inline void slot_set(_Atomic uint8_t *state, uint8_t value)
 	atomic_store_explicit(state, value, memory_order_relaxed);
 }
 
+/* Makes the object of a big span live, and returns its address. */
+static inline void *mspan_set_big_live(struct mspan *s)
+{
+	uintptr_t addr = s->base;
+
+	HOLD_ADDRESS(addr);
+	slot_set(&s->state[0], SLOT_LIVE);
+	return (void *)addr;
+}
+
 /* Frees the object that starts at this byte of a tiny block. Release: all use of the object
  * happens before the block is used again by the thread that finds all its bytes free. Pairs with
  * the acquire in tiny_byte(). */

@@ -98,6 +98,7 @@ void *tiny_alloc(struct mcache *c, size_t size, size_t floor)
 	size_t align = floor;
 	_Atomic uint8_t *state;
 	uint32_t offset;
+	uintptr_t addr;
 
 	DCHECK(c->tiny.block == 0 || (c->tiny.span == c->slots[SPANCLASS_TINY].span &&
 				      mspan_owner_relaxed(c->tiny.span) == mcache_owner(c)));
@@ -110,20 +111,18 @@ void *tiny_alloc(struct mcache *c, size_t size, size_t floor)
 		offset = 0;
 	}
 	state = block_state(c->tiny.span, c->tiny.block);
+	addr = c->tiny.block + offset;
+	HOLD_ADDRESS(addr);
 	slot_set(&state[offset], (uint8_t)nbytes);
 	c->tiny.offset = offset + (uint32_t)nbytes;
-	state += offset;
 	if (c->tiny.offset == TINY_SIZE) {
-		uintptr_t addr = c->tiny.block + offset;
-
 		/* A full block is let go; the object just made keeps it from being free. Relaxed
 		 * stores: see the top of this file. */
 		if (offset != TINY_LAST)
 			slot_set(&block_state(c->tiny.span, c->tiny.block)[TINY_LAST], SLOT_FREE);
 		c->tiny = (struct tiny_cache){ 0, 0, NULL };
-		return (void *)addr;
 	}
-	return (void *)(c->tiny.block + offset);
+	return (void *)addr;
 }
 
 size_t tiny_object_size(const struct mspan *s, uintptr_t addr)

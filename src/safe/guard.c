@@ -308,6 +308,7 @@ void *guard_alloc(size_t size, size_t align, bool noscan)
 {
 	size_t page = os_page_size();
 	struct guarded *g;
+	uintptr_t addr;
 	size_t nbytes;
 	bool left;
 
@@ -336,8 +337,10 @@ void *guard_alloc(size_t size, size_t align, bool noscan)
 	guard_stack_here(&g->allocated);
 	g->freed.n = 0;
 	atomic_fetch_add_explicit(&guard.live, 1, memory_order_relaxed);
+	addr = g->addr;
+	HOLD_ADDRESS(addr);
 	set_state(g, GUARDED_LIVE);
-	return (void *)g->addr;
+	return (void *)addr;
 }
 
 /* Returns the record of the live object that starts at p, or NULL. */

@@ -143,13 +143,13 @@ static void check_beside(struct mcache *c, const struct mspan *s, uint32_t slot,
 	}
 }
 
-void hardened_free_small(struct mcache *c, struct mspan *s, uint32_t slot, const char *func)
+void hardened_free_small(uintptr_t addr, struct mspan *s, uint32_t slot,
+			 const char *func, struct mcache *c)
 {
 	struct quarantine *q = &c->quarantine;
 	unsigned nplaces =
 		s->elemsize > QUARANTINE_LARGE_SIZE ? QUARANTINE_LARGE : QUARANTINE_SMALL;
 	uintptr_t *place = &q->small[random_next(q) % nplaces];
-	uintptr_t addr = mspan_slot_addr(s, slot);
 	uintptr_t leaves = *place;
 
 	(void)hardened_small_size(s, slot, func);

@@ -31,8 +31,9 @@ struct mspan *hardened_alloc_big(struct mcache *c, size_t size, size_t align_pag
 size_t hardened_small_size(const struct mspan *s, uint32_t slot, const char *func);
 size_t hardened_big_size(const struct mspan *s, const char *func);
 
-/* Frees a live small object of any thread's span. */
-void hardened_free_small(struct mcache *c, struct mspan *s, uint32_t slot, const char *func);
+/* Frees the live small object at addr, in a span of any thread. */
+void hardened_free_small(uintptr_t addr, struct mspan *s, uint32_t slot, const char *func,
+			 struct mcache *c);
 
 /* Frees a big object whose state byte is free already. */
 void hardened_free_big(struct mcache *c, struct mspan *s);

@@ -429,6 +429,40 @@ static void moving(void)
 		CHECK(pthread_join(threads[i], NULL) == 0);
 }
 
+/* Makes, moves and frees objects whose address is in the thread's registers alone. An object is
+ * live before malloc returns and until free is nearly done, and is no leak in between either. */
+static void *has_in_hand(void *arg)
+{
+	size_t n = (size_t)(uintptr_t)arg;
+
+	ready++;
+	while (stop == 0) {
+		char *p = malloc(n);
+
+		p = realloc(p, n + n / 2);
+		p = realloc(p, 2 * n);
+		free(p);
+		p = aligned_alloc(64, n);
+		free(p);
+	}
+	return NULL;
+}
+
+static void in_hand(void)
+{
+	static const size_t sizes[] = { 4, 64, 3000, 20000, 40000, 1500000 };
+	enum { SIZES = sizeof(sizes) / sizeof(sizes[0]) };
+	pthread_t threads[SIZES];
+
+	for (int i = 0; i < SIZES; i++)
+		threads[i] = start(has_in_hand, (void *)(uintptr_t)sizes[i]);
+	for (int i = 0; i < 150; i++)
+		CHECK_LEAKS(0);
+	stop = 1;
+	for (int i = 0; i < SIZES; i++)
+		CHECK(pthread_join(threads[i], NULL) == 0);
+}
+
 static _Atomic int checked;
 
 static void *checks(void *arg)
@@ -658,6 +692,7 @@ static const struct face_case cases[] = {
 	{ "storage", storage },
 	{ "busy", busy },
 	{ "moving", moving },
+	{ "in_hand", in_hand },
 	{ "at_once", at_once },
 	{ "undisturbed", undisturbed },
 	{ "signalled", signalled },

@@ -496,7 +496,7 @@ proctype gone(byte c; byte born)
 		/* order_stores() */
 		atomic { top[c]++; slot_hand[s] = slot_hand[s] & ~b }
 #endif
-	/* mcache_free_slot(): deepen_stack() */
+	/* deepen_and_free(): deepen_stack() */
 	:: SLOW && top[c] == DEPTH ->
 #ifdef MUTANT_DEEPEN_TOP_FIRST
 		top[c] = DEEP + DEPTH;
@@ -508,7 +508,7 @@ proctype gone(byte c; byte born)
 		/* order_stores() */
 		top[c] = DEEP + DEPTH
 #endif
-	/* mcache_free_slot(): return_slot() */
+	/* free_into_span(): return_slot() */
 	:: atomic {
 		SLOW ->
 		select (s : 1 .. NSPAN);

@@ -57,7 +57,7 @@ static void *make_big(size_t npages, bool noscan)
 
 	CHECK(s != NULL);
 	memset((void *)s->base, 0, mspan_nbytes(s));
-	return (void *)s->base;
+	return mspan_set_big_live(s);
 }
 
 static void count(const struct mark_object *o, bool direct, void *arg)

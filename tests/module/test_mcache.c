@@ -38,7 +38,7 @@ static void put(struct mcache *c, void *p)
 	CHECK(s != NULL && mspan_slot_of(s, (uintptr_t)p, &slot));
 	CHECK(slot_state(&s->state[slot]) == SLOT_LIVE);
 	if (!mcache_free_fast(c, s, s->spanclass, (uintptr_t)p, &s->state[slot]))
-		heap_free_slot(c, s, slot, "free");
+		heap_free_slot((uintptr_t)p, s, slot, "free", c);
 }
 
 TEST_IN_CHILD(an_empty_cache_fails_fast)
@@ -421,7 +421,9 @@ static struct mspan *get_big(struct mcache *c, size_t npages)
 	bool fresh;
 	struct mspan *s = mcache_alloc_big(c, npages, 1, false, &fresh);
 
-	CHECK(s != NULL && s->npages == npages && slot_state(&s->state[0]) == SLOT_LIVE);
+	CHECK(s != NULL && s->npages == npages && slot_state(&s->state[0]) == SLOT_FREE);
+	CHECK(mspan_set_big_live(s) == (void *)s->base);
+	CHECK(slot_state(&s->state[0]) == SLOT_LIVE);
 	CHECK(!fresh || all_zero((void *)s->base, mspan_nbytes(s)));
 	memset((void *)s->base, 1, PAGE_SIZE);
 	return s;

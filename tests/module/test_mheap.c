@@ -152,7 +152,7 @@ TEST_IN_CHILD(a_big_span_is_found_by_its_first_page_only)
 	CHECK(span_of(s->base) == s && span_of(s->base + PAGE_SIZE - 1) == s);
 	for (size_t i = 1; i < 10; i++)
 		CHECK(span_of(s->base + i * PAGE_SIZE) == NULL);
-	CHECK(slot_state(&s->state[0]) == SLOT_LIVE);
+	CHECK(slot_state(&s->state[0]) == SLOT_FREE);
 	mheap_check();
 }
 
