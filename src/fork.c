@@ -3,16 +3,16 @@
  * fork.c - mends the heap of a forked child and adopts what the threads left that it does not have.
  * See malloc.c for the overview.
  *
- * forked.c finds out that a process is a forked child and calls mend() there, once. mend() resets the
- * locks that threads of the parent held and calls their caches orphans. If there are orphans it puts
- * the forking thread's own cache aside: then no thread has a cache, and the next slow path adopts
- * (fork_adopt()). A child that only calls exec never pays for that.
+ * forked.c finds out that a process is a forked child and calls mend() there, once. mend() resets
+ * the locks that threads of the parent held and calls their caches orphans. If there are orphans it
+ * puts the forking thread's own cache aside: then no thread has a cache, and the next slow path
+ * adopts (fork_adopt()). A child that only calls exec never pays for that.
  *
  * Owns     the state of the adoption.
  * Locks    start_lock is held by the thread that adopts. mend() takes no lock, because no other
  *          thread is in the heap.
- * Holds    While there are orphans no thread has a cache, so that what a thread frees meanwhile is not
- *          mistaken for what a lost thread left.
+ * Holds    While there are orphans no thread has a cache, so that what a thread frees meanwhile is
+ *          not mistaken for what a lost thread left.
  */
 #include "fork.h"
 #include "base/options.h"
@@ -67,8 +67,8 @@ static void adopt_kept_slots(struct mcache *c, struct mcache *dead)
 		hardened_adopt(c, dead);
 }
 
-/* Makes what the lost threads had free, or this process's. The caller holds start_lock, and no other
- * thread has a cache. */
+/* Makes what the lost threads had free, or this process's. The caller holds start_lock, and no
+ * other thread has a cache. */
 static void adopt_orphans_locked(struct mcache *c)
 {
 	struct mcache *lost = &thread_shared.cache;
@@ -83,8 +83,8 @@ static void adopt_orphans_locked(struct mcache *c)
 	for (dead = thread_list.all; dead != NULL; dead = dead->next_all) {
 		if (!dead->orphan)
 			continue;
-		/* The record is not used again. A span that its thread had in hand, on no list, keeps it
-		 * as owner and is lost. */
+		/* The record is not used again. A span that its thread had in hand, on no list,
+		 * keeps it as owner and is lost. */
 		adopt_spans(c, dead);
 		dead->orphan = false;
 	}
@@ -159,8 +159,8 @@ static bool find_orphans(struct mcache *mine)
 	return others;
 }
 
-/* Puts the caller's cache `mine` aside until the first slow path has adopted. Until then no fast path
- * succeeds. The caller may be in the middle of a slow path, and goes on with `mine`. */
+/* Puts the caller's cache `mine` aside until the first slow path has adopted. Until then no fast
+ * path succeeds. The caller may be in the middle of a slow path, and goes on with `mine`. */
 static void park(struct mcache *mine)
 {
 	adoption.parked = mine;
@@ -203,9 +203,9 @@ static struct mcache *forkers_cache(bool adopting)
 	return mine;
 }
 
-/* Mends for a thread that the child made and that is in the heap before the thread that forked. That
- * thread runs on in its fast paths, and which cache it has cannot be told. So all caches stay as they
- * are. What lost threads had is lost to this child, but for the pages under it. */
+/* Mends for a thread that the child made and that is in the heap before the thread that forked.
+ * That thread runs on in its fast paths, and which cache it has cannot be told. So all caches stay
+ * as they are. What lost threads had is lost to this child, but for the pages under it. */
 static void mend_by_other(bool rebuilt, bool in_shared)
 {
 	if (in_shared) {
@@ -216,7 +216,8 @@ static void mend_by_other(bool rebuilt, bool in_shared)
 	thread_list.free = NULL;
 	thread_list.inuse = 0;
 	for (struct mcache *c = thread_list.all; c != NULL; c = c->next_all) {
-		/* A new thread may have the place of a lost one. It is not to take that thread's cache. */
+		/* A new thread may have the place of a lost one. It is not to take that thread's
+		 * cache. */
 		c->user = 0;
 		if (c->in_use) {
 			thread_list.inuse++;
@@ -229,9 +230,10 @@ static void mend_by_other(bool rebuilt, bool in_shared)
 	}
 }
 
-/* Mends the heap of a forked child, once: before its first slow path, or in the middle of a slow path
- * that waits for a lock if a signal's handler forked. The other threads of the parent are lost,
- * perhaps in the middle of a change. Every change is ordered so that what they left can be mended. */
+/* Mends the heap of a forked child, once: before its first slow path, or in the middle of a slow
+ * path that waits for a lock if a signal's handler forked. The other threads of the parent are
+ * lost, perhaps in the middle of a change. Every change is ordered so that what they left can be
+ * mended. */
 static void mend(bool by_forker)
 {
 	uint32_t rights = metakey_open();
@@ -240,7 +242,8 @@ static void mend(bool by_forker)
 	bool adopting, rebuilt, in_shared;
 
 	lock_count_as_orphans(!by_forker);
-	/* True if another thread was adopting. The parked cache then is in the middle of a change. */
+	/* True if another thread was adopting. The parked cache then is in the middle of a
+	 * change. */
 	adopting = lock_reset_orphan(&start_lock) && none_has_cache;
 	(void)lock_reset_orphan(&thread_list.lock);
 	if (thread_is_ready()) {

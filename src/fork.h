@@ -14,8 +14,8 @@ extern struct lock start_lock;
 /* Begins to watch for forks. Call it once, while one thread uses the heap. */
 void fork_watch(void);
 
-/* Returns true in a forked child whose parent had other threads, until a thread has adopted what they
- * left. No thread of the child has a cache before. */
+/* Returns true in a forked child whose parent had other threads, until a thread has adopted what
+ * they left. No thread of the child has a cache before. */
 bool fork_has_orphans(void);
 
 /* Adopts what the threads of the parent left, or waits until another thread has adopted it. Takes

@@ -18,8 +18,9 @@ void heap_free_slot(uintptr_t addr, struct mspan *s, uint32_t slot, const char *
 void heap_free_slow(void *p, struct mspan *s, const char *func);
 void heap_free_sized_slow(void *p, size_t size, size_t align, const char *func);
 
-/* Clears an object of calloc. What is fresh reads as zero already; it is written to all the same, once: a program that
- * reads it first would have the kernel's zero page mapped, and pay for a second fault when it writes. */
+/* Clears an object of calloc. A fresh object reads as zero already. It is written to once all the
+ * same: a program that reads it first would have the kernel's zero page mapped, and pay for a
+ * second fault when it writes. */
 FAST_PATH void zero_object(void *p, size_t size, bool fresh)
 {
 	if (fresh)
@@ -28,7 +29,7 @@ FAST_PATH void zero_object(void *p, size_t size, bool fresh)
 		zero_bytes(p, size);
 }
 
-/* size bytes, aligned to 8 below 16 bytes and to 16 from there. */
+/* Allocates size bytes, aligned to 8 below 16 bytes and to 16 from there. */
 FAST_PATH void *heap_malloc(size_t size)
 {
 	bool fresh;
@@ -42,7 +43,7 @@ FAST_PATH void *heap_malloc(size_t size)
 	return heap_malloc_slow(size);
 }
 
-/* The same, zeroed. */
+/* Allocates size bytes that read as zero, aligned in the same way. */
 FAST_PATH void *heap_calloc(size_t size)
 {
 	bool fresh;
@@ -58,9 +59,9 @@ FAST_PATH void *heap_calloc(size_t size)
 	return heap_calloc_slow(size);
 }
 
-/* Frees p by the fast path, or by the next one. Slots are found by sizeclass_divmul, or where
- * `table` is not NULL by the table there, which may be all 0. False: nothing is done, and *span
- * is the span at p or NULL. */
+/* Frees p by the fast path or by heap_free_slot(). Slots are found by sizeclass_divmul, or by the
+ * table if `table` is not NULL; the table may be all 0. Returns false if nothing was done. *span
+ * becomes the span at p, or NULL. */
 FAST_PATH bool heap_free_fast(const _Atomic(const uint32_t *) *table, void *p, struct mspan **span,
 			      const char *func)
 {
@@ -68,8 +69,10 @@ FAST_PATH bool heap_free_fast(const _Atomic(const uint32_t *) *table, void *p, s
 	uint64_t entry = entry_of(addr);
 	struct mspan *s = entry_span(entry);
 	/* Relaxed: see replaced.h. */
-	uint32_t divmul = table == NULL ? sizeclass_divmul[entry_spanclass(entry)] :
-					  atomic_load_explicit(table, memory_order_relaxed)[entry_spanclass(entry)];
+	uint32_t divmul =
+		table == NULL
+			? sizeclass_divmul[entry_spanclass(entry)]
+			: atomic_load_explicit(table, memory_order_relaxed)[entry_spanclass(entry)];
 	uint32_t slot;
 
 	*span = s;
@@ -89,7 +92,7 @@ FAST_PATH bool heap_free_fast(const _Atomic(const uint32_t *) *table, void *p, s
 	return false;
 }
 
-/* Frees p; NULL does nothing. */
+/* Frees p. Does nothing for NULL. */
 FAST_PATH void heap_free(void *p, const char *func)
 {
 	struct mspan *s;
@@ -98,8 +101,8 @@ FAST_PATH void heap_free(void *p, const char *func)
 		heap_free_slow(p, s, func);
 }
 
-/* Frees p by the fast path, if its slot is the one that an object of size bytes gets by the table:
- * sizeclass_malloc, or one that is all 0. False: nothing is done. */
+/* Frees p by the fast path if its slot is the slot that an object of size bytes gets by the table:
+ * sizeclass_malloc, or a table that is all 0. Returns false if nothing was done. */
 FAST_PATH bool heap_free_sized_fast(const _Atomic spanclass_t *classes, void *p, size_t size,
 				    size_t align)
 {
@@ -109,62 +112,67 @@ FAST_PATH bool heap_free_sized_fast(const _Atomic spanclass_t *classes, void *p,
 
 	/* Relaxed: as in sizeclass_of_malloc(). */
 	if (LIKELY(align == 0) && LIKELY(size <= MAX_SMALL_SIZE) &&
-	    LIKELY(entry_spanclass(entry) == atomic_load_explicit(&classes[(size + 7) / 8], memory_order_relaxed)) &&
+	    LIKELY(entry_spanclass(entry) ==
+		   atomic_load_explicit(&classes[(size + 7) / 8], memory_order_relaxed)) &&
 	    LIKELY(entry_slot_of(entry, addr, &slot))) {
 		struct mspan *s = entry_span(entry);
 		_Atomic uint8_t *state = &s->state[slot];
 
 		if (LIKELY(slot_state(state) == SLOT_LIVE) &&
-		    LIKELY(mcache_free_fast(thread_cache(), s, entry_spanclass(entry), addr, state)))
+		    LIKELY(mcache_free_fast(thread_cache(), s, entry_spanclass(entry), addr,
+					    state)))
 			return true;
 	}
 	return false;
 }
 
-/* Frees p if its slot is the one that an object of size bytes aligned to align gets; otherwise fatal. align
- * is 0 for an object of malloc. NULL does nothing. */
+/* Frees p if its slot is the slot that an object of size bytes aligned to align gets; ends the
+ * process otherwise. align is 0 for an object of malloc. Does nothing for NULL. */
 FAST_PATH void heap_free_sized(void *p, size_t size, size_t align, const char *func)
 {
 	if (UNLIKELY(!heap_free_sized_fast(sizeclass_malloc, p, size, align)))
 		heap_free_sized_slow(p, size, align, func);
 }
 
-/* p is an address of the heap, or of a guarded object: no other malloc made it. */
+/* Returns true if p is an address of the heap or of a guarded object: no other malloc made it. */
 bool heap_owns(const void *p);
 
-/* Gives the big object at p other pages in its place, enough for size bytes. False: it is as it
- * was. */
+/* Gives the big object at p other pages in its place, enough for size bytes. Returns false if it is
+ * unchanged. */
 bool heap_resize_in_place(void *p, size_t size, const char *func);
 
-/* realloc without its case of size 0: the object with its bytes at a place of size bytes, NULL and the object
- * as before when there is none. p may be NULL. With size 0 it is an object of no bytes. */
+/* Resizes the object at p as realloc does, but for size 0, which makes an object of no bytes. p may
+ * be NULL. Returns NULL and leaves the object as it was if there is no memory. */
 void *heap_realloc(void *p, size_t size, bool noscan, const char *func);
 
-/* realloc(p, 0) of a p that is not NULL, as the option realloczero has it. */
+/* Does what the option realloczero says for realloc(p, 0). p is not NULL. */
 void *heap_realloc_zero(void *p, bool noscan, const char *func);
 
-/* size bytes aligned to align, a power of two. */
+/* Allocates size bytes aligned to align, a power of two. */
 void *heap_aligned(size_t align, size_t size, bool noscan);
 
-/* noscan memory: malloc and calloc for what never holds pointers; objects below TINY_SIZE may share a block
- * and are aligned to the largest power of two that is no larger than they are. */
+/* Allocate objects that never hold pointers. Objects of at most TINY_SIZE bytes may share a block;
+ * they are aligned to the largest power of two that is no larger than their size. */
 void *heap_malloc_noscan(size_t size);
 void *heap_calloc_noscan(size_t size);
 
-/* Bytes of the object that may be used; 0 for NULL. */
+/* Returns the bytes of the object that may be used; 0 for NULL. */
 size_t heap_usable_size(void *p, const char *func);
 
-/* The same where p may be anything: 0 for what is no live object. */
+/* Returns the same for a p that may be anything, and 0 where no live object is. */
 size_t heap_usable_size_or_0(void *p, const char *func);
 
-/* Bytes that malloc(size) would give; with align as in heap_aligned(), 0 for none. 0 when too large, and for malloc(0). */
+/* Returns the bytes that malloc(size) would give, or with align != 0 heap_aligned(). Returns 0 for
+ * sizes that are too large and for malloc(0). */
 size_t heap_good_size(size_t size, size_t align);
 
-/* Another memory limit: bytes, SIZE_MAX for none. The former. When more is in use, what is free is given back. */
+/* Sets the memory limit; SIZE_MAX: none. Returns the former limit. If more is in use, what is free
+ * is given back. */
 size_t heap_set_limit(size_t bytes);
 size_t heap_limit(void);
 
-/* Gives back to the system what is free, first what this thread keeps. True when memory was returned. */
+/* Gives back to the system what is free, first what this thread keeps. Returns true if memory was
+ * returned. */
 bool heap_trim(void);
 
 #endif

@@ -2,71 +2,80 @@
 /*
  * malloc.c - size policy, allocation and free. This comment is the overview of the heap.
  *
- * The heap has the architecture of the Go runtime's. Go's collector frees whole spans at a time; here any
- * thread frees one object at once. The parts, from the system to the thread:
+ * The heap has the architecture of the Go runtime's. Go's collector frees whole spans at a time;
+ * here any thread frees one object at once. The parts, from the system to the thread:
  *
- *   1. arena      64 MiB of address space, aligned. Most arenas lie in one window, in which one comparison
- *                 and one load lead from an address to its span. [arena.c, pagemap.c]
- *   2. pagealloc  finds the lowest free run of pages of 8 KiB, by a bitmap under a tree of summaries.
- *   3. mspan      a run of pages cut into slots of one size class, or one big object. A slot has a state
- *                 byte and two bits, far from the slot itself. [mspan.c, sizeclass.c]
+ *   1. arena      64 MiB of address space, aligned. Most arenas lie in one window, in which one
+ *                 comparison and one load lead from an address to its span. [arena.c, pagemap.c]
+ *   2. pagealloc  finds the lowest free run of pages of 8 KiB, by a bitmap under a tree of
+ *                 summaries.
+ *   3. mspan      a run of pages cut into slots of one size class, or one big object. A slot has a
+ *                 state byte and two bits, far from the slot itself. [mspan.c, sizeclass.c]
  *   4. mheap      makes spans of pages and pages of spans. [mheap.c, limit.c, scavenge.c, pcache.c]
  *   5. mcentral   for each span class, the spans that no thread has.
- *   6. mcache     what one thread has: for each span class a bin with a stack of freed slots, a current span
- *                 and partial spans; a word of pages; freed big objects. [mcache.c, tiny.c, thread.c]
+ *   6. mcache     what one thread has: for each span class a bin with a stack of freed slots, a
+ *                 current span and partial spans; a word of pages; freed big objects. [mcache.c,
+ *                 tiny.c, thread.c]
  *
  * malloc(100) is of size class 112 and of the span class of that size with pointers (scan).
- *   1. heap_malloc() finds the bin by a table. mcache_alloc_fast() pops the bin's stack, or takes the lowest
- *      bit of its current word.
- *   2. If both are empty heap_malloc_slow() leads to request_alloc(), start_enter(), alloc_small() and
- *      mcache_alloc_slow().
+ *   1. heap_malloc() finds the bin by a table. mcache_alloc_fast() pops the bin's stack, or takes
+ *      the lowest bit of its current word.
+ *   2. If both are empty heap_malloc_slow() leads to request_alloc(), start_enter(), alloc_small()
+ *      and mcache_alloc_slow().
  *   3. mcache_refill() takes the next word of the current span (load_word()).
- *   4. If the span is used up, next_span() takes a partial span of the bin, or a span that mcentral_take()
- *      has. mspan_absorb() adds what other threads freed there.
- *   5. Otherwise mheap_alloc_small() makes a span. Its pages come from the thread's word of pages, or
- *      under mheap.lock from pagealloc, and at last from memory that is committed in an arena.
+ *   4. If the span is used up, next_span() takes a partial span of the bin, or a span that
+ *      mcentral_take() has. mspan_absorb() adds what other threads freed there.
+ *   5. Otherwise mheap_alloc_small() makes a span. Its pages come from the thread's word of pages,
+ *      or under mheap.lock from pagealloc, and at last from memory that is committed in an arena.
  *
- * free(p) of the owner: heap_free_fast() finds span and class of p by the window, and the slot by one
- * multiplication, which also proves that p is the start of a slot. The slot's state byte says that the
- * object is live. If the span is this thread's, mcache_free_fast() pushes the slot on the bin's stack.
- * That takes no lock, no atomic read-modify-write and no call. If the stack is full, heap_free_slot()
- * and mcache_free_slot() return the slot to the span (mspan_free_local()).
+ * free(p) of the owner: heap_free_fast() finds span and class of p by the window, and the slot by
+ * one multiplication, which also proves that p is the start of a slot. The slot's state byte says
+ * that the object is live. If the span is this thread's, mcache_free_fast() pushes the slot on the
+ * bin's stack. That takes no lock, no atomic read-modify-write and no call. If the stack is full,
+ * heap_free_slot() and mcache_free_slot() return the slot to the span (mspan_free_local()).
  *
- * free(p) of another thread: mcache_free_slot() comes to mspan_free_remote(), which sets the slot's bit in
- * the span's remote_bits and counts down a credit. The free that brings the credit to zero takes the
- * span over (mcache_claim()). Otherwise the owner finds the bit at its next mspan_absorb().
+ * free(p) of another thread: mcache_free_slot() comes to mspan_free_remote(), which sets the slot's
+ * bit in the span's remote_bits and counts down a credit. The free that brings the credit to zero
+ * takes the span over (mcache_claim()). Otherwise the owner finds the bit at its next
+ * mspan_absorb().
  *
  * Larger objects have pages of their own: alloc_big() and free_big(), with mcache_alloc_big() and
  * mcache_free_big(), which keep some freed ones. Objects of 16 bytes and less that hold no pointers
  * share blocks (tiny.c).
  *
  * The rest of the heap:
- *   - start.c sets the heap up; fork.c mends a forked child; object.c tells what lies at an address;
- *     realloc.c resizes.
+ *   - start.c sets the heap up; fork.c mends a forked child; object.c tells what lies at an
+ *     address; realloc.c resizes.
  *   - While allocations are counted or sampled, malloc's table leads to the counted bins. These are
- *     refilled up to the next sample only, so that the slow path comes at just that object. A sampled
- *     object has a flag in its state byte, which sends its free to the slow path. [sample.c, profile.c]
+ *     refilled up to the next sample only, so that the slow path comes at just that object. A
+ *     sampled object has a flag in its state byte, which sends its free to the slow path.
+ *     [sample.c, profile.c]
  *   - Guarded objects lie outside of the arenas, where fast paths find nothing. [guard.c, fault.c]
- *   - Statistics and maps walk the pages while threads run (heapwalk.c). The leak finder marks in a copy
- *     of the process (snapshot.c). service.c writes what was asked for, at exit and on a signal.
+ *   - Statistics and maps walk the pages while threads run (heapwalk.c). The leak finder marks in a
+ *     copy of the process (snapshot.c). service.c writes what was asked for, at exit and on a
+ *     signal.
  *
  * Decisions, each with its reason:
- *   - Remote frees count down a credit. A count of bits would not be exact for long spans and for spans in
- *     mcentral; the credit lets the free that empties a span notice it, wherever the span is.
+ *   - Remote frees count down a credit. A count of bits would not be exact for long spans and for
+ *     spans in mcentral; the credit lets the free that empties a span notice it, wherever the span
+ *     is.
  *   - A tiny object's state is the byte at its own offset and holds its size. So no free needs a
  *     read-modify-write. The price is 16 state bytes a block.
- *   - At every tick of the decay time a thread's stacks are emptied into their spans, because nothing else
- *     makes a stack shrink. A deep stack has a place of its own, so that only used depth costs memory.
- *   - malloc below 8 bytes gets a slot of 8, which is no larger than its part of a tiny block would be, and
- *     takes the path of all other sizes. Only noscan calls and tiny_align below 8 use tiny blocks.
- *   - malloc(0) gets an address in pages that cannot be touched, so that an access there is a fault.
- *   - A thread that never had company keeps all its partial spans and freed big objects. Others keep a
- *     share of 2 MiB of each, because what one keeps the others cannot use.
- *   - A thread takes its own full span back at the first free that overflows its stack, by one swap. Two
- *     atomic operations for every slot cost more (bench row "bulk 64 B x 10000").
+ *   - At every tick of the decay time a thread's stacks are emptied into their spans, because
+ *     nothing else makes a stack shrink. A deep stack has a place of its own, so that only used
+ *     depth costs memory.
+ *   - malloc below 8 bytes gets a slot of 8, which is no larger than its part of a tiny block would
+ *     be, and takes the path of all other sizes. Only noscan calls and tiny_align below 8 use tiny
+ *     blocks.
+ *   - malloc(0) gets an address in pages that cannot be touched, so that an access there is a
+ *   fault.
+ *   - A thread that never had company keeps all its partial spans and freed big objects. Others
+ *     keep a share of 2 MiB of each, because what one keeps the others cannot use.
+ *   - A thread takes its own full span back at the first free that overflows its stack, by one
+ *     swap. Two atomic operations for every slot cost more (bench row "bulk 64 B x 10000").
  *   - Spans up to 128 KiB have at least 16 slots. More would strand more memory in idle threads.
- *   - Huge pages are asked for region by region, where small objects begin one (mheap.c). Huge pages for
- *     all of a large heap multiply the memory of programs that allocate and do not touch.
+ *   - Huge pages are asked for region by region, where small objects begin one (mheap.c). Huge
+ *     pages for all of a large heap multiply the memory of programs that allocate and do not touch.
  *   - The face interposes dlopen and dlmopen, because RTLD_DEEPBIND can be answered only there.
  *
  * Owns     the policy: which requests are small, tiny or big, and which mode serves them.
@@ -101,8 +110,8 @@ void *request_refuse(void)
 	return NULL;
 }
 
-/* Returns the calling thread's cache for slow paths that begin without metakey_open(). In a forked child
- * that is not mended yet it returns MCACHE_NONE: those paths then go on to one that opens. */
+/* Returns the calling thread's cache for slow paths that begin without metakey_open(). In a forked
+ * child that is not mended yet it returns MCACHE_NONE: those paths then go on to one that opens. */
 FAST_PATH struct mcache *cache_for_slow_path(void)
 {
 	return forked() ? MCACHE_NONE : thread_cache();
@@ -110,11 +119,12 @@ FAST_PATH struct mcache *cache_for_slow_path(void)
 
 /* --- size policy --- */
 
-/* Returns true if malloc puts the size into tiny blocks. With the usual tiny_align of 8 a slot for each
- * object is as small, and faster. */
+/* Returns true if malloc puts the size into tiny blocks. With the usual tiny_align of 8 a slot for
+ * each object is as small, and faster. */
 static bool size_is_tiny(size_t size, size_t align)
 {
-	return size < sizeof(void *) && align <= options.tiny_align && options.tiny_align < sizeof(void *);
+	return size < sizeof(void *) && align <= options.tiny_align &&
+	       options.tiny_align < sizeof(void *);
 }
 
 /* Returns the size class for a size and an alignment, 0 if only a big object is so aligned. */
@@ -139,7 +149,8 @@ static spanclass_t spanclass_of_hardened(const struct request *r)
 	spanclass_t sc;
 
 	if (room <= MAX_SMALL_SIZE && r->align <= PAGE_SIZE)
-		class = sizeclass_for(room, r->align == 0 ? sizeclass_malloc_align(r->size) : r->align);
+		class = sizeclass_for(room,
+				      r->align == 0 ? sizeclass_malloc_align(r->size) : r->align);
 	sc = make_spanclass(class, r->noscan);
 	return sc == SPANCLASS_TINY ? slot_spanclass(sc) : sc;
 }
@@ -151,10 +162,10 @@ static spanclass_t spanclass_of(const struct request *r)
 
 	if (r->size == 0 && r->align == 0)
 		return SPANCLASS_NOTHING;
-	/* Noscan objects are aligned by their size alone unless the caller asks for more. With sbrk=1 there are no
-	 * tiny blocks, because a block is used again as a whole. */
-	if (((r->noscan && r->size <= TINY_SIZE && r->align <= TINY_SIZE) || size_is_tiny(r->size, r->align)) &&
-	    !options.sbrk)
+	/* Noscan objects are aligned by their size alone unless the caller asks for more. With
+	 * sbrk=1 there are no tiny blocks, because a block is used again as a whole. */
+	if (!options.sbrk && (size_is_tiny(r->size, r->align) ||
+			      (r->noscan && r->size <= TINY_SIZE && r->align <= TINY_SIZE)))
 		return SPANCLASS_TINY;
 	if (r->size <= MAX_SMALL_SIZE && r->align <= PAGE_SIZE)
 		class = class_for(max_size(r->size, 1), r->align);
@@ -176,11 +187,13 @@ static size_t nbytes_in(spanclass_t sc, const struct request *r)
 		return tiny_nbytes(r->size, tiny_floor(r));
 	if (sc > SPANCLASS_BIG_NOSCAN)
 		return spanclass_info(sc)->elemsize;
-	return (options.hardened ? hardened_big_npages(r->size) : pages_for(max_size(r->size, 1))) * PAGE_SIZE;
+	if (options.hardened)
+		return hardened_big_npages(r->size) * PAGE_SIZE;
+	return pages_for(max_size(r->size, 1)) * PAGE_SIZE;
 }
 
-/* Returns the bytes of the slot that a request would get. It asks the functions that serve requests, so that
- * both agree. */
+/* Returns the bytes of the slot that a request would get. It asks the functions that serve
+ * requests, so that both agree. */
 static size_t slot_nbytes(size_t size, size_t align, bool noscan)
 {
 	struct request r = { .size = size, .align = align, .noscan = noscan };
@@ -195,7 +208,8 @@ size_t heap_good_size(size_t size, size_t align)
 	return options.hardened ? size : slot_nbytes(size, align, false);
 }
 
-/* --- allocation: each function returns NULL if there is no memory, and leaves errno to its caller --- */
+/* --- allocation: each function returns NULL if there is no memory, and leaves errno to its caller
+ * --- */
 
 static void *alloc_small(struct mcache *c, spanclass_t sc, size_t zero_nbytes)
 {
@@ -226,7 +240,7 @@ static void *alloc_big(struct mcache *c, const struct request *r)
 
 	if (r->size > PTRDIFF_MAX - r->align || r->align > PTRDIFF_MAX / 2)
 		return NULL;
-	s = mcache_alloc_big(c, r->size == 0 ? 1 : pages_for(r->size), align_pages, r->noscan, &fresh);
+	s = mcache_alloc_big(c, pages_for(max_size(r->size, 1)), align_pages, r->noscan, &fresh);
 	if (s == NULL)
 		return NULL;
 	if (r->zero && !fresh)
@@ -275,7 +289,8 @@ static void mark_sampled(void *p)
 	slot_set(object_state(p), slot_state(object_state(p)) | SLOT_SAMPLED);
 }
 
-/* Makes a sampled object that would be in a tiny block, where there is no room for the mark, in a slot. */
+/* Makes a sampled object that would be in a tiny block, where there is no room for the mark, in a
+ * slot. */
 static void *alloc_tiny_alone(struct mcache *c, size_t size, size_t nbytes, bool zero)
 {
 	spanclass_t sc = slot_spanclass(SPANCLASS_TINY);
@@ -289,7 +304,8 @@ static void *alloc_tiny_alone(struct mcache *c, size_t size, size_t nbytes, bool
 	return p;
 }
 
-static SLOW_PATH void *alloc_counted(struct mcache *c, spanclass_t sc, const struct request *r, size_t *sampled)
+static SLOW_PATH void *alloc_counted(struct mcache *c, spanclass_t sc, const struct request *r,
+				     size_t *sampled)
 {
 	size_t nbytes;
 	unsigned what;
@@ -298,7 +314,8 @@ static SLOW_PATH void *alloc_counted(struct mcache *c, spanclass_t sc, const str
 	if (options.hardened && sc != SPANCLASS_NOTHING)
 		sc = spanclass_of_hardened(r);
 	nbytes = nbytes_in(sc, r);
-	if (sc > SPANCLASS_BIG_NOSCAN && !spanclass_noscan(sc) && !options.hardened && !options.sbrk)
+	if (sc > SPANCLASS_BIG_NOSCAN && !spanclass_noscan(sc) && !options.hardened &&
+	    !options.sbrk)
 		p = sample_plain(c, sc);
 	if (p != NULL) {
 		if (r->zero)
@@ -345,12 +362,13 @@ static SLOW_PATH void forget_sample(_Atomic uint8_t *state, void *p)
 
 /* --- the slow paths of allocation --- */
 
-/* Serves a request from a cache. *sampled is 0 before. It becomes the bytes for which the caller is to call
- * profile_alloc() when it has left the cache. */
+/* Serves a request from a cache. *sampled is 0 before. It becomes the bytes for which the caller is
+ * to call profile_alloc() when it has left the cache. */
 static void *alloc(struct mcache *c, const struct request *r, size_t *sampled)
 {
 	spanclass_t sc = spanclass_of(r);
-	void *p = UNLIKELY(options.efence) ? fault_guarded_alloc(r->size, r->align, r->noscan) : NULL;
+	void *p =
+		UNLIKELY(options.efence) ? fault_guarded_alloc(r->size, r->align, r->noscan) : NULL;
 
 	if (UNLIKELY(p != NULL))
 		return p;
@@ -393,8 +411,8 @@ void *request_alloc(const struct request *r)
 	return p != NULL ? p : request_refuse();
 }
 
-/* Takes an object from a counted bin, if allocations are counted and there is nothing else to do. Returns
- * NULL otherwise. */
+/* Takes an object from a counted bin, if allocations are counted and there is nothing else to do.
+ * Returns NULL otherwise. */
 static void *alloc_plain(struct mcache *c, size_t size)
 {
 	spanclass_t sc;
@@ -423,7 +441,8 @@ SLOW_PATH void *heap_malloc_slow(size_t size)
 	struct mcache *c = thread_cache();
 
 	/* A program may use one buffer over and over. */
-	if (size > MAX_SMALL_SIZE && size <= BIG_CACHE_MAX_RUN * PAGE_SIZE && c != MCACHE_NONE && !sample_counts()) {
+	if (size > MAX_SMALL_SIZE && size <= BIG_CACHE_MAX_RUN * PAGE_SIZE && c != MCACHE_NONE &&
+	    !sample_counts()) {
 		struct mspan *s = mcache_take_big(c, pages_for(size), false);
 
 		if (s != NULL)
@@ -444,11 +463,12 @@ SLOW_PATH void *heap_calloc_slow(size_t size)
 	return p;
 }
 
-/* Returns true if malloc has fast paths for the size: it is small, nothing diverts it, and allocations are
- * not counted. */
+/* Returns true if malloc has fast paths for the size: it is small, nothing diverts it, and
+ * allocations are not counted. */
 FAST_PATH bool size_is_fast(size_t size)
 {
-	return size <= MAX_SMALL_SIZE && LIKELY(sizeclass_slot_of_malloc(size) - 1u < NUM_SPAN_CLASSES - 1);
+	return size <= MAX_SMALL_SIZE &&
+	       LIKELY(sizeclass_slot_of_malloc(size) - 1u < NUM_SPAN_CLASSES - 1);
 }
 
 /* Returns a slot without a slow path; NULL also where the size needs no slot. */
@@ -456,7 +476,8 @@ FAST_PATH void *noscan_slot(size_t size, bool *fresh)
 {
 	if (size <= TINY_SIZE || !size_is_fast(size))
 		return NULL;
-	return mcache_alloc_fast(thread_cache(), make_spanclass(sizeclass_of_malloc(size) >> 1, true), fresh);
+	return mcache_alloc_fast(thread_cache(),
+				 make_spanclass(sizeclass_of_malloc(size) >> 1, true), fresh);
 }
 
 static SLOW_PATH void *noscan_slow(size_t size, bool zero)
@@ -466,7 +487,9 @@ static SLOW_PATH void *noscan_slow(size_t size, bool zero)
 
 	if (size <= TINY_SIZE && size_is_fast(size) && c != MCACHE_NONE)
 		p = alloc_tiny(c, size, 1, zero);
-	return LIKELY(p != NULL) ? p : request_alloc(&(struct request){ .size = size, .noscan = true, .zero = zero });
+	if (LIKELY(p != NULL))
+		return p;
+	return request_alloc(&(struct request){ .size = size, .noscan = true, .zero = zero });
 }
 
 void *heap_malloc_noscan(size_t size)
@@ -493,8 +516,9 @@ void *heap_aligned(size_t align, size_t size, bool noscan)
 	if (!noscan && align <= PAGE_SIZE && size_is_fast(size)) {
 		unsigned class = sizeclass_for(size, align);
 		bool fresh;
-		void *p = class == 0 ? NULL :
-				       mcache_alloc_fast(thread_cache(), make_spanclass(class, false), &fresh);
+		void *p = class == 0 ? NULL
+				     : mcache_alloc_fast(thread_cache(),
+							 make_spanclass(class, false), &fresh);
 
 		if (LIKELY(p != NULL))
 			return p;
@@ -513,8 +537,8 @@ static uint8_t set_big_free(struct mspan *s)
 		slot_set(&s->state[0], SLOT_FREE);
 		return before;
 	}
-	/* Exchange: of two threads that free the same object one is told. Relaxed: the program itself synchronises
-	 * the thread that frees with the thread that allocated. */
+	/* Exchange: of two threads that free the same object one is told. Relaxed: the program
+	 * itself synchronises the thread that frees with the thread that allocated. */
 	return atomic_exchange_explicit(&s->state[0], SLOT_FREE, memory_order_relaxed);
 }
 
@@ -662,8 +686,8 @@ static SLOW_PATH void free_rest(void *p, const char *func)
 static SLOW_PATH void free_tiny_or_rest(void *p, struct mspan *s, const char *func,
 					struct mcache *c)
 {
-	if (LIKELY(s != NULL) && s->kind == SPAN_TINY && c != MCACHE_NONE && tiny_object_size(s, (uintptr_t)p) != 0 &&
-	    !options.clobberfree)
+	if (LIKELY(s != NULL) && s->kind == SPAN_TINY && c != MCACHE_NONE &&
+	    tiny_object_size(s, (uintptr_t)p) != 0 && !options.clobberfree)
 		tiny_free(c, s, (uintptr_t)p);
 	else
 		free_rest(p, func);
@@ -692,12 +716,14 @@ bool request_fits(const struct object *o, size_t size, size_t align)
 	if (options.hardened || size > PTRDIFF_MAX - PAGE_SIZE)
 		return size == o->nbytes;
 	/* malloc aligns to 8, too. So an alignment of 8 may have been asked for or not. */
-	if (align <= sizeof(void *) && slot_nbytes(size, align == 0 ? sizeof(void *) : 0, noscan) == o->nbytes)
+	if (align <= sizeof(void *) &&
+	    slot_nbytes(size, align == 0 ? sizeof(void *) : 0, noscan) == o->nbytes)
 		return true;
 	return slot_nbytes(size, align, noscan) == o->nbytes;
 }
 
-/* Reports that an object is freed by a size that is not its own. It ends the process unless sizemismatch=warn. */
+/* Reports that an object is freed by a size that is not its own. It ends the process unless
+ * sizemismatch=warn. */
 static void wrong_size(const char *func, const void *p, size_t given, size_t slot)
 {
 	if (!options.sizemismatch_warn)

@@ -3,8 +3,8 @@
  * object.c - from an address to what lies there, and what is wrong with it. See malloc.c for the
  * overview.
  *
- * An address is in a span, in a guarded slot (guard.c), or foreign: another malloc made the object, and
- * foreign.c hands it to that malloc. An address in an arena that is in no span is an error.
+ * An address is in a span, in a guarded slot (guard.c), or foreign: another malloc made the object,
+ * and foreign.c hands it to that malloc. An address in an arena that is in no span is an error.
  *
  * Locks    none of its own. What it reads is atomic, or constant while the caller owns the object.
  */
@@ -29,7 +29,8 @@ _Noreturn void object_bad_pointer(const void *p, const struct mspan *s, const ch
 	} else if (s->kind == SPAN_SMALL) {
 		start = mspan_slot_of(s, addr, &slot) && slot < s->nelems;
 	} else if (s->kind == SPAN_TINY) {
-		start = !tiny_is_interior(s, addr) && addr - s->base < s->nelems * (size_t)TINY_SIZE;
+		start = !tiny_is_interior(s, addr) &&
+			addr - s->base < s->nelems * (size_t)TINY_SIZE;
 	} else if (s->kind == SPAN_BIG) {
 		start = addr == s->base;
 	}
@@ -79,7 +80,8 @@ struct mspan *object_span(const void *p, const char *func)
 bool heap_owns(const void *p)
 {
 	uint32_t rights = metakey_open();
-	bool owns = span_of((uintptr_t)p) != NULL || arena_of((uintptr_t)p) != NULL || guard_owns((uintptr_t)p);
+	bool owns = span_of((uintptr_t)p) != NULL || arena_of((uintptr_t)p) != NULL ||
+		    guard_owns((uintptr_t)p);
 
 	metakey_close(rights);
 	return owns;
@@ -97,6 +99,12 @@ _Atomic uint8_t *object_state(void *p)
 
 /* --- usable sizes --- */
 
+/* Returns what is wrong with a p at which no live object starts. */
+static const char *fault_of_start(const void *p)
+{
+	return (uintptr_t)p % 8 != 0 ? "misaligned pointer" : "invalid pointer";
+}
+
 /* Returns the usable bytes of an object that lies in no span. */
 static size_t usable_size_outside(void *p, const char *func)
 {
@@ -105,7 +113,7 @@ static size_t usable_size_outside(void *p, const char *func)
 	if (!guard_owns((uintptr_t)p))
 		return foreign_usable_size(p, func);
 	if (!guard_size(p, &nbytes))
-		fault_bad_pointer(p, func, (uintptr_t)p % 8 != 0 ? "misaligned pointer" : "invalid pointer");
+		fault_bad_pointer(p, func, fault_of_start(p));
 	return nbytes;
 }
 
@@ -122,7 +130,7 @@ static SLOW_PATH size_t usable_size_slow(void *p, const char *func)
 	if (s == NULL)
 		o.nbytes = usable_size_outside(p, func);
 	else if (!object_find(p, s, &o, func))
-		fatal_pointer(func, p, (uintptr_t)p % 8 != 0 ? "misaligned pointer" : "invalid pointer");
+		fatal_pointer(func, p, fault_of_start(p));
 	metakey_close(rights);
 	return o.nbytes;
 }
@@ -132,7 +140,8 @@ size_t heap_usable_size(void *p, const char *func)
 	uint64_t entry = entry_of((uintptr_t)p);
 	uint32_t slot;
 
-	if (LIKELY(entry_slot_of(entry, (uintptr_t)p, &slot)) && LIKELY(entry_spanclass(entry) != SPANCLASS_NOTHING) &&
+	if (LIKELY(entry_slot_of(entry, (uintptr_t)p, &slot)) &&
+	    LIKELY(entry_spanclass(entry) != SPANCLASS_NOTHING) &&
 	    LIKELY(slot_is_live(&entry_span(entry)->state[slot])) && LIKELY(!options.hardened))
 		return spanclass_info(entry_spanclass(entry))->elemsize;
 	return usable_size_slow(p, func);

@@ -14,15 +14,16 @@ struct object {
 	uint32_t slot;      /* its slot; 0 for tiny and big objects */
 };
 
-/* Returns the span at p; NULL if p is foreign or points to a guarded object. Ends the process if p lies
- * in an arena but in no span. func names the user's call in the report. */
+/* Returns the span at p; NULL if p is foreign or points to a guarded object. Ends the process if p
+ * lies in an arena but in no span. func names the user's call in the report. */
 struct mspan *object_span(const void *p, const char *func);
 
-/* Finds the live object that starts at p in span s. Returns false if there is none. With hardened=1 it
- * ends the process if something was written behind the object. */
+/* Finds the live object that starts at p in span s. Returns false if there is none. With hardened=1
+ * it ends the process if something was written behind the object. */
 bool object_find(void *p, struct mspan *s, struct object *o, const char *func);
 
-/* Reports why no live object starts at p in span s, and ends the process. s is NULL where no span is. */
+/* Reports why no live object starts at p in span s, and ends the process. s is NULL where no span
+ * is. */
 _Noreturn void object_bad_pointer(const void *p, const struct mspan *s, const char *func);
 
 /* Returns the state byte of the small or big object at p. */

@@ -6,9 +6,10 @@
  * Owns     options, the table of them, and the descriptors that statistics and reports go to.
  * Callers  thread.c at start-up; every layer reads the struct. Calls fatal.h, out.h and os.h.
  * Locks    none; start-up is serialised by thread.c.
- * Holds    under AT_SECURE the environment is not read, and no file is named: another user must not steer us, nor where we write.
- *          What is not in the table is no option; goalloc-run --help prints the table, and goalloc(7) is tested against it.
- *          A file that is named here could be written to when the program began, and its name is absolute.
+ * Holds    under AT_SECURE the environment is not read, and no file is named: another user must not
+ *          steer us, nor where we write. What is not in the table is no option; goalloc-run --help
+ *          prints the table, and goalloc(7) is tested against it. A file that is named here could
+ *          be written to when the program began, and its name is absolute.
  */
 #include "base/options.h"
 #include "base/config.h"
@@ -166,7 +167,8 @@ static bool set_memlimit(struct options *o, struct piece value)
 		value.len--;
 		if (!piece_number(value, 1, 100, &percent))
 			return false;
-	} else if (!piece_is(value, "off") && (!piece_bytes(value, PTRDIFF_MAX, &bytes) || bytes == 0)) {
+	} else if (!piece_is(value, "off") &&
+		   (!piece_bytes(value, PTRDIFF_MAX, &bytes) || bytes == 0)) {
 		return false;
 	}
 	o->memlimit = bytes;
@@ -174,11 +176,12 @@ static bool set_memlimit(struct options *o, struct piece value)
 	return true;
 }
 
-/* A handler that only says "write" can be had for it: not for what cannot be caught, what a fault raises again and again, and what
- * glibc keeps for itself, the two below SIGRTMIN. */
+/* A handler that only says "write" can be had for it: not for what cannot be caught, what a fault
+ * raises again and again, and what glibc keeps for itself, the two below SIGRTMIN. */
 static bool signal_can_be_had(uint64_t n)
 {
-	return n != SIGKILL && n != SIGSTOP && n != SIGILL && n != SIGTRAP && n != SIGABRT && n != SIGBUS && n != SIGFPE &&
+	return n != SIGKILL && n != SIGSTOP && n != SIGILL && n != SIGTRAP && n != SIGABRT && n != SIGBUS &&
+	       n != SIGFPE &&
 	       n != SIGSEGV && n != SIGSYS && n != 32 && n != 33;
 }
 
@@ -213,9 +216,17 @@ static bool set_signal(struct options *o, struct piece value)
 
 /* --- the table --- */
 
-/* FLAG: 0 or 1. LEVEL: a uint32_t with few values. NUMBER: a uint32_t. BYTES: a size_t, with Go's units. FILE: 0 for none, 1 for
- * fallback, else a name. OTHER: as set() has it. A key alone is 1 for FLAG, LEVEL and FILE, and nothing for NUMBER and BYTES. */
-enum option_type { OPTION_FLAG, OPTION_LEVEL, OPTION_NUMBER, OPTION_BYTES, OPTION_FILE, OPTION_OTHER };
+/* FLAG: 0 or 1. LEVEL: a uint32_t with few values. NUMBER: a uint32_t. BYTES: a size_t, with Go's
+ * units. FILE: 0 for none, 1 for fallback, else a name. OTHER: as set() has it. A key alone is 1
+ * for FLAG, LEVEL and FILE, and nothing for NUMBER and BYTES. */
+enum option_type {
+	OPTION_FLAG,
+	OPTION_LEVEL,
+	OPTION_NUMBER,
+	OPTION_BYTES,
+	OPTION_FILE,
+	OPTION_OTHER
+};
 
 struct option {
 	const char *name;
@@ -320,7 +331,8 @@ static const char *option_set(struct options *o, const struct option *option, st
 		return NULL;
 	case OPTION_LEVEL:
 	case OPTION_NUMBER:
-		if (value.text == NULL ? option->type == OPTION_NUMBER : !piece_number(value, option->least, option->most, &n))
+		if (value.text == NULL ? option->type == OPTION_NUMBER
+				       : !piece_number(value, option->least, option->most, &n))
 			return bad_value;
 		*(uint32_t *)field = (uint32_t)n;
 		return NULL;
@@ -359,8 +371,10 @@ static unsigned distance(struct piece key, const char *word)
 			size_t least = i + j;
 
 			if (i > 0 && j > 0)
-				least = min_size(d[i - 1][j - 1] + !same, min_size(d[i - 1][j], d[i][j - 1]) + 1u);
-			if (i > 1 && j > 1 && key.text[i - 1] == word[j - 2] && key.text[i - 2] == word[j - 1])
+				least = min_size(d[i - 1][j - 1] + !same,
+						 min_size(d[i - 1][j], d[i][j - 1]) + 1u);
+			if (i > 1 && j > 1 && key.text[i - 1] == word[j - 2] &&
+			    key.text[i - 2] == word[j - 1])
 				least = min_size(least, d[i - 2][j - 2] + 1u);
 			d[i][j] = (uint8_t)least;
 		}
@@ -449,7 +463,8 @@ static void warn_unknown(const char *name, struct piece item, const struct optio
 	report_write(&r, 2);
 }
 
-static void warn_value(const char *name, const char *what, struct piece item, const struct option *option)
+static void warn_value(const char *name, const char *what, struct piece item,
+		       const struct option *option)
 {
 	struct report r;
 
@@ -604,7 +619,8 @@ static void complete(struct options *o)
 /* The descriptors are taken now: programs close stderr before our exit handler runs. */
 static void open_outputs(struct options *o)
 {
-	if (o->stats[0] == '\0' && o->profile[0] == '\0' && o->heapmap[0] == '\0' && o->leakcheck == 0 && o->signal == 0)
+	if (o->stats[0] == '\0' && o->profile[0] == '\0' && o->heapmap[0] == '\0' &&
+	    o->leakcheck == 0 && o->signal == 0)
 		return;
 	o->report_fd = os_dup_cloexec(2);
 	if (o->report_fd < 0)

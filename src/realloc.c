@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * realloc.c - gives an object another size: in its place, by moving its pages, or by copying. See malloc.c
- * for the overview.
+ * realloc.c - gives an object another size: in its place, by moving its pages, or by copying. See
+ * malloc.c for the overview.
  *
- * An object stays in its slot while it fits and wastes no more than half of it. A big object gets more
- * pages behind it or gives some back; if there is no room the kernel moves its pages to another span.
- * Otherwise the bytes are copied. An object that grew is freed to the heap and not kept by the thread,
- * because the next object that grows finds room there.
+ * An object stays in its slot while it fits and wastes no more than half of it. A big object gets
+ * more pages behind it or gives some back; if there is no room the kernel moves its pages to
+ * another span. Otherwise the bytes are copied. An object that grew is freed to the heap and not
+ * kept by the thread, because the next object that grows finds room there.
  *
  * Locks    none of its own.
- * Holds    An object whose slot is not the one that a new object of its size would get has the state
- *          SLOT_RESIZED, which sized frees look at.
+ * Holds    An object whose slot is not the one that a new object of its size would get has the
+ *          state SLOT_RESIZED, which sized frees look at.
  */
 #include "request.h"
 #include "base/options.h"
@@ -25,8 +25,8 @@
 #include "start.h"
 #include "tools/profile.h"
 
-/* Returns true if the object at p may stay in its slot: it fits, wastes no more than half of the slot, and
- * slot and span are of the kind that a new object would get. */
+/* Returns true if the object at p may stay in its slot: it fits, wastes no more than half of the
+ * slot, and slot and span are of the kind that a new object would get. */
 static bool stays_in_slot(const struct object *o, const void *p, size_t size, bool noscan)
 {
 	if (size > o->nbytes || size < o->nbytes / 2)
@@ -34,12 +34,15 @@ static bool stays_in_slot(const struct object *o, const void *p, size_t size, bo
 	/* Of a tiny object only the bytes that it has are known. */
 	if (o->span->kind == SPAN_TINY)
 		return request_fits(o, size, 0) &&
-		       (noscan || (size < sizeof(void *) && (uintptr_t)p % options.tiny_align == 0));
+		       (noscan ||
+			(size < sizeof(void *) && (uintptr_t)p % options.tiny_align == 0));
 	/* An object of aligned_alloc(8, 20) may be where malloc(20) may not. */
-	return spanclass_noscan(o->span->spanclass) == noscan && (uintptr_t)p % sizeclass_malloc_align(size) == 0;
+	return spanclass_noscan(o->span->spanclass) == noscan &&
+	       (uintptr_t)p % sizeclass_malloc_align(size) == 0;
 }
 
-/* Moves the pages of a big object into a span of another length. Returns NULL if it is to be copied. */
+/* Moves the pages of a big object into a span of another length. Returns NULL if it is to be
+ * copied. */
 static void *move_big(struct mcache *c, struct mspan *s, size_t npages, bool noscan)
 {
 	size_t nbytes = min_size(mspan_nbytes(s), npages * PAGE_SIZE);
@@ -68,11 +71,12 @@ static void *move_big(struct mcache *c, struct mspan *s, size_t npages, bool nos
 	return p;
 }
 
-/* Sets the state of an object that realloc leaves in its slot: resized if a new object of its size would
- * get another slot. */
+/* Sets the state of an object that realloc leaves in its slot: resized if a new object of its size
+ * would get another slot. */
 static void set_resized(_Atomic uint8_t *state, bool resized)
 {
-	slot_set(state, (resized ? SLOT_RESIZED : SLOT_LIVE) | (slot_state(state) & (SLOT_SAMPLED | SLOT_ONCE)));
+	slot_set(state, (resized ? SLOT_RESIZED : SLOT_LIVE) |
+				(slot_state(state) & (SLOT_SAMPLED | SLOT_ONCE)));
 }
 
 /* Marks a big object as resized if its size is that of a small one. */
@@ -99,8 +103,8 @@ static void *resized_in_place(struct mcache *c, struct mspan *s, size_t size)
 	return (void *)s->base;
 }
 
-/* Gives a big object other pages in its place. At the memory limit the thread gives back what it keeps
- * and tries again. */
+/* Gives a big object other pages in its place. At the memory limit the thread gives back what it
+ * keeps and tries again. */
 static bool resize_big(struct mcache *c, struct mspan *s, size_t npages)
 {
 	bool ok;
@@ -124,8 +128,8 @@ bool heap_resize_in_place(void *p, size_t size, const char *func)
 
 	if (s != NULL && !object_find(p, s, &o, func))
 		object_bad_pointer(p, s, func);
-	if (s != NULL && s->kind == SPAN_BIG && !options.hardened && !options.sbrk && size >= REALLOC_PAGES_MIN &&
-	    size <= PTRDIFF_MAX) {
+	if (s != NULL && s->kind == SPAN_BIG && !options.hardened && !options.sbrk &&
+	    size >= REALLOC_PAGES_MIN && size <= PTRDIFF_MAX) {
 		struct mcache *c = start_enter();
 
 		done = pages_for(size) == s->npages || resize_big(c, s, pages_for(size));
@@ -138,8 +142,8 @@ bool heap_resize_in_place(void *p, size_t size, const char *func)
 	return done;
 }
 
-/* Resizes a big object without copying: in its span, or by moving its pages. Returns NULL if it is to be
- * copied. */
+/* Resizes a big object without copying: in its span, or by moving its pages. Returns NULL if it is
+ * to be copied. */
 static void *realloc_big(const struct object *o, size_t size, bool noscan, const char *func)
 {
 	struct mspan *s = o->span;
@@ -171,8 +175,9 @@ static void *realloc_big(const struct object *o, size_t size, bool noscan, const
 	return p;
 }
 
-/* Gives a small object that grows beyond some size pages of its own, because it will grow again and there
- * may be room behind them. Returns NULL if the object is not that large or there is no memory. */
+/* Gives a small object that grows beyond some size pages of its own, because it will grow again and
+ * there may be room behind them. Returns NULL if the object is not that large or there is no
+ * memory. */
 static void *grow_to_pages(const struct object *o, size_t size, bool noscan)
 {
 	size_t sampled = 0;
@@ -198,13 +203,15 @@ static void *grow_to_pages(const struct object *o, size_t size, bool noscan)
 	return p;
 }
 
-/* Resizes an object with hardened=1 or sbrk=1: into a new object, unless it may stay. Returns NULL if there
- * is no memory. */
-static void *move_object(const struct object *o, void *p, size_t size, bool noscan, const char *func)
+/* Resizes an object with hardened=1 or sbrk=1: into a new object, unless it may stay. Returns NULL
+ * if there is no memory. */
+static void *move_object(const struct object *o, void *p, size_t size, bool noscan,
+			 const char *func)
 {
 	void *to;
 
-	if (options.hardened && size == o->nbytes && (uintptr_t)p % sizeclass_malloc_align(size) == 0 &&
+	if (options.hardened && size == o->nbytes &&
+	    (uintptr_t)p % sizeclass_malloc_align(size) == 0 &&
 	    spanclass_noscan(o->span->spanclass) == noscan)
 		return p;
 	if (!options.hardened && stays_in_slot(o, p, size, noscan)) {
@@ -275,7 +282,8 @@ void *heap_realloc(void *p, size_t size, bool noscan, const char *func)
 
 	/* The object is in the slot that a new object of the size would get. */
 	if (LIKELY(s != NULL) && mspan_slot_of(s, (uintptr_t)p, &slot) && size <= MAX_SMALL_SIZE &&
-	    !noscan && s->spanclass == sizeclass_of_malloc(size) && slot_state(&s->state[slot]) == SLOT_LIVE)
+	    !noscan && s->spanclass == sizeclass_of_malloc(size) &&
+	    slot_state(&s->state[slot]) == SLOT_LIVE)
 		return p;
 	if (p == NULL)
 		return noscan ? heap_malloc_noscan(size) : heap_malloc(size);

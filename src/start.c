@@ -4,8 +4,9 @@
  * See malloc.c for the overview.
  *
  * The first request of a process may come from ld.so, before libc is up and before there is an
- * environment. So start-up has two parts. heap_init() makes a heap that works; start_late_init() reads
- * the options if they could not be read before, and asks libc to be told of forks and ends of threads.
+ * environment. So start-up has two parts. heap_init() makes a heap that works; start_late_init()
+ * reads the options if they could not be read before, and asks libc to be told of forks and ends of
+ * threads.
  *
  * Owns     what of start-up is done, the key by which libc tells of ends of threads, the scavenger.
  * Locks    start_lock (LOCK_INIT) is held by heap_init(). No lock is held while libc is called.
@@ -30,12 +31,12 @@
 extern char **environ;
 
 /* glibc runs destructors of thread-specific data up to four times while they set new values. Other
- * destructors may allocate, so ours waits for the last round. ThreadSanitizer takes the last round to
- * end the thread's own record. */
+ * destructors may allocate, so ours waits for the last round. ThreadSanitizer takes the last round
+ * to end the thread's own record. */
 #define DESTRUCTOR_ROUNDS (GOALLOC_SANITIZED ? 2 : 4)
 
-/* A heap below this size has little to give back and gets no scavenger thread. A process with a second
- * thread cannot enter a user namespace, for one. */
+/* A heap below this size has little to give back and gets no scavenger thread. A process with a
+ * second thread cannot enter a user namespace, for one. */
 #define SCAVENGER_HEAP MiB(4)
 
 enum { LATE_NOT_YET, LATE_RUNNING, LATE_DONE };
@@ -63,8 +64,8 @@ static void say(const char *text)
 }
 
 /* Reads the options before the first object; or, where ld.so makes objects before there is an
- * environment, as soon as there is one. One thread at a time calls it. What it writes is constant once
- * it was called with an environment. */
+ * environment, as soon as there is one. One thread at a time calls it. What it writes is constant
+ * once it was called with an environment. */
 static void read_options(void)
 {
 	static bool had_objects, done;
@@ -114,10 +115,10 @@ static void begin_sampling(void)
 	sample_begin(rate, options.guardrate);
 }
 
-/* Hides the calling thread's cache from a hook of the program on libc's madvise(), which may allocate
- * while the thread is in the middle of an allocation. The requests of the hook go through the shared
- * cache. Returns false if no hook may be called: the thread uses the shared cache, sets the heap up,
- * adopts, or has left the heap. */
+/* Hides the calling thread's cache from a hook of the program on libc's madvise(), which may
+ * allocate while the thread is in the middle of an allocation. The requests of the hook go through
+ * the shared cache. Returns false if no hook may be called: the thread uses the shared cache, sets
+ * the heap up, adopts, or has left the heap. */
 static bool begin_call_out(void)
 {
 	if (thread_self.cache == NULL && (!is_scavenger || thread_self.gone))
@@ -185,8 +186,8 @@ static void thread_exit(void *value)
 	metakey_close(rights);
 }
 
-/* Asks libc to call thread_exit() when the calling thread ends. While another thread is still making
- * the key nothing happens, and the next slow path asks. */
+/* Asks libc to call thread_exit() when the calling thread ends. While another thread is still
+ * making the key nothing happens, and the next slow path asks. */
 static SLOW_PATH void watch_exit(struct mcache *c)
 {
 	int saved_errno = errno;
@@ -194,8 +195,8 @@ static SLOW_PATH void watch_exit(struct mcache *c)
 	/* Acquire: the key. Pairs with the release in start_late_init(). */
 	if (atomic_load_explicit(&late_state, memory_order_acquire) != LATE_DONE)
 		return;
-	/* Set first, because libc may allocate. It may also find no memory, and free() may be what brought
-	 * us here: so errno is kept. */
+	/* Set first, because libc may allocate. It may also find no memory, and free() may be what
+	 * brought us here: so errno is kept. */
 	c->watched = true;
 	c->watched = pthread_setspecific(exit_key, (void *)(uintptr_t)DESTRUCTOR_ROUNDS) == 0;
 	errno = saved_errno;
@@ -283,7 +284,8 @@ void start_late_init(void)
 		return;
 	/* Release: the key. Pairs with the acquire in watch_exit(). */
 	atomic_store_explicit(&late_state, LATE_DONE, memory_order_release);
-	/* ld.so made the first allocations before the options were read. From now on malloc.c asks libc. */
+	/* ld.so made the first allocations before the options were read. From now on malloc.c asks
+	 * libc. */
 	if (options.off) {
 		rights = metakey_open();
 		thread_give_cache();

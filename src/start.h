@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * start.h - the way into the heap, from the first malloc of the process to the last free of a thread
- * that ends. See start.c.
+ * start.h - the way into the heap, from the first malloc of the process to the last free of a
+ * thread that ends. See start.c.
  */
 #ifndef GOALLOC_START_H
 #define GOALLOC_START_H
@@ -14,18 +14,18 @@ extern _Atomic bool start_attention;
 /* Does the rest of start-up if libc is up. */
 void start_attend(void);
 
-/* Returns a cache that the caller may use until thread_leave(): its own, made now if need be, or the
- * shared cache, locked, if the thread is ending or there is no memory. The first call of the process
- * sets the heap up. The key of hardened=2 is open. Keeps errno. */
+/* Returns a cache that the caller may use until thread_leave(): its own, made now if need be, or
+ * the shared cache, locked, if the thread is ending or there is no memory. The first call of the
+ * process sets the heap up. The key of hardened=2 is open. Keeps errno. */
 struct mcache *start_enter(void);
 
 /* Does the rest of start-up after libc is up: reads the environment and registers for forks and the
  * ends of threads. Does nothing before libc is up, nor a second time. */
 void start_late_init(void);
 
-/* With scavthread=1: starts the thread that gives memory back, once the heap is large enough. The slow
- * paths of malloc and realloc call it without a lock. free() does not, because libc frees while it
- * holds the lock of its stacks. */
+/* With scavthread=1: starts the thread that gives memory back, once the heap is large enough. The
+ * slow paths of malloc and realloc call it without a lock. free() does not, because libc frees
+ * while it holds the lock of its stacks. */
 void start_scavenger(void);
 
 #endif

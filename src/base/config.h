@@ -122,8 +122,8 @@ _Static_assert(SPAN_MAX_SLOTS % 64 == 0 && SPAN_MAX_SLOTS < 65536, "slot counts 
 #define METADATA_RESERVE MiB(1)
 #define RESERVE_MIN_HEAP MiB(64)
 
-/* The profile keeps the innermost PROFILE_MAX_FRAMES return addresses of a stack, after at most
- * PROFILE_OWN_FRAMES of this library. Its records get PROFILE_CHUNK bytes at a time. */
+/* The profile keeps the innermost PROFILE_MAX_FRAMES return addresses outside of this library. Its
+ * records get PROFILE_CHUNK bytes at a time. */
 #define PROFILE_MAX_FRAMES 64
 #define PROFILE_CHUNK KiB(256)
 _Static_assert(PROFILE_MAX_FRAMES <= 128, "stacks are on the stack while they are recorded and written");

@@ -13,11 +13,12 @@
 /* What realloc(p, 0) does. */
 enum realloc_zero { REALLOC_ZERO_FREE, REALLOC_ZERO_ALLOC, REALLOC_ZERO_ABORT };
 
-/* A file to write to: "" for none, "-" for standard error, else an absolute name; %p and %n in it are replaced when it is opened
- * (out.h). */
+/* A file to write to: "" for none, "-" for standard error, else an absolute name; %p and %n in it
+ * are replaced when it is opened (out.h). */
 typedef char option_file[OPTION_PATH_MAX];
 
-/* Written while the process has one thread, read by all afterwards. What each is for is in the table of options.c. */
+/* Written while the process has one thread, read by all afterwards. What each is for is in the
+ * table of options.c. */
 struct options {
 	bool off;
 	bool thp;
@@ -28,7 +29,7 @@ struct options {
 	bool efence;
 	bool sbrk;
 	bool hardened;
-	bool keyed;                /* hardened=2: records behind a key, too; see rights.h */
+	bool keyed;                /* hardened=2: records behind a key, too; see metakey.h */
 	bool hard;                 /* no growth beyond the limit */
 	bool decoratemappings;
 	bool help;
@@ -46,21 +47,22 @@ struct options {
 	option_file profile;
 	option_file leakreport;    /* appended to; "" unless leakcheck */
 	option_file heapmap;
-	int stats_fd; /* where statistics go; below 0 while they are not asked for, or nobody reads them yet */
-	int report_fd;             /* standard error as it was at start, for reports that come late; -1 while none was asked for */
+	int stats_fd;              /* where statistics go; below 0: nowhere, or no reader yet */
+	int report_fd;             /* standard error as it was at start; -1: no report asked for */
 };
 
 extern struct options options;
 
-/* Reads goalloc_conf, GOALLOC and the variables of the Go names. Does nothing before libc has set environ, nor a
- * second time; never allocates. What it does not understand it says in one line each, and goes on
- * without. */
+/* Reads goalloc_conf, GOALLOC and the variables of the Go names. Does nothing before libc has set
+ * environ, nor a second time; never allocates. What it does not understand it says in one line
+ * each, and goes on without. */
 void options_init(void);
 
 /* One line of each option: name, values, help, default. */
 void options_print(int fd);
 
-/* One line: NAME, an option, cannot write to FILE, and why. On standard error as it was at start if that was kept. */
+/* One line: NAME, an option, cannot write to FILE, and why. On standard error as it was at start if
+ * that was kept. */
 void options_warn_file(const char *name, const char *file, const char *obstacle);
 
 bool option_file_is_stderr(const char *file);

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * adopt.c - takes the caches of lost threads apart, in a forked child. See malloc.c for the overview.
+ * adopt.c - takes the caches of lost threads apart, in a forked child. See malloc.c for the
+ * overview.
  *
- * A lost thread may have stopped in the middle of any change. The owner of a list or a stack changes it
- * by one store at a time, so that what lies there is whole or not there at all. What adoption takes
- * leaves its place before it is free elsewhere: a child that is forked meanwhile adopts anew.
+ * A lost thread may have stopped in the middle of any change. The owner of a list or a stack
+ * changes it by one store at a time, so that what lies there is whole or not there at all. What
+ * adoption takes leaves its place before it is free elsewhere: a child that is forked meanwhile
+ * adopts anew.
  *
  * Locks    none of its own. Takes mcentral.lock and mheap.lock, never both.
  */
@@ -17,8 +19,8 @@ void adopt_slot(struct mcache *c, unsigned sc, uintptr_t addr)
 	bool twice;
 
 	/* The thread may have stopped in the middle of a push or a pop. */
-	if (s == NULL || (sc != NUM_SPAN_CLASSES && s->spanclass != sc) || !mspan_slot_of(s, addr, &slot) ||
-	    slot_state(&s->state[slot]) != SLOT_FREE)
+	if (s == NULL || (sc != NUM_SPAN_CLASSES && s->spanclass != sc) ||
+	    !mspan_slot_of(s, addr, &slot) || slot_state(&s->state[slot]) != SLOT_FREE)
 		return;
 	if (mspan_free_remote(s, slot, &twice))
 		mcache_claim(c, s);
@@ -28,7 +30,8 @@ void adopt_slot(struct mcache *c, unsigned sc, uintptr_t addr)
 static void adopt_stack(struct mcache *c, struct mcache *dead, unsigned slot, uint32_t bottom)
 {
 	struct mcache_slot *t = &dead->slots[slot];
-	unsigned sc = slot < NUM_SPAN_CLASSES ? slot : make_spanclass(slot - NUM_SPAN_CLASSES, false);
+	unsigned sc =
+		slot < NUM_SPAN_CLASSES ? slot : make_spanclass(slot - NUM_SPAN_CLASSES, false);
 
 	while (t->stack_top > bottom) {
 		t->stack_top -= (uint32_t)sizeof(struct free_entry);
@@ -46,7 +49,8 @@ void adopt_stacks(struct mcache *c, struct mcache *dead)
 		mcache_reset_stack(t, (spanclass_t)sc);
 	}
 	for (unsigned class = 1; mcache_has_counted(dead) && class < NUM_SIZE_CLASSES; class++)
-		adopt_stack(c, dead, COUNTED_SLOT(class), dead->slots[COUNTED_SLOT(class)].stack_bottom);
+		adopt_stack(c, dead, COUNTED_SLOT(class),
+			    dead->slots[COUNTED_SLOT(class)].stack_bottom);
 }
 
 /* Makes a span of dead c's, and gives it to the heap. Its states say what is free. */

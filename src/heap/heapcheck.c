@@ -8,7 +8,7 @@
  */
 #include "heap/heapcheck.h"
 #include "heap/mcentral.h"
-#include "os/rights.h"
+#include "os/metakey.h"
 #include "heap/thread.h"
 
 static void check_cache(struct mcache *c, void *arg)
@@ -19,12 +19,12 @@ static void check_cache(struct mcache *c, void *arg)
 
 void heapcheck(void)
 {
-	uint32_t rights = rights_open();
+	uint32_t rights = metakey_open();
 
 	if (mheap.ready) {
 		thread_each_cache(check_cache, NULL);
 		mcentral_check();
 		mheap_check();
 	}
-	rights_close(rights);
+	metakey_close(rights);
 }

@@ -1,16 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * mcache.c - a thread's slots: what happens when the free stack and the current word are used up or full.
+ * mcache.c - refills and empties the bins of a thread's cache.
  * See malloc.c for the overview.
  *
- * Owns     the slots of a thread: current and partial spans, free stacks, cached pages and big spans.
- * Callers  malloc.c, tiny.c, thread.c. Calls mcentral.h, mheap.h, mspan.h, scavenge.h.
- * Locks    none; takes mcentral.lock and mheap.lock through those modules, never both.
- * Holds    mcache_check() tests: current and partial spans have this cache as owner; a partial span has
- *          a free slot; an entry of a stack is a free slot of the class that no bitmap shows. What a
- *          cache keeps is bounded: bytes of a stack by STACK_BYTES, partial spans by their pages while there are
- *          other threads, big spans by BIG_PAGES_ALONE or a share of BIG_PAGES_ALL, pages by one word.
- *          Lists change by one store at a time, so that a forked child can walk them.
+ * Owns     the bins of a thread: current and partial spans, free stacks; its pages and freed big
+ *          spans.
+ * Locks    none. Takes mcentral.lock and mheap.lock through those modules, never both.
+ * Holds    mcache_check() tests what holds: current and partial spans have this cache as owner. A
+ *          partial span has a free slot. An entry of a stack is a free slot of the class that no
+ *          bitmap shows. What a cache keeps is bounded: bytes of a stack by STACK_BYTES, partial
+ *          spans by their pages while there are other threads, big spans by BIG_PAGES_ALONE or a
+ *          share of BIG_PAGES_ALL, pages by one word. Lists change by one store at a time, so that
+ *          a forked child can walk them.
  */
 #include "heap/mcache.h"
 #include "heap/mcentral.h"
@@ -20,13 +21,13 @@
 #include "base/options.h"
 #include "os/os.h"
 
-/* Milliseconds between two polls, at least. */
+/* The least number of milliseconds between two polls. */
 #define POLL_MS 2
 
-/* Freed big objects that the cache keeps, between two looks at whether it is time for one. */
+/* The number of kept big objects between two looks at whether a poll is due. */
 #define BIG_FREES_PER_POLL 16
 
-/* Partial spans of a class that a tick looks at while there is one thread. */
+/* The number of partial spans of a class that a tick looks at while there is one thread. */
 #define TICK_ALONE_SPANS 64
 
 /* The last empty span of a class is kept when it is no longer than this. */
@@ -61,14 +62,18 @@ uint32_t mcache_stack_bottom(const struct mcache_slot *t, spanclass_t sc)
 {
 	uint32_t first = first_bottom(sc);
 
-	return t->stack_top > first + STACK_FIRST_ENTRIES * sizeof(struct free_entry) ? deep_bottom(sc) : first;
+	return t->stack_top > first + STACK_FIRST_ENTRIES * sizeof(struct free_entry)
+		       ? deep_bottom(sc)
+		       : first;
 }
 
 void mcache_reset_stack(struct mcache_slot *t, spanclass_t sc)
 {
 	const struct sizeclass *info = spanclass_info(sc);
-	/* With these every free takes the slow path. */
-	size_t entries = options.clobberfree || options.hardened ? 0 : min_size(info->stack_entries, STACK_FIRST_ENTRIES);
+	/* With these options every free takes the slow path. */
+	size_t entries = options.clobberfree || options.hardened
+				 ? 0
+				 : min_size(info->stack_entries, STACK_FIRST_ENTRIES);
 
 	t->stack_bottom = first_bottom(sc);
 	t->stack_limit = t->stack_bottom + (uint32_t)(entries * sizeof(struct free_entry));
@@ -76,7 +81,7 @@ void mcache_reset_stack(struct mcache_slot *t, spanclass_t sc)
 	t->stack_top = t->stack_bottom;
 }
 
-/* A full stack moves to its deep place. */
+/* Moves a full stack to its deep place. */
 static void deepen_stack(struct mcache *c, struct mcache_slot *t, spanclass_t sc)
 {
 	uint32_t nbytes = t->stack_top - t->stack_bottom;
@@ -87,7 +92,8 @@ static void deepen_stack(struct mcache *c, struct mcache_slot *t, spanclass_t sc
 	order_stores();
 	t->stack_top = bottom + nbytes;
 	t->stack_bottom = bottom;
-	t->stack_limit = bottom + spanclass_info(sc)->stack_entries * (uint32_t)sizeof(struct free_entry);
+	t->stack_limit =
+		bottom + spanclass_info(sc)->stack_entries * (uint32_t)sizeof(struct free_entry);
 	t->stack_grows = false;
 }
 
@@ -102,7 +108,8 @@ static uint32_t counted_entries(unsigned class)
 
 void mcache_init_counted(struct mcache *c)
 {
-	uint32_t at = (uint32_t)(offsetof(struct mcache, counted) + offsetof(struct counted, stacks));
+	uint32_t at =
+		(uint32_t)(offsetof(struct mcache, counted) + offsetof(struct counted, stacks));
 	uint32_t end = at + sizeof(c->counted.stacks);
 
 	for (unsigned class = 0; class < NUM_SIZE_CLASSES; class++) {
@@ -110,7 +117,8 @@ void mcache_init_counted(struct mcache *c)
 
 		t->elemsize = sizeclasses[class].elemsize;
 		t->stack_bottom = at + (uint32_t)sizeof(struct free_entry);
-		t->stack_limit = t->stack_bottom + counted_entries(class) * (uint32_t)sizeof(struct free_entry);
+		t->stack_limit = t->stack_bottom +
+				 counted_entries(class) * (uint32_t)sizeof(struct free_entry);
 		t->stack_top = t->stack_bottom;
 		at = t->stack_limit;
 		CHECK(at <= end);
@@ -119,18 +127,20 @@ void mcache_init_counted(struct mcache *c)
 	atomic_store_explicit(&c->counts, true, memory_order_release);
 }
 
-/* The entries of up to most objects that the slot t has at hand leave it, for e, which nobody sees yet; what was freed last comes
- * last. How many. */
-static unsigned take_entries(struct mcache *c, struct mcache_slot *t, struct free_entry *e, unsigned most)
+/* Moves up to most objects from the bin t to the entries at e, which no other code sees yet. The
+ * objects freed last come last. Returns how many it moved. */
+static unsigned take_entries(struct mcache *c, struct mcache_slot *t, struct free_entry *e,
+			     unsigned most)
 {
 	unsigned nstack = (unsigned)min_size(most, stack_depth(t));
 	unsigned nword = (unsigned)min_size(most - nstack, popcount64(t->alloc_cache));
 	uint32_t rest = t->stack_top - nstack * (uint32_t)sizeof(struct free_entry);
 	uint64_t bits = t->alloc_cache;
 
-	/* The lowest on top. */
+	/* The lowest address lies on top. */
 	for (unsigned i = nword; i-- > 0; bits &= bits - 1)
-		e[i] = (struct free_entry){ t->cache_base + ctz64(bits) * t->elemsize, &t->cache_state[ctz64(bits)] };
+		e[i] = (struct free_entry){ t->cache_base + ctz64(bits) * t->elemsize,
+					    &t->cache_state[ctz64(bits)] };
 	copy_bytes(e + nword, stack_entry(c, rest), nstack * sizeof(struct free_entry));
 	t->alloc_cache = bits;
 	t->stack_top = rest;
@@ -146,8 +156,9 @@ unsigned mcache_refill_counted(struct mcache *c, unsigned class, uint64_t most)
 
 	DCHECK(to->stack_top == to->stack_bottom);
 	n = (to->stack_limit - to->stack_bottom) / (unsigned)sizeof(struct free_entry);
-	/* With few that go round it would be called often: more join them. */
-	if (stack_depth(from) < n / 2 && from->alloc_cache == 0 && !mcache_refill(c, sc, 0) && stack_depth(from) == 0)
+	/* A refill for few objects would come often, so the bin itself is refilled first. */
+	if (stack_depth(from) < n / 2 && from->alloc_cache == 0 && !mcache_refill(c, sc, 0) &&
+	    stack_depth(from) == 0)
 		return 0;
 	n = take_entries(c, from, stack_entry(c, to->stack_bottom), (unsigned)min_size(most, n));
 	/* A child forked meanwhile does not find an object in both places. */
@@ -157,7 +168,7 @@ unsigned mcache_refill_counted(struct mcache *c, unsigned class, uint64_t most)
 	return n;
 }
 
-/* They were not allocated after all. */
+/* Returns the objects on counted stacks to their spans. They were counted but not allocated. */
 static void flush_counted(struct mcache *c)
 {
 	if (!mcache_has_counted(c))
@@ -187,8 +198,9 @@ void mcache_init(struct mcache *c)
 
 /* --- partial spans --- */
 
-/* A thread's share of what all threads may keep from each other: all of one that is alone, else at least least. Alone is who
- * always was: of threads that come and go, the one that stays would keep what the next need. */
+/* Returns how much one cache may keep: `alone` if the process never had a second cache, else its
+ * share of `all`, at least `least`. A thread that outlives others does not count as alone, because
+ * it would hoard what their successors need. */
 static uint32_t share(uint32_t alone, uint32_t all, uint32_t least)
 {
 	uint32_t ncaches = count_caches();
@@ -196,7 +208,7 @@ static uint32_t share(uint32_t alone, uint32_t all, uint32_t least)
 	return ncaches <= 1 ? alone : (uint32_t)max_size(all / ncaches, least);
 }
 
-/* Pages that the partial spans of a cache may have. */
+/* Returns the number of pages that the partial spans of a cache may have. */
 static uint32_t max_partial_npages(void)
 {
 	return share(UINT32_MAX / 2, PARTIAL_PAGES_ALL, PARTIAL_PAGES_MIN);
@@ -204,7 +216,8 @@ static uint32_t max_partial_npages(void)
 
 static uint32_t max_big_npages(void)
 {
-	return share(limit_get_state() == LIMIT_FAR ? BIG_PAGES_ALONE : BIG_PAGES_ALL, BIG_PAGES_ALL, BIG_PAGES_MIN);
+	return share(limit_get_state() == LIMIT_FAR ? BIG_PAGES_ALONE : BIG_PAGES_ALL,
+		     BIG_PAGES_ALL, BIG_PAGES_MIN);
 }
 
 static void partial_push(struct mcache *c, struct mcache_slot *t, struct mspan *s)
@@ -226,8 +239,9 @@ static bool claim(struct mcache *c, struct mspan *s)
 	return mspan_claim_full(s, mcache_owner(c)) || mcentral_claim(s, mcache_owner(c));
 }
 
-/* Sees to it that a span of ours that is on no list, and is absorbed, has something free. False: it has not, and is
- * full and no longer ours. The span may be of another class afterwards: see mspan_set_full(). */
+/* Makes sure that a span of ours, on no list and absorbed, has a free slot. Returns false if it is
+ * full; then it is no longer ours. The span may be of another class afterwards: see
+ * mspan_set_full(). */
 static bool keep_if_free(struct mcache *c, struct mspan *s)
 {
 	while (s->nfree == 0) {
@@ -322,7 +336,7 @@ static struct mspan *next_span(struct mcache *c, spanclass_t sc)
 		mspan_absorb(s);
 		return s;
 	}
-	/* Freed big objects are pages, too: they are used before the heap grows. */
+	/* Freed big objects are pages, too. They are used before the heap grows. */
 	s = c->big_npages != 0 ? mheap_reuse_small(&c->pages, sc) : NULL;
 	if (s == NULL) {
 		flush_big(c);
@@ -342,7 +356,7 @@ bool mcache_refill(struct mcache *c, spanclass_t sc, uint64_t random)
 	if (s != NULL) {
 		if (load_word(t, s, random))
 			return true;
-		/* May empty the stacks into the spans, this one among them. */
+		/* A poll may empty the stacks into the spans, also into this span. */
 		mcache_poll(c);
 		s = t->span;
 		if (s != NULL && load_word(t, s, random))
@@ -350,13 +364,14 @@ bool mcache_refill(struct mcache *c, spanclass_t sc, uint64_t random)
 	}
 	if (s != NULL) {
 		t->span = NULL;
-		/* What other threads freed in it makes it a partial span, and then the next one. */
+		/* A span in which other threads freed becomes a partial span, and then the next
+		 * span. */
 		if (mspan_set_full(s, mcache_owner(c)))
 			mcache_claim(c, s);
 	}
 	s = next_span(c, sc);
 	if (s == NULL) {
-		/* What this thread keeps elsewhere may be what is missing. */
+		/* The memory that this thread keeps elsewhere may be enough. */
 		mcache_flush(c);
 		s = next_span(c, sc);
 		limit_end_request();
@@ -394,13 +409,14 @@ void *mcache_alloc_random(struct mcache *c, spanclass_t sc, uint64_t random)
 /* --- free --- */
 
 /* Frees a slot whose state is free already, of a span that the thread does not own. */
-static SLOW_PATH void return_slot_elsewhere(struct mcache *c, struct mspan *s, uint32_t slot, const char *func)
+static SLOW_PATH void return_slot_elsewhere(struct mcache *c, struct mspan *s, uint32_t slot,
+					    const char *func)
 {
 	uintptr_t owner = mspan_owner_relaxed(s);
 	bool twice, worth;
 
-	/* A full span that nobody took from us: one swap now, and no atomic operation for the slots that
-	 * follow. The stack keeps this from happening at every free. */
+	/* A full span that no thread took from us is taken back by one swap, so that the slots that
+	 * follow need no atomic operation. The stack keeps this from happening at every free. */
 	if (owner == (mcache_owner(c) | SPAN_FULL) && mspan_claim_full(s, mcache_owner(c))) {
 		mspan_absorb(s);
 		mspan_free_local(s, slot);
@@ -478,7 +494,8 @@ struct mspan *mcache_alloc_big(struct mcache *c, size_t npages, size_t align_pag
 	return s;
 }
 
-struct mspan *mcache_new_big(struct mcache *c, size_t npages, size_t align_pages, bool noscan, bool *fresh)
+struct mspan *mcache_new_big(struct mcache *c, size_t npages, size_t align_pages, bool noscan,
+			     bool *fresh)
 {
 	struct mspan *s;
 
@@ -535,7 +552,7 @@ static SLOW_PATH void free_big_slow(struct mcache *c, struct mspan *s)
 			return;
 		}
 	}
-	/* First, so that the pages' age is counted from now. */
+	/* The poll comes first, so that the age of the pages is counted from now. */
 	mcache_poll(c);
 	mheap_free_span(&c->pages, s);
 }
@@ -571,7 +588,7 @@ void mcache_flush_stacks(struct mcache *c)
 		flush_stack(c, (spanclass_t)sc);
 }
 
-/* The slots of the current word that were not handed out. */
+/* Returns the slots of the current word that were not handed out to their span. */
 static void return_word(struct mcache_slot *t)
 {
 	if (t->alloc_cache == 0)
@@ -614,8 +631,8 @@ void mcache_flush(struct mcache *c)
 	mheap_flush_pcache(&c->pages);
 }
 
-/* What was not used since the last tick: the stacks, for they are refilled when they are used; empty spans;
- * big objects; pages. */
+/* Gives back what was not used since the last tick: stacks, which use refills; empty spans; big
+ * objects; pages. */
 static void tick(struct mcache *c)
 {
 	mcache_flush_stacks(c);
@@ -623,12 +640,14 @@ static void tick(struct mcache *c)
 		struct mcache_slot *t = &c->slots[sc];
 		struct mspan *next;
 
-		/* A thread that is alone sees for itself which spans become empty: a long list need not be walked. */
-		for (struct mspan *s = t->partial; s != NULL && !(count_caches() <= 1 && t->npartial > TICK_ALONE_SPANS);
+		/* A thread that is alone sees itself which spans become empty, so a long list is
+		 * not walked. */
+		for (struct mspan *s = t->partial;
+		     s != NULL && !(count_caches() <= 1 && t->npartial > TICK_ALONE_SPANS);
 		     s = next) {
 			next = s->next;
 			mspan_absorb(s);
-			/* More threads came. */
+			/* With more threads the cache may keep fewer pages. */
 			if (!mspan_is_empty(s) && c->partial_npages <= max_partial_npages())
 				continue;
 			partial_remove(c, t, s);
@@ -675,7 +694,8 @@ void mcache_poll(struct mcache *c)
 
 /* --- checking --- */
 
-/* A slot that a stack or the quarantine has: free by its state, and in no bitmap of ours. */
+/* Checks a slot that a stack or the quarantine has: it is free by its state and in no bitmap of
+ * ours. */
 static void check_kept_slot(struct mcache *c, uintptr_t addr)
 {
 	struct mspan *s = span_of(addr);
@@ -683,7 +703,8 @@ static void check_kept_slot(struct mcache *c, uintptr_t addr)
 
 	CHECK(s != NULL && mspan_slot_of(s, addr, &slot));
 	CHECK(slot_state(&s->state[slot]) == SLOT_FREE);
-	CHECK(mspan_owner_relaxed(s) != mcache_owner(c) || (mspan_free_bits(s)[slot / 64] >> slot % 64 & 1) == 0);
+	CHECK(mspan_owner_relaxed(s) != mcache_owner(c) ||
+	      (mspan_free_bits(s)[slot / 64] >> slot % 64 & 1) == 0);
 }
 
 static void check_counted(struct mcache *c)
@@ -692,7 +713,8 @@ static void check_counted(struct mcache *c)
 		struct mcache_slot *t = &c->slots[COUNTED_SLOT(class)];
 
 		CHECK(t->alloc_cache == 0 && t->span == NULL && t->partial == NULL);
-		CHECK(t->stack_top <= t->stack_limit && stack_entry(c, t->stack_bottom)[-1].addr == 0);
+		CHECK(t->stack_top <= t->stack_limit &&
+		      stack_entry(c, t->stack_bottom)[-1].addr == 0);
 		for (uint32_t i = 0; i < stack_depth(t); i++)
 			check_kept_slot(c, stack_entry(c, t->stack_bottom)[i].addr);
 	}
@@ -733,7 +755,8 @@ void mcache_check(struct mcache *c)
 			uint32_t slot;
 
 			check_kept_slot(c, e.addr);
-			CHECK(s->spanclass == sc && mspan_slot_of(s, e.addr, &slot) && e.state == &s->state[slot]);
+			CHECK(s->spanclass == sc && mspan_slot_of(s, e.addr, &slot) &&
+			      e.state == &s->state[slot]);
 		}
 	}
 	CHECK(partial_npages == c->partial_npages);

@@ -11,7 +11,7 @@
 
 #include "heap/mheap.h"
 
-/* A freed object that is handed out next, with its state byte so that malloc need not find it. */
+/* A freed slot that is handed out soon, with its state byte so that malloc need not find it. */
 struct free_entry {
 	uintptr_t addr;
 	_Atomic uint8_t *state;
@@ -20,8 +20,9 @@ struct free_entry {
 /*
  * Where a thread allocates objects of one span class. Objects come from the free stack, then from
  * alloc_cache: a word of the current span, bit i being the slot at cache_base + i * elemsize.
- * Where the stack is, is told in bytes from the start of the cache. Below its bottom is an entry of address 0, so that who
- * pops looks at the entry alone. stack_top alone says which of its two places the stack is in.
+ * Offsets of the stack are bytes from the start of the cache. Below its bottom lies an entry of
+ * address 0, so that a pop looks at the entry alone. stack_top alone says which of its two places
+ * the stack is in.
  * Access: the thread that owns the cache
  */
 struct mcache_slot {
@@ -57,19 +58,21 @@ struct quarantine {
 	struct mspan *big[QUARANTINE_BIG];    /* NULL */
 };
 
-/* Allocations since counting began, by span class. Of SPANCLASS_BIG and SPANCLASS_BIG_NOSCAN bytes, too. */
+/* Allocations since counting began, by span class. Of SPANCLASS_BIG and SPANCLASS_BIG_NOSCAN bytes,
+ * too. */
 struct alloc_counts {
 	uint64_t mallocs[NUM_SPAN_CLASSES];
 	uint64_t big_bytes[2];
 };
 
-/* What a thread has while allocations are counted: see sample.h. Touched only then. Each stack is behind an entry of address 0. */
+/* What a thread has while allocations are counted: see sample.h. Touched only then. Each stack is
+ * behind an entry of address 0. */
 struct counted {
-	struct alloc_counts made;                        /* objects on the counted slots' stacks included */
-	uint64_t until_sample[NUM_SPAN_CLASSES];         /* bytes of objects before the next that is sampled */
-	uint64_t until_guard[NUM_SPAN_CLASSES];          /* objects before the next that is guarded */
-	uint64_t random;                                 /* state of the generator that says how many */
-	uint32_t epoch;                                  /* of sampling, for which these were drawn */
+	struct alloc_counts made;                        /* with those on counted stacks */
+	uint64_t until_sample[NUM_SPAN_CLASSES];         /* bytes before the next sample */
+	uint64_t until_guard[NUM_SPAN_CLASSES];          /* objects before the next guarded one */
+	uint64_t random;                                 /* state of the generator */
+	uint32_t epoch;                                  /* of sampling, for these figures */
 	struct free_entry stacks[COUNTED_TOTAL];         /* of the counted slots, side by side */
 };
 
@@ -78,61 +81,62 @@ struct counted {
  * Access: the thread that owns the cache; [t] threads lock, see thread.c; [a] atomic
  */
 struct mcache {
-	struct mcache_slot slots[NUM_SLOTS];             /* by span class; then the counted ones, stacks only, by size class */
+	struct mcache_slot slots[NUM_SLOTS];             /* by span class; then counted ones */
 	struct pcache pages;
 	struct tiny_cache tiny;
 	uint64_t poll_ms;                                /* time of the last poll */
 	uint64_t tick_ms;                                /* time of the last tick */
-	uint32_t partial_npages;                         /* pages of all spans on the partial lists */
+	uint32_t partial_npages;                         /* pages of all partial spans */
 	uint32_t big_frees;                              /* counts */
 	uint32_t limit_calls;                            /* limit.calls when it was answered */
 	uint32_t big_npages;                             /* pages of the spans in big[] */
-	struct mspan *big[BIG_CACHE_MAX_RUN + 1];        /* freed big spans by length, linked by next */
+	struct mspan *big[BIG_CACHE_MAX_RUN + 1];        /* freed, by length, linked by next */
 	struct mcache *next_all;                         /* [t] constant once set */
 	struct mcache *next_free;                        /* [t] link of the pool */
 	struct mcache *next_used;                        /* [t] link of a chain of those in use */
-	uintptr_t user;                                  /* [t] lock_self() of the thread that has it */
+	uintptr_t user;                                  /* [t] lock_self() of its thread */
 	bool in_use;                                     /* [t] a thread has it */
 	bool orphan;                                     /* in a forked child: its thread is gone */
 	bool watched;                                    /* libc tells when its thread ends */
 	_Atomic bool counts;                             /* [a] the counted slots are ready */
-	/* Each stack is behind an entry of address 0. Scan classes, then noscan ones; these have no deep stacks. */
+	/* Each stack is behind an entry of address 0. Scan classes, then noscan ones; these have no
+	 * deep stacks. */
 	struct free_entry first_stacks[NUM_SPAN_CLASSES][1 + STACK_FIRST_ENTRIES];
 	union {
 		struct free_entry deep_stacks[STACK_TOTAL_ENTRIES];
-		struct quarantine quarantine;            /* with hardened=1, where there are no stacks */
+		struct quarantine quarantine;            /* with hardened=1: no stacks */
 	};
 	struct counted counted;
 };
 
 _Static_assert(sizeof(struct mcache) < KiB(256), "as README.md says");
 
-/* Caches that threads had at the same time, at most. Relaxed: a hint, what one cache may keep depends on it. */
+/* The number of caches made. Relaxed: a hint, on which depends how much one cache may keep. */
 extern _Atomic uint32_t mcaches_made;
 
-/* A cache without anything in it. Once for a record; a flushed cache is as good as new. */
+/* Makes an empty cache of a new record. A flushed cache need not be made again. */
 void mcache_init(struct mcache *c);
 
-/* What stands in the owner word of this cache's spans. */
+/* Returns the owner word of this cache's spans. */
 static inline uintptr_t mcache_owner(const struct mcache *c)
 {
 	return (uintptr_t)c;
 }
 
-/* The entry at an offset that a slot tells. */
+/* Returns the entry at an offset of a bin. */
 static inline struct free_entry *stack_entry(struct mcache *c, uint32_t offset)
 {
 	return (struct free_entry *)(void *)((char *)c + offset);
 }
 
-/* Entries on a stack. */
+/* Counts the entries on a stack. */
 static inline uint32_t stack_depth(const struct mcache_slot *t)
 {
 	return (t->stack_top - t->stack_bottom) / (uint32_t)sizeof(struct free_entry);
 }
 
-/* An object of a slot, which is its span class or a counted one, or NULL: then ask mcache_alloc_slow(). Not for SPANCLASS_TINY.
- * *fresh: it reads as zero. */
+/* Returns an object from a bin, or NULL if the bin's stack and current word are empty: then ask
+ * mcache_alloc_slow(). Not for SPANCLASS_TINY. *fresh becomes true if the object reads as zero. */
 FAST_PATH void *mcache_alloc_fast(struct mcache *c, unsigned slot, bool *fresh)
 {
 	struct mcache_slot *t = &c->slots[slot];
@@ -160,10 +164,11 @@ FAST_PATH void *mcache_alloc_fast(struct mcache *c, unsigned slot, bool *fresh)
 	return NULL;
 }
 
-/* Puts a live object on the free stack of its class if its span is the caller's and there is room. The
- * span's plain fields are not looked at: a full span of which the thread is the home will do. */
-FAST_PATH bool mcache_free_fast(struct mcache *c, const struct mspan *s, spanclass_t sc, uintptr_t addr,
-				_Atomic uint8_t *state)
+/* Puts a live object on the free stack of its class if its span is the caller's and there is room.
+ * The span's plain fields are not looked at: a full span of which the thread is the home will
+ * do. */
+FAST_PATH bool mcache_free_fast(struct mcache *c, const struct mspan *s, spanclass_t sc,
+				uintptr_t addr, _Atomic uint8_t *state)
 {
 	struct mcache_slot *t = &c->slots[sc];
 	uint32_t top = t->stack_top;
@@ -183,12 +188,12 @@ FAST_PATH bool mcache_free_fast(struct mcache *c, const struct mspan *s, spancla
 	return true;
 }
 
-/* An object of the class when the fast path had none; NULL when there is no memory. */
+/* Returns an object of the class when the fast path had none; NULL if there is no memory. */
 void *mcache_alloc_slow(struct mcache *c, spanclass_t sc, bool *fresh);
 
-/* Makes the counted slots ready, all empty. Another thread may be using the rest of the cache. Its
- * malloc finds them by the table of sizeclass_count(), other slow paths by a flag in the cache:
- * both are stored later and order what is stored here. */
+/* Makes the counted bins, all empty. Another thread may be using the rest of the cache. Its malloc
+ * finds the bins by the table of sizeclass_count(), slow paths by a flag in the cache. Both are
+ * stored later and order what is stored here. */
 void mcache_init_counted(struct mcache *c);
 
 /* Returns true if the counted bins of the cache are ready. */
@@ -199,18 +204,19 @@ static inline bool mcache_has_counted(const struct mcache *c)
 	return atomic_load_explicit(&c->counts, memory_order_acquire);
 }
 
-/* Moves up to most objects of the class to its counted slot, which is empty: they count as allocated, and malloc takes them without being
- * seen. How many; 0 when there is no memory. */
+/* Moves up to most objects of the class to its counted bin, which is empty. They count as
+ * allocated, because malloc takes them unseen. Returns how many; 0 if there is no memory. */
 unsigned mcache_refill_counted(struct mcache *c, unsigned sizeclass, uint64_t most);
 
-/* For hardened=1, where there are no fast paths: one of the slots at hand, which one random says. */
+/* Returns one of the slots at hand, chosen by random. For hardened=1, where there are no fast
+ * paths. */
 void *mcache_alloc_random(struct mcache *c, spanclass_t sc, uint64_t random);
 
 /* Frees a slot whose state is free already and that is on no stack and in no bitmap. */
 void mcache_return(struct mcache *c, uintptr_t addr, const char *func);
 
-/* Makes alloc_cache of the class non-zero. random chooses the word; 0: the lowest is taken. When there is
- * no memory the cache is flushed first. Returns false when there is none then. */
+/* Makes alloc_cache of the class non-zero. random chooses the word; 0: the lowest is taken. When
+ * there is no memory the cache is flushed first. Returns false when there is none then. */
 bool mcache_refill(struct mcache *c, spanclass_t sc, uint64_t random);
 
 /* Frees a live slot of a small span, which starts at addr, when the fast path did not: into the
@@ -218,10 +224,10 @@ bool mcache_refill(struct mcache *c, spanclass_t sc, uint64_t random);
 void mcache_free_slot(uintptr_t addr, struct mspan *s, uint32_t slot,
 		      const char *func, struct mcache *c);
 
-/* After the caller freed the last slot of a span that it owns: it goes, unless it is current. */
+/* Gives back a span of the caller whose last slot was freed, unless it is the current span. */
 void mcache_span_freed(struct mcache *c, struct mspan *s);
 
-/* Takes a span over after mspan_free_remote() said so. */
+/* Takes a span over. mspan_free_remote() said so. */
 void mcache_claim(struct mcache *c, struct mspan *s);
 
 /* Returns a freed big object of npages from the cache, not zeroed, or NULL when there is none. Its
@@ -246,15 +252,15 @@ FAST_PATH struct mspan *mcache_take_big(struct mcache *c, size_t npages, bool no
 struct mspan *mcache_alloc_big(struct mcache *c, size_t npages, size_t align_pages, bool noscan,
 			       bool *fresh);
 
-/* The same, not one that the cache keeps: those have no room behind them. */
+/* Does the same, but takes no object that the cache keeps: those have no room behind them. */
 struct mspan *mcache_new_big(struct mcache *c, size_t npages, size_t align_pages, bool noscan,
 			     bool *fresh);
 
-/* Frees a big object's span; its state is free already. */
+/* Frees the span of a big object whose state is free already. */
 void mcache_free_big(struct mcache *c, struct mspan *s);
 
-/* Lets go of what tiny.c and hardened.c keep in a cache; NULL before they keep anything. Constant once
- * the heap is set up. */
+/* Lets go of what tiny.c and hardened.c keep in a cache; NULL before they keep anything. Constant
+ * once the heap is set up. */
 extern void (*mcache_flush_others)(struct mcache *c);
 
 /* Gives everything back: afterwards no span, page or object is the cache's. Calls
@@ -264,7 +270,8 @@ void mcache_flush(struct mcache *c);
 /* Returns the slots on the free stacks to their spans. */
 void mcache_flush_stacks(struct mcache *c);
 
-/* From slow paths: now and then, what this cache and the heap have not used for long is given back. */
+/* Gives back, now and then, what this cache and the heap have not used for long. Slow paths call
+ * this. */
 void mcache_poll(struct mcache *c);
 
 /* For adopt.c. Returns where the stack of a bin begins, by its top alone; makes the stack empty. */
@@ -274,7 +281,7 @@ void mcache_reset_stack(struct mcache_slot *t, spanclass_t sc);
 /* Gives a span of ours that is on no list to mcentral; to mheap if it is empty. */
 void mcache_give_span(struct mcache *c, struct mspan *s);
 
-/* Every slot, list and stack. The owner does not run. */
+/* Checks every bin, list and stack. The owner does not run. */
 void mcache_check(struct mcache *c);
 
 #endif

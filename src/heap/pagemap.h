@@ -8,7 +8,7 @@
  *   - The window of arenas is a range of addresses for which one piece of memory has the page map.
  *     Fast paths find an entry there with one comparison and one load. Arenas lie in the window
  *     one behind the other. The window is empty before the first arena, and where fast paths may
- *     not see arenas (rights.h).
+ *     not see arenas (metakey.h).
  *   - The arena table leads to the record of any arena. Only slow paths ask it. It alone has the
  *     arenas that the system put outside of the window.
  */

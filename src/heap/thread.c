@@ -5,13 +5,13 @@
  *
  * Owns     the thread-local pointer to the cache, the list of all caches, the pool of free ones and
  *          the shared cache.
- * Locks    thread_list.lock (LOCK_THREADS) covers the lists and the [t] fields of caches. thread_shared.lock
- *          (LOCK_SHARED) is held while the shared cache is used. No lock is held while libc is called,
- *          and none is taken before a fork, because a prepare handler that locks can deadlock with
- *          the locks of libio. The child resets the locks instead (fork.c).
+ * Locks    thread_list.lock (LOCK_THREADS) covers the lists and the [t] fields of caches.
+ *          thread_shared.lock (LOCK_SHARED) is held while the shared cache is used. No lock is held
+ *          while libc is called, and none is taken before a fork, because a prepare handler that
+ *          locks can deadlock with the locks of libio. The child resets the locks instead (fork.c).
  * Holds    A cache is used by one thread at a time. A cache in the pool is flushed. A thread has at
- *          most one of the caches in use: if a thread ended and kept its cache, the next thread with
- *          the same thread-local storage takes that cache.
+ *          most one of the caches in use: if a thread ended and kept its cache, the next thread
+ *          with the same thread-local storage takes that cache.
  */
 #include "heap/thread.h"
 #include "os/metakey.h"
@@ -38,7 +38,8 @@ void thread_set_cache(struct mcache *c)
 
 static struct mcache **chain_of(uintptr_t user)
 {
-	/* The users of two threads are addresses in their thread-local storage, pages apart at least. */
+	/* The users of two threads are addresses in their thread-local storage, pages apart at
+	 * least. */
 	return &thread_list.used[(user >> 12 ^ user >> 20) % USER_CHAINS];
 }
 
@@ -58,7 +59,8 @@ static void clear_user_locked(struct mcache *c)
 {
 	struct mcache **link = chain_of(c->user);
 
-	/* The cache is in no chain if a signal's handler forked this child while the parent put it there. */
+	/* The cache is in no chain if a signal's handler forked this child while the parent put it
+	 * there. */
 	while (*link != NULL && *link != c)
 		link = &(*link)->next_used;
 	if (*link == c)
@@ -67,9 +69,9 @@ static void clear_user_locked(struct mcache *c)
 	thread_list.inuse--;
 }
 
-/* Returns the cache that an ended thread with the caller's thread-local storage left behind, or NULL.
- * A thread leaves its cache behind if its first request came from a destructor, too late to be told
- * of the thread's end. */
+/* Returns the cache that an ended thread with the caller's thread-local storage left behind, or
+ * NULL. A thread leaves its cache behind if its first request came from a destructor, too late to
+ * be told of the thread's end. */
 static struct mcache *find_left_behind_locked(void)
 {
 	struct mcache *c = *chain_of(lock_self());
@@ -163,7 +165,8 @@ void thread_leave(struct mcache *c)
 
 struct address_range thread_shared_place(void)
 {
-	return (struct address_range){ (uintptr_t)&thread_shared.cache, sizeof(thread_shared.cache) };
+	return (struct address_range){ (uintptr_t)&thread_shared.cache,
+				       sizeof(thread_shared.cache) };
 }
 
 void thread_flush_shared(void)
@@ -200,8 +203,8 @@ void thread_count_allocs(bool on)
 	lock_release(&thread_list.lock);
 }
 
-/* Adds what a cache has counted, without the objects on counted stacks, which were not handed out yet.
- * The figures are exact only while the owner of the cache does not run. */
+/* Adds what a cache has counted, without the objects on counted stacks, which were not handed out
+ * yet. The figures are exact only while the owner of the cache does not run. */
 READS_OTHERS static void add_counts(struct alloc_counts *sum, const struct mcache *c)
 {
 	for (unsigned sc = 0; sc < NUM_SPAN_CLASSES; sc++)
@@ -210,7 +213,8 @@ READS_OTHERS static void add_counts(struct alloc_counts *sum, const struct mcach
 		const struct mcache_slot *t = &c->slots[COUNTED_SLOT(class)];
 
 		sum->mallocs[make_spanclass(class, false)] -=
-			(PEEK(t->stack_top) - PEEK(t->stack_bottom)) / (uint32_t)sizeof(struct free_entry);
+			(PEEK(t->stack_top) - PEEK(t->stack_bottom)) /
+			(uint32_t)sizeof(struct free_entry);
 	}
 	sum->big_bytes[0] += PEEK(c->counted.made.big_bytes[0]);
 	sum->big_bytes[1] += PEEK(c->counted.made.big_bytes[1]);

@@ -7,8 +7,8 @@
 
 #include "heap/mcache.h"
 
-/* Stands for the cache of a thread that has none: always empty and the owner of no span, so that the
- * fast paths fail without a test of their own. Only its bins are ever looked at. */
+/* Stands for the cache of a thread that has none: always empty and the owner of no span, so that
+ * the fast paths fail without a test of their own. Only its bins are ever looked at. */
 struct mcache_nobody {
 	/* The last of these entries is below the bottom of every stack. */
 	struct free_entry nothing[CACHE_LINE / sizeof(struct free_entry)] ALIGNED(CACHE_LINE);
@@ -30,7 +30,7 @@ static inline struct mcache *thread_cache(void)
 struct thread_self {
 	struct mcache *cache;     /* the thread's cache; NULL */
 	struct mcache *hidden;    /* its cache, while it is hidden from a hook of the program */
-	bool gone;                /* its cache was given back or is hidden: it uses the shared cache */
+	bool gone;                /* its cache was given back or is hidden */
 };
 THREAD_LOCAL_EXTERN struct thread_self thread_self;
 
@@ -39,15 +39,15 @@ THREAD_LOCAL_EXTERN struct thread_self thread_self;
 
 /* Access: [t] lock  [c] constant once ready is set  [a] atomic */
 struct thread_list {
-	struct lock lock;                    /* LOCK_THREADS; also covers the [t] fields of caches */
+	struct lock lock;                    /* covers the [t] fields of caches, too */
 	struct mcache *all;                  /* [t] every record, linked by next_all */
-	struct mcache *free;                 /* [t] those that no thread uses, linked by next_free */
+	struct mcache *free;                 /* [t] without a thread, linked by next_free */
 	struct mcache *used[USER_CHAINS];    /* [t] those in use, linked by next_used */
 	size_t inuse;                        /* [t] */
 	size_t made;                         /* [t] */
 	struct fixalloc pool;                /* [c] */
 	bool counts;                         /* [t] every cache has counted bins */
-	_Atomic bool ready;                  /* [a] the heap is set up, and threads may have caches */
+	_Atomic bool ready;                  /* [a] the heap is set up */
 };
 extern struct thread_list thread_list;
 
@@ -71,15 +71,16 @@ static inline bool thread_is_ready(void)
 /* Makes c the calling thread's cache; NULL: the thread has none from now on. */
 void thread_set_cache(struct mcache *c);
 
-/* Gives the calling thread a cache: one that an ended thread left in its place, a free one, or a new
- * one. Returns NULL if the thread is gone or there is no memory. Takes thread_list.lock. */
+/* Gives the calling thread a cache: one that an ended thread left in its place, a free one, or a
+ * new one. Returns NULL if the thread is gone or there is no memory. Takes thread_list.lock. */
 struct mcache *thread_take_cache(void);
 
 /* Empties the calling thread's cache and gives it back. What the thread still does goes through the
  * shared cache, and no fast path succeeds. */
 void thread_give_cache(void);
 
-/* Enters c into the chain of the calling thread. thread_list.lock is held, or there is one thread. */
+/* Enters c into the chain of the calling thread. thread_list.lock is held, or there is one
+ * thread. */
 void thread_set_user_locked(struct mcache *c);
 
 /* Returns the shared cache, locked until thread_leave(). */
@@ -98,7 +99,8 @@ void thread_flush_shared(void);
  * threads run on. */
 void thread_each_cache(void (*visit)(struct mcache *c, void *arg), void *arg);
 
-/* Makes malloc take from the counted bins of every cache, or no longer. Only sample.c calls this. */
+/* Makes malloc take from the counted bins of every cache, or no longer. Only sample.c calls
+ * this. */
 void thread_count_allocs(bool on);
 
 /* Adds up what all caches have counted, also those of threads that ended. */

@@ -5,18 +5,17 @@
  *
  * Owns     the state bytes of tiny spans: one for each byte of a block, the size of the live object
  *          that starts there; and the current block of a cache.
- * Callers  mcache.c, malloc.c, thread.c. Calls mcache.h, mspan.h.
  * Locks    none of its own.
  * Holds    a block is free when no object starts in it. Go's collector finds that out; here whoever
  *          frees the last object does: the span's owner at once, another thread by marking the
- *          block in remote_bits, and the owner looks when it absorbs. A mark may come late, when the
- *          block is in a cache again: so blocks in caches are pinned by a value in their last byte.
- *          The current block of a cache is in the cache's current tiny span: new_block() and
- *          mcache_flush() detach the block before that span is let go, and tick() keeps a span
- *          that is not all free. So the thread that has the block owns the span, and no other
- *          thread scans the block between the store of the last object and the store that takes
- *          the pin away. Whoever owns the span later synchronises with both stores by the owner
- *          word.
+ *          block in remote_bits, and the owner looks when it absorbs. A mark may come late, when
+ *          the block is in a cache again: so blocks in caches are pinned by a value in their last
+ *          byte. The current block of a cache is in the cache's current tiny span: new_block() and
+ *          mcache_flush(), by mcache_flush_others, detach the block before that span is let go, and
+ *          tick() keeps a span that is not all free. So the thread that has the block owns the
+ *          span, and no other thread scans the block between the store of the last object and the
+ *          store that takes the pin away. Whoever owns the span later synchronises with both stores
+ *          by the owner word.
  */
 #include "heap/tiny.h"
 
@@ -27,7 +26,7 @@ static _Atomic uint8_t *block_state(struct mspan *s, uintptr_t block)
 	return &s->state[block - s->base];
 }
 
-/* No object starts in the block; the pin is none. */
+/* Returns true if no object starts in the block. The pin is no object. */
 static bool block_has_no_object(struct mspan *s, uintptr_t block)
 {
 	const _Atomic uint8_t *state = block_state(s, block);
@@ -35,10 +34,11 @@ static bool block_has_no_object(struct mspan *s, uintptr_t block)
 	for (unsigned i = 0; i < TINY_LAST; i++)
 		if (tiny_byte(&state[i]) != SLOT_FREE)
 			return false;
-	return tiny_byte(&state[TINY_LAST]) == SLOT_FREE || slot_state(&state[TINY_LAST]) == TINY_PIN;
+	return tiny_byte(&state[TINY_LAST]) == SLOT_FREE ||
+	       slot_state(&state[TINY_LAST]) == TINY_PIN;
 }
 
-/* The block is free, or may be: the owner of the span sees to it. */
+/* Frees a block, or leaves it to the owner of the span to see whether it is free. */
 static void free_block(struct mcache *c, struct mspan *s, uint32_t slot)
 {
 	bool twice;
@@ -75,7 +75,7 @@ void tiny_forget(struct mcache *dead)
 		slot_set(&block_state(s, block)[TINY_LAST], SLOT_FREE);
 }
 
-/* A new current block, empty; pinned since its word was taken from the span. */
+/* Makes a new current block, empty. It is pinned since its word was taken from the span. */
 static bool new_block(struct mcache *c)
 {
 	struct mcache_slot *t = &c->slots[SPANCLASS_TINY];

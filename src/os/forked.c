@@ -24,8 +24,6 @@
  *   where there is no page.
  *
  * Owns     what the mark says.
- * Callers  rights.h and malloc.c, where slow paths begin; lock.c; thread.c, which also does the
- *          mending; snapshot.c. Calls os.h.
  * Locks    none. The mark is waited for by futex.
  * Holds    one thread mends, and no thread passes forked_look() before it is done.
  */

@@ -17,7 +17,7 @@
 #include "safe/fault.h"
 #include "os/fatal.h"
 #include "os/os.h"
-#include "os/rights.h"
+#include "os/metakey.h"
 #include "stack/symbol.h"
 #include "stack/unwind.h"
 
@@ -252,7 +252,7 @@ static void report_once(uintptr_t addr, const void *context)
 
 static void handle(int number, siginfo_t *info, void *context)
 {
-	uint32_t rights = rights_open();
+	uint32_t rights = metakey_open();
 
 	if (info->si_code > 0 && guard_owns((uintptr_t)info->si_addr))
 		report_once((uintptr_t)info->si_addr, context);
@@ -263,7 +263,7 @@ static void handle(int number, siginfo_t *info, void *context)
 	 * until this handler returns. */
 	if (info->si_code <= 0)
 		os_signal_again(number, info);
-	rights_close(rights);
+	metakey_close(rights);
 }
 
 static bool is_ours(const struct sigaction *action)

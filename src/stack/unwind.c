@@ -568,7 +568,8 @@ static void start(struct walk *w, bool use_cache)
 }
 
 /* Walks up the calling thread's stack. The registers are captured in the function that this one is
- * inlined into, whose frame lasts until the walk ends. It is the first frame that the walk leaves. */
+ * inlined into, whose frame lasts until the walk ends. It is the first frame that the walk
+ * leaves. */
 FAST_PATH unsigned walk_here(struct code_range own, uintptr_t *pcs, unsigned max, unsigned skip)
 {
 	struct walk w;
@@ -600,8 +601,8 @@ extern const char goalloc_text_end[] WEAK HIDDEN;
 /* The linker's name for the end of the code of the object that this code is part of. */
 extern const char etext[] WEAK HIDDEN;
 
-/* Returns where this library's code is. In a program that was linked with our objects one by one, our
- * code cannot be told from the program's, and the range is empty. */
+/* Returns where this library's code is. In a program that was linked with our objects one by one,
+ * our code cannot be told from the program's, and the range is empty. */
 static struct code_range own_code(void)
 {
 	uintptr_t start = (uintptr_t)goalloc_text, end = (uintptr_t)goalloc_text_end;

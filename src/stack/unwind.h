@@ -2,27 +2,27 @@
 /*
  * unwind.h - finds the return addresses on a stack. See unwind.c.
  *
- * Async-signal-safe: no lock, no allocation, errno kept; 1.4 KiB of stack, 1.6 on arm64. A stack may
- * contain anything, so an address is checked before it is read. The results have no authentication codes
- * (arm64). Each is the address of the instruction after a call: to find the call's line, look up one
- * byte less.
+ * Async-signal-safe: no lock, no allocation, errno kept; 1.4 KiB of stack, 1.6 on arm64. A stack
+ * may contain anything, so an address is checked before it is read. The results have no
+ * authentication codes (arm64). Each is the address of the instruction after a call: to find the
+ * call's line, look up one byte less.
  */
 #ifndef GOALLOC_UNWIND_H
 #define GOALLOC_UNWIND_H
 
 #include "base/base.h"
 
-/* Stores the return addresses of the calling thread, innermost first, at most max, without the first
- * skip of them. With skip 0 the first address is in the function that calls this one. Returns how many
- * addresses it stored. */
+/* Stores the return addresses of the calling thread, innermost first, at most max, without the
+ * first skip of them. With skip 0 the first address is in the function that calls this one. Returns
+ * how many addresses it stored. */
 unsigned unwind_stack(uintptr_t *pcs, unsigned max, unsigned skip);
 
 /* Stores return addresses as unwind_stack() does, without the leading ones in this library. */
 unsigned unwind_callers(uintptr_t *pcs, unsigned max);
 
-/* Stores the addresses on the stack of a signal's context (ucontext_t *). The first is the address of the
- * interrupted instruction, which does not follow a call. The same holds for a frame that another
- * signal interrupted further out. */
+/* Stores the addresses on the stack of a signal's context (ucontext_t *). The first is the address
+ * of the interrupted instruction, which does not follow a call. The same holds for a frame that
+ * another signal interrupted further out. */
 unsigned unwind_context(const void *ucontext, uintptr_t *pcs, unsigned max);
 
 #endif

@@ -12,7 +12,7 @@
 #include "tools/heapmap.h"
 #include "os/os.h"
 #include "os/out.h"
-#include "os/rights.h"
+#include "os/metakey.h"
 #include "tools/stat.h"
 
 #include <errno.h>
@@ -351,10 +351,10 @@ static int write_text(int fd)
 
 int heapmap_write_or_errno(int fd, bool svg)
 {
-	uint32_t rights = rights_open();
+	uint32_t rights = metakey_open();
 	int error = svg ? heapsvg_write_or_errno(fd) : write_text(fd);
 
-	rights_close(rights);
+	metakey_close(rights);
 	return error;
 }
 

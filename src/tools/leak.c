@@ -23,7 +23,7 @@
 #include "os/out.h"
 #include "os/procmap.h"
 #include "tools/profile.h"
-#include "os/rights.h"
+#include "os/metakey.h"
 #include "tools/roots.h"
 #include "tools/snapshot.h"
 #include "stack/symbol.h"
@@ -445,7 +445,7 @@ SLOW_PATH void leak_check(int fd, struct leak_result *result, uintptr_t stack)
 
 	SPILL_REGISTERS();
 	*result = (struct leak_result){ .error = 0 };
-	rights = rights_open();
+	rights = metakey_open();
 	check(fd, stack != 0 ? stack : cpu_stack_pointer(), result);
-	rights_close(rights);
+	metakey_close(rights);
 }

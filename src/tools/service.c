@@ -20,7 +20,7 @@
 #include "os/os_process.h"
 #include "os/out.h"
 #include "tools/profile.h"
-#include "os/rights.h"
+#include "os/metakey.h"
 #include "tools/stat.h"
 
 #include <errno.h>
@@ -164,13 +164,13 @@ static void lock_service(void)
 
 void service_write_all(void)
 {
-	uint32_t rights = rights_open();
+	uint32_t rights = metakey_open();
 
 	lock_service();
 	if (!service.ended)
 		write_all_locked();
 	lock_release(&service.lock);
-	rights_close(rights);
+	metakey_close(rights);
 }
 
 static bool anything_is_asked_for(void)
@@ -188,12 +188,12 @@ void service_at_exit(void)
 
 	if (!anything_is_asked_for())
 		return;
-	rights = rights_open();
+	rights = metakey_open();
 	lock_service();
 	service.ended = true;
 	write_all_locked();
 	lock_release(&service.lock);
-	rights_close(rights);
+	metakey_close(rights);
 	/* A second exit() calls the remaining exit handlers, flushes streams, and sets the
 	 * status. */
 	if ((service.leaks.nobjects != 0 || service.leaks.error != 0 ||
@@ -211,7 +211,7 @@ void service_at_exit(void)
  * stack. */
 static void answer(void *stack)
 {
-	uint32_t rights = rights_open(), wanted;
+	uint32_t rights = metakey_open(), wanted;
 
 	lock_service();
 	/* Acquire: pairs with the release in on_signal(). */
@@ -223,7 +223,7 @@ static void answer(void *stack)
 		service.stack = 0;
 	}
 	lock_release(&service.lock);
-	rights_close(rights);
+	metakey_close(rights);
 }
 
 /* Answers a signal on a stack of our own. The calling thread holds no lock. */

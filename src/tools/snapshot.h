@@ -35,7 +35,7 @@ struct snapshot {
 	/* the result */
 	bool refused;                     /* a thread may not be traced */
 	bool unsettled;                   /* threads are unknown, did not stop, or are too many */
-	uint64_t stopped_us;              /* from the first stop to the last go; unknown in the copy */
+	uint64_t stopped_us; /* from the first stop to the last go; unknown in the copy */
 	size_t nthreads, max_threads;
 	struct snapshot_thread *threads;
 	size_t nwords, max_words;

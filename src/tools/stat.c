@@ -16,7 +16,7 @@
 #include "base/options.h"
 #include "os/os.h"
 #include "os/out.h"
-#include "os/rights.h"
+#include "os/metakey.h"
 #include "tools/sample.h"
 
 #include <errno.h>
@@ -261,13 +261,13 @@ void stat_read(struct stat_snapshot *st)
 	zero_bytes(st, sizeof(*st));
 	if (!mheap.ready)
 		return;
-	rights = rights_open();
+	rights = metakey_open();
 	walk_heap(st);
 	add_caches(st);
 	add_records(st);
 	read_counts(st);
 	sum_up(st);
-	rights_close(rights);
+	metakey_close(rights);
 }
 
 struct stat_snapshot *stat_take(void)

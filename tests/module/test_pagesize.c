@@ -11,7 +11,7 @@
 #include "heap/heapcheck.h"
 #include "heap.h"
 #include "base/options.h"
-#include "os/rights.h"
+#include "os/metakey.h"
 #include "os/os.h"
 #include "os_fail.h"
 
@@ -175,13 +175,13 @@ static void find_the_guard(void)
 	page_size = KiB(64);
 	for (size_t size = MAX_SMALL_SIZE; size <= KiB(200); size += 4099) {
 		unsigned char *p = heap_malloc(size);
-		uint32_t rights = rights_open();
+		uint32_t rights = metakey_open();
 		struct mspan *s = span_of((uintptr_t)p);
 
 		CHECK((uintptr_t)p % page_size == 0 && mspan_nbytes(s) % page_size == 0);
 		CHECK(s->moved && mspan_nbytes(s) - page_size >= size &&
 		      mspan_nbytes(s) - page_size < size + page_size);
-		rights_close(rights);
+		metakey_close(rights);
 		/* All of it can be used. */
 		CHECK(heap_usable_size(p, "test") == size);
 		p[size - 1] = 1;

@@ -13,7 +13,7 @@
 #include "heap/limit.h"
 #include "heap/mheap.h"
 #include "base/options.h"
-#include "os/rights.h"
+#include "os/metakey.h"
 #include "tools/stat.h"
 
 #include <errno.h>
@@ -115,7 +115,7 @@ static void *worker(void *arg)
 /* Returns how many pages count: all pages of the heap, except free pages without memory. */
 static size_t recount(void)
 {
-	uint32_t rights = rights_open();
+	uint32_t rights = metakey_open();
 	size_t npages = 0;
 
 	for (uint32_t i = 0; i < mheap.pages.narenas; i++) {
@@ -125,7 +125,7 @@ static size_t recount(void)
 			if ((ha->committed_words[w / 64] >> w % 64 & 1) != 0)
 				npages += 64 - popcount64(ha->clean_bits[w]);
 	}
-	rights_close(rights);
+	metakey_close(rights);
 	return npages * PAGE_SIZE + fixalloc_used_bytes();
 }
 

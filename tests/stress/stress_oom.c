@@ -13,7 +13,7 @@
  */
 #include "stress.h"
 
-#include "os/rights.h"
+#include "os/metakey.h"
 
 #include "base/options.h"
 #include "os/os.h"
@@ -283,10 +283,10 @@ static void check_nothing_is_lost(void)
 	CHECK(mheap.refused == NULL);
 	for (unsigned shape = 0; shape < SPAN_SHAPES; shape++)
 		records += mheap.span_pools[shape].inuse;
-	rights = rights_open();
+	rights = metakey_open();
 	for (const struct mspan *s = mheap.guarded; s != NULL; s = s->next)
 		guarded++;
-	rights_close(rights);
+	metakey_close(rights);
 	CHECK(records == guarded && st.all.spans == guarded);
 	/* More than the heap has: what could not be unmapped is, now that the heap looks for
 	 * room. */
