@@ -424,6 +424,13 @@ static void *interrupting_thread(void *arg)
 	return NULL;
 }
 
+/* Allocates in a child whose handler has returned, and ends it. */
+static _Noreturn void end_child(void)
+{
+	churn(nth, 300);
+	_exit(0);
+}
+
 static void children_of_handlers_may_return_into_malloc(void)
 {
 	struct sigaction action;
@@ -439,11 +446,12 @@ static void children_of_handlers_may_return_into_malloc(void)
 	while (!atomic_load_explicit(&stop, memory_order_relaxed)) {
 		nth++;
 		churn(nth, 20);
-		if (atomic_load(&is_child)) {
-			churn(nth, 300);
-			_exit(0);
-		}
+		if (atomic_load(&is_child))
+			end_child();
 	}
+	/* The last signal may come before the loop, in pthread_create(3), or behind its condition. */
+	if (atomic_load(&is_child))
+		end_child();
 	CHECK(pthread_join(thread, NULL) == 0);
 	stop_load();
 }
