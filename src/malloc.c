@@ -7,8 +7,7 @@
  *
  *   1. arena      64 MiB of address space, aligned. Most arenas lie in one window, in which one
  *                 comparison and one load lead from an address to its span. [arena.c, pagemap.c]
- *   2. pagealloc  finds the lowest free run of pages of 8 KiB, by a bitmap under a tree of
- *                 summaries.
+ *   2. pagealloc  finds the lowest free run of pages of 8 KiB: a bitmap under a tree of sums.
  *   3. mspan      a run of pages cut into slots of one size class, or one big object. A slot has a
  *                 state byte and two bits, far from the slot itself. [mspan.c, sizeclass.c]
  *   4. mheap      makes spans of pages and pages of spans. [mheap.c, limit.c, scavenge.c, pcache.c]
@@ -36,8 +35,7 @@
  *
  * free(p) of another thread: mcache_free_slot() comes to mspan_free_remote(), which sets the slot's
  * bit in the span's remote_bits and counts down a credit. The free that brings the credit to zero
- * takes the span over (mcache_claim()). Otherwise the owner finds the bit at its next
- * mspan_absorb().
+ * takes the span over (mcache_claim()). Otherwise the owner finds the bit in mspan_absorb().
  *
  * Larger objects have pages of their own: alloc_big() and free_big(), with mcache_alloc_big() and
  * mcache_free_big(), which keep some freed ones. Objects of 16 bytes and less that hold no pointers
@@ -67,8 +65,7 @@
  *   - malloc below 8 bytes gets a slot of 8, which is no larger than its part of a tiny block would
  *     be, and takes the path of all other sizes. Only noscan calls and tiny_align below 8 use tiny
  *     blocks.
- *   - malloc(0) gets an address in pages that cannot be touched, so that an access there is a
- *   fault.
+ *   - malloc(0) gets an address in pages that cannot be touched: an access there is a fault.
  *   - A thread that never had company keeps all its partial spans and freed big objects. Others
  *     keep a share of 2 MiB of each, because what one keeps the others cannot use.
  *   - A thread takes its own full span back at the first free that overflows its stack, by one
@@ -257,7 +254,7 @@ static void *alloc_hardened(struct mcache *c, const struct request *r)
 		return hardened_alloc_small(c, sc, r->size);
 	if (r->size > PTRDIFF_MAX - r->align - 2 * PAGE_SIZE || r->align > PTRDIFF_MAX / 2)
 		return NULL;
-	s = hardened_alloc_big(c, r->size, r->align > PAGE_SIZE ? r->align / PAGE_SIZE : 1, r->noscan);
+	s = hardened_alloc_big(c, r->size, max_size(r->align, PAGE_SIZE) / PAGE_SIZE, r->noscan);
 	return s == NULL ? NULL : mspan_set_big_live(s);
 }
 
@@ -681,8 +678,8 @@ static SLOW_PATH void free_rest(void *p, const char *func)
 	metakey_close(rights);
 }
 
-/* Frees what heap_free_slow() does not. It is a function of its own, because heap_free_slow() would have to save
- * registers for it. */
+/* Frees what heap_free_slow() does not. It is a function of its own, because heap_free_slow() would
+ * have to save registers for it. */
 static SLOW_PATH void free_tiny_or_rest(void *p, struct mspan *s, const char *func,
 					struct mcache *c)
 {

@@ -180,9 +180,8 @@ static bool set_memlimit(struct options *o, struct piece value)
  * raises again and again, and what glibc keeps for itself, the two below SIGRTMIN. */
 static bool signal_can_be_had(uint64_t n)
 {
-	return n != SIGKILL && n != SIGSTOP && n != SIGILL && n != SIGTRAP && n != SIGABRT && n != SIGBUS &&
-	       n != SIGFPE &&
-	       n != SIGSEGV && n != SIGSYS && n != 32 && n != 33;
+	return n != SIGKILL && n != SIGSTOP && n != SIGILL && n != SIGTRAP && n != SIGABRT &&
+	       n != SIGBUS && n != SIGFPE && n != SIGSEGV && n != SIGSYS && n != 32 && n != 33;
 }
 
 /* By number, or by name with or without SIG. */
@@ -191,12 +190,15 @@ static bool set_signal(struct options *o, struct piece value)
 	static const struct {
 		const char *name;
 		uint32_t number;
-	} names[] = { { "off", 0 },	      { "HUP", SIGHUP },     { "INT", SIGINT },	  { "QUIT", SIGQUIT },
-		      { "USR1", SIGUSR1 },    { "USR2", SIGUSR2 },   { "PIPE", SIGPIPE }, { "ALRM", SIGALRM },
-		      { "TERM", SIGTERM },    { "CHLD", SIGCHLD },   { "CONT", SIGCONT }, { "TSTP", SIGTSTP },
-		      { "TTIN", SIGTTIN },    { "TTOU", SIGTTOU },   { "URG", SIGURG },	  { "XCPU", SIGXCPU },
-		      { "XFSZ", SIGXFSZ },    { "VTALRM", SIGVTALRM }, { "PROF", SIGPROF }, { "WINCH", SIGWINCH },
-		      { "IO", SIGIO },	      { "PWR", SIGPWR } };
+	} names[] = {
+		{ "off", 0 }, { "HUP", SIGHUP }, { "INT", SIGINT }, { "QUIT", SIGQUIT },
+		{ "USR1", SIGUSR1 }, { "USR2", SIGUSR2 }, { "PIPE", SIGPIPE },
+		{ "ALRM", SIGALRM }, { "TERM", SIGTERM }, { "CHLD", SIGCHLD },
+		{ "CONT", SIGCONT }, { "TSTP", SIGTSTP }, { "TTIN", SIGTTIN },
+		{ "TTOU", SIGTTOU }, { "URG", SIGURG }, { "XCPU", SIGXCPU }, { "XFSZ", SIGXFSZ },
+		{ "VTALRM", SIGVTALRM }, { "PROF", SIGPROF }, { "WINCH", SIGWINCH },
+		{ "IO", SIGIO }, { "PWR", SIGPWR },
+	};
 	uint64_t n;
 
 	if (piece_number(value, 0, 64, &n) && signal_can_be_had(n)) {

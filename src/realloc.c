@@ -289,7 +289,8 @@ void *heap_realloc(void *p, size_t size, bool noscan, const char *func)
 		return noscan ? heap_malloc_noscan(size) : heap_malloc(size);
 	rights = metakey_open();
 	s = object_span(p, func);
-	to = s == NULL ? realloc_outside(p, size, noscan, func) : realloc_ours(p, s, size, noscan, func);
+	to = s == NULL ? realloc_outside(p, size, noscan, func)
+		       : realloc_ours(p, s, size, noscan, func);
 	/* The object may have grown in its place, where only the caller's p told of it. */
 	HOLD_ADDRESS(p);
 	metakey_close(rights);

@@ -30,7 +30,8 @@
 #define ARENA_LEAF_SHIFT 10
 #define ARENA_LEAF_LEN ((size_t)1 << ARENA_LEAF_SHIFT)
 #define ARENA_TABLE_LEN ((size_t)1 << (ADDR_BITS - ARENA_SHIFT - ARENA_LEAF_SHIFT))
-_Static_assert(ARENA_TABLE_LEN * sizeof(void *) <= KiB(16), "the arena table is part of the library's own data");
+_Static_assert(ARENA_TABLE_LEN * sizeof(void *) <= KiB(16),
+	       "the arena table is part of the library's own data");
 
 /* Records have the first part, in bytes, of the addresses that arena.c chooses for the heap. */
 #define METADATA_PLACE ((CPU_HEAP_HIGH - CPU_HEAP_LOW) / 8)
@@ -126,11 +127,13 @@ _Static_assert(SPAN_MAX_SLOTS % 64 == 0 && SPAN_MAX_SLOTS < 65536, "slot counts 
  * records get PROFILE_CHUNK bytes at a time. */
 #define PROFILE_MAX_FRAMES 64
 #define PROFILE_CHUNK KiB(256)
-_Static_assert(PROFILE_MAX_FRAMES <= 128, "stacks are on the stack while they are recorded and written");
+_Static_assert(PROFILE_MAX_FRAMES <= 128,
+	       "stacks are on the stack while they are recorded and written");
 
 /* The unwinder remembers the rule of so many return addresses, 16 bytes each; a power of two. */
 #define UNWIND_CACHE_ENTRIES 1024
-_Static_assert(UNWIND_CACHE_ENTRIES >= 64 && (UNWIND_CACHE_ENTRIES & (UNWIND_CACHE_ENTRIES - 1)) == 0,
+_Static_assert(UNWIND_CACHE_ENTRIES >= 64 &&
+		       (UNWIND_CACHE_ENTRIES & (UNWIND_CACHE_ENTRIES - 1)) == 0,
 	       "an index is some bits of a hash");
 
 /* Where code has no call frame information, a frame above UNWIND_MAX_FRAME bytes is not believed.
@@ -149,7 +152,8 @@ _Static_assert(UNWIND_CACHE_ENTRIES >= 64 && (UNWIND_CACHE_ENTRIES & (UNWIND_CAC
 #define GUARD_REGION ((size_t)1 << GUARD_REGION_SHIFT)
 #define GUARD_RESERVE GiB(1)
 #define GUARD_STEP MiB(1)
-_Static_assert(GUARD_RESERVE % GUARD_REGION == 0 && GUARD_REGION % GUARD_STEP == 0, "steps are whole");
+_Static_assert(GUARD_RESERVE % GUARD_REGION == 0 && GUARD_REGION % GUARD_STEP == 0,
+	       "steps are whole");
 
 /* With guardrate=N a slot has 2^k kernel pages, for so many values of k. GUARD_SAMPLED_MAX is the
  * most live objects. For each k so many freed slots, by number and by bytes, wait before the oldest
@@ -177,7 +181,8 @@ _Static_assert(GROW_MIN_PAGES % PCACHE_PAGES == 0 && CHUNK_PAGES % GROW_MIN_PAGE
 #define THP_MIN_HEAP MiB(16)
 #define REGION_PAGES 256
 #define REGION_SIZE (REGION_PAGES * PAGE_SIZE)
-_Static_assert(CHUNK_PAGES % REGION_PAGES == 0 && ARENA_PAGES / REGION_PAGES <= 32, "an arena has a bit for each region");
+_Static_assert(CHUNK_PAGES % REGION_PAGES == 0 && ARENA_PAGES / REGION_PAGES <= 32,
+	       "an arena has a bit for each region");
 
 /* realloc gives a growing object pages of its own from this number of bytes on. */
 #define REALLOC_PAGES_MIN (PAGE_SIZE / 2)

@@ -544,7 +544,7 @@ FAST_PATH void keep_big(struct mcache *c, struct mspan *s)
 static SLOW_PATH void free_big_slow(struct mcache *c, struct mspan *s)
 {
 	if (may_keep_big(s)) {
-		/* A program whose every request is served from caches comes by here, if anywhere. */
+		/* A program that is served from its caches alone comes by here, if anywhere. */
 		if (c->big_frees++ % BIG_FREES_PER_POLL == 0)
 			mcache_poll(c);
 		if (c->big_npages + s->npages <= BIG_PAGES_MIN || has_room_for_big(c, s->npages)) {

@@ -41,9 +41,9 @@ void mheap_init(void);
  */
 struct mspan *mheap_alloc_small(struct pcache *pc, spanclass_t sc);
 
-/* Returns the span of a big object: npages, with a base that is a multiple of align_pages (a power of
- * two). The object is free: see mspan_set_big_live(). Returns NULL as mheap_alloc_small() does. pc
- * may be NULL. */
+/* Returns the span of a big object: npages, with a base that is a multiple of align_pages (a power
+ * of two). The object is free: see mspan_set_big_live(). Returns NULL as mheap_alloc_small() does.
+ * pc may be NULL. */
 struct mspan *mheap_alloc_big(struct pcache *pc, size_t npages, size_t align_pages, bool noscan);
 
 /* Return a span as the two functions above do, but from the pages that the heap has, without

@@ -35,8 +35,8 @@ void hardened_init(void)
 	key = (struct siphash_key){ { os_random(), os_random() } };
 }
 
-/* Returns a number of 32 bits that chooses an entry. Without the key, the next number does not follow
- * from the numbers before. A hash serves two calls. */
+/* Returns a number of 32 bits that chooses an entry. Without the key, the next number does not
+ * follow from the numbers before. A hash serves two calls. */
 static uint64_t random_next(struct quarantine *q)
 {
 	uint64_t word;

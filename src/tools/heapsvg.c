@@ -3,16 +3,14 @@
  * heapsvg.c - the map of the heap as a picture. See malloc.c for the overview.
  *
  * An arena is a block of cells, row by row in the order of addresses. In a heap of few spans, each
- * span is a box with a tooltip, and a bar in it is as high as the span is full. In a larger heap,
- * all runs of the same kind and fill form one path, and the rows have the tooltips. So the picture
- * of 1 GiB of fragments stays below 2 MB.
+ * span is a box with a tooltip and a bar as high as the span is full. In a larger heap, all runs of
+ * one kind and fill form one path, and rows have the tooltips: 1 GiB of fragments takes 2 MB.
  *
  * Owns     colours and measures.
  * Locks    those of heapwalk.h and stat.h; none while anything is written.
  * Holds    elements of class kN, in one group, show the kind N of map_kind(). The lengths of its
  *          boxes and paths are its pages, divided by pages a cell. The legend comes last and has
- *          their sums. The height is that of a first look at the heap: arenas and rows that come
- *          later are left out.
+ *          their sums. Arenas and rows that come after a first look at the heap are left out.
  */
 #include "tools/heapmap.h"
 #include "os/os.h"
@@ -31,12 +29,8 @@
 #define ARENA_GAP 12                                   /* beside a block and below it */
 #define LEGEND_COLUMNS 4
 #define LEGEND_ROW 17
-
-/* If there are more spans, they have no boxes of their own. */
-#define MAX_BOXES 5000
-
-/* Steps of opacity, which show the fill where there are no bars. */
-#define FILL_STEPS 6
+#define MAX_BOXES 5000                                 /* more spans have no boxes of their own */
+#define FILL_STEPS 6                                   /* of opacity, where there are no bars */
 
 /* The more arenas there are, the smaller are their blocks. Of a single arena, only the rows up to
  * the last committed one are shown: the fewer rows, the larger. */
