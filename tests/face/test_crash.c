@@ -201,7 +201,7 @@ static __attribute__((noinline)) void take(size_t path)
 	}
 }
 
-enum { PATHS = 5, ROOM_STEP = 16, ROOM_STEPS = 40 };
+enum { PATHS = 5, ROOM_STEP = 16, ROOM_STEPS = 80 };
 
 /* Runs out of stack somewhere on the path: room bytes are left. */
 static void *run_out_of_stack(void *arg)
