@@ -97,7 +97,7 @@ struct goalloc_memstats {
 	uint32_t Counting;
 
 	uint64_t Alloc;            /* equals HeapAlloc */
-	uint64_t TotalAlloc;       /* allocated since counting began, with what was live then */
+	uint64_t TotalAlloc;       /* allocated since counting began, and live at that moment */
 	uint64_t Sys;              /* address space from the system, for heap and records */
 	uint64_t Mallocs;          /* objects allocated since counting began, and live then */
 	uint64_t Frees;            /* objects freed since counting began */

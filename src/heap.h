@@ -171,7 +171,7 @@ size_t heap_good_size(size_t size, size_t align);
 size_t heap_set_limit(size_t bytes);
 size_t heap_limit(void);
 
-/* Gives back to the system what is free, first what this thread keeps. Returns true if memory was
+/* Gives all free memory back to the system, first the memory this thread keeps. Returns true if memory was
  * returned. */
 bool heap_trim(void);
 

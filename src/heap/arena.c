@@ -171,7 +171,7 @@ static uintptr_t reserve_apart(struct arena_space *a, size_t nbytes)
 }
 
 /* Reserves *nbytes and room to grow, where the system chooses. Returns the address, with *nbytes
- * what was reserved, or 0. */
+ * set to the length of the reservation, or 0. */
 static uintptr_t reserve_among_others(struct arena_space *a, size_t *nbytes)
 {
 	size_t least = align_up(*nbytes, CHUNK_SIZE);
