@@ -171,8 +171,8 @@ size_t heap_good_size(size_t size, size_t align);
 size_t heap_set_limit(size_t bytes);
 size_t heap_limit(void);
 
-/* Gives all free memory back to the system, first the memory this thread keeps. Returns true if memory was
- * returned. */
+/* Gives all free memory back to the system, first the memory this thread keeps. Returns true if
+ * memory was returned. */
 bool heap_trim(void);
 
 #endif
