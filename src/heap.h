@@ -35,7 +35,7 @@ FAST_PATH void *heap_malloc(size_t size)
 	bool fresh;
 
 	if (LIKELY(size <= MAX_SMALL_SIZE)) {
-		void *p = mcache_alloc_fast(thread_cache(), sizeclass_slot_of_malloc(size), &fresh);
+		void *p = mcache_alloc_fast(thread_cache(), sizeclass_bin_of_malloc(size), &fresh);
 
 		if (LIKELY(p != NULL))
 			return p;
@@ -49,7 +49,7 @@ FAST_PATH void *heap_calloc(size_t size)
 	bool fresh;
 
 	if (LIKELY(size <= MAX_SMALL_SIZE)) {
-		void *p = mcache_alloc_fast(thread_cache(), sizeclass_slot_of_malloc(size), &fresh);
+		void *p = mcache_alloc_fast(thread_cache(), sizeclass_bin_of_malloc(size), &fresh);
 
 		if (LIKELY(p != NULL)) {
 			zero_object(p, size, fresh);

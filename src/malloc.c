@@ -133,7 +133,7 @@ static unsigned class_for(size_t size, size_t align)
 /* Returns a span class without tiny blocks and untouchable pages: for objects that need a slot. */
 static spanclass_t slot_spanclass(spanclass_t sc)
 {
-	return sc == SPANCLASS_TINY || sc == SPANCLASS_NOTHING ?
+	return sc == SPANCLASS_TINY || sc == SPANCLASS_ZERO ?
 		       make_spanclass(sizeclass_for(2 * TINY_SIZE, TINY_SIZE), true) :
 		       sc;
 }
@@ -158,7 +158,7 @@ static spanclass_t spanclass_of(const struct request *r)
 	unsigned class = 0;
 
 	if (r->size == 0 && r->align == 0)
-		return SPANCLASS_NOTHING;
+		return SPANCLASS_ZERO;
 	/* Noscan objects are aligned by their size alone unless the caller asks for more. With
 	 * sbrk=1 there are no tiny blocks, because a block is used again as a whole. */
 	if (!options.sbrk && (size_is_tiny(r->size, r->align) ||
@@ -178,7 +178,7 @@ static size_t tiny_floor(const struct request *r)
 /* Returns the bytes that a request takes of the heap. */
 static size_t nbytes_in(spanclass_t sc, const struct request *r)
 {
-	if (sc == SPANCLASS_NOTHING)
+	if (sc == SPANCLASS_ZERO)
 		return 0;
 	if (sc == SPANCLASS_TINY)
 		return tiny_nbytes(r->size, tiny_floor(r));
@@ -260,7 +260,7 @@ static void *alloc_hardened(struct mcache *c, const struct request *r)
 
 static void *alloc_in(struct mcache *c, spanclass_t sc, const struct request *r)
 {
-	if (UNLIKELY(options.hardened) && sc != SPANCLASS_NOTHING)
+	if (UNLIKELY(options.hardened) && sc != SPANCLASS_ZERO)
 		return alloc_hardened(c, r);
 	if (sc == SPANCLASS_TINY)
 		return alloc_tiny(c, r->size, tiny_floor(r), r->zero);
@@ -308,7 +308,7 @@ static SLOW_PATH void *alloc_counted(struct mcache *c, spanclass_t sc, const str
 	unsigned what;
 	void *p = NULL;
 
-	if (options.hardened && sc != SPANCLASS_NOTHING)
+	if (options.hardened && sc != SPANCLASS_ZERO)
 		sc = spanclass_of_hardened(r);
 	nbytes = nbytes_in(sc, r);
 	if (sc > SPANCLASS_BIG_NOSCAN && !spanclass_noscan(sc) && !options.hardened &&
@@ -465,7 +465,7 @@ SLOW_PATH void *heap_calloc_slow(size_t size)
 FAST_PATH bool size_is_fast(size_t size)
 {
 	return size <= MAX_SMALL_SIZE &&
-	       LIKELY(sizeclass_slot_of_malloc(size) - 1u < NUM_SPAN_CLASSES - 1);
+	       LIKELY(sizeclass_bin_of_malloc(size) - 1u < NUM_SPAN_CLASSES - 1);
 }
 
 /* Returns a slot without a slow path; NULL also where the size needs no slot. */
@@ -601,11 +601,11 @@ static SLOW_PATH void free_slot_unusual(uintptr_t addr, struct mspan *s, uint32_
 					const char *func, struct mcache *c)
 {
 	forked_look();
-	if (options.hardened && s->spanclass != SPANCLASS_NOTHING) {
+	if (options.hardened && s->spanclass != SPANCLASS_ZERO) {
 		hardened_free_small(addr, s, slot, func, c);
 		return;
 	}
-	if (options.clobberfree && s->spanclass != SPANCLASS_NOTHING)
+	if (options.clobberfree && s->spanclass != SPANCLASS_ZERO)
 		fill_bytes((void *)addr, 0xdf, s->elemsize);
 	mcache_free_slot(addr, s, slot, func, c);
 }

@@ -50,7 +50,7 @@ bool object_find(void *p, struct mspan *s, struct object *o, const char *func)
 		if (!mspan_slot_of(s, addr, &o->slot) || !slot_is_live(&s->state[o->slot]))
 			return false;
 		o->nbytes = s->elemsize;
-		if (UNLIKELY(s->spanclass == SPANCLASS_NOTHING))
+		if (UNLIKELY(s->spanclass == SPANCLASS_ZERO))
 			o->nbytes = 0;
 		else if (UNLIKELY(options.hardened))
 			o->nbytes = hardened_small_size(s, o->slot, func);
@@ -141,7 +141,7 @@ size_t heap_usable_size(void *p, const char *func)
 	uint32_t slot;
 
 	if (LIKELY(entry_slot_of(entry, (uintptr_t)p, &slot)) &&
-	    LIKELY(entry_spanclass(entry) != SPANCLASS_NOTHING) &&
+	    LIKELY(entry_spanclass(entry) != SPANCLASS_ZERO) &&
 	    LIKELY(slot_is_live(&entry_span(entry)->state[slot])) && LIKELY(!options.hardened))
 		return spanclass_info(entry_spanclass(entry))->elemsize;
 	return usable_size_slow(p, func);

@@ -70,7 +70,7 @@ static void fill_go(struct goalloc_memstats *m, const struct stat_snapshot *st)
 static void fill_sizes(struct goalloc_memstats *m, const struct stat_snapshot *st)
 {
 	for (unsigned sc = 2; sc < NUM_SPAN_CLASSES; sc++) {
-		unsigned class = sc == SPANCLASS_NOTHING ? 0 : sc >> 1;
+		unsigned class = sc == SPANCLASS_ZERO ? 0 : sc >> 1;
 
 		m->BySize[class].Size = sizeclasses[class].elemsize;
 		m->BySize[class].Mallocs += st->classes[sc].mallocs;
@@ -105,7 +105,7 @@ static void fill_more(struct goalloc_memstats *m, const struct stat_snapshot *st
 	m->HeapFree = st->free_bytes;
 	m->PageWords = st->held_bytes;
 	m->HugeRegions = st->huge_bytes;
-	m->RoundingMax = st->all.unasked_most;
+	m->RoundingMax = st->all.rounding_max;
 	m->Threads = st->ncaches;
 	m->Arenas = st->narenas;
 }

@@ -7,7 +7,7 @@
  * does not replace must fit to those that it does: operator new of libstdc++ calls malloc, and
  * reallocarray calls realloc, so ours must.
  *
- * Owns     the tables that fast paths of operator new and delete find slots by. At first they find
+ * Owns     the tables that fast paths of operator new and delete find bins by. At first they find
  *          none, so that the first call comes here. Where the program's functions are not ours
  *          they never find one. So the question costs no instruction.
  * Locks    none. Nothing is held while the program's malloc or free is called.
@@ -18,7 +18,7 @@
 #include "face/face.h"
 #include "os/libc.h"
 
-/* In this table no size has a slot, no span class has slots, and no size has a span class. */
+/* In this table no size has a bin, no span class has slots, and no size has a span class. */
 static const uint32_t nothing[(MAX_SMALL_SIZE / 8 + 1 + 3) / 4];
 _Static_assert(sizeof(nothing) >= NUM_SPAN_CLASSES * sizeof(uint32_t),
 	       "the table stands for the table of divisors, too");
@@ -71,7 +71,7 @@ bool replaced_settle(void)
 	}
 	now = whose("malloc", (const void *)malloc, OPAQUE((const void *)own_malloc));
 	if (now == OURS)
-		atomic_store_explicit(&replaced_tables.slots, sizeclass_malloc_slot,
+		atomic_store_explicit(&replaced_tables.bins, sizeclass_malloc_bin,
 				      memory_order_relaxed);
 	atomic_store_explicit(&whose_malloc, now, memory_order_relaxed);
 	return now == OURS;

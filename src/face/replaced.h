@@ -13,10 +13,10 @@
 
 #include <stdlib.h>
 
-/* The tables by which fast paths of those names find slots. They are the heap's own, or an empty
+/* The tables by which fast paths of those names find bins. They are the heap's own, or an empty
  * table where malloc or free is not ours. They are constant once they are settled. */
 struct replaced_tables {
-	_Atomic(const _Atomic uint8_t *) slots;       /* malloc's: sizeclass_malloc_slot */
+	_Atomic(const _Atomic uint8_t *) bins;        /* malloc's: sizeclass_malloc_bin */
 	_Atomic(const uint32_t *) divmul;             /* free's: sizeclass_divmul */
 	_Atomic(const _Atomic spanclass_t *) classes; /* free's: sizeclass_malloc */
 };
@@ -36,23 +36,23 @@ bool replaced_settle(void);
 FAST_PATH bool malloc_is_ours(void)
 {
 	/* Relaxed: each thread that settles finds the same answer. */
-	return LIKELY(atomic_load_explicit(&replaced_tables.slots, memory_order_relaxed) ==
-		      sizeclass_malloc_slot) ||
+	return LIKELY(atomic_load_explicit(&replaced_tables.bins, memory_order_relaxed) ==
+		      sizeclass_malloc_bin) ||
 	       replaced_settle();
 }
 
 /* Does malloc's fast path alone. Returns NULL if that does not succeed, or malloc is not ours. */
 FAST_PATH void *replaced_malloc_fast(size_t size)
 {
-	const _Atomic uint8_t *slots;
+	const _Atomic uint8_t *bins;
 	bool fresh;
 
 	if (UNLIKELY(size > MAX_SMALL_SIZE))
 		return NULL;
-	/* Relaxed: see malloc_is_ours(). Acquire: see sizeclass_slot_of_malloc(). */
-	slots = atomic_load_explicit(&replaced_tables.slots, memory_order_relaxed);
+	/* Relaxed: see malloc_is_ours(). Acquire: see sizeclass_bin_of_malloc(). */
+	bins = atomic_load_explicit(&replaced_tables.bins, memory_order_relaxed);
 	return mcache_alloc_fast(thread_cache(),
-				 atomic_load_explicit(&slots[(size + 7) / 8], memory_order_acquire),
+				 atomic_load_explicit(&bins[(size + 7) / 8], memory_order_acquire),
 				 &fresh);
 }
 

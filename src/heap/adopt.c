@@ -27,30 +27,30 @@ void adopt_slot(struct mcache *c, unsigned sc, uintptr_t addr)
 }
 
 /* Frees the entries of a bin's stack, down to bottom. */
-static void adopt_stack(struct mcache *c, struct mcache *dead, unsigned slot, uint32_t bottom)
+static void adopt_stack(struct mcache *c, struct mcache *dead, unsigned bin, uint32_t bottom)
 {
-	struct mcache_slot *t = &dead->slots[slot];
+	struct bin *b = &dead->bins[bin];
 	unsigned sc =
-		slot < NUM_SPAN_CLASSES ? slot : make_spanclass(slot - NUM_SPAN_CLASSES, false);
+		bin < NUM_SPAN_CLASSES ? bin : make_spanclass(bin - NUM_SPAN_CLASSES, false);
 
-	while (t->stack_top > bottom) {
-		t->stack_top -= (uint32_t)sizeof(struct free_entry);
+	while (b->stack_top > bottom) {
+		b->stack_top -= (uint32_t)sizeof(struct free_entry);
 		order_stores();
-		adopt_slot(c, sc, stack_entry(dead, t->stack_top)->addr);
+		adopt_slot(c, sc, stack_entry(dead, b->stack_top)->addr);
 	}
 }
 
 void adopt_stacks(struct mcache *c, struct mcache *dead)
 {
 	for (unsigned sc = 0; sc < NUM_SPAN_CLASSES; sc++) {
-		struct mcache_slot *t = &dead->slots[sc];
+		struct bin *b = &dead->bins[sc];
 
-		adopt_stack(c, dead, sc, mcache_stack_bottom(t, (spanclass_t)sc));
-		mcache_reset_stack(t, (spanclass_t)sc);
+		adopt_stack(c, dead, sc, mcache_stack_bottom(b, (spanclass_t)sc));
+		mcache_reset_stack(b, (spanclass_t)sc);
 	}
 	for (unsigned class = 1; mcache_has_counted(dead) && class < NUM_SIZE_CLASSES; class++)
-		adopt_stack(c, dead, COUNTED_SLOT(class),
-			    dead->slots[COUNTED_SLOT(class)].stack_bottom);
+		adopt_stack(c, dead, COUNTED_BIN(class),
+			    dead->bins[COUNTED_BIN(class)].stack_bottom);
 }
 
 /* Makes a span of dead c's, and gives it to the heap. Its states say what is free. */
@@ -99,19 +99,19 @@ void adopt_lose_spans(struct mcache *dead)
 void adopt_spans(struct mcache *c, struct mcache *dead)
 {
 	for (unsigned sc = 0; sc < NUM_SPAN_CLASSES; sc++) {
-		struct mcache_slot *t = &dead->slots[sc];
+		struct bin *b = &dead->bins[sc];
 		struct mspan *s;
 
-		adopt_span(c, dead, t->span);
-		while ((s = t->partial) != NULL && mspan_owner_relaxed(s) == mcache_owner(dead)) {
-			t->partial = s->next;
+		adopt_span(c, dead, b->span);
+		while ((s = b->partial) != NULL && mspan_owner_relaxed(s) == mcache_owner(dead)) {
+			b->partial = s->next;
 			order_stores();
 			adopt_span(c, dead, s);
 		}
-		t->span = NULL;
-		t->partial = NULL;
-		t->npartial = 0;
-		t->alloc_cache = 0;
+		b->span = NULL;
+		b->partial = NULL;
+		b->npartial = 0;
+		b->alloc_cache = 0;
 	}
 	dead->partial_npages = 0;
 	for (unsigned n = 0; n <= BIG_CACHE_MAX_RUN; n++) {

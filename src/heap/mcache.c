@@ -58,16 +58,16 @@ static uint32_t deep_bottom(spanclass_t sc)
 			  spanclass_info(sc)->stack_first * sizeof(struct free_entry));
 }
 
-uint32_t mcache_stack_bottom(const struct mcache_slot *t, spanclass_t sc)
+uint32_t mcache_stack_bottom(const struct bin *b, spanclass_t sc)
 {
 	uint32_t first = first_bottom(sc);
 
-	return t->stack_top > first + STACK_FIRST_ENTRIES * sizeof(struct free_entry)
+	return b->stack_top > first + STACK_FIRST_ENTRIES * sizeof(struct free_entry)
 		       ? deep_bottom(sc)
 		       : first;
 }
 
-void mcache_reset_stack(struct mcache_slot *t, spanclass_t sc)
+void mcache_reset_stack(struct bin *b, spanclass_t sc)
 {
 	const struct sizeclass *info = spanclass_info(sc);
 	/* With these options every free takes the slow path. */
@@ -75,29 +75,29 @@ void mcache_reset_stack(struct mcache_slot *t, spanclass_t sc)
 				 ? 0
 				 : min_size(info->stack_entries, STACK_FIRST_ENTRIES);
 
-	t->stack_bottom = first_bottom(sc);
-	t->stack_limit = t->stack_bottom + (uint32_t)(entries * sizeof(struct free_entry));
-	t->stack_grows = entries != 0 && info->stack_first != 0 && !spanclass_noscan(sc);
-	t->stack_top = t->stack_bottom;
+	b->stack_bottom = first_bottom(sc);
+	b->stack_limit = b->stack_bottom + (uint32_t)(entries * sizeof(struct free_entry));
+	b->stack_grows = entries != 0 && info->stack_first != 0 && !spanclass_noscan(sc);
+	b->stack_top = b->stack_bottom;
 }
 
 /* Moves a full stack to its deep place. */
-static void deepen_stack(struct mcache *c, struct mcache_slot *t, spanclass_t sc)
+static void deepen_stack(struct mcache *c, struct bin *b, spanclass_t sc)
 {
-	uint32_t nbytes = t->stack_top - t->stack_bottom;
+	uint32_t nbytes = b->stack_top - b->stack_bottom;
 	uint32_t bottom = deep_bottom(sc);
 
-	copy_bytes(stack_entry(c, bottom), stack_entry(c, t->stack_bottom), nbytes);
+	copy_bytes(stack_entry(c, bottom), stack_entry(c, b->stack_bottom), nbytes);
 	/* A child forked here finds the stack in the one place or in the other. */
 	order_stores();
-	t->stack_top = bottom + nbytes;
-	t->stack_bottom = bottom;
-	t->stack_limit =
+	b->stack_top = bottom + nbytes;
+	b->stack_bottom = bottom;
+	b->stack_limit =
 		bottom + spanclass_info(sc)->stack_entries * (uint32_t)sizeof(struct free_entry);
-	t->stack_grows = false;
+	b->stack_grows = false;
 }
 
-/* --- counted slots: what malloc takes from while allocations are counted --- */
+/* --- counted bins: what malloc takes from while allocations are counted --- */
 
 static uint32_t counted_entries(unsigned class)
 {
@@ -113,45 +113,45 @@ void mcache_init_counted(struct mcache *c)
 	uint32_t end = at + sizeof(c->counted.stacks);
 
 	for (unsigned class = 0; class < NUM_SIZE_CLASSES; class++) {
-		struct mcache_slot *t = &c->slots[COUNTED_SLOT(class)];
+		struct bin *b = &c->bins[COUNTED_BIN(class)];
 
-		t->elemsize = sizeclasses[class].elemsize;
-		t->stack_bottom = at + (uint32_t)sizeof(struct free_entry);
-		t->stack_limit = t->stack_bottom +
+		b->elemsize = sizeclasses[class].elemsize;
+		b->stack_bottom = at + (uint32_t)sizeof(struct free_entry);
+		b->stack_limit = b->stack_bottom +
 				 counted_entries(class) * (uint32_t)sizeof(struct free_entry);
-		t->stack_top = t->stack_bottom;
-		at = t->stack_limit;
+		b->stack_top = b->stack_bottom;
+		at = b->stack_limit;
 		CHECK(at <= end);
 	}
 	/* Release: the slots. Pairs with the acquire in mcache_has_counted(). */
 	atomic_store_explicit(&c->counts, true, memory_order_release);
 }
 
-/* Moves up to most objects from the bin t to the entries at e, which no other code sees yet. The
+/* Moves up to most objects from the bin b to the entries at e, which no other code sees yet. The
  * objects freed last come last. Returns how many it moved. */
-static unsigned take_entries(struct mcache *c, struct mcache_slot *t, struct free_entry *e,
+static unsigned take_entries(struct mcache *c, struct bin *b, struct free_entry *e,
 			     unsigned most)
 {
-	unsigned nstack = (unsigned)min_size(most, stack_depth(t));
-	unsigned nword = (unsigned)min_size(most - nstack, popcount64(t->alloc_cache));
-	uint32_t rest = t->stack_top - nstack * (uint32_t)sizeof(struct free_entry);
-	uint64_t bits = t->alloc_cache;
+	unsigned nstack = (unsigned)min_size(most, stack_depth(b));
+	unsigned nword = (unsigned)min_size(most - nstack, popcount64(b->alloc_cache));
+	uint32_t rest = b->stack_top - nstack * (uint32_t)sizeof(struct free_entry);
+	uint64_t bits = b->alloc_cache;
 
 	/* The lowest address lies on top. */
 	for (unsigned i = nword; i-- > 0; bits &= bits - 1)
-		e[i] = (struct free_entry){ t->cache_base + ctz64(bits) * t->elemsize,
-					    &t->cache_state[ctz64(bits)] };
+		e[i] = (struct free_entry){ b->cache_base + ctz64(bits) * b->elemsize,
+					    &b->cache_state[ctz64(bits)] };
 	copy_bytes(e + nword, stack_entry(c, rest), nstack * sizeof(struct free_entry));
-	t->alloc_cache = bits;
-	t->stack_top = rest;
+	b->alloc_cache = bits;
+	b->stack_top = rest;
 	return nword + nstack;
 }
 
 unsigned mcache_refill_counted(struct mcache *c, unsigned class, uint64_t most)
 {
 	spanclass_t sc = make_spanclass(class, false);
-	struct mcache_slot *from = &c->slots[sc];
-	struct mcache_slot *to = &c->slots[COUNTED_SLOT(class)];
+	struct bin *from = &c->bins[sc];
+	struct bin *to = &c->bins[COUNTED_BIN(class)];
 	unsigned n;
 
 	DCHECK(to->stack_top == to->stack_bottom);
@@ -174,15 +174,15 @@ static void flush_counted(struct mcache *c)
 	if (!mcache_has_counted(c))
 		return;
 	for (unsigned class = 1; class < NUM_SIZE_CLASSES; class++) {
-		struct mcache_slot *t = &c->slots[COUNTED_SLOT(class)];
+		struct bin *b = &c->bins[COUNTED_BIN(class)];
 		spanclass_t sc = make_spanclass(class, false);
 
-		while (t->stack_top > t->stack_bottom) {
-			t->stack_top -= (uint32_t)sizeof(struct free_entry);
+		while (b->stack_top > b->stack_bottom) {
+			b->stack_top -= (uint32_t)sizeof(struct free_entry);
 			c->counted.made.mallocs[sc]--;
-			c->counted.until_sample[sc] += t->elemsize;
+			c->counted.until_sample[sc] += b->elemsize;
 			c->counted.until_guard[sc]++;
-			mcache_return(c, stack_entry(c, t->stack_top)->addr, "free");
+			mcache_return(c, stack_entry(c, b->stack_top)->addr, "free");
 		}
 	}
 }
@@ -190,8 +190,8 @@ static void flush_counted(struct mcache *c)
 void mcache_init(struct mcache *c)
 {
 	for (unsigned sc = 0; sc < NUM_SPAN_CLASSES; sc++) {
-		c->slots[sc].elemsize = spanclass_info((spanclass_t)sc)->elemsize;
-		mcache_reset_stack(&c->slots[sc], (spanclass_t)sc);
+		c->bins[sc].elemsize = spanclass_info((spanclass_t)sc)->elemsize;
+		mcache_reset_stack(&c->bins[sc], (spanclass_t)sc);
 	}
 	c->tick_ms = c->poll_ms = os_now_ms();
 }
@@ -220,17 +220,17 @@ static uint32_t max_big_npages(void)
 		     BIG_PAGES_ALL, BIG_PAGES_MIN);
 }
 
-static void partial_push(struct mcache *c, struct mcache_slot *t, struct mspan *s)
+static void partial_push(struct mcache *c, struct bin *b, struct mspan *s)
 {
-	mspan_list_push(&t->partial, s);
-	t->npartial++;
+	mspan_list_push(&b->partial, s);
+	b->npartial++;
 	c->partial_npages += s->npages;
 }
 
-static void partial_remove(struct mcache *c, struct mcache_slot *t, struct mspan *s)
+static void partial_remove(struct mcache *c, struct bin *b, struct mspan *s)
 {
-	mspan_list_remove(&t->partial, s);
-	t->npartial--;
+	mspan_list_remove(&b->partial, s);
+	b->npartial--;
 	c->partial_npages -= s->npages;
 }
 
@@ -255,28 +255,28 @@ static bool keep_if_free(struct mcache *c, struct mspan *s)
 /* Finds the place for a span of ours that is on no list and is absorbed. */
 static void place_span(struct mcache *c, struct mspan *s)
 {
-	struct mcache_slot *t;
+	struct bin *b;
 
 	if (!keep_if_free(c, s))
 		return;
-	t = &c->slots[s->spanclass];
-	if (mspan_is_empty(s) && (t->npartial != 0 || s->npages > KEEP_EMPTY_PAGES))
+	b = &c->bins[s->spanclass];
+	if (mspan_is_empty(s) && (b->npartial != 0 || s->npages > KEEP_EMPTY_PAGES))
 		mheap_free_span(&c->pages, s);
-	else if (t->npartial == 0 || c->partial_npages + s->npages <= max_partial_npages())
-		partial_push(c, t, s);
+	else if (b->npartial == 0 || c->partial_npages + s->npages <= max_partial_npages())
+		partial_push(c, b, s);
 	else
 		mcentral_put(s);
 }
 
 SLOW_PATH void mcache_span_freed(struct mcache *c, struct mspan *s)
 {
-	struct mcache_slot *t = &c->slots[s->spanclass];
+	struct bin *b = &c->bins[s->spanclass];
 
-	if (s == t->span)
+	if (s == b->span)
 		return;
-	if (t->npartial == 1 && s->npages <= KEEP_EMPTY_PAGES)
+	if (b->npartial == 1 && s->npages <= KEEP_EMPTY_PAGES)
 		return;
-	partial_remove(c, t, s);
+	partial_remove(c, b, s);
 	mheap_free_span(&c->pages, s);
 	mcache_poll(c);
 }
@@ -293,18 +293,18 @@ void mcache_claim(struct mcache *c, struct mspan *s)
 
 /* Takes a word of a span as current word of the bin: the next one with free slots, or with random
  * from some word on. */
-static bool load_word(struct mcache_slot *t, struct mspan *s, uint64_t random)
+static bool load_word(struct bin *b, struct mspan *s, uint64_t random)
 {
 	unsigned from = random == 0 ? 0 : (unsigned)(random / 64 % s->words);
 	unsigned word;
 	size_t first;
 
-	if (!mspan_take_word_from(s, from, &word, &t->alloc_cache, &t->cache_fresh))
+	if (!mspan_take_word_from(s, from, &word, &b->alloc_cache, &b->cache_fresh))
 		return false;
 	first = (size_t)word * 64;
-	t->cache_word = (uint8_t)word;
-	t->cache_base = s->base + first * s->elemsize;
-	t->cache_state = &s->state[first];
+	b->cache_word = (uint8_t)word;
+	b->cache_base = s->base + first * s->elemsize;
+	b->cache_state = &s->state[first];
 	return true;
 }
 
@@ -323,11 +323,11 @@ static void flush_big(struct mcache *c)
 
 static struct mspan *next_span(struct mcache *c, spanclass_t sc)
 {
-	struct mcache_slot *t = &c->slots[sc];
-	struct mspan *s = t->partial;
+	struct bin *b = &c->bins[sc];
+	struct mspan *s = b->partial;
 
 	if (s != NULL) {
-		partial_remove(c, t, s);
+		partial_remove(c, b, s);
 		mspan_absorb(s);
 		return s;
 	}
@@ -349,21 +349,21 @@ static struct mspan *next_span(struct mcache *c, spanclass_t sc)
 
 bool mcache_refill(struct mcache *c, spanclass_t sc, uint64_t random)
 {
-	struct mcache_slot *t = &c->slots[sc];
-	struct mspan *s = t->span;
+	struct bin *b = &c->bins[sc];
+	struct mspan *s = b->span;
 
-	DCHECK(t->alloc_cache == 0);
+	DCHECK(b->alloc_cache == 0);
 	if (s != NULL) {
-		if (load_word(t, s, random))
+		if (load_word(b, s, random))
 			return true;
 		/* A poll may empty the stacks into the spans, also into this span. */
 		mcache_poll(c);
-		s = t->span;
-		if (s != NULL && load_word(t, s, random))
+		s = b->span;
+		if (s != NULL && load_word(b, s, random))
 			return true;
 	}
 	if (s != NULL) {
-		t->span = NULL;
+		b->span = NULL;
 		/* A span in which other threads freed becomes a partial span, and then the next
 		 * span. */
 		if (mspan_set_full(s, mcache_owner(c)))
@@ -378,8 +378,8 @@ bool mcache_refill(struct mcache *c, spanclass_t sc, uint64_t random)
 		if (s == NULL)
 			return false;
 	}
-	t->span = s;
-	return load_word(t, s, random);
+	b->span = s;
+	return load_word(b, s, random);
 }
 
 void *mcache_alloc_slow(struct mcache *c, spanclass_t sc, bool *fresh)
@@ -391,18 +391,18 @@ void *mcache_alloc_slow(struct mcache *c, spanclass_t sc, bool *fresh)
 
 void *mcache_alloc_random(struct mcache *c, spanclass_t sc, uint64_t random)
 {
-	struct mcache_slot *t = &c->slots[sc];
+	struct bin *b = &c->bins[sc];
 	unsigned from = (unsigned)(random % 64), i;
 	uintptr_t addr;
 
-	if (t->alloc_cache == 0 && !mcache_refill(c, sc, random))
+	if (b->alloc_cache == 0 && !mcache_refill(c, sc, random))
 		return NULL;
-	i = ctz64(t->alloc_cache >> from | t->alloc_cache << (64 - from) % 64);
+	i = ctz64(b->alloc_cache >> from | b->alloc_cache << (64 - from) % 64);
 	i = (i + from) % 64;
-	addr = t->cache_base + (size_t)i * t->elemsize;
+	addr = b->cache_base + (size_t)i * b->elemsize;
 	HOLD_ADDRESS(addr);
-	t->alloc_cache &= ~((uint64_t)1 << i);
-	slot_set(&t->cache_state[i], SLOT_LIVE);
+	b->alloc_cache &= ~((uint64_t)1 << i);
+	slot_set(&b->cache_state[i], SLOT_LIVE);
 	return (void *)addr;
 }
 
@@ -464,7 +464,7 @@ FAST_PATH void free_into_span(uintptr_t addr, struct mspan *s, uint32_t slot, co
 static SLOW_PATH void deepen_and_free(uintptr_t addr, struct mspan *s, uint32_t slot,
 				      const char *func, struct mcache *c)
 {
-	deepen_stack(c, &c->slots[s->spanclass], s->spanclass);
+	deepen_stack(c, &c->bins[s->spanclass], s->spanclass);
 	if (!mcache_free_fast(c, s, s->spanclass, addr, &s->state[slot]))
 		free_into_span(addr, s, slot, func, c);
 }
@@ -472,9 +472,9 @@ static SLOW_PATH void deepen_and_free(uintptr_t addr, struct mspan *s, uint32_t 
 void mcache_free_slot(uintptr_t addr, struct mspan *s, uint32_t slot, const char *func,
 		      struct mcache *c)
 {
-	const struct mcache_slot *t = &c->slots[s->spanclass];
+	const struct bin *b = &c->bins[s->spanclass];
 
-	if (UNLIKELY(t->stack_grows && t->stack_top == t->stack_limit) &&
+	if (UNLIKELY(b->stack_grows && b->stack_top == b->stack_limit) &&
 	    count_caches() <= STACK_DEEP_CACHES)
 		deepen_and_free(addr, s, slot, func, c);
 	else
@@ -572,13 +572,13 @@ void mcache_free_big(struct mcache *c, struct mspan *s)
 
 static void flush_stack(struct mcache *c, spanclass_t sc)
 {
-	struct mcache_slot *t = &c->slots[sc];
+	struct bin *b = &c->bins[sc];
 
-	while (t->stack_top != t->stack_bottom) {
-		t->stack_top -= (uint32_t)sizeof(struct free_entry);
-		mcache_return(c, stack_entry(c, t->stack_top)->addr, "free");
+	while (b->stack_top != b->stack_bottom) {
+		b->stack_top -= (uint32_t)sizeof(struct free_entry);
+		mcache_return(c, stack_entry(c, b->stack_top)->addr, "free");
 	}
-	mcache_reset_stack(t, sc);
+	mcache_reset_stack(b, sc);
 }
 
 void mcache_flush_stacks(struct mcache *c)
@@ -589,12 +589,12 @@ void mcache_flush_stacks(struct mcache *c)
 }
 
 /* Returns the slots of the current word that were not handed out to their span. */
-static void return_word(struct mcache_slot *t)
+static void return_word(struct bin *b)
 {
-	if (t->alloc_cache == 0)
+	if (b->alloc_cache == 0)
 		return;
-	mspan_put_word(t->span, t->cache_word, t->alloc_cache);
-	t->alloc_cache = 0;
+	mspan_put_word(b->span, b->cache_word, b->alloc_cache);
+	b->alloc_cache = 0;
 }
 
 void mcache_give_span(struct mcache *c, struct mspan *s)
@@ -614,16 +614,16 @@ void mcache_flush(struct mcache *c)
 	if (mcache_flush_others != NULL)
 		mcache_flush_others(c);
 	for (unsigned sc = 0; sc < NUM_SPAN_CLASSES; sc++) {
-		struct mcache_slot *t = &c->slots[sc];
-		struct mspan *s = t->span;
+		struct bin *b = &c->bins[sc];
+		struct mspan *s = b->span;
 
-		return_word(t);
-		t->span = NULL;
+		return_word(b);
+		b->span = NULL;
 		if (s != NULL)
 			mcache_give_span(c, s);
-		while (t->partial != NULL) {
-			s = t->partial;
-			partial_remove(c, t, s);
+		while (b->partial != NULL) {
+			s = b->partial;
+			partial_remove(c, b, s);
 			mcache_give_span(c, s);
 		}
 	}
@@ -637,30 +637,30 @@ static void tick(struct mcache *c)
 {
 	mcache_flush_stacks(c);
 	for (unsigned sc = 0; sc < NUM_SPAN_CLASSES; sc++) {
-		struct mcache_slot *t = &c->slots[sc];
+		struct bin *b = &c->bins[sc];
 		struct mspan *next;
 
 		/* A thread that is alone sees itself which spans become empty, so a long list is
 		 * not walked. */
-		for (struct mspan *s = t->partial;
-		     s != NULL && !(count_caches() <= 1 && t->npartial > TICK_ALONE_SPANS);
+		for (struct mspan *s = b->partial;
+		     s != NULL && !(count_caches() <= 1 && b->npartial > TICK_ALONE_SPANS);
 		     s = next) {
 			next = s->next;
 			mspan_absorb(s);
 			/* With more threads the cache may keep fewer pages. */
 			if (!mspan_is_empty(s) && c->partial_npages <= max_partial_npages())
 				continue;
-			partial_remove(c, t, s);
+			partial_remove(c, b, s);
 			mcache_give_span(c, s);
 		}
-		if (t->span == NULL)
+		if (b->span == NULL)
 			continue;
-		mspan_absorb(t->span);
-		if (t->span->nfree + popcount64(t->alloc_cache) == t->span->nelems) {
-			struct mspan *s = t->span;
+		mspan_absorb(b->span);
+		if (b->span->nfree + popcount64(b->alloc_cache) == b->span->nelems) {
+			struct mspan *s = b->span;
 
-			return_word(t);
-			t->span = NULL;
+			return_word(b);
+			b->span = NULL;
 			mheap_free_span(&c->pages, s);
 		}
 	}
@@ -710,13 +710,13 @@ static void check_kept_slot(struct mcache *c, uintptr_t addr)
 static void check_counted(struct mcache *c)
 {
 	for (unsigned class = 1; class < NUM_SIZE_CLASSES; class++) {
-		struct mcache_slot *t = &c->slots[COUNTED_SLOT(class)];
+		struct bin *b = &c->bins[COUNTED_BIN(class)];
 
-		CHECK(t->alloc_cache == 0 && t->span == NULL && t->partial == NULL);
-		CHECK(t->stack_top <= t->stack_limit &&
-		      stack_entry(c, t->stack_bottom)[-1].addr == 0);
-		for (uint32_t i = 0; i < stack_depth(t); i++)
-			check_kept_slot(c, stack_entry(c, t->stack_bottom)[i].addr);
+		CHECK(b->alloc_cache == 0 && b->span == NULL && b->partial == NULL);
+		CHECK(b->stack_top <= b->stack_limit &&
+		      stack_entry(c, b->stack_bottom)[-1].addr == 0);
+		for (uint32_t i = 0; i < stack_depth(b); i++)
+			check_kept_slot(c, stack_entry(c, b->stack_bottom)[i].addr);
 	}
 }
 
@@ -726,21 +726,21 @@ void mcache_check(struct mcache *c)
 
 	if (mcache_has_counted(c))
 		check_counted(c);
-	CHECK(c->tiny.block == 0 || c->tiny.span == c->slots[SPANCLASS_TINY].span);
+	CHECK(c->tiny.block == 0 || c->tiny.span == c->bins[SPANCLASS_TINY].span);
 	for (unsigned sc = 0; sc < NUM_SPAN_CLASSES; sc++) {
-		struct mcache_slot *t = &c->slots[sc];
+		struct bin *b = &c->bins[sc];
 		const struct mspan *before = NULL;
 		unsigned n = 0;
 
-		CHECK(t->stack_bottom <= t->stack_top && t->stack_top <= t->stack_limit);
-		CHECK(stack_entry(c, t->stack_bottom)[-1].addr == 0);
-		CHECK(t->span != NULL || t->alloc_cache == 0);
-		if (t->span != NULL) {
-			CHECK(mspan_owner_relaxed(t->span) == mcache_owner(c));
-			mspan_check(t->span);
-			CHECK((mspan_free_bits(t->span)[t->cache_word] & t->alloc_cache) == 0);
+		CHECK(b->stack_bottom <= b->stack_top && b->stack_top <= b->stack_limit);
+		CHECK(stack_entry(c, b->stack_bottom)[-1].addr == 0);
+		CHECK(b->span != NULL || b->alloc_cache == 0);
+		if (b->span != NULL) {
+			CHECK(mspan_owner_relaxed(b->span) == mcache_owner(c));
+			mspan_check(b->span);
+			CHECK((mspan_free_bits(b->span)[b->cache_word] & b->alloc_cache) == 0);
 		}
-		for (struct mspan *s = t->partial; s != NULL; s = s->next) {
+		for (struct mspan *s = b->partial; s != NULL; s = s->next) {
 			CHECK(mspan_owner_relaxed(s) == mcache_owner(c));
 			CHECK(s->spanclass == sc && s->prev == before && s->nfree != 0);
 			mspan_check(s);
@@ -748,9 +748,9 @@ void mcache_check(struct mcache *c)
 			n++;
 			partial_npages += s->npages;
 		}
-		CHECK(n == t->npartial);
-		for (uint32_t i = 0; i < stack_depth(t); i++) {
-			struct free_entry e = stack_entry(c, t->stack_bottom)[i];
+		CHECK(n == b->npartial);
+		for (uint32_t i = 0; i < stack_depth(b); i++) {
+			struct free_entry e = stack_entry(c, b->stack_bottom)[i];
 			struct mspan *s = span_of(e.addr);
 			uint32_t slot;
 

@@ -25,7 +25,7 @@ struct free_entry {
  * the stack is in.
  * Access: the thread that owns the cache
  */
-struct mcache_slot {
+struct bin {
 	uint32_t stack_top;               /* end of the last entry */
 	uint32_t stack_limit;             /* the highest that stack_top may be */
 	uint32_t stack_bottom;            /* stack_top when there is none */
@@ -41,7 +41,7 @@ struct mcache_slot {
 	struct mspan *partial;            /* spans of ours with a free slot, last come first */
 };
 
-_Static_assert(sizeof(struct mcache_slot) == CACHE_LINE, "one cache line a span class");
+_Static_assert(sizeof(struct bin) == CACHE_LINE, "one cache line a span class");
 
 /* The block that tiny objects are put in; see tiny.c. */
 struct tiny_cache {
@@ -73,7 +73,7 @@ struct counted {
 	uint64_t until_guard[NUM_SPAN_CLASSES];          /* objects before the next guarded one */
 	uint64_t random;                                 /* state of the generator */
 	uint32_t epoch;                                  /* of sampling, for these figures */
-	struct free_entry stacks[COUNTED_TOTAL];         /* of the counted slots, side by side */
+	struct free_entry stacks[COUNTED_TOTAL];         /* of the counted bins, side by side */
 };
 
 /*
@@ -81,7 +81,7 @@ struct counted {
  * Access: the thread that owns the cache; [t] threads lock, see thread.c; [a] atomic
  */
 struct mcache {
-	struct mcache_slot slots[NUM_SLOTS];             /* by span class; then counted ones */
+	struct bin bins[NUM_BINS];                       /* by span class; then counted ones */
 	struct pcache pages;
 	struct tiny_cache tiny;
 	uint64_t poll_ms;                                /* time of the last poll */
@@ -98,7 +98,7 @@ struct mcache {
 	bool in_use;                                     /* [t] a thread has it */
 	bool orphan;                                     /* in a forked child: its thread is gone */
 	bool watched;                                    /* libc tells when its thread ends */
-	_Atomic bool counts;                             /* [a] the counted slots are ready */
+	_Atomic bool counts;                             /* [a] the counted bins are ready */
 	/* Each stack is behind an entry of address 0. Scan classes, then noscan ones; these have no
 	 * deep stacks. */
 	struct free_entry first_stacks[NUM_SPAN_CLASSES][1 + STACK_FIRST_ENTRIES];
@@ -130,35 +130,35 @@ static inline struct free_entry *stack_entry(struct mcache *c, uint32_t offset)
 }
 
 /* Counts the entries on a stack. */
-static inline uint32_t stack_depth(const struct mcache_slot *t)
+static inline uint32_t stack_depth(const struct bin *b)
 {
-	return (t->stack_top - t->stack_bottom) / (uint32_t)sizeof(struct free_entry);
+	return (b->stack_top - b->stack_bottom) / (uint32_t)sizeof(struct free_entry);
 }
 
 /* Returns an object from a bin, or NULL if the bin's stack and current word are empty: then ask
  * mcache_alloc_slow(). Not for SPANCLASS_TINY. *fresh becomes true if the object reads as zero. */
-FAST_PATH void *mcache_alloc_fast(struct mcache *c, unsigned slot, bool *fresh)
+FAST_PATH void *mcache_alloc_fast(struct mcache *c, unsigned bin, bool *fresh)
 {
-	struct mcache_slot *t = &c->slots[slot];
-	const struct free_entry *e = stack_entry(c, t->stack_top) - 1;
+	struct bin *b = &c->bins[bin];
+	const struct free_entry *e = stack_entry(c, b->stack_top) - 1;
 	uintptr_t addr = e->addr;
 
 	if (LIKELY(addr != 0)) {
-		t->stack_top -= (uint32_t)sizeof(struct free_entry);
+		b->stack_top -= (uint32_t)sizeof(struct free_entry);
 		slot_set(e->state, SLOT_LIVE);
 		*fresh = false;
 		return (void *)addr;
 	}
-	if (LIKELY(t->alloc_cache != 0)) {
-		unsigned i = ctz64(t->alloc_cache);
-		_Atomic uint8_t *state = &t->cache_state[i];
+	if (LIKELY(b->alloc_cache != 0)) {
+		unsigned i = ctz64(b->alloc_cache);
+		_Atomic uint8_t *state = &b->cache_state[i];
 
-		addr = t->cache_base + i * t->elemsize;
-		t->alloc_cache &= t->alloc_cache - 1;
+		addr = b->cache_base + i * b->elemsize;
+		b->alloc_cache &= b->alloc_cache - 1;
 		HOLD_ADDRESS(addr);
 		ASSUME(addr != 0);
 		slot_set(state, SLOT_LIVE);
-		*fresh = t->cache_fresh;
+		*fresh = b->cache_fresh;
 		return (void *)addr;
 	}
 	return NULL;
@@ -170,13 +170,13 @@ FAST_PATH void *mcache_alloc_fast(struct mcache *c, unsigned slot, bool *fresh)
 FAST_PATH bool mcache_free_fast(struct mcache *c, const struct mspan *s, spanclass_t sc,
 				uintptr_t addr, _Atomic uint8_t *state)
 {
-	struct mcache_slot *t = &c->slots[sc];
-	uint32_t top = t->stack_top;
+	struct bin *b = &c->bins[sc];
+	uint32_t top = b->stack_top;
 	struct free_entry *e;
 
 	if (UNLIKELY((mspan_owner_relaxed(s) & ~SPAN_FULL) != mcache_owner(c)))
 		return false;
-	if (UNLIKELY(top == t->stack_limit))
+	if (UNLIKELY(top == b->stack_limit))
 		return false;
 	slot_set(state, SLOT_FREE);
 	e = stack_entry(c, top);
@@ -184,7 +184,7 @@ FAST_PATH bool mcache_free_fast(struct mcache *c, const struct mspan *s, spancla
 	e->state = state;
 	/* A child forked here finds the entry whole, or not on the stack. */
 	order_stores();
-	t->stack_top = top + (uint32_t)sizeof(struct free_entry);
+	b->stack_top = top + (uint32_t)sizeof(struct free_entry);
 	return true;
 }
 
@@ -275,8 +275,8 @@ void mcache_flush_stacks(struct mcache *c);
 void mcache_poll(struct mcache *c);
 
 /* For adopt.c. Returns where the stack of a bin begins, by its top alone; makes the stack empty. */
-uint32_t mcache_stack_bottom(const struct mcache_slot *t, spanclass_t sc);
-void mcache_reset_stack(struct mcache_slot *t, spanclass_t sc);
+uint32_t mcache_stack_bottom(const struct bin *b, spanclass_t sc);
+void mcache_reset_stack(struct bin *b, spanclass_t sc);
 
 /* Gives a span of ours that is on no list to mcentral; to mheap if it is empty. */
 void mcache_give_span(struct mcache *c, struct mspan *s);

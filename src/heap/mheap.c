@@ -476,7 +476,7 @@ static bool remap_pages(uintptr_t addr, size_t npages)
 static struct mspan *alloc_small(struct pcache *pc, spanclass_t sc, bool grow)
 {
 	size_t npages = spanclass_info(sc)->npages;
-	struct mspan *s = sc == SPANCLASS_NOTHING ? take_guarded() : NULL;
+	struct mspan *s = sc == SPANCLASS_ZERO ? take_guarded() : NULL;
 	uintptr_t addr;
 	bool zeroed;
 
@@ -490,12 +490,12 @@ static struct mspan *alloc_small(struct pcache *pc, spanclass_t sc, bool grow)
 		fixalloc_free(&mheap.span_pools[s->shape], s);
 		return NULL;
 	}
-	mspan_init_small(s, addr, sc, zeroed && sc != SPANCLASS_NOTHING);
+	mspan_init_small(s, addr, sc, zeroed && sc != SPANCLASS_ZERO);
 	pagemap_map_span(s);
 	/* After the map, because a child forked in between would take guarded pages without a span
 	 * for free ones. Where the system refuses, or has larger pages, the objects can be
 	 * touched, which does others no harm. */
-	if (sc == SPANCLASS_NOTHING && os_is_whole_pages((void *)addr, npages * PAGE_SIZE))
+	if (sc == SPANCLASS_ZERO && os_is_whole_pages((void *)addr, npages * PAGE_SIZE))
 		(void)os_guard((void *)addr, npages * PAGE_SIZE);
 	return s;
 }
@@ -578,7 +578,7 @@ static void free_span(struct pcache *pc, struct mspan *s, bool clean)
 
 void mheap_free_span(struct pcache *pc, struct mspan *s)
 {
-	if (s->spanclass == SPANCLASS_NOTHING)
+	if (s->spanclass == SPANCLASS_ZERO)
 		keep_guarded(s);
 	else
 		/* Pages that were moved here become one mapping with their neighbours again, and

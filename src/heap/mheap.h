@@ -19,7 +19,7 @@ struct mheap {
 	struct scavenger scavenger;                  /* [h] */
 	struct fixalloc span_pools[SPAN_SHAPES];     /* own lock */
 	_Atomic size_t committed;                    /* [a] bytes of pages the heap has grown to */
-	struct mspan *guarded;                       /* [h] empty spans of SPANCLASS_NOTHING */
+	struct mspan *guarded;                       /* [h] empty spans of SPANCLASS_ZERO */
 	size_t guarded_npages;                       /* [h] pages of these */
 	struct mspan *refused;                       /* [h] freed spans that the system did not make
 						      *     usable again; tried later */

@@ -35,7 +35,7 @@ const uint32_t sizeclass_divmul[NUM_SPAN_CLASSES] = {
 #undef SIZECLASS_DIVMUL
 };
 
-_Atomic uint8_t sizeclass_malloc_slot[MAX_SMALL_SIZE / 8 + 1] = {
+_Atomic uint8_t sizeclass_malloc_bin[MAX_SMALL_SIZE / 8 + 1] = {
 #define SIZECLASS_LOOKUP
 #include "heap/sizeclass_table.inc"
 #undef SIZECLASS_LOOKUP
@@ -45,7 +45,7 @@ static void divert(size_t i)
 {
 	/* Relaxed: pairs with nothing; see sizeclass_of_malloc(). */
 	atomic_store_explicit(&sizeclass_malloc[i], SPANCLASS_BIG, memory_order_relaxed);
-	atomic_store_explicit(&sizeclass_malloc_slot[i], SPANCLASS_BIG, memory_order_relaxed);
+	atomic_store_explicit(&sizeclass_malloc_bin[i], SPANCLASS_BIG, memory_order_relaxed);
 }
 
 void sizeclass_divert_least(void)
@@ -64,11 +64,11 @@ void sizeclass_count(bool on)
 	for (size_t i = 0; i <= MAX_SMALL_SIZE / 8; i++) {
 		/* Relaxed: one thread at a time stores here. */
 		spanclass_t sc = atomic_load_explicit(&sizeclass_malloc[i], memory_order_relaxed);
-		uint8_t slot = on && sc != SPANCLASS_BIG ? (uint8_t)COUNTED_SLOT(sc >> 1) : sc;
+		uint8_t bin = on && sc != SPANCLASS_BIG ? (uint8_t)COUNTED_BIN(sc >> 1) : sc;
 
 		/* Release: the counted bins are ready. Pairs with the acquire in
-		 * sizeclass_slot_of_malloc(). */
-		atomic_store_explicit(&sizeclass_malloc_slot[i], slot, memory_order_release);
+		 * sizeclass_bin_of_malloc(). */
+		atomic_store_explicit(&sizeclass_malloc_bin[i], bin, memory_order_release);
 	}
 }
 

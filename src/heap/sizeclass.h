@@ -42,16 +42,16 @@ static inline spanclass_t sizeclass_of_malloc(size_t size)
 
 /* The bin of its cache from which a thread takes an object: the one of the span class, or while
  * allocations are counted, the counted bin of the size class. */
-#define COUNTED_SLOT(sizeclass) (NUM_SPAN_CLASSES + (sizeclass))
-#define NUM_SLOTS COUNTED_SLOT(NUM_SIZE_CLASSES)
-_Static_assert(NUM_SLOTS <= 256, "a slot's number is a byte");
+#define COUNTED_BIN(sizeclass) (NUM_SPAN_CLASSES + (sizeclass))
+#define NUM_BINS COUNTED_BIN(NUM_SIZE_CLASSES)
+_Static_assert(NUM_BINS <= 256, "a bin's number is a byte");
 
-extern _Atomic uint8_t sizeclass_malloc_slot[MAX_SMALL_SIZE / 8 + 1];
+extern _Atomic uint8_t sizeclass_malloc_bin[MAX_SMALL_SIZE / 8 + 1];
 
-static inline uint8_t sizeclass_slot_of_malloc(size_t size)
+static inline uint8_t sizeclass_bin_of_malloc(size_t size)
 {
 	/* Acquire: the counted bins are ready. Pairs with the release in sizeclass_count(). */
-	return atomic_load_explicit(&sizeclass_malloc_slot[(size + 7) / 8], memory_order_acquire);
+	return atomic_load_explicit(&sizeclass_malloc_bin[(size + 7) / 8], memory_order_acquire);
 }
 
 /* Makes malloc take from the counted bins, or from the plain ones. Every cache has its counted bins
@@ -70,7 +70,7 @@ void sizeclass_divert_all(void);
 
 /* The span class of malloc(0): slots of 8 bytes in pages that cannot be accessed. It is free for
  * this because noscan objects of 8 bytes are tiny. */
-#define SPANCLASS_NOTHING 3
+#define SPANCLASS_ZERO 3
 
 /* divmul by span class; 0 for big objects and tiny blocks, which have no slots of one size. */
 extern const uint32_t sizeclass_divmul[NUM_SPAN_CLASSES];

@@ -210,10 +210,10 @@ READS_OTHERS static void add_counts(struct alloc_counts *sum, const struct mcach
 	for (unsigned sc = 0; sc < NUM_SPAN_CLASSES; sc++)
 		sum->mallocs[sc] += PEEK(c->counted.made.mallocs[sc]);
 	for (unsigned class = 1; class < NUM_SIZE_CLASSES; class++) {
-		const struct mcache_slot *t = &c->slots[COUNTED_SLOT(class)];
+		const struct bin *b = &c->bins[COUNTED_BIN(class)];
 
 		sum->mallocs[make_spanclass(class, false)] -=
-			(PEEK(t->stack_top) - PEEK(t->stack_bottom)) /
+			(PEEK(b->stack_top) - PEEK(b->stack_bottom)) /
 			(uint32_t)sizeof(struct free_entry);
 	}
 	sum->big_bytes[0] += PEEK(c->counted.made.big_bytes[0]);

@@ -12,10 +12,10 @@
 struct mcache_nobody {
 	/* The last of these entries is below the bottom of every stack. */
 	struct free_entry nothing[CACHE_LINE / sizeof(struct free_entry)] ALIGNED(CACHE_LINE);
-	struct mcache_slot slots[NUM_SLOTS];
+	struct bin bins[NUM_BINS];
 };
 extern struct mcache_nobody mcache_nobody;
-#define MCACHE_NONE ((struct mcache *)(void *)mcache_nobody.slots)
+#define MCACHE_NONE ((struct mcache *)(void *)mcache_nobody.bins)
 
 /* The calling thread's cache for fast paths. It is MCACHE_NONE where the thread has no cache, and
  * always where caches lie behind a protection key, which fast paths do not open. */

@@ -78,17 +78,17 @@ void tiny_forget(struct mcache *dead)
 /* Makes a new current block, empty. It is pinned since its word was taken from the span. */
 static bool new_block(struct mcache *c)
 {
-	struct mcache_slot *t = &c->slots[SPANCLASS_TINY];
+	struct bin *b = &c->bins[SPANCLASS_TINY];
 	unsigned bit;
 
 	tiny_detach(c);
-	if (t->alloc_cache == 0 && !mcache_refill(c, SPANCLASS_TINY, 0))
+	if (b->alloc_cache == 0 && !mcache_refill(c, SPANCLASS_TINY, 0))
 		return false;
-	bit = ctz64(t->alloc_cache);
-	t->alloc_cache &= t->alloc_cache - 1;
-	c->tiny.block = t->cache_base + bit * TINY_SIZE;
+	bit = ctz64(b->alloc_cache);
+	b->alloc_cache &= b->alloc_cache - 1;
+	c->tiny.block = b->cache_base + bit * TINY_SIZE;
 	c->tiny.offset = 0;
-	c->tiny.span = t->span;
+	c->tiny.span = b->span;
 	return true;
 }
 
@@ -100,7 +100,7 @@ void *tiny_alloc(struct mcache *c, size_t size, size_t floor)
 	uint32_t offset;
 	uintptr_t addr;
 
-	DCHECK(c->tiny.block == 0 || (c->tiny.span == c->slots[SPANCLASS_TINY].span &&
+	DCHECK(c->tiny.block == 0 || (c->tiny.span == c->bins[SPANCLASS_TINY].span &&
 				      mspan_owner_relaxed(c->tiny.span) == mcache_owner(c)));
 	while (align * 2 <= size)
 		align *= 2;

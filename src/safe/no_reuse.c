@@ -54,7 +54,7 @@ static void release_small(const struct mspan *s, uint32_t slot)
 void no_reuse_free(struct mspan *s, uint32_t slot, const char *func)
 {
 	uintptr_t addr = s->kind == SPAN_BIG ? s->base : mspan_slot_addr(s, slot);
-	bool has_bytes = s->kind == SPAN_SMALL && s->spanclass != SPANCLASS_NOTHING;
+	bool has_bytes = s->kind == SPAN_SMALL && s->spanclass != SPANCLASS_ZERO;
 
 	/* A big object is not filled, because it reads as zero at once. */
 	if (options.clobberfree && has_bytes)

@@ -124,7 +124,7 @@ static uint32_t colour_of(unsigned kind)
 		return 0xbcd3e4;
 	if (kind == SPANCLASS_BIG_NOSCAN)
 		return 0xf1d9b8;
-	if (kind == SPANCLASS_NOTHING)
+	if (kind == SPANCLASS_ZERO)
 		return 0x404040;
 	at = ramp_position(sizeclasses[kind >> 1].elemsize) * RAMP_STEPS;
 	if (at == OCTAVES * PER_OCTAVE * RAMP_STEPS)
@@ -213,7 +213,7 @@ static void put_kind_name(struct out *o, unsigned kind)
 		out_str(o, others[kind - NUM_SPAN_CLASSES]);
 	} else if (kind <= SPANCLASS_BIG_NOSCAN) {
 		out_str(o, kind == SPANCLASS_BIG ? "big" : "big noscan");
-	} else if (kind == SPANCLASS_NOTHING) {
+	} else if (kind == SPANCLASS_ZERO) {
 		out_str(o, "no bytes");
 	} else {
 		out_dec(o, sizeclasses[kind >> 1].elemsize);

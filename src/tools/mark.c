@@ -334,7 +334,7 @@ static void visit_span(struct mspan *s, void *arg)
 {
 	const struct visit_lost *v = arg;
 	size_t nbytes = s->kind == SPAN_BIG                 ? mspan_nbytes(s)
-			: s->spanclass == SPANCLASS_NOTHING ? 0
+			: s->spanclass == SPANCLASS_ZERO ? 0
 							    : s->elemsize;
 
 	if (s->kind == SPAN_TINY) {

@@ -97,11 +97,11 @@ void sample_undo(struct mcache *c, spanclass_t sc, size_t nbytes)
 
 void *sample_plain(struct mcache *c, spanclass_t sc)
 {
-	unsigned slot = COUNTED_SLOT(sc >> 1);
+	unsigned bin = COUNTED_BIN(sc >> 1);
 	size_t elemsize = spanclass_info(sc)->elemsize;
 	uint64_t n = COUNTED_MOST;
 	bool fresh;
-	void *p = mcache_alloc_fast(c, slot, &fresh);
+	void *p = mcache_alloc_fast(c, bin, &fresh);
 
 	if (p != NULL)
 		return p;
@@ -114,7 +114,7 @@ void *sample_plain(struct mcache *c, spanclass_t sc)
 		return NULL;
 	c->counted.until_sample[sc] -= n * elemsize;
 	c->counted.until_guard[sc] -= n;
-	return mcache_alloc_fast(c, slot, &fresh);
+	return mcache_alloc_fast(c, bin, &fresh);
 }
 
 /* --- counts --- */

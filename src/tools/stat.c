@@ -24,7 +24,7 @@
 /* --- spans --- */
 
 /* Returns the most bytes that an object of this class has beyond what malloc was asked for. */
-static size_t most_unasked(unsigned class)
+static size_t most_rounding(unsigned class)
 {
 	unsigned before = class - 1;
 
@@ -51,7 +51,7 @@ static void add_big(struct stat_class *k, const struct heap_run *r)
 	k->slots++;
 	k->live += r->fill.objects;
 	k->free_slots += 1 - r->fill.slots;
-	k->unasked_most += r->fill.objects * (PAGE_SIZE - 1);
+	k->rounding_max += r->fill.objects * (PAGE_SIZE - 1);
 }
 
 static void add_small(struct stat_class *k, const struct heap_run *r)
@@ -69,7 +69,7 @@ static void add_small(struct stat_class *k, const struct heap_run *r)
 	k->live += r->fill.objects;
 	k->slots += info->nelems;
 	k->free_slots += info->nelems - r->fill.slots;
-	if (r->spanclass == SPANCLASS_NOTHING) {
+	if (r->spanclass == SPANCLASS_ZERO) {
 		/* Objects of no bytes lie in pages that cannot be touched. */
 		k->tail_bytes += nbytes;
 		return;
@@ -79,7 +79,7 @@ static void add_small(struct stat_class *k, const struct heap_run *r)
 	k->free_bytes += room - used;
 	k->tail_bytes += nbytes - room;
 	k->cached_bytes += (size_t)r->fill.pinned * TINY_SIZE;
-	k->unasked_most += tiny ? 0 : r->fill.objects * most_unasked(r->spanclass >> 1);
+	k->rounding_max += tiny ? 0 : r->fill.objects * most_rounding(r->spanclass >> 1);
 }
 
 static void add_span(struct stat_snapshot *st, const struct heap_run *r)
@@ -125,8 +125,8 @@ READS_OTHERS static void add_cache(struct mcache *c, void *arg)
 
 	st->held_bytes += popcount64(PEEK(c->pages.free)) * PAGE_SIZE;
 	st->held_released_bytes += popcount64(PEEK(c->pages.clean)) * PAGE_SIZE;
-	for (unsigned slot = 2; slot < NUM_SLOTS; slot++) {
-		const struct mcache_slot *t = &c->slots[slot];
+	for (unsigned slot = 2; slot < NUM_BINS; slot++) {
+		const struct bin *t = &c->bins[slot];
 		unsigned sc = slot < NUM_SPAN_CLASSES
 				      ? slot
 				      : make_spanclass(slot - NUM_SPAN_CLASSES, false);
@@ -197,7 +197,7 @@ static void add_records(struct stat_snapshot *st)
 /* Sets what was allocated since counting began, which is never less than what is live. */
 static void set_counts(struct stat_class *k, spanclass_t sc, const struct alloc_counts *counts)
 {
-	size_t each = sc == SPANCLASS_NOTHING ? 0 : spanclass_info(sc)->elemsize;
+	size_t each = sc == SPANCLASS_ZERO ? 0 : spanclass_info(sc)->elemsize;
 
 	k->mallocs = counts->mallocs[sc];
 	k->frees = k->mallocs - k->live;
@@ -232,7 +232,7 @@ static void add_class(struct stat_class *sum, const struct stat_class *k)
 	sum->free_bytes += k->free_bytes;
 	sum->cached_bytes += k->cached_bytes;
 	sum->tail_bytes += k->tail_bytes;
-	sum->unasked_most += k->unasked_most;
+	sum->rounding_max += k->rounding_max;
 	sum->mallocs += k->mallocs;
 	sum->frees += k->frees;
 	sum->malloc_bytes += k->malloc_bytes;
@@ -409,7 +409,7 @@ static void print_rest(struct out *o, const struct stat_snapshot *st)
 	out_str(o, "\n");
 	print_figure(o, "resident", resident_bytes());
 	out_str(o, "all of the process, as the kernel counts\n");
-	print_figure(o, "beyond what was asked for", st->all.unasked_most);
+	print_figure(o, "beyond what was asked for", st->all.rounding_max);
 	out_str(o, "at most: what was asked for is not kept\n");
 }
 
@@ -435,7 +435,7 @@ static void print_class(struct out *o, const struct stat_snapshot *st, unsigned 
 	if (sc <= SPANCLASS_BIG_NOSCAN)
 		out_str(o, "     big");
 	else
-		out_padded(o, sc == SPANCLASS_NOTHING ? 0 : sizeclasses[sc >> 1].elemsize, 8);
+		out_padded(o, sc == SPANCLASS_ZERO ? 0 : sizeclasses[sc >> 1].elemsize, 8);
 	out_left(o,
 		 sc == SPANCLASS_TINY                ? "  tiny"
 		 : spanclass_noscan((spanclass_t)sc) ? "  noscan"

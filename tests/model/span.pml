@@ -149,7 +149,7 @@ proctype thread(byte me)
 	byte cache;        /* alloc_cache: slots taken out of free_bits, not handed out */
 	byte stack;        /* free stack */
 	bool has;          /* the span is current or partial here */
-	byte listclass;    /* in the mcache_slot of this class */
+	byte listclass;    /* in the bin of this class */
 	bool leaving;
 	bool locked;
 	byte slot, o, c, n;

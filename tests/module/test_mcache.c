@@ -61,7 +61,7 @@ TEST_IN_CHILD(the_stacks_of_the_classes_do_not_overlap)
 		/* Class 0 has none. */
 		end += sizeof(c->first_stacks[0]);
 		for (unsigned class = 1; class < NUM_SIZE_CLASSES; class++) {
-			struct mcache_slot *t = &c->slots[make_spanclass(class, half != 0)];
+			struct bin *t = &c->bins[make_spanclass(class, half != 0)];
 			size_t entries =
 				min_size(sizeclasses[class].stack_entries, STACK_FIRST_ENTRIES);
 
@@ -91,7 +91,7 @@ static void fill_stack(struct mcache *c, spanclass_t sc)
 		many[i] = get(c, sc);
 	for (unsigned i = 0; i < n; i++)
 		put(c, many[i]);
-	CHECK(stack_depth(&c->slots[sc]) == most);
+	CHECK(stack_depth(&c->bins[sc]) == most);
 }
 
 TEST_IN_CHILD(deep_stacks_of_the_classes_do_not_overlap)
@@ -110,8 +110,8 @@ TEST_IN_CHILD(deep_stacks_of_the_classes_do_not_overlap)
 			CHECK(sizeclasses[class].stack_entries <= STACK_FIRST_ENTRIES);
 			continue;
 		}
-		CHECK(c->slots[sc].stack_bottom == end + sizeof(struct free_entry));
-		end = c->slots[sc].stack_limit;
+		CHECK(c->bins[sc].stack_bottom == end + sizeof(struct free_entry));
+		end = c->bins[sc].stack_limit;
 	}
 	CHECK(end == offsetof(struct mcache, deep_stacks) + sizeof(c->deep_stacks));
 	check_all();
@@ -120,7 +120,7 @@ TEST_IN_CHILD(deep_stacks_of_the_classes_do_not_overlap)
 
 TEST_IN_CHILD(a_stack_that_was_flushed_is_in_its_first_place_again)
 {
-	struct mcache_slot *t = &cache[0].slots[SC_64];
+	struct bin *t = &cache[0].bins[SC_64];
 	uint32_t first;
 
 	start();
@@ -138,7 +138,7 @@ TEST_IN_CHILD(a_stack_that_was_flushed_is_in_its_first_place_again)
 TEST_IN_CHILD(a_deep_stack_of_the_dead_is_adopted_wherever_its_move_stopped)
 {
 	struct mcache *dead = &cache[1];
-	struct mcache_slot *t = &dead->slots[SC_64];
+	struct bin *t = &dead->bins[SC_64];
 	uint32_t first, limit;
 
 	start();
@@ -183,7 +183,7 @@ TEST_IN_CHILD(objects_of_every_class_are_distinct_aligned_and_keep_their_bytes)
 		unsigned n = 2u * info->nelems + 3;
 		size_t look = min_size(info->elemsize, 64);
 
-		if (sc == SPANCLASS_TINY || sc == SPANCLASS_NOTHING)
+		if (sc == SPANCLASS_TINY || sc == SPANCLASS_ZERO)
 			continue;
 		for (unsigned i = 0; i < n; i++) {
 			p[i] = get(&cache[0], (spanclass_t)sc);
@@ -204,7 +204,7 @@ TEST_IN_CHILD(objects_of_every_class_are_distinct_aligned_and_keep_their_bytes)
 TEST_IN_CHILD(a_free_stack_is_bounded_and_the_rest_goes_to_the_span)
 {
 	static void *p[2 * STACK_MAX_ENTRIES];
-	struct mcache_slot *t = &cache[0].slots[SC_64];
+	struct bin *t = &cache[0].bins[SC_64];
 
 	start();
 	for (int i = 0; i < 2 * STACK_MAX_ENTRIES; i++)
@@ -246,7 +246,7 @@ TEST_IN_CHILD(a_thread_alone_keeps_all_partial_spans_until_others_come)
 {
 	enum { SPANS = 2 * PARTIAL_PAGES_ALL, N = 128 * SPANS };
 	static void *p[N];
-	struct mcache_slot *t = &cache[0].slots[SC_64];
+	struct bin *t = &cache[0].bins[SC_64];
 
 	start();
 	atomic_store(&mcaches_made, 1);
@@ -273,7 +273,7 @@ TEST_IN_CHILD(partial_spans_are_bounded_and_the_surplus_is_mcentrals)
 {
 	enum { SPANS = 2 * PARTIAL_PAGES_MIN + 50, N = 128 * SPANS };
 	static void *p[N];
-	struct mcache_slot *t = &cache[0].slots[SC_64];
+	struct bin *t = &cache[0].bins[SC_64];
 	unsigned most = 0;
 	void *q;
 
@@ -284,8 +284,8 @@ TEST_IN_CHILD(partial_spans_are_bounded_and_the_surplus_is_mcentrals)
 		p[i] = get(&cache[0], SC_64);
 	for (int i = 0; i < N; i += 2) {
 		put(&cache[1], p[i]);
-		if (cache[1].slots[SC_64].npartial > most)
-			most = cache[1].slots[SC_64].npartial;
+		if (cache[1].bins[SC_64].npartial > most)
+			most = cache[1].bins[SC_64].npartial;
 	}
 	CHECK(most <= PARTIAL_PAGES_MIN && t->npartial <= PARTIAL_PAGES_MIN);
 	CHECK(mcentrals[SC_64].npartial > SPANS - 2 * PARTIAL_PAGES_MIN - 10);
@@ -361,7 +361,7 @@ TEST_IN_CHILD(a_random_history_of_three_caches_loses_nothing)
 		struct mcache *c = &cache[rng_below(&rnd, 3)];
 
 		if (p[i] != NULL) {
-			CHECK(of[i] == SPANCLASS_NOTHING || pattern_holds(p[i], 8, i));
+			CHECK(of[i] == SPANCLASS_ZERO || pattern_holds(p[i], 8, i));
 			put(c, p[i]);
 			p[i] = NULL;
 			continue;
@@ -369,7 +369,7 @@ TEST_IN_CHILD(a_random_history_of_three_caches_loses_nothing)
 		of[i] = make_spanclass(classes[rng_below(&rnd, 11)], rng_below(&rnd, 2) == 0);
 		p[i] = get(c, of[i]);
 		CHECK(p[i] != NULL && span_of((uintptr_t)p[i])->spanclass == of[i]);
-		if (of[i] != SPANCLASS_NOTHING)
+		if (of[i] != SPANCLASS_ZERO)
 			pattern_fill(p[i], 8, i);
 		if (step % 10000 == 0) {
 			mcache_flush(c);
@@ -535,8 +535,8 @@ TEST_IN_CHILD(a_flushed_cache_has_nothing_and_is_as_good_as_new)
 		put_big(c, get_big(c, 20));
 		mcache_flush(c);
 		for (unsigned sc = 0; sc < NUM_SPAN_CLASSES; sc++) {
-			CHECK(stack_depth(&c->slots[sc]) == 0 && c->slots[sc].alloc_cache == 0);
-			CHECK(c->slots[sc].span == NULL && c->slots[sc].partial == NULL);
+			CHECK(stack_depth(&c->bins[sc]) == 0 && c->bins[sc].alloc_cache == 0);
+			CHECK(c->bins[sc].span == NULL && c->bins[sc].partial == NULL);
 		}
 		CHECK(c->big_npages == 0 && c->pages.free == 0 && c->tiny.block == 0);
 		check_all();
@@ -652,7 +652,7 @@ TEST_IN_CHILD(the_cache_of_a_thread_that_is_gone_is_taken_apart_and_its_objects_
 TEST_IN_CHILD(a_stack_entry_that_was_half_changed_is_passed_over)
 {
 	struct mcache *dead = &cache[1];
-	struct mcache_slot *t = &dead->slots[SC_64];
+	struct bin *t = &dead->bins[SC_64];
 	struct free_entry *stack;
 	void *p, *q;
 
@@ -690,7 +690,7 @@ TEST_IN_CHILD(with_clobberfree_a_freed_object_is_filled)
 	put(&cache[0], p);
 	for (unsigned i = 0; i < 64; i++)
 		CHECK(p[i] == 0xdf);
-	CHECK(stack_depth(&cache[0].slots[SC_64]) == 0);
+	CHECK(stack_depth(&cache[0].bins[SC_64]) == 0);
 	end_with_empty_heap();
 }
 
@@ -700,7 +700,7 @@ static void check_finds_live_object_on_stack(void)
 {
 	start();
 	put(&cache[0], get(&cache[0], SC_64));
-	slot_set(stack_entry(&cache[0], cache[0].slots[SC_64].stack_bottom)->state, SLOT_LIVE);
+	slot_set(stack_entry(&cache[0], cache[0].bins[SC_64].stack_bottom)->state, SLOT_LIVE);
 	mcache_check(&cache[0]);
 }
 
@@ -708,7 +708,7 @@ static void check_finds_slot_in_word_and_bits(void)
 {
 	start();
 	get(&cache[0], SC_64);
-	mspan_put_word(cache[0].slots[SC_64].span, 0, UINT64_C(1) << 63);
+	mspan_put_word(cache[0].bins[SC_64].span, 0, UINT64_C(1) << 63);
 	mcache_check(&cache[0]);
 }
 
@@ -716,7 +716,7 @@ static void check_finds_foreign_span(void)
 {
 	start();
 	get(&cache[0], SC_64);
-	mspan_set_owner(cache[0].slots[SC_64].span, mcache_owner(&cache[1]));
+	mspan_set_owner(cache[0].bins[SC_64].span, mcache_owner(&cache[1]));
 	mcache_check(&cache[0]);
 }
 

@@ -372,7 +372,7 @@ TEST_IN_CHILD(the_page_map_alone_tells_the_slot_of_every_address)
 static void touch_nothing(void)
 {
 	mheap_init();
-	*(volatile char *)mheap_alloc_small(NULL, SPANCLASS_NOTHING)->base = 1;
+	*(volatile char *)mheap_alloc_small(NULL, SPANCLASS_ZERO)->base = 1;
 }
 
 static void a_span_of_nothing_cannot_be_touched(void **state)
@@ -390,7 +390,7 @@ TEST_IN_CHILD(a_span_of_nothing_stays_one_and_is_the_next)
 	size_t npages;
 
 	mheap_init();
-	s = mheap_alloc_small(NULL, SPANCLASS_NOTHING);
+	s = mheap_alloc_small(NULL, SPANCLASS_ZERO);
 	npages = s->npages;
 	CHECK(mheap.guarded_npages == 0 && !s->zeroed);
 	mheap_free_span(NULL, s);
@@ -399,7 +399,7 @@ TEST_IN_CHILD(a_span_of_nothing_stays_one_and_is_the_next)
 	/* Others get other pages. */
 	again = mheap_alloc_small(NULL, 2);
 	CHECK(again != s && again->base != s->base);
-	CHECK(mheap_alloc_small(NULL, SPANCLASS_NOTHING) == s && mheap.guarded_npages == 0);
+	CHECK(mheap_alloc_small(NULL, SPANCLASS_ZERO) == s && mheap.guarded_npages == 0);
 	mheap_check();
 }
 

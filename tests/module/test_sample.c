@@ -171,7 +171,7 @@ TEST_IN_CHILD(every_allocation_is_counted_in_its_span_class)
 		n = churn(&r, n, 3000, &expected);
 		check_counts(&expected);
 	}
-	/* What is on the stacks of counted slots goes back, and was not allocated. */
+	/* What is on the stacks of counted bins goes back, and was not allocated. */
 	(void)heap_trim();
 	check_counts(&expected);
 	heapcheck();

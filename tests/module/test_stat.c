@@ -148,7 +148,7 @@ TEST_IN_CHILD(big_objects_that_span_arenas_are_counted_once)
 	CHECK(st.classes[SPANCLASS_BIG].spans == 3 && st.classes[SPANCLASS_BIG].live == 3);
 	CHECK(st.classes[SPANCLASS_BIG].live_bytes == 3 * MiB(90));
 	CHECK(st.narenas >= 5);
-	CHECK(st.classes[SPANCLASS_BIG].unasked_most == 3 * (PAGE_SIZE - 1));
+	CHECK(st.classes[SPANCLASS_BIG].rounding_max == 3 * (PAGE_SIZE - 1));
 	for (int i = 0; i < 3; i++)
 		heap_free(p[i], "free");
 	check_quiet(&st);
@@ -220,8 +220,8 @@ TEST_IN_CHILD(objects_of_no_bytes_have_none)
 	void *p = heap_malloc(0);
 
 	check_quiet(&st);
-	CHECK(st.classes[SPANCLASS_NOTHING].live == 1 && st.all.live_bytes == 0);
-	CHECK(st.classes[SPANCLASS_NOTHING].tail_bytes == PAGE_SIZE);
+	CHECK(st.classes[SPANCLASS_ZERO].live == 1 && st.all.live_bytes == 0);
+	CHECK(st.classes[SPANCLASS_ZERO].tail_bytes == PAGE_SIZE);
 	heap_free(p, "free");
 	check_quiet(&st);
 	CHECK(st.all.live == 0);
@@ -365,7 +365,7 @@ TEST_IN_CHILD(a_random_programs_own_count_is_the_statistics)
 			sample_count(true);
 		check_quiet(&st);
 		CHECK(st.all.live == l.objects && st.all.live_bytes == l.nbytes);
-		CHECK(st.noscan.live - st.classes[SPANCLASS_NOTHING].live == l.noscan_objects);
+		CHECK(st.noscan.live - st.classes[SPANCLASS_ZERO].live == l.noscan_objects);
 		CHECK(st.noscan.live_bytes == l.noscan_bytes);
 	}
 	for (size_t i = 0; i < 500; i++)

@@ -2,7 +2,7 @@
 /*
  * stress_switch.c - counting of allocations is switched on and off while threads run on.
  *
- * The thread that switches makes the counted slots of all caches ready. Their owners find them in
+ * The thread that switches makes the counted bins of all caches ready. Their owners find them in
  * malloc, by the table of slots, and in the slow paths that empty the stacks, by the cache's flag.
  * ThreadSanitizer sees whether both are ordered. The first switch, which alone makes the slots of a
  * cache ready, finds no other thread than the one that empties its stacks. A thread that allocates
