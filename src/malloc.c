@@ -10,7 +10,7 @@
  *   2. pagealloc  finds the lowest free run of pages of 8 KiB: a bitmap under a tree of sums.
  *   3. mspan      a run of pages cut into slots of one size class, or one big object. A slot has a
  *                 state byte and two bits, far from the slot itself. [mspan.c, sizeclass.c]
- *   4. mheap      makes spans of pages and pages of spans. [mheap.c, limit.c, scavenge.c, pcache.c]
+ *   4. mheap      makes spans of pages. [mheap.c, growth.c, limit.c, scavenge.c, pcache.c]
  *   5. mcentral   for each span class, the spans that no thread has.
  *   6. mcache     what one thread has: for each span class a bin with a stack of freed slots, a
  *                 current span and partial spans; a word of pages; freed big objects. [mcache.c,

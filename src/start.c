@@ -242,7 +242,7 @@ void start_scavenger(void)
 
 	/* Relaxed: a figure, and a flag that one thread sets first. Acquire: see watch_exit(). */
 	if (atomic_load_explicit(&scavenger_started, memory_order_relaxed) ||
-	    atomic_load_explicit(&mheap.committed, memory_order_relaxed) < SCAVENGER_HEAP ||
+	    atomic_load_explicit(&mheap.growth.committed, memory_order_relaxed) < SCAVENGER_HEAP ||
 	    atomic_load_explicit(&late_state, memory_order_acquire) != LATE_DONE ||
 	    atomic_exchange_explicit(&scavenger_started, true, memory_order_relaxed))
 		return;
