@@ -78,6 +78,9 @@ static void read_options(void)
 		return;
 	done = true;
 	options_init();
+	/* The stacks that took the first freed objects have room, which some options do not allow. */
+	if (had_objects && thread_self.cache != NULL)
+		mcache_flush_stacks(thread_self.cache);
 	if (options.decoratemappings)
 		os_name_mappings();
 	(void)mheap_set_limit(limit_of_options(""));
