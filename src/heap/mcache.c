@@ -71,7 +71,7 @@ void mcache_reset_stack(struct bin *b, spanclass_t sc)
 {
 	const struct sizeclass *info = spanclass_info(sc);
 	/* With these options every free takes the slow path. */
-	size_t entries = options.clobberfree || options.hardened
+	size_t entries = options.clobberfree || options.hardened || options.sbrk
 				 ? 0
 				 : min_size(info->stack_entries, STACK_FIRST_ENTRIES);
 
