@@ -160,6 +160,11 @@ static bool limit_admits_word_locked(void)
 
 /* --- pages --- */
 
+static void note_taken_locked(uint64_t page, size_t npages, size_t nclean)
+{
+	scavenge_note_taken_locked(&mheap.scavenger, page, npages, nclean, limit_decay_ms());
+}
+
 static uint64_t alloc_pages_locked(size_t npages, bool grow, size_t *nclean)
 {
 	uint64_t page;
@@ -174,6 +179,8 @@ static uint64_t alloc_pages_locked(size_t npages, bool grow, size_t *nclean)
 			growth_extend_locked(&mheap.growth, npages, false);
 	     i++)
 		page = pagealloc_alloc(&mheap.pages, npages, nclean);
+	if (page != PAGE_NONE)
+		note_taken_locked(page, npages, *nclean);
 	return page;
 }
 
@@ -265,6 +272,7 @@ static bool refill_word(struct pcache *pc, unsigned npages, bool grow)
 	ok = limit_admits_word_locked() && (pc->began ? take_word_locked(pc, npages, grow) :
 							take_first_word_locked(pc, npages, grow));
 	if (ok) {
+		note_taken_locked(pc->page, PCACHE_PAGES, popcount64(pc->clean));
 		pc->began = true;
 		pc->base = pagealloc_addr(&mheap.pages, pc->page);
 		huge = huge && begin_huge_region_locked(pc);
@@ -294,6 +302,7 @@ void mheap_flush_pcache(struct pcache *pc)
 		return;
 	lock_acquire(&mheap.lock);
 	return_word_locked(pc);
+	scavenge_excess_locked(&mheap.scavenger, limit_decay_ms());
 	lock_release(&mheap.lock);
 	pcache_clear(pc);
 }
@@ -324,6 +333,7 @@ static void free_pages(struct pcache *pc, uintptr_t addr, size_t npages, bool cl
 		return;
 	lock_acquire(&mheap.lock);
 	free_pages_locked(addr, npages, clean);
+	scavenge_excess_locked(&mheap.scavenger, limit_decay_ms());
 	lock_release(&mheap.lock);
 }
 
@@ -532,6 +542,7 @@ static bool shrink_big(struct mspan *s, size_t npages)
 	lock_acquire(&mheap.lock);
 	free_pages_locked(cut, less, clean);
 	s->npages = (uint32_t)npages;
+	scavenge_excess_locked(&mheap.scavenger, limit_decay_ms());
 	lock_release(&mheap.lock);
 	return true;
 }
