@@ -10,11 +10,11 @@
  *   2. pagealloc  finds the lowest free run of pages of 8 KiB: a bitmap under a tree of sums.
  *   3. mspan      a run of pages cut into slots of one size class, or one big object. A slot has a
  *                 state byte and two bits, far from the slot itself. [mspan.c, sizeclass.c]
- *   4. mheap      makes spans of pages and pages of spans. [mheap.c, limit.c, scavenge.c, pcache.c]
+ *   4. mheap      makes spans of pages. [mheap.c, growth.c, limit.c, scavenge.c, pcache.c]
  *   5. mcentral   for each span class, the spans that no thread has.
  *   6. mcache     what one thread has: for each span class a bin with a stack of freed slots, a
  *                 current span and partial spans; a word of pages; freed big objects. [mcache.c,
- *                 tiny.c, thread.c]
+ *                 bigcache.c, tiny.c, thread.c]
  *
  * malloc(100) is of size class 112 and of the span class of that size with pointers (scan).
  *   1. heap_malloc() finds the bin by a table. mcache_alloc_fast() pops the bin's stack, or takes
@@ -258,7 +258,7 @@ static void *alloc_hardened(struct mcache *c, const struct request *r)
 	return s == NULL ? NULL : mspan_set_big_live(s);
 }
 
-static void *alloc_in(struct mcache *c, spanclass_t sc, const struct request *r)
+static void *alloc_from(struct mcache *c, spanclass_t sc, const struct request *r)
 {
 	if (UNLIKELY(options.hardened) && sc != SPANCLASS_ZERO)
 		return alloc_hardened(c, r);
@@ -267,15 +267,6 @@ static void *alloc_in(struct mcache *c, spanclass_t sc, const struct request *r)
 	if (sc <= SPANCLASS_BIG_NOSCAN)
 		return alloc_big(c, r);
 	return alloc_small(c, sc, r->zero ? r->size : 0);
-}
-
-static void *alloc_from(struct mcache *c, spanclass_t sc, const struct request *r)
-{
-	void *p = alloc_in(c, sc, r);
-
-	if (UNLIKELY(options.sbrk) && p != NULL)
-		slot_set(object_state(p), slot_state(object_state(p)) | SLOT_ONCE);
-	return p;
 }
 
 /* --- while allocations are counted: see sample.h --- */
@@ -440,7 +431,7 @@ SLOW_PATH void *heap_malloc_slow(size_t size)
 	/* A program may use one buffer over and over. */
 	if (size > MAX_SMALL_SIZE && size <= BIG_CACHE_MAX_RUN * PAGE_SIZE && c != MCACHE_NONE &&
 	    !sample_counts()) {
-		struct mspan *s = mcache_take_big(c, pages_for(size), false);
+		struct mspan *s = bigcache_take(&c->big, pages_for(size), false);
 
 		if (s != NULL)
 			return mspan_set_big_live(s);
@@ -539,17 +530,13 @@ static uint8_t set_big_free(struct mspan *s)
 	return atomic_exchange_explicit(&s->state[0], SLOT_FREE, memory_order_relaxed);
 }
 
-/* Frees a big object whose state was not SLOT_LIVE. Returns true if there is nothing left to do. */
-static SLOW_PATH bool freed_unusual(struct mspan *s, uint8_t before, const char *func)
+/* Looks at the state that a freed big object had before, which was not SLOT_LIVE. */
+static SLOW_PATH void freed_unusual(struct mspan *s, uint8_t before, const char *func)
 {
 	if (before == SLOT_FREE || before == SLOT_DEAD)
 		fatal_pointer(func, (void *)s->base, "double free");
 	if ((before & SLOT_SAMPLED) != 0)
 		profile_free(s->base);
-	if ((before & SLOT_ONCE) == 0)
-		return false;
-	no_reuse_free(s, 0, func);
-	return true;
 }
 
 static SLOW_PATH void free_big_hardened(struct mcache *c, struct mspan *s, const char *func)
@@ -559,17 +546,25 @@ static SLOW_PATH void free_big_hardened(struct mcache *c, struct mspan *s, const
 	if (slot_is_live(&s->state[0]))
 		(void)hardened_big_size(s, func);
 	before = set_big_free(s);
-	if (before != SLOT_LIVE && freed_unusual(s, before, func))
-		return;
-	hardened_free_big(c, s);
+	if (before != SLOT_LIVE)
+		freed_unusual(s, before, func);
+	if (options.sbrk)
+		no_reuse_free(s, 0, func);
+	else
+		hardened_free_big(c, s);
 }
 
-/* Frees a big object that was sampled, moved or freed before, or that is to be filled. */
+/* Frees a big object that was sampled, moved or freed before, or with an option that has work at
+ * every free. */
 static SLOW_PATH void free_big_unusual(struct mspan *s, uint8_t before, const char *func,
 				       struct mcache *c)
 {
-	if (before != SLOT_LIVE && freed_unusual(s, before, func))
+	if (before != SLOT_LIVE)
+		freed_unusual(s, before, func);
+	if (options.sbrk) {
+		no_reuse_free(s, 0, func);
 		return;
+	}
 	if (s->moved)
 		atomic_fetch_sub_explicit(&moved_spans, 1, memory_order_relaxed);
 	if (options.clobberfree)
@@ -590,7 +585,7 @@ static void free_big(void *p, struct mspan *s, const char *func, struct mcache *
 	before = set_big_free(s);
 	/* Up to here: a leak check finds the live object by it. */
 	HOLD_ADDRESS(p);
-	if (UNLIKELY(before != SLOT_LIVE || s->moved || options.clobberfree))
+	if (UNLIKELY(before != SLOT_LIVE || s->moved || options.clobberfree || options.sbrk))
 		free_big_unusual(s, before, func, c);
 	else
 		mcache_free_big(c, s);
@@ -601,6 +596,11 @@ static SLOW_PATH void free_slot_unusual(uintptr_t addr, struct mspan *s, uint32_
 					const char *func, struct mcache *c)
 {
 	forked_look();
+	if (options.sbrk) {
+		no_reuse_free(s, slot, func);
+		HOLD_ADDRESS(addr);
+		return;
+	}
 	if (options.hardened && s->spanclass != SPANCLASS_ZERO) {
 		hardened_free_small(addr, s, slot, func, c);
 		return;
@@ -614,7 +614,7 @@ void heap_free_slot(uintptr_t addr, struct mspan *s, uint32_t slot, const char *
 		    struct mcache *c)
 {
 	/* The fast path of free leads here. */
-	if (UNLIKELY(forked() || options.hardened || options.clobberfree))
+	if (UNLIKELY(forked() || options.hardened || options.clobberfree || options.sbrk))
 		free_slot_unusual(addr, s, slot, func, c);
 	else
 		mcache_free_slot(addr, s, slot, func, c);
@@ -627,11 +627,6 @@ void request_free(const struct object *o, void *p, const char *func)
 
 	if (UNLIKELY(s->kind != SPAN_TINY && (slot_state(&s->state[o->slot]) & SLOT_SAMPLED) != 0))
 		forget_sample(&s->state[o->slot], p);
-	if (UNLIKELY(options.sbrk) && s->kind == SPAN_SMALL) {
-		no_reuse_free(s, o->slot, func);
-		HOLD_ADDRESS(p);
-		return;
-	}
 	c = start_enter();
 	switch (s->kind) {
 	case SPAN_TINY:

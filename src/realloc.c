@@ -75,8 +75,7 @@ static void *move_big(struct mcache *c, struct mspan *s, size_t npages, bool nos
  * would get another slot. */
 static void set_resized(_Atomic uint8_t *state, bool resized)
 {
-	slot_set(state, (resized ? SLOT_RESIZED : SLOT_LIVE) |
-				(slot_state(state) & (SLOT_SAMPLED | SLOT_ONCE)));
+	slot_set(state, (resized ? SLOT_RESIZED : SLOT_LIVE) | (slot_state(state) & SLOT_SAMPLED));
 }
 
 /* Marks a big object as resized if its size is that of a small one. */

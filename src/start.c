@@ -78,6 +78,9 @@ static void read_options(void)
 		return;
 	done = true;
 	options_init();
+	/* The stacks that took the first freed objects have room; some options allow none. */
+	if (had_objects && thread_self.cache != NULL)
+		mcache_flush_stacks(thread_self.cache);
 	if (options.decoratemappings)
 		os_name_mappings();
 	(void)mheap_set_limit(limit_of_options(""));
@@ -242,7 +245,7 @@ void start_scavenger(void)
 
 	/* Relaxed: a figure, and a flag that one thread sets first. Acquire: see watch_exit(). */
 	if (atomic_load_explicit(&scavenger_started, memory_order_relaxed) ||
-	    atomic_load_explicit(&mheap.committed, memory_order_relaxed) < SCAVENGER_HEAP ||
+	    atomic_load_explicit(&mheap.growth.committed, memory_order_relaxed) < SCAVENGER_HEAP ||
 	    atomic_load_explicit(&late_state, memory_order_acquire) != LATE_DONE ||
 	    atomic_exchange_explicit(&scavenger_started, true, memory_order_relaxed))
 		return;

@@ -3,7 +3,7 @@
  * mheap.c - the one heap: makes spans of pages and pages of spans.
  * See malloc.c for the overview.
  *
- * Owns     mheap: the pages, the address space that they grow into, the pools of span records.
+ * Owns     mheap: the pages, their growth (growth.c), the pools of span records.
  * Locks    mheap.lock (LOCK_MHEAP) covers the pages, the address space, the scavenger's list and
  *          the decisions of the memory limit.
  * Holds    mheap_check() tests: a page is in at most one span, and then it is in use in the bitmap.
@@ -25,6 +25,7 @@ void mheap_init(void)
 		fixalloc_init(&mheap.span_pools[shape], mspan_shape_bytes(shape),
 			      offsetof(struct mspan, next));
 	pagemap_init();
+	growth_init(&mheap.growth, &mheap.pages);
 	scavenge_init(&mheap.scavenger, &mheap.pages, &mheap.lock);
 	mheap.ready = true;
 }
@@ -157,108 +158,7 @@ static bool limit_admits_word_locked(void)
 	return limit_has_room(&f);
 }
 
-/* --- growing --- */
-
-/* Commits nbytes that continue the heap, or that begin it anew in another place. Returns their
- * address, or 0 when there is no memory. */
-static uintptr_t commit_more_locked(size_t nbytes, bool extend)
-{
-	struct arena_space before = mheap.space;
-	uintptr_t addr = extend ? arena_space_extend(&mheap.space, nbytes) :
-				  arena_space_move(&mheap.space, nbytes);
-
-	if (addr == 0)
-		return 0;
-	/* Before the arenas, because numbers of arenas are never given back. */
-	if (os_commit((void *)addr, nbytes)) {
-		if (pagemap_add_arenas(&mheap.pages, mheap.space.apart, addr, nbytes))
-			return addr;
-		(void)os_guard((void *)addr, nbytes);
-	}
-	if (extend)
-		arena_space_undo(&mheap.space, nbytes);
-	else
-		arena_space_undo_move(&mheap.space, nbytes, &before);
-	return 0;
-}
-
-/* Returns true when huge pages are worth it: the heap is so large that what is wasted by regions in
- * partial use is small beside it. Near the memory limit nothing is wasted. */
-static bool want_huge_pages_locked(void)
-{
-	/* Relaxed: stored under the lock that the caller holds. */
-	return options.thp && limit_get_state() == LIMIT_FAR &&
-	       atomic_load_explicit(&mheap.committed, memory_order_relaxed) >= THP_MIN_HEAP;
-}
-
-/* Returns how many free pages are at the end of the heap. Pages by which it grows continue them. */
-static size_t tail_pages_locked(void)
-{
-	uintptr_t last = mheap.space.next - PAGE_SIZE;
-	struct heap_arena *ha = mheap.space.next != 0 ? arena_of(last) : NULL;
-
-	return ha != NULL ? pagealloc_free_before(&mheap.pages, pagealloc_page(ha, last) + 1) : 0;
-}
-
-/* Makes free pages of committed address space, arena by arena: neighbours in address are not always
- * neighbours in number, because the system may put a reservation beside an older arena. */
-static void add_pages_locked(uintptr_t addr, size_t nbytes)
-{
-	uintptr_t end = addr + nbytes;
-
-	for (uintptr_t a = addr; a < end; a += 64 * PAGE_SIZE) {
-		size_t word = a % ARENA_SIZE / PAGE_SIZE / 64;
-
-		arena_of(a)->committed_words[word / 64] |= (uint64_t)1 << word % 64;
-	}
-	while (addr < end) {
-		uintptr_t stop = min_size(end, align_down(addr, ARENA_SIZE) + ARENA_SIZE);
-
-		pagealloc_grow(&mheap.pages, pagealloc_page(arena_of(addr), addr),
-			       (stop - addr) / PAGE_SIZE);
-		addr = stop;
-	}
-}
-
-/* Grows the heap so that it has a run of npages, at its end if in_place. Returns false, with the
- * heap as before, when there is no memory. */
-static bool grow_locked(size_t npages, bool in_place)
-{
-	/* Relaxed: stored under this lock. */
-	size_t committed = atomic_load_explicit(&mheap.committed, memory_order_relaxed);
-	size_t part = committed / PAGE_SIZE / 16;
-	size_t step = min_size(max_size(part, GROW_MIN_PAGES), GROW_MAX_PAGES);
-	size_t tail = tail_pages_locked();
-	size_t nbytes;
-	uintptr_t addr;
-
-	/* There are not so many numbers of arenas. A new place needs two more: one for the gap
-	 * before it, and one for a part at its end. */
-	if (npages >= ARENA_PAGES && npages / ARENA_PAGES + 2 > MAX_ARENAS - mheap.pages.narenas)
-		return false;
-	DCHECK(tail < npages);
-	nbytes = align_up(max_size(npages - tail, step), GROW_MIN_PAGES) * PAGE_SIZE;
-	/* By whole regions, because a region that is committed in parts gets no huge page. */
-	if (want_huge_pages_locked())
-		nbytes = align_up(mheap.space.next + nbytes, REGION_SIZE) - mheap.space.next;
-	addr = commit_more_locked(nbytes, true);
-	if (addr == 0) {
-		/* Perhaps there is room for what is needed, but not for a step. */
-		nbytes = align_up(npages - tail, GROW_MIN_PAGES) * PAGE_SIZE;
-		addr = commit_more_locked(nbytes, true);
-	}
-	if (addr == 0 && !in_place) {
-		nbytes = align_up(npages, GROW_MIN_PAGES) * PAGE_SIZE;
-		addr = commit_more_locked(nbytes, false);
-	}
-	if (addr == 0)
-		return false;
-	add_pages_locked(addr, nbytes);
-	atomic_store_explicit(&mheap.committed, committed + nbytes, memory_order_relaxed);
-	if (committed + nbytes >= RESERVE_MIN_HEAP)
-		fixalloc_keep_reserve(METADATA_RESERVE);
-	return true;
-}
+/* --- pages --- */
 
 static uint64_t alloc_pages_locked(size_t npages, bool grow, size_t *nclean)
 {
@@ -270,7 +170,9 @@ static uint64_t alloc_pages_locked(size_t npages, bool grow, size_t *nclean)
 	page = pagealloc_alloc(&mheap.pages, npages, nclean);
 	/* Twice, because the first growth may lie across two arenas that are no neighbours in
 	 * number. */
-	for (int i = 0; i < 2 && grow && page == PAGE_NONE && grow_locked(npages, false); i++)
+	for (int i = 0; i < 2 && grow && page == PAGE_NONE &&
+			growth_extend_locked(&mheap.growth, npages, false);
+	     i++)
 		page = pagealloc_alloc(&mheap.pages, npages, nclean);
 	return page;
 }
@@ -311,7 +213,7 @@ static bool begin_huge_region_locked(const struct pcache *pc)
 	unsigned region = in_arena / REGION_PAGES;
 	unsigned first = region * (REGION_PAGES / 64);
 
-	if (!want_huge_pages_locked() || pc->clean != ~(uint64_t)0 ||
+	if (!growth_wants_huge_locked(&mheap.growth) || pc->clean != ~(uint64_t)0 ||
 	    (ha->huge_regions >> region & 1) != 0)
 		return false;
 	for (unsigned w = first; w < first + REGION_PAGES / 64; w++)
@@ -327,7 +229,8 @@ static bool take_word_locked(struct pcache *pc, unsigned npages, bool grow)
 {
 	if (pagealloc_alloc_word(&mheap.pages, npages, &pc->page, &pc->free, &pc->clean))
 		return true;
-	return pc->page == PAGE_NONE && grow && grow_locked(npages, false) &&
+	return pc->page == PAGE_NONE && grow &&
+	       growth_extend_locked(&mheap.growth, npages, false) &&
 	       pagealloc_alloc_word(&mheap.pages, npages, &pc->page, &pc->free, &pc->clean);
 }
 
@@ -617,7 +520,7 @@ void mheap_free_refused(struct pcache *pc)
 /* Returns true when no page from end to the end of the heap is in use. */
 static bool is_last_locked(uintptr_t end)
 {
-	return end + tail_pages_locked() * PAGE_SIZE == mheap.space.next;
+	return end + growth_tail_locked(&mheap.growth) * PAGE_SIZE == mheap.growth.space.next;
 }
 
 static bool shrink_big(struct mspan *s, size_t npages)
@@ -647,7 +550,7 @@ static bool take_behind_locked(uintptr_t addr, uint64_t page, size_t npages)
 	if (pagealloc_alloc_at(&mheap.pages, page, npages, &nclean))
 		return true;
 	/* The last object of the heap grows with it. */
-	return is_last_locked(addr) && grow_locked(npages, true) &&
+	return is_last_locked(addr) && growth_extend_locked(&mheap.growth, npages, true) &&
 	       pagealloc_alloc_at(&mheap.pages, page, npages, &nclean);
 }
 
@@ -729,7 +632,7 @@ bool mheap_after_fork(void)
 	fixalloc_after_fork();
 	mheap.forked = true;
 	scavenge_after_fork(&mheap.scavenger);
-	if (!was_held || mheap.space.next == 0)
+	if (!was_held || mheap.growth.space.next == 0)
 		return false;
 	for (uint32_t i = 0; i < mheap.pages.narenas; i++)
 		if (mheap.pages.arenas[i] != NULL)
@@ -793,6 +696,6 @@ void mheap_check(void)
 	pagealloc_check(&mheap.pages);
 	CHECK(walk.npages + mheap.pages.nfree <= mheap.pages.ntotal);
 	CHECK(mheap.pages.ntotal * PAGE_SIZE ==
-	      atomic_load_explicit(&mheap.committed, memory_order_relaxed));
+	      atomic_load_explicit(&mheap.growth.committed, memory_order_relaxed));
 	lock_release(&mheap.lock);
 }

@@ -5,20 +5,19 @@
 #ifndef GOALLOC_MHEAP_H
 #define GOALLOC_MHEAP_H
 
-#include "heap/pagemap.h"
+#include "heap/growth.h"
 #include "heap/pcache.h"
 #include "heap/scavenge.h"
 
 /*
- * Access: [h] lock  [c] constant after mheap_init  [a] atomic counter, stored under lock
+ * Access: [h] lock  [c] constant after mheap_init
  */
 struct mheap {
 	struct lock lock;                            /* LOCK_MHEAP */
 	struct pagealloc pages;                      /* [h] */
-	struct arena_space space;                    /* [h] */
+	struct growth growth;                        /* [h] but for its counter */
 	struct scavenger scavenger;                  /* [h] */
 	struct fixalloc span_pools[SPAN_SHAPES];     /* own lock */
-	_Atomic size_t committed;                    /* [a] bytes of pages the heap has grown to */
 	struct mspan *guarded;                       /* [h] empty spans of SPANCLASS_ZERO */
 	size_t guarded_npages;                       /* [h] pages of these */
 	struct mspan *refused;                       /* [h] freed spans that the system did not make

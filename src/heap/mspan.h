@@ -30,7 +30,6 @@
 #define SLOT_LIVE 1
 #define SLOT_RESIZED 2    /* live, and realloc left it in a slot that malloc would not choose */
 #define SLOT_SAMPLED 4    /* flag of a live slot: its allocation was sampled. Not in tiny spans */
-#define SLOT_ONCE 8       /* flag of a live slot: its object is the last one there (no_reuse.c) */
 #define SLOT_DEAD 24      /* freed for ever. No tiny object has this size, and no mark this value */
 
 /* The last state byte of a tiny block that is in a cache, so that the block does not count as

@@ -10,8 +10,8 @@
  *
  * Owns     slots in state SLOT_DEAD.
  * Locks    none.
- * Holds    a dead slot stays dead, and its span stays a span. Live objects have the flag SLOT_ONCE
- *          (malloc.c), so that no fast path frees them.
+ * Holds    a dead slot stays dead, and its span stays a span. The free stacks of all caches have no
+ *          room, so that no fast path frees an object (mcache_reset_stack()).
  */
 #include "safe/no_reuse.h"
 #include "base/options.h"

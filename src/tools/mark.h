@@ -17,7 +17,7 @@
 #define MARK_FOLLOWED 0x40     /* lost; a leader, or a leader leads to it: see mark_lost() */
 #define MARK_INDIRECT 0x20     /* lost, and another lost object leads to it */
 _Static_assert((TINY_PIN & MARK_REACHED) != 0, "pinned blocks are passed over");
-_Static_assert(((SLOT_LIVE | SLOT_RESIZED | SLOT_SAMPLED | SLOT_ONCE | SLOT_DEAD | TINY_SIZE) &
+_Static_assert(((SLOT_LIVE | SLOT_RESIZED | SLOT_SAMPLED | SLOT_DEAD | TINY_SIZE) &
 		(MARK_REACHED | MARK_FOLLOWED | MARK_INDIRECT)) == 0,
 	       "states and sizes of tiny objects have other bits");
 

@@ -73,7 +73,7 @@ static void check_quiet(struct stat_snapshot *st)
 	stat_read(st);
 	check_snapshot(st);
 	CHECK(st->moving_bytes == 0);
-	CHECK(st->heap_bytes == atomic_load(&mheap.committed));
+	CHECK(st->heap_bytes == atomic_load(&mheap.growth.committed));
 	CHECK(st->free_bytes + st->released_bytes == mheap.pages.nfree * PAGE_SIZE);
 	CHECK(st->released_bytes == mheap.pages.nclean * PAGE_SIZE);
 	CHECK(guarded <= st->all.span_bytes);

@@ -257,13 +257,15 @@ static void *long_life(void *arg)
  * unmapped yet. */
 static void check_address_space(void)
 {
+	size_t committed =
+		atomic_load_explicit(&mheap.growth.committed, memory_order_relaxed);
 	size_t owed = 0;
 
 	for (size_t i = 0; i < ARENA_SPACE_OWED; i++)
-		owed += mheap.space.owed[i].nbytes;
+		owed += mheap.growth.space.owed[i].nbytes;
 	CHECK(os_fail_mapped() ==
-	      fixalloc_sys_bytes() + atomic_load_explicit(&mheap.committed, memory_order_relaxed) +
-		      (mheap.space.end - mheap.space.next) + owed);
+	      fixalloc_sys_bytes() + committed +
+		      (mheap.growth.space.end - mheap.growth.space.next) + owed);
 }
 
 static void check_nothing_is_lost(void)
@@ -294,7 +296,7 @@ static void check_nothing_is_lost(void)
 	CHECK(p != NULL);
 	heap_free(p, "free");
 	for (size_t i = 0; i < ARENA_SPACE_OWED; i++)
-		CHECK(mheap.space.owed[i].nbytes == 0);
+		CHECK(mheap.growth.space.owed[i].nbytes == 0);
 	check_address_space();
 }
 

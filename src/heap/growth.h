@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * growth.h - how the heap gets more pages. See growth.c.
+ */
+#ifndef GOALLOC_GROWTH_H
+#define GOALLOC_GROWTH_H
+
+#include "heap/pagemap.h"
+
+/*
+ * Access: [c] constant after growth_init  [h] mheap.lock  [a] atomic counter, stored under the lock
+ */
+struct growth {
+	struct pagealloc *pages;      /* [c] what gets the pages */
+	struct arena_space space;     /* [h] where they come from */
+	_Atomic size_t committed;     /* [a] bytes of pages the heap has grown to */
+};
+
+/* Begins with no address space. Called once. */
+void growth_init(struct growth *g, struct pagealloc *pages);
+
+/* Grows the heap so that it has a run of npages, at its end if in_place. Returns false, with the
+ * heap as before, when there is no memory. The lock is held. */
+bool growth_extend_locked(struct growth *g, size_t npages, bool in_place);
+
+/* Returns how many free pages are at the end of the heap. Pages by which it grows continue them.
+ * The lock is held. */
+size_t growth_tail_locked(const struct growth *g);
+
+/* Returns true when huge pages are worth it: the heap is so large that what is wasted by regions in
+ * partial use is small beside it. Near the memory limit nothing is wasted. The lock is held. */
+bool growth_wants_huge_locked(const struct growth *g);
+
+#endif
