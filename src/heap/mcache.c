@@ -187,10 +187,18 @@ static void flush_counted(struct mcache *c)
 	}
 }
 
+/* Returns the length of the first span of a bin: the shortest. With hardened=1 it is the longest,
+ * because the more slots there are the less is known of where an object will be. */
+static uint8_t first_length(void)
+{
+	return options.hardened ? SPAN_LENGTHS - 1 : 0;
+}
+
 void mcache_init(struct mcache *c)
 {
 	for (unsigned sc = 0; sc < NUM_SPAN_CLASSES; sc++) {
 		c->bins[sc].elemsize = spanclass_info((spanclass_t)sc)->elemsize;
+		c->bins[sc].span_length = first_length();
 		mcache_reset_stack(&c->bins[sc], (spanclass_t)sc);
 	}
 	c->tick_ms = c->poll_ms = os_now_ms();
@@ -308,6 +316,29 @@ static bool load_word(struct bin *b, struct mspan *s, uint64_t random)
 	return true;
 }
 
+/* Makes a span for a bin. The first one is short and each is longer than the one before: few
+ * objects take little memory, and many objects take few spans. */
+static struct mspan *new_span(struct mcache *c, spanclass_t sc)
+{
+	struct bin *b = &c->bins[sc];
+	size_t npages = spanclass_info(sc)->npages[b->span_length];
+	struct mspan *s = NULL;
+
+	/* Freed big objects are pages, too. They are used before the heap grows. */
+	if (c->big.npages != 0)
+		s = mheap_reuse_small(&c->pages, sc, npages);
+	if (s == NULL) {
+		bigcache_flush(&c->big, &c->pages);
+		s = mheap_alloc_small(&c->pages, sc, npages);
+	}
+	if (s == NULL)
+		return NULL;
+	mspan_set_owner(s, mcache_owner(c));
+	if (b->span_length < SPAN_LENGTHS - 1)
+		b->span_length++;
+	return s;
+}
+
 static struct mspan *next_span(struct mcache *c, spanclass_t sc)
 {
 	struct bin *b = &c->bins[sc];
@@ -319,18 +350,9 @@ static struct mspan *next_span(struct mcache *c, spanclass_t sc)
 		return s;
 	}
 	s = mcentral_take(sc, mcache_owner(c));
-	if (s != NULL) {
-		mspan_absorb(s);
-		return s;
-	}
-	/* Freed big objects are pages, too. They are used before the heap grows. */
-	s = c->big.npages != 0 ? mheap_reuse_small(&c->pages, sc) : NULL;
-	if (s == NULL) {
-		bigcache_flush(&c->big, &c->pages);
-		s = mheap_alloc_small(&c->pages, sc);
-	}
-	if (s != NULL)
-		mspan_set_owner(s, mcache_owner(c));
+	if (s == NULL)
+		return new_span(c, sc);
+	mspan_absorb(s);
 	return s;
 }
 
@@ -597,9 +619,25 @@ void mcache_flush(struct mcache *c)
 			partial_remove(c, b, s);
 			mcache_give_span(c, s);
 		}
+		b->span_length = first_length();
 	}
 	bigcache_flush(&c->big, &c->pages);
 	mheap_flush_pcache(&c->pages);
+}
+
+/* Gives the current span back if it is empty. */
+static void tick_current(struct mcache *c, struct bin *b)
+{
+	struct mspan *s = b->span;
+
+	if (s == NULL)
+		return;
+	mspan_absorb(s);
+	if (s->nfree + popcount64(b->alloc_cache) == s->nelems) {
+		return_word(b);
+		b->span = NULL;
+		mheap_free_span(&c->pages, s);
+	}
 }
 
 /* Gives back what was not used since the last tick: stacks, which use refills; empty spans; big
@@ -624,16 +662,9 @@ static void tick(struct mcache *c)
 			partial_remove(c, b, s);
 			mcache_give_span(c, s);
 		}
-		if (b->span == NULL)
-			continue;
-		mspan_absorb(b->span);
-		if (b->span->nfree + popcount64(b->alloc_cache) == b->span->nelems) {
-			struct mspan *s = b->span;
-
-			return_word(b);
-			b->span = NULL;
-			mheap_free_span(&c->pages, s);
-		}
+		tick_current(c, b);
+		if (b->span == NULL && b->partial == NULL)
+			b->span_length = first_length();
 	}
 	bigcache_flush(&c->big, &c->pages);
 	mheap_flush_pcache(&c->pages);

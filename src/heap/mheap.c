@@ -376,16 +376,15 @@ static bool remap_pages(uintptr_t addr, size_t npages)
 	return os_remap((void *)addr, npages * PAGE_SIZE);
 }
 
-static struct mspan *alloc_small(struct pcache *pc, spanclass_t sc, bool grow)
+static struct mspan *alloc_small(struct pcache *pc, spanclass_t sc, size_t npages, bool grow)
 {
-	size_t npages = spanclass_info(sc)->npages;
 	struct mspan *s = sc == SPANCLASS_ZERO ? take_guarded() : NULL;
 	uintptr_t addr;
 	bool zeroed;
 
 	if (s != NULL)
 		return s;
-	s = alloc_record(mspan_shape(sc));
+	s = alloc_record(mspan_shape(sc, spanclass_nelems(sc, npages)));
 	if (s == NULL)
 		return NULL;
 	addr = alloc_pages(pc, npages, grow, &zeroed);
@@ -393,7 +392,7 @@ static struct mspan *alloc_small(struct pcache *pc, spanclass_t sc, bool grow)
 		fixalloc_free(&mheap.span_pools[s->shape], s);
 		return NULL;
 	}
-	mspan_init_small(s, addr, sc, zeroed && sc != SPANCLASS_ZERO);
+	mspan_init_small(s, addr, sc, npages, zeroed && sc != SPANCLASS_ZERO);
 	pagemap_map_span(s);
 	/* After the map, because a child forked in between would take guarded pages without a span
 	 * for free ones. Where the system refuses, or has larger pages, the objects can be
@@ -403,14 +402,14 @@ static struct mspan *alloc_small(struct pcache *pc, spanclass_t sc, bool grow)
 	return s;
 }
 
-struct mspan *mheap_alloc_small(struct pcache *pc, spanclass_t sc)
+struct mspan *mheap_alloc_small(struct pcache *pc, spanclass_t sc, size_t npages)
 {
-	return alloc_small(pc, sc, true);
+	return alloc_small(pc, sc, npages, true);
 }
 
-struct mspan *mheap_reuse_small(struct pcache *pc, spanclass_t sc)
+struct mspan *mheap_reuse_small(struct pcache *pc, spanclass_t sc, size_t npages)
 {
-	return alloc_small(pc, sc, false);
+	return alloc_small(pc, sc, npages, false);
 }
 
 /* Frees the pages before and behind the aligned npages in a run that is longer by extra. Returns

@@ -33,12 +33,12 @@ extern struct mheap mheap;
 void mheap_init(void);
 
 /*
- * Returns a span of pages for this class: every slot is free, it has no owner, and it is in the
- * page map. Returns NULL when there is no memory, or at the memory limit, if only for the first
- * time: see limit_wants_flush(). Takes mheap.lock unless the page word has the pages. pc may be
- * NULL.
+ * Returns a span of npages for this class, at most spanclass_max_npages(): every slot is free, it
+ * has no owner, and it is in the page map. Returns NULL when there is no memory, or at the memory
+ * limit, if only for the first time: see limit_wants_flush(). Takes mheap.lock unless the page word
+ * has the pages. pc may be NULL.
  */
-struct mspan *mheap_alloc_small(struct pcache *pc, spanclass_t sc);
+struct mspan *mheap_alloc_small(struct pcache *pc, spanclass_t sc, size_t npages);
 
 /* Returns the span of a big object: npages, with a base that is a multiple of align_pages (a power
  * of two). The object is free: see mspan_set_big_live(). Returns NULL as mheap_alloc_small() does.
@@ -48,7 +48,7 @@ struct mspan *mheap_alloc_big(struct pcache *pc, size_t npages, size_t align_pag
 /* Return a span as the two functions above do, but from the pages that the heap has, without
  * growing it and without releasing anything for it. For a caller that has other pages to give back
  * first. */
-struct mspan *mheap_reuse_small(struct pcache *pc, spanclass_t sc);
+struct mspan *mheap_reuse_small(struct pcache *pc, spanclass_t sc, size_t npages);
 struct mspan *mheap_reuse_big(struct pcache *pc, size_t npages, size_t align_pages, bool noscan);
 
 /* Frees a span that nobody uses. Its pages go to the page word if they fit there, else to the heap.
