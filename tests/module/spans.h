@@ -10,7 +10,7 @@
 /* Returns a span of the class as long as there are any. */
 static inline struct mspan *alloc_longest(struct pcache *pc, spanclass_t sc)
 {
-	return mheap_alloc_small(pc, sc, spanclass_max_npages(sc));
+	return mheap_alloc_small(pc, sc, spanclass_max_npages(sc), EFFORT_GROW);
 }
 
 /* Returns the slots of the longest spans of a class. */

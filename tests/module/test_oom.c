@@ -102,7 +102,8 @@ static struct mspan *use_small(struct pcache *pc, uint64_t *rnd)
 {
 	spanclass_t sc = (spanclass_t)(4 + rng_below(rnd, 132));
 
-	return mheap_alloc_small(pc, sc, spanclass_info(sc)->npages[rng_below(rnd, SPAN_LENGTHS)]);
+	return mheap_alloc_small(pc, sc, spanclass_info(sc)->npages[rng_below(rnd, SPAN_LENGTHS)],
+				 EFFORT_GROW);
 }
 
 static void use_pages(struct pcache *pc, uint64_t *rnd)
@@ -119,12 +120,12 @@ static void use_pages(struct pcache *pc, uint64_t *rnd)
 			if (rng_below(rnd, 3) == 0)
 				keep_span(i, use_small(with, rnd));
 			else
-				keep_span(i,
-					  mheap_alloc_big(with, npages,
-							  rng_below(rnd, 4) == 0 ? 16 : 1, false));
+				keep_span(i, mheap_alloc_big(with, npages,
+							     rng_below(rnd, 4) == 0 ? 16 : 1, false,
+							     EFFORT_GROW));
 		} else if (spans[i]->kind == SPAN_BIG && rng_below(rnd, 2) == 0) {
 			size_t had = spans[i]->npages;
-			bool ok = mheap_resize_big(spans[i], npages);
+			bool ok = mheap_resize_big(spans[i], npages, EFFORT_GROW) == RESIZE_DONE;
 
 			CHECK(spans[i]->npages == (ok ? npages : had));
 		} else {
@@ -149,7 +150,7 @@ static void page_scenario(void)
 	for (size_t i = 0; i < SPANS; i++) {
 		check_span_bytes(i);
 		if (spans[i] == NULL) {
-			keep_span(i, mheap_alloc_big(&pc, 70 * (i + 1), 1, false));
+			keep_span(i, mheap_alloc_big(&pc, 70 * (i + 1), 1, false, EFFORT_GROW));
 			CHECK(spans[i] != NULL);
 		}
 	}

@@ -21,7 +21,7 @@ static uint64_t start_ms;
 
 static struct mspan *big(size_t npages)
 {
-	struct mspan *s = mheap_alloc_big(NULL, npages, 1, false);
+	struct mspan *s = mheap_alloc_big(NULL, npages, 1, false, EFFORT_GROW);
 
 	CHECK(s != NULL);
 	return s;
@@ -216,7 +216,7 @@ TEST_IN_CHILD(what_a_page_cache_gives_back_is_released_too)
 
 	start(1000);
 	big(1);
-	s = mheap_alloc_big(&pc, 5, 1, false);
+	s = mheap_alloc_big(&pc, 5, 1, false, EFFORT_GROW);
 	CHECK(s->base == pc.base + PAGE_SIZE);
 	memset((void *)s->base, 1, mspan_nbytes(s));
 	mheap_free_span(&pc, s);
@@ -234,10 +234,10 @@ TEST_IN_CHILD(the_tail_of_a_shrunk_span_is_released_and_its_head_is_kept)
 	start(1000);
 	s = big(100);
 	pattern_fill((void *)s->base, mspan_nbytes(s), 8);
-	CHECK(mheap_resize_big(s, 30));
+	CHECK(mheap_resize_big(s, 30, EFFORT_GROW));
 	CHECK(mheap_scavenge_all() == 70 * PAGE_SIZE);
 	CHECK(pattern_holds((void *)s->base, mspan_nbytes(s), 8));
-	CHECK(mheap_resize_big(s, 100));
+	CHECK(mheap_resize_big(s, 100, EFFORT_GROW));
 	CHECK(all_zero((char *)s->base + 30 * PAGE_SIZE, 70 * PAGE_SIZE));
 }
 
