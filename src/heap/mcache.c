@@ -187,10 +187,18 @@ static void flush_counted(struct mcache *c)
 	}
 }
 
+/* Returns the length of the first span of a bin: the shortest. With hardened=1 it is the longest,
+ * because the more slots there are the less is known of where an object will be. */
+static uint8_t first_length(void)
+{
+	return options.hardened ? SPAN_LENGTHS - 1 : 0;
+}
+
 void mcache_init(struct mcache *c)
 {
 	for (unsigned sc = 0; sc < NUM_SPAN_CLASSES; sc++) {
 		c->bins[sc].elemsize = spanclass_info((spanclass_t)sc)->elemsize;
+		c->bins[sc].span_length = first_length();
 		mcache_reset_stack(&c->bins[sc], (spanclass_t)sc);
 	}
 	c->tick_ms = c->poll_ms = os_now_ms();
@@ -216,6 +224,8 @@ static uint32_t max_partial_npages(void)
 
 static uint32_t max_big_npages(void)
 {
+	if (limit_get_state() == LIMIT_OVER)
+		return 0;
 	return share(limit_get_state() == LIMIT_FAR ? BIG_PAGES_ALONE : BIG_PAGES_ALL,
 		     BIG_PAGES_ALL, BIG_PAGES_MIN);
 }
@@ -308,6 +318,66 @@ static bool load_word(struct bin *b, struct mspan *s, uint64_t random)
 	return true;
 }
 
+/* What is asked of the heap: a span of a small class, or if npages is not 0, a big object. */
+struct wanted {
+	spanclass_t sc;
+	size_t npages, align_pages;
+};
+
+/* Asks for a span for a bin. The first one is short and each is longer than the one before: few
+ * objects take little memory, and many objects take few spans. */
+static struct mspan *ask_for_small(struct mcache *c, spanclass_t sc, enum effort effort)
+{
+	struct bin *b = &c->bins[sc];
+	size_t npages = spanclass_info(sc)->npages[b->span_length];
+	struct mspan *s = mheap_alloc_small(&c->pages, sc, npages, effort);
+
+	if (s == NULL)
+		return NULL;
+	mspan_set_owner(s, mcache_owner(c));
+	if (b->span_length < SPAN_LENGTHS - 1)
+		b->span_length++;
+	return s;
+}
+
+static struct mspan *ask_heap(struct mcache *c, const struct wanted *w, enum effort effort)
+{
+	if (w->npages == 0)
+		return ask_for_small(c, w->sc, effort);
+	return mheap_alloc_big(&c->pages, w->npages, w->align_pages, spanclass_noscan(w->sc),
+			       effort);
+}
+
+/* Gives back all that the thread keeps elsewhere and asks again. A small span may be in mcentral
+ * after that. */
+static struct mspan *flush_and_ask(struct mcache *c, const struct wanted *w)
+{
+	uint64_t begun_ms = os_now_ms();
+	struct mspan *s;
+
+	mcache_flush(c);
+	s = w->npages == 0 ? mcentral_take(w->sc, mcache_owner(c)) : NULL;
+	if (s == NULL)
+		s = ask_heap(c, w, EFFORT_AGAIN);
+	if (limit_bytes() != 0)
+		limit_end_round(begun_ms, os_now_ms());
+	return s;
+}
+
+/* Returns a span from the heap, or NULL. Freed big objects that the thread keeps are pages, too.
+ * They are used before the heap grows. */
+static struct mspan *new_span(struct mcache *c, const struct wanted *w)
+{
+	struct mspan *s = c->big.npages != 0 ? ask_heap(c, w, EFFORT_REUSE) : NULL;
+
+	if (s == NULL) {
+		bigcache_flush(&c->big, &c->pages);
+		s = ask_heap(c, w, EFFORT_GROW);
+	}
+	return s != NULL ? s : flush_and_ask(c, w);
+}
+
+/* Returns a span of ours with a free slot, or NULL when there is no memory. */
 static struct mspan *next_span(struct mcache *c, spanclass_t sc)
 {
 	struct bin *b = &c->bins[sc];
@@ -315,22 +385,13 @@ static struct mspan *next_span(struct mcache *c, spanclass_t sc)
 
 	if (s != NULL) {
 		partial_remove(c, b, s);
-		mspan_absorb(s);
-		return s;
-	}
-	s = mcentral_take(sc, mcache_owner(c));
-	if (s != NULL) {
-		mspan_absorb(s);
-		return s;
-	}
-	/* Freed big objects are pages, too. They are used before the heap grows. */
-	s = c->big.npages != 0 ? mheap_reuse_small(&c->pages, sc) : NULL;
-	if (s == NULL) {
-		bigcache_flush(&c->big, &c->pages);
-		s = mheap_alloc_small(&c->pages, sc);
+	} else {
+		s = mcentral_take(sc, mcache_owner(c));
+		if (s == NULL)
+			s = new_span(c, &(struct wanted){ .sc = sc });
 	}
 	if (s != NULL)
-		mspan_set_owner(s, mcache_owner(c));
+		mspan_absorb(s);
 	return s;
 }
 
@@ -357,14 +418,8 @@ bool mcache_refill(struct mcache *c, spanclass_t sc, uint64_t random)
 			mcache_claim(c, s);
 	}
 	s = next_span(c, sc);
-	if (s == NULL) {
-		/* The memory that this thread keeps elsewhere may be enough. */
-		mcache_flush(c);
-		s = next_span(c, sc);
-		limit_end_request();
-		if (s == NULL)
-			return false;
-	}
+	if (s == NULL)
+		return false;
 	b->span = s;
 	return load_word(b, s, random);
 }
@@ -487,16 +542,7 @@ struct mspan *mcache_new_big(struct mcache *c, size_t npages, size_t align_pages
 	struct mspan *s;
 
 	mcache_poll(c);
-	s = c->big.npages != 0 ? mheap_reuse_big(&c->pages, npages, align_pages, noscan) : NULL;
-	if (s == NULL) {
-		bigcache_flush(&c->big, &c->pages);
-		s = mheap_alloc_big(&c->pages, npages, align_pages, noscan);
-	}
-	if (s == NULL) {
-		mcache_flush(c);
-		s = mheap_alloc_big(&c->pages, npages, align_pages, noscan);
-		limit_end_request();
-	}
+	s = new_span(c, &(struct wanted){ make_spanclass(0, noscan), npages, align_pages });
 	*fresh = s != NULL && s->zeroed;
 	return s;
 }
@@ -597,9 +643,25 @@ void mcache_flush(struct mcache *c)
 			partial_remove(c, b, s);
 			mcache_give_span(c, s);
 		}
+		b->span_length = first_length();
 	}
 	bigcache_flush(&c->big, &c->pages);
 	mheap_flush_pcache(&c->pages);
+}
+
+/* Gives the current span back if it is empty. */
+static void tick_current(struct mcache *c, struct bin *b)
+{
+	struct mspan *s = b->span;
+
+	if (s == NULL)
+		return;
+	mspan_absorb(s);
+	if (s->nfree + popcount64(b->alloc_cache) == s->nelems) {
+		return_word(b);
+		b->span = NULL;
+		mheap_free_span(&c->pages, s);
+	}
 }
 
 /* Gives back what was not used since the last tick: stacks, which use refills; empty spans; big
@@ -624,16 +686,9 @@ static void tick(struct mcache *c)
 			partial_remove(c, b, s);
 			mcache_give_span(c, s);
 		}
-		if (b->span == NULL)
-			continue;
-		mspan_absorb(b->span);
-		if (b->span->nfree + popcount64(b->alloc_cache) == b->span->nelems) {
-			struct mspan *s = b->span;
-
-			return_word(b);
-			b->span = NULL;
-			mheap_free_span(&c->pages, s);
-		}
+		tick_current(c, b);
+		if (b->span == NULL && b->partial == NULL)
+			b->span_length = first_length();
 	}
 	bigcache_flush(&c->big, &c->pages);
 	mheap_flush_pcache(&c->pages);

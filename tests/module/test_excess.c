@@ -87,7 +87,7 @@ static void a_mass_free_leaves_two_mib(void **state)
 	CHECK(sim.f.dirty <= PAGES(2));
 }
 
-static void an_eighth_of_what_is_in_use_may_stay_after_a_mass_free(void **state)
+static void an_eighth_of_what_is_in_use_may_stay(void **state)
 {
 	(void)state;
 	start();
@@ -158,7 +158,7 @@ static void a_credit_that_is_not_used_goes_with_time(void **state)
 	CHECK(sim.f.dirty <= PAGES(2));
 }
 
-static void a_program_that_ends_its_phases_gives_back_what_it_had_learnt_to_keep(void **state)
+static void a_program_that_frees_all_unlearns_what_its_phases_kept(void **state)
 {
 	(void)state;
 	start();
@@ -225,12 +225,12 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_mass_free_leaves_two_mib),
-		cmocka_unit_test(an_eighth_of_what_is_in_use_may_stay_after_a_mass_free),
+		cmocka_unit_test(an_eighth_of_what_is_in_use_may_stay),
 		cmocka_unit_test(a_small_program_never_releases),
 		cmocka_unit_test(a_program_that_oscillates_pays_one_turn_however_long_it_runs),
 		cmocka_unit_test(pages_taken_after_the_decay_time_are_no_regret),
 		cmocka_unit_test(a_credit_that_is_not_used_goes_with_time),
-		cmocka_unit_test(a_program_that_ends_its_phases_gives_back_what_it_had_learnt_to_keep),
+		cmocka_unit_test(a_program_that_frees_all_unlearns_what_its_phases_kept),
 		cmocka_unit_test(a_release_is_neither_small_nor_long),
 		cmocka_unit_test(a_longer_decay_time_keeps_more_in_proportion),
 		cmocka_unit_test(pages_that_cannot_be_released_are_not_tried_at_every_free),
