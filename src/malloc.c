@@ -14,7 +14,7 @@
  *   5. mcentral   for each span class, the spans that no thread has.
  *   6. mcache     what one thread has: for each span class a bin with a stack of freed slots, a
  *                 current span and partial spans; a word of pages; freed big objects. [mcache.c,
- *                 tiny.c, thread.c]
+ *                 bigcache.c, tiny.c, thread.c]
  *
  * malloc(100) is of size class 112 and of the span class of that size with pointers (scan).
  *   1. heap_malloc() finds the bin by a table. mcache_alloc_fast() pops the bin's stack, or takes
@@ -431,7 +431,7 @@ SLOW_PATH void *heap_malloc_slow(size_t size)
 	/* A program may use one buffer over and over. */
 	if (size > MAX_SMALL_SIZE && size <= BIG_CACHE_MAX_RUN * PAGE_SIZE && c != MCACHE_NONE &&
 	    !sample_counts()) {
-		struct mspan *s = mcache_take_big(c, pages_for(size), false);
+		struct mspan *s = bigcache_take(&c->big, pages_for(size), false);
 
 		if (s != NULL)
 			return mspan_set_big_live(s);

@@ -1,15 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * options.c - the environment, read once into one struct.
- * See malloc.c for the overview.
+ * options.c - reads the options from the environment, once, into one struct.
  *
- * Owns     options, the table of them, and the descriptors that statistics and reports go to.
- * Callers  thread.c at start-up; every layer reads the struct. Calls fatal.h, out.h and os.h.
- * Locks    none; start-up is serialised by thread.c.
- * Holds    under AT_SECURE the environment is not read, and no file is named: another user must not
- *          steer us, nor where we write. What is not in the table is no option; goalloc-run --help
- *          prints the table, and goalloc(7) is tested against it. A file that is named here could
- *          be written to when the program began, and its name is absolute.
+ * Owns `options`, the table of all options, and the descriptors that statistics and reports go to.
+ * It needs no lock, because it runs while the process has one thread.
+ *
+ * Under AT_SECURE the environment is not read and no file is named: another user must neither
+ * choose the program's behaviour nor where it writes. A file name in `options` is absolute, and the
+ * file could be written to when the program began.
  */
 #include "base/options.h"
 #include "base/config.h"
@@ -22,19 +20,30 @@
 
 extern char **environ;
 
-/* The program's own defaults: const char *goalloc_conf = "scavenge=100"; */
+/* The program's own defaults, such as: const char *goalloc_conf = "scavenge=100"; */
 extern const char *goalloc_conf WEAK;
 
+#define FLAG(name, initial, help) .name = initial,
+#define LEVEL(name, most, values, initial, help) .name = initial,
+#define NUMBER(name, field, least, most, initial, help) .field = initial,
+#define POWER2(name, most, values, initial, help) .name = initial,
+#define BYTES(name, most, unit, initial, help) .name = unit(initial),
+#define FILE_NAME(name, append, fallback, help) .name = "",
+#define OTHER(name, values, initial, help)
+
 struct options options = {
-	.thp = true,
-	.scavenge_ms = 1000,
-	.tiny_align = 8,
-	.memprofilerate = KiB(512),
+#include "options_table.inc"
 	.stats_fd = -1,
 	.report_fd = -1,
 };
 
-#define SCAVENGE_MAX_MS (24 * 3600 * 1000)
+#undef FLAG
+#undef LEVEL
+#undef NUMBER
+#undef POWER2
+#undef BYTES
+#undef FILE_NAME
+#undef OTHER
 
 static bool options_done;
 
@@ -114,16 +123,6 @@ static bool set_hardened(struct options *o, struct piece value)
 		return false;
 	o->hardened = level >= 1;
 	o->keyed = level == 2;
-	return true;
-}
-
-static bool set_tiny_align(struct options *o, struct piece value)
-{
-	uint64_t n;
-
-	if (!piece_number(value, 1, 8, &n) || !is_pow2(n))
-		return false;
-	o->tiny_align = (uint32_t)n;
 	return true;
 }
 
@@ -218,77 +217,50 @@ static bool set_signal(struct options *o, struct piece value)
 
 /* --- the table --- */
 
-/* FLAG: 0 or 1. LEVEL: a uint32_t with few values. NUMBER: a uint32_t. BYTES: a size_t, with Go's
- * units. FILE: 0 for none, 1 for fallback, else a name. OTHER: as set() has it. A key alone is 1
- * for FLAG, LEVEL and FILE, and nothing for NUMBER and BYTES. */
 enum option_type {
 	OPTION_FLAG,
 	OPTION_LEVEL,
 	OPTION_NUMBER,
+	OPTION_POWER2,
 	OPTION_BYTES,
 	OPTION_FILE,
 	OPTION_OTHER
 };
 
+/* One option, as options_table.inc describes the types. */
 struct option {
 	const char *name;
 	enum option_type type;
-	size_t field;                /* offset in struct options */
-	uint64_t least, most;        /* NUMBER, BYTES; FILE: least is 1 if it is appended to */
-	const char *fallback;        /* FILE */
-	bool (*set)(struct options *o, struct piece value);
+	bool append;          /* FILE: to what the file has */
+	size_t field;         /* offset in struct options */
+	uint64_t least, most; /* LEVEL, NUMBER, POWER2, BYTES */
+	const char *fallback; /* FILE: the name that the value 1 stands for */
+	bool (*set)(struct options *o, struct piece value); /* OTHER */
 	const char *values, *initial, *help;
 };
 
-#define AT(f) offsetof(struct options, f)
-#define FLAG(name, initial, help) \
-	{ #name, OPTION_FLAG, AT(name), 0, 1, NULL, NULL, "0|1", initial, help }
-#define LEVEL(name, most, values, initial, help) \
-	{ #name, OPTION_LEVEL, AT(name), 0, most, NULL, NULL, values, initial, help }
-#define NUMBER(name, f, least, most, values, initial, help) \
-	{ #name, OPTION_NUMBER, AT(f), least, most, NULL, NULL, values, initial, help }
-#define BYTES(name, most, initial, help) \
-	{ #name, OPTION_BYTES, AT(name), 0, most, NULL, NULL, "BYTES", initial, help }
-#define FILE_NAME(name, append, fallback, help) \
-	{ #name, OPTION_FILE, AT(name), append, 0, fallback, NULL, "0|1|FILE", "0", help }
+#define OPTION(name_, type_, values_, initial_, help_, ...) \
+	{ .name = #name_, .type = type_, .values = values_, .initial = initial_, .help = help_, \
+	  __VA_ARGS__ },
+#define AT(f) .field = offsetof(struct options, f)
+#define FLAG(name, initial, help) OPTION(name, OPTION_FLAG, "0|1", #initial, help, AT(name))
+#define LEVEL(name, most_, values, initial, help) \
+	OPTION(name, OPTION_LEVEL, values, #initial, help, AT(name), .most = most_)
+#define NUMBER(name, field_, least_, most_, initial, help) \
+	OPTION(name, OPTION_NUMBER, #least_ ".." #most_, #initial, help, AT(field_), \
+	       .least = least_, .most = most_)
+#define POWER2(name, most_, values, initial, help) \
+	OPTION(name, OPTION_POWER2, values, #initial, help, AT(name), .least = 1, .most = most_)
+#define BYTES(name, most_, unit, initial, help) \
+	OPTION(name, OPTION_BYTES, "BYTES", #initial #unit, help, AT(name), .most = most_)
+#define FILE_NAME(name, append_, fallback_, help) \
+	OPTION(name, OPTION_FILE, "0|1|FILE", "0", help, AT(name), .append = append_, \
+	       .fallback = fallback_)
 #define OTHER(name, values, initial, help) \
-	{ #name, OPTION_OTHER, 0, 0, 0, NULL, set_##name, values, initial, help }
+	OPTION(name, OPTION_OTHER, values, initial, help, .set = set_##name)
 
 static const struct option table[] = {
-	FILE_NAME(stats, 1, "-", "statistics at exit, on standard error or appended to FILE"),
-	FILE_NAME(profile, 0, "goalloc.%p.pb.gz",
-		  "heap profile at exit, for pprof; heap_v2 text if FILE ends with .heap"),
-	BYTES(memprofilerate, GiB(1), "512KiB",
-	      "mean bytes between two samples of the profile; 1: every allocation"),
-	LEVEL(leakcheck, 2, "0|1|2", "0", "leaks at exit; 2: with the stack of every allocation"),
-	FILE_NAME(leakreport, 1, "-", "where leaks are reported, if not on standard error"),
-	NUMBER(leakexit, leakexit, 0, 255, "0..255", "0",
-	       "exit status when there are leaks, or the check fails; 0: the program's own"),
-	FILE_NAME(heapmap, 0, "goalloc.%p.svg",
-		  "map of the heap at exit; text if FILE ends with .txt"),
-	OTHER(signal, "NUMBER|NAME|off", "off",
-	      "on this signal what is asked for at exit is written, or statistics"),
-	OTHER(memlimit, "BYTES|N%|off", "off", "memory to stay below; N%: of the cgroup's limit"),
-	FLAG(hard, "0", "no memory beyond memlimit: NULL and ENOMEM"),
-	NUMBER(scavenge, scavenge_ms, 0, SCAVENGE_MAX_MS, "0..86400000", "1000",
-	       "milliseconds that free pages stay"),
-	FLAG(scavthread, "0", "a thread gives memory back, also of idle processes"),
-	FLAG(thp, "1", "ask for huge pages in large heaps"),
-	OTHER(tiny_align, "1|2|4|8", "8", "least alignment of objects below 8 bytes"),
-	OTHER(realloczero, "free|alloc|abort", "free", "what realloc(p, 0) does"),
-	OTHER(invalidptr, "libc|abort", "libc", "what becomes of pointers of another malloc"),
-	OTHER(sizemismatch, "abort|warn", "abort",
-	      "what a sized free or delete of a wrong size does"),
-	FLAG(decoratemappings, "0", "names for the heap's mappings in /proc/PID/maps"),
-	OTHER(hardened, "0|1|2", "0",
-	      "overflows and writes after free are found; 2: records behind a key"),
-	NUMBER(guardrate, guardrate, 0, 1000000000, "0..1000000000", "0",
-	       "one of so many objects between guard pages"),
-	FLAG(efence, "0", "every object between guard pages, addresses never used again"),
-	FLAG(sbrk, "0", "memory is never used again"),
-	FLAG(clobberfree, "0", "objects are filled with 0xdf when freed"),
-	FLAG(off, "0", "everything goes to libc's own malloc"),
-	FLAG(help, "0", "these lines, on standard error"),
+#include "options_table.inc"
 };
 
 #define NUM_OPTIONS (sizeof(table) / sizeof(table[0]))
@@ -335,6 +307,11 @@ static const char *option_set(struct options *o, const struct option *option, st
 	case OPTION_NUMBER:
 		if (value.text == NULL ? option->type == OPTION_NUMBER
 				       : !piece_number(value, option->least, option->most, &n))
+			return bad_value;
+		*(uint32_t *)field = (uint32_t)n;
+		return NULL;
+	case OPTION_POWER2:
+		if (!piece_number(value, option->least, option->most, &n) || !is_pow2(n))
 			return bad_value;
 		*(uint32_t *)field = (uint32_t)n;
 		return NULL;
@@ -656,7 +633,7 @@ void options_init(void)
 	for (size_t i = 0; i < NUM_OPTIONS; i++)
 		if (table[i].type == OPTION_FILE)
 			check_file(table[i].name, (char *)&options + table[i].field,
-				   table[i].least != 0, secure);
+				   table[i].append, secure);
 	complete(&options);
 	open_outputs(&options);
 }

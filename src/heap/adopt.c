@@ -115,16 +115,6 @@ void adopt_spans(struct mcache *c, struct mcache *dead)
 		b->alloc_cache = 0;
 	}
 	dead->partial_npages = 0;
-	for (unsigned n = 0; n <= BIG_CACHE_MAX_RUN; n++) {
-		struct mspan *s;
-
-		while ((s = dead->big[n]) != NULL) {
-			dead->big[n] = s->next;
-			order_stores();
-			if (slot_state(&s->state[0]) == SLOT_FREE)
-				mheap_free_span(NULL, s);
-		}
-	}
-	dead->big_npages = 0;
+	bigcache_adopt(&dead->big);
 	mheap_flush_pcache(&dead->pages);
 }

@@ -263,19 +263,6 @@ static bool load_word(struct bin *b, struct mspan *s, uint64_t random)
 	return true;
 }
 
-static void flush_big(struct mcache *c)
-{
-	for (unsigned n = 0; c->big_npages != 0 && n <= BIG_CACHE_MAX_RUN; n++) {
-		while (c->big[n] != NULL) {
-			struct mspan *s = c->big[n];
-
-			c->big[n] = s->next;
-			c->big_npages -= n;
-			mheap_free_span(&c->pages, s);
-		}
-	}
-}
-
 static struct mspan *next_span(struct mcache *c, spanclass_t sc)
 {
 	struct bin *b = &c->bins[sc];
@@ -292,9 +279,9 @@ static struct mspan *next_span(struct mcache *c, spanclass_t sc)
 		return s;
 	}
 	/* Freed big objects are pages, too. They are used before the heap grows. */
-	s = c->big_npages != 0 ? mheap_reuse_small(&c->pages, sc) : NULL;
+	s = c->big.npages != 0 ? mheap_reuse_small(&c->pages, sc) : NULL;
 	if (s == NULL) {
-		flush_big(c);
+		bigcache_flush(&c->big, &c->pages);
 		s = mheap_alloc_small(&c->pages, sc);
 	}
 	if (s != NULL)
@@ -441,7 +428,7 @@ void mcache_free_slot(uintptr_t addr, struct mspan *s, uint32_t slot, const char
 struct mspan *mcache_alloc_big(struct mcache *c, size_t npages, size_t align_pages, bool noscan,
 			       bool *fresh)
 {
-	struct mspan *s = align_pages == 1 ? mcache_take_big(c, npages, noscan) : NULL;
+	struct mspan *s = align_pages == 1 ? bigcache_take(&c->big, npages, noscan) : NULL;
 
 	if (s == NULL)
 		return mcache_new_big(c, npages, align_pages, noscan, fresh);
@@ -455,9 +442,9 @@ struct mspan *mcache_new_big(struct mcache *c, size_t npages, size_t align_pages
 	struct mspan *s;
 
 	mcache_poll(c);
-	s = c->big_npages != 0 ? mheap_reuse_big(&c->pages, npages, align_pages, noscan) : NULL;
+	s = c->big.npages != 0 ? mheap_reuse_big(&c->pages, npages, align_pages, noscan) : NULL;
 	if (s == NULL) {
-		flush_big(c);
+		bigcache_flush(&c->big, &c->pages);
 		s = mheap_alloc_big(&c->pages, npages, align_pages, noscan);
 	}
 	if (s == NULL) {
@@ -475,35 +462,19 @@ static SLOW_PATH bool has_room_for_big(struct mcache *c, uint32_t npages)
 
 	if (npages > most)
 		return false;
-	if (c->big_npages + npages > most)
-		flush_big(c);
+	if (c->big.npages + npages > most)
+		bigcache_flush(&c->big, &c->pages);
 	return true;
-}
-
-/* Returns whether the cache may keep a span. It does not keep an object that grew: the next object
- * that grows begins at the heap, where there is room behind it. */
-FAST_PATH bool may_keep_big(const struct mspan *s)
-{
-	return s->npages <= BIG_CACHE_MAX_RUN && !s->grown && !s->moved;
-}
-
-FAST_PATH void keep_big(struct mcache *c, struct mspan *s)
-{
-	uint32_t npages = s->npages;
-
-	s->next = c->big[npages];
-	c->big[npages] = s;
-	c->big_npages += npages;
 }
 
 static SLOW_PATH void free_big_slow(struct mcache *c, struct mspan *s)
 {
-	if (may_keep_big(s)) {
+	if (bigcache_may_keep(s)) {
 		/* A program that is served from its caches alone comes by here, if anywhere. */
-		if (c->big_frees++ % BIG_FREES_PER_POLL == 0)
+		if (c->big.frees++ % BIG_FREES_PER_POLL == 0)
 			mcache_poll(c);
-		if (c->big_npages + s->npages <= BIG_PAGES_MIN || has_room_for_big(c, s->npages)) {
-			keep_big(c, s);
+		if (c->big.npages + s->npages <= BIG_PAGES_MIN || has_room_for_big(c, s->npages)) {
+			bigcache_keep(&c->big, s);
 			return;
 		}
 	}
@@ -514,13 +485,13 @@ static SLOW_PATH void free_big_slow(struct mcache *c, struct mspan *s)
 
 void mcache_free_big(struct mcache *c, struct mspan *s)
 {
-	if (UNLIKELY(c->big_frees % BIG_FREES_PER_POLL == 0) || !may_keep_big(s) ||
-	    c->big_npages + s->npages > BIG_PAGES_MIN) {
+	if (UNLIKELY(c->big.frees % BIG_FREES_PER_POLL == 0) || !bigcache_may_keep(s) ||
+	    c->big.npages + s->npages > BIG_PAGES_MIN) {
 		free_big_slow(c, s);
 		return;
 	}
-	c->big_frees++;
-	keep_big(c, s);
+	c->big.frees++;
+	bigcache_keep(&c->big, s);
 }
 
 /* --- giving back --- */
@@ -582,7 +553,7 @@ void mcache_flush(struct mcache *c)
 			mcache_give_span(c, s);
 		}
 	}
-	flush_big(c);
+	bigcache_flush(&c->big, &c->pages);
 	mheap_flush_pcache(&c->pages);
 }
 
@@ -619,7 +590,7 @@ static void tick(struct mcache *c)
 			mheap_free_span(&c->pages, s);
 		}
 	}
-	flush_big(c);
+	bigcache_flush(&c->big, &c->pages);
 	mheap_flush_pcache(&c->pages);
 }
 

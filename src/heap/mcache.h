@@ -9,7 +9,7 @@
 #ifndef GOALLOC_MCACHE_H
 #define GOALLOC_MCACHE_H
 
-#include "heap/mheap.h"
+#include "heap/bigcache.h"
 
 /* A freed slot that is handed out soon, with its state byte so that malloc need not find it. */
 struct free_entry {
@@ -92,10 +92,8 @@ struct mcache {
 	uint64_t poll_ms;                                /* time of the last poll */
 	uint64_t tick_ms;                                /* time of the last tick */
 	uint32_t partial_npages;                         /* pages of all partial spans */
-	uint32_t big_frees;                              /* counts */
 	uint32_t limit_calls;                            /* limit.calls when it was answered */
-	uint32_t big_npages;                             /* pages of the spans in big[] */
-	struct mspan *big[BIG_CACHE_MAX_RUN + 1];        /* freed, by length, linked by next */
+	struct bigcache big;
 	struct mcache *next_free;                        /* [t] link of the pool */
 	struct mcache *next_used;                        /* [t] link of a chain of those in use */
 	uintptr_t user;                                  /* [t] lock_self() of its thread */
@@ -244,23 +242,6 @@ void mcache_span_freed(struct mcache *c, struct mspan *s);
 
 /* Takes a span over. mspan_free_remote() said so. */
 void mcache_claim(struct mcache *c, struct mspan *s);
-
-/* Returns a freed big object of npages from the cache, not zeroed, or NULL when there is none. Its
- * state is free: see mspan_set_big_live(). */
-FAST_PATH struct mspan *mcache_take_big(struct mcache *c, size_t npages, bool noscan)
-{
-	struct mspan *s;
-
-	if (npages > BIG_CACHE_MAX_RUN)
-		return NULL;
-	s = c->big[npages];
-	if (s == NULL)
-		return NULL;
-	c->big[npages] = s->next;
-	c->big_npages -= (uint32_t)npages;
-	s->spanclass = make_spanclass(0, noscan);
-	return s;
-}
 
 /* Returns a big object of npages, its base aligned to align_pages, or NULL when there is no memory.
  * Its state is free: see mspan_set_big_live(). *fresh: it reads as zero. */

@@ -208,7 +208,7 @@ TEST_IN_CHILD(what_the_thread_keeps_goes_before_the_limit_is_crossed)
 	for (int i = 0; i < 100; i++)
 		drop(p[i]);
 	/* A thread that is alone keeps them all. */
-	CHECK(thread_cache()->big_npages >= 90 * KiB(256) / PAGE_SIZE);
+	CHECK(thread_cache()->big.npages >= 90 * KiB(256) / PAGE_SIZE);
 	/* Of another length: none of them is of use as it is. */
 	for (int i = 0; i < 1000; i++) {
 		q[i] = make(KiB(28));
@@ -227,12 +227,12 @@ static void *use_some(void *arg)
 		p[i] = make(KiB(64));
 	for (int i = 0; i < 8; i++)
 		drop(p[i]);
-	CHECK(thread_cache()->big_npages >= 16);
+	CHECK(thread_cache()->big.npages >= 16);
 	pthread_barrier_wait(barrier);
 	pthread_barrier_wait(barrier);
 	/* A slow path. */
 	p[0] = make(KiB(512));
-	CHECK(thread_cache()->big_npages == 0);
+	CHECK(thread_cache()->big.npages == 0);
 	drop(p[0]);
 	return NULL;
 }
@@ -431,7 +431,7 @@ TEST_IN_CHILD(what_the_thread_keeps_goes_before_an_object_is_refused_to_grow_in_
 	p = make(MiB(10));
 	for (int i = 0; i < 60; i++)
 		drop(kept[i]);
-	CHECK(thread_cache()->big_npages >= 50 * KiB(256) / PAGE_SIZE);
+	CHECK(thread_cache()->big.npages >= 50 * KiB(256) / PAGE_SIZE);
 	q = heap_realloc(p, MiB(21), false, "realloc");
 	CHECK(q == p);
 	drop(q);
@@ -448,7 +448,7 @@ TEST_IN_CHILD(near_the_limit_a_thread_that_is_alone_keeps_less)
 	CHECK(limit_get_state() == LIMIT_NEAR);
 	for (int i = 0; i < 100; i++)
 		drop(kept[i]);
-	CHECK(thread_cache()->big_npages <= BIG_PAGES_ALL);
+	CHECK(thread_cache()->big.npages <= BIG_PAGES_ALL);
 	drop(p);
 }
 

@@ -502,12 +502,12 @@ TEST_IN_CHILD(a_thread_alone_cuts_the_big_objects_it_keeps_before_the_heap_grows
 		s[i] = get_big(&cache[0], 10 + i % 50);
 	for (size_t i = 0; i < N; i++)
 		put_big(&cache[0], s[i]);
-	CHECK(cache[0].big_npages == 4 * (10 + 59) * 50 / 2);
+	CHECK(cache[0].big.npages == 4 * (10 + 59) * 50 / 2);
 	total = mheap.pages.ntotal;
 	/* Longer than any of them, then smaller. */
 	s[0] = get_big(&cache[0], total / 2);
 	CHECK(mheap.pages.ntotal == total);
-	CHECK(cache[0].big_npages == 0);
+	CHECK(cache[0].big.npages == 0);
 	put_big(&cache[0], s[0]);
 	put_big(&cache[0], get_big(&cache[0], 100));
 	for (size_t i = 0; i < 64 * 1024; i++)
@@ -529,16 +529,16 @@ TEST_IN_CHILD(the_big_objects_that_a_cache_keeps_are_bounded)
 		s[i] = get_big(&cache[0], 10 + i);
 	for (size_t i = 0; i < 60; i++) {
 		put_big(&cache[0], s[i]);
-		CHECK(cache[0].big_npages <= BIG_PAGES_MIN);
+		CHECK(cache[0].big.npages <= BIG_PAGES_MIN);
 	}
 	atomic_store(&mcaches_made, BIG_PAGES_ALL / BIG_CACHE_MAX_RUN);
 	/* Longer than the longest goes to the heap at once. */
 	s[0] = get_big(&cache[1], BIG_CACHE_MAX_RUN + 1);
 	put_big(&cache[1], s[0]);
-	CHECK(cache[1].big_npages == 0 && span_of(s[0]->base) != s[0]);
+	CHECK(cache[1].big.npages == 0 && span_of(s[0]->base) != s[0]);
 	s[0] = get_big(&cache[1], BIG_CACHE_MAX_RUN);
 	put_big(&cache[1], s[0]);
-	CHECK(cache[1].big_npages == BIG_CACHE_MAX_RUN);
+	CHECK(cache[1].big.npages == BIG_CACHE_MAX_RUN);
 	end_with_empty_heap();
 }
 
@@ -574,7 +574,7 @@ TEST_IN_CHILD(a_flushed_cache_has_nothing_and_is_as_good_as_new)
 			CHECK(stack_depth(&c->bins[sc]) == 0 && c->bins[sc].alloc_cache == 0);
 			CHECK(c->bins[sc].span == NULL && c->bins[sc].partial == NULL);
 		}
-		CHECK(c->big_npages == 0 && c->pages.free == 0 && c->tiny.block == 0);
+		CHECK(c->big.npages == 0 && c->pages.free == 0 && c->tiny.block == 0);
 		check_all();
 		for (int i = 1; i < 500; i += 2)
 			put(c, p[i]);

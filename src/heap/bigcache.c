@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * bigcache.c - the freed big objects that a thread keeps for its next requests.
+ * See malloc.c for the overview.
+ *
+ * Owns     struct bigcache: a list for each length up to BIG_CACHE_MAX_RUN pages. How much a cache
+ *          may keep is decided in mcache.c.
+ * Locks    none: a bigcache belongs to one thread.
+ * Holds    a kept object is in the page map, its state is free, and no one else can reach it. Lists
+ *          change by one store at a time, so that a forked child can walk them.
+ */
+#include "heap/bigcache.h"
+
+void bigcache_flush(struct bigcache *bc, struct pcache *pc)
+{
+	for (unsigned n = 0; bc->npages != 0 && n <= BIG_CACHE_MAX_RUN; n++) {
+		while (bc->list[n] != NULL) {
+			struct mspan *s = bc->list[n];
+
+			bc->list[n] = s->next;
+			bc->npages -= n;
+			mheap_free_span(pc, s);
+		}
+	}
+}
+
+void bigcache_adopt(struct bigcache *dead)
+{
+	for (unsigned n = 0; n <= BIG_CACHE_MAX_RUN; n++) {
+		struct mspan *s;
+
+		while ((s = dead->list[n]) != NULL) {
+			dead->list[n] = s->next;
+			order_stores();
+			/* The thread was gone before it had taken the object off the list. */
+			if (slot_state(&s->state[0]) == SLOT_FREE)
+				mheap_free_span(NULL, s);
+		}
+	}
+	dead->npages = 0;
+}

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * bigcache.h - the freed big objects that a thread keeps for its next requests. See bigcache.c.
+ */
+#ifndef GOALLOC_BIGCACHE_H
+#define GOALLOC_BIGCACHE_H
+
+#include "heap/mheap.h"
+
+/*
+ * Access: the thread that owns it
+ */
+struct bigcache {
+	uint32_t npages;                                 /* pages of all kept objects */
+	uint32_t frees;                                  /* counts */
+	struct mspan *list[BIG_CACHE_MAX_RUN + 1];       /* by length, linked by next */
+};
+
+/* Returns a kept object of npages, not zeroed, or NULL when there is none. Its state is free: see
+ * mspan_set_big_live(). */
+FAST_PATH struct mspan *bigcache_take(struct bigcache *bc, size_t npages, bool noscan)
+{
+	struct mspan *s;
+
+	if (npages > BIG_CACHE_MAX_RUN)
+		return NULL;
+	s = bc->list[npages];
+	if (s == NULL)
+		return NULL;
+	bc->list[npages] = s->next;
+	bc->npages -= (uint32_t)npages;
+	s->spanclass = make_spanclass(0, noscan);
+	return s;
+}
+
+/* Returns whether a thread may keep a span. It does not keep an object that grew: the next object
+ * that grows begins at the heap, where there is room behind it. */
+FAST_PATH bool bigcache_may_keep(const struct mspan *s)
+{
+	return s->npages <= BIG_CACHE_MAX_RUN && !s->grown && !s->moved;
+}
+
+/* Keeps an object whose state is free. */
+FAST_PATH void bigcache_keep(struct bigcache *bc, struct mspan *s)
+{
+	uint32_t npages = s->npages;
+
+	s->next = bc->list[npages];
+	bc->list[npages] = s;
+	bc->npages += npages;
+}
+
+/* Frees all kept objects to the page word or the heap. */
+void bigcache_flush(struct bigcache *bc, struct pcache *pc);
+
+/* Does the same to those of a thread that is gone, in a forked child or after a silent end. */
+void bigcache_adopt(struct bigcache *dead);
+
+#endif
