@@ -51,8 +51,8 @@ void *fixalloc_long_table(size_t nbytes);
  * memory or when another mapping is there. */
 bool fixalloc_extend_table(void *end, size_t nbytes);
 
-/* Count address space, and memory, of records that lie elsewhere: see partalloc.c. Take the metadata
- * lock. */
+/* Count address space, and memory, of records that lie elsewhere: see partalloc.c. They take the
+ * metadata lock. */
 void fixalloc_count_reserved(size_t nbytes);
 void fixalloc_count_used(size_t more, size_t less);
 

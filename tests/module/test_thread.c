@@ -274,7 +274,7 @@ static void *refused_user(void *arg)
 	return arg;
 }
 
-TEST_IN_CHILD(a_thread_without_memory_for_a_cache_uses_the_shared_one_and_has_its_own_later)
+TEST_IN_CHILD(a_thread_without_memory_for_a_cache_has_one_later)
 {
 	pthread_t t;
 
@@ -297,7 +297,7 @@ int main(void)
 		cmocka_unit_test(threads_that_come_and_go_share_one_cache),
 		cmocka_unit_test(a_forked_child_has_released_caches_and_those_of_the_pool),
 		cmocka_unit_test(
-			a_thread_without_memory_for_a_cache_uses_the_shared_one_and_has_its_own_later),
+			a_thread_without_memory_for_a_cache_has_one_later),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
