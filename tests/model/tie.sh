@@ -32,7 +32,6 @@ slot_set             the same
 thread_is_ready      start-up, once, before there is a second thread
 thread_set_ready     the same
 count_released_locked  a hint, on which only what is kept depends
-start_scavenger      one flag: the thread that sets it first makes the thread
 "
 
 scratch=$(mktemp -d) || exit 1
