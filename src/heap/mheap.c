@@ -523,17 +523,19 @@ static bool is_last_locked(uintptr_t end)
 	return end + growth_tail_locked(&mheap.growth) * PAGE_SIZE == mheap.growth.space.next;
 }
 
-static bool shrink_big(struct mspan *s, size_t npages)
+static void shrink_big(struct pcache *pc, struct mspan *s, size_t npages)
 {
 	uintptr_t cut = s->base + npages * PAGE_SIZE;
 	size_t less = s->npages - npages;
 	bool clean = s->moved && remap_pages(cut, less);
+	/* As in free_span(). */
+	uint32_t rebuilds = mheap.rebuilds;
 
-	lock_acquire(&mheap.lock);
-	free_pages_locked(cut, less, clean);
 	s->npages = (uint32_t)npages;
-	lock_release(&mheap.lock);
-	return true;
+	/* A child forked here does not find the pages in the span and free. */
+	order_stores();
+	if (mheap.rebuilds == rebuilds)
+		free_pages(pc, cut, less, clean);
 }
 
 /* Takes the pages [page, page + npages), which begin at addr and lie behind a big object. */
@@ -571,21 +573,25 @@ static bool lengthen_big(struct mspan *s, size_t npages)
 	return ok;
 }
 
-bool mheap_resize_big(struct mspan *s, size_t npages)
-{
-	if (npages > UINT32_MAX)
-		return false;
-	return npages < s->npages ? shrink_big(s, npages) : lengthen_big(s, npages);
-}
-
-bool mheap_extend_cached(struct pcache *pc, struct mspan *s, size_t npages)
+/* Makes a big span longer by pages of the page word, without a lock. */
+static bool lengthen_from_word(struct pcache *pc, struct mspan *s, size_t npages)
 {
 	uintptr_t end = s->base + mspan_nbytes(s);
 
-	if (npages <= s->npages || !pcache_take_at(pc, end, npages - s->npages))
+	if (pc == NULL || npages <= s->npages || !pcache_take_at(pc, end, npages - s->npages))
 		return false;
 	pagemap_clear(end, npages - s->npages);
 	s->npages = (uint32_t)npages;
+	return true;
+}
+
+bool mheap_resize_big(struct pcache *pc, struct mspan *s, size_t npages)
+{
+	if (npages > UINT32_MAX)
+		return false;
+	if (npages >= s->npages)
+		return lengthen_from_word(pc, s, npages) || lengthen_big(s, npages);
+	shrink_big(pc, s, npages);
 	return true;
 }
 

@@ -63,12 +63,10 @@ void mheap_free_guarded(struct pcache *pc, struct mspan *s);
 void mheap_free_refused(struct pcache *pc);
 
 /* Changes the length of a big span in place. Returns false, with nothing changed, when there is no
- * room behind it, or at the memory limit as mheap_alloc_small() does. Takes mheap.lock. */
-bool mheap_resize_big(struct mspan *s, size_t npages);
-
-/* Makes a big span longer by pages of the page word, without a lock. Returns false, with nothing
- * changed, when they are not there. */
-bool mheap_extend_cached(struct pcache *pc, struct mspan *s, size_t npages);
+ * room behind it, or at the memory limit as mheap_alloc_small() does. A span that becomes shorter
+ * has no such case. Takes mheap.lock unless the page word has the pages, or has room for them. pc
+ * may be NULL. */
+bool mheap_resize_big(struct pcache *pc, struct mspan *s, size_t npages);
 
 /* Gives the memory of span records that are not in use back to the system. */
 void mheap_release_records(void);

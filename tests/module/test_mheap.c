@@ -478,8 +478,8 @@ TEST_IN_CHILD(lengths_and_alignments_that_cannot_be_are_null)
 	CHECK(mheap_alloc_big(NULL, (size_t)1 << 34, 1, false) == NULL);
 	CHECK(mheap_alloc_big(NULL, UINT32_MAX, 1, false) == NULL);
 	CHECK(mheap_alloc_big(NULL, 1, (size_t)1 << 49, false) == NULL);
-	CHECK(!mheap_resize_big(s, (size_t)1 << 34));
-	CHECK(!mheap_resize_big(s, SIZE_MAX / PAGE_SIZE));
+	CHECK(!mheap_resize_big(NULL, s, (size_t)1 << 34));
+	CHECK(!mheap_resize_big(NULL, s, SIZE_MAX / PAGE_SIZE));
 	CHECK(s->npages == 1);
 	mheap_check();
 	CHECK(big(3) != NULL);
@@ -495,7 +495,7 @@ TEST_IN_CHILD(a_big_span_shrinks_in_place_and_its_tail_is_free)
 	s = big(50);
 	big(1);
 	pattern_fill((void *)s->base, 20 * PAGE_SIZE, 9);
-	CHECK(mheap_resize_big(s, 20));
+	CHECK(mheap_resize_big(NULL, s, 20));
 	CHECK(s->npages == 20);
 	CHECK(pattern_holds((void *)s->base, 20 * PAGE_SIZE, 9));
 	mheap_check();
@@ -514,19 +514,19 @@ TEST_IN_CHILD(a_big_span_grows_into_free_pages_behind_it_only)
 	t = big(10);
 	u = big(10);
 	pattern_fill((void *)s->base, 10 * PAGE_SIZE, 3);
-	CHECK(!mheap_resize_big(s, 11));
+	CHECK(!mheap_resize_big(NULL, s, 11));
 	CHECK(s->npages == 10);
 	mheap_free_span(NULL, t);
 	nfree = free_pages_now();
-	CHECK(!mheap_resize_big(s, 21));
+	CHECK(!mheap_resize_big(NULL, s, 21));
 	CHECK(free_pages_now() == nfree && s->npages == 10);
-	CHECK(mheap_resize_big(s, 20));
+	CHECK(mheap_resize_big(NULL, s, 20));
 	CHECK(s->npages == 20 && free_pages_now() == nfree - 10);
 	CHECK(pattern_holds((void *)s->base, 10 * PAGE_SIZE, 3));
 	/* The page that was the start of t is not a freed span any more. */
 	CHECK(span_of(s->base + 10 * PAGE_SIZE) == NULL);
 	mheap_check();
-	CHECK(mheap_resize_big(s, 20));
+	CHECK(mheap_resize_big(NULL, s, 20));
 	CHECK(span_of(u->base) == u);
 	mheap_check();
 }
@@ -541,13 +541,13 @@ TEST_OF_NEIGHBOURS(the_last_span_of_the_heap_grows_with_the_heap)
 	p = (char *)s->base;
 	pattern_fill(p, 30 * PAGE_SIZE, 1);
 	for (size_t npages = 60; npages < 3 * ARENA_PAGES; npages = npages * 2 + 1) {
-		CHECK(mheap_resize_big(s, npages));
+		CHECK(mheap_resize_big(NULL, s, npages));
 		CHECK(s->base == (uintptr_t)p && s->npages == npages);
 		p[npages * PAGE_SIZE - 1] = 1;
 		mheap_check();
 	}
 	CHECK(pattern_holds(p, 30 * PAGE_SIZE, 1));
-	CHECK(mheap_resize_big(s, 1));
+	CHECK(mheap_resize_big(NULL, s, 1));
 	mheap_check();
 	CHECK(free_pages_now() == total_pages() - 1);
 }
@@ -559,9 +559,9 @@ TEST_IN_CHILD(growing_at_the_end_fills_exactly_up_to_the_committed_end)
 	mheap_init();
 	s = big(GROW_MIN_PAGES - 1);
 	CHECK(total_pages() == GROW_MIN_PAGES);
-	CHECK(mheap_resize_big(s, GROW_MIN_PAGES));
+	CHECK(mheap_resize_big(NULL, s, GROW_MIN_PAGES));
 	CHECK(total_pages() == GROW_MIN_PAGES && free_pages_now() == 0);
-	CHECK(mheap_resize_big(s, GROW_MIN_PAGES + 1));
+	CHECK(mheap_resize_big(NULL, s, GROW_MIN_PAGES + 1));
 	CHECK(s->npages == GROW_MIN_PAGES + 1);
 	mheap_check();
 }
@@ -627,6 +627,50 @@ TEST_IN_CHILD(a_run_freed_across_the_edge_of_the_cached_word_loses_no_page)
 	CHECK(free_pages_now() == total_pages());
 }
 
+TEST_IN_CHILD(the_tail_of_a_span_in_the_cached_word_is_used_before_the_heap_is_asked)
+{
+	struct pcache pc = { .base = 0 };
+	struct mspan *s[4];
+	size_t nfree;
+
+	mheap_init();
+	big(1);
+	s[0] = mheap_alloc_big(&pc, 8, 1, false);
+	nfree = free_pages_now();
+	CHECK(mheap_resize_big(&pc, s[0], 2) && s[0]->npages == 2);
+	for (int i = 1; i < 4; i++) {
+		s[i] = mheap_alloc_big(&pc, 8, 1, false);
+		/* Right behind the pages that are left of the span before. */
+		CHECK(s[i]->base == s[i - 1]->base + 2 * PAGE_SIZE && !s[i]->zeroed);
+		CHECK(mheap_resize_big(&pc, s[i], 2));
+		memset((void *)s[i]->base, 1, 2 * PAGE_SIZE);
+	}
+	CHECK(free_pages_now() == nfree);
+	/* And back, without the heap. */
+	CHECK(mheap_resize_big(&pc, s[3], 8) && free_pages_now() == nfree);
+	mheap_check();
+}
+
+TEST_IN_CHILD(the_tail_of_a_span_that_is_not_in_the_cached_word_goes_to_the_heap)
+{
+	struct pcache pc = { .base = 0 };
+	struct mspan *s, *one;
+	size_t nfree;
+
+	mheap_init();
+	s = big(70);
+	one = mheap_alloc_big(&pc, 1, 1, false);
+	nfree = free_pages_now();
+	/* Up to the word, and longer than what a word takes. */
+	CHECK(mheap_resize_big(&pc, s, 60) && free_pages_now() == nfree + 10);
+	CHECK(mheap_resize_big(&pc, s, 1) && free_pages_now() == nfree + 69);
+	mheap_free_span(&pc, s);
+	mheap_free_span(&pc, one);
+	mheap_flush_pcache(&pc);
+	mheap_check();
+	CHECK(free_pages_now() == total_pages());
+}
+
 TEST_IN_CHILD(a_run_freed_just_below_or_behind_the_cached_word_goes_to_the_heap)
 {
 	struct pcache pc = { .base = 0 };
@@ -636,8 +680,8 @@ TEST_IN_CHILD(a_run_freed_just_below_or_behind_the_cached_word_goes_to_the_heap)
 	low = big(64);
 	mid = mheap_alloc_big(&pc, 1, 1, false);
 	CHECK(mid->base == low->base + 64 * PAGE_SIZE);
-	CHECK(mheap_resize_big(low, 60));
-	CHECK(mheap_resize_big(low, 56));
+	CHECK(mheap_resize_big(NULL, low, 60));
+	CHECK(mheap_resize_big(NULL, low, 56));
 	mheap_free_span(&pc, low);
 	high = big(64 + 60);
 	mheap_free_span(&pc, high);
@@ -681,7 +725,11 @@ TEST_IN_CHILD(a_random_history_through_two_caches_loses_no_page)
 		size_t i = rng_below(&rnd, N);
 		size_t k = rng_below(&rnd, 3);
 
-		if (s[i] != NULL) {
+		if (s[i] != NULL && rng_below(&rnd, 3) == 0) {
+			if (mheap_resize_big(k == 2 ? NULL : &pc[k], s[i], 1 + rng_below(&rnd, 24)))
+				memset((void *)s[i]->base, 0x11, mspan_nbytes(s[i]));
+			pattern_fill((void *)s[i]->base, 32, i);
+		} else if (s[i] != NULL) {
 			CHECK(pattern_holds((void *)s[i]->base, 32, i));
 			mheap_free_span(k == 2 ? NULL : &pc[k], s[i]);
 			s[i] = NULL;
@@ -767,7 +815,7 @@ static void use_heap_in_grandchild(struct mspan *s, bool want_rebuild)
 		t = big(40);
 		CHECK(t->base + mspan_nbytes(t) <= s->base || t->base >= s->base + mspan_nbytes(s));
 		mheap_free_span(NULL, t);
-		CHECK(mheap_resize_big(s, 10));
+		CHECK(mheap_resize_big(NULL, s, 10));
 		CHECK(big(ARENA_PAGES) != NULL);
 		mheap_check();
 		_exit(0);
@@ -851,7 +899,7 @@ TEST_IN_CHILD(without_memory_the_answer_is_null_and_the_heap_is_as_before)
 	nfree = free_pages_now();
 	os_fail_from(OS_RESERVE | OS_COMMIT, 1);
 	CHECK(mheap_alloc_big(NULL, 100, 1, false) == NULL);
-	CHECK(!mheap_resize_big(s, 1000) && s->npages == 60);
+	CHECK(!mheap_resize_big(NULL, s, 1000) && s->npages == 60);
 	CHECK(free_pages_now() == nfree);
 	/* What is there can still be had. */
 	CHECK(mheap_alloc_big(NULL, nfree, 1, false) != NULL);
@@ -985,7 +1033,7 @@ TEST_OF_NEIGHBOURS(a_place_that_ends_where_an_older_one_begins_is_used_without_h
 	end_of_places();
 	c = big(11);
 	CHECK(c->base + 11 * PAGE_SIZE <= b->base || c->base >= a->base + mspan_nbytes(a));
-	CHECK(!mheap_resize_big(b, ARENA_PAGES + 1));
+	CHECK(!mheap_resize_big(NULL, b, ARENA_PAGES + 1));
 	mheap_check();
 	mheap_free_span(NULL, a);
 	mheap_check();
@@ -1148,6 +1196,10 @@ int main(void)
 		cmocka_unit_test(a_second_short_run_comes_from_the_cache_without_the_heap),
 		cmocka_unit_test(a_flushed_cache_has_given_every_page_back),
 		cmocka_unit_test(a_run_freed_across_the_edge_of_the_cached_word_loses_no_page),
+		cmocka_unit_test(
+			the_tail_of_a_span_in_the_cached_word_is_used_before_the_heap_is_asked),
+		cmocka_unit_test(
+			the_tail_of_a_span_that_is_not_in_the_cached_word_goes_to_the_heap),
 		cmocka_unit_test(a_run_freed_just_below_or_behind_the_cached_word_goes_to_the_heap),
 		cmocka_unit_test(the_cache_knows_which_pages_are_zero),
 		cmocka_unit_test(a_random_history_through_two_caches_loses_no_page),

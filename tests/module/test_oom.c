@@ -116,7 +116,7 @@ static void use_pages(struct pcache *pc, uint64_t *rnd)
 							  rng_below(rnd, 4) == 0 ? 16 : 1, false));
 		} else if (spans[i]->kind == SPAN_BIG && rng_below(rnd, 2) == 0) {
 			size_t had = spans[i]->npages;
-			bool ok = mheap_resize_big(spans[i], npages);
+			bool ok = mheap_resize_big(with, spans[i], npages);
 
 			CHECK(spans[i]->npages == (ok ? npages : had));
 		} else {
@@ -244,6 +244,9 @@ static void change_object(struct object *o, size_t size)
 	errno = 0;
 	p = heap_realloc(o->p, size, false, "realloc");
 	check_null(p);
+	/* An object that shrinks needs no memory if a new one could be in its place. */
+	CHECK(p != NULL || size > o->nbytes || (uintptr_t)o->p % 16 != 0 ||
+	      spanclass_noscan(span_of((uintptr_t)o->p)->spanclass));
 	if (p == NULL) {
 		check_object(o);
 		return;
