@@ -13,6 +13,10 @@
 struct bigcache {
 	uint32_t npages;                                 /* pages of all kept objects */
 	uint32_t frees;                                  /* counts */
+	uint32_t most;                                   /* pages that the thread may keep if it is
+							  * alone: BIG_PAGES_ALL, or learnt */
+	bool overflowed;                                 /* they did not suffice, and no object was
+							  * asked for since */
 	struct mspan *list[BIG_CACHE_MAX_RUN + 1];       /* by length, linked by next */
 };
 

@@ -9,9 +9,10 @@
  * Holds    mcache_check() tests what holds: current and partial spans have this cache as owner. A
  *          partial span has a free slot. An entry of a stack is a free slot of the class that no
  *          bitmap shows. What a cache keeps is bounded: bytes of a stack by STACK_BYTES, partial
- *          spans by their pages while there are other threads, big spans by BIG_PAGES_ALONE or a
- *          share of BIG_PAGES_ALL, pages by one word. Lists change by one store at a time, so that
- *          a forked child can walk them.
+ *          spans by their pages while there are other threads, big spans by what it has learnt or
+ *          a share of BIG_PAGES_ALL, pages by one word. A cache that frees more than it takes
+ *          gives all that up (note_given()). Lists change by one store at a time, so that a forked
+ *          child can walk them.
  */
 #include "heap/mcache.h"
 #include "heap/mcentral.h"
@@ -77,6 +78,9 @@ void mcache_reset_stack(struct bin *b, spanclass_t sc)
 				 ? 0
 				 : min_size(info->stack_entries, STACK_FIRST_ENTRIES);
 
+	if (count_caches() > STACK_DEEP_CACHES)
+		entries = min_size(entries,
+				   max_size(STACK_BYTES_MANY / max_size(info->elemsize, 1), 1));
 	b->stack_bottom = first_bottom(sc);
 	b->stack_limit = b->stack_bottom + (uint32_t)(entries * sizeof(struct free_entry));
 	b->stack_grows = entries != 0 && info->stack_first != 0 && !spanclass_noscan(sc);
@@ -128,6 +132,7 @@ void mcache_init(struct mcache *c, struct mcache_rest *rest)
 		mcache_reset_stack(&c->bins[sc], (spanclass_t)sc);
 	}
 	mcache_init_counted(c);
+	c->big.most = BIG_PAGES_ALL;
 	c->tick_ms = c->poll_ms = os_now_ms();
 }
 
@@ -177,12 +182,19 @@ static uint32_t max_partial_npages(void)
 	return share(UINT32_MAX / 2, PARTIAL_PAGES_ALL, PARTIAL_PAGES_MIN);
 }
 
-static uint32_t max_big_npages(void)
+/* Returns how many pages a cache may give to the heap before it gives up what it keeps. */
+static uint32_t max_given_npages(void)
+{
+	return share(GIVEN_PAGES_ALONE, GIVEN_PAGES_ALL, GIVEN_PAGES_MIN);
+}
+
+/* Returns the number of pages that its freed big objects may have. */
+static uint32_t max_big_npages(const struct mcache *c)
 {
 	if (limit_get_state() == LIMIT_OVER)
 		return 0;
-	return share(limit_get_state() == LIMIT_FAR ? BIG_PAGES_ALONE : BIG_PAGES_ALL,
-		     BIG_PAGES_ALL, BIG_PAGES_MIN);
+	return share(limit_get_state() == LIMIT_FAR ? c->big.most : BIG_PAGES_ALL, BIG_PAGES_ALL,
+		     BIG_PAGES_MIN);
 }
 
 static void partial_push(struct mcache *c, struct bin *b, struct mspan *s)
@@ -217,6 +229,36 @@ static bool keep_if_free(struct mcache *c, struct mspan *s)
 	return true;
 }
 
+static void tick(struct mcache *c);
+
+/* Notes that pages of an empty span or of a big object went to the heap, while the cache took none.
+ * When they are many the cache gives up what it keeps, too: perhaps the thread has freed all it
+ * had and will not come by again. */
+static void note_given(struct mcache *c, size_t npages)
+{
+	c->given_npages += (uint32_t)npages;
+	if (c->giving || c->given_npages < max_given_npages())
+		return;
+	c->giving = true;
+	tick(c);
+	c->giving = false;
+	c->given_npages = 0;
+}
+
+static void note_taken(struct mcache *c, size_t npages)
+{
+	c->given_npages -= (uint32_t)min_size(npages, c->given_npages);
+}
+
+/* Frees an empty span of ours that is on no list. */
+static void give_empty(struct mcache *c, struct mspan *s)
+{
+	size_t npages = s->npages;
+
+	mheap_free_span(&c->pages, s);
+	note_given(c, npages);
+}
+
 /* Finds the place for a span of ours that is on no list and is absorbed. */
 static void place_span(struct mcache *c, struct mspan *s)
 {
@@ -226,7 +268,7 @@ static void place_span(struct mcache *c, struct mspan *s)
 		return;
 	b = &c->bins[s->spanclass];
 	if (mspan_is_empty(s) && (b->npartial != 0 || s->npages > KEEP_EMPTY_PAGES))
-		mheap_free_span(&c->pages, s);
+		give_empty(c, s);
 	else if (b->npartial == 0 || c->partial_npages + s->npages <= max_partial_npages())
 		partial_push(c, b, s);
 	else
@@ -242,7 +284,7 @@ SLOW_PATH void mcache_span_freed(struct mcache *c, struct mspan *s)
 	if (b->npartial == 1 && s->npages <= KEEP_EMPTY_PAGES)
 		return;
 	partial_remove(c, b, s);
-	mheap_free_span(&c->pages, s);
+	give_empty(c, s);
 	mcache_poll(c);
 }
 
@@ -329,7 +371,11 @@ static struct mspan *new_span(struct mcache *c, const struct wanted *w)
 		bigcache_flush(&c->big, &c->pages);
 		s = ask_heap(c, w, EFFORT_GROW);
 	}
-	return s != NULL ? s : flush_and_ask(c, w);
+	if (s == NULL)
+		s = flush_and_ask(c, w);
+	if (s != NULL)
+		note_taken(c, s->npages);
+	return s;
 }
 
 /* Returns a span of ours with a free slot, or NULL when there is no memory. */
@@ -498,6 +544,11 @@ struct mspan *mcache_new_big(struct mcache *c, size_t npages, size_t align_pages
 {
 	struct mspan *s;
 
+	/* A thread that frees many objects and asks for as many again learns to keep them. */
+	if (c->big.overflowed && npages <= BIG_CACHE_MAX_RUN) {
+		c->big.overflowed = false;
+		c->big.most = (uint32_t)min_size(2 * (size_t)c->big.most, BIG_PAGES_ALONE);
+	}
 	mcache_poll(c);
 	s = new_span(c, &(struct wanted){ make_spanclass(0, noscan), npages, align_pages });
 	*fresh = s != NULL && s->zeroed;
@@ -506,12 +557,14 @@ struct mspan *mcache_new_big(struct mcache *c, size_t npages, size_t align_pages
 
 static SLOW_PATH bool has_room_for_big(struct mcache *c, uint32_t npages)
 {
-	uint32_t most = max_big_npages();
+	uint32_t most = max_big_npages(c);
 
 	if (npages > most)
 		return false;
-	if (c->big.npages + npages > most)
+	if (c->big.npages + npages > most) {
 		bigcache_flush(&c->big, &c->pages);
+		c->big.overflowed = true;
+	}
 	return true;
 }
 
@@ -528,7 +581,7 @@ static SLOW_PATH void free_big_slow(struct mcache *c, struct mspan *s)
 	}
 	/* The poll comes first, so that the age of the pages is counted from now. */
 	mcache_poll(c);
-	mheap_free_span(&c->pages, s);
+	give_empty(c, s);
 }
 
 void mcache_free_big(struct mcache *c, struct mspan *s)
@@ -621,7 +674,7 @@ static void tick_current(struct mcache *c, struct bin *b)
 	}
 }
 
-/* Gives back what was not used since the last tick: stacks, which use refills; empty spans; big
+/* Gives back what the cache keeps and does not use: stacks, which use refills; empty spans; big
  * objects; pages. */
 static void tick(struct mcache *c)
 {
@@ -659,6 +712,7 @@ static SLOW_PATH void poll(struct mcache *c, uint64_t now_ms)
 	c->limit_calls = calls;
 	if (called || now_ms - c->tick_ms >= limit_decay_ms()) {
 		c->tick_ms = now_ms;
+		c->big.most = (uint32_t)max_size(c->big.most / 2, BIG_PAGES_ALL);
 		tick(c);
 		mheap_release_records();
 		if (mcache_release_pooled != NULL)
