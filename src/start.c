@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * start.c - sets the heap up, reads the options, begins sampling, ends threads, runs the scavenger.
- * See malloc.c for the overview.
  *
  * The first request of a process may come from ld.so, before libc is up and before there is an
  * environment. So start-up has two parts. heap_init() makes a heap that works; start_late_init()
@@ -54,15 +53,6 @@ THREAD_LOCAL bool is_scavenger;
 
 /* --- the heap --- */
 
-static void say(const char *text)
-{
-	struct report r;
-
-	report_init(&r);
-	report_str(&r, text);
-	(void)report_write(&r, 2);
-}
-
 /* Reads the options before the first object; or, where ld.so makes objects before there is an
  * environment, as soon as there is one. One thread at a time calls it. What it writes is constant
  * once it was called with an environment. */
@@ -91,7 +81,7 @@ static void read_options(void)
 	if (options.hardened && had_objects) {
 		/* The objects have no tail, and the memory that they leave behind is not clear. */
 		options.hardened = false;
-		say("hardened=1 comes too late: there are objects already; it is off");
+		report_line(2, "hardened=1 comes too late: there are objects already; it is off");
 	}
 	if (options.hardened) {
 		hardened_init();
@@ -113,7 +103,7 @@ static void begin_sampling(void)
 		return;
 	if (rate != 0 && !profile_start(rate)) {
 		rate = 0;
-		say("profile: there is no memory for its tables; none is taken");
+		report_line(2, "profile: there is no memory for its tables; none is taken");
 	}
 	sample_begin(rate, options.guardrate);
 }
@@ -250,7 +240,7 @@ void start_scavenger(void)
 	    atomic_exchange_explicit(&scavenger_started, true, memory_order_relaxed))
 		return;
 	if (!start_thread(scavenger))
-		say("scavthread: the thread could not be made");
+		report_line(2, "scavthread: the thread could not be made");
 	errno = saved_errno;
 }
 
