@@ -13,8 +13,7 @@
  *   4. mheap      makes spans of pages. [mheap.c, growth.c, limit.c, scavenge.c, pcache.c]
  *   5. mcentral   for each span class, the spans that no thread has.
  *   6. mcache     what one thread has: for each span class a bin with a stack of freed slots, a
- *                 current span and partial spans; a word of pages; freed big objects. [mcache.c,
- *                 bigcache.c, tiny.c, thread.c]
+ *                 current span, partial spans; pages; big objects. [mcache.c, bigcache.c, ...]
  *
  * malloc(100) is of size class 112 and of the span class of that size with pointers (scan).
  *   1. heap_malloc() finds the bin by a table. mcache_alloc_fast() pops the bin's stack, or takes
@@ -43,7 +42,7 @@
  *
  * The rest of the heap:
  *   - start.c sets the heap up; fork.c mends a forked child; object.c tells what lies at an
- *     address; realloc.c resizes.
+ *     address; realloc.c resizes; scavthread.c is a thread that gives memory back.
  *   - While allocations are counted or sampled, malloc's table leads to the counted bins. These are
  *     refilled up to the next sample only, so that the slow path comes at just that object. A
  *     sampled object has a flag in its state byte, which sends its free to the slow path.
@@ -70,7 +69,10 @@
  *     keep a share of 2 MiB of each, because what one keeps the others cannot use.
  *   - A thread takes its own full span back at the first free that overflows its stack, by one
  *     swap. Two atomic operations for every slot cost more (bench row "bulk 64 B x 10000").
- *   - Spans up to 128 KiB have at least 16 slots. More would strand more memory in idle threads.
+ *   - The spans that a thread takes of the heap for one class begin short, with one slot or a page
+ *     of them, and each is longer than the one before. So few objects cost little memory, and many
+ *     objects cost few spans. The longest have 16 slots if that takes at most 128 KiB: more would
+ *     strand more memory in idle threads.
  *   - Huge pages are asked for region by region, where small objects begin one (mheap.c). Huge
  *     pages for all of a large heap multiply the memory of programs that allocate and do not touch.
  *   - The face interposes dlopen and dlmopen, because RTLD_DEEPBIND can be answered only there.
@@ -93,6 +95,7 @@
 #include "safe/fault.h"
 #include "safe/hardened.h"
 #include "safe/no_reuse.h"
+#include "scavthread.h"
 #include "start.h"
 #include "tools/profile.h"
 #include "tools/sample.h"
@@ -394,8 +397,7 @@ void *request_alloc(const struct request *r)
 	if (UNLIKELY(sampled != 0))
 		profile_alloc((uintptr_t)p, sampled);
 	metakey_close(rights);
-	if (UNLIKELY(options.scavthread))
-		start_scavenger();
+	scavthread_attend();
 	return p != NULL ? p : request_refuse();
 }
 
@@ -419,8 +421,7 @@ static SLOW_PATH void *malloc_rest(size_t size)
 
 	if (p == NULL)
 		return request_alloc(&(struct request){ .size = size });
-	if (UNLIKELY(options.scavthread))
-		start_scavenger();
+	scavthread_attend();
 	return p;
 }
 
@@ -446,8 +447,7 @@ SLOW_PATH void *heap_calloc_slow(size_t size)
 	if (p == NULL)
 		return request_alloc(&(struct request){ .size = size, .zero = true });
 	zero_bytes(p, size);
-	if (UNLIKELY(options.scavthread))
-		start_scavenger();
+	scavthread_attend();
 	return p;
 }
 
@@ -772,10 +772,13 @@ size_t heap_set_limit(size_t bytes)
 
 	/* Makes sure that the options have been read. */
 	thread_leave(start_enter());
+	scavthread_note_stderr();
 	before = mheap_set_limit(bytes > PTRDIFF_MAX ? 0 : bytes);
-	metakey_close(rights);
 	if (mheap_used_bytes() > bytes)
 		(void)heap_trim();
+	mheap_keep_limit();
+	metakey_close(rights);
+	scavthread_attend();
 	return before == 0 ? SIZE_MAX : before;
 }
 
@@ -786,8 +789,10 @@ bool heap_trim(void)
 	bool given;
 
 	mcache_flush(c);
+	mcache_release_rest(c);
 	thread_leave(c);
 	thread_flush_shared();
+	thread_release_caches(0);
 	mheap_release_records();
 	given = mheap_scavenge_all() != 0;
 	metakey_close(rights);

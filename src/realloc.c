@@ -22,6 +22,7 @@
 #include "os/metakey.h"
 #include "os/os.h"
 #include "safe/fault.h"
+#include "scavthread.h"
 #include "start.h"
 #include "tools/profile.h"
 
@@ -106,16 +107,19 @@ static void *resized_in_place(struct mcache *c, struct mspan *s, size_t size)
  * keeps and tries again. */
 static bool resize_big(struct mcache *c, struct mspan *s, size_t npages)
 {
-	bool ok;
+	enum resize result;
+	uint64_t begun_ms;
 
-	if (mheap_extend_cached(&c->pages, s, npages) || mheap_resize_big(s, npages))
+	if (mheap_extend_cached(&c->pages, s, npages))
 		return true;
-	if (!limit_wants_flush())
-		return false;
+	result = mheap_resize_big(s, npages, EFFORT_GROW);
+	if (result != RESIZE_FLUSH)
+		return result == RESIZE_DONE;
+	begun_ms = os_now_ms();
 	mcache_flush(c);
-	ok = mheap_resize_big(s, npages);
-	limit_end_request();
-	return ok;
+	result = mheap_resize_big(s, npages, EFFORT_AGAIN);
+	limit_end_round(begun_ms, os_now_ms());
+	return result == RESIZE_DONE;
 }
 
 bool heap_resize_in_place(void *p, size_t size, const char *func)
@@ -293,8 +297,7 @@ void *heap_realloc(void *p, size_t size, bool noscan, const char *func)
 	/* The object may have grown in its place, where only the caller's p told of it. */
 	HOLD_ADDRESS(p);
 	metakey_close(rights);
-	if (UNLIKELY(options.scavthread))
-		start_scavenger();
+	scavthread_attend();
 	return to;
 }
 

@@ -18,6 +18,7 @@
 #include "os/fatal.h"
 #include "os/forked.h"
 #include "heap/limit.h"
+#include "heap/partalloc.h"
 #include "base/options.h"
 #include "os/os.h"
 
@@ -35,6 +36,7 @@
 
 _Atomic uint32_t mcaches_made;
 void (*mcache_flush_others)(struct mcache *c);
+void (*mcache_release_pooled)(uint32_t age_ms);
 
 static uint32_t count_caches(void)
 {
@@ -52,18 +54,18 @@ static uint32_t first_bottom(spanclass_t sc)
 			  (i * (1 + STACK_FIRST_ENTRIES) + 1) * sizeof(struct free_entry));
 }
 
-static uint32_t deep_bottom(spanclass_t sc)
+static uint32_t deep_bottom(const struct mcache *c, spanclass_t sc)
 {
-	return (uint32_t)(offsetof(struct mcache, deep_stacks) +
-			  spanclass_info(sc)->stack_first * sizeof(struct free_entry));
+	return c->rest_at + (uint32_t)(offsetof(struct mcache_rest, deep_stacks) +
+				       spanclass_info(sc)->stack_first * sizeof(struct free_entry));
 }
 
-uint32_t mcache_stack_bottom(const struct bin *b, spanclass_t sc)
+uint32_t mcache_stack_bottom(const struct mcache *c, spanclass_t sc)
 {
 	uint32_t first = first_bottom(sc);
 
-	return b->stack_top > first + STACK_FIRST_ENTRIES * sizeof(struct free_entry)
-		       ? deep_bottom(sc)
+	return c->bins[sc].stack_top > first + STACK_FIRST_ENTRIES * sizeof(struct free_entry)
+		       ? deep_bottom(c, sc)
 		       : first;
 }
 
@@ -81,11 +83,24 @@ void mcache_reset_stack(struct bin *b, spanclass_t sc)
 	b->stack_top = b->stack_bottom;
 }
 
-/* Moves a full stack to its deep place. */
+static bool commit_deep(struct mcache *c)
+{
+	if (!c->has_deep && c->rest_at != 0)
+		c->has_deep = partalloc_commit(mcache_rest(c)->deep_stacks,
+					       sizeof(mcache_rest(c)->deep_stacks));
+	return c->has_deep;
+}
+
+/* Moves a full stack to its deep place. Without memory for that the stack stays as it is until it
+ * is reset. */
 static void deepen_stack(struct mcache *c, struct bin *b, spanclass_t sc)
 {
 	uint32_t nbytes = b->stack_top - b->stack_bottom;
-	uint32_t bottom = deep_bottom(sc);
+	uint32_t bottom = deep_bottom(c, sc);
+
+	b->stack_grows = false;
+	if (!commit_deep(c))
+		return;
 
 	copy_bytes(stack_entry(c, bottom), stack_entry(c, b->stack_bottom), nbytes);
 	/* A child forked here finds the stack in the one place or in the other. */
@@ -94,106 +109,54 @@ static void deepen_stack(struct mcache *c, struct bin *b, spanclass_t sc)
 	b->stack_bottom = bottom;
 	b->stack_limit =
 		bottom + spanclass_info(sc)->stack_entries * (uint32_t)sizeof(struct free_entry);
-	b->stack_grows = false;
 }
 
-/* --- counted bins: what malloc takes from while allocations are counted --- */
-
-static uint32_t counted_entries(unsigned class)
+/* Returns the length of the first span of a bin: the shortest. With hardened=1 it is the longest,
+ * because the more slots there are the less is known of where an object will be. */
+static uint8_t first_length(void)
 {
-	size_t n = COUNTED_BYTES / max_size(sizeclasses[class].elemsize, 1);
-
-	return (uint32_t)min_size(max_size(n, COUNTED_LEAST), COUNTED_MOST);
+	return options.hardened ? SPAN_LENGTHS - 1 : 0;
 }
 
-void mcache_init_counted(struct mcache *c)
+void mcache_init(struct mcache *c, struct mcache_rest *rest)
 {
-	uint32_t at =
-		(uint32_t)(offsetof(struct mcache, counted) + offsetof(struct counted, stacks));
-	uint32_t end = at + sizeof(c->counted.stacks);
-
-	for (unsigned class = 0; class < NUM_SIZE_CLASSES; class++) {
-		struct bin *b = &c->bins[COUNTED_BIN(class)];
-
-		b->elemsize = sizeclasses[class].elemsize;
-		b->stack_bottom = at + (uint32_t)sizeof(struct free_entry);
-		b->stack_limit = b->stack_bottom +
-				 counted_entries(class) * (uint32_t)sizeof(struct free_entry);
-		b->stack_top = b->stack_bottom;
-		at = b->stack_limit;
-		CHECK(at <= end);
-	}
-	/* Release: the slots. Pairs with the acquire in mcache_has_counted(). */
-	atomic_store_explicit(&c->counts, true, memory_order_release);
-}
-
-/* Moves up to most objects from the bin b to the entries at e, which no other code sees yet. The
- * objects freed last come last. Returns how many it moved. */
-static unsigned take_entries(struct mcache *c, struct bin *b, struct free_entry *e,
-			     unsigned most)
-{
-	unsigned nstack = (unsigned)min_size(most, stack_depth(b));
-	unsigned nword = (unsigned)min_size(most - nstack, popcount64(b->alloc_cache));
-	uint32_t rest = b->stack_top - nstack * (uint32_t)sizeof(struct free_entry);
-	uint64_t bits = b->alloc_cache;
-
-	/* The lowest address lies on top. */
-	for (unsigned i = nword; i-- > 0; bits &= bits - 1)
-		e[i] = (struct free_entry){ b->cache_base + ctz64(bits) * b->elemsize,
-					    &b->cache_state[ctz64(bits)] };
-	copy_bytes(e + nword, stack_entry(c, rest), nstack * sizeof(struct free_entry));
-	b->alloc_cache = bits;
-	b->stack_top = rest;
-	return nword + nstack;
-}
-
-unsigned mcache_refill_counted(struct mcache *c, unsigned class, uint64_t most)
-{
-	spanclass_t sc = make_spanclass(class, false);
-	struct bin *from = &c->bins[sc];
-	struct bin *to = &c->bins[COUNTED_BIN(class)];
-	unsigned n;
-
-	DCHECK(to->stack_top == to->stack_bottom);
-	n = (to->stack_limit - to->stack_bottom) / (unsigned)sizeof(struct free_entry);
-	/* A refill for few objects would come often, so the bin itself is refilled first. */
-	if (stack_depth(from) < n / 2 && from->alloc_cache == 0 && !mcache_refill(c, sc, 0) &&
-	    stack_depth(from) == 0)
-		return 0;
-	n = take_entries(c, from, stack_entry(c, to->stack_bottom), (unsigned)min_size(most, n));
-	/* A child forked meanwhile does not find an object in both places. */
-	order_stores();
-	to->stack_top += n * (uint32_t)sizeof(struct free_entry);
-	c->counted.made.mallocs[sc] += n;
-	return n;
-}
-
-/* Returns the objects on counted stacks to their spans. They were counted but not allocated. */
-static void flush_counted(struct mcache *c)
-{
-	if (!mcache_has_counted(c))
-		return;
-	for (unsigned class = 1; class < NUM_SIZE_CLASSES; class++) {
-		struct bin *b = &c->bins[COUNTED_BIN(class)];
-		spanclass_t sc = make_spanclass(class, false);
-
-		while (b->stack_top > b->stack_bottom) {
-			b->stack_top -= (uint32_t)sizeof(struct free_entry);
-			c->counted.made.mallocs[sc]--;
-			c->counted.until_sample[sc] += b->elemsize;
-			c->counted.until_guard[sc]++;
-			mcache_return(c, stack_entry(c, b->stack_top)->addr, "free");
-		}
-	}
-}
-
-void mcache_init(struct mcache *c)
-{
+	c->rest_at = rest != NULL ? (uint32_t)((uintptr_t)rest - (uintptr_t)c) : 0;
+	c->has_deep = false;
 	for (unsigned sc = 0; sc < NUM_SPAN_CLASSES; sc++) {
 		c->bins[sc].elemsize = spanclass_info((spanclass_t)sc)->elemsize;
+		c->bins[sc].span_length = first_length();
 		mcache_reset_stack(&c->bins[sc], (spanclass_t)sc);
 	}
+	mcache_init_counted(c);
 	c->tick_ms = c->poll_ms = os_now_ms();
+}
+
+size_t mcache_nbytes(const struct mcache *c)
+{
+	return sizeof(*c) +
+	       (c->has_deep ? sizeof(((struct mcache_rest *)NULL)->deep_stacks) : 0) +
+	       (c->has_counted ? sizeof(((struct mcache_rest *)NULL)->counted_stacks) : 0);
+}
+
+void mcache_release_rest(struct mcache *c)
+{
+	uintptr_t rest = (uintptr_t)mcache_rest(c);
+	size_t nbytes = c->has_counted ? sizeof(struct mcache_rest) :
+					 offsetof(struct mcache_rest, counted_stacks);
+	uintptr_t from = align_up(rest, os_page_size());
+	uintptr_t to = align_down(rest + nbytes, os_page_size());
+
+	if (c->has_deep)
+		(void)os_release((void *)from, to - from);
+}
+
+void mcache_uncommit(struct mcache *c)
+{
+	size_t of_rest = mcache_nbytes(c) - sizeof(*c);
+
+	if (of_rest != 0)
+		partalloc_uncommit(mcache_rest(c), sizeof(struct mcache_rest), of_rest);
+	partalloc_uncommit(c, sizeof(*c), sizeof(*c));
 }
 
 /* --- partial spans --- */
@@ -216,6 +179,8 @@ static uint32_t max_partial_npages(void)
 
 static uint32_t max_big_npages(void)
 {
+	if (limit_get_state() == LIMIT_OVER)
+		return 0;
 	return share(limit_get_state() == LIMIT_FAR ? BIG_PAGES_ALONE : BIG_PAGES_ALL,
 		     BIG_PAGES_ALL, BIG_PAGES_MIN);
 }
@@ -308,6 +273,66 @@ static bool load_word(struct bin *b, struct mspan *s, uint64_t random)
 	return true;
 }
 
+/* What is asked of the heap: a span of a small class, or if npages is not 0, a big object. */
+struct wanted {
+	spanclass_t sc;
+	size_t npages, align_pages;
+};
+
+/* Asks for a span for a bin. The first one is short and each is longer than the one before: few
+ * objects take little memory, and many objects take few spans. */
+static struct mspan *ask_for_small(struct mcache *c, spanclass_t sc, enum effort effort)
+{
+	struct bin *b = &c->bins[sc];
+	size_t npages = spanclass_info(sc)->npages[b->span_length];
+	struct mspan *s = mheap_alloc_small(&c->pages, sc, npages, effort);
+
+	if (s == NULL)
+		return NULL;
+	mspan_set_owner(s, mcache_owner(c));
+	if (b->span_length < SPAN_LENGTHS - 1)
+		b->span_length++;
+	return s;
+}
+
+static struct mspan *ask_heap(struct mcache *c, const struct wanted *w, enum effort effort)
+{
+	if (w->npages == 0)
+		return ask_for_small(c, w->sc, effort);
+	return mheap_alloc_big(&c->pages, w->npages, w->align_pages, spanclass_noscan(w->sc),
+			       effort);
+}
+
+/* Gives back all that the thread keeps elsewhere and asks again. A small span may be in mcentral
+ * after that. */
+static struct mspan *flush_and_ask(struct mcache *c, const struct wanted *w)
+{
+	uint64_t begun_ms = os_now_ms();
+	struct mspan *s;
+
+	mcache_flush(c);
+	s = w->npages == 0 ? mcentral_take(w->sc, mcache_owner(c)) : NULL;
+	if (s == NULL)
+		s = ask_heap(c, w, EFFORT_AGAIN);
+	if (limit_bytes() != 0)
+		limit_end_round(begun_ms, os_now_ms());
+	return s;
+}
+
+/* Returns a span from the heap, or NULL. Freed big objects that the thread keeps are pages, too.
+ * They are used before the heap grows. */
+static struct mspan *new_span(struct mcache *c, const struct wanted *w)
+{
+	struct mspan *s = c->big.npages != 0 ? ask_heap(c, w, EFFORT_REUSE) : NULL;
+
+	if (s == NULL) {
+		bigcache_flush(&c->big, &c->pages);
+		s = ask_heap(c, w, EFFORT_GROW);
+	}
+	return s != NULL ? s : flush_and_ask(c, w);
+}
+
+/* Returns a span of ours with a free slot, or NULL when there is no memory. */
 static struct mspan *next_span(struct mcache *c, spanclass_t sc)
 {
 	struct bin *b = &c->bins[sc];
@@ -315,22 +340,13 @@ static struct mspan *next_span(struct mcache *c, spanclass_t sc)
 
 	if (s != NULL) {
 		partial_remove(c, b, s);
-		mspan_absorb(s);
-		return s;
-	}
-	s = mcentral_take(sc, mcache_owner(c));
-	if (s != NULL) {
-		mspan_absorb(s);
-		return s;
-	}
-	/* Freed big objects are pages, too. They are used before the heap grows. */
-	s = c->big.npages != 0 ? mheap_reuse_small(&c->pages, sc) : NULL;
-	if (s == NULL) {
-		bigcache_flush(&c->big, &c->pages);
-		s = mheap_alloc_small(&c->pages, sc);
+	} else {
+		s = mcentral_take(sc, mcache_owner(c));
+		if (s == NULL)
+			s = new_span(c, &(struct wanted){ .sc = sc });
 	}
 	if (s != NULL)
-		mspan_set_owner(s, mcache_owner(c));
+		mspan_absorb(s);
 	return s;
 }
 
@@ -357,14 +373,8 @@ bool mcache_refill(struct mcache *c, spanclass_t sc, uint64_t random)
 			mcache_claim(c, s);
 	}
 	s = next_span(c, sc);
-	if (s == NULL) {
-		/* The memory that this thread keeps elsewhere may be enough. */
-		mcache_flush(c);
-		s = next_span(c, sc);
-		limit_end_request();
-		if (s == NULL)
-			return false;
-	}
+	if (s == NULL)
+		return false;
 	b->span = s;
 	return load_word(b, s, random);
 }
@@ -487,16 +497,7 @@ struct mspan *mcache_new_big(struct mcache *c, size_t npages, size_t align_pages
 	struct mspan *s;
 
 	mcache_poll(c);
-	s = c->big.npages != 0 ? mheap_reuse_big(&c->pages, npages, align_pages, noscan) : NULL;
-	if (s == NULL) {
-		bigcache_flush(&c->big, &c->pages);
-		s = mheap_alloc_big(&c->pages, npages, align_pages, noscan);
-	}
-	if (s == NULL) {
-		mcache_flush(c);
-		s = mheap_alloc_big(&c->pages, npages, align_pages, noscan);
-		limit_end_request();
-	}
+	s = new_span(c, &(struct wanted){ make_spanclass(0, noscan), npages, align_pages });
 	*fresh = s != NULL && s->zeroed;
 	return s;
 }
@@ -554,7 +555,7 @@ static void flush_stack(struct mcache *c, spanclass_t sc)
 
 void mcache_flush_stacks(struct mcache *c)
 {
-	flush_counted(c);
+	mcache_flush_counted(c);
 	for (unsigned sc = 0; sc < NUM_SPAN_CLASSES; sc++)
 		flush_stack(c, (spanclass_t)sc);
 }
@@ -597,9 +598,25 @@ void mcache_flush(struct mcache *c)
 			partial_remove(c, b, s);
 			mcache_give_span(c, s);
 		}
+		b->span_length = first_length();
 	}
 	bigcache_flush(&c->big, &c->pages);
 	mheap_flush_pcache(&c->pages);
+}
+
+/* Gives the current span back if it is empty. */
+static void tick_current(struct mcache *c, struct bin *b)
+{
+	struct mspan *s = b->span;
+
+	if (s == NULL)
+		return;
+	mspan_absorb(s);
+	if (s->nfree + popcount64(b->alloc_cache) == s->nelems) {
+		return_word(b);
+		b->span = NULL;
+		mheap_free_span(&c->pages, s);
+	}
 }
 
 /* Gives back what was not used since the last tick: stacks, which use refills; empty spans; big
@@ -624,16 +641,9 @@ static void tick(struct mcache *c)
 			partial_remove(c, b, s);
 			mcache_give_span(c, s);
 		}
-		if (b->span == NULL)
-			continue;
-		mspan_absorb(b->span);
-		if (b->span->nfree + popcount64(b->alloc_cache) == b->span->nelems) {
-			struct mspan *s = b->span;
-
-			return_word(b);
-			b->span = NULL;
-			mheap_free_span(&c->pages, s);
-		}
+		tick_current(c, b);
+		if (b->span == NULL && b->partial == NULL)
+			b->span_length = first_length();
 	}
 	bigcache_flush(&c->big, &c->pages);
 	mheap_flush_pcache(&c->pages);
@@ -649,6 +659,8 @@ static SLOW_PATH void poll(struct mcache *c, uint64_t now_ms)
 		c->tick_ms = now_ms;
 		tick(c);
 		mheap_release_records();
+		if (mcache_release_pooled != NULL)
+			mcache_release_pooled(called ? 0 : limit_decay_ms());
 	}
 	(void)mheap_scavenge_poll(now_ms);
 }
@@ -665,9 +677,7 @@ void mcache_poll(struct mcache *c)
 
 /* --- checking --- */
 
-/* Checks a slot that a stack or the quarantine has: it is free by its state and in no bitmap of
- * ours. */
-static void check_kept_slot(struct mcache *c, uintptr_t addr)
+void mcache_check_kept(struct mcache *c, uintptr_t addr)
 {
 	struct mspan *s = span_of(addr);
 	uint32_t slot;
@@ -678,25 +688,11 @@ static void check_kept_slot(struct mcache *c, uintptr_t addr)
 	      (mspan_free_bits(s)[slot / 64] >> slot % 64 & 1) == 0);
 }
 
-static void check_counted(struct mcache *c)
-{
-	for (unsigned class = 1; class < NUM_SIZE_CLASSES; class++) {
-		struct bin *b = &c->bins[COUNTED_BIN(class)];
-
-		CHECK(b->alloc_cache == 0 && b->span == NULL && b->partial == NULL);
-		CHECK(b->stack_top <= b->stack_limit &&
-		      stack_entry(c, b->stack_bottom)[-1].addr == 0);
-		for (uint32_t i = 0; i < stack_depth(b); i++)
-			check_kept_slot(c, stack_entry(c, b->stack_bottom)[i].addr);
-	}
-}
-
 void mcache_check(struct mcache *c)
 {
 	size_t partial_npages = 0;
 
-	if (mcache_has_counted(c))
-		check_counted(c);
+	mcache_check_counted(c);
 	CHECK(c->tiny.block == 0 || c->tiny.span == c->bins[SPANCLASS_TINY].span);
 	for (unsigned sc = 0; sc < NUM_SPAN_CLASSES; sc++) {
 		struct bin *b = &c->bins[sc];
@@ -725,7 +721,7 @@ void mcache_check(struct mcache *c)
 			struct mspan *s = span_of(e.addr);
 			uint32_t slot;
 
-			check_kept_slot(c, e.addr);
+			mcache_check_kept(c, e.addr);
 			CHECK(s->spanclass == sc && mspan_slot_of(s, e.addr, &slot) &&
 			      e.state == &s->state[slot]);
 		}
@@ -733,7 +729,7 @@ void mcache_check(struct mcache *c)
 	CHECK(partial_npages == c->partial_npages);
 	for (unsigned i = 0; options.hardened && i < QUARANTINE_SMALL; i++)
 		if (c->quarantine.small[i] != 0)
-			check_kept_slot(c, c->quarantine.small[i]);
+			mcache_check_kept(c, c->quarantine.small[i]);
 	for (unsigned i = 0; options.hardened && i < QUARANTINE_BIG; i++)
 		if (c->quarantine.big[i] != NULL)
 			CHECK(slot_state(&c->quarantine.big[i]->state[0]) == SLOT_FREE);

@@ -36,6 +36,10 @@ bool scavenge_poll(struct scavenger *v, uint64_t now_ms, uint32_t decay_ms);
  * number of bytes released. The lock is held; it is dropped while the kernel works. */
 size_t scavenge_locked(struct scavenger *v, size_t nbytes);
 
+/* Finds a run of npages free pages in one chunk of the list, with as many dirty pages as there are.
+ * Returns its first page, or PAGE_NONE. The lock is held. */
+uint64_t scavenge_find_locked(const struct scavenger *v, size_t npages);
+
 /* In a forked child: forgets the pages that a thread of the parent was releasing. They stay in
  * use. */
 void scavenge_after_fork(struct scavenger *v);

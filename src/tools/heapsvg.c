@@ -340,8 +340,7 @@ static void put_span_title(struct out *o, const struct heap_run *r)
 	out_format(o, "<title>%#zx: ", r->base);
 	put_kind_name(o, r->spanclass);
 	if (r->spanclass > SPANCLASS_BIG_NOSCAN)
-		out_format(o, ", %u of %u slots in use", r->fill.slots,
-			   spanclass_info(r->spanclass)->nelems);
+		out_format(o, ", %u of %u slots in use", r->fill.slots, r->nelems);
 	out_format(o, ", %'zu%s</title>", r->span_npages * PAGE_SIZE,
 		   r->fill.slots == 0 && r->spanclass <= SPANCLASS_BIG_NOSCAN ? ", freed and kept" :
 										"");

@@ -57,8 +57,8 @@ static void add_big(struct stat_class *k, const struct heap_run *r)
 static void add_small(struct stat_class *k, const struct heap_run *r)
 {
 	const struct sizeclass *info = spanclass_info(r->spanclass);
-	size_t nbytes = info->npages * PAGE_SIZE;
-	size_t room = (size_t)info->elemsize * info->nelems;
+	size_t nbytes = r->span_npages * PAGE_SIZE;
+	size_t room = (size_t)info->elemsize * r->nelems;
 	size_t used = (size_t)r->fill.slots * info->elemsize;
 	bool tiny = r->spanclass == SPANCLASS_TINY;
 
@@ -67,8 +67,8 @@ static void add_small(struct stat_class *k, const struct heap_run *r)
 	k->spans++;
 	k->span_bytes += nbytes;
 	k->live += r->fill.objects;
-	k->slots += info->nelems;
-	k->free_slots += info->nelems - r->fill.slots;
+	k->slots += r->nelems;
+	k->free_slots += r->nelems - r->fill.slots;
 	if (r->spanclass == SPANCLASS_ZERO) {
 		/* Objects of no bytes lie in pages that cannot be touched. */
 		k->tail_bytes += nbytes;
@@ -148,13 +148,11 @@ READS_OTHERS static void add_cache(struct mcache *c, void *arg)
 
 static void add_caches(struct stat_snapshot *st)
 {
-	size_t made;
+	struct cache_count count = thread_count_caches();
 
 	thread_each_cache(add_cache, st);
-	thread_count_caches(&st->ncaches, &made);
-	st->caches.inuse = st->ncaches;
-	st->caches.inuse_bytes = st->ncaches * align_up(sizeof(struct mcache), CACHE_LINE);
-	st->caches.bytes = made * align_up(sizeof(struct mcache), CACHE_LINE);
+	st->ncaches = count.inuse;
+	st->caches = (struct stat_records){ count.inuse, count.inuse_bytes, count.bytes };
 	/* The caches were read after the pages, so the figures may not fit together. */
 	st->held_bytes = min_size(st->held_bytes, st->moving_bytes);
 	st->held_released_bytes = min_size(st->held_released_bytes, st->held_bytes);
