@@ -313,14 +313,13 @@ static struct mspan *next_span(struct mcache *c, spanclass_t sc)
 	struct bin *b = &c->bins[sc];
 	struct mspan *s = b->partial;
 
-	if (s != NULL) {
+	if (s != NULL)
 		partial_remove(c, b, s);
-		mspan_absorb(s);
-		return s;
-	}
-	s = mcentral_take(sc, mcache_owner(c));
+	else
+		s = mcentral_take(sc, mcache_owner(c));
 	if (s != NULL) {
 		mspan_absorb(s);
+		mspan_begin_use(s);
 		return s;
 	}
 	/* Freed big objects are pages, too. They are used before the heap grows. */

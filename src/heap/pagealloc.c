@@ -465,6 +465,17 @@ bool pagealloc_has_dirty(const struct pagealloc *pa, uint64_t chunk, unsigned un
 	return found != 0;
 }
 
+void pagealloc_make_dirty(struct pagealloc *pa, uint64_t page)
+{
+	struct heap_arena *ha = pagealloc_arena(pa, page);
+	unsigned first = (unsigned)(page % ARENA_PAGES / 64);
+
+	for (unsigned w = first; w < first + REGION_PAGES / 64; w++) {
+		pa->nclean -= popcount64(ha->clean_bits[w]);
+		ha->clean_bits[w] = 0;
+	}
+}
+
 void pagealloc_free(struct pagealloc *pa, uint64_t page, size_t npages, bool clean)
 {
 	struct word_walk it = { .pa = pa, .page = page, .npages = npages };

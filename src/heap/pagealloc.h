@@ -76,6 +76,9 @@ void pagealloc_take_dirty(struct pagealloc *pa, uint64_t chunk, unsigned unit,
  * back. */
 bool pagealloc_has_dirty(const struct pagealloc *pa, uint64_t chunk, unsigned unit);
 
+/* Counts the free pages of a region, whose first page this is, as dirty. */
+void pagealloc_make_dirty(struct pagealloc *pa, uint64_t page);
+
 /* Frees pages, as clean or as dirty ones. */
 void pagealloc_free(struct pagealloc *pa, uint64_t page, size_t npages, bool clean);
 

@@ -70,7 +70,7 @@ static struct span_fill fill_of_small(const struct mspan *s, unsigned nelems)
 {
 	/* As in slot_is_live(). */
 	const uint64_t live = (SLOT_LIVE | SLOT_RESIZED) * UINT64_C(0x0101010101010101);
-	struct span_fill f = { 0, 0, 0, 0 };
+	struct span_fill f = { 0, 0, 0, 0, 0 };
 
 	for (unsigned i = 0; i < nelems; i += sizeof(any_word))
 		f.objects += count_bytes(states_at(s, i) & live & low_mask64(8 * (nelems - i)));
@@ -91,7 +91,7 @@ static void add_tiny(struct span_fill *f, uint64_t states)
 
 static struct span_fill fill_of_tiny(const struct mspan *s, unsigned nelems)
 {
-	struct span_fill f = { 0, 0, 0, 0 };
+	struct span_fill f = { 0, 0, 0, 0, 0 };
 
 	for (unsigned slot = 0; slot < nelems; slot++) {
 		uint64_t low = states_at(s, slot * TINY_SIZE);
@@ -105,6 +105,12 @@ static struct span_fill fill_of_tiny(const struct mspan *s, unsigned nelems)
 		f.pinned += f.objects == before && high >> 56 == TINY_PIN;
 	}
 	return f;
+}
+
+/* Returns a count that the owner of the span may be changing. */
+READS_OTHERS static uint32_t released_pages(const struct mspan *s)
+{
+	return PEEK(s->released);
 }
 
 /* Reads fields of a record that its owner may be changing. */
@@ -128,7 +134,7 @@ static void read_span(struct heapwalk *w, uint64_t entry)
 	r->base = w->ha->base + w->page * PAGE_SIZE;
 	if (sc == SPANCLASS_BIG) {
 		read_big(s, r);
-		r->fill = (struct span_fill){ 0, 0, 0, 0 };
+		r->fill = (struct span_fill){ 0, 0, 0, 0, 0 };
 		r->fill.objects = slot_is_live(&s->state[0]);
 		r->fill.slots = r->fill.objects;
 		return;
@@ -137,6 +143,7 @@ static void read_span(struct heapwalk *w, uint64_t entry)
 	r->span_npages = spanclass_info(sc)->npages;
 	r->fill = sc == SPANCLASS_TINY ? fill_of_tiny(s, spanclass_info(sc)->nelems) :
 					 fill_of_small(s, spanclass_info(sc)->nelems);
+	r->fill.released = released_pages(s);
 }
 
 /* --- runs --- */

@@ -8,6 +8,7 @@
 #include "tools/heapwalk.h"
 #include "heap.h"
 #include "heap/mcentral.h"
+#include "os/os.h"
 #include "tools/sample.h"
 #include "tools/stat.h"
 
@@ -26,6 +27,7 @@ static void check_class(const struct stat_class *k)
 	      k->free_bytes <= k->span_bytes);
 	CHECK(k->slack_bytes <= k->span_bytes && k->tail_bytes <= k->span_bytes);
 	CHECK(k->cached_bytes <= k->free_bytes);
+	CHECK(k->drained_bytes <= k->free_bytes + k->slack_bytes + k->tail_bytes);
 	CHECK(k->mallocs - k->frees == k->live);
 	CHECK(k->malloc_bytes - k->freed_bytes == k->live_bytes);
 	CHECK(k->mallocs >= k->live && k->malloc_bytes >= k->live_bytes);
@@ -76,6 +78,7 @@ static void check_quiet(struct stat_snapshot *st)
 	CHECK(st->heap_bytes == atomic_load(&mheap.growth.committed));
 	CHECK(st->free_bytes + st->released_bytes == mheap.pages.nfree * PAGE_SIZE);
 	CHECK(st->released_bytes == mheap.pages.nclean * PAGE_SIZE);
+	CHECK(st->all.drained_bytes == mspan_count_released() * os_page_size());
 	CHECK(guarded <= st->all.span_bytes);
 	CHECK(st->spans.inuse == st->all.spans);
 	heapwalk_init(&w);
