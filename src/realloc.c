@@ -106,16 +106,19 @@ static void *resized_in_place(struct mcache *c, struct mspan *s, size_t size)
  * keeps and tries again. */
 static bool resize_big(struct mcache *c, struct mspan *s, size_t npages)
 {
-	bool ok;
+	enum resize result;
+	uint64_t begun_ms;
 
-	if (mheap_extend_cached(&c->pages, s, npages) || mheap_resize_big(s, npages))
+	if (mheap_extend_cached(&c->pages, s, npages))
 		return true;
-	if (!limit_wants_flush())
-		return false;
+	result = mheap_resize_big(s, npages, EFFORT_GROW);
+	if (result != RESIZE_FLUSH)
+		return result == RESIZE_DONE;
+	begun_ms = os_now_ms();
 	mcache_flush(c);
-	ok = mheap_resize_big(s, npages);
-	limit_end_request();
-	return ok;
+	result = mheap_resize_big(s, npages, EFFORT_AGAIN);
+	limit_end_round(begun_ms, os_now_ms());
+	return result == RESIZE_DONE;
 }
 
 bool heap_resize_in_place(void *p, size_t size, const char *func)

@@ -78,7 +78,7 @@ static void read_options(void)
 		return;
 	done = true;
 	options_init();
-	/* The stacks that took the first freed objects have room, which some options do not allow. */
+	/* The stacks that took the first freed objects have room; some options allow none. */
 	if (had_objects && thread_self.cache != NULL)
 		mcache_flush_stacks(thread_self.cache);
 	if (options.decoratemappings)

@@ -3,12 +3,13 @@
 # cmake -DROOT=<source tree> -P check_layers.cmake
 #
 # Checks the rules of src/ that a compiler does not check:
-#   - A folder is a layer. A file includes only files of its own folder and of folders below: LAYERS lists
-#     them from the bottom. The files in src/ itself lie between tools and face.
+#   - A folder is a layer. A file includes only files of its own folder and of folders below: LAYERS
+#     lists them from the bottom. The files in src/ itself lie between tools and face.
 #   - Files do not include each other in a circle. A .c file and its header count as one file.
 #   - Only the os folder includes <sys/mman.h>, and only the face includes goalloc.h.
-#   - Only base/compiler.h has __attribute__ or asks for the compiler, and only base/cpu.h asks for the machine.
-#     Instructions stand in the headers base/cpu_*.h, and in compiler.h and probe.h.
+#   - Only base/compiler.h has __attribute__ or asks for the compiler, and only base/cpu.h asks for
+#     the machine. Instructions stand in the headers base/cpu_*.h, and in compiler.h
+#     and probe.h.
 #   - A .c file opens with the licence and with a comment that names the file and says what it is.
 # Every broken rule is reported with its file and line. Then the script fails.
 
@@ -19,8 +20,9 @@ endif()
 
 set(LAYERS base os stack heap safe tools . face)
 
-# Arrows that go up or close a circle today, as FROM>TO. Each is to become a return value, or a function of
-# the layer that knows both sides. One that is gone is reported, so that it leaves this list.
+# Arrows that go up or close a circle today, as FROM>TO. Each is to become a return value, or a
+# function of the layer that knows both sides. One that is gone is reported, so that it leaves
+# this list.
 set(OWED)
 set(seen "")
 
@@ -36,7 +38,8 @@ macro(report file line what)
 	math(EXPR broken "${broken} + 1")
 endmacro()
 
-# Sets out to the lines of a file. Brackets and semicolons would make CMake see other lists than there are.
+# Sets out to the lines of a file, without brackets and semicolons, which mean something in lists of
+# CMake.
 function(read_lines path out)
 	file(READ ${path} text)
 	string(REPLACE ";" "," text "${text}")
@@ -124,24 +127,28 @@ foreach(file IN LISTS files)
 		endif()
 		if(line MATCHES "^[ \t]*#[ \t]*include[ \t]*\"([^\"]+)\"")
 			check_include(${file} ${number} ${layer} ${noun} ${CMAKE_MATCH_1})
-		elseif(line MATCHES "^[ \t]*#[ \t]*include[ \t]*<sys/mman[.]h>" AND NOT file MATCHES "^os/")
+		elseif(line MATCHES "^[ \t]*#[ \t]*include[ \t]*<sys/mman[.]h>" AND
+				NOT file MATCHES "^os/")
 			report(${file} ${number} "only the os folder includes <sys/mman.h>")
 		endif()
 		if(NOT file STREQUAL "base/compiler.h")
 			if(line MATCHES "__attribute__|__declspec|_Pragma|^[ \t]*#[ \t]*pragma")
-				report(${file} ${number} "only base/compiler.h has compiler attributes")
+				report(${file} ${number}
+					"only base/compiler.h has compiler attributes")
 			endif()
 			if(line MATCHES "${asks}(__GNUC__|__clang__|__has_|__SANITIZE_)")
-				report(${file} ${number} "only base/compiler.h asks for the compiler")
+				report(${file} ${number}
+					"only base/compiler.h asks for the compiler")
 			endif()
 		endif()
-		if(NOT file STREQUAL "base/cpu.h" AND line MATCHES "${asks}(__x86_64__|__aarch64__)")
+		if(NOT file STREQUAL "base/cpu.h" AND
+				line MATCHES "${asks}(__x86_64__|__aarch64__)")
 			report(${file} ${number} "only base/cpu.h asks for the machine")
 		endif()
-		if(NOT file MATCHES "^base/cpu_[a-z0-9_]+[.]h$" AND NOT file MATCHES "^base/(compiler|probe)[.]h$")
-			if(line MATCHES "__asm__")
-				report(${file} ${number} "only base/compiler.h, probe.h and cpu_*.h have instructions")
-			endif()
+		if(line MATCHES "__asm__" AND
+				NOT file MATCHES "^base/(cpu_[a-z0-9_]+|compiler|probe)[.]h$")
+			report(${file} ${number}
+				"only base/compiler.h, probe.h and cpu_*.h have instructions")
 		endif()
 	endforeach()
 	if(ext STREQUAL ".c" OR ext STREQUAL ".h")
@@ -161,7 +168,8 @@ foreach(arrow IN LISTS OWED)
 	endif()
 endforeach()
 
-# What is left after the removal of every file that includes no file of the rest is a circle, or includes one.
+# What is left after the removal of every file that includes no file of the rest is a circle, or
+# includes one.
 list(REMOVE_DUPLICATES nouns)
 set(removed TRUE)
 while(removed)

@@ -48,6 +48,8 @@ static const struct workload workloads[] = {
 	  "SIZE TOTAL                 TOTAL bytes in objects of SIZE, then none" },
 	{ "steady", 2, steady_run,
 	  "LIVE PHASES              LIVE bytes, sizes and lifetimes drifting" },
+	{ "kept", 1, kept_run,
+	  "PATTERN                    what stays resident; kept list names them" },
 };
 
 #define NWORKLOADS (sizeof workloads / sizeof workloads[0])
@@ -102,6 +104,12 @@ void *own_memory(size_t nbytes)
 	if (p == MAP_FAILED)
 		object_failed("no memory for the workload itself");
 	return p;
+}
+
+void own_memory_release(void *p, size_t nbytes)
+{
+	if (munmap(p, nbytes) != 0)
+		object_failed("cannot release memory of the workload itself");
 }
 
 _Static_assert(sizeof(pthread_t) <= sizeof(uintptr_t), "a thread is kept in a uintptr_t");

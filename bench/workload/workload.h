@@ -28,6 +28,7 @@ double exchange_run(char **arg);
 double fill_run(char **arg);
 double growth_run(char **arg);
 double handover_run(char **arg);
+double kept_run(char **arg);
 double mix_run(char **arg);
 double pair_run(char **arg);
 double server_run(char **arg);
@@ -45,8 +46,10 @@ size_t arg_number(const char *word, size_t min, size_t max);
  * list ends the program with status 2. */
 size_t arg_choice(const char *word, const char *const *choice);
 
-/* Returns nbytes of zeroed memory from the kernel, which stay until the end of the program. */
+/* Returns nbytes of zeroed memory from the kernel. They stay until own_memory_release(), or until
+ * the end of the program. */
 void *own_memory(size_t nbytes);
+void own_memory_release(void *p, size_t nbytes);
 
 /* Starts a thread. A failure ends the program with status 1. */
 void thread_start(uintptr_t *thread, void *(*body)(void *), void *arg);

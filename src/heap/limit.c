@@ -6,16 +6,17 @@
  * What counts against the limit is what the process has through this heap, as with Go's limit: the
  * memory of records, and pages that are in spans, in page words, or dirty. A request that would
  * cross the limit is answered in three steps:
- *   1. Free pages are released, if that makes room for some time (LIMIT_RELEASE).
+ *   1. Free pages are released (LIMIT_RELEASE).
  *   2. The request fails once (LIMIT_FLUSH). The thread flushes its cache and makes the request
  *      again. All other threads are asked to flush their caches at their next slow path. This is
  *      called a round.
  *   3. With hard=1 the request fails (LIMIT_REFUSE). Otherwise the heap grows beyond the limit.
- * Where the live objects hardly fit, steps 1 and 2 would be work for every page. Without hard=1
- * they are made only when they pay: step 1 when a good part of the margin can be released and the
- * request fits afterwards, step 2 as long as rounds take at most 1/ROUND_SHARE of the time.
+ * Where the live objects do not fit, the steps go on, because the process is to be as small as it
+ * can be, but they have a price: a page that is released faults when it is used again. So without
+ * hard=1 step 1 waits until 1/DIRTY_SHARE of the memory in use is dirty, and leaves a half of that
+ * for the next requests. Rounds of step 2 take at most 1/ROUND_SHARE of the time.
  *
- * Owns     limit; whether and when the calling thread was told to flush.
+ * Owns     limit.
  * Locks    none of its own. mheap.lock covers the decisions.
  * Holds    with hard=1 what counts is at most the limit, except for records. The records that a
  *          request needs are made before its pages are asked for, and are small beside them.
@@ -27,15 +28,14 @@
 
 struct limit limit;
 
-/* The calling thread was answered LIMIT_FLUSH, and its request has not ended. */
-THREAD_LOCAL bool asked;
-THREAD_LOCAL uint32_t asked_at;    /* milliseconds, the lower bits */
-
 /* The margin, in which LIMIT_NEAR holds, is this part of the limit, but MARGIN_MIN at least. */
 #define MARGIN_SHIFT 4
 #define MARGIN_MIN MiB(1)
 
-/* Rounds that do not help take at most this part of the time. */
+/* Beyond the limit this part of what is in use may be dirty. */
+#define DIRTY_SHARE 64
+
+/* Rounds take at most this part of the time. */
 #define ROUND_SHARE 64
 
 /* A round counts as no longer than this: a thread that took longer was stopped meanwhile. */
@@ -44,23 +44,6 @@ THREAD_LOCAL uint32_t asked_at;    /* milliseconds, the lower bits */
 static size_t margin(void)
 {
 	return limit_bytes() - limit.near_at;
-}
-
-/* Returns the least number of bytes that is worth releasing. */
-static size_t batch(void)
-{
-	return margin() / 4;
-}
-
-static void set_state(enum limit_state state)
-{
-	enum limit_state before = limit_get_state();
-
-	if (state == before)
-		return;
-	atomic_store_explicit(&limit.state, (uint8_t)state, memory_order_relaxed);
-	if (before == LIMIT_FAR)
-		atomic_fetch_add_explicit(&limit.calls, 1, memory_order_relaxed);
 }
 
 static void set_next_round(uint64_t ms)
@@ -96,17 +79,10 @@ size_t limit_of_options(const char *root)
 	return whole / 100 * options.memlimit_percent;
 }
 
-/* Returns by how many bytes the request would cross the limit. */
-static size_t overshoot(const struct limit_figures *f)
+/* Returns how many dirty bytes may stay while the request would cross the limit. */
+static size_t most_dirty(const struct limit_figures *f)
 {
-	return limit_fits(f) ? 0 : f->used + f->need - limit_bytes();
-}
-
-/* Returns true when releasing free pages is worth it. With hard=1, and after a flush, it always
- * is. */
-static bool release_pays(const struct limit_figures *f)
-{
-	return options.hard || asked || (f->dirty >= overshoot(f) && f->dirty >= batch());
+	return options.hard || f->flushed ? 0 : f->used / DIRTY_SHARE;
 }
 
 static bool round_is_due(uint64_t now_ms)
@@ -115,67 +91,51 @@ static bool round_is_due(uint64_t now_ms)
 	       now_ms >= atomic_load_explicit(&limit.next_round, memory_order_relaxed);
 }
 
-static void begin_round(uint64_t now_ms)
+/* Returns the state after a request that does not cross the limit. */
+static enum limit_state state_within(const struct limit_figures *f)
 {
-	asked = true;
-	asked_at = (uint32_t)now_ms;
-	atomic_fetch_add_explicit(&limit.calls, 1, memory_order_relaxed);
-}
+	enum limit_state before = limit_get_state();
 
-static void end_round(uint64_t now_ms)
-{
-	size_t took = min_size((uint32_t)now_ms - asked_at, ROUND_MOST_MS);
-
-	asked = false;
-	/* The clock is coarse: a round that is shorter than its step counts as 0, and a round
-	 * during which it steps counts as a step. */
-	set_next_round(now_ms + 1 + took * ROUND_SHARE);
-}
-
-bool limit_has_room(const struct limit_figures *f)
-{
-	if (f->used + f->need <= limit.near_at) {
-		/* Only well below, so that the state does not change to and fro. */
-		if (f->used + batch() <= limit.near_at)
-			set_state(LIMIT_FAR);
-		return true;
-	}
-	/* Beyond the limit the heap grows while neither step is worth another attempt. */
-	if (!limit_fits(f))
-		return limit_get_state() == LIMIT_OVER && !release_pays(f) &&
-		       !round_is_due(f->now_ms);
-	set_state(LIMIT_NEAR);
-	return true;
+	if (f->used + f->need > limit.near_at)
+		return f->used <= limit_bytes() ? LIMIT_NEAR : before;
+	/* Well below only, so that the state does not change to and fro. */
+	return f->used + margin() / 4 <= limit.near_at ? LIMIT_FAR : before;
 }
 
 struct limit_answer limit_decide(const struct limit_figures *f)
 {
-	bool fits = limit_fits(f);
+	enum limit_state before = limit_get_state();
+	size_t most = most_dirty(f);
+	size_t over;
 
-	if (!fits && !f->nothing_left && release_pays(f))
-		return (struct limit_answer){ LIMIT_RELEASE, overshoot(f) + margin() / 2 };
-	if (!fits && !asked && round_is_due(f->now_ms)) {
-		begin_round(f->now_ms);
-		return (struct limit_answer){ .verdict = LIMIT_FLUSH };
-	}
-	if (asked)
-		end_round(f->now_ms);
-	if (!fits && options.hard)
-		return (struct limit_answer){ .verdict = LIMIT_REFUSE };
-	if (!fits)
-		set_state(LIMIT_OVER);
-	else if (f->used <= limit_bytes())
-		set_state(LIMIT_NEAR);
-	return (struct limit_answer){ .verdict = LIMIT_ADMIT };
+	if (f->need == 0 || f->used + f->need <= limit_bytes())
+		return (struct limit_answer){ LIMIT_ADMIT, state_within(f), 0 };
+	over = f->used + f->need - limit_bytes();
+	if (f->dirty > most && !f->nothing_left)
+		return (struct limit_answer){ LIMIT_RELEASE, before,
+					      min_size(over + margin() / 2, f->dirty - most / 2) };
+	if (!f->flushed && round_is_due(f->now_ms))
+		return (struct limit_answer){ LIMIT_FLUSH, before, 0 };
+	if (options.hard)
+		return (struct limit_answer){ LIMIT_REFUSE, before, 0 };
+	return (struct limit_answer){ LIMIT_ADMIT, LIMIT_OVER, 0 };
 }
 
-bool limit_wants_flush(void)
+void limit_note(const struct limit_answer *answer, uint64_t now_ms)
 {
-	return asked;
+	enum limit_state before = limit_get_state();
+
+	atomic_store_explicit(&limit.state, (uint8_t)answer->state, memory_order_relaxed);
+	if (answer->verdict == LIMIT_FLUSH)
+		set_next_round(now_ms + 1);
+	if (answer->verdict == LIMIT_FLUSH ||
+	    (before == LIMIT_FAR && answer->state != LIMIT_FAR))
+		atomic_fetch_add_explicit(&limit.calls, 1, memory_order_relaxed);
 }
 
-void limit_end_request(void)
+void limit_end_round(uint64_t begun_ms, uint64_t now_ms)
 {
-	if (UNLIKELY(asked))
-		end_round(os_now_ms());
+	/* The clock is coarse: a round that is shorter than its step counts as 0, and a round
+	 * during which it steps counts as a step. */
+	set_next_round(now_ms + 1 + min_size(now_ms - begun_ms, ROUND_MOST_MS) * ROUND_SHARE);
 }

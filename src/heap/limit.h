@@ -9,9 +9,9 @@
 #include "base/options.h"
 
 /*
- * LIMIT_FAR has no effect. LIMIT_NEAR: caches keep less, and free pages are released after 1/16 of
- * the decay time. LIMIT_OVER: the live objects do not fit. Releasing all the time would not change
- * that, so it has no effect either, but for an attempt now and then.
+ * LIMIT_FAR has no effect. LIMIT_NEAR: caches keep less, free pages are released after 1/16 of the
+ * decay time, and requests take dirty pages first. LIMIT_OVER: the live objects do not fit. In
+ * addition caches keep no big objects, and few dirty pages stay.
  */
 enum limit_state { LIMIT_FAR, LIMIT_NEAR, LIMIT_OVER };
 
@@ -48,8 +48,8 @@ static inline uint32_t limit_calls(void)
 /* Returns for how many milliseconds free pages and the contents of caches may stay unused. */
 static inline uint32_t limit_decay_ms(void)
 {
-	return UNLIKELY(limit_get_state() == LIMIT_NEAR) ? options.scavenge_ms / 16 :
-							   options.scavenge_ms;
+	return UNLIKELY(limit_get_state() != LIMIT_FAR) ? options.scavenge_ms / 16 :
+							  options.scavenge_ms;
 }
 
 /* Returns the limit that the options ask for, or 0 for none. A share of the system's memory is read
@@ -66,39 +66,32 @@ struct limit_figures {
 	size_t dirty;         /* of these, bytes in free pages */
 	size_t need;          /* bytes by which the request would increase `used` */
 	uint64_t now_ms;      /* the time */
+	bool flushed;         /* the thread has flushed its cache for this request */
 	bool nothing_left;    /* LIMIT_RELEASE was tried and released nothing */
 };
 
 /*
  * What the heap does with a request. With LIMIT_RELEASE it releases nbytes of free pages and asks
- * again. With LIMIT_FLUSH it fails the request as if there were no memory: the thread flushes its
- * cache and makes the request again. LIMIT_REFUSE fails the request for good.
+ * again. With LIMIT_FLUSH it fails the request: the thread flushes its cache and makes the request
+ * again. LIMIT_REFUSE fails the request for good.
  */
 enum limit_verdict { LIMIT_ADMIT, LIMIT_RELEASE, LIMIT_FLUSH, LIMIT_REFUSE };
 
 struct limit_answer {
 	enum limit_verdict verdict;
-	size_t nbytes;        /* for LIMIT_RELEASE */
+	enum limit_state state;       /* what the state becomes */
+	size_t nbytes;                /* for LIMIT_RELEASE */
 };
 
-/* Returns true when the request stays below the limit. */
-static inline bool limit_fits(const struct limit_figures *f)
-{
-	return f->need == 0 || f->used + f->need <= limit_bytes();
-}
-
-/* Returns true when the request may be served without further work, and adjusts the state. `need`
- * may be more than will be needed. mheap.lock is held, and there is a limit. */
-bool limit_has_room(const struct limit_figures *f);
-
-/* Decides about a request that has no room. mheap.lock is held, and there is a limit. */
+/* Decides about a request and changes nothing. mheap.lock is held, and there is a limit. */
 struct limit_answer limit_decide(const struct limit_figures *f);
 
-/* Returns true when the calling thread's last request was answered with LIMIT_FLUSH. */
-bool limit_wants_flush(void);
+/* Records an answer that the heap acts on: changes the state, and with LIMIT_FLUSH begins a round.
+ * mheap.lock is held. */
+void limit_note(const struct limit_answer *answer, uint64_t now_ms);
 
-/* Ends a request that was answered with LIMIT_FLUSH: the next one is a new request. Every thread
- * that has flushed its cache calls this, whether or not it asked the heap again. */
-void limit_end_request(void);
+/* Ends a round of the calling thread, which began at begun_ms and was answered again by now_ms. The
+ * next one begins the later the longer this one took. */
+void limit_end_round(uint64_t begun_ms, uint64_t now_ms);
 
 #endif

@@ -216,6 +216,8 @@ static uint32_t max_partial_npages(void)
 
 static uint32_t max_big_npages(void)
 {
+	if (limit_get_state() == LIMIT_OVER)
+		return 0;
 	return share(limit_get_state() == LIMIT_FAR ? BIG_PAGES_ALONE : BIG_PAGES_ALL,
 		     BIG_PAGES_ALL, BIG_PAGES_MIN);
 }
@@ -308,28 +310,74 @@ static bool load_word(struct bin *b, struct mspan *s, uint64_t random)
 	return true;
 }
 
+/* What is asked of the heap: a span of a small class, or if npages is not 0, a big object. */
+struct wanted {
+	spanclass_t sc;
+	size_t npages, align_pages;
+};
+
+static struct mspan *ask_heap(struct mcache *c, const struct wanted *w, enum effort effort)
+{
+	struct mspan *s;
+
+	if (w->npages != 0)
+		return mheap_alloc_big(&c->pages, w->npages, w->align_pages,
+				       spanclass_noscan(w->sc), effort);
+	s = mheap_alloc_small(&c->pages, w->sc, effort);
+	if (s != NULL)
+		mspan_set_owner(s, mcache_owner(c));
+	return s;
+}
+
+/* Gives back all that the thread keeps elsewhere and asks again. A small span may be in mcentral
+ * after that. */
+static struct mspan *flush_and_ask(struct mcache *c, const struct wanted *w)
+{
+	uint64_t begun_ms = os_now_ms();
+	struct mspan *s;
+
+	mcache_flush(c);
+	/* With hard=1 what is drained counts as before. */
+	if (limit_bytes() != 0 && !options.hard)
+		(void)mcentral_drain_all();
+	s = w->npages == 0 ? mcentral_take(w->sc, mcache_owner(c)) : NULL;
+	if (s == NULL)
+		s = ask_heap(c, w, EFFORT_AGAIN);
+	if (limit_bytes() != 0)
+		limit_end_round(begun_ms, os_now_ms());
+	return s;
+}
+
+/* Returns a span from the heap, or NULL. Freed big objects that the thread keeps are pages, too.
+ * They are used before the heap grows. */
+static struct mspan *new_span(struct mcache *c, const struct wanted *w)
+{
+	struct mspan *s = c->big.npages != 0 ? ask_heap(c, w, EFFORT_REUSE) : NULL;
+
+	if (s == NULL) {
+		bigcache_flush(&c->big, &c->pages);
+		s = ask_heap(c, w, EFFORT_GROW);
+	}
+	return s != NULL ? s : flush_and_ask(c, w);
+}
+
+/* Returns a span of ours with a free slot, or NULL when there is no memory. */
 static struct mspan *next_span(struct mcache *c, spanclass_t sc)
 {
 	struct bin *b = &c->bins[sc];
 	struct mspan *s = b->partial;
 
-	if (s != NULL)
+	if (s != NULL) {
 		partial_remove(c, b, s);
-	else
+	} else {
 		s = mcentral_take(sc, mcache_owner(c));
+		if (s == NULL)
+			s = new_span(c, &(struct wanted){ .sc = sc });
+	}
 	if (s != NULL) {
 		mspan_absorb(s);
 		mspan_begin_use(s);
-		return s;
 	}
-	/* Freed big objects are pages, too. They are used before the heap grows. */
-	s = c->big.npages != 0 ? mheap_reuse_small(&c->pages, sc) : NULL;
-	if (s == NULL) {
-		bigcache_flush(&c->big, &c->pages);
-		s = mheap_alloc_small(&c->pages, sc);
-	}
-	if (s != NULL)
-		mspan_set_owner(s, mcache_owner(c));
 	return s;
 }
 
@@ -356,14 +404,8 @@ bool mcache_refill(struct mcache *c, spanclass_t sc, uint64_t random)
 			mcache_claim(c, s);
 	}
 	s = next_span(c, sc);
-	if (s == NULL) {
-		/* The memory that this thread keeps elsewhere may be enough. */
-		mcache_flush(c);
-		s = next_span(c, sc);
-		limit_end_request();
-		if (s == NULL)
-			return false;
-	}
+	if (s == NULL)
+		return false;
 	b->span = s;
 	return load_word(b, s, random);
 }
@@ -486,16 +528,7 @@ struct mspan *mcache_new_big(struct mcache *c, size_t npages, size_t align_pages
 	struct mspan *s;
 
 	mcache_poll(c);
-	s = c->big.npages != 0 ? mheap_reuse_big(&c->pages, npages, align_pages, noscan) : NULL;
-	if (s == NULL) {
-		bigcache_flush(&c->big, &c->pages);
-		s = mheap_alloc_big(&c->pages, npages, align_pages, noscan);
-	}
-	if (s == NULL) {
-		mcache_flush(c);
-		s = mheap_alloc_big(&c->pages, npages, align_pages, noscan);
-		limit_end_request();
-	}
+	s = new_span(c, &(struct wanted){ make_spanclass(0, noscan), npages, align_pages });
 	*fresh = s != NULL && s->zeroed;
 	return s;
 }

@@ -17,7 +17,7 @@ struct mcentral {
 	struct lock lock;                       /* LOCK_MCENTRAL */
 	struct mspan *lists[CENTRAL_LISTS];     /* [l] spans with a free slot, last come first */
 	size_t npartial;                        /* [l] number of them */
-	uint32_t pass;                          /* [l] the last drain that is done with this class */
+	uint32_t pass;                          /* [l] the last drain that was here */
 	uint8_t young;                          /* [l] the list that gets the spans that come */
 } ALIGNED(CACHE_LINE);
 

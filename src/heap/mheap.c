@@ -108,12 +108,12 @@ static size_t need_locked(uint64_t page, size_t npages)
 
 /* Releases nbytes of free pages, or if there are none, records. Returns false in the second case,
  * after which there is nothing left. */
-static bool release_locked(size_t nbytes)
+static bool release_locked(size_t nbytes, bool flushed)
 {
 	if (scavenge_locked(&mheap.scavenger, nbytes) != 0)
 		return true;
 	/* The flush has freed spans, and so records. */
-	if (limit_wants_flush()) {
+	if (flushed) {
 		lock_release(&mheap.lock);
 		mheap_release_records();
 		lock_acquire(&mheap.lock);
@@ -121,59 +121,76 @@ static bool release_locked(size_t nbytes)
 	return false;
 }
 
-static bool limit_admits_slow_locked(uint64_t page, size_t npages, bool in_earnest)
+/* Does the work of admit_locked() where there is a limit. */
+static enum limit_verdict admit_slow_locked(uint64_t *page, size_t npages, enum effort effort)
 {
-	struct limit_figures f = figures_locked(npages);
-	struct limit_answer answer = { LIMIT_RELEASE, 0 };
+	bool anywhere = *page == PAGE_NONE;
 	bool nothing_left = false;
+	struct limit_figures f = figures_locked(npages);
+	struct limit_answer answer = limit_decide(&f);
 
-	/* At most npages begin to count. Which they are is looked at only when that is too much. */
-	if (!limit_wants_flush() && limit_has_room(&f))
-		return true;
-	while (answer.verdict == LIMIT_RELEASE) {
-		f = figures_locked(need_locked(page, npages));
-		f.nothing_left = nothing_left;
-		if (!in_earnest)
-			return limit_fits(&f);
-		answer = limit_decide(&f);
-		if (answer.verdict == LIMIT_RELEASE)
-			nothing_left = !release_locked(answer.nbytes);
+	/* At most npages begin to count. Which they are matters near the limit only. */
+	if (answer.verdict == LIMIT_ADMIT && answer.state == LIMIT_FAR) {
+		limit_note(&answer, f.now_ms);
+		return LIMIT_ADMIT;
 	}
-	return answer.verdict == LIMIT_ADMIT;
+	for (;;) {
+		/* Dirty pages count already. */
+		if (anywhere)
+			*page = limit_get_state() == LIMIT_FAR
+					? PAGE_NONE
+					: scavenge_find_locked(&mheap.scavenger, npages);
+		f = figures_locked(need_locked(*page, npages));
+		f.flushed = effort == EFFORT_AGAIN;
+		f.nothing_left = nothing_left;
+		answer = limit_decide(&f);
+		if (effort == EFFORT_REUSE && answer.verdict != LIMIT_ADMIT)
+			return LIMIT_REFUSE;
+		limit_note(&answer, f.now_ms);
+		if (answer.verdict != LIMIT_RELEASE)
+			return answer.verdict;
+		nothing_left = !release_locked(answer.nbytes, f.flushed);
+	}
 }
 
-/* Returns true when the heap may take these pages; PAGE_NONE stands for the lowest free run. When
- * it is not in earnest the caller has something else to try first, and nothing is released. The
- * lock may be dropped meanwhile. */
-static bool limit_admits_locked(uint64_t page, size_t npages, bool in_earnest)
+/* Decides whether the heap may take npages from *page on, or if *page is PAGE_NONE, from any page.
+ * In the second case *page becomes the first of the pages to take, if it matters. Never returns
+ * LIMIT_RELEASE. The lock may be dropped meanwhile. */
+static enum limit_verdict admit_locked(uint64_t *page, size_t npages, enum effort effort)
 {
-	return LIKELY(limit_bytes() == 0) || limit_admits_slow_locked(page, npages, in_earnest);
+	return LIKELY(limit_bytes() == 0) ? LIMIT_ADMIT : admit_slow_locked(page, npages, effort);
 }
 
 /* Returns true when the heap may take a page word that has no memory yet. */
-static bool limit_admits_word_locked(void)
+static bool admit_word_locked(void)
 {
 	struct limit_figures f;
+	struct limit_answer answer;
 
 	if (LIKELY(limit_bytes() == 0))
 		return true;
 	f = figures_locked(PCACHE_PAGES);
-	return limit_has_room(&f);
+	answer = limit_decide(&f);
+	if (answer.verdict == LIMIT_ADMIT)
+		limit_note(&answer, f.now_ms);
+	return answer.verdict == LIMIT_ADMIT;
 }
 
 /* --- pages --- */
 
-static uint64_t alloc_pages_locked(size_t npages, bool grow, size_t *nclean)
+static uint64_t alloc_pages_locked(size_t npages, enum effort effort, size_t *nclean)
 {
-	uint64_t page;
+	uint64_t page = PAGE_NONE;
 
 	DCHECK(lock_held(&mheap.lock));
-	if (!limit_admits_locked(PAGE_NONE, npages, grow))
+	if (admit_locked(&page, npages, effort) != LIMIT_ADMIT)
 		return PAGE_NONE;
+	if (page != PAGE_NONE && pagealloc_alloc_at(&mheap.pages, page, npages, nclean))
+		return page;
 	page = pagealloc_alloc(&mheap.pages, npages, nclean);
 	/* Twice, because the first growth may lie across two arenas that are no neighbours in
 	 * number. */
-	for (int i = 0; i < 2 && grow && page == PAGE_NONE &&
+	for (int i = 0; i < 2 && effort != EFFORT_REUSE && page == PAGE_NONE &&
 			growth_extend_locked(&mheap.growth, npages, false);
 	     i++)
 		page = pagealloc_alloc(&mheap.pages, npages, nclean);
@@ -228,11 +245,11 @@ static bool begin_huge_region_locked(const struct pcache *pc)
 
 /* Takes the aligned word of pages in which the lowest run of npages free pages begins. Returns
  * false when the run crosses into the next word, or when there is none. */
-static bool take_word_locked(struct pcache *pc, unsigned npages, bool grow)
+static bool take_word_locked(struct pcache *pc, unsigned npages, enum effort effort)
 {
 	if (pagealloc_alloc_word(&mheap.pages, npages, &pc->page, &pc->free, &pc->clean))
 		return true;
-	return pc->page == PAGE_NONE && grow &&
+	return pc->page == PAGE_NONE && effort != EFFORT_REUSE &&
 	       growth_extend_locked(&mheap.growth, npages, false) &&
 	       pagealloc_alloc_word(&mheap.pages, npages, &pc->page, &pc->free, &pc->clean);
 }
@@ -240,23 +257,23 @@ static bool take_word_locked(struct pcache *pc, unsigned npages, bool grow)
 /* Takes the first word of a thread. A random number of words are passed over and stay free, so
  * that no address of one thread's objects follows from those of another's. The first thread begins
  * at the heap's own random place. */
-static bool take_first_word_locked(struct pcache *pc, unsigned npages, bool grow)
+static bool take_first_word_locked(struct pcache *pc, unsigned npages, enum effort effort)
 {
 	struct pcache passed[FIRST_WORD_GAP];
 	size_t wanted = mheap.pages.ntotal == 0 ? 0 : os_random() % (FIRST_WORD_GAP + 1), n = 0;
 	bool ok;
 
-	while (n < wanted && take_word_locked(&passed[n], npages, grow))
+	while (n < wanted && take_word_locked(&passed[n], npages, effort))
 		n++;
-	ok = take_word_locked(pc, npages, grow);
+	ok = take_word_locked(pc, npages, effort);
 	while (n > 0)
 		return_word_locked(&passed[--n]);
-	return ok || take_word_locked(pc, npages, grow);
+	return ok || take_word_locked(pc, npages, effort);
 }
 
 /* Exchanges the word for another with a run of npages in it. Returns false when the heap has no
  * such word, or no room for a word below the memory limit. */
-static bool refill_word(struct pcache *pc, unsigned npages, bool grow)
+static bool refill_word(struct pcache *pc, unsigned npages, enum effort effort)
 {
 	/* A thread's first word may stay its only one, with one page of it touched: no thread
 	 * begins a huge region before its second word. */
@@ -265,8 +282,8 @@ static bool refill_word(struct pcache *pc, unsigned npages, bool grow)
 
 	lock_acquire(&mheap.lock);
 	return_word_locked(pc);
-	ok = limit_admits_word_locked() && (pc->began ? take_word_locked(pc, npages, grow) :
-							take_first_word_locked(pc, npages, grow));
+	ok = admit_word_locked() && (pc->began ? take_word_locked(pc, npages, effort)
+					       : take_first_word_locked(pc, npages, effort));
 	if (ok) {
 		pc->began = true;
 		pc->base = pagealloc_addr(&mheap.pages, pc->page);
@@ -282,11 +299,12 @@ static bool refill_word(struct pcache *pc, unsigned npages, bool grow)
 }
 
 /* Returns the address of a short run from the word, or 0. */
-static uintptr_t alloc_from_word(struct pcache *pc, unsigned npages, bool grow, bool *zeroed)
+static uintptr_t alloc_from_word(struct pcache *pc, unsigned npages, enum effort effort,
+				 bool *zeroed)
 {
 	uintptr_t addr = pcache_take(pc, npages, zeroed);
 
-	if (addr == 0 && refill_word(pc, npages, grow))
+	if (addr == 0 && refill_word(pc, npages, effort))
 		addr = pcache_take(pc, npages, zeroed);
 	return addr;
 }
@@ -302,18 +320,18 @@ void mheap_flush_pcache(struct pcache *pc)
 }
 
 /* Returns the address of a run of npages, or 0. *zeroed tells whether they read as zero. */
-static uintptr_t alloc_pages(struct pcache *pc, size_t npages, bool grow, bool *zeroed)
+static uintptr_t alloc_pages(struct pcache *pc, size_t npages, enum effort effort, bool *zeroed)
 {
 	uintptr_t addr = 0;
 	size_t nclean;
 	uint64_t page;
 
 	if (pc != NULL && npages <= PCACHE_MAX_RUN)
-		addr = alloc_from_word(pc, (unsigned)npages, grow, zeroed);
+		addr = alloc_from_word(pc, (unsigned)npages, effort, zeroed);
 	if (addr != 0)
 		return addr;
 	lock_acquire(&mheap.lock);
-	page = alloc_pages_locked(npages, grow, &nclean);
+	page = alloc_pages_locked(npages, effort, &nclean);
 	if (page != PAGE_NONE)
 		addr = pagealloc_addr(&mheap.pages, page);
 	lock_release(&mheap.lock);
@@ -379,7 +397,7 @@ static bool remap_pages(uintptr_t addr, size_t npages)
 	return os_remap((void *)addr, npages * PAGE_SIZE);
 }
 
-static struct mspan *alloc_small(struct pcache *pc, spanclass_t sc, bool grow)
+struct mspan *mheap_alloc_small(struct pcache *pc, spanclass_t sc, enum effort effort)
 {
 	size_t npages = spanclass_info(sc)->npages;
 	struct mspan *s = sc == SPANCLASS_ZERO ? take_guarded() : NULL;
@@ -391,7 +409,7 @@ static struct mspan *alloc_small(struct pcache *pc, spanclass_t sc, bool grow)
 	s = alloc_record(mspan_shape(sc));
 	if (s == NULL)
 		return NULL;
-	addr = alloc_pages(pc, npages, grow, &zeroed);
+	addr = alloc_pages(pc, npages, effort, &zeroed);
 	if (addr == 0) {
 		fixalloc_free(&mheap.span_pools[s->shape], s);
 		return NULL;
@@ -404,16 +422,6 @@ static struct mspan *alloc_small(struct pcache *pc, spanclass_t sc, bool grow)
 	if (sc == SPANCLASS_ZERO && os_is_whole_pages((void *)addr, npages * PAGE_SIZE))
 		(void)os_guard((void *)addr, npages * PAGE_SIZE);
 	return s;
-}
-
-struct mspan *mheap_alloc_small(struct pcache *pc, spanclass_t sc)
-{
-	return alloc_small(pc, sc, true);
-}
-
-struct mspan *mheap_reuse_small(struct pcache *pc, spanclass_t sc)
-{
-	return alloc_small(pc, sc, false);
 }
 
 /* Frees the pages before and behind the aligned npages in a run that is longer by extra. Returns
@@ -430,8 +438,8 @@ static uintptr_t trim_to_alignment(uintptr_t addr, size_t npages, size_t extra, 
 	return aligned;
 }
 
-static struct mspan *alloc_big(struct pcache *pc, size_t npages, size_t align_pages, bool noscan,
-			       bool grow)
+struct mspan *mheap_alloc_big(struct pcache *pc, size_t npages, size_t align_pages, bool noscan,
+			      enum effort effort)
 {
 	struct mspan *s = alloc_record(SPAN_SHAPE_BIG);
 	size_t extra = align_pages - 1;
@@ -441,7 +449,7 @@ static struct mspan *alloc_big(struct pcache *pc, size_t npages, size_t align_pa
 	if (s == NULL)
 		return NULL;
 	if (npages <= UINT32_MAX)
-		addr = alloc_pages(pc, npages + extra, grow, &zeroed);
+		addr = alloc_pages(pc, npages + extra, effort, &zeroed);
 	if (addr == 0) {
 		fixalloc_free(&mheap.span_pools[s->shape], s);
 		return NULL;
@@ -452,16 +460,6 @@ static struct mspan *alloc_big(struct pcache *pc, size_t npages, size_t align_pa
 	pagemap_clear(addr + PAGE_SIZE, npages - 1);
 	pagemap_map_span(s);
 	return s;
-}
-
-struct mspan *mheap_alloc_big(struct pcache *pc, size_t npages, size_t align_pages, bool noscan)
-{
-	return alloc_big(pc, npages, align_pages, noscan, true);
-}
-
-struct mspan *mheap_reuse_big(struct pcache *pc, size_t npages, size_t align_pages, bool noscan)
-{
-	return alloc_big(pc, npages, align_pages, noscan, false);
 }
 
 static void free_span(struct pcache *pc, struct mspan *s, bool clean)
@@ -528,7 +526,7 @@ static bool is_last_locked(uintptr_t end)
 	return end + growth_tail_locked(&mheap.growth) * PAGE_SIZE == mheap.growth.space.next;
 }
 
-static bool shrink_big(struct mspan *s, size_t npages)
+static enum resize shrink_big(struct mspan *s, size_t npages)
 {
 	uintptr_t cut = s->base + npages * PAGE_SIZE;
 	size_t less = s->npages - npages;
@@ -538,49 +536,54 @@ static bool shrink_big(struct mspan *s, size_t npages)
 	free_pages_locked(cut, less, clean);
 	s->npages = (uint32_t)npages;
 	lock_release(&mheap.lock);
-	return true;
+	return RESIZE_DONE;
 }
 
 /* Takes the pages [page, page + npages), which begin at addr and lie behind a big object. */
-static bool take_behind_locked(uintptr_t addr, uint64_t page, size_t npages)
+static enum resize take_behind_locked(uintptr_t addr, uint64_t page, size_t npages,
+				      enum effort effort)
 {
+	enum limit_verdict verdict;
 	bool is_free = pagealloc_is_free(&mheap.pages, page, npages);
 	size_t nclean;
 
 	/* Before the limit is asked, so that nothing is released where there is no room anyway. */
 	if (!is_free && !is_last_locked(addr))
-		return false;
-	if (!limit_admits_locked(page, npages, true))
-		return false;
+		return RESIZE_NO;
+	verdict = admit_locked(&page, npages, effort);
+	if (verdict != LIMIT_ADMIT)
+		return verdict == LIMIT_FLUSH ? RESIZE_FLUSH : RESIZE_NO;
 	if (pagealloc_alloc_at(&mheap.pages, page, npages, &nclean))
-		return true;
+		return RESIZE_DONE;
 	/* The last object of the heap grows with it. */
 	return is_last_locked(addr) && growth_extend_locked(&mheap.growth, npages, true) &&
-	       pagealloc_alloc_at(&mheap.pages, page, npages, &nclean);
+			       pagealloc_alloc_at(&mheap.pages, page, npages, &nclean)
+		       ? RESIZE_DONE
+		       : RESIZE_NO;
 }
 
-static bool lengthen_big(struct mspan *s, size_t npages)
+static enum resize lengthen_big(struct mspan *s, size_t npages, enum effort effort)
 {
 	uintptr_t end = s->base + mspan_nbytes(s);
 	uint64_t page = pagealloc_page(arena_of(s->base), s->base) + s->npages;
 	size_t more = npages - s->npages;
-	bool ok;
+	enum resize result;
 
 	lock_acquire(&mheap.lock);
-	ok = take_behind_locked(end, page, more);
-	if (ok) {
+	result = take_behind_locked(end, page, more, effort);
+	if (result == RESIZE_DONE) {
 		pagemap_clear(end, more);
 		s->npages = (uint32_t)npages;
 	}
 	lock_release(&mheap.lock);
-	return ok;
+	return result;
 }
 
-bool mheap_resize_big(struct mspan *s, size_t npages)
+enum resize mheap_resize_big(struct mspan *s, size_t npages, enum effort effort)
 {
 	if (npages > UINT32_MAX)
-		return false;
-	return npages < s->npages ? shrink_big(s, npages) : lengthen_big(s, npages);
+		return RESIZE_NO;
+	return npages < s->npages ? shrink_big(s, npages) : lengthen_big(s, npages, effort);
 }
 
 bool mheap_extend_cached(struct pcache *pc, struct mspan *s, size_t npages)

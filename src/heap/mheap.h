@@ -34,23 +34,25 @@ extern struct mheap mheap;
 void mheap_init(void);
 
 /*
- * Returns a span of pages for this class: every slot is free, it has no owner, and it is in the
- * page map. Returns NULL when there is no memory, or at the memory limit, if only for the first
- * time: see limit_wants_flush(). Takes mheap.lock unless the page word has the pages. pc may be
- * NULL.
+ * What the heap may do for a request. A caller climbs: it has other pages to give back before the
+ * heap grows, and more to flush before the heap grows beyond the memory limit.
  */
-struct mspan *mheap_alloc_small(struct pcache *pc, spanclass_t sc);
+enum effort {
+	EFFORT_REUSE,    /* use the pages that the heap has, and release nothing */
+	EFFORT_GROW,     /* grow too; fail if the limit wants the caller to flush its cache first */
+	EFFORT_AGAIN     /* the caller has flushed its cache: fail only if nothing helps */
+};
+
+/* Returns a span of pages for this class: every slot is free, it has no owner, and it is in the
+ * page map. Returns NULL when there is no memory, or at the memory limit. Takes mheap.lock unless
+ * the page word has the pages. pc may be NULL. */
+struct mspan *mheap_alloc_small(struct pcache *pc, spanclass_t sc, enum effort effort);
 
 /* Returns the span of a big object: npages, with a base that is a multiple of align_pages (a power
  * of two). The object is free: see mspan_set_big_live(). Returns NULL as mheap_alloc_small() does.
  * pc may be NULL. */
-struct mspan *mheap_alloc_big(struct pcache *pc, size_t npages, size_t align_pages, bool noscan);
-
-/* Return a span as the two functions above do, but from the pages that the heap has, without
- * growing it and without releasing anything for it. For a caller that has other pages to give back
- * first. */
-struct mspan *mheap_reuse_small(struct pcache *pc, spanclass_t sc);
-struct mspan *mheap_reuse_big(struct pcache *pc, size_t npages, size_t align_pages, bool noscan);
+struct mspan *mheap_alloc_big(struct pcache *pc, size_t npages, size_t align_pages, bool noscan,
+			      enum effort effort);
 
 /* Frees a span that nobody uses. Its pages go to the page word if they fit there, else to the heap.
  * Takes mheap.lock in the second case. pc may be NULL. */
@@ -63,9 +65,12 @@ void mheap_free_guarded(struct pcache *pc, struct mspan *s);
 /* Tries again to free the spans that the system has refused. */
 void mheap_free_refused(struct pcache *pc);
 
-/* Changes the length of a big span in place. Returns false, with nothing changed, when there is no
- * room behind it, or at the memory limit as mheap_alloc_small() does. Takes mheap.lock. */
-bool mheap_resize_big(struct mspan *s, size_t npages);
+/* RESIZE_FLUSH: the memory limit wants the caller to flush its cache and to ask again. */
+enum resize { RESIZE_NO, RESIZE_DONE, RESIZE_FLUSH };
+
+/* Changes the length of a big span in place. Unless it returns RESIZE_DONE nothing has changed,
+ * because there is no room behind the span, or because of the limit. Takes mheap.lock. */
+enum resize mheap_resize_big(struct mspan *s, size_t npages, enum effort effort);
 
 /* Makes a big span longer by pages of the page word, without a lock. Returns false, with nothing
  * changed, when they are not there. */

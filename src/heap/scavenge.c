@@ -19,6 +19,9 @@
 /* Chunks looked at in one poll, so that no single malloc pays for all. */
 #define POLL_CHUNKS 16
 
+/* Chunks looked at in one search for dirty pages, for the same reason. */
+#define FIND_CHUNKS 16
+
 #define CHUNK_WORDS (CHUNK_PAGES / 64)
 #define CHUNK_REGIONS (CHUNK_PAGES / REGION_PAGES)
 
@@ -73,11 +76,15 @@ static bool next_run(const uint64_t bits[CHUNK_WORDS], unsigned *from, unsigned 
 {
 	unsigned i = *from;
 
-	while (i < CHUNK_PAGES && (bits[i / 64] >> i % 64 & 1) == 0)
-		i++;
+	while (i < CHUNK_PAGES && bits[i / 64] >> i % 64 == 0)
+		i = (i / 64 + 1) * 64;
+	if (i < CHUNK_PAGES)
+		i += ctz64(bits[i / 64] >> i % 64);
 	*from = i;
-	while (i < CHUNK_PAGES && (bits[i / 64] >> i % 64 & 1) != 0)
-		i++;
+	while (i < CHUNK_PAGES && ~bits[i / 64] >> i % 64 == 0)
+		i = (i / 64 + 1) * 64;
+	if (i < CHUNK_PAGES)
+		i += ctz64(~bits[i / 64] >> i % 64);
 	*to = i;
 	return *from < i;
 }
@@ -207,6 +214,73 @@ size_t scavenge_locked(struct scavenger *v, size_t nbytes)
 	       (int32_t)(chunk_at(v, v->head)->listed_at - begun) < 0)
 		released += release_chunk_locked(v, remove_head_locked(v));
 	return released;
+}
+
+/* Counts the ones among the bits [from, from + n). */
+static size_t count_bits(const uint64_t bits[CHUNK_WORDS], unsigned from, size_t n)
+{
+	size_t sum = 0;
+
+	for (unsigned i = from / 64; i * 64 < from + n; i++) {
+		uint64_t word = bits[i];
+
+		if (i == from / 64)
+			word &= ~low_mask64(from % 64);
+		if (from + n < (i + 1) * 64)
+			word &= low_mask64((unsigned)((from + n) % 64));
+		sum += popcount64(word);
+	}
+	return sum;
+}
+
+/* Finds the npages of the chunk with the most dirty pages among them, all free. *most is the number
+ * of dirty pages to surpass, and becomes that number. Returns the index of the first page in the
+ * chunk, or CHUNK_PAGES. */
+static unsigned find_in_chunk(const struct scavenger *v, uint32_t chunk, size_t npages,
+			      size_t *most)
+{
+	const struct heap_arena *ha = v->pages->arenas[chunk / ARENA_CHUNKS];
+	unsigned first = chunk % ARENA_CHUNKS * CHUNK_WORDS, best = CHUNK_PAGES;
+	uint64_t free[CHUNK_WORDS], dirty[CHUNK_WORDS];
+
+	for (unsigned i = 0; i < CHUNK_WORDS; i++) {
+		free[i] = ~ha->alloc_bits[first + i];
+		dirty[i] = free[i] & ~ha->clean_bits[first + i];
+	}
+	for (unsigned from = 0, to = 0; next_run(free, &from, &to); from = to) {
+		if (to - from < npages)
+			continue;
+		/* The best place in a free run begins with a run of dirty pages, or lies at the
+		 * end of the free run. */
+		for (unsigned a = from, b = a; next_run(dirty, &a, &b) && a < to; a = b) {
+			unsigned at = (unsigned)min_size(a, to - npages);
+			size_t n = count_bits(dirty, at, npages);
+
+			if (n <= *most)
+				continue;
+			*most = n;
+			best = at;
+		}
+	}
+	return best;
+}
+
+uint64_t scavenge_find_locked(const struct scavenger *v, size_t npages)
+{
+	uint64_t page = PAGE_NONE;
+	uint32_t chunk = v->head;
+	size_t most = 0;
+
+	for (unsigned i = 0; i < FIND_CHUNKS && chunk != DIRTY_END && most < npages; i++) {
+		const struct arena_chunk *c = chunk_at(v, chunk);
+		unsigned at = c->sum.max < npages ? CHUNK_PAGES
+						  : find_in_chunk(v, chunk, npages, &most);
+
+		if (at != CHUNK_PAGES)
+			page = (uint64_t)chunk * CHUNK_PAGES + at;
+		chunk = c->dirty_next;
+	}
+	return page;
 }
 
 void scavenge_after_fork(struct scavenger *v)

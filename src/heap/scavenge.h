@@ -41,6 +41,10 @@ size_t scavenge_locked(struct scavenger *v, size_t nbytes);
  * memory, count as dirty from now on. Takes the lock. */
 void scavenge_end_huge_region(struct scavenger *v, uintptr_t addr);
 
+/* Finds a run of npages free pages in one chunk of the list, with as many dirty pages as there are.
+ * Returns its first page, or PAGE_NONE. The lock is held. */
+uint64_t scavenge_find_locked(const struct scavenger *v, size_t npages);
+
 /* In a forked child: forgets the pages that a thread of the parent was releasing. They stay in
  * use. */
 void scavenge_after_fork(struct scavenger *v);

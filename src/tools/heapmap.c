@@ -294,7 +294,8 @@ static void print_letters(struct out *o, const struct letters *letters)
 /* Chooses the pages of a letter so that the map of a large heap fits on some screens. */
 static unsigned choose_cell_pages(void)
 {
-	size_t npages = atomic_load_explicit(&mheap.growth.committed, memory_order_relaxed) / PAGE_SIZE;
+	size_t npages =
+		atomic_load_explicit(&mheap.growth.committed, memory_order_relaxed) / PAGE_SIZE;
 	unsigned n = 1;
 
 	while (n < ARENA_PAGES / LINE_CELLS && npages / (n * LINE_CELLS) > MAX_LINES)

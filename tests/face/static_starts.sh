@@ -10,9 +10,11 @@ dir=$(mktemp -d) || exit 1
 trap 'rm -rf "$dir"' EXIT
 failed=0
 for program; do
-	for options in '' efence=1 leakcheck=1 leakcheck=2 guardrate=1 guardrate=100 memprofilerate=1 memprofilerate=64 \
-		hardened=1 hardened=2 sbrk=1 off=1 clobberfree=1 scavthread=1 signal=10 decoratemappings=1 invalidptr=abort stats=1 \
-		memlimit=10MiB hardened=1,guardrate=1,leakcheck=2 efence=1,leakcheck=2,clobberfree=1; do
+	for options in '' efence=1 leakcheck=1 leakcheck=2 guardrate=1 guardrate=100 \
+		memprofilerate=1 memprofilerate=64 hardened=1 hardened=2 sbrk=1 off=1 \
+		clobberfree=1 scavthread=1 signal=10 decoratemappings=1 invalidptr=abort stats=1 \
+		memlimit=10MiB hardened=1,guardrate=1,leakcheck=2 \
+		efence=1,leakcheck=2,clobberfree=1; do
 		case $options in
 		memprofilerate*) profile=$dir/profile ;;
 		*) profile= ;;

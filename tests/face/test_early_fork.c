@@ -449,7 +449,7 @@ static void children_of_handlers_may_return_into_malloc(void)
 		if (atomic_load(&is_child))
 			end_child();
 	}
-	/* The last signal may come before the loop, in pthread_create(3), or behind its condition. */
+	/* The last signal may come in pthread_create(3), before the loop, or behind the test. */
 	if (atomic_load(&is_child))
 		end_child();
 	CHECK(pthread_join(thread, NULL) == 0);

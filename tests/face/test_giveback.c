@@ -114,7 +114,7 @@ static void allocate_a_little(void)
 
 static void wait_until_it_is_gone(void)
 {
-	/* What allocate_a_little() frees keeps the stretch of 4 MiB that it lies in from going back. */
+	/* The object that allocate_a_little() frees keeps its chunk of 4 MiB from going back. */
 	size_t most = begin_rss + LIMIT + 4 * MiB;
 
 	forget_objects();

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * exit.pml - the end of a thread and the next one that gets its cache (src/start.c, src/heap/thread.c, mcache_flush()
- * in src/heap/mcache.c), and how a thread comes to be told to libc (-DSTART), for spin. See run.sh.
+ * exit.pml - the end of a thread and the next one that gets its cache (src/start.c,
+ * src/heap/thread.c, mcache_flush() in src/heap/mcache.c), and how a thread comes to be told to
+ * libc (-DSTART), for spin. See run.sh.
  *
  * The end: one span record with NSLOT slots, as in span.pml, and caches that are records, too.
  * Thread 1 allocates, frees and ends, thread 2 frees what it finds, claims the span and ends;

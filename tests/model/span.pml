@@ -229,8 +229,7 @@ idle:
 #endif
 	/* --- flush_stack(), from tick() or at exit --- */
 	:: atomic { stack != 0 -> slot = LOW(stack); stack = stack & ~slot; goto flush }
-	/* --- the partial list is too long, or the thread exits: mspan_put_word(), mcache_give_span()
-	 * --- */
+	/* --- mspan_put_word(), mcache_give_span(): many partial spans, or a thread ends --- */
 	:: atomic {
 		has && (cache == 0 || leaving) && (free_bits | cache) != 0 ->
 		PLAIN;
@@ -492,8 +491,8 @@ give_span:
 	fi;
 
 #if DRAINS
-	/* --- take_old(), take_changed(), hand_out_locked(), then drain_in_hand(). drain_span() changes
-	 * nothing that is modelled. --- */
+	/* --- take_old(), take_changed(), hand_out_locked(), then drain_in_hand(). What
+	 * drain_span() changes is not modelled. --- */
 drain:
 	atomic { LOCK(c) }
 	atomic {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * tiny.pml - who frees a block of a tiny span (src/heap/tiny.c, mspan_absorb() in src/heap/mspan.c), for
+ * tiny.pml - who frees a block of a tiny span (src/heap/tiny.c, mspan_absorb() in
+ * src/heap/mspan.c), for
  * spin. See run.sh.
  *
  * A span of 2 blocks with room for 2 objects each, its owner, and NFREE threads that free objects.

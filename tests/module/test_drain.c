@@ -25,7 +25,7 @@ static void start(void)
 static struct mspan *make_span(spanclass_t sc, bool (*cut)(uint32_t slot, uint64_t *arg),
 			       uint64_t *arg)
 {
-	struct mspan *s = mheap_alloc_small(NULL, sc);
+	struct mspan *s = mheap_alloc_small(NULL, sc, EFFORT_GROW);
 	unsigned word;
 	uint64_t bits;
 	bool fresh;
@@ -232,7 +232,7 @@ TEST_IN_CHILD(blocks_of_tiny_objects_go_when_all_bytes_are_free)
 	bool fresh;
 
 	start();
-	s = mheap_alloc_small(NULL, SPANCLASS_TINY);
+	s = mheap_alloc_small(NULL, SPANCLASS_TINY, EFFORT_GROW);
 	mspan_set_owner(s, ME);
 	memset((void *)s->base, 1, mspan_nbytes(s));
 	/* The first word stays in a cache. */
@@ -250,7 +250,7 @@ TEST_IN_CHILD(pages_of_malloc_0_and_filled_memory_stay_as_they_are)
 	struct mspan *s;
 
 	start();
-	CHECK(drain_span(mheap_alloc_small(NULL, SPANCLASS_ZERO)) == 0);
+	CHECK(drain_span(mheap_alloc_small(NULL, SPANCLASS_ZERO, EFFORT_GROW)) == 0);
 	s = make_span(make_spanclass(40, false), by_chance, &r);
 	options.clobberfree = true;
 	CHECK(drain_span(s) == 0 && s->released == 0);

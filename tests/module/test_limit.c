@@ -637,7 +637,7 @@ static void a_share_of_nothing_that_can_be_read_is_said_and_no_limit(void **stat
 
 /* --- the decision, on figures alone --- */
 
-/* With a limit of 64 MiB the margin is 4 MiB, and 1 MiB is worth releasing. */
+/* With a limit of 64 MiB the margin is 4 MiB, and 1 MiB may be dirty beyond it. */
 static struct limit_figures figures(size_t used, size_t dirty, size_t need)
 {
 	return (struct limit_figures){ .used = used, .dirty = dirty, .need = need, .now_ms = 1000 };
@@ -649,61 +649,76 @@ static void begin_decisions(bool hard)
 	(void)limit_set(MiB(64), 1000);
 }
 
+/* Decides, acts on the answer as the heap does, and checks it. */
+static void expect(const struct limit_figures *f, enum limit_verdict verdict,
+		   enum limit_state state, size_t nbytes)
+{
+	enum limit_state before = limit_get_state();
+	struct limit_answer answer = limit_decide(f);
+
+	CHECK(limit_get_state() == before);
+	CHECK(answer.verdict == verdict && answer.nbytes == nbytes);
+	limit_note(&answer, f->now_ms);
+	CHECK(limit_get_state() == state);
+}
+
 TEST_IN_CHILD(a_request_has_room_up_to_the_limit_and_not_a_byte_beyond)
 {
 	struct limit_figures f = figures(MiB(59), 0, MiB(1));
 
 	begin_decisions(false);
-	CHECK(limit_has_room(&f) && limit_get_state() == LIMIT_FAR);
+	expect(&f, LIMIT_ADMIT, LIMIT_FAR, 0);
 	f.need++;
-	CHECK(limit_has_room(&f) && limit_get_state() == LIMIT_NEAR);
+	expect(&f, LIMIT_ADMIT, LIMIT_NEAR, 0);
 	f.need = MiB(5);
-	CHECK(limit_has_room(&f) && limit_fits(&f));
+	expect(&f, LIMIT_ADMIT, LIMIT_NEAR, 0);
 	f.need++;
-	CHECK(!limit_has_room(&f) && !limit_fits(&f));
+	expect(&f, LIMIT_FLUSH, LIMIT_NEAR, 0);
 	/* Well below, and not just below, it is far again. */
 	f = figures(MiB(59) + 1, 0, 0);
-	CHECK(limit_has_room(&f) && limit_get_state() == LIMIT_NEAR);
+	expect(&f, LIMIT_ADMIT, LIMIT_NEAR, 0);
 	f.used--;
-	CHECK(limit_has_room(&f) && limit_get_state() == LIMIT_FAR);
+	expect(&f, LIMIT_ADMIT, LIMIT_FAR, 0);
 }
 
 TEST_IN_CHILD(a_request_is_answered_with_release_then_flush_then_growth)
 {
-	struct limit_figures f = figures(MiB(64), MiB(2), MiB(1));
-	struct limit_answer answer;
+	struct limit_figures f = figures(MiB(64), MiB(10), MiB(1));
 
 	begin_decisions(false);
-	answer = limit_decide(&f);
-	CHECK(answer.verdict == LIMIT_RELEASE && answer.nbytes == MiB(1) + MiB(2));
+	/* Beyond the limit by 1 MiB, and half of the margin for the next requests. */
+	expect(&f, LIMIT_RELEASE, LIMIT_FAR, MiB(1) + MiB(2));
 	f.nothing_left = true;
-	CHECK(limit_decide(&f).verdict == LIMIT_FLUSH && limit_wants_flush());
+	expect(&f, LIMIT_FLUSH, LIMIT_FAR, 0);
 	/* After the flush even a byte is worth releasing. */
 	f = figures(MiB(64), 1, MiB(1));
-	CHECK(limit_decide(&f).verdict == LIMIT_RELEASE);
+	f.flushed = true;
+	expect(&f, LIMIT_RELEASE, LIMIT_FAR, 1);
 	f.nothing_left = true;
 	f.now_ms += 10;
-	CHECK(limit_decide(&f).verdict == LIMIT_ADMIT && limit_get_state() == LIMIT_OVER);
-	CHECK(!limit_wants_flush());
-	/* The next round comes after 64 times as long. */
-	CHECK(limit.next_round == 1010 + 1 + 640);
-	CHECK(limit_decide(&f).verdict == LIMIT_ADMIT);
-	f.now_ms = 1651;
-	CHECK(limit_decide(&f).verdict == LIMIT_FLUSH);
-	limit_end_request();
+	expect(&f, LIMIT_ADMIT, LIMIT_OVER, 0);
+	/* The next round comes after 64 times as long as the first took. */
+	limit_end_round(1000, 1010);
+	f.flushed = false;
+	f.now_ms = 1650;
+	expect(&f, LIMIT_ADMIT, LIMIT_OVER, 0);
+	f.now_ms++;
+	expect(&f, LIMIT_FLUSH, LIMIT_OVER, 0);
 }
 
-TEST_IN_CHILD(free_pages_that_are_too_few_are_not_released_for_a_soft_limit)
+TEST_IN_CHILD(beyond_a_soft_limit_a_64th_may_be_dirty_and_half_of_it_stays)
 {
-	struct limit_figures f = figures(MiB(64), MiB(1) - 1, 1);
+	struct limit_figures f = figures(MiB(128), MiB(2), MiB(1));
 
 	begin_decisions(false);
-	CHECK(limit_decide(&f).verdict == LIMIT_FLUSH);
-	limit_end_request();
-	(void)limit_set(MiB(64), 1000);
-	f = figures(MiB(64), MiB(2) - 1, MiB(2));
-	CHECK(limit_decide(&f).verdict == LIMIT_FLUSH);
-	limit_end_request();
+	limit_end_round(1000, 2000);
+	expect(&f, LIMIT_ADMIT, LIMIT_OVER, 0);
+	f.dirty++;
+	expect(&f, LIMIT_RELEASE, LIMIT_OVER, MiB(1) + 1);
+	/* The lower the limit, the more is over: never less is released. */
+	(void)limit_set(MiB(1), 1000);
+	limit_end_round(1000, 2000);
+	expect(&f, LIMIT_RELEASE, LIMIT_FAR, MiB(1) + 1);
 }
 
 TEST_IN_CHILD(a_hard_limit_releases_all_asks_for_a_flush_and_then_refuses)
@@ -712,14 +727,40 @@ TEST_IN_CHILD(a_hard_limit_releases_all_asks_for_a_flush_and_then_refuses)
 
 	begin_decisions(true);
 	for (int i = 0; i < 3; i++) {
-		f.nothing_left = false;
-		CHECK(limit_decide(&f).verdict == LIMIT_RELEASE);
+		f.flushed = f.nothing_left = false;
+		expect(&f, LIMIT_RELEASE, LIMIT_FAR, 1);
 		f.nothing_left = true;
-		CHECK(limit_decide(&f).verdict == LIMIT_FLUSH);
-		CHECK(limit_decide(&f).verdict == LIMIT_REFUSE && !limit_wants_flush());
+		expect(&f, LIMIT_FLUSH, LIMIT_FAR, 0);
+		f.flushed = true;
+		expect(&f, LIMIT_REFUSE, LIMIT_FAR, 0);
 	}
 	f.need = 0;
-	CHECK(limit_decide(&f).verdict == LIMIT_ADMIT);
+	expect(&f, LIMIT_ADMIT, LIMIT_NEAR, 0);
+}
+
+TEST_IN_CHILD(other_threads_are_called_when_the_limit_comes_near_and_by_each_round)
+{
+	struct limit_figures f = figures(MiB(63), 0, MiB(1));
+	uint32_t calls = limit_calls();
+
+	begin_decisions(false);
+	expect(&f, LIMIT_ADMIT, LIMIT_NEAR, 0);
+	CHECK(limit_calls() == calls + 1);
+	expect(&f, LIMIT_ADMIT, LIMIT_NEAR, 0);
+	CHECK(limit_calls() == calls + 1);
+	f.need++;
+	expect(&f, LIMIT_FLUSH, LIMIT_NEAR, 0);
+	CHECK(limit_calls() == calls + 2);
+}
+
+TEST_IN_CHILD(a_thread_that_was_stopped_does_not_put_off_the_next_round)
+{
+	struct limit_figures f = figures(MiB(64), 0, MiB(1));
+
+	begin_decisions(false);
+	limit_end_round(1000, 100000);
+	f.now_ms = 110000;
+	expect(&f, LIMIT_FLUSH, LIMIT_FAR, 0);
 }
 
 /* --- fork --- */
@@ -767,80 +808,94 @@ TEST_IN_CHILD(a_forked_child_has_the_limit_for_itself)
 	drop(make(MiB(31)));
 }
 
-/* Makes a request that the full heap answers with LIMIT_FLUSH. */
-static void be_refused(void)
-{
-	CHECK(mheap_alloc_big(NULL, MiB(1) / PAGE_SIZE, 1, false) == NULL);
-	CHECK(limit_wants_flush());
-}
+/* --- the ladder of mheap's caller --- */
 
-static void *fill_to_the_limit(void)
+TEST_IN_CHILD(a_request_beyond_a_soft_limit_is_served_after_a_flush_only)
 {
-	void *p = make(MiB(31) + KiB(512));
-
-	limit.next_round = os_now_ms();
-	return p;
-}
-
-TEST_IN_CHILD(a_refused_request_ends_when_the_limit_is_switched_off)
-{
+	size_t npages = MiB(1) / PAGE_SIZE;
 	struct mspan *s;
 	void *p;
 
 	start(MiB(32), false);
-	p = fill_to_the_limit();
-	be_refused();
-	(void)mheap_set_limit(0);
-	s = mheap_alloc_big(NULL, MiB(1) / PAGE_SIZE, 1, false);
-	CHECK(s != NULL);
+	p = make(MiB(31) + KiB(512));
+	limit.next_round = 0;
+	CHECK(mheap_alloc_big(NULL, npages, 1, false, EFFORT_REUSE) == NULL);
+	CHECK(limit_get_state() != LIMIT_OVER);
+	CHECK(mheap_alloc_big(NULL, npages, 1, false, EFFORT_GROW) == NULL);
+	s = mheap_alloc_big(NULL, npages, 1, false, EFFORT_AGAIN);
+	CHECK(s != NULL && limit_get_state() == LIMIT_OVER);
+	/* Not while a round is not due. */
+	limit_end_round(0, os_now_ms());
 	mheap_free_span(NULL, s);
 	(void)mheap_scavenge_all();
-	limit_end_request();
-	CHECK(!limit_wants_flush());
-	/* The next one, under a limit again, is refused a first time. */
-	(void)mheap_set_limit(MiB(32));
-	be_refused();
-	limit_end_request();
+	s = mheap_alloc_big(NULL, npages, 1, false, EFFORT_GROW);
+	CHECK(s != NULL);
+	mheap_free_span(NULL, s);
 	drop(p);
 }
 
-TEST_IN_CHILD(no_request_leaves_the_thread_asked)
+TEST_IN_CHILD(growing_in_place_tells_a_limit_from_a_lack_of_room)
 {
-	void *p, *q[40], *grown;
-
-	start(MiB(32), false);
-	p = fill_to_the_limit();
-	for (int i = 0; i < 40; i++) {
-		limit.next_round = os_now_ms();
-		q[i] = make(i % 2 == 0 ? KiB(300) : KiB(8));
-		CHECK(!limit_wants_flush());
-	}
-	limit.next_round = os_now_ms();
-	grown = heap_realloc(p, MiB(40), false, "realloc");
-	CHECK(grown != NULL && !limit_wants_flush());
-	for (int i = 0; i < 40; i++)
-		drop(q[i]);
-	drop(grown);
-}
-
-TEST_IN_CHILD(a_thread_that_was_stopped_does_not_put_off_the_next_round)
-{
+	struct mspan *low, *high;
 	void *p;
 
 	start(MiB(32), false);
-	p = fill_to_the_limit();
-	be_refused();
-	os_sleep_ms(1000);
-	limit_end_request();
-	CHECK(limit.next_round - os_now_ms() < 10000);
+	low = mheap_alloc_big(NULL, 100, 1, false, EFFORT_GROW);
+	high = mheap_alloc_big(NULL, 100, 1, false, EFFORT_GROW);
+	p = make(MiB(29));
+	limit.next_round = 0;
+	CHECK(mheap_resize_big(low, 500, EFFORT_GROW) == RESIZE_NO);
+	mheap_free_span(NULL, high);
 	drop(p);
+	(void)mheap_scavenge_all();
+	CHECK(mheap_resize_big(low, MiB(40) / PAGE_SIZE, EFFORT_GROW) == RESIZE_FLUSH);
+	CHECK(low->npages == 100);
+	CHECK(mheap_resize_big(low, MiB(40) / PAGE_SIZE, EFFORT_AGAIN) == RESIZE_DONE);
+	mheap_free_span(NULL, low);
+}
+
+/* --- the lower the limit, the lower the peak --- */
+
+/* Replaces objects of 40 to 400 KB at random, about 22 MiB of them, under a limit. Returns the most
+ * that counted. */
+static size_t peak_of_churn(size_t bytes, uint64_t seed)
+{
+	static void *objects[100];
+	uint64_t r = seed;
+	size_t peak = 0;
+
+	(void)heap_set_limit(bytes);
+	for (unsigned i = 0; i < 10000; i++) {
+		void **p = &objects[rng_below(&r, 100)];
+
+		drop(*p);
+		*p = make(40000 + rng_below(&r, 360000));
+		peak = max_size(peak, mheap_used_bytes());
+	}
+	for (unsigned i = 0; i < 100; i++) {
+		drop(objects[i]);
+		objects[i] = NULL;
+	}
+	return peak;
+}
+
+/* Below what is live a limit cannot be kept, but costs no more than 3 % over the lowest peak. */
+TEST_IN_CHILD(the_lower_the_limit_the_lower_the_peak)
+{
+	size_t least;
+
+	start(0, false);
+	CHECK(peak_of_churn(SIZE_MAX, 3) > MiB(30));
+	least = peak_of_churn(MiB(1), 3);
+	CHECK(least < MiB(27));
+	for (size_t mib = 32; mib >= 4; mib -= 4)
+		CHECK(peak_of_churn(MiB(mib), 3) <= max_size(MiB(mib), least + least / 33));
+	heapcheck();
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(a_refused_request_ends_when_the_limit_is_switched_off),
-		cmocka_unit_test(no_request_leaves_the_thread_asked),
 		cmocka_unit_test(a_thread_that_was_stopped_does_not_put_off_the_next_round),
 		cmocka_unit_test(the_count_is_exact_without_a_limit),
 		cmocka_unit_test(the_count_is_exact_beyond_a_soft_limit),
@@ -871,8 +926,13 @@ int main(void)
 		cmocka_unit_test(a_share_of_nothing_that_can_be_read_is_said_and_no_limit),
 		cmocka_unit_test(a_request_has_room_up_to_the_limit_and_not_a_byte_beyond),
 		cmocka_unit_test(a_request_is_answered_with_release_then_flush_then_growth),
-		cmocka_unit_test(free_pages_that_are_too_few_are_not_released_for_a_soft_limit),
+		cmocka_unit_test(beyond_a_soft_limit_a_64th_may_be_dirty_and_half_of_it_stays),
 		cmocka_unit_test(a_hard_limit_releases_all_asks_for_a_flush_and_then_refuses),
+		cmocka_unit_test(
+			other_threads_are_called_when_the_limit_comes_near_and_by_each_round),
+		cmocka_unit_test(a_request_beyond_a_soft_limit_is_served_after_a_flush_only),
+		cmocka_unit_test(growing_in_place_tells_a_limit_from_a_lack_of_room),
+		cmocka_unit_test(the_lower_the_limit_the_lower_the_peak),
 		cmocka_unit_test(a_forked_child_has_the_limit_for_itself),
 	};
 

@@ -32,7 +32,7 @@ static void start(void)
 /* Returns a span that ME owns, with live objects in its first slots and no others. */
 static struct mspan *span_with_live(spanclass_t sc, unsigned live)
 {
-	struct mspan *s = mheap_alloc_small(NULL, sc);
+	struct mspan *s = mheap_alloc_small(NULL, sc, EFFORT_GROW);
 	unsigned word;
 	uint64_t bits;
 	bool fresh;

@@ -67,7 +67,7 @@ static size_t free_pages_now(void)
 
 static struct mspan *big(size_t npages)
 {
-	struct mspan *s = mheap_alloc_big(NULL, npages, 1, false);
+	struct mspan *s = mheap_alloc_big(NULL, npages, 1, false, EFFORT_GROW);
 
 	CHECK(s != NULL && s->npages == npages && s->kind == SPAN_BIG);
 	return s;
@@ -129,7 +129,7 @@ TEST_IN_CHILD(a_small_span_is_found_by_every_address_in_it)
 	for (unsigned sc = 2; sc < NUM_SPAN_CLASSES; sc++) {
 		uintptr_t end;
 
-		s = mheap_alloc_small(NULL, (spanclass_t)sc);
+		s = mheap_alloc_small(NULL, (spanclass_t)sc, EFFORT_GROW);
 		CHECK(s != NULL && s->spanclass == sc);
 		CHECK(s->base % PAGE_SIZE == 0);
 		CHECK(mspan_owner_relaxed(s) == 0 && mspan_is_empty(s));
@@ -162,7 +162,7 @@ TEST_IN_CHILD(pages_of_a_small_span_stay_away_from_big_ones_that_reuse_them)
 	uintptr_t base;
 
 	mheap_init();
-	s = mheap_alloc_small(NULL, long_class());
+	s = mheap_alloc_small(NULL, long_class(), EFFORT_GROW);
 	base = s->base;
 	mheap_free_span(NULL, s);
 	b = big(5);
@@ -181,7 +181,7 @@ TEST_IN_CHILD(freed_pages_say_that_they_were_freed)
 	size_t npages;
 
 	mheap_init();
-	s = mheap_alloc_small(NULL, long_class());
+	s = mheap_alloc_small(NULL, long_class(), EFFORT_GROW);
 	npages = s->npages;
 	b = big(7);
 	base = s->base;
@@ -213,7 +213,7 @@ TEST_IN_CHILD(new_pages_read_as_zero_and_say_so_and_used_ones_do_not)
 	/* Half used, half new. */
 	s = big(40);
 	CHECK(!s->zeroed);
-	s = mheap_alloc_small(NULL, SC_64);
+	s = mheap_alloc_small(NULL, SC_64, EFFORT_GROW);
 	CHECK(s->zeroed && all_zero((void *)s->base, mspan_nbytes(s)));
 }
 
@@ -271,7 +271,8 @@ TEST_IN_CHILD(live_spans_keep_their_bytes)
 			continue;
 		}
 		npages[i] = 1 + rng_below(&rnd, 60);
-		s[i] = rng_below(&rnd, 3) == 0 ? mheap_alloc_small(NULL, SC_8192) : big(npages[i]);
+		s[i] = rng_below(&rnd, 3) == 0 ? mheap_alloc_small(NULL, SC_8192, EFFORT_GROW)
+					       : big(npages[i]);
 		CHECK(s[i] != NULL);
 		pattern_fill((void *)s[i]->base, 64, i);
 		pattern_fill((char *)s[i]->base + mspan_nbytes(s[i]) - 64, 64, i);
@@ -288,7 +289,7 @@ TEST_IN_CHILD(records_of_freed_spans_are_reused_for_their_shape)
 	mheap_init();
 	a = big(1);
 	mheap_free_span(NULL, a);
-	b = mheap_alloc_small(NULL, SC_64);
+	b = mheap_alloc_small(NULL, SC_64, EFFORT_GROW);
 	CHECK(b != a);
 	c = big(1);
 	CHECK(c == a && c->kind == SPAN_BIG);
@@ -336,7 +337,7 @@ TEST_IN_CHILD(a_small_span_may_reach_over_arenas)
 	fill = big(1);
 	edge = align_down(fill->base, ARENA_SIZE) + ARENA_SIZE;
 	big((edge - fill->base) / PAGE_SIZE - 1 - 5);
-	s = mheap_alloc_small(NULL, long_class());
+	s = mheap_alloc_small(NULL, long_class(), EFFORT_GROW);
 	/* Where a sanitizer has the address space behind, the heap went on elsewhere. */
 	if (GOALLOC_SANITIZED && arena_of(edge) == NULL)
 		return;
@@ -354,7 +355,7 @@ TEST_IN_CHILD(the_page_map_alone_tells_the_slot_of_every_address)
 {
 	mheap_init();
 	for (unsigned sc = 2; sc < NUM_SPAN_CLASSES; sc++) {
-		struct mspan *s = mheap_alloc_small(NULL, (spanclass_t)sc);
+		struct mspan *s = mheap_alloc_small(NULL, (spanclass_t)sc, EFFORT_GROW);
 
 		CHECK(s != NULL);
 		for (uintptr_t addr = s->base; addr < s->base + mspan_nbytes(s); addr++) {
@@ -372,7 +373,7 @@ TEST_IN_CHILD(the_page_map_alone_tells_the_slot_of_every_address)
 static void touch_nothing(void)
 {
 	mheap_init();
-	*(volatile char *)mheap_alloc_small(NULL, SPANCLASS_ZERO)->base = 1;
+	*(volatile char *)mheap_alloc_small(NULL, SPANCLASS_ZERO, EFFORT_GROW)->base = 1;
 }
 
 static void a_span_of_nothing_cannot_be_touched(void **state)
@@ -390,16 +391,17 @@ TEST_IN_CHILD(a_span_of_nothing_stays_one_and_is_the_next)
 	size_t npages;
 
 	mheap_init();
-	s = mheap_alloc_small(NULL, SPANCLASS_ZERO);
+	s = mheap_alloc_small(NULL, SPANCLASS_ZERO, EFFORT_GROW);
 	npages = s->npages;
 	CHECK(mheap.guarded_npages == 0 && !s->zeroed);
 	mheap_free_span(NULL, s);
 	CHECK(mheap.guarded_npages == npages && span_of(s->base) == s && s->nfree == s->nelems);
 	mheap_check();
 	/* Others get other pages. */
-	again = mheap_alloc_small(NULL, 2);
+	again = mheap_alloc_small(NULL, 2, EFFORT_GROW);
 	CHECK(again != s && again->base != s->base);
-	CHECK(mheap_alloc_small(NULL, SPANCLASS_ZERO) == s && mheap.guarded_npages == 0);
+	CHECK(mheap_alloc_small(NULL, SPANCLASS_ZERO, EFFORT_GROW) == s);
+	CHECK(mheap.guarded_npages == 0);
 	mheap_check();
 }
 
@@ -411,7 +413,7 @@ TEST_IN_CHILD(the_page_map_gives_no_slot_where_there_are_none)
 
 	mheap_init();
 	b = big(3);
-	s = mheap_alloc_small(NULL, 12);
+	s = mheap_alloc_small(NULL, 12, EFFORT_GROW);
 	base = s->base;
 	CHECK(entry_of(0) == 0 && entry_of(UINTPTR_MAX) == 0 && entry_of((uintptr_t)&b) == 0);
 	CHECK(!entry_slot_of(0, 0, &slot) && !entry_slot_of(0, base, &slot));
@@ -437,7 +439,8 @@ TEST_IN_CHILD(an_aligned_big_span_is_aligned_and_its_edges_are_given_back)
 	for (size_t i = 0; i < sizeof(aligns) / sizeof(aligns[0]); i++)
 		for (size_t npages = 1; npages < 100; npages = npages * 5 + 1) {
 			size_t used = total_pages() - free_pages_now();
-			struct mspan *s = mheap_alloc_big(NULL, npages, aligns[i], true);
+			struct mspan *s =
+				mheap_alloc_big(NULL, npages, aligns[i], true, EFFORT_GROW);
 
 			CHECK(s != NULL && s->base % (aligns[i] * PAGE_SIZE) == 0);
 			CHECK(s->npages == npages && spanclass_noscan(s->spanclass));
@@ -456,7 +459,7 @@ TEST_IN_CHILD(an_aligned_span_through_the_page_cache_loses_no_page)
 
 	mheap_init();
 	for (int i = 0; i < 40; i++) {
-		struct mspan *s = mheap_alloc_big(&pc, 3, 4, false);
+		struct mspan *s = mheap_alloc_big(&pc, 3, 4, false, EFFORT_GROW);
 
 		CHECK(s != NULL && s->base % (4 * PAGE_SIZE) == 0);
 		if (i % 3 == 0)
@@ -474,12 +477,12 @@ TEST_IN_CHILD(lengths_and_alignments_that_cannot_be_are_null)
 
 	mheap_init();
 	s = big(1);
-	CHECK(mheap_alloc_big(NULL, SIZE_MAX / PAGE_SIZE, 1, false) == NULL);
-	CHECK(mheap_alloc_big(NULL, (size_t)1 << 34, 1, false) == NULL);
-	CHECK(mheap_alloc_big(NULL, UINT32_MAX, 1, false) == NULL);
-	CHECK(mheap_alloc_big(NULL, 1, (size_t)1 << 49, false) == NULL);
-	CHECK(!mheap_resize_big(s, (size_t)1 << 34));
-	CHECK(!mheap_resize_big(s, SIZE_MAX / PAGE_SIZE));
+	CHECK(mheap_alloc_big(NULL, SIZE_MAX / PAGE_SIZE, 1, false, EFFORT_GROW) == NULL);
+	CHECK(mheap_alloc_big(NULL, (size_t)1 << 34, 1, false, EFFORT_GROW) == NULL);
+	CHECK(mheap_alloc_big(NULL, UINT32_MAX, 1, false, EFFORT_GROW) == NULL);
+	CHECK(mheap_alloc_big(NULL, 1, (size_t)1 << 49, false, EFFORT_GROW) == NULL);
+	CHECK(!mheap_resize_big(s, (size_t)1 << 34, EFFORT_GROW));
+	CHECK(!mheap_resize_big(s, SIZE_MAX / PAGE_SIZE, EFFORT_GROW));
 	CHECK(s->npages == 1);
 	mheap_check();
 	CHECK(big(3) != NULL);
@@ -495,7 +498,7 @@ TEST_IN_CHILD(a_big_span_shrinks_in_place_and_its_tail_is_free)
 	s = big(50);
 	big(1);
 	pattern_fill((void *)s->base, 20 * PAGE_SIZE, 9);
-	CHECK(mheap_resize_big(s, 20));
+	CHECK(mheap_resize_big(s, 20, EFFORT_GROW));
 	CHECK(s->npages == 20);
 	CHECK(pattern_holds((void *)s->base, 20 * PAGE_SIZE, 9));
 	mheap_check();
@@ -514,19 +517,19 @@ TEST_IN_CHILD(a_big_span_grows_into_free_pages_behind_it_only)
 	t = big(10);
 	u = big(10);
 	pattern_fill((void *)s->base, 10 * PAGE_SIZE, 3);
-	CHECK(!mheap_resize_big(s, 11));
+	CHECK(!mheap_resize_big(s, 11, EFFORT_GROW));
 	CHECK(s->npages == 10);
 	mheap_free_span(NULL, t);
 	nfree = free_pages_now();
-	CHECK(!mheap_resize_big(s, 21));
+	CHECK(!mheap_resize_big(s, 21, EFFORT_GROW));
 	CHECK(free_pages_now() == nfree && s->npages == 10);
-	CHECK(mheap_resize_big(s, 20));
+	CHECK(mheap_resize_big(s, 20, EFFORT_GROW));
 	CHECK(s->npages == 20 && free_pages_now() == nfree - 10);
 	CHECK(pattern_holds((void *)s->base, 10 * PAGE_SIZE, 3));
 	/* The page that was the start of t is not a freed span any more. */
 	CHECK(span_of(s->base + 10 * PAGE_SIZE) == NULL);
 	mheap_check();
-	CHECK(mheap_resize_big(s, 20));
+	CHECK(mheap_resize_big(s, 20, EFFORT_GROW));
 	CHECK(span_of(u->base) == u);
 	mheap_check();
 }
@@ -541,13 +544,13 @@ TEST_OF_NEIGHBOURS(the_last_span_of_the_heap_grows_with_the_heap)
 	p = (char *)s->base;
 	pattern_fill(p, 30 * PAGE_SIZE, 1);
 	for (size_t npages = 60; npages < 3 * ARENA_PAGES; npages = npages * 2 + 1) {
-		CHECK(mheap_resize_big(s, npages));
+		CHECK(mheap_resize_big(s, npages, EFFORT_GROW));
 		CHECK(s->base == (uintptr_t)p && s->npages == npages);
 		p[npages * PAGE_SIZE - 1] = 1;
 		mheap_check();
 	}
 	CHECK(pattern_holds(p, 30 * PAGE_SIZE, 1));
-	CHECK(mheap_resize_big(s, 1));
+	CHECK(mheap_resize_big(s, 1, EFFORT_GROW));
 	mheap_check();
 	CHECK(free_pages_now() == total_pages() - 1);
 }
@@ -559,9 +562,9 @@ TEST_IN_CHILD(growing_at_the_end_fills_exactly_up_to_the_committed_end)
 	mheap_init();
 	s = big(GROW_MIN_PAGES - 1);
 	CHECK(total_pages() == GROW_MIN_PAGES);
-	CHECK(mheap_resize_big(s, GROW_MIN_PAGES));
+	CHECK(mheap_resize_big(s, GROW_MIN_PAGES, EFFORT_GROW));
 	CHECK(total_pages() == GROW_MIN_PAGES && free_pages_now() == 0);
-	CHECK(mheap_resize_big(s, GROW_MIN_PAGES + 1));
+	CHECK(mheap_resize_big(s, GROW_MIN_PAGES + 1, EFFORT_GROW));
 	CHECK(s->npages == GROW_MIN_PAGES + 1);
 	mheap_check();
 }
@@ -576,14 +579,14 @@ TEST_IN_CHILD(a_second_short_run_comes_from_the_cache_without_the_heap)
 
 	mheap_init();
 	big(1);
-	a = mheap_alloc_big(&pc, 2, 1, false);
+	a = mheap_alloc_big(&pc, 2, 1, false, EFFORT_GROW);
 	nfree = free_pages_now();
-	b = mheap_alloc_big(&pc, 3, 1, false);
+	b = mheap_alloc_big(&pc, 3, 1, false, EFFORT_GROW);
 	CHECK(b->base == a->base + 2 * PAGE_SIZE);
 	CHECK(free_pages_now() == nfree);
 	mheap_free_span(&pc, a);
 	CHECK(free_pages_now() == nfree);
-	CHECK(mheap_alloc_big(&pc, 2, 1, false)->base == pc.base + PAGE_SIZE);
+	CHECK(mheap_alloc_big(&pc, 2, 1, false, EFFORT_GROW)->base == pc.base + PAGE_SIZE);
 	mheap_check();
 }
 
@@ -594,7 +597,7 @@ TEST_IN_CHILD(a_flushed_cache_has_given_every_page_back)
 
 	mheap_init();
 	for (int i = 0; i < 20; i++)
-		s[i] = mheap_alloc_big(&pc, 1 + (size_t)i % PCACHE_MAX_RUN, 1, false);
+		s[i] = mheap_alloc_big(&pc, 1 + (size_t)i % PCACHE_MAX_RUN, 1, false, EFFORT_GROW);
 	for (int i = 0; i < 20; i += 2)
 		mheap_free_span(&pc, s[i]);
 	for (int i = 1; i < 20; i += 2)
@@ -618,7 +621,7 @@ TEST_IN_CHILD(a_run_freed_across_the_edge_of_the_cached_word_loses_no_page)
 	CHECK(across->base == low->base + 60 * PAGE_SIZE);
 	mheap_free_span(NULL, low);
 	/* The cache holds the word in which the run begins. */
-	one = mheap_alloc_big(&pc, 1, 1, false);
+	one = mheap_alloc_big(&pc, 1, 1, false, EFFORT_GROW);
 	CHECK(pc.base == one->base && one->base + 60 * PAGE_SIZE == across->base);
 	mheap_free_span(&pc, across);
 	mheap_free_span(&pc, one);
@@ -634,10 +637,10 @@ TEST_IN_CHILD(a_run_freed_just_below_or_behind_the_cached_word_goes_to_the_heap)
 
 	mheap_init();
 	low = big(64);
-	mid = mheap_alloc_big(&pc, 1, 1, false);
+	mid = mheap_alloc_big(&pc, 1, 1, false, EFFORT_GROW);
 	CHECK(mid->base == low->base + 64 * PAGE_SIZE);
-	CHECK(mheap_resize_big(low, 60));
-	CHECK(mheap_resize_big(low, 56));
+	CHECK(mheap_resize_big(low, 60, EFFORT_GROW));
+	CHECK(mheap_resize_big(low, 56, EFFORT_GROW));
 	mheap_free_span(&pc, low);
 	high = big(64 + 60);
 	mheap_free_span(&pc, high);
@@ -654,13 +657,13 @@ TEST_IN_CHILD(the_cache_knows_which_pages_are_zero)
 
 	mheap_init();
 	big(1);
-	a = mheap_alloc_big(&pc, 2, 1, false);
+	a = mheap_alloc_big(&pc, 2, 1, false, EFFORT_GROW);
 	CHECK(a->zeroed && all_zero((void *)a->base, mspan_nbytes(a)));
 	memset((void *)a->base, 1, mspan_nbytes(a));
 	mheap_free_span(&pc, a);
-	b = mheap_alloc_big(&pc, 3, 1, false);
+	b = mheap_alloc_big(&pc, 3, 1, false, EFFORT_GROW);
 	CHECK(!b->zeroed);
-	a = mheap_alloc_big(&pc, 3, 1, false);
+	a = mheap_alloc_big(&pc, 3, 1, false, EFFORT_GROW);
 	CHECK(a->zeroed && all_zero((void *)a->base, mspan_nbytes(a)));
 	/* Back in the heap, the used ones are dirty and the others clean. */
 	mheap_free_span(&pc, b);
@@ -687,7 +690,7 @@ TEST_IN_CHILD(a_random_history_through_two_caches_loses_no_page)
 			s[i] = NULL;
 		} else {
 			s[i] = mheap_alloc_big(k == 2 ? NULL : &pc[k], 1 + rng_below(&rnd, 24),
-					       rng_below(&rnd, 8) == 0 ? 4 : 1, false);
+					       rng_below(&rnd, 8) == 0 ? 4 : 1, false, EFFORT_GROW);
 			CHECK(!s[i]->zeroed || all_zero((void *)s[i]->base, mspan_nbytes(s[i])));
 			memset((void *)s[i]->base, 0x11, mspan_nbytes(s[i]));
 			pattern_fill((void *)s[i]->base, 32, i);
@@ -733,7 +736,8 @@ TEST_IN_CHILD(each_span_in_use_is_visited_once_in_the_order_of_pages)
 	CHECK(seen.n == 0);
 	for (int i = 0; i < 150; i++) {
 		struct mspan *a = big(1 + (size_t)i % 7);
-		struct mspan *b = mheap_alloc_small(NULL, i % 2 == 0 ? SC_64 : long_class());
+		struct mspan *b = mheap_alloc_small(NULL, i % 2 == 0 ? SC_64 : long_class(),
+						    EFFORT_GROW);
 
 		CHECK(b != NULL);
 		n += 2;
@@ -767,7 +771,7 @@ static void use_heap_in_grandchild(struct mspan *s, bool want_rebuild)
 		t = big(40);
 		CHECK(t->base + mspan_nbytes(t) <= s->base || t->base >= s->base + mspan_nbytes(s));
 		mheap_free_span(NULL, t);
-		CHECK(mheap_resize_big(s, 10));
+		CHECK(mheap_resize_big(s, 10, EFFORT_GROW));
 		CHECK(big(ARENA_PAGES) != NULL);
 		mheap_check();
 		_exit(0);
@@ -793,7 +797,8 @@ TEST_IN_CHILD(a_child_mends_a_heap_that_was_being_changed)
 
 	mheap_init();
 	for (size_t i = 0; i < 20; i++) {
-		s[i] = i % 3 == 0 ? mheap_alloc_small(NULL, long_class()) : big(5 * i + 1);
+		s[i] = i % 3 == 0 ? mheap_alloc_small(NULL, long_class(), EFFORT_GROW)
+				  : big(5 * i + 1);
 		pattern_fill((void *)s[i]->base, mspan_nbytes(s[i]), 1);
 	}
 	for (size_t i = 0; i < 20; i += 4) {
@@ -836,25 +841,25 @@ TEST_IN_CHILD(without_memory_the_answer_is_null_and_the_heap_is_as_before)
 
 	mheap_init();
 	os_fail_from(OS_ALL_CALLS, 1);
-	CHECK(mheap_alloc_big(NULL, 1, 1, false) == NULL);
-	CHECK(mheap_alloc_small(NULL, SC_64) == NULL);
+	CHECK(mheap_alloc_big(NULL, 1, 1, false, EFFORT_GROW) == NULL);
+	CHECK(mheap_alloc_small(NULL, SC_64, EFFORT_GROW) == NULL);
 	os_fail_stop();
 	os_fail_from(OS_RESERVE | OS_COMMIT, 1);
-	CHECK(mheap_alloc_big(NULL, 1, 1, false) == NULL);
-	CHECK(mheap_alloc_small(NULL, SC_64) == NULL);
+	CHECK(mheap_alloc_big(NULL, 1, 1, false, EFFORT_GROW) == NULL);
+	CHECK(mheap_alloc_small(NULL, SC_64, EFFORT_GROW) == NULL);
 	os_fail_stop();
 	for (unsigned shape = 0; shape < SPAN_SHAPES; shape++)
 		CHECK(mheap.span_pools[shape].inuse == 0);
 	mheap_check();
 	s = big(60);
-	CHECK(mheap_alloc_small(NULL, SC_64) != NULL);
+	CHECK(mheap_alloc_small(NULL, SC_64, EFFORT_GROW) != NULL);
 	nfree = free_pages_now();
 	os_fail_from(OS_RESERVE | OS_COMMIT, 1);
-	CHECK(mheap_alloc_big(NULL, 100, 1, false) == NULL);
-	CHECK(!mheap_resize_big(s, 1000) && s->npages == 60);
+	CHECK(mheap_alloc_big(NULL, 100, 1, false, EFFORT_GROW) == NULL);
+	CHECK(!mheap_resize_big(s, 1000, EFFORT_GROW) && s->npages == 60);
 	CHECK(free_pages_now() == nfree);
 	/* What is there can still be had. */
-	CHECK(mheap_alloc_big(NULL, nfree, 1, false) != NULL);
+	CHECK(mheap_alloc_big(NULL, nfree, 1, false, EFFORT_GROW) != NULL);
 	os_fail_stop();
 	mheap_check();
 	CHECK(big(100) != NULL);
@@ -985,7 +990,7 @@ TEST_OF_NEIGHBOURS(a_place_that_ends_where_an_older_one_begins_is_used_without_h
 	end_of_places();
 	c = big(11);
 	CHECK(c->base + 11 * PAGE_SIZE <= b->base || c->base >= a->base + mspan_nbytes(a));
-	CHECK(!mheap_resize_big(b, ARENA_PAGES + 1));
+	CHECK(!mheap_resize_big(b, ARENA_PAGES + 1, EFFORT_GROW));
 	mheap_check();
 	mheap_free_span(NULL, a);
 	mheap_check();
@@ -1015,7 +1020,7 @@ TEST_OF_NEIGHBOURS(a_small_reservation_into_an_arena_that_is_known_is_used_witho
 	CHECK(a->base == PLACE + 2 * CHUNK_SIZE);
 	mheap_check();
 	/* A heap that does not want such a place may say no. */
-	b = mheap_alloc_big(NULL, 2 * CHUNK_PAGES, 1, false);
+	b = mheap_alloc_big(NULL, 2 * CHUNK_PAGES, 1, false, EFFORT_GROW);
 	mheap_check();
 	if (b != NULL) {
 		pattern_fill((void *)b->base, mspan_nbytes(b), 3);
@@ -1076,7 +1081,7 @@ static void check_finds_wrong_map_entry(void)
 	struct mspan *s;
 
 	mheap_init();
-	s = mheap_alloc_small(NULL, long_class());
+	s = mheap_alloc_small(NULL, long_class(), EFFORT_GROW);
 	atomic_store(&arena_of(s->base)->spans[s->base % ARENA_SIZE / PAGE_SIZE + 3],
 		     (uint64_t)(uintptr_t)&mspan_dead << 16);
 	mheap_check();
@@ -1099,21 +1104,22 @@ TEST_IN_CHILD(what_cannot_be_had_takes_no_arenas)
 	uint32_t narenas;
 
 	mheap_init();
-	CHECK(mheap_alloc_big(NULL, 1, 1, false) != NULL);
+	CHECK(mheap_alloc_big(NULL, 1, 1, false, EFFORT_GROW) != NULL);
 	narenas = mheap.pages.narenas;
 	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
 		size_t npages = ((size_t)1 << sizes[i]) / PAGE_SIZE;
 
 		os_fail_from(OS_COMMIT, 1);
-		CHECK(mheap_alloc_big(NULL, npages, 1, false) == NULL);
-		CHECK(mheap_alloc_big(NULL, npages, ARENA_PAGES, false) == NULL);
+		CHECK(mheap_alloc_big(NULL, npages, 1, false, EFFORT_GROW) == NULL);
+		CHECK(mheap_alloc_big(NULL, npages, ARENA_PAGES, false, EFFORT_GROW) == NULL);
 		os_fail_stop();
 	}
 	CHECK(mheap.pages.narenas == narenas);
 	/* More than there are numbers for, whatever the system says. */
-	CHECK(mheap_alloc_big(NULL, (size_t)MAX_ARENAS * ARENA_PAGES, 1, false) == NULL);
+	CHECK(mheap_alloc_big(NULL, (size_t)MAX_ARENAS * ARENA_PAGES, 1, false, EFFORT_GROW) ==
+	      NULL);
 	CHECK(mheap.pages.narenas == narenas);
-	CHECK(mheap_alloc_big(NULL, 2 * ARENA_PAGES, 1, false) != NULL);
+	CHECK(mheap_alloc_big(NULL, 2 * ARENA_PAGES, 1, false, EFFORT_GROW) != NULL);
 	mheap_check();
 }
 

@@ -109,14 +109,15 @@ static void use_pages(struct pcache *pc, uint64_t *rnd)
 		if (spans[i] == NULL) {
 			if (rng_below(rnd, 3) == 0)
 				keep_span(i, mheap_alloc_small(
-						     with, (spanclass_t)(4 + rng_below(rnd, 132))));
+						     with, (spanclass_t)(4 + rng_below(rnd, 132)),
+						     EFFORT_GROW));
 			else
-				keep_span(i,
-					  mheap_alloc_big(with, npages,
-							  rng_below(rnd, 4) == 0 ? 16 : 1, false));
+				keep_span(i, mheap_alloc_big(with, npages,
+							     rng_below(rnd, 4) == 0 ? 16 : 1, false,
+							     EFFORT_GROW));
 		} else if (spans[i]->kind == SPAN_BIG && rng_below(rnd, 2) == 0) {
 			size_t had = spans[i]->npages;
-			bool ok = mheap_resize_big(spans[i], npages);
+			bool ok = mheap_resize_big(spans[i], npages, EFFORT_GROW) == RESIZE_DONE;
 
 			CHECK(spans[i]->npages == (ok ? npages : had));
 		} else {
@@ -141,7 +142,7 @@ static void page_scenario(void)
 	for (size_t i = 0; i < SPANS; i++) {
 		check_span_bytes(i);
 		if (spans[i] == NULL) {
-			keep_span(i, mheap_alloc_big(&pc, 70 * (i + 1), 1, false));
+			keep_span(i, mheap_alloc_big(&pc, 70 * (i + 1), 1, false, EFFORT_GROW));
 			CHECK(spans[i] != NULL);
 		}
 	}

@@ -515,7 +515,8 @@ static void goalloc_in_the_environment_is_read(void **state)
 static void expect_defaults(void)
 {
 	CHECK(!options.off && options.thp == defaults.thp &&
-	      options.scavenge_ms == defaults.scavenge_ms && options.stats_fd == -1 && options.stats[0] == '\0' && options.profile[0] == '\0' &&
+	      options.scavenge_ms == defaults.scavenge_ms && options.stats_fd == -1 &&
+	      options.stats[0] == '\0' && options.profile[0] == '\0' &&
 	      options.memlimit == 0 && options.memlimit_percent == 0);
 }
 

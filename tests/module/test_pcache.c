@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_pcache.c - runs are taken from a page word and put back, and nothing outside of it is touched.
+ * test_pcache.c - runs are taken from a page word and put back, and nothing outside is touched.
  */
 #include "module.h"
 

@@ -20,7 +20,7 @@ static uint64_t start_ms;
 
 static struct mspan *big(size_t npages)
 {
-	struct mspan *s = mheap_alloc_big(NULL, npages, 1, false);
+	struct mspan *s = mheap_alloc_big(NULL, npages, 1, false, EFFORT_GROW);
 
 	CHECK(s != NULL);
 	return s;
@@ -215,7 +215,7 @@ TEST_IN_CHILD(what_a_page_cache_gives_back_is_released_too)
 
 	start(1000);
 	big(1);
-	s = mheap_alloc_big(&pc, 5, 1, false);
+	s = mheap_alloc_big(&pc, 5, 1, false, EFFORT_GROW);
 	CHECK(s->base == pc.base + PAGE_SIZE);
 	memset((void *)s->base, 1, mspan_nbytes(s));
 	mheap_free_span(&pc, s);
@@ -233,10 +233,10 @@ TEST_IN_CHILD(the_tail_of_a_shrunk_span_is_released_and_its_head_is_kept)
 	start(1000);
 	s = big(100);
 	pattern_fill((void *)s->base, mspan_nbytes(s), 8);
-	CHECK(mheap_resize_big(s, 30));
+	CHECK(mheap_resize_big(s, 30, EFFORT_GROW));
 	CHECK(mheap_scavenge_all() == 70 * PAGE_SIZE);
 	CHECK(pattern_holds((void *)s->base, mspan_nbytes(s), 8));
-	CHECK(mheap_resize_big(s, 100));
+	CHECK(mheap_resize_big(s, 100, EFFORT_GROW));
 	CHECK(all_zero((char *)s->base + 30 * PAGE_SIZE, 70 * PAGE_SIZE));
 }
 
@@ -339,12 +339,12 @@ static struct mspan *begin_region(struct pcache *pc)
 	options.thp = true;
 	/* Below the size of a heap that wants them: none, however many small spans come. */
 	for (int i = 0; i < 600; i++) {
-		s = mheap_alloc_small(pc, 2);
+		s = mheap_alloc_small(pc, 2, EFFORT_GROW);
 		CHECK(s != NULL && !is_huge(s->base));
 	}
 	big(THP_MIN_HEAP / PAGE_SIZE);
 	for (int i = 0; i < 4 * REGION_PAGES; i++) {
-		s = mheap_alloc_small(pc, 2);
+		s = mheap_alloc_small(pc, 2, EFFORT_GROW);
 		CHECK(s != NULL);
 		if (is_huge(s->base)) {
 			CHECK(s->base % REGION_SIZE == 0 && s->zeroed);
@@ -369,7 +369,7 @@ TEST_IN_CHILD(a_region_that_small_objects_begin_has_a_huge_page_and_gives_all_of
 	mheap_check();
 	/* In use: the rest goes back, the page that is used does not. */
 	mheap_flush_pcache(&pc);
-	mheap_free_span(NULL, mheap_alloc_small(NULL, 2));
+	mheap_free_span(NULL, mheap_alloc_small(NULL, 2, EFFORT_GROW));
 	mheap_scavenge_all();
 	CHECK(!is_huge(base) && kernel_was_told(base, " nh"));
 	CHECK(*(char *)base == 1);
@@ -397,13 +397,13 @@ TEST_IN_CHILD(what_of_a_huge_page_was_never_handed_out_is_released_with_what_was
 	mheap_check();
 	/* It reads as zero, and can have a huge page again: not for a thread's first word, but for
 	 * one that used up a word. */
-	s = mheap_alloc_small(&pc, 2);
+	s = mheap_alloc_small(&pc, 2, EFFORT_GROW);
 	CHECK(s->base == base && !is_huge(base));
 	mheap_flush_pcache(&pc);
 	mheap_free_span(NULL, s);
 	mheap_scavenge_all();
 	pc.base = base;
-	s = mheap_alloc_small(&pc, 2);
+	s = mheap_alloc_small(&pc, 2, EFFORT_GROW);
 	CHECK(s->zeroed && all_zero((void *)s->base, PAGE_SIZE));
 	CHECK(s->base == base && is_huge(base));
 }
@@ -418,7 +418,7 @@ TEST_IN_CHILD(big_objects_begin_no_region_and_neither_does_any_with_thp_off)
 		CHECK(!is_huge(big(MiB(2) / PAGE_SIZE)->base));
 	options.thp = false;
 	for (int i = 0; i < 1000; i++)
-		CHECK(!is_huge(mheap_alloc_small(&pc, 2)->base));
+		CHECK(!is_huge(mheap_alloc_small(&pc, 2, EFFORT_GROW)->base));
 }
 
 TEST_IN_CHILD(a_random_history_ends_with_every_free_page_released)

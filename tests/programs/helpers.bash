@@ -57,7 +57,8 @@ children() { cat "/proc/$1/task/"*/children; }
 free_port() {
 	perl -MIO::Socket::INET -e 'for (1 .. 100) {
 		my $p = 10000 + int rand 20000;
-		next if !IO::Socket::INET->new(Listen => 1, LocalAddr => "127.0.0.1", LocalPort => $p);
+		next if !IO::Socket::INET->new(Listen => 1, LocalAddr => "127.0.0.1",
+			LocalPort => $p);
 		print "$p\n"; last }'
 }
 

@@ -257,12 +257,14 @@ static void *long_life(void *arg)
  * unmapped yet. */
 static void check_address_space(void)
 {
+	size_t committed =
+		atomic_load_explicit(&mheap.growth.committed, memory_order_relaxed);
 	size_t owed = 0;
 
 	for (size_t i = 0; i < ARENA_SPACE_OWED; i++)
 		owed += mheap.growth.space.owed[i].nbytes;
 	CHECK(os_fail_mapped() ==
-	      fixalloc_sys_bytes() + atomic_load_explicit(&mheap.growth.committed, memory_order_relaxed) +
+	      fixalloc_sys_bytes() + committed +
 		      (mheap.growth.space.end - mheap.growth.space.next) + owed);
 }
 

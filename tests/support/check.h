@@ -2,9 +2,9 @@
 /*
  * check.h - a check that ends the process; C and C++.
  *
- * For programs that do not have the heap inside: src/base/base.h has a CHECK() of its own. Any thread
- * may call these, in a signal handler and in a forked child too. They do not allocate, because
- * malloc is what is being tested.
+ * For programs that do not have the heap inside: src/base/base.h has a CHECK() of its own. Any
+ * thread may call these, in a signal handler and in a forked child too. They do not allocate,
+ * because malloc is what is being tested.
  */
 #ifndef TESTS_CHECK_H
 #define TESTS_CHECK_H
