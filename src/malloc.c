@@ -71,7 +71,10 @@
  *     keep a share of 2 MiB of each, because what one keeps the others cannot use.
  *   - A thread takes its own full span back at the first free that overflows its stack, by one
  *     swap. Two atomic operations for every slot cost more (bench row "bulk 64 B x 10000").
- *   - Spans up to 128 KiB have at least 16 slots. More would strand more memory in idle threads.
+ *   - The spans that a thread takes of the heap for one class begin short, with one slot or a page
+ *     of them, and each is longer than the one before. So few objects cost little memory, and many
+ *     objects cost few spans. The longest have 16 slots if that takes at most 128 KiB: more would
+ *     strand more memory in idle threads.
  *   - Huge pages are asked for region by region, where small objects begin one (mheap.c). Huge
  *     pages for all of a large heap multiply the memory of programs that allocate and do not touch.
  *   - The face interposes dlopen and dlmopen, because RTLD_DEEPBIND can be answered only there.

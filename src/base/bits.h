@@ -45,9 +45,14 @@ static inline unsigned clz64(uint64_t n)
 	return (unsigned)__builtin_clzll(n);
 }
 
+/* Returns the number of set bits. Written out, because the compiler's builtin is a call into its
+ * library where the processor may lack the instruction. */
 static inline unsigned popcount64(uint64_t n)
 {
-	return (unsigned)__builtin_popcountll(n);
+	n -= n >> 1 & UINT64_C(0x5555555555555555);
+	n = (n & UINT64_C(0x3333333333333333)) + (n >> 2 & UINT64_C(0x3333333333333333));
+	n = (n + (n >> 4)) & UINT64_C(0x0f0f0f0f0f0f0f0f);
+	return (unsigned)(n * UINT64_C(0x0101010101010101) >> 56);
 }
 
 static inline size_t min_size(size_t a, size_t b)

@@ -60,6 +60,9 @@ _Static_assert(MAX_ARENAS % 4096 == 0, "the summary tree has whole nodes");
 #define SPAN_MAX_WORDS (SPAN_MAX_SLOTS / 64)
 _Static_assert(SPAN_MAX_SLOTS % 64 == 0 && SPAN_MAX_SLOTS < 65536, "slot counts are uint16_t");
 
+/* The spans of a class have one of so many lengths. A thread's first ones are short. */
+#define SPAN_LENGTHS 4
+
 /* A full span is worth owning again when 1/2^SPAN_WORTH_SHIFT of its slots came free (at least
  * one). */
 #define SPAN_WORTH_SHIFT 3

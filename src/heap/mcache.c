@@ -187,10 +187,18 @@ static void flush_counted(struct mcache *c)
 	}
 }
 
+/* Returns the length of the first span of a bin: the shortest. With hardened=1 it is the longest,
+ * because the more slots there are the less is known of where an object will be. */
+static uint8_t first_length(void)
+{
+	return options.hardened ? SPAN_LENGTHS - 1 : 0;
+}
+
 void mcache_init(struct mcache *c)
 {
 	for (unsigned sc = 0; sc < NUM_SPAN_CLASSES; sc++) {
 		c->bins[sc].elemsize = spanclass_info((spanclass_t)sc)->elemsize;
+		c->bins[sc].span_length = first_length();
 		mcache_reset_stack(&c->bins[sc], (spanclass_t)sc);
 	}
 	c->tick_ms = c->poll_ms = os_now_ms();
@@ -316,17 +324,28 @@ struct wanted {
 	size_t npages, align_pages;
 };
 
+/* Asks for a span for a bin. The first one is short and each is longer than the one before: few
+ * objects take little memory, and many objects take few spans. */
+static struct mspan *ask_for_small(struct mcache *c, spanclass_t sc, enum effort effort)
+{
+	struct bin *b = &c->bins[sc];
+	size_t npages = spanclass_info(sc)->npages[b->span_length];
+	struct mspan *s = mheap_alloc_small(&c->pages, sc, npages, effort);
+
+	if (s == NULL)
+		return NULL;
+	mspan_set_owner(s, mcache_owner(c));
+	if (b->span_length < SPAN_LENGTHS - 1)
+		b->span_length++;
+	return s;
+}
+
 static struct mspan *ask_heap(struct mcache *c, const struct wanted *w, enum effort effort)
 {
-	struct mspan *s;
-
-	if (w->npages != 0)
-		return mheap_alloc_big(&c->pages, w->npages, w->align_pages,
-				       spanclass_noscan(w->sc), effort);
-	s = mheap_alloc_small(&c->pages, w->sc, effort);
-	if (s != NULL)
-		mspan_set_owner(s, mcache_owner(c));
-	return s;
+	if (w->npages == 0)
+		return ask_for_small(c, w->sc, effort);
+	return mheap_alloc_big(&c->pages, w->npages, w->align_pages, spanclass_noscan(w->sc),
+			       effort);
 }
 
 /* Gives back all that the thread keeps elsewhere and asks again. A small span may be in mcentral
@@ -629,9 +648,25 @@ void mcache_flush(struct mcache *c)
 			partial_remove(c, b, s);
 			mcache_give_span(c, s);
 		}
+		b->span_length = first_length();
 	}
 	bigcache_flush(&c->big, &c->pages);
 	mheap_flush_pcache(&c->pages);
+}
+
+/* Gives the current span back if it is empty. */
+static void tick_current(struct mcache *c, struct bin *b)
+{
+	struct mspan *s = b->span;
+
+	if (s == NULL)
+		return;
+	mspan_absorb(s);
+	if (s->nfree + popcount64(b->alloc_cache) == s->nelems) {
+		return_word(b);
+		b->span = NULL;
+		mheap_free_span(&c->pages, s);
+	}
 }
 
 /* Gives back what was not used since the last tick: stacks, which use refills; empty spans; big
@@ -656,16 +691,9 @@ static void tick(struct mcache *c)
 			partial_remove(c, b, s);
 			mcache_give_span(c, s);
 		}
-		if (b->span == NULL)
-			continue;
-		mspan_absorb(b->span);
-		if (b->span->nfree + popcount64(b->alloc_cache) == b->span->nelems) {
-			struct mspan *s = b->span;
-
-			return_word(b);
-			b->span = NULL;
-			mheap_free_span(&c->pages, s);
-		}
+		tick_current(c, b);
+		if (b->span == NULL && b->partial == NULL)
+			b->span_length = first_length();
 	}
 	bigcache_flush(&c->big, &c->pages);
 	mheap_flush_pcache(&c->pages);

@@ -36,6 +36,7 @@ struct bin {
 	uint8_t cache_word;               /* which word of the span alloc_cache is */
 	bool cache_fresh;                 /* its slots were never handed out and read as zero */
 	bool stack_grows;                 /* it is in its first place, and has a deep one */
+	uint8_t span_length;              /* which length the next new span has */
 	uint32_t npartial;                /* spans on the list */
 	struct mspan *span;               /* current span; NULL */
 	struct mspan *partial;            /* spans of ours with a free slot, last come first */

@@ -397,16 +397,16 @@ static bool remap_pages(uintptr_t addr, size_t npages)
 	return os_remap((void *)addr, npages * PAGE_SIZE);
 }
 
-struct mspan *mheap_alloc_small(struct pcache *pc, spanclass_t sc, enum effort effort)
+struct mspan *mheap_alloc_small(struct pcache *pc, spanclass_t sc, size_t npages,
+				enum effort effort)
 {
-	size_t npages = spanclass_info(sc)->npages;
 	struct mspan *s = sc == SPANCLASS_ZERO ? take_guarded() : NULL;
 	uintptr_t addr;
 	bool zeroed;
 
 	if (s != NULL)
 		return s;
-	s = alloc_record(mspan_shape(sc));
+	s = alloc_record(mspan_shape(sc, spanclass_nelems(sc, npages)));
 	if (s == NULL)
 		return NULL;
 	addr = alloc_pages(pc, npages, effort, &zeroed);
@@ -414,7 +414,7 @@ struct mspan *mheap_alloc_small(struct pcache *pc, spanclass_t sc, enum effort e
 		fixalloc_free(&mheap.span_pools[s->shape], s);
 		return NULL;
 	}
-	mspan_init_small(s, addr, sc, zeroed && sc != SPANCLASS_ZERO);
+	mspan_init_small(s, addr, sc, npages, zeroed && sc != SPANCLASS_ZERO);
 	pagemap_map_span(s);
 	/* After the map, because a child forked in between would take guarded pages without a span
 	 * for free ones. Where the system refuses, or has larger pages, the objects can be

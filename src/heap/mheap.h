@@ -43,10 +43,11 @@ enum effort {
 	EFFORT_AGAIN     /* the caller has flushed its cache: fail only if nothing helps */
 };
 
-/* Returns a span of pages for this class: every slot is free, it has no owner, and it is in the
- * page map. Returns NULL when there is no memory, or at the memory limit. Takes mheap.lock unless
- * the page word has the pages. pc may be NULL. */
-struct mspan *mheap_alloc_small(struct pcache *pc, spanclass_t sc, enum effort effort);
+/* Returns a span of npages for this class, at most spanclass_max_npages(): every slot is free, it
+ * has no owner, and it is in the page map. Returns NULL when there is no memory, or at the memory
+ * limit. Takes mheap.lock unless the page word has the pages. pc may be NULL. */
+struct mspan *mheap_alloc_small(struct pcache *pc, spanclass_t sc, size_t npages,
+				enum effort effort);
 
 /* Returns the span of a big object: npages, with a base that is a multiple of align_pages (a power
  * of two). The object is free: see mspan_set_big_live(). Returns NULL as mheap_alloc_small() does.

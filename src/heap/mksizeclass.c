@@ -3,7 +3,7 @@
  * mksizeclass.c - host program: prints sizeclass_table.inc and proves what the allocator relies on.
  * See malloc.c for the overview.
  *
- * Owns     the rule that turns the 68 sizes into spans, division magic and stack bounds.
+ * Owns     the rule that turns the 68 sizes into lengths of spans, division magic and stack bounds.
  * Holds    exits with 1 when a proof fails. The test sizeclass_table compares the table in the
  *          tree with what this program prints.
  */
@@ -12,8 +12,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* Go's sizes and the pages of its spans (runtime/sizeclasses.go). Spans here have at least as
- * many. */
+/* Go's sizes and the pages of its spans (runtime/sizeclasses.go). The longest spans here have at
+ * least as many. */
 static const struct {
 	unsigned size, go_npages;
 } go_classes[NUM_SIZE_CLASSES] = {
@@ -31,12 +31,13 @@ static const struct {
 	{ 28672, 7 },  { 32768, 4 },
 };
 
-/* A span has MANY_SLOTS if that takes at most MANY_BYTES, else SOME_SLOTS if that takes at most
- * SOME_BYTES. */
+/* The longest spans of a class have MANY_SLOTS if that takes at most MANY_BYTES, else SOME_SLOTS if
+ * that takes at most SOME_BYTES. The shortest ones have FIRST_SLOTS. */
 #define MANY_SLOTS 64
 #define MANY_BYTES KiB(32)
 #define SOME_SLOTS 16
 #define SOME_BYTES KiB(128)
+#define FIRST_SLOTS 1
 
 static bool span_is_long_enough(size_t size, size_t nbytes)
 {
@@ -52,12 +53,12 @@ static void fail(size_t size, const char *what)
 	exit(1);
 }
 
-/* Returns true when for every offset in the span the product's upper half is the slot index, and
- * its lower half is below the magic exactly at the start of a slot. The magic is rounded up, so
- * the error grows with the index, and a long span of a large class may not satisfy this. */
+/* Returns true when for every offset up to the span's end the product's upper half is the slot
+ * index, and its lower half is below the magic exactly at the start of a slot. The magic is rounded
+ * up, so the error grows with the index, and a long span of a large class may not satisfy this. */
 static bool division_holds(size_t size, uint64_t divmul, size_t nbytes)
 {
-	for (uint64_t offset = 0; offset < nbytes; offset++) {
+	for (uint64_t offset = 0; offset <= nbytes; offset++) {
 		uint64_t product = offset * divmul;
 
 		if (product >> 32 != offset / size)
@@ -74,6 +75,7 @@ static bool waste_is_small(size_t size, size_t nbytes)
 	return nbytes % size <= nbytes / 8;
 }
 
+/* Returns the pages of the longest spans. */
 static size_t choose_npages(size_t size, size_t go_npages, uint64_t divmul)
 {
 	size_t npages = go_npages;
@@ -84,6 +86,23 @@ static size_t choose_npages(size_t size, size_t go_npages, uint64_t divmul)
 				      !division_holds(size, divmul, npages * PAGE_SIZE)))
 		npages--;
 	return npages;
+}
+
+/* Chooses the lengths that the spans of a class may have: the shortest, then each at least twice
+ * the one before, up to the longest, which fills the rest. */
+static void choose_lengths(size_t size, size_t longest, size_t lengths[SPAN_LENGTHS])
+{
+	size_t npages = 1;
+
+	for (unsigned i = 0; i < SPAN_LENGTHS; i++) {
+		while (npages < longest && (npages * PAGE_SIZE / size < FIRST_SLOTS ||
+					    !waste_is_small(size, npages * PAGE_SIZE)))
+			npages++;
+		if (npages > longest || i == SPAN_LENGTHS - 1)
+			npages = longest;
+		lengths[i] = npages;
+		npages *= 2;
+	}
 }
 
 static uint64_t magic_of(size_t size)
@@ -126,18 +145,22 @@ static unsigned print_rows(void)
 	unsigned stack_first = 1;
 
 	printf("#ifdef SIZECLASS_ROWS\n"
-	       "/* elemsize, divmul, npages, nelems, stack_entries, stack_first */\n"
-	       "{ 0, 0, 0, 0, 0, 0 },\n");
+	       "/* elemsize, divmul, npages, stack_entries, stack_first */\n"
+	       "{ 0, 0, { 0 }, 0, 0 },\n");
 	for (unsigned c = 1; c < NUM_SIZE_CLASSES; c++) {
 		size_t size = go_classes[c].size;
 		size_t npages = choose_npages(size, go_classes[c].go_npages, magic_of(size));
 		size_t entries = choose_entries(size);
 		bool deep = entries > STACK_FIRST_ENTRIES;
+		size_t lengths[SPAN_LENGTHS];
 
-		prove(c, size, npages);
-		printf("{ %zu, %lluu, %zu, %zu, %zu, %u },\n", size,
-		       (unsigned long long)magic_of(size), npages, npages * PAGE_SIZE / size,
-		       entries, deep ? stack_first : 0);
+		choose_lengths(size, npages, lengths);
+		printf("{ %zu, %lluu, {", size, (unsigned long long)magic_of(size));
+		for (unsigned i = 0; i < SPAN_LENGTHS; i++) {
+			prove(c, size, lengths[i]);
+			printf("%s %zu", i == 0 ? "" : ",", lengths[i]);
+		}
+		printf(" }, %zu, %u },\n", entries, deep ? stack_first : 0);
 		if (deep)
 			stack_first += (unsigned)entries + 1;
 	}
@@ -176,8 +199,8 @@ int main(void)
 	unsigned total;
 
 	printf("/* Printed by mksizeclass.c; do not edit.\n"
-	       " * elemsize: bytes of a slot; npages: heap pages of a span;"
-	       " nelems: slots of a span;\n"
+	       " * elemsize: bytes of a slot; npages: heap pages of a span, from the shortest to"
+	       " the longest;\n"
 	       " * divmul: ceil(2^32 / elemsize);"
 	       " stack_entries: most entries of a free stack;\n"
 	       " * stack_first: where the deep stack begins,"

@@ -39,9 +39,8 @@ static const struct {
 	{ 256, 264 }, { 512, 520 }, { 1024, 1032 }, { 512, 512 * TINY_SIZE },
 };
 
-unsigned mspan_shape(spanclass_t sc)
+unsigned mspan_shape(spanclass_t sc, unsigned nelems)
 {
-	unsigned nelems = spanclass_info(sc)->nelems;
 	unsigned shape = SPAN_SHAPE_BIG + 1;
 
 	if (sc == SPANCLASS_TINY)
@@ -87,17 +86,18 @@ static uint64_t slots_mask(const struct mspan *s, unsigned w)
 	return w * 64u >= s->nelems ? 0 : low_mask64(s->nelems - w * 64u);
 }
 
-void mspan_init_small(struct mspan *s, uintptr_t base, spanclass_t sc, bool zeroed)
+void mspan_init_small(struct mspan *s, uintptr_t base, spanclass_t sc, size_t npages,
+		      bool zeroed)
 {
 	const struct sizeclass *info = spanclass_info(sc);
 	bool tiny = sc == SPANCLASS_TINY;
 
-	init_common(s, base, info->npages, sc, zeroed);
+	init_common(s, base, npages, sc, zeroed);
 	s->kind = tiny ? SPAN_TINY : SPAN_SMALL;
 	s->elemsize = info->elemsize;
 	s->divmul = tiny ? 0 : info->divmul;
-	s->nelems = info->nelems;
-	s->nfree = info->nelems;
+	s->nelems = (uint16_t)spanclass_nelems(sc, npages);
+	s->nfree = s->nelems;
 	for (unsigned w = 0; w < s->words; w++) {
 		mspan_free_bits(s)[w] = slots_mask(s, w);
 		atomic_store_explicit(&mspan_remote_bits(s)[w], 0, memory_order_relaxed);
@@ -385,8 +385,9 @@ void mspan_check(struct mspan *s)
 	CHECK(s->kind == SPAN_SMALL || s->kind == SPAN_TINY);
 	CHECK(s->spanclass >> 1 != 0 && s->spanclass < NUM_SPAN_CLASSES);
 	CHECK(s->elemsize == spanclass_info(s->spanclass)->elemsize);
-	CHECK(s->nelems == spanclass_info(s->spanclass)->nelems);
-	CHECK(s->shape == mspan_shape(s->spanclass));
+	CHECK(s->npages <= spanclass_max_npages(s->spanclass));
+	CHECK(s->nelems == spanclass_nelems(s->spanclass, s->npages) && s->nelems != 0);
+	CHECK(s->shape == mspan_shape(s->spanclass, s->nelems));
 	for (unsigned w = 0; w < s->words; w++) {
 		uint64_t bits = mspan_free_bits(s)[w];
 		uint64_t marked = atomic_load_explicit(&mspan_remote_bits(s)[w],

@@ -97,8 +97,8 @@ extern struct mspan mspan_dead;
 #define SPAN_SHAPE_BIG 0
 #define SPAN_SHAPE_TINY (SPAN_SHAPES - 1)
 
-/* Returns the shape for small spans of this class. */
-unsigned mspan_shape(spanclass_t sc);
+/* Returns the shape for small spans of this class with so many slots. */
+unsigned mspan_shape(spanclass_t sc, unsigned nelems);
 
 /* Returns the bytes of a record. */
 size_t mspan_shape_bytes(unsigned shape);
@@ -108,7 +108,8 @@ void mspan_init_record(struct mspan *s, unsigned shape);
 
 /* Make the record a span: every slot is free, it has no owner. `zeroed` tells that its pages read
  * as zero. */
-void mspan_init_small(struct mspan *s, uintptr_t base, spanclass_t sc, bool zeroed);
+void mspan_init_small(struct mspan *s, uintptr_t base, spanclass_t sc, size_t npages,
+		      bool zeroed);
 void mspan_init_big(struct mspan *s, uintptr_t base, size_t npages, bool noscan, bool zeroed);
 
 static inline _Atomic uint64_t *mspan_remote_bits(struct mspan *s)

@@ -155,21 +155,33 @@ static struct page_sum sum_children(const struct pagealloc *pa, unsigned level, 
 	return s;
 }
 
-/* Brings the summaries over [page, page + npages) up to date, from the chunks to the root. */
-static void update(struct pagealloc *pa, uint64_t page, size_t npages)
+/* Sums up chunk i anew. Returns true if its summary changed. */
+static bool update_chunk(struct pagealloc *pa, uint64_t i)
+{
+	struct heap_arena *ha = pa->arenas[i / ARENA_CHUNKS];
+	unsigned chunk = (unsigned)(i % ARENA_CHUNKS);
+	struct page_sum s = sum_chunk(&ha->alloc_bits[chunk * (CHUNK_PAGES / 64)]);
+	bool changed = !sum_equal(s, ha->chunks[chunk].sum);
+
+	ha->chunks[chunk].sum = s;
+	return changed;
+}
+
+/* Brings the summaries over [page, page + npages) up to date, from the chunks to the root. The
+ * pages are all free, or all in use, so that a chunk between the first and the last one need not be
+ * looked at: nfree says how many of its pages are free. */
+static void update(struct pagealloc *pa, uint64_t page, size_t npages, uint32_t nfree)
 {
 	uint64_t first = page >> CHUNK_SHIFT;
 	uint64_t last = (page + npages - 1) >> CHUNK_SHIFT;
-	bool changed = false;
+	bool changed = update_chunk(pa, first);
 
-	for (uint64_t i = first; i <= last; i++) {
-		struct heap_arena *ha = pa->arenas[i / ARENA_CHUNKS];
-		unsigned chunk = (unsigned)(i % ARENA_CHUNKS);
-		struct page_sum s = sum_chunk(&ha->alloc_bits[chunk * (CHUNK_PAGES / 64)]);
-
-		changed |= !sum_equal(s, ha->chunks[chunk].sum);
-		ha->chunks[chunk].sum = s;
-	}
+	for (uint64_t i = first + 1; i < last; i++)
+		pa->arenas[i / ARENA_CHUNKS]->chunks[i % ARENA_CHUNKS].sum =
+			(struct page_sum){ nfree, nfree, nfree };
+	changed |= last > first + 1;
+	if (last > first)
+		changed |= update_chunk(pa, last);
 	for (unsigned level = LEVEL_CHUNK; changed && level-- > top_level(pa);) {
 		changed = false;
 		first >>= SUMMARY_FANOUT_SHIFT;
@@ -267,27 +279,32 @@ uint64_t pagealloc_find(const struct pagealloc *pa, size_t npages)
 			     npages);
 }
 
-/* A walk over [page, page + npages), word by word. `bits` are the pages of the range in word w of
- * ha. */
+/* A walk over [page, page + npages). Each step is a part of one word, or whole words of one arena:
+ * `bits` are the pages of the range in each of the words [w, end) of ha. */
 struct word_walk {
 	const struct pagealloc *pa;
 	uint64_t page;
 	size_t npages;
 	struct heap_arena *ha;
-	unsigned w;
+	unsigned w, end;
 	uint64_t bits;
 };
 
 static bool walk_next(struct word_walk *it)
 {
 	unsigned bit = (unsigned)(it->page % 64);
-	unsigned n = (unsigned)min_size(64 - bit, it->npages);
+	size_t n = min_size(64 - bit, it->npages);
 
 	if (n == 0)
 		return false;
 	it->ha = pagealloc_arena(it->pa, it->page);
 	it->w = (unsigned)(it->page % ARENA_PAGES / 64);
-	it->bits = low_mask64(n) << bit;
+	it->end = it->w + 1;
+	it->bits = low_mask64((unsigned)n) << bit;
+	if (n == 64) {
+		it->end = (unsigned)min_size(it->w + it->npages / 64, ARENA_PAGES / 64);
+		n = (it->end - it->w) * (size_t)64;
+	}
 	it->page += n;
 	it->npages -= n;
 	return true;
@@ -299,15 +316,19 @@ static void take(struct pagealloc *pa, uint64_t page, size_t npages, size_t *ncl
 	size_t clean = 0;
 
 	while (walk_next(&it)) {
-		DCHECK((it.ha->alloc_bits[it.w] & it.bits) == 0);
-		it.ha->alloc_bits[it.w] |= it.bits;
-		clean += popcount64(it.ha->clean_bits[it.w] & it.bits);
-		it.ha->clean_bits[it.w] &= ~it.bits;
+		for (unsigned w = it.w; w < it.end; w++) {
+			DCHECK((it.ha->alloc_bits[w] & it.bits) == 0);
+			it.ha->alloc_bits[w] |= it.bits;
+			if (it.ha->clean_bits[w] == 0)
+				continue;
+			clean += popcount64(it.ha->clean_bits[w] & it.bits);
+			it.ha->clean_bits[w] &= ~it.bits;
+		}
 	}
 	pa->nfree -= npages;
 	pa->nclean -= clean;
 	*nclean = clean;
-	update(pa, page, npages);
+	update(pa, page, npages, 0);
 }
 
 /* Recomputes a level from the one below. */
@@ -363,11 +384,10 @@ size_t pagealloc_count_dirty(const struct pagealloc *pa, uint64_t page, size_t n
 	struct word_walk it = { .pa = pa, .page = page, .npages = page < end ? end - page : 0 };
 	size_t n = 0;
 
-	while (walk_next(&it)) {
-		if (it.ha == NULL)
-			continue;
-		n += popcount64(it.bits & ~it.ha->alloc_bits[it.w] & ~it.ha->clean_bits[it.w]);
-	}
+	while (walk_next(&it))
+		for (unsigned w = it.w; it.ha != NULL && w < it.end; w++)
+			n += popcount64(it.bits &
+					~(it.ha->alloc_bits[w] | it.ha->clean_bits[w]));
 	return n;
 }
 
@@ -378,9 +398,16 @@ bool pagealloc_is_free(const struct pagealloc *pa, uint64_t page, size_t npages)
 	if (npages > pa->nfree || page + npages > (uint64_t)pa->narenas * ARENA_PAGES)
 		return false;
 	/* Neighbours in number are neighbours in address, up to a gap. */
-	while (walk_next(&it))
-		if (it.ha == NULL || (it.ha->alloc_bits[it.w] & it.bits) != 0)
+	while (walk_next(&it)) {
+		uint64_t used = 0;
+
+		if (it.ha == NULL)
 			return false;
+		for (unsigned w = it.w; w < it.end; w++)
+			used |= it.ha->alloc_bits[w] & it.bits;
+		if (used != 0)
+			return false;
+	}
 	return true;
 }
 
@@ -411,7 +438,7 @@ bool pagealloc_alloc_word(struct pagealloc *pa, unsigned npages, uint64_t *page,
 	ha->clean_bits[w] = 0;
 	pa->nfree -= popcount64(*free);
 	pa->nclean -= popcount64(*clean);
-	update(pa, *page, 64);
+	update(pa, *page, 64, 0);
 	if (npages == 1 || pa->search / 64 == *page / 64)
 		pa->search = *page + 64;
 	return true;
@@ -451,7 +478,7 @@ void pagealloc_take_dirty(struct pagealloc *pa, uint64_t chunk, unsigned unit,
 	}
 	pa->nfree -= npages;
 	if (npages != 0)
-		update(pa, chunk * CHUNK_PAGES, CHUNK_PAGES);
+		update(pa, chunk * CHUNK_PAGES, CHUNK_PAGES, 0);
 }
 
 bool pagealloc_has_dirty(const struct pagealloc *pa, uint64_t chunk, unsigned unit)
@@ -481,17 +508,18 @@ void pagealloc_free(struct pagealloc *pa, uint64_t page, size_t npages, bool cle
 	struct word_walk it = { .pa = pa, .page = page, .npages = npages };
 
 	while (walk_next(&it)) {
-		DCHECK((it.ha->alloc_bits[it.w] & it.bits) == it.bits);
-		it.ha->alloc_bits[it.w] &= ~it.bits;
-		if (clean)
-			it.ha->clean_bits[it.w] |= it.bits;
+		for (unsigned w = it.w; w < it.end; w++) {
+			DCHECK((it.ha->alloc_bits[w] & it.bits) == it.bits);
+			it.ha->alloc_bits[w] &= ~it.bits;
+			it.ha->clean_bits[w] |= clean ? it.bits : 0;
+		}
 	}
 	pa->nfree += npages;
 	if (clean)
 		pa->nclean += npages;
 	if (page < pa->search)
 		pa->search = page;
-	update(pa, page, npages);
+	update(pa, page, npages, CHUNK_PAGES);
 }
 
 void pagealloc_free_word(struct pagealloc *pa, uint64_t page, uint64_t free, uint64_t clean)
@@ -508,7 +536,7 @@ void pagealloc_free_word(struct pagealloc *pa, uint64_t page, uint64_t free, uin
 	pa->nclean += popcount64(clean);
 	if (page + ctz64(free) < pa->search)
 		pa->search = page + ctz64(free);
-	update(pa, page, 64);
+	update(pa, page, 64, CHUNK_PAGES);
 }
 
 size_t pagealloc_free_before(const struct pagealloc *pa, uint64_t page)
@@ -547,7 +575,8 @@ void pagealloc_rebuild(struct pagealloc *pa)
 			pa->nfree += popcount64(~ha->alloc_bits[w]);
 			pa->nclean += popcount64(ha->clean_bits[w]);
 		}
-		update(pa, (uint64_t)i * ARENA_PAGES, ARENA_PAGES);
+		for (unsigned c = 0; c < ARENA_CHUNKS; c++)
+			(void)update_chunk(pa, (uint64_t)i * ARENA_CHUNKS + c);
 	}
 	/* A change may have stopped between the leaves and the root, so all inner nodes are
 	 * recomputed. */

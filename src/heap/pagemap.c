@@ -171,24 +171,18 @@ bool pagemap_add_arenas(struct pagealloc *pages, bool apart, uintptr_t addr, siz
 
 /* --- entries --- */
 
+/* A bit of mapped_words stands for a group of 64 pages. */
+#define GROUP_SIZE (64 * PAGE_SIZE)
+_Static_assert(ARENA_SIZE % (64 * GROUP_SIZE) == 0, "a word of them is of one arena");
+
 /* Returns the word of mapped_words that tells of the page at addr and its neighbours, and the bit
- * in it that stands for 64 pages. */
+ * in it that stands for their group. */
 static _Atomic uint64_t *mapped_word(uintptr_t addr, uint64_t *bit)
 {
-	size_t word = addr % ARENA_SIZE / PAGE_SIZE / 64;
+	size_t word = addr % ARENA_SIZE / GROUP_SIZE;
 
 	*bit = (uint64_t)1 << word % 64;
 	return &arena_of(addr)->mapped_words[word / 64];
-}
-
-static bool may_be_mapped(uintptr_t addr)
-{
-	uint64_t bit;
-	_Atomic uint64_t *word = mapped_word(addr, &bit);
-
-	/* Relaxed: the owner of a page has synchronised with its former owners, and so with the
-	 * thread that set the bit for it. */
-	return (atomic_load_explicit(word, memory_order_relaxed) & bit) != 0;
 }
 
 static void note_mapped(uintptr_t addr)
@@ -196,7 +190,7 @@ static void note_mapped(uintptr_t addr)
 	uint64_t bit;
 	_Atomic uint64_t *word = mapped_word(addr, &bit);
 
-	/* Relaxed: see may_be_mapped(). */
+	/* Relaxed: see pagemap_clear(). */
 	if ((atomic_load_explicit(word, memory_order_relaxed) & bit) == 0)
 		atomic_fetch_or_explicit(word, bit, memory_order_relaxed);
 }
@@ -206,14 +200,15 @@ static void note_mapped(uintptr_t addr)
 static void map_pages(uintptr_t addr, size_t npages, uint64_t entry, uint64_t step)
 {
 	uintptr_t last = addr + (npages - 1) * PAGE_SIZE;
-	page_entry *at;
+	page_entry *at = entry_in_arena(arena_of(addr), addr);
 
 	/* A small span is at most this long, so it lies in one word or two. */
 	DCHECK(npages <= 64);
 	note_mapped(addr);
 	note_mapped(last);
-	for (; npages > 0; npages--, addr += PAGE_SIZE, entry += step) {
-		at = entry_in_arena(arena_of(addr), addr);
+	for (; npages > 0; npages--, at++, addr += PAGE_SIZE, entry += step) {
+		if (addr % ARENA_SIZE == 0)
+			at = entry_in_arena(arena_of(addr), addr);
 		/* Release: the span is complete. Pairs with the acquire in entry_of(). */
 		atomic_store_explicit(at, entry, memory_order_release);
 	}
@@ -235,11 +230,23 @@ void pagemap_unmap_span(const struct mspan *s)
 		  (uint64_t)(uintptr_t)&mspan_dead << 16, 0);
 }
 
-static void clear_entry(page_entry *entry)
+/* Clears the entries of [addr, end), which lie in one group of 64 pages: the one that bit stands
+ * for in word. */
+static void clear_group(uintptr_t addr, uintptr_t end, _Atomic uint64_t *word, uint64_t bit)
 {
-	/* Relaxed: only the owner of the page stores here. */
-	if (atomic_load_explicit(entry, memory_order_relaxed) != 0)
-		atomic_store_explicit(entry, 0, memory_order_relaxed);
+	page_entry *at = entry_in_arena(arena_of(addr), addr);
+	page_entry *stop = at + (end - addr) / PAGE_SIZE;
+
+	/* Relaxed: only the owner of a page stores its entry. */
+	for (; at < stop; at++)
+		if (atomic_load_explicit(at, memory_order_relaxed) != 0)
+			atomic_store_explicit(at, 0, memory_order_relaxed);
+	if (end - addr < GROUP_SIZE)
+		return;
+	/* The caller has every page of the group, so no other thread sets the bit meanwhile. The
+	 * bit goes last, for a child forked here. Relaxed: see pagemap_clear(). */
+	order_stores();
+	atomic_fetch_and_explicit(word, ~bit, memory_order_relaxed);
 }
 
 void pagemap_clear(uintptr_t addr, size_t npages)
@@ -247,12 +254,19 @@ void pagemap_clear(uintptr_t addr, size_t npages)
 	uintptr_t end = addr + npages * PAGE_SIZE;
 
 	while (addr < end) {
-		uintptr_t stop = min_size(end, align_down(addr, 64 * PAGE_SIZE) + 64 * PAGE_SIZE);
+		uintptr_t group = align_down(addr, GROUP_SIZE);
+		uint64_t bit;
+		_Atomic uint64_t *word = mapped_word(addr, &bit);
+		/* Relaxed: the owner of a page has synchronised with its former owners, and so with
+		 * the thread that set the bit for it. */
+		uint64_t bits = atomic_load_explicit(word, memory_order_relaxed) / bit;
 
-		if (may_be_mapped(addr))
-			for (uintptr_t page = addr; page < stop; page += PAGE_SIZE)
-				clear_entry(entry_in_arena(arena_of(page), page));
-		addr = stop;
+		if ((bits & 1) != 0)
+			clear_group(addr, min_size(end, group + GROUP_SIZE), word, bit);
+		/* On to the next group whose bit is set, or to the next word. */
+		bits &= ~(uint64_t)1;
+		addr = bits != 0 ? group + ctz64(bits) * GROUP_SIZE
+				 : align_down(addr, 64 * GROUP_SIZE) + 64 * GROUP_SIZE;
 	}
 }
 

@@ -20,8 +20,7 @@ typedef uint8_t spanclass_t;
 struct sizeclass {
 	uint32_t elemsize;        /* bytes of a slot */
 	uint32_t divmul;          /* ceil(2^32 / elemsize) */
-	uint16_t npages;          /* heap pages of a span */
-	uint16_t nelems;          /* slots of a span */
+	uint8_t npages[SPAN_LENGTHS];    /* heap pages of a span, the shortest first */
 	uint16_t stack_entries;   /* the most entries of a free stack */
 	uint16_t stack_first;     /* where its deep stack begins; 0 for none */
 };
@@ -83,6 +82,19 @@ static inline spanclass_t make_spanclass(unsigned sizeclass, bool noscan)
 static inline const struct sizeclass *spanclass_info(spanclass_t sc)
 {
 	return &sizeclasses[sc >> 1];
+}
+
+/* Returns the pages of the longest spans of a class. */
+static inline size_t spanclass_max_npages(spanclass_t sc)
+{
+	return spanclass_info(sc)->npages[SPAN_LENGTHS - 1];
+}
+
+/* Returns the slots of a span of npages, at most spanclass_max_npages(). */
+static inline unsigned spanclass_nelems(spanclass_t sc, size_t npages)
+{
+	/* divmul is exact up to the end of the longest span. */
+	return (unsigned)((uint64_t)npages * PAGE_SIZE * spanclass_info(sc)->divmul >> 32);
 }
 
 static inline bool spanclass_noscan(spanclass_t sc)

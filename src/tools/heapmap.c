@@ -41,20 +41,12 @@ unsigned map_kind(const struct heap_run *r)
 	}
 }
 
-static size_t slots_of(const struct heap_run *r)
-{
-	return r->spanclass <= SPANCLASS_BIG_NOSCAN ? 1 : spanclass_info(r->spanclass)->nelems;
-}
-
 uint8_t map_fill(const struct heap_run *r)
 {
-	size_t slots;
-
 	if (r->use != RUN_SPAN)
 		return 0;
-	slots = slots_of(r);
 	/* It is not 0 if any slot is in use. */
-	return (uint8_t)((r->fill.slots * 255 + slots - 1) / slots);
+	return (uint8_t)((r->fill.slots * 255 + r->nelems - 1) / r->nelems);
 }
 
 void map_extent(const struct heapwalk *w, uint32_t *begin, uint32_t *end)
@@ -78,7 +70,7 @@ void map_add(struct map_total totals[NUM_KINDS], const struct heap_run *r)
 	if (r->use != RUN_SPAN || !r->first)
 		return;
 	t->spans++;
-	t->slots += slots_of(r);
+	t->slots += r->nelems;
 	t->used += r->fill.slots;
 }
 

@@ -411,7 +411,7 @@ static void put_span_title(struct out *o, const struct heap_run *r)
 	} else {
 		out_dec(o, r->fill.slots);
 		out_str(o, " of ");
-		out_dec(o, spanclass_info(r->spanclass)->nelems);
+		out_dec(o, r->nelems);
 		out_str(o, " slots in use, ");
 		out_short_size(o, r->span_npages * PAGE_SIZE);
 	}

@@ -107,12 +107,6 @@ static struct span_fill fill_of_tiny(const struct mspan *s, unsigned nelems)
 	return f;
 }
 
-/* Returns a count that the owner of the span may be changing. */
-READS_OTHERS static uint32_t released_pages(const struct mspan *s)
-{
-	return PEEK(s->released);
-}
-
 /* Reads fields of a record that its owner may be changing. */
 READS_OTHERS static void read_big(const struct mspan *s, struct heap_run *r)
 {
@@ -121,6 +115,23 @@ READS_OTHERS static void read_big(const struct mspan *s, struct heap_run *r)
 	/* The memory of the record was given back. */
 	if (r->span_npages == 0)
 		r->span_npages = 1;
+}
+
+/* Reads fields of a record that may be another span's by now. What it says about its length is
+ * bounded by the class and by the room for states. */
+READS_OTHERS static void read_small(const struct mspan *s, spanclass_t sc, struct heap_run *r)
+{
+	size_t npages = max_size(PEEK(s->npages), 1);
+	unsigned room = PEEK(s->state_bytes);
+
+	r->spanclass = sc;
+	r->span_npages = min_size(npages, spanclass_max_npages(sc));
+	r->nelems = spanclass_nelems(sc, r->span_npages);
+	if (sc == SPANCLASS_TINY)
+		r->fill = fill_of_tiny(s, (unsigned)min_size(r->nelems, room / TINY_SIZE));
+	else
+		r->fill = fill_of_small(s, (unsigned)min_size(r->nelems, room));
+	r->fill.released = PEEK(s->released);
 }
 
 /* Reads the span that begins at the current page, by the page's entry. */
@@ -134,16 +145,13 @@ static void read_span(struct heapwalk *w, uint64_t entry)
 	r->base = w->ha->base + w->page * PAGE_SIZE;
 	if (sc == SPANCLASS_BIG) {
 		read_big(s, r);
+		r->nelems = 1;
 		r->fill = (struct span_fill){ 0, 0, 0, 0, 0 };
 		r->fill.objects = slot_is_live(&s->state[0]);
 		r->fill.slots = r->fill.objects;
 		return;
 	}
-	r->spanclass = sc;
-	r->span_npages = spanclass_info(sc)->npages;
-	r->fill = sc == SPANCLASS_TINY ? fill_of_tiny(s, spanclass_info(sc)->nelems) :
-					 fill_of_small(s, spanclass_info(sc)->nelems);
-	r->fill.released = released_pages(s);
+	read_small(s, sc, r);
 }
 
 /* --- runs --- */

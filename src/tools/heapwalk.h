@@ -41,6 +41,7 @@ struct heap_run {
 	spanclass_t spanclass;   /* 0 and 1: a big object */
 	uintptr_t base;          /* address */
 	size_t span_npages;
+	unsigned nelems;         /* slots of the span; 1 for a big object */
 	struct span_fill fill;   /* of a big object: objects and slots 1 or 0 */
 };
 

@@ -57,8 +57,8 @@ static void add_big(struct stat_class *k, const struct heap_run *r)
 static void add_small(struct stat_class *k, const struct heap_run *r)
 {
 	const struct sizeclass *info = spanclass_info(r->spanclass);
-	size_t nbytes = info->npages * PAGE_SIZE;
-	size_t room = (size_t)info->elemsize * info->nelems;
+	size_t nbytes = r->span_npages * PAGE_SIZE;
+	size_t room = (size_t)info->elemsize * r->nelems;
 	size_t used = (size_t)r->fill.slots * info->elemsize;
 	bool tiny = r->spanclass == SPANCLASS_TINY;
 
@@ -67,8 +67,8 @@ static void add_small(struct stat_class *k, const struct heap_run *r)
 	k->spans++;
 	k->span_bytes += nbytes;
 	k->live += r->fill.objects;
-	k->slots += info->nelems;
-	k->free_slots += info->nelems - r->fill.slots;
+	k->slots += r->nelems;
+	k->free_slots += r->nelems - r->fill.slots;
 	if (r->spanclass == SPANCLASS_ZERO) {
 		/* Objects of no bytes lie in pages that cannot be touched. */
 		k->tail_bytes += nbytes;

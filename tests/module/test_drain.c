@@ -22,10 +22,10 @@ static void start(void)
 
 /* Returns a span that ME owns. Its slots are live and filled, but for those that cut(slot, arg)
  * says are free. What is behind the last slot has memory, too. */
-static struct mspan *make_span(spanclass_t sc, bool (*cut)(uint32_t slot, uint64_t *arg),
-			       uint64_t *arg)
+static struct mspan *make_span_of(spanclass_t sc, size_t npages,
+				  bool (*cut)(uint32_t slot, uint64_t *arg), uint64_t *arg)
 {
-	struct mspan *s = mheap_alloc_small(NULL, sc, EFFORT_GROW);
+	struct mspan *s = mheap_alloc_small(NULL, sc, npages, EFFORT_GROW);
 	unsigned word;
 	uint64_t bits;
 	bool fresh;
@@ -44,6 +44,13 @@ static struct mspan *make_span(spanclass_t sc, bool (*cut)(uint32_t slot, uint64
 		}
 	}
 	return s;
+}
+
+/* Makes the longest span of the class. */
+static struct mspan *make_span(spanclass_t sc, bool (*cut)(uint32_t slot, uint64_t *arg),
+			       uint64_t *arg)
+{
+	return make_span_of(sc, spanclass_max_npages(sc), cut, arg);
 }
 
 static void check_live(struct mspan *s)
@@ -111,8 +118,11 @@ TEST_IN_CHILD(the_pages_that_go_are_those_without_a_byte_of_a_slot_in_use)
 	for (unsigned sc = 2; sc < NUM_SPAN_CLASSES; sc++) {
 		if (sc == SPANCLASS_ZERO || sc == SPANCLASS_TINY)
 			continue;
-		for (unsigned i = 0; i < 4; i++) {
-			struct mspan *s = make_span((spanclass_t)sc, by_chance, &r);
+		for (unsigned i = 0; i < SPAN_LENGTHS; i++) {
+			struct mspan *s =
+				make_span_of((spanclass_t)sc,
+					     spanclass_info((spanclass_t)sc)->npages[i],
+					     by_chance, &r);
 			size_t before = mspan_count_released();
 
 			(void)drain_span(s);
@@ -128,8 +138,9 @@ TEST_IN_CHILD(pages_behind_the_last_slot_count_with_it)
 {
 	start();
 	for (unsigned class = 2; class < NUM_SIZE_CLASSES; class++) {
-		uint64_t nelems = sizeclasses[class].nelems;
-		struct mspan *s = make_span(make_spanclass(class, false), all_but_last, &nelems);
+		spanclass_t sc = make_spanclass(class, false);
+		uint64_t nelems = spanclass_nelems(sc, spanclass_max_npages(sc));
+		struct mspan *s = make_span(sc, all_but_last, &nelems);
 
 		(void)drain_span(s);
 		(void)check_pages(s);
@@ -157,7 +168,8 @@ TEST_IN_CHILD(a_drained_span_is_done_until_a_slot_comes_free)
 	bool twice;
 
 	start();
-	nelems = sizeclasses[30].nelems;
+	nelems = spanclass_nelems(make_spanclass(30, false),
+				  spanclass_max_npages(make_spanclass(30, false)));
 	s = make_span(make_spanclass(30, false), all_but_last, &nelems);
 	CHECK(!drain_is_done(s));
 	CHECK(drain_span(s) == 1);
@@ -232,7 +244,8 @@ TEST_IN_CHILD(blocks_of_tiny_objects_go_when_all_bytes_are_free)
 	bool fresh;
 
 	start();
-	s = mheap_alloc_small(NULL, SPANCLASS_TINY, EFFORT_GROW);
+	s = mheap_alloc_small(NULL, SPANCLASS_TINY, spanclass_max_npages(SPANCLASS_TINY),
+			      EFFORT_GROW);
 	mspan_set_owner(s, ME);
 	memset((void *)s->base, 1, mspan_nbytes(s));
 	/* The first word stays in a cache. */
@@ -250,7 +263,7 @@ TEST_IN_CHILD(pages_of_malloc_0_and_filled_memory_stay_as_they_are)
 	struct mspan *s;
 
 	start();
-	CHECK(drain_span(mheap_alloc_small(NULL, SPANCLASS_ZERO, EFFORT_GROW)) == 0);
+	CHECK(drain_span(mheap_alloc_small(NULL, SPANCLASS_ZERO, 1, EFFORT_GROW)) == 0);
 	s = make_span(make_spanclass(40, false), by_chance, &r);
 	options.clobberfree = true;
 	CHECK(drain_span(s) == 0 && s->released == 0);

@@ -4,6 +4,7 @@
  * objects of each span.
  */
 #include "module.h"
+#include "spans.h"
 
 #include "tools/heapwalk.h"
 #include "heap.h"
@@ -63,7 +64,7 @@ TEST_IN_CHILD(the_objects_of_a_span_are_its_live_slots)
 	static void *objects[2000];
 
 	for (unsigned class = 2; class < NUM_SIZE_CLASSES; class++) {
-		size_t n = sizeclasses[class].nelems < 2000 ? sizeclasses[class].nelems : 2000;
+		size_t n = min_size(longest_nelems(make_spanclass(class, false)), 2000);
 		size_t live = 0, freed = 0;
 		struct mspan *s;
 		struct found f;
@@ -80,6 +81,7 @@ TEST_IN_CHILD(the_objects_of_a_span_are_its_live_slots)
 		f = walk(objects[n / 2]);
 		CHECK(f.nruns == 1 && f.span_npages == s->npages && f.first.base == s->base);
 		CHECK(f.first.spanclass == make_spanclass(class, false));
+		CHECK(f.first.nelems == s->nelems);
 		CHECK(f.first.fill.objects == live && f.first.fill.slots == live);
 		for (size_t i = 0; i < n; i += 3) {
 			freed += span_of((uintptr_t)objects[i]) == s && i != n / 2;

@@ -460,18 +460,21 @@ TEST_IN_CHILD(near_the_limit_a_thread_that_is_alone_keeps_less)
 
 TEST_IN_CHILD(beyond_the_limit_threads_have_words_of_pages_as_ever)
 {
-	void *p, *q[100];
+	/* Spans of one page, which no end of a word cuts off. */
+	enum { N = 100 * PAGE_SIZE / 128 };
+	static void *q[N];
+	void *p;
 
 	start(MiB(32), false);
 	p = make(MiB(40));
 	CHECK(limit_get_state() == LIMIT_OVER);
 	/* For a long time. */
 	limit.next_round = os_now_ms() + ((uint64_t)1 << 60);
-	for (int i = 0; i < 100; i++) {
-		q[i] = make(KiB(8));
+	for (int i = 0; i < N; i++) {
+		q[i] = make(128);
 		CHECK(thread_cache()->pages.base != 0);
 	}
-	for (int i = 0; i < 100; i++)
+	for (int i = 0; i < N; i++)
 		drop(q[i]);
 	drop(p);
 }

@@ -9,6 +9,7 @@
 #include "heap/adopt.h"
 #include "heap.h"
 #include "module.h"
+#include "spans.h"
 
 #include "os_fail.h"
 
@@ -180,7 +181,7 @@ TEST_IN_CHILD(objects_of_every_class_are_distinct_aligned_and_keep_their_bytes)
 	for (unsigned sc = 2; sc < NUM_SPAN_CLASSES; sc++) {
 		const struct sizeclass *info = spanclass_info((spanclass_t)sc);
 		/* Over the end of a span, twice. */
-		unsigned n = 2u * info->nelems + 3;
+		unsigned n = 2 * longest_nelems((spanclass_t)sc) + 3;
 		size_t look = min_size(info->elemsize, 64);
 
 		if (sc == SPANCLASS_TINY || sc == SPANCLASS_ZERO)
@@ -217,6 +218,84 @@ TEST_IN_CHILD(a_free_stack_is_bounded_and_the_rest_goes_to_the_span)
 	CHECK(t->stack_top == t->stack_limit);
 	check_all();
 	end_with_empty_heap();
+}
+
+/* The spans of one class after each other, all used up. */
+TEST_IN_CHILD(each_span_of_a_bin_is_longer_up_to_the_longest)
+{
+	start();
+	for (unsigned sc = 2; sc < NUM_SPAN_CLASSES; sc++) {
+		const struct sizeclass *info = spanclass_info((spanclass_t)sc);
+		struct bin *b = &cache[0].bins[sc];
+
+		if (sc == SPANCLASS_TINY || sc == SPANCLASS_ZERO)
+			continue;
+		for (unsigned i = 0; i < SPAN_LENGTHS + 2; i++) {
+			unsigned length = (unsigned)min_size(i, SPAN_LENGTHS - 1);
+			struct mspan *s;
+
+			CHECK(get(&cache[0], (spanclass_t)sc) != NULL);
+			s = b->span;
+			CHECK(s->npages == info->npages[length]);
+			for (unsigned n = 1; n < s->nelems; n++)
+				CHECK(get(&cache[0], (spanclass_t)sc) != NULL);
+			CHECK(b->span == s && s->nfree == 0 && b->alloc_cache == 0);
+		}
+	}
+	check_all();
+}
+
+static void use_up_spans(spanclass_t sc, unsigned nspans, void **p, unsigned *n)
+{
+	struct bin *b = &cache[0].bins[sc];
+
+	for (*n = 0; nspans > 0; nspans--) {
+		p[(*n)++] = get(&cache[0], sc);
+		while (b->span->nfree != 0 || b->alloc_cache != 0)
+			p[(*n)++] = get(&cache[0], sc);
+	}
+}
+
+TEST_IN_CHILD(after_a_flush_and_after_a_tick_spans_begin_short_again)
+{
+	spanclass_t sc = make_spanclass(sizeclass_for(8192, 16), false);
+	const struct sizeclass *info = spanclass_info(sc);
+	struct bin *b = &cache[0].bins[sc];
+	static void *p[1000];
+	unsigned n;
+
+	start();
+	options.scavenge_ms = 0;
+	for (int round = 0; round < 3; round++) {
+		use_up_spans(sc, 3, p, &n);
+		CHECK(b->span->npages == info->npages[2]);
+		/* A bin that has objects goes on. */
+		cache[0].poll_ms = 0;
+		mcache_poll(&cache[0]);
+		CHECK(b->span != NULL && b->span_length == 3);
+		while (n > 0)
+			put(&cache[0], p[--n]);
+		cache[0].poll_ms = 0;
+		if (round == 0)
+			mcache_poll(&cache[0]);
+		else
+			mcache_flush(&cache[0]);
+		CHECK(b->span == NULL && b->span_length == 0);
+	}
+	use_up_spans(sc, 1, p, &n);
+	CHECK(b->span->npages == info->npages[0]);
+	put(&cache[0], p[0]);
+	end_with_empty_heap();
+}
+
+TEST_IN_CHILD(with_hardened_spans_are_the_longest_at_once)
+{
+	spanclass_t sc = make_spanclass(sizeclass_for(8192, 16), false);
+
+	options.hardened = 1;
+	start();
+	CHECK(mcache_alloc_random(&cache[0], sc, 12345) != NULL);
+	CHECK(cache[0].bins[sc].span->npages == spanclass_max_npages(sc));
 }
 
 TEST_IN_CHILD(what_was_freed_is_used_before_the_heap_grows)
@@ -743,6 +822,9 @@ int main(void)
 		cmocka_unit_test(the_object_freed_last_is_handed_out_first),
 		cmocka_unit_test(objects_of_every_class_are_distinct_aligned_and_keep_their_bytes),
 		cmocka_unit_test(a_free_stack_is_bounded_and_the_rest_goes_to_the_span),
+		cmocka_unit_test(each_span_of_a_bin_is_longer_up_to_the_longest),
+		cmocka_unit_test(after_a_flush_and_after_a_tick_spans_begin_short_again),
+		cmocka_unit_test(with_hardened_spans_are_the_longest_at_once),
 		cmocka_unit_test(what_was_freed_is_used_before_the_heap_grows),
 		cmocka_unit_test(a_thread_alone_keeps_all_partial_spans_until_others_come),
 		cmocka_unit_test(partial_spans_are_bounded_and_the_surplus_is_mcentrals),

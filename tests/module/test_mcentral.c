@@ -3,6 +3,7 @@
  * test_mcentral.c - spans that no thread holds: each is taken once, by the first thread that comes.
  */
 #include "module.h"
+#include "spans.h"
 
 #include "heap/mcentral.h"
 
@@ -20,7 +21,7 @@ static void start(void)
 {
 	unsigned c = NUM_SIZE_CLASSES - 1;
 
-	while (c > 0 && sizeclasses[c].nelems / 8 != 4)
+	while (c > 0 && longest_nelems(make_spanclass(c, false)) / 8 != 4)
 		c--;
 	CHECK(c != 0);
 	sc_scan = make_spanclass(c, false);
@@ -32,7 +33,7 @@ static void start(void)
 /* Returns a span that ME owns, with live objects in its first slots and no others. */
 static struct mspan *span_with_live(spanclass_t sc, unsigned live)
 {
-	struct mspan *s = mheap_alloc_small(NULL, sc, EFFORT_GROW);
+	struct mspan *s = alloc_longest(NULL, sc);
 	unsigned word;
 	uint64_t bits;
 	bool fresh;
@@ -141,7 +142,7 @@ TEST_IN_CHILD(only_central_spans_are_claimed)
 	struct mspan *s;
 
 	start();
-	s = span_with_live(sc_scan, sizeclasses[sc_scan >> 1].nelems);
+	s = span_with_live(sc_scan, longest_nelems(sc_scan));
 	CHECK(!mcentral_claim(s, OTHER));
 	CHECK(!mspan_set_full(s, ME));
 	CHECK(!mcentral_claim(s, OTHER));

@@ -6,6 +6,7 @@
  * mheap is a global of the process, so each test has a child of its own with an untouched heap.
  */
 #include "module.h"
+#include "spans.h"
 
 #include "heap/mheap.h"
 #include "os_fail.h"
@@ -49,9 +50,10 @@ static spanclass_t long_class(void)
 	unsigned longest = 1;
 
 	for (unsigned c = 2; c < NUM_SIZE_CLASSES; c++)
-		if (sizeclasses[c].npages > sizeclasses[longest].npages)
+		if (sizeclasses[c].npages[SPAN_LENGTHS - 1] >
+		    sizeclasses[longest].npages[SPAN_LENGTHS - 1])
 			longest = c;
-	CHECK(sizeclasses[longest].npages > 5);
+	CHECK(sizeclasses[longest].npages[SPAN_LENGTHS - 1] > 5);
 	return make_spanclass(longest, false);
 }
 
@@ -126,14 +128,17 @@ TEST_IN_CHILD(a_small_span_is_found_by_every_address_in_it)
 	struct mspan *s;
 
 	mheap_init();
-	for (unsigned sc = 2; sc < NUM_SPAN_CLASSES; sc++) {
+	for (unsigned i = 2 * SPAN_LENGTHS; i < NUM_SPAN_CLASSES * SPAN_LENGTHS; i++) {
+		spanclass_t sc = (spanclass_t)(i / SPAN_LENGTHS);
+		size_t npages = spanclass_info(sc)->npages[i % SPAN_LENGTHS];
 		uintptr_t end;
 
-		s = mheap_alloc_small(NULL, (spanclass_t)sc, EFFORT_GROW);
-		CHECK(s != NULL && s->spanclass == sc);
+		s = mheap_alloc_small(NULL, sc, npages, EFFORT_GROW);
+		CHECK(s != NULL && s->spanclass == sc && s->npages == npages);
+		CHECK(s->nelems == npages * PAGE_SIZE / s->elemsize);
 		CHECK(s->base % PAGE_SIZE == 0);
 		CHECK(mspan_owner_relaxed(s) == 0 && mspan_is_empty(s));
-		CHECK(s->shape == mspan_shape((spanclass_t)sc));
+		CHECK(s->shape == mspan_shape(sc, s->nelems));
 		end = s->base + mspan_nbytes(s);
 		for (uintptr_t a = s->base; a < end; a += 512)
 			CHECK(span_of(a) == s && span_of(a + 511) == s);
@@ -162,7 +167,7 @@ TEST_IN_CHILD(pages_of_a_small_span_stay_away_from_big_ones_that_reuse_them)
 	uintptr_t base;
 
 	mheap_init();
-	s = mheap_alloc_small(NULL, long_class(), EFFORT_GROW);
+	s = alloc_longest(NULL, long_class());
 	base = s->base;
 	mheap_free_span(NULL, s);
 	b = big(5);
@@ -181,7 +186,7 @@ TEST_IN_CHILD(freed_pages_say_that_they_were_freed)
 	size_t npages;
 
 	mheap_init();
-	s = mheap_alloc_small(NULL, long_class(), EFFORT_GROW);
+	s = alloc_longest(NULL, long_class());
 	npages = s->npages;
 	b = big(7);
 	base = s->base;
@@ -213,7 +218,7 @@ TEST_IN_CHILD(new_pages_read_as_zero_and_say_so_and_used_ones_do_not)
 	/* Half used, half new. */
 	s = big(40);
 	CHECK(!s->zeroed);
-	s = mheap_alloc_small(NULL, SC_64, EFFORT_GROW);
+	s = alloc_longest(NULL, SC_64);
 	CHECK(s->zeroed && all_zero((void *)s->base, mspan_nbytes(s)));
 }
 
@@ -271,8 +276,7 @@ TEST_IN_CHILD(live_spans_keep_their_bytes)
 			continue;
 		}
 		npages[i] = 1 + rng_below(&rnd, 60);
-		s[i] = rng_below(&rnd, 3) == 0 ? mheap_alloc_small(NULL, SC_8192, EFFORT_GROW)
-					       : big(npages[i]);
+		s[i] = rng_below(&rnd, 3) == 0 ? alloc_longest(NULL, SC_8192) : big(npages[i]);
 		CHECK(s[i] != NULL);
 		pattern_fill((void *)s[i]->base, 64, i);
 		pattern_fill((char *)s[i]->base + mspan_nbytes(s[i]) - 64, 64, i);
@@ -289,7 +293,7 @@ TEST_IN_CHILD(records_of_freed_spans_are_reused_for_their_shape)
 	mheap_init();
 	a = big(1);
 	mheap_free_span(NULL, a);
-	b = mheap_alloc_small(NULL, SC_64, EFFORT_GROW);
+	b = alloc_longest(NULL, SC_64);
 	CHECK(b != a);
 	c = big(1);
 	CHECK(c == a && c->kind == SPAN_BIG);
@@ -331,13 +335,13 @@ TEST_IN_CHILD(a_small_span_may_reach_over_arenas)
 {
 	struct mspan *fill, *s;
 	uintptr_t edge;
-	size_t npages = spanclass_info(long_class())->npages;
+	size_t npages = spanclass_max_npages(long_class());
 
 	mheap_init();
 	fill = big(1);
 	edge = align_down(fill->base, ARENA_SIZE) + ARENA_SIZE;
 	big((edge - fill->base) / PAGE_SIZE - 1 - 5);
-	s = mheap_alloc_small(NULL, long_class(), EFFORT_GROW);
+	s = alloc_longest(NULL, long_class());
 	/* Where a sanitizer has the address space behind, the heap went on elsewhere. */
 	if (GOALLOC_SANITIZED && arena_of(edge) == NULL)
 		return;
@@ -354,8 +358,10 @@ TEST_IN_CHILD(a_small_span_may_reach_over_arenas)
 TEST_IN_CHILD(the_page_map_alone_tells_the_slot_of_every_address)
 {
 	mheap_init();
-	for (unsigned sc = 2; sc < NUM_SPAN_CLASSES; sc++) {
-		struct mspan *s = mheap_alloc_small(NULL, (spanclass_t)sc, EFFORT_GROW);
+	for (unsigned i = 2 * SPAN_LENGTHS; i < NUM_SPAN_CLASSES * SPAN_LENGTHS; i++) {
+		spanclass_t sc = (spanclass_t)(i / SPAN_LENGTHS);
+		size_t npages = spanclass_info(sc)->npages[i % SPAN_LENGTHS];
+		struct mspan *s = mheap_alloc_small(NULL, sc, npages, EFFORT_GROW);
 
 		CHECK(s != NULL);
 		for (uintptr_t addr = s->base; addr < s->base + mspan_nbytes(s); addr++) {
@@ -373,7 +379,7 @@ TEST_IN_CHILD(the_page_map_alone_tells_the_slot_of_every_address)
 static void touch_nothing(void)
 {
 	mheap_init();
-	*(volatile char *)mheap_alloc_small(NULL, SPANCLASS_ZERO, EFFORT_GROW)->base = 1;
+	*(volatile char *)alloc_longest(NULL, SPANCLASS_ZERO)->base = 1;
 }
 
 static void a_span_of_nothing_cannot_be_touched(void **state)
@@ -391,17 +397,16 @@ TEST_IN_CHILD(a_span_of_nothing_stays_one_and_is_the_next)
 	size_t npages;
 
 	mheap_init();
-	s = mheap_alloc_small(NULL, SPANCLASS_ZERO, EFFORT_GROW);
+	s = alloc_longest(NULL, SPANCLASS_ZERO);
 	npages = s->npages;
 	CHECK(mheap.guarded_npages == 0 && !s->zeroed);
 	mheap_free_span(NULL, s);
 	CHECK(mheap.guarded_npages == npages && span_of(s->base) == s && s->nfree == s->nelems);
 	mheap_check();
 	/* Others get other pages. */
-	again = mheap_alloc_small(NULL, 2, EFFORT_GROW);
+	again = alloc_longest(NULL, 2);
 	CHECK(again != s && again->base != s->base);
-	CHECK(mheap_alloc_small(NULL, SPANCLASS_ZERO, EFFORT_GROW) == s);
-	CHECK(mheap.guarded_npages == 0);
+	CHECK(alloc_longest(NULL, SPANCLASS_ZERO) == s && mheap.guarded_npages == 0);
 	mheap_check();
 }
 
@@ -413,7 +418,7 @@ TEST_IN_CHILD(the_page_map_gives_no_slot_where_there_are_none)
 
 	mheap_init();
 	b = big(3);
-	s = mheap_alloc_small(NULL, 12, EFFORT_GROW);
+	s = alloc_longest(NULL, 12);
 	base = s->base;
 	CHECK(entry_of(0) == 0 && entry_of(UINTPTR_MAX) == 0 && entry_of((uintptr_t)&b) == 0);
 	CHECK(!entry_slot_of(0, 0, &slot) && !entry_slot_of(0, base, &slot));
@@ -736,8 +741,7 @@ TEST_IN_CHILD(each_span_in_use_is_visited_once_in_the_order_of_pages)
 	CHECK(seen.n == 0);
 	for (int i = 0; i < 150; i++) {
 		struct mspan *a = big(1 + (size_t)i % 7);
-		struct mspan *b = mheap_alloc_small(NULL, i % 2 == 0 ? SC_64 : long_class(),
-						    EFFORT_GROW);
+		struct mspan *b = alloc_longest(NULL, i % 2 == 0 ? SC_64 : long_class());
 
 		CHECK(b != NULL);
 		n += 2;
@@ -797,8 +801,7 @@ TEST_IN_CHILD(a_child_mends_a_heap_that_was_being_changed)
 
 	mheap_init();
 	for (size_t i = 0; i < 20; i++) {
-		s[i] = i % 3 == 0 ? mheap_alloc_small(NULL, long_class(), EFFORT_GROW)
-				  : big(5 * i + 1);
+		s[i] = i % 3 == 0 ? alloc_longest(NULL, long_class()) : big(5 * i + 1);
 		pattern_fill((void *)s[i]->base, mspan_nbytes(s[i]), 1);
 	}
 	for (size_t i = 0; i < 20; i += 4) {
@@ -842,17 +845,17 @@ TEST_IN_CHILD(without_memory_the_answer_is_null_and_the_heap_is_as_before)
 	mheap_init();
 	os_fail_from(OS_ALL_CALLS, 1);
 	CHECK(mheap_alloc_big(NULL, 1, 1, false, EFFORT_GROW) == NULL);
-	CHECK(mheap_alloc_small(NULL, SC_64, EFFORT_GROW) == NULL);
+	CHECK(alloc_longest(NULL, SC_64) == NULL);
 	os_fail_stop();
 	os_fail_from(OS_RESERVE | OS_COMMIT, 1);
 	CHECK(mheap_alloc_big(NULL, 1, 1, false, EFFORT_GROW) == NULL);
-	CHECK(mheap_alloc_small(NULL, SC_64, EFFORT_GROW) == NULL);
+	CHECK(alloc_longest(NULL, SC_64) == NULL);
 	os_fail_stop();
 	for (unsigned shape = 0; shape < SPAN_SHAPES; shape++)
 		CHECK(mheap.span_pools[shape].inuse == 0);
 	mheap_check();
 	s = big(60);
-	CHECK(mheap_alloc_small(NULL, SC_64, EFFORT_GROW) != NULL);
+	CHECK(alloc_longest(NULL, SC_64) != NULL);
 	nfree = free_pages_now();
 	os_fail_from(OS_RESERVE | OS_COMMIT, 1);
 	CHECK(mheap_alloc_big(NULL, 100, 1, false, EFFORT_GROW) == NULL);
@@ -1081,7 +1084,7 @@ static void check_finds_wrong_map_entry(void)
 	struct mspan *s;
 
 	mheap_init();
-	s = mheap_alloc_small(NULL, long_class(), EFFORT_GROW);
+	s = alloc_longest(NULL, long_class());
 	atomic_store(&arena_of(s->base)->spans[s->base % ARENA_SIZE / PAGE_SIZE + 3],
 		     (uint64_t)(uintptr_t)&mspan_dead << 16);
 	mheap_check();

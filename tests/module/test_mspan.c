@@ -7,6 +7,7 @@
 #include "module.h"
 
 #include "live.h"
+#include "spans.h"
 #include "heap/mspan.h"
 
 #include <pthread.h>
@@ -33,7 +34,7 @@ static spanclass_t class_worth(unsigned slots)
 {
 	unsigned c = NUM_SIZE_CLASSES - 1;
 
-	while (c > 0 && sizeclasses[c].nelems / 8 != slots)
+	while (c > 0 && longest_nelems(make_spanclass(c, false)) / 8 != slots)
 		c--;
 	assert_int_not_equal(c, 0);
 	return make_spanclass(c, false);
@@ -60,19 +61,38 @@ static void assert_guard(struct mspan *s)
 		assert_int_equal(((unsigned char *)s)[i], 0xa5);
 }
 
-static struct mspan *new_span(spanclass_t sc)
-{
-	struct mspan *s = new_record(mspan_shape(sc));
-
-	mspan_init_small(s, BASE, sc, true);
-	mspan_check(s);
-	return s;
-}
-
 static void drop(struct mspan *s)
 {
 	assert_guard(s);
 	free(s);
+}
+
+static struct mspan *new_span_of(spanclass_t sc, size_t npages)
+{
+	struct mspan *s = new_record(mspan_shape(sc, spanclass_nelems(sc, npages)));
+
+	mspan_init_small(s, BASE, sc, npages, true);
+	mspan_check(s);
+	return s;
+}
+
+static struct mspan *new_span(spanclass_t sc)
+{
+	return new_span_of(sc, spanclass_max_npages(sc));
+}
+
+/* Calls check with a new span of every class and length, but for tiny ones. */
+static void for_each_length(void (*check)(struct mspan *s))
+{
+	for (unsigned sc = 2; sc < NUM_SPAN_CLASSES; sc++) {
+		for (unsigned i = 0; sc != SPANCLASS_TINY && i < SPAN_LENGTHS; i++) {
+			struct mspan *s = new_span_of((spanclass_t)sc,
+						      sizeclasses[sc / 2].npages[i]);
+
+			check(s);
+			drop(s);
+		}
+	}
 }
 
 /* Hands out every free slot as live. */
@@ -122,16 +142,17 @@ static unsigned worth(const struct mspan *s)
 
 /* --- records --- */
 
-static void every_class_has_a_shape_with_room_for_all_of_it(void **state)
+static void every_length_has_a_shape_with_room_for_all_of_it(void **state)
 {
 	(void)state;
-	for (unsigned sc = 2; sc < NUM_SPAN_CLASSES; sc++) {
-		const struct sizeclass *info = spanclass_info((spanclass_t)sc);
-		unsigned shape = mspan_shape((spanclass_t)sc);
-		size_t words = (info->nelems + 63u) / 64;
+	for (unsigned i = 2 * SPAN_LENGTHS; i < NUM_SPAN_CLASSES * SPAN_LENGTHS; i++) {
+		spanclass_t sc = (spanclass_t)(i / SPAN_LENGTHS);
+		unsigned nelems =
+			spanclass_nelems(sc, spanclass_info(sc)->npages[i % SPAN_LENGTHS]);
+		unsigned shape = mspan_shape(sc, nelems);
+		size_t words = (nelems + 63u) / 64;
 		/* A byte for the slot behind the last one. */
-		size_t states =
-			sc == SPANCLASS_TINY ? info->nelems * (size_t)TINY_SIZE : info->nelems + 1u;
+		size_t states = sc == SPANCLASS_TINY ? nelems * (size_t)TINY_SIZE : nelems + 1u;
 
 		assert_in_range(shape, 1, SPAN_SHAPES - 1);
 		assert_true(mspan_shape_bytes(shape) >=
@@ -176,7 +197,7 @@ static void a_fresh_span_has_every_slot_free_and_no_owner(void **state)
 
 		for (unsigned w = 0; w < s->words; w++)
 			n += popcount64(mspan_free_bits(s)[w]);
-		assert_int_equal(n, spanclass_info((spanclass_t)sc)->nelems);
+		assert_int_equal(n, longest_nelems((spanclass_t)sc));
 		assert_true(mspan_is_empty(s));
 		assert_int_equal(span_count_live(s), 0);
 		assert_int_equal(mspan_owner_relaxed(s), 0);
@@ -197,7 +218,7 @@ static void a_record_that_is_reused_remembers_nothing(void **state)
 	free_remote(s, 5);
 	s->next = s->prev = s;
 	s->moved = true;
-	mspan_init_small(s, BASE + PAGE_SIZE, SC_64, false);
+	mspan_init_small(s, BASE + PAGE_SIZE, SC_64, 1, false);
 	mspan_check(s);
 	assert_int_equal(s->shape, shape);
 	assert_true(mspan_is_empty(s));
@@ -246,50 +267,46 @@ static void words_are_taken_from_any_one_on_and_round(void **state)
 
 /* --- slot_of --- */
 
-static void slot_of_is_right_at_both_ends_of_every_slot_of_every_class(void **state)
+static void check_ends_of_slots(struct mspan *s)
+{
+	uint32_t slot;
+
+	for (uint32_t i = 0; i < s->nelems; i++) {
+		uintptr_t addr = BASE + (uintptr_t)i * s->elemsize;
+
+		assert_true(mspan_slot_of(s, addr, &slot));
+		assert_int_equal(slot, i);
+		assert_false(mspan_slot_of(s, addr + 1, &slot));
+		assert_int_equal(slot, i);
+		assert_false(mspan_slot_of(s, addr + s->elemsize - 1, &slot));
+		assert_int_equal(slot, i);
+	}
+}
+
+static void slot_of_is_right_at_both_ends_of_every_slot_of_every_length(void **state)
 {
 	(void)state;
-	for (unsigned sc = 2; sc < NUM_SPAN_CLASSES; sc++) {
-		struct mspan *s;
-		uint32_t slot;
+	for_each_length(check_ends_of_slots);
+}
 
-		if (sc == SPANCLASS_TINY)
-			continue;
-		s = new_span((spanclass_t)sc);
-		for (uint32_t i = 0; i < s->nelems; i++) {
-			uintptr_t addr = BASE + (uintptr_t)i * s->elemsize;
+static void check_tail(struct mspan *s)
+{
+	uint32_t slot;
 
-			assert_true(mspan_slot_of(s, addr, &slot));
-			assert_int_equal(slot, i);
-			assert_false(mspan_slot_of(s, addr + 1, &slot));
-			assert_int_equal(slot, i);
-			assert_false(mspan_slot_of(s, addr + s->elemsize - 1, &slot));
-			assert_int_equal(slot, i);
-		}
-		drop(s);
+	hand_out_all(s);
+	for (uintptr_t a = BASE + (uintptr_t)s->nelems * s->elemsize; a < BASE + mspan_nbytes(s);
+	     a++) {
+		(void)mspan_slot_of(s, a, &slot);
+		assert_int_equal(slot, s->nelems);
+		assert_true(slot < s->state_bytes);
+		assert_int_equal(slot_state(&s->state[slot]), SLOT_FREE);
 	}
 }
 
 static void behind_the_last_slot_is_one_that_has_a_byte_and_is_never_live(void **state)
 {
 	(void)state;
-	for (unsigned sc = 2; sc < NUM_SPAN_CLASSES; sc++) {
-		struct mspan *s;
-		uint32_t slot;
-
-		if (sc == SPANCLASS_TINY)
-			continue;
-		s = new_span((spanclass_t)sc);
-		hand_out_all(s);
-		for (uintptr_t a = BASE + (uintptr_t)s->nelems * s->elemsize;
-		     a < BASE + mspan_nbytes(s); a++) {
-			(void)mspan_slot_of(s, a, &slot);
-			assert_int_equal(slot, s->nelems);
-			assert_true(slot < s->state_bytes);
-			assert_int_equal(slot_state(&s->state[slot]), SLOT_FREE);
-		}
-		drop(s);
-	}
+	for_each_length(check_tail);
 }
 
 static void no_address_starts_a_slot_of_a_tiny_span(void **state)
@@ -410,7 +427,7 @@ static void a_span_of_used_pages_is_never_fresh(void **state)
 	bool fresh = true;
 
 	(void)state;
-	mspan_init_small(s, BASE, SC_64, false);
+	mspan_init_small(s, BASE, SC_64, 1, false);
 	while (mspan_take_word(s, &word, &bits, &fresh))
 		assert_false(fresh);
 	drop(s);
@@ -1064,13 +1081,13 @@ static void a_free_that_meets_set_full_is_seen_by_one_of_the_two(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(every_class_has_a_shape_with_room_for_all_of_it),
+		cmocka_unit_test(every_length_has_a_shape_with_room_for_all_of_it),
 		cmocka_unit_test(the_parts_of_a_record_do_not_overlap_and_stay_where_they_are),
 		cmocka_unit_test(a_fresh_span_has_every_slot_free_and_no_owner),
 		cmocka_unit_test(a_record_that_is_reused_remembers_nothing),
 		cmocka_unit_test(a_big_span_has_one_slot_that_the_fast_path_does_not_find),
 		cmocka_unit_test(words_are_taken_from_any_one_on_and_round),
-		cmocka_unit_test(slot_of_is_right_at_both_ends_of_every_slot_of_every_class),
+		cmocka_unit_test(slot_of_is_right_at_both_ends_of_every_slot_of_every_length),
 		cmocka_unit_test(behind_the_last_slot_is_one_that_has_a_byte_and_is_never_live),
 		cmocka_unit_test(no_address_starts_a_slot_of_a_tiny_span),
 		cmocka_unit_test(words_are_taken_lowest_first_and_the_last_one_may_be_partial),

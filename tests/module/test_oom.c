@@ -8,6 +8,7 @@
  * slow, try every third n.
  */
 #include "module.h"
+#include "spans.h"
 
 #include "heap/heapcheck.h"
 #include "heap.h"
@@ -96,6 +97,15 @@ static void keep_span(size_t i, struct mspan *s)
 	((char *)s->base)[mspan_nbytes(s) - 1] |= 1;
 }
 
+/* Returns a span of any class and any of its lengths. */
+static struct mspan *use_small(struct pcache *pc, uint64_t *rnd)
+{
+	spanclass_t sc = (spanclass_t)(4 + rng_below(rnd, 132));
+
+	return mheap_alloc_small(pc, sc, spanclass_info(sc)->npages[rng_below(rnd, SPAN_LENGTHS)],
+				 EFFORT_GROW);
+}
+
 static void use_pages(struct pcache *pc, uint64_t *rnd)
 {
 	static const size_t lengths[] = { 1, 2, 5, 16, 17, 60, 100, 600, 1000 };
@@ -108,9 +118,7 @@ static void use_pages(struct pcache *pc, uint64_t *rnd)
 		check_span_bytes(i);
 		if (spans[i] == NULL) {
 			if (rng_below(rnd, 3) == 0)
-				keep_span(i, mheap_alloc_small(
-						     with, (spanclass_t)(4 + rng_below(rnd, 132)),
-						     EFFORT_GROW));
+				keep_span(i, use_small(with, rnd));
 			else
 				keep_span(i, mheap_alloc_big(with, npages,
 							     rng_below(rnd, 4) == 0 ? 16 : 1, false,

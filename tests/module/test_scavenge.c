@@ -4,6 +4,7 @@
  * does.
  */
 #include "module.h"
+#include "spans.h"
 
 #include "heap/mheap.h"
 #include "base/options.h"
@@ -339,12 +340,12 @@ static struct mspan *begin_region(struct pcache *pc)
 	options.thp = true;
 	/* Below the size of a heap that wants them: none, however many small spans come. */
 	for (int i = 0; i < 600; i++) {
-		s = mheap_alloc_small(pc, 2, EFFORT_GROW);
+		s = alloc_longest(pc, 2);
 		CHECK(s != NULL && !is_huge(s->base));
 	}
 	big(THP_MIN_HEAP / PAGE_SIZE);
 	for (int i = 0; i < 4 * REGION_PAGES; i++) {
-		s = mheap_alloc_small(pc, 2, EFFORT_GROW);
+		s = alloc_longest(pc, 2);
 		CHECK(s != NULL);
 		if (is_huge(s->base)) {
 			CHECK(s->base % REGION_SIZE == 0 && s->zeroed);
@@ -369,7 +370,7 @@ TEST_IN_CHILD(a_region_that_small_objects_begin_has_a_huge_page_and_gives_all_of
 	mheap_check();
 	/* In use: the rest goes back, the page that is used does not. */
 	mheap_flush_pcache(&pc);
-	mheap_free_span(NULL, mheap_alloc_small(NULL, 2, EFFORT_GROW));
+	mheap_free_span(NULL, alloc_longest(NULL, 2));
 	mheap_scavenge_all();
 	CHECK(!is_huge(base) && kernel_was_told(base, " nh"));
 	CHECK(*(char *)base == 1);
@@ -397,13 +398,13 @@ TEST_IN_CHILD(what_of_a_huge_page_was_never_handed_out_is_released_with_what_was
 	mheap_check();
 	/* It reads as zero, and can have a huge page again: not for a thread's first word, but for
 	 * one that used up a word. */
-	s = mheap_alloc_small(&pc, 2, EFFORT_GROW);
+	s = alloc_longest(&pc, 2);
 	CHECK(s->base == base && !is_huge(base));
 	mheap_flush_pcache(&pc);
 	mheap_free_span(NULL, s);
 	mheap_scavenge_all();
 	pc.base = base;
-	s = mheap_alloc_small(&pc, 2, EFFORT_GROW);
+	s = alloc_longest(&pc, 2);
 	CHECK(s->zeroed && all_zero((void *)s->base, PAGE_SIZE));
 	CHECK(s->base == base && is_huge(base));
 }
@@ -418,7 +419,7 @@ TEST_IN_CHILD(big_objects_begin_no_region_and_neither_does_any_with_thp_off)
 		CHECK(!is_huge(big(MiB(2) / PAGE_SIZE)->base));
 	options.thp = false;
 	for (int i = 0; i < 1000; i++)
-		CHECK(!is_huge(mheap_alloc_small(&pc, 2, EFFORT_GROW)->base));
+		CHECK(!is_huge(alloc_longest(&pc, 2)->base));
 }
 
 TEST_IN_CHILD(a_random_history_ends_with_every_free_page_released)

@@ -47,12 +47,32 @@ static void only_class_24_breaks_16_byte_alignment(void **state)
 static void nelems_is_what_fits_and_what_a_span_can_count(void **state)
 {
 	(void)state;
+	for (unsigned sc = 2; sc < NUM_SPAN_CLASSES; sc++) {
+		size_t elemsize = spanclass_info((spanclass_t)sc)->elemsize;
+		size_t most = spanclass_max_npages((spanclass_t)sc);
+
+		assert_in_range(most * PAGE_SIZE / elemsize, 1, SPAN_MAX_SLOTS);
+		for (size_t npages = 1; npages <= most; npages++)
+			assert_int_equal(spanclass_nelems((spanclass_t)sc, npages),
+					 npages * PAGE_SIZE / elemsize);
+	}
+}
+
+static void lengths_of_spans_double_at_least_and_lose_an_eighth_at_most(void **state)
+{
+	(void)state;
 	for (unsigned c = 1; c < NUM_SIZE_CLASSES; c++) {
 		const struct sizeclass *info = &sizeclasses[c];
+		size_t longest = info->npages[SPAN_LENGTHS - 1];
 
-		assert_true(info->npages >= 1);
-		assert_int_equal(info->nelems, info->npages * PAGE_SIZE / info->elemsize);
-		assert_in_range(info->nelems, 1, SPAN_MAX_SLOTS);
+		for (unsigned i = 0; i < SPAN_LENGTHS; i++) {
+			size_t nbytes = info->npages[i] * PAGE_SIZE;
+
+			assert_in_range(nbytes, info->elemsize, longest * PAGE_SIZE);
+			assert_true(nbytes % info->elemsize <= nbytes / 8);
+			if (i > 0 && info->npages[i] != longest)
+				assert_true(info->npages[i] >= 2 * info->npages[i - 1]);
+		}
 	}
 }
 
@@ -62,7 +82,7 @@ static void the_multiply_divides_at_every_offset(void **state)
 	(void)state;
 	for (unsigned c = 1; c < NUM_SIZE_CLASSES; c++) {
 		const struct sizeclass *info = &sizeclasses[c];
-		uint64_t nbytes = info->npages * PAGE_SIZE;
+		uint64_t nbytes = info->npages[SPAN_LENGTHS - 1] * PAGE_SIZE;
 		uint64_t slot = 0, rest = 0;
 		unsigned wrong = 0;
 
@@ -220,6 +240,7 @@ int main(void)
 		cmocka_unit_test(the_68_sizes_are_go_s),
 		cmocka_unit_test(only_class_24_breaks_16_byte_alignment),
 		cmocka_unit_test(nelems_is_what_fits_and_what_a_span_can_count),
+		cmocka_unit_test(lengths_of_spans_double_at_least_and_lose_an_eighth_at_most),
 		cmocka_unit_test(the_multiply_divides_at_every_offset),
 		cmocka_unit_test(stack_entries_respect_both_bounds_and_add_up),
 		cmocka_unit_test(lookup_of_every_size_is_the_smallest_class_that_malloc_may_use),

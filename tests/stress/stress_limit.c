@@ -113,8 +113,8 @@ static void *worker(void *arg)
 	return NULL;
 }
 
-/* Returns how many bytes count: all pages of the heap, except those without memory that are free or,
- * without hard=1, have free slots only. heapcheck() has counted the latter anew. */
+/* Returns how many bytes count: all pages of the heap, except those without memory that are free
+ * or, without hard=1, have free slots only. heapcheck() has counted the latter anew. */
 static size_t recount(void)
 {
 	uint32_t rights = metakey_open();
