@@ -11,8 +11,7 @@
  *   3. mspan      a run of pages cut into slots of one size class, or one big object. A slot has a
  *                 state byte and two bits, far from the slot itself. [mspan.c, sizeclass.c]
  *   4. mheap      makes spans of pages. [mheap.c, growth.c, limit.c, scavenge.c, pcache.c]
- *   5. mcentral   for each span class, the spans that no thread has. Their kernel pages that have
- *                 free slots only are given back. [mcentral.c, drain.c]
+ *   5. mcentral   for each span class, the spans that no thread has. [mcentral.c, drain.c]
  *   6. mcache     what one thread has: for each span class a bin with a stack of freed slots, a
  *                 current span and partial spans; a word of pages; freed big objects. [mcache.c,
  *                 bigcache.c, tiny.c, thread.c]
@@ -44,7 +43,7 @@
  *
  * The rest of the heap:
  *   - start.c sets the heap up; fork.c mends a forked child; object.c tells what lies at an
- *     address; realloc.c resizes.
+ *     address; realloc.c resizes; scavthread.c is a thread that gives memory back.
  *   - While allocations are counted or sampled, malloc's table leads to the counted bins. These are
  *     refilled up to the next sample only, so that the slow path comes at just that object. A
  *     sampled object has a flag in its state byte, which sends its free to the slow path.
@@ -97,6 +96,7 @@
 #include "safe/fault.h"
 #include "safe/hardened.h"
 #include "safe/no_reuse.h"
+#include "scavthread.h"
 #include "start.h"
 #include "tools/profile.h"
 #include "tools/sample.h"
@@ -398,8 +398,7 @@ void *request_alloc(const struct request *r)
 	if (UNLIKELY(sampled != 0))
 		profile_alloc((uintptr_t)p, sampled);
 	metakey_close(rights);
-	if (UNLIKELY(options.scavthread))
-		start_scavenger();
+	scavthread_attend();
 	return p != NULL ? p : request_refuse();
 }
 
@@ -423,8 +422,7 @@ static SLOW_PATH void *malloc_rest(size_t size)
 
 	if (p == NULL)
 		return request_alloc(&(struct request){ .size = size });
-	if (UNLIKELY(options.scavthread))
-		start_scavenger();
+	scavthread_attend();
 	return p;
 }
 
@@ -450,8 +448,7 @@ SLOW_PATH void *heap_calloc_slow(size_t size)
 	if (p == NULL)
 		return request_alloc(&(struct request){ .size = size, .zero = true });
 	zero_bytes(p, size);
-	if (UNLIKELY(options.scavthread))
-		start_scavenger();
+	scavthread_attend();
 	return p;
 }
 
@@ -776,10 +773,13 @@ size_t heap_set_limit(size_t bytes)
 
 	/* Makes sure that the options have been read. */
 	thread_leave(start_enter());
+	scavthread_note_stderr();
 	before = mheap_set_limit(bytes > PTRDIFF_MAX ? 0 : bytes);
-	metakey_close(rights);
 	if (mheap_used_bytes() > bytes)
 		(void)heap_trim();
+	mheap_keep_limit();
+	metakey_close(rights);
+	scavthread_attend();
 	return before == 0 ? SIZE_MAX : before;
 }
 

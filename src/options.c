@@ -142,6 +142,19 @@ static bool set_sizemismatch(struct options *o, struct piece value)
 	return true;
 }
 
+static bool set_scavthread(struct options *o, struct piece value)
+{
+	if (value.text == NULL || piece_is(value, "1"))
+		o->scavthread = SCAVTHREAD_ON;
+	else if (piece_is(value, "0"))
+		o->scavthread = SCAVTHREAD_OFF;
+	else if (piece_is(value, "auto"))
+		o->scavthread = SCAVTHREAD_AUTO;
+	else
+		return false;
+	return true;
+}
+
 static bool set_realloczero(struct options *o, struct piece value)
 {
 	static const char *const names[] = { "free", "alloc", "abort" };

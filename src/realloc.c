@@ -22,6 +22,7 @@
 #include "os/metakey.h"
 #include "os/os.h"
 #include "safe/fault.h"
+#include "scavthread.h"
 #include "start.h"
 #include "tools/profile.h"
 
@@ -296,8 +297,7 @@ void *heap_realloc(void *p, size_t size, bool noscan, const char *func)
 	/* The object may have grown in its place, where only the caller's p told of it. */
 	HOLD_ADDRESS(p);
 	metakey_close(rights);
-	if (UNLIKELY(options.scavthread))
-		start_scavenger();
+	scavthread_attend();
 	return to;
 }
 

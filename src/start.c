@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * start.c - sets the heap up, reads the options, begins sampling, ends threads, runs the scavenger.
+ * start.c - sets the heap up, reads the options, begins sampling, ends threads.
  * See malloc.c for the overview.
  *
  * The first request of a process may come from ld.so, before libc is up and before there is an
@@ -8,7 +8,7 @@
  * reads the options if they could not be read before, and asks libc to be told of forks and ends of
  * threads.
  *
- * Owns     what of start-up is done, the key by which libc tells of ends of threads, the scavenger.
+ * Owns     what of start-up is done, the key by which libc tells of ends of threads.
  * Locks    start_lock (LOCK_INIT) is held by heap_init(). No lock is held while libc is called.
  */
 #include "start.h"
@@ -21,12 +21,12 @@
 #include "os/metakey.h"
 #include "safe/guard.h"
 #include "safe/hardened.h"
+#include "scavthread.h"
 #include "tools/profile.h"
 #include "tools/sample.h"
 
 #include <errno.h>
 #include <pthread.h>
-#include <signal.h>
 
 extern char **environ;
 
@@ -35,22 +35,12 @@ extern char **environ;
  * to end the thread's own record. */
 #define DESTRUCTOR_ROUNDS (GOALLOC_SANITIZED ? 2 : 4)
 
-/* A heap below this size has little to give back and gets no scavenger thread. A process with a
- * second thread cannot enter a user namespace, for one. */
-#define SCAVENGER_HEAP MiB(4)
-
 enum { LATE_NOT_YET, LATE_RUNNING, LATE_DONE };
 static _Atomic int late_state;
 
 _Atomic bool start_attention = true;
 
 static pthread_key_t exit_key;    /* constant once late_state is LATE_DONE */
-
-/* The scavenger thread was made, or could not be made. */
-static _Atomic bool scavenger_started;
-
-/* The calling thread is the scavenger, which has no cache. */
-THREAD_LOCAL bool is_scavenger;
 
 /* --- the heap --- */
 
@@ -61,6 +51,18 @@ static void say(const char *text)
 	report_init(&r);
 	report_str(&r, text);
 	(void)report_write(&r, 2);
+}
+
+/* Sets the memory limit that the options ask for. */
+static void read_limit(void)
+{
+	size_t bytes = limit_of_options("");
+
+	(void)mheap_set_limit(bytes);
+	if (bytes != 0 || options.scavthread == SCAVTHREAD_ON)
+		scavthread_note_stderr();
+	if (options.hard && options.memlimit == 0 && options.memlimit_percent == 0)
+		say("hard=1 has no effect as long as no memlimit is set");
 }
 
 /* Reads the options before the first object; or, where ld.so makes objects before there is an
@@ -83,7 +85,7 @@ static void read_options(void)
 		mcache_flush_stacks(thread_self.cache);
 	if (options.decoratemappings)
 		os_name_mappings();
-	(void)mheap_set_limit(limit_of_options(""));
+	read_limit();
 	if (options.tiny_align < sizeof(void *))
 		sizeclass_divert_least();
 	if (options.sbrk || options.efence)
@@ -124,7 +126,7 @@ static void begin_sampling(void)
  * the heap up, adopts, or has left the heap. */
 static bool begin_call_out(void)
 {
-	if (thread_self.cache == NULL && (!is_scavenger || thread_self.gone))
+	if (thread_self.cache == NULL && (!scavthread_is_self() || thread_self.gone))
 		return false;
 	if (lock_held(&thread_shared.lock) || lock_held(&start_lock))
 		return false;
@@ -205,55 +207,6 @@ static SLOW_PATH void watch_exit(struct mcache *c)
 	errno = saved_errno;
 }
 
-/* --- the optional scavenger thread --- */
-
-static void *scavenger(void *arg)
-{
-	uint32_t rights;
-
-	(void)arg;
-	is_scavenger = true;
-	for (;;) {
-		os_sleep_ms(options.scavenge_ms < 100 ? 100 : options.scavenge_ms);
-		rights = metakey_open();
-		while (mheap_scavenge_poll(os_now_ms()))
-			;
-		metakey_close(rights);
-	}
-	return NULL;
-}
-
-/* Makes a detached thread that takes no signals. A forked child does not have it. */
-static bool start_thread(void *(*body)(void *arg))
-{
-	sigset_t all, before;
-	pthread_t thread;
-	bool started;
-
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	started = pthread_create(&thread, NULL, body, NULL) == 0;
-	if (started)
-		pthread_detach(thread);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	return started;
-}
-
-void start_scavenger(void)
-{
-	int saved_errno = errno;
-
-	/* Relaxed: a figure, and a flag that one thread sets first. Acquire: see watch_exit(). */
-	if (atomic_load_explicit(&scavenger_started, memory_order_relaxed) ||
-	    atomic_load_explicit(&mheap.growth.committed, memory_order_relaxed) < SCAVENGER_HEAP ||
-	    atomic_load_explicit(&late_state, memory_order_acquire) != LATE_DONE ||
-	    atomic_exchange_explicit(&scavenger_started, true, memory_order_relaxed))
-		return;
-	if (!start_thread(scavenger))
-		say("scavthread: the thread could not be made");
-	errno = saved_errno;
-}
-
 /* --- late start-up --- */
 
 /* Is called by libc in children of fork(). The heap may have been mended already, because other
@@ -261,8 +214,7 @@ void start_scavenger(void)
 static void after_fork(void)
 {
 	forked_look_in_handler();
-	/* The child has no scavenger until it allocates. Relaxed: the only thread. */
-	atomic_store_explicit(&scavenger_started, false, memory_order_relaxed);
+	scavthread_after_fork();
 }
 
 void start_late_init(void)
@@ -287,6 +239,7 @@ void start_late_init(void)
 		return;
 	/* Release: the key. Pairs with the acquire in watch_exit(). */
 	atomic_store_explicit(&late_state, LATE_DONE, memory_order_release);
+	scavthread_allow();
 	/* ld.so made the first allocations before the options were read. From now on malloc.c asks
 	 * libc. */
 	if (options.off) {

@@ -23,9 +23,4 @@ struct mcache *start_enter(void);
  * ends of threads. Does nothing before libc is up, nor a second time. */
 void start_late_init(void);
 
-/* With scavthread=1: starts the thread that gives memory back, once the heap is large enough. The
- * slow paths of malloc and realloc call it without a lock. free() does not, because libc frees
- * while it holds the lock of its stacks. */
-void start_scavenger(void);
-
 #endif

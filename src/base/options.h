@@ -13,6 +13,9 @@
 /* What realloc(p, 0) does. */
 enum realloc_zero { REALLOC_ZERO_FREE, REALLOC_ZERO_ALLOC, REALLOC_ZERO_ABORT };
 
+/* Whether there is a thread that gives memory back. AUTO: once the memory limit comes near. */
+enum scavthread { SCAVTHREAD_AUTO, SCAVTHREAD_OFF, SCAVTHREAD_ON };
+
 /* A file to write to: "" for none, "-" for standard error, else an absolute name; %p and %n in it
  * are replaced when it is opened (out.h). */
 typedef char option_file[OPTION_PATH_MAX];
@@ -22,7 +25,6 @@ typedef char option_file[OPTION_PATH_MAX];
 struct options {
 	bool off;
 	bool thp;
-	bool scavthread;
 	bool invalidptr_abort;
 	bool sizemismatch_warn;
 	bool clobberfree;
@@ -34,6 +36,7 @@ struct options {
 	bool decoratemappings;
 	bool help;
 	uint8_t realloczero;       /* enum realloc_zero */
+	uint8_t scavthread;        /* enum scavthread */
 	uint32_t scavenge_ms;      /* 0 at once */
 	uint32_t tiny_align;       /* bytes */
 	uint32_t guardrate;        /* one of so many allocations; 0 none */

@@ -46,6 +46,11 @@ static size_t margin(void)
 	return limit_bytes() - limit.near_at;
 }
 
+void limit_call(void)
+{
+	atomic_fetch_add_explicit(&limit.calls, 1, memory_order_relaxed);
+}
+
 static void set_next_round(uint64_t ms)
 {
 	/* Relaxed: only a time. The last of several threads whose rounds end together wins. */
@@ -91,15 +96,19 @@ static bool round_is_due(uint64_t now_ms)
 	       now_ms >= atomic_load_explicit(&limit.next_round, memory_order_relaxed);
 }
 
-/* Returns the state after a request that does not cross the limit. */
-static enum limit_state state_within(const struct limit_figures *f)
+/* Returns the state once `used` bytes count. */
+static enum limit_state state_at(const struct limit_figures *f, size_t used)
 {
 	enum limit_state before = limit_get_state();
 
-	if (f->used + f->need > limit.near_at)
-		return f->used <= limit_bytes() ? LIMIT_NEAR : before;
+	if (f->used > limit_bytes())
+		return f->used - f->dirty > limit_bytes() ? LIMIT_OVER : before;
+	if (used > limit.near_at)
+		return LIMIT_NEAR;
 	/* Well below only, so that the state does not change to and fro. */
-	return f->used + margin() / 4 <= limit.near_at ? LIMIT_FAR : before;
+	if (f->used + margin() / 4 <= limit.near_at)
+		return LIMIT_FAR;
+	return before == LIMIT_OVER ? LIMIT_NEAR : before;
 }
 
 struct limit_answer limit_decide(const struct limit_figures *f)
@@ -109,7 +118,7 @@ struct limit_answer limit_decide(const struct limit_figures *f)
 	size_t over;
 
 	if (f->need == 0 || f->used + f->need <= limit_bytes())
-		return (struct limit_answer){ LIMIT_ADMIT, state_within(f), 0 };
+		return (struct limit_answer){ LIMIT_ADMIT, state_at(f, f->used + f->need), 0 };
 	over = f->used + f->need - limit_bytes();
 	if (f->dirty > most && !f->nothing_left)
 		return (struct limit_answer){ LIMIT_RELEASE, before,
@@ -117,7 +126,7 @@ struct limit_answer limit_decide(const struct limit_figures *f)
 	if (!f->flushed && round_is_due(f->now_ms))
 		return (struct limit_answer){ LIMIT_FLUSH, before, 0 };
 	if (options.hard)
-		return (struct limit_answer){ LIMIT_REFUSE, before, 0 };
+		return (struct limit_answer){ LIMIT_REFUSE, state_at(f, f->used), 0 };
 	return (struct limit_answer){ LIMIT_ADMIT, LIMIT_OVER, 0 };
 }
 
@@ -130,7 +139,7 @@ void limit_note(const struct limit_answer *answer, uint64_t now_ms)
 		set_next_round(now_ms + 1);
 	if (answer->verdict == LIMIT_FLUSH ||
 	    (before == LIMIT_FAR && answer->state != LIMIT_FAR))
-		atomic_fetch_add_explicit(&limit.calls, 1, memory_order_relaxed);
+		limit_call();
 }
 
 void limit_end_round(uint64_t begun_ms, uint64_t now_ms)

@@ -90,6 +90,9 @@ struct limit_answer limit_decide(const struct limit_figures *f);
  * mheap.lock is held. */
 void limit_note(const struct limit_answer *answer, uint64_t now_ms);
 
+/* Asks all threads to flush their caches at their next slow path. */
+void limit_call(void);
+
 /* Ends a round of the calling thread, which began at begun_ms and was answered again by now_ms. The
  * next one begins the later the longer this one took. */
 void limit_end_round(uint64_t begun_ms, uint64_t now_ms);

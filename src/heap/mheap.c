@@ -49,6 +49,16 @@ static size_t used_bytes_locked(void)
 	return npages * PAGE_SIZE - min_size(drained, npages * PAGE_SIZE) + fixalloc_used_bytes();
 }
 
+static struct limit_figures figures_locked(size_t need_npages)
+{
+	return (struct limit_figures){
+		.used = used_bytes_locked(),
+		.dirty = (mheap.pages.nfree - mheap.pages.nclean) * PAGE_SIZE,
+		.need = need_npages * PAGE_SIZE,
+		.now_ms = os_now_ms(),
+	};
+}
+
 size_t mheap_used_bytes(void)
 {
 	size_t nbytes;
@@ -71,6 +81,26 @@ size_t mheap_set_limit(size_t bytes)
 	return before;
 }
 
+void mheap_keep_limit(void)
+{
+	struct limit_figures f;
+	struct limit_answer answer;
+
+	if (limit_bytes() == 0)
+		return;
+	lock_acquire(&mheap.lock);
+	f = figures_locked(0);
+	if (f.used > limit_bytes()) {
+		(void)scavenge_locked(&mheap.scavenger, f.used - limit.near_at);
+		f = figures_locked(0);
+	}
+	answer = limit_decide(&f);
+	limit_note(&answer, f.now_ms);
+	if (f.used > limit_bytes())
+		limit_call();
+	lock_release(&mheap.lock);
+}
+
 bool mheap_scavenge_poll(uint64_t now_ms)
 {
 	return scavenge_poll(&mheap.scavenger, now_ms, limit_decay_ms());
@@ -84,16 +114,6 @@ size_t mheap_scavenge_all(void)
 	nbytes = scavenge_locked(&mheap.scavenger, SIZE_MAX);
 	lock_release(&mheap.lock);
 	return nbytes;
-}
-
-static struct limit_figures figures_locked(size_t need_npages)
-{
-	return (struct limit_figures){
-		.used = used_bytes_locked(),
-		.dirty = (mheap.pages.nfree - mheap.pages.nclean) * PAGE_SIZE,
-		.need = need_npages * PAGE_SIZE,
-		.now_ms = os_now_ms(),
-	};
 }
 
 /* Returns how many of the pages would begin to count. PAGE_NONE stands for the lowest free run. */

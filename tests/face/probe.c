@@ -168,6 +168,30 @@ static void close_all(void)
 	printf("%s\n", of_its_own);
 }
 
+static void use_much(void)
+{
+	void *volatile p = malloc(40 * MiB);
+
+	CHECK(p != NULL);
+	memset(p, 1, 40 * MiB);
+	free(malloc(1 * MiB));
+	free(p);
+}
+
+/* Uses much memory when its descriptor 2 is another file than standard error. Prints whether
+ * somebody wrote to that file. */
+static const char *reuse_stderr(void)
+{
+	char of_its_own[] = "/tmp/face_probe_XXXXXX";
+	struct stat st;
+
+	(void)close(2);
+	CHECK(mkstemp(of_its_own) == 2 && unlink(of_its_own) == 0);
+	use_much();
+	CHECK(fstat(2, &st) == 0);
+	return st.st_size == 0 ? "ok" : "written";
+}
+
 int main(int argc, char **argv)
 {
 	CHECK(argc == 2);
@@ -195,6 +219,11 @@ int main(int argc, char **argv)
 			printf("%d\n", (int)child);
 	} else if (strcmp(argv[1], "close_all") == 0) {
 		close_all();
+	} else if (strcmp(argv[1], "use_much") == 0) {
+		use_much();
+		printf("ok\n");
+	} else if (strcmp(argv[1], "reuse_stderr") == 0) {
+		printf("%s\n", reuse_stderr());
 	} else if (strcmp(argv[1], "freed") == 0) {
 		printf("%s\n", unchanged_after_free() < 16 ? "clobbered" : "kept");
 	} else {

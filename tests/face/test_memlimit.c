@@ -248,6 +248,70 @@ static void by_call(void)
 	free(p);
 }
 
+/* --- a process that frees much and then sleeps --- */
+
+#define QUIET_LIMIT (32 * MiB)
+
+static void free_much(void)
+{
+	static void *p[100000];
+
+	for (size_t i = 0; i < 100000; i++)
+		p[i] = touched(1000);
+	for (size_t i = 0; i < 100000; i++)
+		free(p[i]);
+}
+
+static void quiet(void)
+{
+	(void)alarm(20);
+	free(malloc(100));
+	CHECK(proc_threads() == 1);
+	free_much();
+	CHECK(proc_threads() == 2);
+	while (proc_rss() > QUIET_LIMIT)
+		(void)usleep(10000);
+}
+
+/* The thread is made for a limit that is set while more is in use, too. A child has none before it
+ * allocates. */
+static void quiet_by_call(void)
+{
+	pid_t pid;
+
+	(void)alarm(20);
+	free_much();
+	CHECK(proc_threads() == 1);
+	CHECK(set_limit(QUIET_LIMIT) == SIZE_MAX);
+	free_much();
+	CHECK(proc_threads() == 2);
+	pid = fork();
+	if (pid == 0) {
+		CHECK(proc_threads() == 1);
+		free_much();
+		CHECK(proc_threads() == 2);
+		while (proc_rss() > QUIET_LIMIT)
+			(void)usleep(10000);
+		_exit(0);
+	}
+	CHECK(child_wait(pid) == 0);
+}
+
+static void no_thread(void)
+{
+	free_much();
+	CHECK(proc_threads() == 1);
+}
+
+/* libc ends a process whose last thread has ended, and counts ours. */
+static void last_thread(void)
+{
+	(void)alarm(20);
+	free_much();
+	CHECK(proc_threads() == 2);
+	pthread_exit(NULL);
+}
+
 /* --- a share --- */
 
 static void share(void)
@@ -336,7 +400,9 @@ int main(int argc, char **argv)
 		{ "hard", hard },         { "hard_threads", hard_threads },
 		{ "in_child", in_child }, { "by_call", by_call },
 		{ "share", share },       { "cgroup", cgroup },
-		{ "in_group", in_group },
+		{ "in_group", in_group }, { "quiet", quiet },
+		{ "no_thread", no_thread }, { "last_thread", last_thread },
+		{ "quiet_by_call", quiet_by_call },
 	};
 
 	return face_run_case(argc, argv, cases, sizeof(cases) / sizeof(cases[0]));

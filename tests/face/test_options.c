@@ -132,6 +132,33 @@ static void a_slip_is_told_the_name_that_was_meant(void **state)
 					"did you mean scavenge?\n");
 }
 
+static void hard_without_a_limit_is_said(void **state)
+{
+	(void)state;
+	assert_string_equal(run("run", "GOALLOC=hard=1", NULL), "ok\n");
+	assert_string_equal(result.err,
+			    "goalloc: hard=1 has no effect as long as no memlimit is set\n");
+	assert_string_equal(run("run", "GOALLOC=hard=1", "GOALLOC_MEMLIMIT=1GiB"), "ok\n");
+	expect_warnings(0);
+}
+
+static void a_limit_that_is_not_kept_is_said_once(void **state)
+{
+	static const char line[] = "goalloc: memlimit: more than 20971520 bytes are in use; the "
+				   "limit is not kept\n";
+
+	(void)state;
+	assert_string_equal(run("run", "GOALLOC_MEMLIMIT=20MiB", NULL), "ok\n");
+	expect_warnings(0);
+	assert_string_equal(run("use_much", "GOALLOC_MEMLIMIT=20MiB", NULL), "ok\n");
+	assert_string_equal(result.err, line);
+	assert_string_equal(run("run", "GOALLOC_MEMLIMIT=1", NULL), "ok\n");
+	expect_warnings(1);
+	/* The descriptor may be the program's own file by then. */
+	assert_string_equal(run("reuse_stderr", "GOALLOC_MEMLIMIT=20MiB", NULL), "ok\n");
+	expect_warnings(0);
+}
+
 static void the_variables_of_the_go_names_are_read(void **state)
 {
 	(void)state;
@@ -357,6 +384,8 @@ int main(int argc, char **argv)
 		cmocka_unit_test(every_bad_item_has_a_warning_of_its_own),
 		cmocka_unit_test(any_nonsense_is_survived),
 		cmocka_unit_test(a_slip_is_told_the_name_that_was_meant),
+		cmocka_unit_test(hard_without_a_limit_is_said),
+		cmocka_unit_test(a_limit_that_is_not_kept_is_said_once),
 		cmocka_unit_test(the_variables_of_the_go_names_are_read),
 		cmocka_unit_test(help_prints_the_table),
 		cmocka_unit_test(mappings_may_be_decorated),

@@ -35,7 +35,6 @@ mspan_set_released   a figure
 mspan_count_released the same
 mspan_has_remote     a hint: who acts on it takes the span and absorbs
 begin_pass           hints: mcentral.pass decides under the lock
-start_scavenger      one flag: the thread that sets it first makes the thread
 "
 
 scratch=$(mktemp -d) || exit 1

@@ -730,14 +730,34 @@ TEST_IN_CHILD(a_hard_limit_releases_all_asks_for_a_flush_and_then_refuses)
 
 	begin_decisions(true);
 	for (int i = 0; i < 3; i++) {
+		enum limit_state before = i == 0 ? LIMIT_FAR : LIMIT_NEAR;
+
 		f.flushed = f.nothing_left = false;
-		expect(&f, LIMIT_RELEASE, LIMIT_FAR, 1);
+		expect(&f, LIMIT_RELEASE, before, 1);
 		f.nothing_left = true;
-		expect(&f, LIMIT_FLUSH, LIMIT_FAR, 0);
+		expect(&f, LIMIT_FLUSH, before, 0);
 		f.flushed = true;
-		expect(&f, LIMIT_REFUSE, LIMIT_FAR, 0);
+		expect(&f, LIMIT_REFUSE, LIMIT_NEAR, 0);
 	}
 	f.need = 0;
+	expect(&f, LIMIT_ADMIT, LIMIT_NEAR, 0);
+}
+
+/* A request of any size may be refused: what counts is what is in use. */
+TEST_IN_CHILD(a_hard_limit_is_over_only_if_what_is_live_is_beyond_it)
+{
+	struct limit_figures f = figures(MiB(10), 0, GiB(100));
+
+	begin_decisions(true);
+	f.flushed = true;
+	expect(&f, LIMIT_REFUSE, LIMIT_FAR, 0);
+	f = figures(MiB(65), MiB(2), MiB(1));
+	f.flushed = f.nothing_left = true;
+	expect(&f, LIMIT_REFUSE, LIMIT_FAR, 0);
+	f.dirty = MiB(1) - 1;
+	expect(&f, LIMIT_REFUSE, LIMIT_OVER, 0);
+	/* Below again. */
+	f = figures(MiB(60), 0, 0);
 	expect(&f, LIMIT_ADMIT, LIMIT_NEAR, 0);
 }
 
@@ -931,6 +951,7 @@ int main(void)
 		cmocka_unit_test(a_request_is_answered_with_release_then_flush_then_growth),
 		cmocka_unit_test(beyond_a_soft_limit_a_64th_may_be_dirty_and_half_of_it_stays),
 		cmocka_unit_test(a_hard_limit_releases_all_asks_for_a_flush_and_then_refuses),
+		cmocka_unit_test(a_hard_limit_is_over_only_if_what_is_live_is_beyond_it),
 		cmocka_unit_test(
 			other_threads_are_called_when_the_limit_comes_near_and_by_each_round),
 		cmocka_unit_test(a_request_beyond_a_soft_limit_is_served_after_a_flush_only),

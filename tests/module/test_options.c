@@ -125,7 +125,6 @@ struct flag {
 static const struct flag flags[] = {
 	{ "off", offsetof(struct options, off) },
 	{ "thp", offsetof(struct options, thp) },
-	{ "scavthread", offsetof(struct options, scavthread) },
 	{ "clobberfree", offsetof(struct options, clobberfree) },
 	{ "efence", offsetof(struct options, efence) },
 	{ "sbrk", offsetof(struct options, sbrk) },
@@ -159,6 +158,17 @@ static void a_flag_that_is_neither_0_nor_1_is_refused(void **state)
 	for (size_t i = 0; i < sizeof(flags) / sizeof(flags[0]); i++)
 		EXPECT_REFUSED(flags[i].name, "0|1", "", "2", "00", "01", "10", "yes", "true", "1 ",
 			       " 1", "-1");
+}
+
+static void scavthread_is_on_off_or_left_to_the_limit(void **state)
+{
+	(void)state;
+	assert_int_equal(defaults.scavthread, SCAVTHREAD_AUTO);
+	assert_int_equal(parse("scavthread=1", "").scavthread, SCAVTHREAD_ON);
+	assert_int_equal(parse("scavthread", "").scavthread, SCAVTHREAD_ON);
+	assert_int_equal(parse("scavthread=0", "").scavthread, SCAVTHREAD_OFF);
+	assert_same(parse("scavthread=1,scavthread=auto", ""), defaults);
+	EXPECT_REFUSED("scavthread", "0|1|auto", "", "2", "01", "on", "AUTO", "1 ");
 }
 
 static void hardened_has_two_levels(void **state)
@@ -828,6 +838,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(flags_take_0_and_1_and_stand_alone),
 		cmocka_unit_test(a_flag_that_is_neither_0_nor_1_is_refused),
+		cmocka_unit_test(scavthread_is_on_off_or_left_to_the_limit),
 		cmocka_unit_test(hardened_has_two_levels),
 		cmocka_unit_test(leakcheck_has_two_levels),
 		cmocka_unit_test(scavenge_is_a_number_of_ms_up_to_a_day),
