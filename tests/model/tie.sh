@@ -35,6 +35,7 @@ mspan_set_released   a figure
 mspan_count_released the same
 mspan_has_remote     a hint: who acts on it takes the span and absorbs
 begin_pass           hints: mcentral.pass decides under the lock
+count_released_locked  a hint, on which only what is kept depends
 "
 
 scratch=$(mktemp -d) || exit 1

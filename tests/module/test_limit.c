@@ -507,7 +507,9 @@ TEST_IN_CHILD(records_are_given_back_before_a_request_is_refused)
 	records = fixalloc_used_bytes();
 	for (size_t i = 0; i < n; i++)
 		drop(objects[i]);
-	CHECK(fixalloc_used_bytes() == records);
+	/* The thread's free stacks have grown meanwhile. */
+	CHECK(fixalloc_used_bytes() >= records);
+	records = fixalloc_used_bytes();
 	/* Not because others asked. */
 	thread_cache()->limit_calls = limit_calls();
 	drop(make(MiB(32) - records + KiB(100)));
