@@ -11,7 +11,7 @@
  *   3. mspan      a run of pages cut into slots of one size class, or one big object. A slot has a
  *                 state byte and two bits, far from the slot itself. [mspan.c, sizeclass.c]
  *   4. mheap      makes spans of pages. [mheap.c, growth.c, limit.c, scavenge.c, pcache.c]
- *   5. mcentral   for each span class, the spans that no thread has.
+ *   5. mcentral   for each span class, the spans that no thread has. [mcentral.c, drain.c]
  *   6. mcache     what one thread has: for each span class a bin with a stack of freed slots, a
  *                 current span and partial spans; a word of pages; freed big objects. [mcache.c,
  *                 bigcache.c, tiny.c, thread.c]
@@ -86,7 +86,6 @@
 #include "request.h"
 #include "base/options.h"
 #include "heap.h"
-#include "heap/limit.h"
 #include "heap/mcentral.h"
 #include "heap/tiny.h"
 #include "os/fatal.h"
@@ -757,32 +756,6 @@ SLOW_PATH void heap_free_sized_slow(void *p, size_t size, size_t align, const ch
 	metakey_close(rights);
 }
 
-/* --- the limit --- */
-
-size_t heap_limit(void)
-{
-	size_t bytes = limit_bytes();
-
-	return bytes == 0 ? SIZE_MAX : bytes;
-}
-
-size_t heap_set_limit(size_t bytes)
-{
-	uint32_t rights = metakey_open();
-	size_t before;
-
-	/* Makes sure that the options have been read. */
-	thread_leave(start_enter());
-	scavthread_note_stderr();
-	before = mheap_set_limit(bytes > PTRDIFF_MAX ? 0 : bytes);
-	if (mheap_used_bytes() > bytes)
-		(void)heap_trim();
-	mheap_keep_limit();
-	metakey_close(rights);
-	scavthread_attend();
-	return before == 0 ? SIZE_MAX : before;
-}
-
 bool heap_trim(void)
 {
 	uint32_t rights = metakey_open();
@@ -793,9 +766,10 @@ bool heap_trim(void)
 	mcache_release_rest(c);
 	thread_leave(c);
 	thread_flush_shared();
+	given = mcentral_drain_all();
 	thread_release_caches(0);
 	mheap_release_records();
-	given = mheap_scavenge_all() != 0;
+	given |= mheap_scavenge_all() != 0;
 	metakey_close(rights);
 	return given;
 }
