@@ -72,15 +72,17 @@ static void adopt_kept_slots(struct mcache *c, struct mcache *dead)
 static void adopt_orphans_locked(struct mcache *c)
 {
 	struct mcache *lost = &thread_shared.cache;
+	struct part_walk w = { NULL, 0 };
 	struct mcache *dead;
 
 	flush_for_adoption(c);
-	for (dead = thread_list.all; dead != NULL; dead = dead->next_all)
+	while ((dead = thread_next_cache(&w)) != NULL)
 		if (dead->orphan)
 			adopt_kept_slots(c, dead);
 	if (lost->orphan)
 		adopt_kept_slots(c, lost);
-	for (dead = thread_list.all; dead != NULL; dead = dead->next_all) {
+	w = (struct part_walk){ NULL, 0 };
+	while ((dead = thread_next_cache(&w)) != NULL) {
 		if (!dead->orphan)
 			continue;
 		/* The record is not used again. A span that its thread had in hand, on no list,
@@ -138,13 +140,14 @@ struct mcache *fork_unpark(void)
 /* Makes every cache but `mine` an orphan; NULL: every cache. Returns true if there are orphans. */
 static bool find_orphans(struct mcache *mine)
 {
+	struct part_walk w = { NULL, 0 };
+	struct mcache *c;
 	bool others = false;
 
-	thread_list.inuse = 0;
 	/* Relaxed: the only thread with a cache. */
 	atomic_store_explicit(&mcaches_made, 1, memory_order_relaxed);
 	thread_list.free = NULL;
-	for (struct mcache *c = thread_list.all; c != NULL; c = c->next_all) {
+	while ((c = thread_next_cache(&w)) != NULL) {
 		c->orphan = c->in_use && c != mine;
 		others |= c->orphan;
 		if (c->orphan) {
@@ -177,7 +180,10 @@ static void park(struct mcache *mine)
  * free. */
 static void forget_pages(void)
 {
-	for (struct mcache *c = thread_list.all; c != NULL; c = c->next_all)
+	struct part_walk w = { NULL, 0 };
+	struct mcache *c;
+
+	while ((c = thread_next_cache(&w)) != NULL)
 		c->pages = (struct pcache){ .began = true };
 	thread_shared.cache.pages = (struct pcache){ .began = true };
 }
@@ -208,19 +214,20 @@ static struct mcache *forkers_cache(bool adopting)
  * as they are. What lost threads had is lost to this child, but for the pages under it. */
 static void mend_by_other(bool rebuilt, bool in_shared)
 {
+	struct part_walk w = { NULL, 0 };
+	struct mcache *c;
+
 	if (in_shared) {
 		adopt_lose_spans(&thread_shared.cache);
 		zero_bytes(&thread_shared.cache, sizeof(thread_shared.cache));
 		thread_shared.made = false;
 	}
 	thread_list.free = NULL;
-	thread_list.inuse = 0;
-	for (struct mcache *c = thread_list.all; c != NULL; c = c->next_all) {
+	while ((c = thread_next_cache(&w)) != NULL) {
 		/* A new thread may have the place of a lost one. It is not to take that thread's
 		 * cache. */
 		c->user = 0;
 		if (c->in_use) {
-			thread_list.inuse++;
 			if (rebuilt)
 				mheap_keep_pcache(&c->pages);
 		} else {

@@ -85,12 +85,10 @@ static uint32_t pause_ms(void)
  * pthread_exit(). libc would end the process then, but it counts this thread. */
 static bool is_last_thread(void)
 {
-	size_t inuse, ncaches;
 	int tids[2];
 
 	/* The files are read only if no thread has a cache. */
-	thread_count_caches(&inuse, &ncaches);
-	return inuse == 0 && os_thread_state(os_pid(), os_pid()) == 'Z' &&
+	return thread_count_caches().inuse == 0 && os_thread_state(os_pid(), os_pid()) == 'Z' &&
 	       os_list_threads(os_pid(), tids, 2) == 2;
 }
 
@@ -106,6 +104,7 @@ static void *body(void *arg)
 		rights = metakey_open();
 		while (mheap_scavenge_poll(os_now_ms()))
 			;
+		thread_release_caches(limit_decay_ms());
 		mheap_keep_limit();
 		last = is_last_thread();
 		metakey_close(rights);

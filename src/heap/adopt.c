@@ -45,12 +45,13 @@ void adopt_stacks(struct mcache *c, struct mcache *dead)
 	for (unsigned sc = 0; sc < NUM_SPAN_CLASSES; sc++) {
 		struct bin *b = &dead->bins[sc];
 
-		adopt_stack(c, dead, sc, mcache_stack_bottom(b, (spanclass_t)sc));
+		adopt_stack(c, dead, sc, mcache_stack_bottom(dead, (spanclass_t)sc));
 		mcache_reset_stack(b, (spanclass_t)sc);
 	}
-	for (unsigned class = 1; mcache_has_counted(dead) && class < NUM_SIZE_CLASSES; class++)
+	for (unsigned class = 1; class < NUM_SIZE_CLASSES; class++)
 		adopt_stack(c, dead, COUNTED_BIN(class),
 			    dead->bins[COUNTED_BIN(class)].stack_bottom);
+	mcache_init_counted(dead);
 }
 
 /* Makes a span of dead c's, and gives it to the heap. Its states say what is free. */

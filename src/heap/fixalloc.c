@@ -318,10 +318,17 @@ void fixalloc_keep_reserve(size_t nbytes)
 	lock_release(&metadata.lock);
 }
 
-static void count_table(size_t nbytes)
+void fixalloc_count_reserved(size_t nbytes)
 {
 	lock_acquire(&metadata.lock);
 	metadata.sys_bytes += nbytes;
+	lock_release(&metadata.lock);
+}
+
+void fixalloc_count_used(size_t more, size_t less)
+{
+	lock_acquire(&metadata.lock);
+	count_used_locked(more, less);
 	lock_release(&metadata.lock);
 }
 
@@ -329,7 +336,7 @@ void *fixalloc_table(size_t nbytes)
 {
 	void *p = os_alloc_metadata(nbytes);
 
-	count_table(p != NULL ? nbytes : 0);
+	fixalloc_count_reserved(p != NULL ? nbytes : 0);
 	return p;
 }
 
@@ -337,7 +344,7 @@ void *fixalloc_long_table(size_t nbytes)
 {
 	void *p = os_alloc_long_metadata(nbytes);
 
-	count_table(p != NULL ? nbytes : 0);
+	fixalloc_count_reserved(p != NULL ? nbytes : 0);
 	return p;
 }
 
@@ -345,7 +352,7 @@ bool fixalloc_extend_table(void *end, size_t nbytes)
 {
 	bool extended = os_extend_metadata(end, nbytes);
 
-	count_table(extended ? nbytes : 0);
+	fixalloc_count_reserved(extended ? nbytes : 0);
 	return extended;
 }
 

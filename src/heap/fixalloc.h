@@ -51,6 +51,11 @@ void *fixalloc_long_table(size_t nbytes);
  * memory or when another mapping is there. */
 bool fixalloc_extend_table(void *end, size_t nbytes);
 
+/* Count address space, and memory, of records that lie elsewhere: see partalloc.c. They take the
+ * metadata lock. */
+void fixalloc_count_reserved(size_t nbytes);
+void fixalloc_count_used(size_t more, size_t less);
+
 /* Tells how many records are handed out, and how many bytes were taken for this pool. Takes the
  * metadata lock. */
 void fixalloc_count(const struct fixalloc *f, size_t *inuse, size_t *bytes);

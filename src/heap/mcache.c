@@ -18,6 +18,7 @@
 #include "os/fatal.h"
 #include "os/forked.h"
 #include "heap/limit.h"
+#include "heap/partalloc.h"
 #include "base/options.h"
 #include "os/os.h"
 
@@ -35,6 +36,7 @@
 
 _Atomic uint32_t mcaches_made;
 void (*mcache_flush_others)(struct mcache *c);
+void (*mcache_release_pooled)(uint32_t age_ms);
 
 static uint32_t count_caches(void)
 {
@@ -52,18 +54,18 @@ static uint32_t first_bottom(spanclass_t sc)
 			  (i * (1 + STACK_FIRST_ENTRIES) + 1) * sizeof(struct free_entry));
 }
 
-static uint32_t deep_bottom(spanclass_t sc)
+static uint32_t deep_bottom(const struct mcache *c, spanclass_t sc)
 {
-	return (uint32_t)(offsetof(struct mcache, deep_stacks) +
-			  spanclass_info(sc)->stack_first * sizeof(struct free_entry));
+	return c->rest_at + (uint32_t)(offsetof(struct mcache_rest, deep_stacks) +
+				       spanclass_info(sc)->stack_first * sizeof(struct free_entry));
 }
 
-uint32_t mcache_stack_bottom(const struct bin *b, spanclass_t sc)
+uint32_t mcache_stack_bottom(const struct mcache *c, spanclass_t sc)
 {
 	uint32_t first = first_bottom(sc);
 
-	return b->stack_top > first + STACK_FIRST_ENTRIES * sizeof(struct free_entry)
-		       ? deep_bottom(sc)
+	return c->bins[sc].stack_top > first + STACK_FIRST_ENTRIES * sizeof(struct free_entry)
+		       ? deep_bottom(c, sc)
 		       : first;
 }
 
@@ -81,11 +83,24 @@ void mcache_reset_stack(struct bin *b, spanclass_t sc)
 	b->stack_top = b->stack_bottom;
 }
 
-/* Moves a full stack to its deep place. */
+static bool commit_deep(struct mcache *c)
+{
+	if (!c->has_deep && c->rest_at != 0)
+		c->has_deep = partalloc_commit(mcache_rest(c)->deep_stacks,
+					       sizeof(mcache_rest(c)->deep_stacks));
+	return c->has_deep;
+}
+
+/* Moves a full stack to its deep place. Without memory for that the stack stays as it is until it
+ * is reset. */
 static void deepen_stack(struct mcache *c, struct bin *b, spanclass_t sc)
 {
 	uint32_t nbytes = b->stack_top - b->stack_bottom;
-	uint32_t bottom = deep_bottom(sc);
+	uint32_t bottom = deep_bottom(c, sc);
+
+	b->stack_grows = false;
+	if (!commit_deep(c))
+		return;
 
 	copy_bytes(stack_entry(c, bottom), stack_entry(c, b->stack_bottom), nbytes);
 	/* A child forked here finds the stack in the one place or in the other. */
@@ -94,97 +109,6 @@ static void deepen_stack(struct mcache *c, struct bin *b, spanclass_t sc)
 	b->stack_bottom = bottom;
 	b->stack_limit =
 		bottom + spanclass_info(sc)->stack_entries * (uint32_t)sizeof(struct free_entry);
-	b->stack_grows = false;
-}
-
-/* --- counted bins: what malloc takes from while allocations are counted --- */
-
-static uint32_t counted_entries(unsigned class)
-{
-	size_t n = COUNTED_BYTES / max_size(sizeclasses[class].elemsize, 1);
-
-	return (uint32_t)min_size(max_size(n, COUNTED_LEAST), COUNTED_MOST);
-}
-
-void mcache_init_counted(struct mcache *c)
-{
-	uint32_t at =
-		(uint32_t)(offsetof(struct mcache, counted) + offsetof(struct counted, stacks));
-	uint32_t end = at + sizeof(c->counted.stacks);
-
-	for (unsigned class = 0; class < NUM_SIZE_CLASSES; class++) {
-		struct bin *b = &c->bins[COUNTED_BIN(class)];
-
-		b->elemsize = sizeclasses[class].elemsize;
-		b->stack_bottom = at + (uint32_t)sizeof(struct free_entry);
-		b->stack_limit = b->stack_bottom +
-				 counted_entries(class) * (uint32_t)sizeof(struct free_entry);
-		b->stack_top = b->stack_bottom;
-		at = b->stack_limit;
-		CHECK(at <= end);
-	}
-	/* Release: the slots. Pairs with the acquire in mcache_has_counted(). */
-	atomic_store_explicit(&c->counts, true, memory_order_release);
-}
-
-/* Moves up to most objects from the bin b to the entries at e, which no other code sees yet. The
- * objects freed last come last. Returns how many it moved. */
-static unsigned take_entries(struct mcache *c, struct bin *b, struct free_entry *e,
-			     unsigned most)
-{
-	unsigned nstack = (unsigned)min_size(most, stack_depth(b));
-	unsigned nword = (unsigned)min_size(most - nstack, popcount64(b->alloc_cache));
-	uint32_t rest = b->stack_top - nstack * (uint32_t)sizeof(struct free_entry);
-	uint64_t bits = b->alloc_cache;
-
-	/* The lowest address lies on top. */
-	for (unsigned i = nword; i-- > 0; bits &= bits - 1)
-		e[i] = (struct free_entry){ b->cache_base + ctz64(bits) * b->elemsize,
-					    &b->cache_state[ctz64(bits)] };
-	copy_bytes(e + nword, stack_entry(c, rest), nstack * sizeof(struct free_entry));
-	b->alloc_cache = bits;
-	b->stack_top = rest;
-	return nword + nstack;
-}
-
-unsigned mcache_refill_counted(struct mcache *c, unsigned class, uint64_t most)
-{
-	spanclass_t sc = make_spanclass(class, false);
-	struct bin *from = &c->bins[sc];
-	struct bin *to = &c->bins[COUNTED_BIN(class)];
-	unsigned n;
-
-	DCHECK(to->stack_top == to->stack_bottom);
-	n = (to->stack_limit - to->stack_bottom) / (unsigned)sizeof(struct free_entry);
-	/* A refill for few objects would come often, so the bin itself is refilled first. */
-	if (stack_depth(from) < n / 2 && from->alloc_cache == 0 && !mcache_refill(c, sc, 0) &&
-	    stack_depth(from) == 0)
-		return 0;
-	n = take_entries(c, from, stack_entry(c, to->stack_bottom), (unsigned)min_size(most, n));
-	/* A child forked meanwhile does not find an object in both places. */
-	order_stores();
-	to->stack_top += n * (uint32_t)sizeof(struct free_entry);
-	c->counted.made.mallocs[sc] += n;
-	return n;
-}
-
-/* Returns the objects on counted stacks to their spans. They were counted but not allocated. */
-static void flush_counted(struct mcache *c)
-{
-	if (!mcache_has_counted(c))
-		return;
-	for (unsigned class = 1; class < NUM_SIZE_CLASSES; class++) {
-		struct bin *b = &c->bins[COUNTED_BIN(class)];
-		spanclass_t sc = make_spanclass(class, false);
-
-		while (b->stack_top > b->stack_bottom) {
-			b->stack_top -= (uint32_t)sizeof(struct free_entry);
-			c->counted.made.mallocs[sc]--;
-			c->counted.until_sample[sc] += b->elemsize;
-			c->counted.until_guard[sc]++;
-			mcache_return(c, stack_entry(c, b->stack_top)->addr, "free");
-		}
-	}
 }
 
 /* Returns the length of the first span of a bin: the shortest. With hardened=1 it is the longest,
@@ -194,14 +118,45 @@ static uint8_t first_length(void)
 	return options.hardened ? SPAN_LENGTHS - 1 : 0;
 }
 
-void mcache_init(struct mcache *c)
+void mcache_init(struct mcache *c, struct mcache_rest *rest)
 {
+	c->rest_at = rest != NULL ? (uint32_t)((uintptr_t)rest - (uintptr_t)c) : 0;
+	c->has_deep = false;
 	for (unsigned sc = 0; sc < NUM_SPAN_CLASSES; sc++) {
 		c->bins[sc].elemsize = spanclass_info((spanclass_t)sc)->elemsize;
 		c->bins[sc].span_length = first_length();
 		mcache_reset_stack(&c->bins[sc], (spanclass_t)sc);
 	}
+	mcache_init_counted(c);
 	c->tick_ms = c->poll_ms = os_now_ms();
+}
+
+size_t mcache_nbytes(const struct mcache *c)
+{
+	return sizeof(*c) +
+	       (c->has_deep ? sizeof(((struct mcache_rest *)NULL)->deep_stacks) : 0) +
+	       (c->has_counted ? sizeof(((struct mcache_rest *)NULL)->counted_stacks) : 0);
+}
+
+void mcache_release_rest(struct mcache *c)
+{
+	uintptr_t rest = (uintptr_t)mcache_rest(c);
+	size_t nbytes = c->has_counted ? sizeof(struct mcache_rest) :
+					 offsetof(struct mcache_rest, counted_stacks);
+	uintptr_t from = align_up(rest, os_page_size());
+	uintptr_t to = align_down(rest + nbytes, os_page_size());
+
+	if (c->has_deep)
+		(void)os_release((void *)from, to - from);
+}
+
+void mcache_uncommit(struct mcache *c)
+{
+	size_t of_rest = mcache_nbytes(c) - sizeof(*c);
+
+	if (of_rest != 0)
+		partalloc_uncommit(mcache_rest(c), sizeof(struct mcache_rest), of_rest);
+	partalloc_uncommit(c, sizeof(*c), sizeof(*c));
 }
 
 /* --- partial spans --- */
@@ -528,7 +483,9 @@ void mcache_free_slot(uintptr_t addr, struct mspan *s, uint32_t slot, const char
 struct mspan *mcache_alloc_big(struct mcache *c, size_t npages, size_t align_pages, bool noscan,
 			       bool *fresh)
 {
-	struct mspan *s = align_pages == 1 ? bigcache_take(&c->big, npages, noscan) : NULL;
+	struct mspan *s = align_pages == 1 ?
+				  bigcache_take(&c->big, npages, noscan) :
+				  bigcache_take_aligned(&c->big, npages, align_pages, noscan);
 
 	if (s == NULL)
 		return mcache_new_big(c, npages, align_pages, noscan, fresh);
@@ -600,7 +557,7 @@ static void flush_stack(struct mcache *c, spanclass_t sc)
 
 void mcache_flush_stacks(struct mcache *c)
 {
-	flush_counted(c);
+	mcache_flush_counted(c);
 	for (unsigned sc = 0; sc < NUM_SPAN_CLASSES; sc++)
 		flush_stack(c, (spanclass_t)sc);
 }
@@ -704,6 +661,8 @@ static SLOW_PATH void poll(struct mcache *c, uint64_t now_ms)
 		c->tick_ms = now_ms;
 		tick(c);
 		mheap_release_records();
+		if (mcache_release_pooled != NULL)
+			mcache_release_pooled(called ? 0 : limit_decay_ms());
 	}
 	(void)mheap_scavenge_poll(now_ms);
 }
@@ -720,9 +679,7 @@ void mcache_poll(struct mcache *c)
 
 /* --- checking --- */
 
-/* Checks a slot that a stack or the quarantine has: it is free by its state and in no bitmap of
- * ours. */
-static void check_kept_slot(struct mcache *c, uintptr_t addr)
+void mcache_check_kept(struct mcache *c, uintptr_t addr)
 {
 	struct mspan *s = span_of(addr);
 	uint32_t slot;
@@ -733,25 +690,11 @@ static void check_kept_slot(struct mcache *c, uintptr_t addr)
 	      (mspan_free_bits(s)[slot / 64] >> slot % 64 & 1) == 0);
 }
 
-static void check_counted(struct mcache *c)
-{
-	for (unsigned class = 1; class < NUM_SIZE_CLASSES; class++) {
-		struct bin *b = &c->bins[COUNTED_BIN(class)];
-
-		CHECK(b->alloc_cache == 0 && b->span == NULL && b->partial == NULL);
-		CHECK(b->stack_top <= b->stack_limit &&
-		      stack_entry(c, b->stack_bottom)[-1].addr == 0);
-		for (uint32_t i = 0; i < stack_depth(b); i++)
-			check_kept_slot(c, stack_entry(c, b->stack_bottom)[i].addr);
-	}
-}
-
 void mcache_check(struct mcache *c)
 {
 	size_t partial_npages = 0;
 
-	if (mcache_has_counted(c))
-		check_counted(c);
+	mcache_check_counted(c);
 	CHECK(c->tiny.block == 0 || c->tiny.span == c->bins[SPANCLASS_TINY].span);
 	for (unsigned sc = 0; sc < NUM_SPAN_CLASSES; sc++) {
 		struct bin *b = &c->bins[sc];
@@ -780,7 +723,7 @@ void mcache_check(struct mcache *c)
 			struct mspan *s = span_of(e.addr);
 			uint32_t slot;
 
-			check_kept_slot(c, e.addr);
+			mcache_check_kept(c, e.addr);
 			CHECK(s->spanclass == sc && mspan_slot_of(s, e.addr, &slot) &&
 			      e.state == &s->state[slot]);
 		}
@@ -788,7 +731,7 @@ void mcache_check(struct mcache *c)
 	CHECK(partial_npages == c->partial_npages);
 	for (unsigned i = 0; options.hardened && i < QUARANTINE_SMALL; i++)
 		if (c->quarantine.small[i] != 0)
-			check_kept_slot(c, c->quarantine.small[i]);
+			mcache_check_kept(c, c->quarantine.small[i]);
 	for (unsigned i = 0; options.hardened && i < QUARANTINE_BIG; i++)
 		if (c->quarantine.big[i] != NULL)
 			CHECK(slot_state(&c->quarantine.big[i]->state[0]) == SLOT_FREE);

@@ -66,20 +66,25 @@ struct alloc_counts {
 	uint64_t big_bytes[2];
 };
 
-/* What a thread has while allocations are counted: see sample.h. Touched only then. Each stack is
- * behind an entry of address 0. */
+/* What a thread has while allocations are counted: see sample.h. Touched only then. */
 struct counted {
 	struct alloc_counts made;                        /* with those on counted stacks */
 	uint64_t until_sample[NUM_SPAN_CLASSES];         /* bytes before the next sample */
 	uint64_t until_guard[NUM_SPAN_CLASSES];          /* objects before the next guarded one */
 	uint64_t random;                                 /* state of the generator */
 	uint32_t epoch;                                  /* of sampling, for these figures */
-	struct free_entry stacks[COUNTED_TOTAL];         /* of the counted bins, side by side */
+};
+
+/* What a cache has behind it. Each part is committed when it is first needed, and a cache may do
+ * without either. Each stack is behind an entry of address 0. */
+struct mcache_rest {
+	struct free_entry deep_stacks[STACK_TOTAL_ENTRIES];
+	struct free_entry counted_stacks[COUNTED_TOTAL];  /* of the counted bins, side by side */
 };
 
 /*
  * struct mcache - all that a thread has of the heap.
- * Access: the thread that owns the cache; [t] threads lock, see thread.c; [a] atomic
+ * Access: the thread that owns the cache; [t] threads lock, see thread.c
  */
 struct mcache {
 	struct bin bins[NUM_BINS];                       /* by span class; then counted ones */
@@ -90,31 +95,44 @@ struct mcache {
 	uint32_t partial_npages;                         /* pages of all partial spans */
 	uint32_t limit_calls;                            /* limit.calls when it was answered */
 	struct bigcache big;
-	struct mcache *next_all;                         /* [t] constant once set */
 	struct mcache *next_free;                        /* [t] link of the pool */
 	struct mcache *next_used;                        /* [t] link of a chain of those in use */
 	uintptr_t user;                                  /* [t] lock_self() of its thread */
 	bool in_use;                                     /* [t] a thread has it */
 	bool orphan;                                     /* in a forked child: its thread is gone */
 	bool watched;                                    /* libc tells when its thread ends */
-	_Atomic bool counts;                             /* [a] the counted bins are ready */
+	bool has_deep;                                   /* the deep stacks are committed */
+	bool has_counted;                                /* so are those of the counted bins */
+	uint32_t rest_at;                                /* const: offset of the rest; 0: none */
 	/* Each stack is behind an entry of address 0. Scan classes, then noscan ones; these have no
 	 * deep stacks. */
 	struct free_entry first_stacks[NUM_SPAN_CLASSES][1 + STACK_FIRST_ENTRIES];
-	union {
-		struct free_entry deep_stacks[STACK_TOTAL_ENTRIES];
-		struct quarantine quarantine;            /* with hardened=1: no stacks */
-	};
+	struct quarantine quarantine;                    /* with hardened=1 */
 	struct counted counted;
 };
 
-_Static_assert(sizeof(struct mcache) < KiB(256), "as README.md says");
+_Static_assert(sizeof(struct mcache) <= KiB(56), "a thread costs what goalloc(7) says");
 
 /* The number of caches made. Relaxed: a hint, on which depends how much one cache may keep. */
 extern _Atomic uint32_t mcaches_made;
 
-/* Makes an empty cache of a new record. A flushed cache need not be made again. */
-void mcache_init(struct mcache *c);
+/* Makes an empty cache of a record that reads as zero or was a flushed cache. A flushed cache need
+ * not be made again. The rest lies behind the cache and is not committed; NULL: there is none. */
+void mcache_init(struct mcache *c, struct mcache_rest *rest);
+
+static inline struct mcache_rest *mcache_rest(struct mcache *c)
+{
+	return (struct mcache_rest *)(void *)((char *)c + c->rest_at);
+}
+
+/* Returns how many bytes of the cache and its rest are committed. */
+size_t mcache_nbytes(const struct mcache *c);
+
+/* Gives back the memory of a flushed cache's deep and counted stacks, which stay ready. */
+void mcache_release_rest(struct mcache *c);
+
+/* Gives back the memory of a flushed cache that no thread has: it cannot be accessed then. */
+void mcache_uncommit(struct mcache *c);
 
 /* Returns the owner word of this cache's spans. */
 static inline uintptr_t mcache_owner(const struct mcache *c)
@@ -190,22 +208,19 @@ FAST_PATH bool mcache_free_fast(struct mcache *c, const struct mspan *s, spancla
 /* Returns an object of the class when the fast path had none; NULL if there is no memory. */
 void *mcache_alloc_slow(struct mcache *c, spanclass_t sc, bool *fresh);
 
-/* Makes the counted bins, all empty. Another thread may be using the rest of the cache. Its malloc
- * finds the bins by the table of sizeclass_count(), slow paths by a flag in the cache. Both are
- * stored later and order what is stored here. */
+/* Moves up to most objects of the class to its counted bin, which is empty. They count as
+ * allocated, because malloc takes them unseen. Returns how many; 0 if there is no memory for them
+ * or for counted bins. */
+unsigned mcache_refill_counted(struct mcache *c, unsigned sizeclass, uint64_t most);
+
+/* Makes the counted bins, which have no room yet. */
 void mcache_init_counted(struct mcache *c);
 
-/* Returns true if the counted bins of the cache are ready. */
-static inline bool mcache_has_counted(const struct mcache *c)
-{
-	/* Acquire: the bins, which another thread made ready. Pairs with the release in
-	 * mcache_init_counted(). */
-	return atomic_load_explicit(&c->counts, memory_order_acquire);
-}
+/* Returns the objects on counted stacks to their spans. They were counted but not allocated. */
+void mcache_flush_counted(struct mcache *c);
 
-/* Moves up to most objects of the class to its counted bin, which is empty. They count as
- * allocated, because malloc takes them unseen. Returns how many; 0 if there is no memory. */
-unsigned mcache_refill_counted(struct mcache *c, unsigned sizeclass, uint64_t most);
+/* Checks the counted bins. The owner does not run. */
+void mcache_check_counted(struct mcache *c);
 
 /* Returns one of the slots at hand, chosen by random. For hardened=1, where there are no fast
  * paths. */
@@ -245,6 +260,10 @@ void mcache_free_big(struct mcache *c, struct mspan *s);
  * once the heap is set up. */
 extern void (*mcache_flush_others)(struct mcache *c);
 
+/* Gives back the memory of pooled caches: thread_release_caches(). Constant once the heap
+ * is set up; NULL before. */
+extern void (*mcache_release_pooled)(uint32_t age_ms);
+
 /* Gives everything back: afterwards no span, page or object is the cache's. Calls
  * mcache_flush_others. */
 void mcache_flush(struct mcache *c);
@@ -257,11 +276,15 @@ void mcache_flush_stacks(struct mcache *c);
 void mcache_poll(struct mcache *c);
 
 /* For adopt.c. Returns where the stack of a bin begins, by its top alone; makes the stack empty. */
-uint32_t mcache_stack_bottom(const struct bin *b, spanclass_t sc);
+uint32_t mcache_stack_bottom(const struct mcache *c, spanclass_t sc);
 void mcache_reset_stack(struct bin *b, spanclass_t sc);
 
 /* Gives a span of ours that is on no list to mcentral; to mheap if it is empty. */
 void mcache_give_span(struct mcache *c, struct mspan *s);
+
+/* Checks a slot that a stack or the quarantine has: it is free by its state and in no bitmap of
+ * the cache's spans. */
+void mcache_check_kept(struct mcache *c, uintptr_t addr);
 
 /* Checks every bin, list and stack. The owner does not run. */
 void mcache_check(struct mcache *c);

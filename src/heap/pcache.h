@@ -20,9 +20,10 @@ struct pcache {
 	bool began;        /* the thread has asked for its first word */
 };
 
-/* Takes a run of npages, 1..PCACHE_MAX_RUN, and returns its address. *zeroed tells whether all of
- * them read as zero. Returns 0 when the word has no such run. */
-uintptr_t pcache_take(struct pcache *pc, unsigned npages, bool *zeroed);
+/* Takes a run of npages, 1..PCACHE_MAX_RUN, and returns its address, a multiple of align_pages
+ * pages (a power of two). *zeroed tells whether all of them read as zero. Returns 0 when the word
+ * has no such run. */
+uintptr_t pcache_take(struct pcache *pc, unsigned npages, size_t align_pages, bool *zeroed);
 
 /* Takes exactly the npages at addr. Returns false, with nothing changed, unless they are all free
  * in the word. */

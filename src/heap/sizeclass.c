@@ -66,9 +66,9 @@ void sizeclass_count(bool on)
 		spanclass_t sc = atomic_load_explicit(&sizeclass_malloc[i], memory_order_relaxed);
 		uint8_t bin = on && sc != SPANCLASS_BIG ? (uint8_t)COUNTED_BIN(sc >> 1) : sc;
 
-		/* Release: the counted bins are ready. Pairs with the acquire in
-		 * sizeclass_bin_of_malloc(). */
-		atomic_store_explicit(&sizeclass_malloc_bin[i], bin, memory_order_release);
+		/* Relaxed: every cache has both bins, and a thread that takes from the other one
+		 * for a while counts late. */
+		atomic_store_explicit(&sizeclass_malloc_bin[i], bin, memory_order_relaxed);
 	}
 }
 

@@ -49,12 +49,12 @@ extern _Atomic uint8_t sizeclass_malloc_bin[MAX_SMALL_SIZE / 8 + 1];
 
 static inline uint8_t sizeclass_bin_of_malloc(size_t size)
 {
-	/* Acquire: the counted bins are ready. Pairs with the release in sizeclass_count(). */
-	return atomic_load_explicit(&sizeclass_malloc_bin[(size + 7) / 8], memory_order_acquire);
+	/* Relaxed: see sizeclass_count(). */
+	return atomic_load_explicit(&sizeclass_malloc_bin[(size + 7) / 8], memory_order_relaxed);
 }
 
-/* Makes malloc take from the counted bins, or from the plain ones. Every cache has its counted bins
- * ready. */
+/* Makes malloc take from the counted bins, or from the plain ones. One thread at a time calls
+ * this. */
 void sizeclass_count(bool on);
 
 /* Enter SPANCLASS_BIG for sizes up to 8, or for every size, so that slow paths decide about them.

@@ -3,18 +3,20 @@
  * thread.c - whose cache is whose: the caches of threads, the pool of free ones, the shared cache.
  * See malloc.c for the overview.
  *
- * Owns     the thread-local pointer to the cache, the list of all caches, the pool of free ones and
- *          the shared cache.
+ * Owns     the thread-local pointer to the cache, the records of all caches, the pool of free ones
+ *          and the shared cache.
  * Locks    thread_list.lock (LOCK_THREADS) covers the lists and the [t] fields of caches.
  *          thread_shared.lock (LOCK_SHARED) is held while the shared cache is used. No lock is held
  *          while libc is called, and none is taken before a fork, because a prepare handler that
  *          locks can deadlock with the locks of libio. The child resets the locks instead (fork.c).
- * Holds    A cache is used by one thread at a time. A cache in the pool is flushed. A thread has at
+ * Holds    A cache is used by one thread at a time. A cache in the pool is flushed; when no thread
+ *          has taken it for the decay time, its memory goes back to the system. A thread has at
  *          most one of the caches in use: if a thread ended and kept its cache, the next thread
  *          with the same thread-local storage takes that cache.
  */
 #include "heap/thread.h"
 #include "os/metakey.h"
+#include "os/os.h"
 
 struct mcache_nobody mcache_nobody;
 struct thread_list thread_list = { .lock = LOCK_INITIALIZER(LOCK_THREADS) };
@@ -25,7 +27,8 @@ THREAD_LOCAL_DEFINE struct thread_self thread_self;
 
 void thread_set_ready(void)
 {
-	fixalloc_init(&thread_list.pool, sizeof(struct mcache), offsetof(struct mcache, next_free));
+	partalloc_init(&thread_list.records, sizeof(struct mcache), sizeof(struct mcache_rest));
+	mcache_release_pooled = thread_release_caches;
 	/* Release: the heap is set up. Pairs with the acquire in thread_is_ready(). */
 	atomic_store_explicit(&thread_list.ready, true, memory_order_release);
 }
@@ -52,7 +55,6 @@ void thread_set_user_locked(struct mcache *c)
 	c->next_used = *chain;
 	*chain = c;
 	c->in_use = true;
-	thread_list.inuse++;
 }
 
 static void clear_user_locked(struct mcache *c)
@@ -66,7 +68,6 @@ static void clear_user_locked(struct mcache *c)
 	if (*link == c)
 		*link = c->next_used;
 	c->in_use = false;
-	thread_list.inuse--;
 }
 
 /* Returns the cache that an ended thread with the caller's thread-local storage left behind, or
@@ -78,6 +79,32 @@ static struct mcache *find_left_behind_locked(void)
 
 	while (c != NULL && c->user != lock_self())
 		c = c->next_used;
+	return c;
+}
+
+static struct mcache *make_cache(void)
+{
+	struct mcache *c;
+	void *rest;
+
+	lock_acquire(&thread_list.lock);
+	c = partalloc_take_locked(&thread_list.records, &rest);
+	lock_release(&thread_list.lock);
+	if (c == NULL)
+		return NULL;
+	if (!partalloc_commit(c, sizeof(*c))) {
+		lock_acquire(&thread_list.lock);
+		partalloc_give_locked(&thread_list.records, c);
+		lock_release(&thread_list.lock);
+		return NULL;
+	}
+	mcache_init(c, rest);
+	lock_acquire(&thread_list.lock);
+	thread_set_user_locked(c);
+	partalloc_show_locked(&thread_list.records, c, true);
+	/* Relaxed: a hint; see mcache.h. */
+	atomic_fetch_add_explicit(&mcaches_made, 1, memory_order_relaxed);
+	lock_release(&thread_list.lock);
 	return c;
 }
 
@@ -95,27 +122,14 @@ static struct mcache *take_cache(void)
 	lock_release(&thread_list.lock);
 	if (c != NULL)
 		return c;
-	c = fixalloc_alloc(&thread_list.pool, NULL);
-	if (c == NULL)
-		return NULL;
-	mcache_init(c);
-	lock_acquire(&thread_list.lock);
-	thread_set_user_locked(c);
-	c->next_all = thread_list.all;
-	order_stores();
-	thread_list.all = c;
-	if (thread_list.counts)
-		mcache_init_counted(c);
-	thread_list.made++;
-	/* Relaxed: a hint; see mcache.h. */
-	atomic_fetch_add_explicit(&mcaches_made, 1, memory_order_relaxed);
-	lock_release(&thread_list.lock);
-	return c;
+	return make_cache();
 }
 
 static void give_cache(struct mcache *c)
 {
 	c->watched = false;
+	/* The next thread does not tick at once. Also the time for thread_release_caches(). */
+	c->tick_ms = c->poll_ms = os_now_ms();
 	lock_acquire(&thread_list.lock);
 	clear_user_locked(c);
 	c->next_free = thread_list.free;
@@ -149,10 +163,8 @@ void thread_give_cache(void)
 struct mcache *thread_lock_shared(void)
 {
 	lock_acquire(&thread_shared.lock);
-	if (!thread_shared.made) {
-		mcache_init(&thread_shared.cache);
-		mcache_init_counted(&thread_shared.cache);
-	}
+	if (!thread_shared.made)
+		mcache_init(&thread_shared.cache, NULL);
 	thread_shared.made = true;
 	return &thread_shared.cache;
 }
@@ -179,10 +191,18 @@ void thread_flush_shared(void)
 
 /* --- all caches --- */
 
+struct mcache *thread_next_cache(struct part_walk *w)
+{
+	return partalloc_next_locked(&thread_list.records, w);
+}
+
 void thread_each_cache(void (*visit)(struct mcache *c, void *arg), void *arg)
 {
+	struct part_walk w = { NULL, 0 };
+	struct mcache *c;
+
 	lock_acquire(&thread_list.lock);
-	for (struct mcache *c = thread_list.all; c != NULL; c = c->next_all)
+	while ((c = thread_next_cache(&w)) != NULL)
 		if (c->in_use)
 			visit(c, arg);
 	lock_release(&thread_list.lock);
@@ -190,17 +210,6 @@ void thread_each_cache(void (*visit)(struct mcache *c, void *arg), void *arg)
 	if (thread_shared.made)
 		visit(&thread_shared.cache, arg);
 	lock_release(&thread_shared.lock);
-}
-
-void thread_count_allocs(bool on)
-{
-	lock_acquire(&thread_list.lock);
-	if (on && !thread_list.counts)
-		for (struct mcache *c = thread_list.all; c != NULL; c = c->next_all)
-			mcache_init_counted(c);
-	thread_list.counts |= on;
-	sizeclass_count(on);
-	lock_release(&thread_list.lock);
 }
 
 /* Adds what a cache has counted, without the objects on counted stacks, which were not handed out
@@ -211,10 +220,11 @@ READS_OTHERS static void add_counts(struct alloc_counts *sum, const struct mcach
 		sum->mallocs[sc] += PEEK(c->counted.made.mallocs[sc]);
 	for (unsigned class = 1; class < NUM_SIZE_CLASSES; class++) {
 		const struct bin *b = &c->bins[COUNTED_BIN(class)];
+		uint32_t top = PEEK(b->stack_top), bottom = PEEK(b->stack_bottom);
 
-		sum->mallocs[make_spanclass(class, false)] -=
-			(PEEK(b->stack_top) - PEEK(b->stack_bottom)) /
-			(uint32_t)sizeof(struct free_entry);
+		if (top > bottom)
+			sum->mallocs[make_spanclass(class, false)] -=
+				(top - bottom) / (uint32_t)sizeof(struct free_entry);
 	}
 	sum->big_bytes[0] += PEEK(c->counted.made.big_bytes[0]);
 	sum->big_bytes[1] += PEEK(c->counted.made.big_bytes[1]);
@@ -222,9 +232,12 @@ READS_OTHERS static void add_counts(struct alloc_counts *sum, const struct mcach
 
 void thread_read_counts(struct alloc_counts *sum)
 {
-	*sum = (struct alloc_counts){ 0 };
+	struct part_walk w = { NULL, 0 };
+	const struct mcache *c;
+
 	lock_acquire(&thread_list.lock);
-	for (struct mcache *c = thread_list.all; c != NULL; c = c->next_all)
+	*sum = thread_list.released;
+	while ((c = thread_next_cache(&w)) != NULL)
 		add_counts(sum, c);
 	lock_release(&thread_list.lock);
 	lock_acquire(&thread_shared.lock);
@@ -233,10 +246,80 @@ void thread_read_counts(struct alloc_counts *sum)
 	lock_release(&thread_shared.lock);
 }
 
-void thread_count_caches(size_t *inuse, size_t *made)
+/* The owners of the caches run on, and may commit parts meanwhile. */
+READS_OTHERS struct cache_count thread_count_caches(void)
 {
+	struct cache_count n = { 0, 0, 0 };
+	struct part_walk w = { NULL, 0 };
+	const struct mcache *c;
+
 	lock_acquire(&thread_list.lock);
-	*inuse = thread_list.inuse;
-	*made = thread_list.made;
+	while ((c = thread_next_cache(&w)) != NULL) {
+		size_t nbytes = mcache_nbytes(c);
+
+		n.bytes += nbytes;
+		n.inuse += c->in_use;
+		n.inuse_bytes += c->in_use ? nbytes : 0;
+	}
 	lock_release(&thread_list.lock);
+	return n;
+}
+
+/* --- giving the memory of the pool back --- */
+
+/* Says that there are fewer caches, but never that a thread that had company is alone. */
+static void count_released_locked(uint32_t less)
+{
+	/* Relaxed, both: a hint, stored under the lock. */
+	uint32_t n = atomic_load_explicit(&mcaches_made, memory_order_relaxed);
+
+	if (n > 2)
+		atomic_store_explicit(&mcaches_made, (uint32_t)max_size(n - min_size(less, n), 2),
+				      memory_order_relaxed);
+}
+
+/* Takes those caches out of the pool that are to be released, and returns them, linked by
+ * next_free. A child that is forked meanwhile makes its pool anew of the caches that are shown. */
+static struct mcache *unlink_old_locked(uint64_t now_ms, uint32_t age_ms)
+{
+	struct mcache *old = NULL, *c, *next;
+	uint32_t n = 0;
+
+	c = thread_list.free;
+	thread_list.free = NULL;
+	for (; c != NULL; c = next) {
+		struct mcache **list = &thread_list.free;
+
+		next = c->next_free;
+		if (now_ms - c->tick_ms >= age_ms) {
+			partalloc_show_locked(&thread_list.records, c, false);
+			add_counts(&thread_list.released, c);
+			list = &old;
+			n++;
+		}
+		c->next_free = *list;
+		*list = c;
+	}
+	count_released_locked(n);
+	return old;
+}
+
+void thread_release_caches(uint32_t age_ms)
+{
+	uint64_t now_ms = os_now_ms();
+	struct mcache *old = NULL, *next;
+
+	lock_acquire(&thread_list.lock);
+	if (now_ms - thread_list.released_ms >= age_ms) {
+		thread_list.released_ms = now_ms;
+		old = unlink_old_locked(now_ms, age_ms);
+	}
+	lock_release(&thread_list.lock);
+	for (; old != NULL; old = next) {
+		next = old->next_free;
+		mcache_uncommit(old);
+		lock_acquire(&thread_list.lock);
+		partalloc_give_locked(&thread_list.records, old);
+		lock_release(&thread_list.lock);
+	}
 }

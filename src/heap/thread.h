@@ -6,6 +6,7 @@
 #define GOALLOC_THREAD_H
 
 #include "heap/mcache.h"
+#include "heap/partalloc.h"
 
 /* Stands for the cache of a thread that has none: always empty and the owner of no span, so that
  * the fast paths fail without a test of their own. Only its bins are ever looked at. */
@@ -40,13 +41,11 @@ THREAD_LOCAL_EXTERN struct thread_self thread_self;
 /* Access: [t] lock  [c] constant once ready is set  [a] atomic */
 struct thread_list {
 	struct lock lock;                    /* covers the [t] fields of caches, too */
-	struct mcache *all;                  /* [t] every record, linked by next_all */
+	struct partalloc records;            /* [t] all caches are shown there */
 	struct mcache *free;                 /* [t] without a thread, linked by next_free */
 	struct mcache *used[USER_CHAINS];    /* [t] those in use, linked by next_used */
-	size_t inuse;                        /* [t] */
-	size_t made;                         /* [t] */
-	struct fixalloc pool;                /* [c] */
-	bool counts;                         /* [t] every cache has counted bins */
+	uint64_t released_ms;                /* [t] when thread_release_caches() last looked */
+	struct alloc_counts released;        /* [t] what released caches had counted */
 	_Atomic bool ready;                  /* [a] the heap is set up */
 };
 extern struct thread_list thread_list;
@@ -99,14 +98,25 @@ void thread_flush_shared(void);
  * threads run on. */
 void thread_each_cache(void (*visit)(struct mcache *c, void *arg), void *arg);
 
-/* Makes malloc take from the counted bins of every cache, or no longer. Only sample.c calls
- * this. */
-void thread_count_allocs(bool on);
+/* Goes through all caches but the shared one, while thread_list.lock is held or there is one
+ * thread. The walk begins with zeros. Returns NULL at the end. */
+struct mcache *thread_next_cache(struct part_walk *w);
+
+/* Gives back the memory of the caches that no thread has had for age_ms. If that is not 0 and the
+ * last look was less than age_ms ago, it does nothing. */
+void thread_release_caches(uint32_t age_ms);
 
 /* Adds up what all caches have counted, also those of threads that ended. */
 void thread_read_counts(struct alloc_counts *sum);
 
-/* Counts the caches in use and those made so far. */
-void thread_count_caches(size_t *inuse, size_t *made);
+/* Caches and their bytes of memory. */
+struct cache_count {
+	size_t inuse;           /* by a thread */
+	size_t inuse_bytes;
+	size_t bytes;           /* with those in the pool */
+};
+
+/* Counts all caches but the shared one. */
+struct cache_count thread_count_caches(void);
 
 #endif

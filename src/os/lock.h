@@ -13,8 +13,8 @@ enum lock_rank {
 	LOCK_SERVICE = 1, /* one writing at a time of what is asked for at exit */
 	LOCK_INIT,        /* start-up of the heap, once */
 	LOCK_SAMPLE,      /* switching of counts and samples */
-	LOCK_THREADS,     /* list of thread caches */
 	LOCK_SHARED,      /* the cache of threads that have none of their own */
+	LOCK_THREADS,     /* records of thread caches */
 	LOCK_MCENTRAL,    /* partial spans of one class */
 	LOCK_MHEAP,       /* pages, arenas, scavenger */
 	LOCK_GUARD,       /* pages of guarded objects */

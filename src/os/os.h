@@ -144,6 +144,17 @@ void *os_alloc_long_metadata(size_t nbytes);
  * is mapped there. */
 bool os_extend_metadata(void *end, size_t nbytes);
 
+/* Reserves memory for records as os_alloc_metadata() does, of which only the first bytes are ready
+ * and zeroed, and the rest cannot be accessed. Both are whole kernel pages. */
+void *os_reserve_metadata(size_t nbytes, size_t ready);
+
+/* Makes a part of such memory ready. Returns false when there is no memory. */
+bool os_commit_metadata(void *p, size_t nbytes);
+
+/* Makes a part of such memory what os_reserve_metadata() gave. After false the bytes may be gone,
+ * and may still be accessed. */
+bool os_uncommit_metadata(void *p, size_t nbytes);
+
 /* Calls visit for all memory of records. Takes no lock, so it may miss memory that other threads
  * take meanwhile. */
 void os_each_metadata(void (*visit)(uintptr_t addr, size_t nbytes, void *arg), void *arg);

@@ -45,8 +45,9 @@ static char *reserve_metadata(void *hint, size_t nbytes)
 	return os_map(hint, nbytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, METADATA_NAME);
 }
 
-/* Maps memory for records at the hint, or elsewhere, between two pages without access. */
-static void *map_guarded(uintptr_t hint, size_t nbytes)
+/* Reserves memory for records at the hint, or elsewhere, between two pages without access. The
+ * first `ready` bytes can be accessed. */
+static void *map_guarded(uintptr_t hint, size_t nbytes, size_t ready)
 {
 	size_t guard = os_page_size();
 	size_t whole = nbytes + 2 * guard;
@@ -54,7 +55,7 @@ static void *map_guarded(uintptr_t hint, size_t nbytes)
 
 	if (p == NULL)
 		return NULL;
-	if (!open_metadata(p + guard, nbytes)) {
+	if (!open_metadata(p + guard, ready)) {
 		(void)os_unmap(p, whole);
 		return NULL;
 	}
@@ -111,7 +112,7 @@ static struct places *more_places(struct places *places)
 
 	if (next != NULL)
 		return next;
-	fresh = map_guarded(next_place(os_page_size()), os_page_size());
+	fresh = map_guarded(next_place(os_page_size()), os_page_size(), os_page_size());
 	if (fresh == NULL)
 		return NULL;
 	/* Release: pairs with the load above. Acquire: if another thread was first, its places
@@ -159,9 +160,9 @@ void os_each_metadata(void (*visit)(uintptr_t addr, size_t nbytes, void *arg), v
 }
 
 /* Maps records and adds them to the list. */
-static void *map_metadata(uintptr_t hint, size_t nbytes)
+static void *map_metadata(uintptr_t hint, size_t nbytes, size_t ready)
 {
-	void *p = map_guarded(hint, nbytes);
+	void *p = map_guarded(hint, nbytes, ready);
 
 	if (p != NULL)
 		note_metadata((uintptr_t)p, nbytes);
@@ -170,12 +171,31 @@ static void *map_metadata(uintptr_t hint, size_t nbytes)
 
 void *os_alloc_metadata(size_t nbytes)
 {
-	return map_metadata(next_place(nbytes), nbytes);
+	return map_metadata(next_place(nbytes), nbytes, nbytes);
 }
 
 void *os_alloc_long_metadata(size_t nbytes)
 {
-	return map_metadata(random_place(), nbytes);
+	return map_metadata(random_place(), nbytes, nbytes);
+}
+
+void *os_reserve_metadata(size_t nbytes, size_t ready)
+{
+	return map_metadata(next_place(nbytes), nbytes, ready);
+}
+
+bool os_commit_metadata(void *p, size_t nbytes)
+{
+	return open_metadata(p, nbytes);
+}
+
+bool os_uncommit_metadata(void *p, size_t nbytes)
+{
+	if (os_map(p, nbytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, METADATA_NAME) ==
+	    p)
+		return true;
+	/* The kernel may refuse a new mapping: see os_remap(). */
+	return os_release(p, nbytes) && SYSCALL(SYS_mprotect, p, nbytes, PROT_NONE) == 0;
 }
 
 bool os_extend_metadata(void *end, size_t nbytes)

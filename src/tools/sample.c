@@ -204,7 +204,7 @@ static void begin_counting_locked(void)
 	set_counts(&work.now, &work.live);
 	thread_read_counts(&work.made);
 	combine(&counts.base, &work.now, &counts.freed, &work.made);
-	thread_count_allocs(true);
+	sizeclass_count(true);
 }
 
 static void end_counting_locked(void)
@@ -213,7 +213,7 @@ static void end_counting_locked(void)
 	/* This leaves the counts of live objects in work.now. */
 	read_counts_locked(&work.live, &work.made);
 	combine(&counts.freed, &work.made, &nothing, &work.now);
-	thread_count_allocs(false);
+	sizeclass_count(false);
 }
 
 static void switch_locked(bool on, uint64_t rate, uint64_t guardrate)

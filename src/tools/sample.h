@@ -23,7 +23,7 @@ struct sampling {
 extern struct sampling sampling;
 
 /* Returns whether allocations are counted. A thread that learns of a change late counts late.
- * Acquire: the counted bins are ready. Pairs with the release in switch_locked(). */
+ * Acquire: the profile's tables. Pairs with the release in switch_locked(). */
 static inline bool sample_counts(void)
 {
 	return atomic_load_explicit(&sampling.counts, memory_order_acquire);

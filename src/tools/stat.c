@@ -148,13 +148,11 @@ READS_OTHERS static void add_cache(struct mcache *c, void *arg)
 
 static void add_caches(struct stat_snapshot *st)
 {
-	size_t made;
+	struct cache_count count = thread_count_caches();
 
 	thread_each_cache(add_cache, st);
-	thread_count_caches(&st->ncaches, &made);
-	st->caches.inuse = st->ncaches;
-	st->caches.inuse_bytes = st->ncaches * align_up(sizeof(struct mcache), CACHE_LINE);
-	st->caches.bytes = made * align_up(sizeof(struct mcache), CACHE_LINE);
+	st->ncaches = count.inuse;
+	st->caches = (struct stat_records){ count.inuse, count.inuse_bytes, count.bytes };
 	/* The caches were read after the pages, so the figures may not fit together. */
 	st->held_bytes = min_size(st->held_bytes, st->moving_bytes);
 	st->held_released_bytes = min_size(st->held_released_bytes, st->held_bytes);

@@ -626,7 +626,8 @@ byte made;
 byte refusals = REFUSALS;
 byte nrunning = NTHREADS;
 
-/* take_cache(): the pool is the records that are made and not in use. */
+/* take_cache(), make_cache(): the pool is the records that are made and not in use. A record whose
+ * memory thread_release_caches() gave back is made again. */
 #define TAKE_CACHE \
 	atomic { \
 		if \

@@ -31,6 +31,7 @@ slot_state           state bytes: the models have them as what is live or out
 slot_set             the same
 thread_is_ready      start-up, once, before there is a second thread
 thread_set_ready     the same
+count_released_locked  a hint, on which only what is kept depends
 "
 
 scratch=$(mktemp -d) || exit 1

@@ -14,7 +14,12 @@
 
 enum { NCACHES = 3 };
 
-static struct mcache cache[NCACHES];
+static struct {
+	struct mcache c[NCACHES];
+	/* A rest is committed by whole kernel pages. */
+	ALIGNED(65536) struct mcache_rest rest[NCACHES];
+} place;
+static struct mcache *const cache = place.c;
 
 /* Begins the heap. No tick comes by itself. */
 static void start(void)
@@ -24,7 +29,7 @@ static void start(void)
 	mcentral_init();
 	mcache_flush_others = tiny_detach;
 	for (int i = 0; i < NCACHES; i++)
-		mcache_init(&cache[i]);
+		mcache_init(&cache[i], &place.rest[i]);
 }
 
 /* Lets every level look at its own invariants. */

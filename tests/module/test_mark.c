@@ -30,7 +30,7 @@ static void start(void)
 	options.scavenge_ms = 1000000;
 	mheap_init();
 	mcentral_init();
-	mcache_init(&cache);
+	mcache_init(&cache, NULL);
 }
 
 static void *make(spanclass_t sc)

@@ -98,9 +98,10 @@ static void fill_stack(struct mcache *c, spanclass_t sc)
 TEST_IN_CHILD(deep_stacks_of_the_classes_do_not_overlap)
 {
 	struct mcache *c = &cache[0];
-	uint32_t end = offsetof(struct mcache, deep_stacks);
+	uint32_t end;
 
 	start();
+	end = (uint32_t)((char *)mcache_rest(c)->deep_stacks - (char *)c);
 	for (unsigned class = 1; class < NUM_SIZE_CLASSES; class++) {
 		spanclass_t sc = make_spanclass(class, false);
 
@@ -114,7 +115,7 @@ TEST_IN_CHILD(deep_stacks_of_the_classes_do_not_overlap)
 		CHECK(c->bins[sc].stack_bottom == end + sizeof(struct free_entry));
 		end = c->bins[sc].stack_limit;
 	}
-	CHECK(end == offsetof(struct mcache, deep_stacks) + sizeof(c->deep_stacks));
+	CHECK(stack_entry(c, end) == mcache_rest(c)->counted_stacks);
 	check_all();
 	end_with_empty_heap();
 }
@@ -131,6 +132,41 @@ TEST_IN_CHILD(a_stack_that_was_flushed_is_in_its_first_place_again)
 	mcache_flush_stacks(&cache[0]);
 	CHECK(t->stack_bottom == first && stack_depth(t) == 0);
 	check_all();
+	fill_stack(&cache[0], SC_64);
+	check_all();
+	end_with_empty_heap();
+}
+
+TEST_IN_CHILD(a_stack_without_memory_to_grow_stays_as_it_is_and_grows_after_a_flush)
+{
+	struct bin *t = &cache[0].bins[SC_64];
+	uint32_t first;
+
+	start();
+	first = t->stack_bottom;
+	os_fail_from(OS_COMMIT_METADATA, 1);
+	for (int i = 0; i < 100; i++)
+		many[i] = get(&cache[0], SC_64);
+	for (int i = 0; i < 100; i++)
+		put(&cache[0], many[i]);
+	CHECK(t->stack_bottom == first && stack_depth(t) == STACK_FIRST_ENTRIES);
+	/* Not every free that finds the stack full asks the system. */
+	CHECK(os_fail_failed() == 1);
+	check_all();
+	os_fail_stop();
+	mcache_flush_stacks(&cache[0]);
+	fill_stack(&cache[0], SC_64);
+	CHECK(t->stack_bottom != first);
+	check_all();
+	end_with_empty_heap();
+}
+
+TEST_IN_CHILD(a_released_rest_is_as_good_as_new)
+{
+	start();
+	fill_stack(&cache[0], SC_64);
+	mcache_flush(&cache[0]);
+	mcache_release_rest(&cache[0]);
 	fill_stack(&cache[0], SC_64);
 	check_all();
 	end_with_empty_heap();
@@ -598,6 +634,32 @@ TEST_IN_CHILD(an_aligned_big_object_is_aligned_whatever_is_kept)
 	CHECK(s->base % (64 * PAGE_SIZE) == 0);
 }
 
+TEST_IN_CHILD(an_aligned_big_object_that_was_freed_is_handed_out_again_among_others)
+{
+	struct mspan *s, *other[10];
+	bool fresh = true;
+
+	start();
+	get_big(&cache[0], 1);
+	s = mcache_alloc_big(&cache[0], 8, 64, false, &fresh);
+	memset((void *)s->base, 1, PAGE_SIZE);
+	for (int i = 0; i < 10; i++)
+		other[i] = get_big(&cache[0], 8);
+	for (int i = 0; i < 10; i++) {
+		put_big(&cache[0], other[i]);
+		if (i == 5)
+			put_big(&cache[0], s);
+	}
+	CHECK(cache[0].big.npages == 11 * 8);
+	CHECK(mcache_alloc_big(&cache[0], 8, 64, true, &fresh) == s && !fresh);
+	CHECK(spanclass_noscan(s->spanclass) && cache[0].big.npages == 10 * 8);
+	/* The others are still there, last freed first. */
+	for (int i = 10; i-- > 0;)
+		CHECK(get_big(&cache[0], 8) == other[i]);
+	CHECK(cache[0].big.npages == 0);
+	CHECK(mcache_alloc_big(&cache[0], BIG_CACHE_MAX_RUN + 1, 2, false, &fresh) != NULL);
+}
+
 /* --- giving back --- */
 
 TEST_IN_CHILD(a_flushed_cache_has_nothing_and_is_as_good_as_new)
@@ -818,6 +880,9 @@ int main(void)
 		cmocka_unit_test(the_stacks_of_the_classes_do_not_overlap),
 		cmocka_unit_test(deep_stacks_of_the_classes_do_not_overlap),
 		cmocka_unit_test(a_stack_that_was_flushed_is_in_its_first_place_again),
+		cmocka_unit_test(
+			a_stack_without_memory_to_grow_stays_as_it_is_and_grows_after_a_flush),
+		cmocka_unit_test(a_released_rest_is_as_good_as_new),
 		cmocka_unit_test(a_deep_stack_of_the_dead_is_adopted_wherever_its_move_stopped),
 		cmocka_unit_test(the_object_freed_last_is_handed_out_first),
 		cmocka_unit_test(objects_of_every_class_are_distinct_aligned_and_keep_their_bytes),
@@ -838,6 +903,8 @@ int main(void)
 			a_thread_alone_cuts_the_big_objects_it_keeps_before_the_heap_grows),
 		cmocka_unit_test(the_big_objects_that_a_cache_keeps_are_bounded),
 		cmocka_unit_test(an_aligned_big_object_is_aligned_whatever_is_kept),
+		cmocka_unit_test(
+			an_aligned_big_object_that_was_freed_is_handed_out_again_among_others),
 		cmocka_unit_test(a_flushed_cache_has_nothing_and_is_as_good_as_new),
 		cmocka_unit_test(a_tick_gives_back_what_was_not_used),
 		cmocka_unit_test(a_tick_keeps_what_is_live),

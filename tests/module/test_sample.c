@@ -13,6 +13,7 @@
 #include "tools/profile.h"
 #include "start.h"
 #include "tools/sample.h"
+#include "os_fail.h"
 
 #include <math.h>
 #include <pthread.h>
@@ -178,6 +179,27 @@ TEST_IN_CHILD(every_allocation_is_counted_in_its_span_class)
 	CHECK(sampled_objects == 0);
 }
 
+TEST_IN_CHILD(without_memory_for_counted_stacks_every_allocation_is_counted_all_the_same)
+{
+	uint64_t r = 1;
+	struct alloc_counts expected = { 0 };
+	size_t n;
+
+	start_late_init();
+	/* The thread has a cache. */
+	heap_free(heap_malloc(10), "free");
+	begin(0);
+	os_fail_from(OS_COMMIT_METADATA, 1);
+	n = churn(&r, 0, 3000, &expected);
+	CHECK(os_fail_failed() != 0 && !thread_cache()->has_counted);
+	check_counts(&expected);
+	os_fail_stop();
+	(void)churn(&r, n, 3000, &expected);
+	CHECK(thread_cache()->has_counted);
+	check_counts(&expected);
+	heapcheck();
+}
+
 TEST_IN_CHILD(what_was_live_before_counts_once_and_frees_while_off_do_not)
 {
 	uint64_t r = 2;
@@ -241,6 +263,12 @@ TEST_IN_CHILD(threads_that_ended_are_counted)
 		more += after.mallocs[sc] - before.mallocs[sc];
 	/* libc's own for threads are some more. */
 	CHECK(more >= 80000 && more < 80100);
+	/* Also when their caches have no memory any more. */
+	(void)heap_trim();
+	CHECK(thread_count_caches().bytes == thread_count_caches().inuse_bytes);
+	read_counts(&live, &before);
+	for (unsigned sc = 0; sc < NUM_SPAN_CLASSES; sc++)
+		CHECK(before.mallocs[sc] >= after.mallocs[sc]);
 	CHECK(live_samples < sampled_objects && sampled_objects > 1000);
 	heapcheck();
 }
@@ -413,6 +441,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_allocation_is_counted_in_its_span_class),
+		cmocka_unit_test(
+			without_memory_for_counted_stacks_every_allocation_is_counted_all_the_same),
 		cmocka_unit_test(what_was_live_before_counts_once_and_frees_while_off_do_not),
 		cmocka_unit_test(threads_that_ended_are_counted),
 		cmocka_unit_test(switching_while_threads_allocate_breaks_nothing),

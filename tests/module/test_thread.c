@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_thread.c - a thread's cache comes back when the thread ends, whenever the thread began.
+ * test_thread.c - a thread's cache comes back when the thread ends, whenever the thread began, and
+ * its memory goes back when no other thread needs it.
  *
  * pthread_key_create() is wrapped: a test runs other threads while start-up has no key yet.
  */
@@ -10,6 +11,10 @@
 #include "heap.h"
 #include "tools/stat.h"
 #include "heap/thread.h"
+#include "base/options.h"
+#include "heap/limit.h"
+#include "os/os.h"
+#include "os_fail.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -46,10 +51,7 @@ int __wrap_pthread_setspecific(pthread_key_t key, const void *value)
 
 static size_t caches_in_use(void)
 {
-	size_t inuse, made;
-
-	thread_count_caches(&inuse, &made);
-	return inuse;
+	return thread_count_caches().inuse;
 }
 
 /* Enough for slow paths of malloc and of free. */
@@ -151,12 +153,151 @@ TEST_IN_CHILD(thread_that_cannot_be_watched_keeps_errno_and_is_watched_later)
 	CHECK(!refuse_values && caches_in_use() == 1);
 }
 
+/* --- the memory of caches that no thread has --- */
+
+enum { NTHREADS = 20 };
+static sem_t all_began, may_end;
+
+static void *waiting_user(void *arg)
+{
+	use_heap();
+	sem_post(&all_began);
+	while (sem_wait(&may_end) != 0)
+		;
+	return arg;
+}
+
+/* NTHREADS threads have caches at the same time, and end. */
+static void run_threads(void)
+{
+	pthread_t t[NTHREADS];
+
+	sem_init(&all_began, 0, 0);
+	sem_init(&may_end, 0, 0);
+	for (int i = 0; i < NTHREADS; i++)
+		CHECK(pthread_create(&t[i], NULL, waiting_user, NULL) == 0);
+	for (int i = 0; i < NTHREADS; i++)
+		while (sem_wait(&all_began) != 0)
+			;
+	CHECK(caches_in_use() == NTHREADS + 1);
+	heapcheck();
+	for (int i = 0; i < NTHREADS; i++)
+		sem_post(&may_end);
+	for (int i = 0; i < NTHREADS; i++)
+		CHECK(pthread_join(t[i], NULL) == 0);
+	CHECK(caches_in_use() == 1);
+}
+
+static bool pool_has_memory(void)
+{
+	struct cache_count n = thread_count_caches();
+
+	CHECK(n.bytes >= n.inuse_bytes);
+	return n.bytes != n.inuse_bytes;
+}
+
+TEST_IN_CHILD(a_trim_releases_the_caches_of_ended_threads)
+{
+	size_t used;
+
+	use_heap();
+	(void)heap_trim();
+	used = fixalloc_used_bytes();
+	for (int i = 0; i < 3; i++) {
+		run_threads();
+		CHECK(pool_has_memory());
+		(void)heap_trim();
+		CHECK(!pool_has_memory());
+		/* Slabs of span records keep a kernel page each. */
+		CHECK(fixalloc_used_bytes() < used + KiB(256));
+		heapcheck();
+	}
+}
+
+TEST_IN_CHILD(a_tick_releases_caches_that_no_thread_took_for_the_decay_time)
+{
+	use_heap();
+	options.scavenge_ms = 1000000;
+	run_threads();
+	thread_release_caches(limit_decay_ms());
+	CHECK(pool_has_memory());
+	options.scavenge_ms = 1;
+	os_sleep_ms(50);
+	thread_cache()->poll_ms = 0;
+	mcache_poll(thread_cache());
+	CHECK(!pool_has_memory());
+	run_threads();
+	heapcheck();
+}
+
+TEST_IN_CHILD(threads_that_come_and_go_share_one_cache)
+{
+	struct cache_count n;
+	pthread_t t;
+
+	use_heap();
+	n = thread_count_caches();
+	for (int i = 0; i < 200; i++) {
+		CHECK(pthread_create(&t, NULL, user, NULL) == 0);
+		CHECK(pthread_join(t, NULL) == 0);
+		CHECK(thread_count_caches().bytes <= n.bytes + sizeof(struct mcache) +
+							     sizeof(struct mcache_rest));
+	}
+}
+
+static void use_in_child(void)
+{
+	run_threads();
+	(void)heap_trim();
+	CHECK(!pool_has_memory());
+	heapcheck();
+}
+
+TEST_IN_CHILD(a_forked_child_has_released_caches_and_those_of_the_pool)
+{
+	use_heap();
+	run_threads();
+	run_in_child(use_in_child);
+	(void)heap_trim();
+	run_in_child(use_in_child);
+	run_threads();
+}
+
+static void *refused_user(void *arg)
+{
+	os_fail_from(OS_COMMIT_METADATA, 1);
+	use_heap();
+	CHECK(os_fail_failed() != 0 && thread_self.cache == NULL);
+	os_fail_stop();
+	use_heap();
+	CHECK(thread_self.cache != NULL);
+	return arg;
+}
+
+TEST_IN_CHILD(a_thread_without_memory_for_a_cache_has_one_later)
+{
+	pthread_t t;
+
+	use_heap();
+	CHECK(pthread_create(&t, NULL, refused_user, NULL) == 0);
+	CHECK(pthread_join(t, NULL) == 0);
+	CHECK(caches_in_use() == 1);
+	heapcheck();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(ended_threads_leave_nothing),
 		cmocka_unit_test(thread_that_begins_before_the_key),
 		cmocka_unit_test(thread_that_cannot_be_watched_keeps_errno_and_is_watched_later),
+		cmocka_unit_test(a_trim_releases_the_caches_of_ended_threads),
+		cmocka_unit_test(
+			a_tick_releases_caches_that_no_thread_took_for_the_decay_time),
+		cmocka_unit_test(threads_that_come_and_go_share_one_cache),
+		cmocka_unit_test(a_forked_child_has_released_caches_and_those_of_the_pool),
+		cmocka_unit_test(
+			a_thread_without_memory_for_a_cache_has_one_later),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

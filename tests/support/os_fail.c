@@ -22,6 +22,9 @@ bool __real_os_remap(void *p, size_t nbytes);
 void *__real_os_alloc_metadata(size_t nbytes);
 void *__real_os_alloc_long_metadata(size_t nbytes);
 bool __real_os_extend_metadata(void *end, size_t nbytes);
+void *__real_os_reserve_metadata(size_t nbytes, size_t ready);
+bool __real_os_commit_metadata(void *p, size_t nbytes);
+bool __real_os_uncommit_metadata(void *p, size_t nbytes);
 bool __real_os_guard(void *p, size_t nbytes);
 void __real_os_want_huge_pages(void *p, size_t nbytes, bool huge);
 bool __real_os_fence(void *p, size_t nbytes);
@@ -38,6 +41,9 @@ bool __wrap_os_remap(void *p, size_t nbytes);
 void *__wrap_os_alloc_metadata(size_t nbytes);
 void *__wrap_os_alloc_long_metadata(size_t nbytes);
 bool __wrap_os_extend_metadata(void *end, size_t nbytes);
+void *__wrap_os_reserve_metadata(size_t nbytes, size_t ready);
+bool __wrap_os_commit_metadata(void *p, size_t nbytes);
+bool __wrap_os_uncommit_metadata(void *p, size_t nbytes);
 bool __wrap_os_guard(void *p, size_t nbytes);
 void __wrap_os_want_huge_pages(void *p, size_t nbytes, bool huge);
 bool __wrap_os_fence(void *p, size_t nbytes);
@@ -224,6 +230,28 @@ bool __wrap_os_extend_metadata(void *end, size_t nbytes)
 
 	count_mapped(extended ? nbytes : 0);
 	return extended;
+}
+
+/* It counts as one of the allocations of records. */
+void *__wrap_os_reserve_metadata(size_t nbytes, size_t ready)
+{
+	void *p = NULL;
+
+	CHECK(os_is_whole_pages(NULL, ready));
+	if (!fails(OS_ALLOC_METADATA, NULL, nbytes))
+		p = __real_os_reserve_metadata(nbytes, ready);
+	count_mapped(p != NULL ? nbytes : 0);
+	return p;
+}
+
+bool __wrap_os_commit_metadata(void *p, size_t nbytes)
+{
+	return !fails(OS_COMMIT_METADATA, p, nbytes) && __real_os_commit_metadata(p, nbytes);
+}
+
+bool __wrap_os_uncommit_metadata(void *p, size_t nbytes)
+{
+	return !fails(OS_UNCOMMIT_METADATA, p, nbytes) && __real_os_uncommit_metadata(p, nbytes);
 }
 
 bool __wrap_os_guard(void *p, size_t nbytes)

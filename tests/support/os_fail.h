@@ -22,7 +22,9 @@ enum os_call {
 	OS_UNFENCE = 1024,
 	OS_UNCOMMIT = 2048,
 	OS_EXTEND_METADATA = 4096,
-	OS_ALL_CALLS = 8191,
+	OS_COMMIT_METADATA = 8192,
+	OS_UNCOMMIT_METADATA = 16384,
+	OS_ALL_CALLS = 32767,
 };
 
 /* Counts the calls in the set from now on. The n-th call fails, counted from 1, and no other. */
