@@ -511,8 +511,14 @@ bool pagealloc_alloc_word(struct pagealloc *pa, unsigned npages, uint64_t *page,
 	unsigned w;
 
 	*page = first;
-	if (first == PAGE_NONE || first % 64 + npages > 64)
+	if (first == PAGE_NONE)
 		return false;
+	if (first % 64 + npages > 64) {
+		/* The pages at the end of the first word stay for shorter runs. */
+		first = (first | 63) + 1;
+		if (!pagealloc_is_free(pa, first, npages))
+			return false;
+	}
 	ha = pagealloc_arena(pa, first);
 	w = (unsigned)(first % ARENA_PAGES / 64);
 	*page = first & ~(uint64_t)63;

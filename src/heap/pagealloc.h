@@ -65,8 +65,9 @@ bool pagealloc_is_free(const struct pagealloc *pa, uint64_t page, size_t npages)
 bool pagealloc_alloc_at(struct pagealloc *pa, uint64_t page, size_t npages, size_t *nclean);
 
 /* Takes the free pages of the aligned word of 64 in which the lowest run of npages free pages
- * begins. *page is the word's first page; *free and *clean have a bit for each page. Returns false
- * when there is no such run, with *page PAGE_NONE, or when the run crosses into the next word. */
+ * begins; of the next word, if the run crosses into that and it begins with another such run. *page
+ * is the word's first page; *free and *clean have a bit for each page. Returns false when there is
+ * no run, with *page PAGE_NONE, or when it crosses and there is no other. */
 bool pagealloc_alloc_word(struct pagealloc *pa, unsigned npages, uint64_t *page, uint64_t *free,
 			  uint64_t *clean);
 

@@ -168,9 +168,15 @@ TEST_IN_CHILD(a_small_span_in_two_arenas_is_counted_once)
 
 	CHECK(npages > 3);
 	CHECK(heap_malloc((ARENA_PAGES - 3) * PAGE_SIZE) != NULL);
-	p = heap_malloc(npages * PAGE_SIZE);
+	/* An object across the end of the arena is made as short as the span, with another one
+	 * behind it, so that no word of pages has room for the span. */
+	p = heap_malloc((npages + 17) * PAGE_SIZE);
 	hole = (uintptr_t)p;
 	CHECK(heap_malloc(100 * PAGE_SIZE) != NULL);
+	CHECK(heap_realloc(p, (npages + 6) * PAGE_SIZE, false, "realloc") == p);
+	CHECK(heap_realloc(p, npages * PAGE_SIZE, false, "realloc") == p);
+	heap_trim();
+	CHECK((uintptr_t)heap_malloc(17 * PAGE_SIZE) == hole + npages * PAGE_SIZE);
 	heap_free(p, "free");
 	heap_trim();
 	/* The lowest run that is long enough. */
