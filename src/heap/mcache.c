@@ -329,6 +329,9 @@ static struct mspan *flush_and_ask(struct mcache *c, const struct wanted *w)
 	struct mspan *s;
 
 	mcache_flush(c);
+	/* With hard=1 what is drained counts as before. */
+	if (limit_bytes() != 0 && !options.hard)
+		(void)mcentral_drain_all();
 	s = w->npages == 0 ? mcentral_take(w->sc, mcache_owner(c)) : NULL;
 	if (s == NULL)
 		s = ask_heap(c, w, EFFORT_AGAIN);
@@ -363,8 +366,10 @@ static struct mspan *next_span(struct mcache *c, spanclass_t sc)
 		if (s == NULL)
 			s = new_span(c, &(struct wanted){ .sc = sc });
 	}
-	if (s != NULL)
+	if (s != NULL) {
 		mspan_absorb(s);
+		mspan_begin_use(s);
+	}
 	return s;
 }
 
