@@ -326,8 +326,7 @@ static void print_heap(struct out *o, const struct stat_snapshot *st)
 	out_format(o, "%'zu of them in threads' caches", a->cached_bytes);
 	if (a->drained_bytes != 0)
 		out_format(o, ", %'zu without memory", a->drained_bytes);
-	out_str(o, "
-");
+	out_str(o, "\n");
 	print_part(o, "  big objects kept", kept, heap);
 	out_str(o, "freed, for the next of their length\n");
 	print_part(o, "  behind the last slots", a->tail_bytes, heap);
