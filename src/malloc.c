@@ -792,8 +792,7 @@ bool heap_trim(void)
 	mcache_flush(c);
 	mcache_release_rest(c);
 	thread_leave(c);
-	thread_flush_shared();
-	thread_release_caches(0);
+	thread_trim();
 	mheap_release_records();
 	given = mheap_scavenge_all() != 0;
 	metakey_close(rights);

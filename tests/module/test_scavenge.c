@@ -396,14 +396,14 @@ TEST_IN_CHILD(what_of_a_huge_page_was_never_handed_out_is_released_with_what_was
 	mheap_scavenge_all();
 	CHECK(resident_pages(base, REGION_SIZE) == 0 && !is_huge(base) && dirty_pages() == 0);
 	mheap_check();
-	/* It reads as zero, and can have a huge page again: not for a thread's first word, but for
-	 * one that used up a word. */
+	/* It reads as zero, and can have a huge page again: not for a thread's first pages, but for
+	 * one that takes whole words. */
 	s = alloc_longest(&pc, 2);
 	CHECK(s->base == base && !is_huge(base));
 	mheap_flush_pcache(&pc);
 	mheap_free_span(NULL, s);
 	mheap_scavenge_all();
-	pc.base = base;
+	pc.next = PCACHE_PAGES;
 	s = alloc_longest(&pc, 2);
 	CHECK(s->zeroed && all_zero((void *)s->base, PAGE_SIZE));
 	CHECK(s->base == base && is_huge(base));
