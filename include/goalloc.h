@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * goalloc.h - the 18 functions that libgoalloc offers beside the standard allocation functions.
+ * goalloc.h - the 20 functions that libgoalloc offers beside the standard allocation functions.
  *
  * malloc, calloc, realloc, free and their relatives are declared in <stdlib.h> and <malloc.h> as
  * always. They follow malloc(3), posix_memalign(3) and C23 7.24.3. They mix with the functions
@@ -256,6 +256,31 @@ int goalloc_heap_map_fd(int fd, int svg);
  * Returns the limit before the call, SIZE_MAX when there was none. It never fails.
  */
 size_t goalloc_set_memory_limit(size_t bytes);
+
+/* --- giving memory back --- */
+
+/*
+ * Sets for how long free memory stays with the process, as the option scavenge does at start. Every
+ * thread and the heap use the new time from their next look at the clock on. The time holds for the
+ * whole process. A forked child begins with its parent's.
+ *
+ * ms     milliseconds, at most 86400000; 0 gives memory back at the next look; a negative number
+ *        only asks.
+ * Returns the time before the call, or -1 with errno EINVAL when ms is too large.
+ */
+int goalloc_set_scavenge(int ms);
+
+/*
+ * Gives back all that the calling thread keeps for its next allocations. A thread of a pool calls
+ * it before it waits for work for long. What it gives back can be used by other threads at once,
+ * and goes to the system like all free memory. malloc_trim(3) does more: it gives all free memory
+ * of the process to the system.
+ *
+ * The call takes some microseconds if the thread keeps much, and less than one if it keeps nothing.
+ * The thread's next allocations are somewhat slower. The function never fails, and does nothing in
+ * a thread that has not allocated.
+ */
+void goalloc_thread_idle(void);
 
 /* --- the heap profile: which code allocated how much, and how much of it is still live --- */
 

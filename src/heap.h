@@ -171,6 +171,14 @@ size_t heap_good_size(size_t size, size_t align);
 size_t heap_set_limit(size_t bytes);
 size_t heap_limit(void);
 
+/* The time for which free memory stays, in milliseconds. At most SCAVENGE_MS_MAX. */
+#define SCAVENGE_MS_MAX 86400000
+int heap_scavenge_ms(void);
+void heap_set_scavenge_ms(uint32_t ms);
+
+/* Gives back what the calling thread keeps, to the other threads. */
+void heap_thread_idle(void);
+
 /* Gives all free memory back to the system, first the memory this thread keeps. Returns true if
  * memory was returned. */
 bool heap_trim(void);

@@ -86,7 +86,6 @@
 #include "request.h"
 #include "base/options.h"
 #include "heap.h"
-#include "heap/limit.h"
 #include "heap/mcentral.h"
 #include "heap/tiny.h"
 #include "os/fatal.h"
@@ -755,32 +754,6 @@ SLOW_PATH void heap_free_sized_slow(void *p, size_t size, size_t align, const ch
 		wrong_size(func, p, size, o.nbytes);
 	request_free(&o, p, func);
 	metakey_close(rights);
-}
-
-/* --- the limit --- */
-
-size_t heap_limit(void)
-{
-	size_t bytes = limit_bytes();
-
-	return bytes == 0 ? SIZE_MAX : bytes;
-}
-
-size_t heap_set_limit(size_t bytes)
-{
-	uint32_t rights = metakey_open();
-	size_t before;
-
-	/* Makes sure that the options have been read. */
-	thread_leave(start_enter());
-	scavthread_note_stderr();
-	before = mheap_set_limit(bytes > PTRDIFF_MAX ? 0 : bytes);
-	if (mheap_used_bytes() > bytes)
-		(void)heap_trim();
-	mheap_keep_limit();
-	metakey_close(rights);
-	scavthread_attend();
-	return before == 0 ? SIZE_MAX : before;
 }
 
 bool heap_trim(void)

@@ -5,8 +5,10 @@
  *
  * An object stays in its slot while it fits and wastes no more than half of it. A big object gets
  * more pages behind it or gives some back; if there is no room the kernel moves its pages to
- * another span. Otherwise the bytes are copied. An object that grew is freed to the heap and not
- * kept by the thread, because the next object that grows finds room there.
+ * another span. Otherwise the bytes are copied, also of a big object that shrinks below half: its
+ * first pages would cut a run that the next big object can use. An object that shrinks stays where
+ * it is if there is no memory for a copy. An object that grew is freed to the heap and not kept by
+ * the thread, because the next object that grows finds room there.
  *
  * Locks    none of its own.
  * Holds    An object whose slot is not the one that a new object of its size would get has the
@@ -25,6 +27,8 @@
 #include "scavthread.h"
 #include "start.h"
 #include "tools/profile.h"
+
+#include <errno.h>
 
 /* Returns true if the object at p may stay in its slot: it fits, wastes no more than half of the
  * slot, and slot and span are of the kind that a new object would get. */
@@ -110,14 +114,12 @@ static bool resize_big(struct mcache *c, struct mspan *s, size_t npages)
 	enum resize result;
 	uint64_t begun_ms;
 
-	if (mheap_extend_cached(&c->pages, s, npages))
-		return true;
-	result = mheap_resize_big(s, npages, EFFORT_GROW);
+	result = mheap_resize_big(&c->pages, s, npages, EFFORT_GROW);
 	if (result != RESIZE_FLUSH)
 		return result == RESIZE_DONE;
 	begun_ms = os_now_ms();
 	mcache_flush(c);
-	result = mheap_resize_big(s, npages, EFFORT_AGAIN);
+	result = mheap_resize_big(&c->pages, s, npages, EFFORT_AGAIN);
 	limit_end_round(begun_ms, os_now_ms());
 	return result == RESIZE_DONE;
 }
@@ -145,18 +147,25 @@ bool heap_resize_in_place(void *p, size_t size, const char *func)
 	return done;
 }
 
+/* Returns true if a big object that shrinks is copied: below half of its pages, unless that is
+ * much to copy. */
+static bool shrinks_by_copy(const struct mspan *s, size_t size)
+{
+	return size < REALLOC_PAGES_MIN ||
+	       (size < MOVE_PAGES_MIN && size < mspan_nbytes(s) / 2);
+}
+
 /* Resizes a big object without copying: in its span, or by moving its pages. Returns NULL if it is
  * to be copied. */
 static void *realloc_big(const struct object *o, size_t size, bool noscan, const char *func)
 {
 	struct mspan *s = o->span;
-	size_t npages = pages_for(size);
+	size_t npages = pages_for(max_size(size, 1));
 	size_t sampled = 0;
 	struct mcache *c;
 	void *p;
 
-	if (s->kind != SPAN_BIG || size < REALLOC_PAGES_MIN ||
-	    spanclass_noscan(s->spanclass) != noscan)
+	if (s->kind != SPAN_BIG || spanclass_noscan(s->spanclass) != noscan)
 		return NULL;
 	if (npages == s->npages) {
 		mark_resized(s, size);
@@ -229,6 +238,42 @@ static void *move_object(const struct object *o, void *p, size_t size, bool nosc
 	return to;
 }
 
+/* Shrinks an object in its place, because there is no memory for a copy. Returns NULL if it does
+ * not shrink, or if a new object would be of another kind. */
+static void *shrink_in_place(const struct object *o, void *p, size_t size, bool noscan,
+			     const char *func)
+{
+	const struct mspan *s = o->span;
+
+	if (size > o->nbytes || s->kind == SPAN_TINY || spanclass_noscan(s->spanclass) != noscan ||
+	    (uintptr_t)p % sizeclass_malloc_align(size) != 0)
+		return NULL;
+	if (s->kind == SPAN_BIG)
+		return realloc_big(o, size, noscan, func);
+	set_resized(&o->span->state[o->slot], heap_good_size(size, 0) != o->nbytes);
+	return p;
+}
+
+/* Resizes an object by copying it. Returns NULL if there is no memory. */
+static void *realloc_copy(const struct object *o, void *p, size_t size, bool noscan,
+			  const char *func)
+{
+	int before = errno;
+	void *to = grow_to_pages(o, size, noscan);
+
+	if (to == NULL)
+		to = request_alloc(&(struct request){ .size = size, .noscan = noscan });
+	if (to == NULL) {
+		to = shrink_in_place(o, p, size, noscan, func);
+		if (to != NULL)
+			errno = before;
+		return to;
+	}
+	copy_bytes(to, p, min_size(o->nbytes, size));
+	request_free(o, p, func);
+	return to;
+}
+
 /* Resizes an object in span s. */
 static void *realloc_ours(void *p, struct mspan *s, size_t size, bool noscan, const char *func)
 {
@@ -246,17 +291,8 @@ static void *realloc_ours(void *p, struct mspan *s, size_t size, bool noscan, co
 			set_resized(&s->state[o.slot], heap_good_size(size, 0) != o.nbytes);
 		return p;
 	}
-	to = realloc_big(&o, size, noscan, func);
-	if (to != NULL)
-		return to;
-	to = grow_to_pages(&o, size, noscan);
-	if (to == NULL)
-		to = request_alloc(&(struct request){ .size = size, .noscan = noscan });
-	if (to == NULL)
-		return NULL;
-	copy_bytes(to, p, min_size(o.nbytes, size));
-	request_free(&o, p, func);
-	return to;
+	to = shrinks_by_copy(s, size) ? NULL : realloc_big(&o, size, noscan, func);
+	return to != NULL ? to : realloc_copy(&o, p, size, noscan, func);
 }
 
 /* Resizes an object that lies in no span. */

@@ -20,7 +20,8 @@ enum scavthread { SCAVTHREAD_AUTO, SCAVTHREAD_OFF, SCAVTHREAD_ON };
  * are replaced when it is opened (out.h). */
 typedef char option_file[OPTION_PATH_MAX];
 
-/* Written while the process has one thread, read by all afterwards. What each is for is in the
+/* Written while the process has one thread, read by all afterwards, except for scavenge_ms. What
+ * each is for is in the
  * table of options.c. */
 struct options {
 	bool off;
@@ -37,7 +38,7 @@ struct options {
 	bool help;
 	uint8_t realloczero;       /* enum realloc_zero */
 	uint8_t scavthread;        /* enum scavthread */
-	uint32_t scavenge_ms;      /* 0 at once */
+	_Atomic uint32_t scavenge_ms;    /* 0 at once; can be changed later: limit_decay_ms() */
 	uint32_t tiny_align;       /* bytes */
 	uint32_t guardrate;        /* one of so many allocations; 0 none */
 	uint32_t leakcheck;        /* 0 none, 1 with sampled stacks, 2 with all */

@@ -263,6 +263,24 @@ EXPORT size_t goalloc_set_memory_limit(size_t bytes)
 	return bytes == 0 ? heap_limit() : heap_set_limit(bytes);
 }
 
+/* --- giving memory back --- */
+
+EXPORT int goalloc_set_scavenge(int ms)
+{
+	int before = heap_scavenge_ms();
+
+	if (ms > SCAVENGE_MS_MAX)
+		return result_of(EINVAL);
+	if (ms >= 0)
+		heap_set_scavenge_ms((uint32_t)ms);
+	return before;
+}
+
+EXPORT void goalloc_thread_idle(void)
+{
+	heap_thread_idle();
+}
+
 /* --- the leak finder --- */
 
 EXPORT ssize_t goalloc_leak_check(int fd)

@@ -11,6 +11,28 @@
  */
 #include "heap/bigcache.h"
 
+/* The kept objects of one length that a search for an aligned one looks at. */
+#define ALIGNED_TRIES 16
+
+struct mspan *bigcache_take_aligned(struct bigcache *bc, size_t npages, size_t align_pages,
+				    bool noscan)
+{
+	struct mspan **link = &bc->list[min_size(npages, BIG_CACHE_MAX_RUN)];
+	struct mspan *s;
+
+	if (npages > BIG_CACHE_MAX_RUN)
+		return NULL;
+	for (unsigned i = 0; i < ALIGNED_TRIES && (s = *link) != NULL; i++, link = &s->next) {
+		if (s->base % (align_pages * PAGE_SIZE) != 0)
+			continue;
+		*link = s->next;
+		bc->npages -= (uint32_t)npages;
+		s->spanclass = make_spanclass(0, noscan);
+		return s;
+	}
+	return NULL;
+}
+
 void bigcache_flush(struct bigcache *bc, struct pcache *pc)
 {
 	for (unsigned n = 0; bc->npages != 0 && n <= BIG_CACHE_MAX_RUN; n++) {

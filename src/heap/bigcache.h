@@ -33,6 +33,11 @@ FAST_PATH struct mspan *bigcache_take(struct bigcache *bc, size_t npages, bool n
 	return s;
 }
 
+/* Does the same with an object whose address is a multiple of align_pages pages, a power of two.
+ * Looks only at those that were freed last. */
+struct mspan *bigcache_take_aligned(struct bigcache *bc, size_t npages, size_t align_pages,
+				    bool noscan);
+
 /* Returns whether a thread may keep a span. It does not keep an object that grew: the next object
  * that grows begins at the heap, where there is room behind it. */
 FAST_PATH bool bigcache_may_keep(const struct mspan *s)

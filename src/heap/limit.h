@@ -48,8 +48,10 @@ static inline uint32_t limit_calls(void)
 /* Returns for how many milliseconds free pages and the contents of caches may stay unused. */
 static inline uint32_t limit_decay_ms(void)
 {
-	return UNLIKELY(limit_get_state() != LIMIT_FAR) ? options.scavenge_ms / 16 :
-							  options.scavenge_ms;
+	/* Relaxed: a time on its own. */
+	uint32_t ms = atomic_load_explicit(&options.scavenge_ms, memory_order_relaxed);
+
+	return UNLIKELY(limit_get_state() != LIMIT_FAR) ? ms / 16 : ms;
 }
 
 /* Returns the limit that the options ask for, or 0 for none. A share of the system's memory is read

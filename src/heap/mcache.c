@@ -483,7 +483,9 @@ void mcache_free_slot(uintptr_t addr, struct mspan *s, uint32_t slot, const char
 struct mspan *mcache_alloc_big(struct mcache *c, size_t npages, size_t align_pages, bool noscan,
 			       bool *fresh)
 {
-	struct mspan *s = align_pages == 1 ? bigcache_take(&c->big, npages, noscan) : NULL;
+	struct mspan *s = align_pages == 1 ?
+				  bigcache_take(&c->big, npages, noscan) :
+				  bigcache_take_aligned(&c->big, npages, align_pages, noscan);
 
 	if (s == NULL)
 		return mcache_new_big(c, npages, align_pages, noscan, fresh);

@@ -113,11 +113,22 @@ size_t mheap_scavenge_all(void)
 	return nbytes;
 }
 
-/* Returns how many of the pages would begin to count. PAGE_NONE stands for the lowest free run. */
+/* Returns the pages for a request, or PAGE_NONE. Near the limit these are dirty ones, if there are,
+ * because they count already. */
+static uint64_t find_pages_locked(size_t npages, size_t align_pages)
+{
+	uint64_t page = PAGE_NONE;
+
+	if (align_pages != 1)
+		return pagealloc_find_aligned(&mheap.pages, npages, align_pages);
+	if (limit_get_state() != LIMIT_FAR)
+		page = scavenge_find_locked(&mheap.scavenger, npages);
+	return page != PAGE_NONE ? page : pagealloc_find(&mheap.pages, npages);
+}
+
+/* Returns how many of the pages would begin to count. PAGE_NONE stands for new ones. */
 static size_t need_locked(uint64_t page, size_t npages)
 {
-	if (page == PAGE_NONE)
-		page = pagealloc_find(&mheap.pages, npages);
 	if (page == PAGE_NONE)
 		return npages;
 	return npages - pagealloc_count_dirty(&mheap.pages, page, npages);
@@ -139,7 +150,8 @@ static bool release_locked(size_t nbytes, bool flushed)
 }
 
 /* Does the work of admit_locked() where there is a limit. */
-static enum limit_verdict admit_slow_locked(uint64_t *page, size_t npages, enum effort effort)
+static enum limit_verdict admit_slow_locked(uint64_t *page, size_t npages, size_t align_pages,
+					    enum effort effort)
 {
 	bool anywhere = *page == PAGE_NONE;
 	bool nothing_left = false;
@@ -152,11 +164,8 @@ static enum limit_verdict admit_slow_locked(uint64_t *page, size_t npages, enum 
 		return LIMIT_ADMIT;
 	}
 	for (;;) {
-		/* Dirty pages count already. */
 		if (anywhere)
-			*page = limit_get_state() == LIMIT_FAR
-					? PAGE_NONE
-					: scavenge_find_locked(&mheap.scavenger, npages);
+			*page = find_pages_locked(npages, align_pages);
 		f = figures_locked(need_locked(*page, npages));
 		f.flushed = effort == EFFORT_AGAIN;
 		f.nothing_left = nothing_left;
@@ -170,12 +179,14 @@ static enum limit_verdict admit_slow_locked(uint64_t *page, size_t npages, enum 
 	}
 }
 
-/* Decides whether the heap may take npages from *page on, or if *page is PAGE_NONE, from any page.
- * In the second case *page becomes the first of the pages to take, if it matters. Never returns
- * LIMIT_RELEASE. The lock may be dropped meanwhile. */
-static enum limit_verdict admit_locked(uint64_t *page, size_t npages, enum effort effort)
+/* Decides whether the heap may take npages from *page on, or if *page is PAGE_NONE, from any
+ * aligned page. In the second case *page becomes the first of the pages to take, if it matters.
+ * Never returns LIMIT_RELEASE. The lock may be dropped meanwhile. */
+static enum limit_verdict admit_locked(uint64_t *page, size_t npages, size_t align_pages,
+				       enum effort effort)
 {
-	return LIKELY(limit_bytes() == 0) ? LIMIT_ADMIT : admit_slow_locked(page, npages, effort);
+	return LIKELY(limit_bytes() == 0) ? LIMIT_ADMIT
+					  : admit_slow_locked(page, npages, align_pages, effort);
 }
 
 /* Returns true when the heap may take a page word that has no memory yet. */
@@ -195,22 +206,35 @@ static bool admit_word_locked(void)
 
 /* --- pages --- */
 
-static uint64_t alloc_pages_locked(size_t npages, enum effort effort, size_t *nclean)
+static uint64_t take_pages_locked(size_t npages, size_t align_pages, size_t *nclean)
+{
+	uint64_t page;
+
+	if (align_pages == 1)
+		return pagealloc_alloc(&mheap.pages, npages, nclean);
+	page = pagealloc_find_aligned(&mheap.pages, npages, align_pages);
+	if (page != PAGE_NONE)
+		(void)pagealloc_alloc_at(&mheap.pages, page, npages, nclean);
+	return page;
+}
+
+static uint64_t alloc_pages_locked(size_t npages, size_t align_pages, enum effort effort,
+				   size_t *nclean)
 {
 	uint64_t page = PAGE_NONE;
 
 	DCHECK(lock_held(&mheap.lock));
-	if (admit_locked(&page, npages, effort) != LIMIT_ADMIT)
+	if (admit_locked(&page, npages, align_pages, effort) != LIMIT_ADMIT)
 		return PAGE_NONE;
 	if (page != PAGE_NONE && pagealloc_alloc_at(&mheap.pages, page, npages, nclean))
 		return page;
-	page = pagealloc_alloc(&mheap.pages, npages, nclean);
+	page = take_pages_locked(npages, align_pages, nclean);
 	/* Twice, because the first growth may lie across two arenas that are no neighbours in
-	 * number. */
+	 * number. A run that is longer by all but one page of the alignment has an aligned one. */
 	for (int i = 0; i < 2 && effort != EFFORT_REUSE && page == PAGE_NONE &&
-			growth_extend_locked(&mheap.growth, npages, false);
+			growth_extend_locked(&mheap.growth, npages + align_pages - 1, false);
 	     i++)
-		page = pagealloc_alloc(&mheap.pages, npages, nclean);
+		page = take_pages_locked(npages, align_pages, nclean);
 	return page;
 }
 
@@ -321,14 +345,15 @@ static bool refill_word(struct pcache *pc, unsigned npages, enum effort effort)
 	return ok;
 }
 
-/* Returns the address of a short run from the word, or 0. */
-static uintptr_t alloc_from_word(struct pcache *pc, unsigned npages, enum effort effort,
-				 bool *zeroed)
+/* Returns the address of a short run from the word, or 0. A word is not exchanged for an aligned
+ * run, because the next word may have none either. */
+static uintptr_t alloc_from_word(struct pcache *pc, unsigned npages, size_t align_pages,
+				 enum effort effort, bool *zeroed)
 {
-	uintptr_t addr = pcache_take(pc, npages, zeroed);
+	uintptr_t addr = pcache_take(pc, npages, align_pages, zeroed);
 
-	if (addr == 0 && refill_word(pc, npages, effort))
-		addr = pcache_take(pc, npages, zeroed);
+	if (addr == 0 && align_pages == 1 && refill_word(pc, npages, effort))
+		addr = pcache_take(pc, npages, 1, zeroed);
 	return addr;
 }
 
@@ -343,18 +368,19 @@ void mheap_flush_pcache(struct pcache *pc)
 }
 
 /* Returns the address of a run of npages, or 0. *zeroed tells whether they read as zero. */
-static uintptr_t alloc_pages(struct pcache *pc, size_t npages, enum effort effort, bool *zeroed)
+static uintptr_t alloc_pages(struct pcache *pc, size_t npages, size_t align_pages,
+			     enum effort effort, bool *zeroed)
 {
 	uintptr_t addr = 0;
 	size_t nclean;
 	uint64_t page;
 
 	if (pc != NULL && npages <= PCACHE_MAX_RUN)
-		addr = alloc_from_word(pc, (unsigned)npages, effort, zeroed);
+		addr = alloc_from_word(pc, (unsigned)npages, align_pages, effort, zeroed);
 	if (addr != 0)
 		return addr;
 	lock_acquire(&mheap.lock);
-	page = alloc_pages_locked(npages, effort, &nclean);
+	page = alloc_pages_locked(npages, align_pages, effort, &nclean);
 	if (page != PAGE_NONE)
 		addr = pagealloc_addr(&mheap.pages, page);
 	lock_release(&mheap.lock);
@@ -432,7 +458,7 @@ struct mspan *mheap_alloc_small(struct pcache *pc, spanclass_t sc, size_t npages
 	s = alloc_record(mspan_shape(sc, spanclass_nelems(sc, npages)));
 	if (s == NULL)
 		return NULL;
-	addr = alloc_pages(pc, npages, effort, &zeroed);
+	addr = alloc_pages(pc, npages, 1, effort, &zeroed);
 	if (addr == 0) {
 		fixalloc_free(&mheap.span_pools[s->shape], s);
 		return NULL;
@@ -447,38 +473,21 @@ struct mspan *mheap_alloc_small(struct pcache *pc, spanclass_t sc, size_t npages
 	return s;
 }
 
-/* Frees the pages before and behind the aligned npages in a run that is longer by extra. Returns
- * where the aligned pages begin. */
-static uintptr_t trim_to_alignment(uintptr_t addr, size_t npages, size_t extra, bool clean)
-{
-	uintptr_t aligned = align_up(addr, (extra + 1) * PAGE_SIZE);
-	size_t before = (aligned - addr) / PAGE_SIZE;
-
-	if (before != 0)
-		free_pages(NULL, addr, before, clean);
-	if (extra != before)
-		free_pages(NULL, aligned + npages * PAGE_SIZE, extra - before, clean);
-	return aligned;
-}
-
 struct mspan *mheap_alloc_big(struct pcache *pc, size_t npages, size_t align_pages, bool noscan,
 			      enum effort effort)
 {
 	struct mspan *s = alloc_record(SPAN_SHAPE_BIG);
-	size_t extra = align_pages - 1;
 	uintptr_t addr = 0;
 	bool zeroed;
 
 	if (s == NULL)
 		return NULL;
 	if (npages <= UINT32_MAX)
-		addr = alloc_pages(pc, npages + extra, effort, &zeroed);
+		addr = alloc_pages(pc, npages, align_pages, effort, &zeroed);
 	if (addr == 0) {
 		fixalloc_free(&mheap.span_pools[s->shape], s);
 		return NULL;
 	}
-	if (extra != 0)
-		addr = trim_to_alignment(addr, npages, extra, zeroed);
 	mspan_init_big(s, addr, npages, noscan, zeroed);
 	pagemap_clear(addr + PAGE_SIZE, npages - 1);
 	pagemap_map_span(s);
@@ -547,17 +556,19 @@ static bool is_last_locked(uintptr_t end)
 	return end + growth_tail_locked(&mheap.growth) * PAGE_SIZE == mheap.growth.space.next;
 }
 
-static enum resize shrink_big(struct mspan *s, size_t npages)
+static void shrink_big(struct pcache *pc, struct mspan *s, size_t npages)
 {
 	uintptr_t cut = s->base + npages * PAGE_SIZE;
 	size_t less = s->npages - npages;
 	bool clean = s->moved && remap_pages(cut, less);
+	/* As in free_span(). */
+	uint32_t rebuilds = mheap.rebuilds;
 
-	lock_acquire(&mheap.lock);
-	free_pages_locked(cut, less, clean);
 	s->npages = (uint32_t)npages;
-	lock_release(&mheap.lock);
-	return RESIZE_DONE;
+	/* A child forked here does not find the pages in the span and free. */
+	order_stores();
+	if (mheap.rebuilds == rebuilds)
+		free_pages(pc, cut, less, clean);
 }
 
 /* Takes the pages [page, page + npages), which begin at addr and lie behind a big object. */
@@ -571,7 +582,7 @@ static enum resize take_behind_locked(uintptr_t addr, uint64_t page, size_t npag
 	/* Before the limit is asked, so that nothing is released where there is no room anyway. */
 	if (!is_free && !is_last_locked(addr))
 		return RESIZE_NO;
-	verdict = admit_locked(&page, npages, effort);
+	verdict = admit_locked(&page, npages, 1, effort);
 	if (verdict != LIMIT_ADMIT)
 		return verdict == LIMIT_FLUSH ? RESIZE_FLUSH : RESIZE_NO;
 	if (pagealloc_alloc_at(&mheap.pages, page, npages, &nclean))
@@ -600,22 +611,28 @@ static enum resize lengthen_big(struct mspan *s, size_t npages, enum effort effo
 	return result;
 }
 
-enum resize mheap_resize_big(struct mspan *s, size_t npages, enum effort effort)
-{
-	if (npages > UINT32_MAX)
-		return RESIZE_NO;
-	return npages < s->npages ? shrink_big(s, npages) : lengthen_big(s, npages, effort);
-}
-
-bool mheap_extend_cached(struct pcache *pc, struct mspan *s, size_t npages)
+/* Makes a big span longer by pages of the page word, without a lock. */
+static bool lengthen_from_word(struct pcache *pc, struct mspan *s, size_t npages)
 {
 	uintptr_t end = s->base + mspan_nbytes(s);
 
-	if (npages <= s->npages || !pcache_take_at(pc, end, npages - s->npages))
+	if (pc == NULL || npages <= s->npages || !pcache_take_at(pc, end, npages - s->npages))
 		return false;
 	pagemap_clear(end, npages - s->npages);
 	s->npages = (uint32_t)npages;
 	return true;
+}
+
+enum resize mheap_resize_big(struct pcache *pc, struct mspan *s, size_t npages,
+			     enum effort effort)
+{
+	if (npages > UINT32_MAX)
+		return RESIZE_NO;
+	if (npages < s->npages) {
+		shrink_big(pc, s, npages);
+		return RESIZE_DONE;
+	}
+	return lengthen_from_word(pc, s, npages) ? RESIZE_DONE : lengthen_big(s, npages, effort);
 }
 
 void mheap_each_span(void (*visit)(struct mspan *s, void *arg), void *arg)

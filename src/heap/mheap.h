@@ -69,12 +69,11 @@ void mheap_free_refused(struct pcache *pc);
 enum resize { RESIZE_NO, RESIZE_DONE, RESIZE_FLUSH };
 
 /* Changes the length of a big span in place. Unless it returns RESIZE_DONE nothing has changed,
- * because there is no room behind the span, or because of the limit. Takes mheap.lock. */
-enum resize mheap_resize_big(struct mspan *s, size_t npages, enum effort effort);
-
-/* Makes a big span longer by pages of the page word, without a lock. Returns false, with nothing
- * changed, when they are not there. */
-bool mheap_extend_cached(struct pcache *pc, struct mspan *s, size_t npages);
+ * because there is no room behind the span, or because of the limit. A span can always become
+ * shorter. Takes mheap.lock unless the page word has the pages, or has room for them. pc may be
+ * NULL. */
+enum resize mheap_resize_big(struct pcache *pc, struct mspan *s, size_t npages,
+			     enum effort effort);
 
 /* Gives the memory of span records that are not in use back to the system. */
 void mheap_release_records(void);

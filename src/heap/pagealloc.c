@@ -4,9 +4,10 @@
  * See malloc.c for the overview.
  *
  * A summary tells the free runs in a piece of the pages: at its start, the longest, at its end.
- * Each chunk has one. An inner node of the tree sums up 16 nodes below it. A search looks at 16
- * nodes of each level and then at one chunk: two levels up to 1 GiB, five at 2 TiB. The tree is
- * kept up to the lowest level that has at most 16 nodes in use.
+ * Each chunk has one. An inner node of the tree sums up 16 nodes below it. A search begins at the
+ * chunk of the lowest free page. It goes up the tree and then down, past at most 16 nodes of each
+ * level each time: two levels up to 1 GiB, five at 2 TiB. The tree is kept up to the lowest level
+ * that has at most 16 nodes in use.
  *
  * Owns     alloc_bits, clean_bits and the chunk summaries of the arenas, and the tree above them.
  * Locks    none of its own, and no global data: the caller locks.
@@ -20,6 +21,10 @@ _Static_assert(1 << CHUNK_SHIFT == CHUNK_PAGES, "a leaf of the tree is a chunk")
 _Static_assert(ARENA_CHUNKS == SUMMARY_FANOUT, "an arena is a node of chunks");
 
 #define LEVEL_CHUNK SUMMARY_LEVELS
+
+/* Runs that an aligned search looks at one by one, before it takes one that is so long that it must
+ * have an aligned part. */
+#define ALIGNED_TRIES 64
 
 /* Returns log2 of the pages under a node of the level: 25, 21, 17, 13 and 9. */
 static unsigned level_shift(unsigned level)
@@ -196,13 +201,15 @@ static void update(struct pagealloc *pa, uint64_t page, size_t npages, uint32_t 
 	}
 }
 
-/* Returns the first of n free pages in a row in a chunk that has such a run. */
-static unsigned find_in_chunk(const uint64_t *alloc, size_t n)
+/* Returns the first of n free pages in a row in a chunk, from page `from` of the chunk on. Returns
+ * CHUNK_PAGES when there is no such run. *tail is how many pages are free at the chunk's end
+ * then. */
+static unsigned find_in_chunk(const uint64_t *alloc, unsigned from, size_t n, unsigned *tail)
 {
 	unsigned run = 0;
 
-	for (unsigned i = 0; i < CHUNK_PAGES / 64; i++) {
-		uint64_t w = alloc[i];
+	for (unsigned i = from / 64; i < CHUNK_PAGES / 64; i++) {
+		uint64_t w = alloc[i] | (i == from / 64 ? low_mask64(from % 64) : 0);
 
 		if (w == 0) {
 			run += 64;
@@ -228,8 +235,8 @@ static unsigned find_in_chunk(const uint64_t *alloc, size_t n)
 		}
 		run = clz64(w);
 	}
-	CHECK(run >= n);
-	return CHUNK_PAGES - run;
+	*tail = run;
+	return run >= n ? CHUNK_PAGES - run : CHUNK_PAGES;
 }
 
 /* Returns how many nodes of a level have an arena below them. */
@@ -240,43 +247,88 @@ static uint64_t nodes_in_use(const struct pagealloc *pa, unsigned level)
 	return (npages + ((uint64_t)1 << level_shift(level)) - 1) >> level_shift(level);
 }
 
-uint64_t pagealloc_find(const struct pagealloc *pa, size_t npages)
+/* Looks through the nodes [*i, end) of a level for a run of npages, of which *run pages lie before
+ * *i. Returns the run's first page when it begins in one node and ends in a later one. Returns
+ * PAGE_NONE with *i < end when it lies inside node *i, and with *i == end when there is none; *run
+ * is how many pages before end are free then. */
+static uint64_t find_in_nodes(const struct pagealloc *pa, unsigned level, uint64_t *i, uint64_t end,
+			      size_t npages, uint64_t *run)
 {
-	uint64_t i = pa->search >> level_shift(top_level(pa));
-	uint64_t end = nodes_in_use(pa, top_level(pa));
+	unsigned shift = level_shift(level);
 
-	if (npages > (size_t)1 << (level_shift(0) + 3))
-		return PAGE_NONE;
-	for (unsigned level = top_level(pa);; level++) {
-		unsigned shift = level_shift(level);
-		uint64_t run = 0;
+	for (; *i < end; ++*i) {
+		const struct page_sum *s = node(pa, level, *i);
 
-		for (; i < end; i++) {
-			const struct page_sum *s = node(pa, level, i);
-
-			/* The run that reaches the start of this node is lower than those inside
-			 * it. */
-			if (run + s->start >= npages)
-				return (i << shift) - run;
-			if (s->max >= npages)
-				break;
-			if (s->start == (uint32_t)1 << shift)
-				run += s->start;
-			else
-				run = s->end;
-		}
-		if (i >= end)
+		/* The run that reaches the start of this node is lower than those inside it. */
+		if (*run + s->start >= npages)
+			return (*i << shift) - *run;
+		if (s->max >= npages)
 			return PAGE_NONE;
-		if (level == LEVEL_CHUNK)
-			break;
-		/* Goes on inside node i. Below search nothing is free. */
-		end = (i + 1) << SUMMARY_FANOUT_SHIFT;
-		i = max_size(i << SUMMARY_FANOUT_SHIFT, pa->search >> level_shift(level + 1));
+		if (s->start == (uint32_t)1 << shift)
+			*run += s->start;
+		else
+			*run = s->end;
+	}
+	return PAGE_NONE;
+}
+
+/* Returns the first page of the lowest run inside node i of a level, which has such a run. */
+static uint64_t find_inside(const struct pagealloc *pa, unsigned level, uint64_t i, size_t npages)
+{
+	unsigned tail;
+
+	while (level < LEVEL_CHUNK) {
+		uint64_t end = (i + 1) << SUMMARY_FANOUT_SHIFT;
+		uint64_t run = 0, page;
+
+		i <<= SUMMARY_FANOUT_SHIFT;
+		page = find_in_nodes(pa, ++level, &i, end, npages, &run);
+		if (page != PAGE_NONE)
+			return page;
+		CHECK(i < end);
 	}
 	return (i << CHUNK_SHIFT) +
 	       find_in_chunk(&pa->arenas[i / ARENA_CHUNKS]
 				      ->alloc_bits[i % ARENA_CHUNKS * (CHUNK_PAGES / 64)],
-			     npages);
+			     0, npages, &tail);
+}
+
+/* Returns the first page of the lowest run that begins at page `from` or above it, or PAGE_NONE.
+ * The search goes from the chunk of that page up the tree and then down. */
+static uint64_t find_from(const struct pagealloc *pa, uint64_t from, size_t npages)
+{
+	const struct heap_arena *ha;
+	uint64_t i = from >> CHUNK_SHIFT, run = 0, page;
+	unsigned at, tail = 0;
+
+	if (npages > (size_t)1 << (level_shift(0) + 3) || from / ARENA_PAGES >= pa->narenas)
+		return PAGE_NONE;
+	ha = pagealloc_arena(pa, from);
+	if (ha != NULL) {
+		at = find_in_chunk(&ha->alloc_bits[i % ARENA_CHUNKS * (CHUNK_PAGES / 64)],
+				   (unsigned)(from % CHUNK_PAGES), npages, &tail);
+		if (at < CHUNK_PAGES)
+			return (i << CHUNK_SHIFT) + at;
+		run = tail;
+	}
+	i++;
+	for (unsigned level = LEVEL_CHUNK;; level--, i >>= SUMMARY_FANOUT_SHIFT) {
+		bool top = level == top_level(pa);
+		uint64_t end = top ? nodes_in_use(pa, level) : align_up(i, SUMMARY_FANOUT);
+
+		page = find_in_nodes(pa, level, &i, end, npages, &run);
+		if (page != PAGE_NONE)
+			return page;
+		if (i < end)
+			return find_inside(pa, level, i, npages);
+		if (top)
+			return PAGE_NONE;
+	}
+}
+
+uint64_t pagealloc_find(const struct pagealloc *pa, size_t npages)
+{
+	return find_from(pa, pa->search, npages);
 }
 
 /* A walk over [page, page + npages). Each step is a part of one word, or whole words of one arena:
@@ -327,6 +379,8 @@ static void take(struct pagealloc *pa, uint64_t page, size_t npages, size_t *ncl
 	}
 	pa->nfree -= npages;
 	pa->nclean -= clean;
+	if (page == pa->search)
+		pa->search = page + npages;
 	*nclean = clean;
 	update(pa, page, npages, 0);
 }
@@ -373,8 +427,8 @@ uint64_t pagealloc_alloc(struct pagealloc *pa, size_t npages, size_t *nclean)
 		return PAGE_NONE;
 	take(pa, page, npages, nclean);
 	/* A single page that was taken is the lowest free one. */
-	if (npages == 1 || page == pa->search)
-		pa->search = page + npages;
+	if (npages == 1)
+		pa->search = page + 1;
 	return page;
 }
 
@@ -391,24 +445,54 @@ size_t pagealloc_count_dirty(const struct pagealloc *pa, uint64_t page, size_t n
 	return n;
 }
 
+/* Returns how many pages from `page` on are free without a gap, at most npages. Neighbours in
+ * number are neighbours in address, up to a gap. */
+static size_t free_run(const struct pagealloc *pa, uint64_t page, size_t npages)
+{
+	uint64_t end = (uint64_t)pa->narenas * ARENA_PAGES;
+	struct word_walk it = { .pa = pa, .page = page };
+	size_t n = 0;
+
+	it.npages = page < end ? min_size(npages, end - page) : 0;
+	while (walk_next(&it)) {
+		for (unsigned w = it.w; w < it.end; w++) {
+			uint64_t used = it.ha == NULL ? it.bits : it.ha->alloc_bits[w] & it.bits;
+
+			if (used != 0)
+				return n + ctz64(used) - ctz64(it.bits);
+			n += popcount64(it.bits);
+		}
+	}
+	return n;
+}
+
 bool pagealloc_is_free(const struct pagealloc *pa, uint64_t page, size_t npages)
 {
-	struct word_walk it = { .pa = pa, .page = page, .npages = npages };
+	return npages <= pa->nfree && free_run(pa, page, npages) == npages;
+}
 
-	if (npages > pa->nfree || page + npages > (uint64_t)pa->narenas * ARENA_PAGES)
-		return false;
-	/* Neighbours in number are neighbours in address, up to a gap. */
-	while (walk_next(&it)) {
-		uint64_t used = 0;
+/* Returns how many pages lie between a page and the next address that is aligned. */
+static size_t pages_to_alignment(const struct pagealloc *pa, uint64_t page, size_t align_pages)
+{
+	return -(pagealloc_addr(pa, page) / PAGE_SIZE) & (align_pages - 1);
+}
 
-		if (it.ha == NULL)
-			return false;
-		for (unsigned w = it.w; w < it.end; w++)
-			used |= it.ha->alloc_bits[w] & it.bits;
-		if (used != 0)
-			return false;
+uint64_t pagealloc_find_aligned(const struct pagealloc *pa, size_t npages, size_t align_pages)
+{
+	uint64_t page = find_from(pa, pa->search, npages);
+
+	for (unsigned i = 0; i < ALIGNED_TRIES && page != PAGE_NONE; i++) {
+		size_t skip = pages_to_alignment(pa, page, align_pages);
+		size_t n = free_run(pa, page, skip + npages);
+
+		if (n == skip + npages)
+			return page + skip;
+		page = find_from(pa, page + n, npages);
 	}
-	return true;
+	/* A run of this length has an aligned one in it. */
+	if (page != PAGE_NONE)
+		page = find_from(pa, page, npages + align_pages - 1);
+	return page == PAGE_NONE ? PAGE_NONE : page + pages_to_alignment(pa, page, align_pages);
 }
 
 bool pagealloc_alloc_at(struct pagealloc *pa, uint64_t page, size_t npages, size_t *nclean)

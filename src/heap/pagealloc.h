@@ -49,6 +49,11 @@ uint64_t pagealloc_alloc(struct pagealloc *pa, size_t npages, size_t *nclean);
 /* Returns the first page of the run that pagealloc_alloc() would take, or PAGE_NONE. */
 uint64_t pagealloc_find(const struct pagealloc *pa, size_t npages);
 
+/* Returns the first page of a run of npages free pages whose address is a multiple of align_pages
+ * pages, a power of two, or PAGE_NONE. It is the lowest one unless there are many runs in which
+ * none is aligned. */
+uint64_t pagealloc_find_aligned(const struct pagealloc *pa, size_t npages, size_t align_pages);
+
 /* Returns how many of these pages are dirty. Their numbers may be above those of all arenas. */
 size_t pagealloc_count_dirty(const struct pagealloc *pa, uint64_t page, size_t npages);
 

@@ -10,8 +10,8 @@
  */
 #include "heap/pcache.h"
 
-/* Returns the lowest bit that starts a run of n ones, or 64 when there is none. */
-static unsigned find_run(uint64_t bits, unsigned n)
+/* Returns the lowest bit of those in `at` that starts a run of n ones, or 64 when there is none. */
+static unsigned find_run(uint64_t bits, unsigned n, uint64_t at)
 {
 	unsigned have = 1;
 
@@ -21,13 +21,14 @@ static unsigned find_run(uint64_t bits, unsigned n)
 		bits &= bits >> step;
 		have += step;
 	}
+	bits &= at;
 	return bits == 0 ? 64 : ctz64(bits);
 }
 
 uint64_t pcache_choose_group(struct pcache *pc, unsigned npages)
 {
 	unsigned size = pc->next == 0 ? PCACHE_FIRST : pc->next;
-	unsigned bit = find_run(pc->free, npages);
+	unsigned bit = find_run(pc->free, npages, ~(uint64_t)0);
 	unsigned from = bit / size * size;
 	unsigned to = (bit + npages + size - 1) / size * size;
 	uint64_t group = low_mask64(to - from) << from;
@@ -41,9 +42,13 @@ uint64_t pcache_choose_group(struct pcache *pc, unsigned npages)
 	return others;
 }
 
-uintptr_t pcache_take(struct pcache *pc, unsigned npages, bool *zeroed)
+uintptr_t pcache_take(struct pcache *pc, unsigned npages, size_t align_pages, bool *zeroed)
 {
-	unsigned bit = find_run(pc->free, npages);
+	/* A word's address is a multiple of its length. */
+	uint64_t at = align_pages > PCACHE_PAGES ?
+			      0 :
+			      ~(uint64_t)0 / low_mask64((unsigned)align_pages);
+	unsigned bit = find_run(pc->free, npages, at);
 	uint64_t mask;
 
 	if (bit == 64)

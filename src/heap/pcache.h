@@ -26,9 +26,10 @@ struct pcache {
  * pcache's. */
 uint64_t pcache_choose_group(struct pcache *pc, unsigned npages);
 
-/* Takes a run of npages, 1..PCACHE_MAX_RUN, and returns its address. *zeroed tells whether all of
- * them read as zero. Returns 0 when the word has no such run. */
-uintptr_t pcache_take(struct pcache *pc, unsigned npages, bool *zeroed);
+/* Takes a run of npages, 1..PCACHE_MAX_RUN, and returns its address, a multiple of align_pages
+ * pages (a power of two). *zeroed tells whether all of them read as zero. Returns 0 when the word
+ * has no such run. */
+uintptr_t pcache_take(struct pcache *pc, unsigned npages, size_t align_pages, bool *zeroed);
 
 /* Takes exactly the npages at addr. Returns false, with nothing changed, unless they are all free
  * in the word. */

@@ -863,13 +863,13 @@ TEST_IN_CHILD(growing_in_place_tells_a_limit_from_a_lack_of_room)
 	high = mheap_alloc_big(NULL, 100, 1, false, EFFORT_GROW);
 	p = make(MiB(29));
 	limit.next_round = 0;
-	CHECK(mheap_resize_big(low, 500, EFFORT_GROW) == RESIZE_NO);
+	CHECK(mheap_resize_big(NULL, low, 500, EFFORT_GROW) == RESIZE_NO);
 	mheap_free_span(NULL, high);
 	drop(p);
 	(void)mheap_scavenge_all();
-	CHECK(mheap_resize_big(low, MiB(40) / PAGE_SIZE, EFFORT_GROW) == RESIZE_FLUSH);
+	CHECK(mheap_resize_big(NULL, low, MiB(40) / PAGE_SIZE, EFFORT_GROW) == RESIZE_FLUSH);
 	CHECK(low->npages == 100);
-	CHECK(mheap_resize_big(low, MiB(40) / PAGE_SIZE, EFFORT_AGAIN) == RESIZE_DONE);
+	CHECK(mheap_resize_big(NULL, low, MiB(40) / PAGE_SIZE, EFFORT_AGAIN) == RESIZE_DONE);
 	mheap_free_span(NULL, low);
 }
 

@@ -8,6 +8,7 @@
 #include "module.h"
 
 #include "heap.h"
+#include "heap/heapcheck.h"
 #include "base/options.h"
 #include "tools/sample.h"
 
@@ -128,6 +129,59 @@ TEST_IN_CHILD(a_free_slot_of_noscan_memory_is_taken_again)
 	}
 }
 
+/* --- realloc that shrinks --- */
+
+/* Makes a big object and another behind it, so that nothing but the object itself leaves pages. */
+static char *big_with_neighbour(size_t size)
+{
+	char *p = heap_malloc(size);
+
+	CHECK(p != NULL && heap_malloc(PAGE_SIZE * 40) != NULL);
+	pattern_fill(p, size, size);
+	return p;
+}
+
+TEST_IN_CHILD(a_big_object_below_half_of_its_pages_is_copied_and_leaves_them_whole)
+{
+	static const size_t big[] = { KiB(40), KiB(64), KiB(64) + 33, KiB(256), MiB(4) };
+	static const size_t least[] = { 1, 100, KiB(4), KiB(20) - 1 };
+
+	for (size_t b = 0; b < 5; b++) {
+		for (size_t l = 0; l < 5; l++) {
+			size_t nbytes = align_up(big[b], PAGE_SIZE);
+			size_t most = min_size(nbytes / 2, MOVE_PAGES_MIN) - 1;
+			size_t size = l < 4 ? least[l] : most;
+			char *p = big_with_neighbour(big[b]);
+			char *q = heap_realloc(p, size, false, "realloc");
+
+			CHECK(pattern_holds(q, size, big[b]));
+			CHECK(q != p && heap_usable_size(q, "test") < 2 * size + 16);
+			if (nbytes <= BIG_CACHE_MAX_RUN * PAGE_SIZE)
+				CHECK(heap_malloc(big[b]) == p);
+			heap_free_sized(q, size, 0, "free_sized");
+			heapcheck();
+		}
+	}
+}
+
+TEST_IN_CHILD(a_big_object_stays_at_half_of_its_pages_and_where_it_is_much_to_copy)
+{
+	static const size_t big[] = { KiB(64), KiB(256), MiB(4), MiB(40) };
+
+	for (size_t b = 0; b < 4; b++) {
+		for (size_t size = big[b]; size >= min_size(big[b] / 2, MOVE_PAGES_MIN);
+		     size = size / 2 + size / 8) {
+			char *p = big_with_neighbour(big[b]);
+			char *q = heap_realloc(p, size, false, "realloc");
+
+			CHECK(q == p && pattern_holds(q, size, big[b]));
+			CHECK(heap_usable_size(q, "test") == align_up(size, PAGE_SIZE));
+			heap_free_sized(q, size, 0, "free_sized");
+			heapcheck();
+		}
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -135,6 +189,10 @@ int main(void)
 		cmocka_unit_test(an_object_is_in_a_span_of_its_kind_with_hardening),
 		cmocka_unit_test(an_object_is_in_a_span_of_its_kind_while_allocations_are_sampled),
 		cmocka_unit_test(a_free_slot_of_noscan_memory_is_taken_again),
+		cmocka_unit_test(
+			a_big_object_below_half_of_its_pages_is_copied_and_leaves_them_whole),
+		cmocka_unit_test(
+			a_big_object_stays_at_half_of_its_pages_and_where_it_is_much_to_copy),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -634,6 +634,32 @@ TEST_IN_CHILD(an_aligned_big_object_is_aligned_whatever_is_kept)
 	CHECK(s->base % (64 * PAGE_SIZE) == 0);
 }
 
+TEST_IN_CHILD(an_aligned_big_object_that_was_freed_is_handed_out_again_among_others)
+{
+	struct mspan *s, *other[10];
+	bool fresh = true;
+
+	start();
+	get_big(&cache[0], 1);
+	s = mcache_alloc_big(&cache[0], 8, 64, false, &fresh);
+	memset((void *)s->base, 1, PAGE_SIZE);
+	for (int i = 0; i < 10; i++)
+		other[i] = get_big(&cache[0], 8);
+	for (int i = 0; i < 10; i++) {
+		put_big(&cache[0], other[i]);
+		if (i == 5)
+			put_big(&cache[0], s);
+	}
+	CHECK(cache[0].big.npages == 11 * 8);
+	CHECK(mcache_alloc_big(&cache[0], 8, 64, true, &fresh) == s && !fresh);
+	CHECK(spanclass_noscan(s->spanclass) && cache[0].big.npages == 10 * 8);
+	/* The others are still there, last freed first. */
+	for (int i = 10; i-- > 0;)
+		CHECK(get_big(&cache[0], 8) == other[i]);
+	CHECK(cache[0].big.npages == 0);
+	CHECK(mcache_alloc_big(&cache[0], BIG_CACHE_MAX_RUN + 1, 2, false, &fresh) != NULL);
+}
+
 /* --- giving back --- */
 
 TEST_IN_CHILD(a_flushed_cache_has_nothing_and_is_as_good_as_new)
@@ -877,6 +903,8 @@ int main(void)
 			a_thread_alone_cuts_the_big_objects_it_keeps_before_the_heap_grows),
 		cmocka_unit_test(the_big_objects_that_a_cache_keeps_are_bounded),
 		cmocka_unit_test(an_aligned_big_object_is_aligned_whatever_is_kept),
+		cmocka_unit_test(
+			an_aligned_big_object_that_was_freed_is_handed_out_again_among_others),
 		cmocka_unit_test(a_flushed_cache_has_nothing_and_is_as_good_as_new),
 		cmocka_unit_test(a_tick_gives_back_what_was_not_used),
 		cmocka_unit_test(a_tick_keeps_what_is_live),

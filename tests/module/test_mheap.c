@@ -458,6 +458,34 @@ TEST_IN_CHILD(an_aligned_big_span_is_aligned_and_its_edges_are_given_back)
 		}
 }
 
+TEST_IN_CHILD(an_aligned_span_fills_an_aligned_hole_before_the_heap_grows)
+{
+	struct mspan *hole[8], *s;
+	size_t total;
+
+	mheap_init();
+	big(1);
+	for (int i = 0; i < 8; i++) {
+		hole[i] = mheap_alloc_big(NULL, 16, 16, false, EFFORT_GROW);
+		CHECK(hole[i] != NULL && hole[i]->base % (16 * PAGE_SIZE) == 0);
+		memset((void *)hole[i]->base, 1, 16 * PAGE_SIZE);
+	}
+	big(15);
+	big(free_pages_now());
+	total = total_pages();
+	for (int i = 0; i < 8; i += 2) {
+		uintptr_t base = hole[i]->base;
+
+		mheap_free_span(NULL, hole[i]);
+		s = mheap_alloc_big(NULL, 17, 16, false, EFFORT_REUSE);
+		CHECK(s == NULL);
+		s = mheap_alloc_big(NULL, 16, 16, false, EFFORT_REUSE);
+		CHECK(s != NULL && s->base == base && !s->zeroed);
+	}
+	CHECK(total_pages() == total);
+	mheap_check();
+}
+
 TEST_IN_CHILD(an_aligned_span_through_the_page_cache_loses_no_page)
 {
 	struct pcache pc = { .base = 0 };
@@ -486,8 +514,8 @@ TEST_IN_CHILD(lengths_and_alignments_that_cannot_be_are_null)
 	CHECK(mheap_alloc_big(NULL, (size_t)1 << 34, 1, false, EFFORT_GROW) == NULL);
 	CHECK(mheap_alloc_big(NULL, UINT32_MAX, 1, false, EFFORT_GROW) == NULL);
 	CHECK(mheap_alloc_big(NULL, 1, (size_t)1 << 49, false, EFFORT_GROW) == NULL);
-	CHECK(!mheap_resize_big(s, (size_t)1 << 34, EFFORT_GROW));
-	CHECK(!mheap_resize_big(s, SIZE_MAX / PAGE_SIZE, EFFORT_GROW));
+	CHECK(!mheap_resize_big(NULL, s, (size_t)1 << 34, EFFORT_GROW));
+	CHECK(!mheap_resize_big(NULL, s, SIZE_MAX / PAGE_SIZE, EFFORT_GROW));
 	CHECK(s->npages == 1);
 	mheap_check();
 	CHECK(big(3) != NULL);
@@ -503,7 +531,7 @@ TEST_IN_CHILD(a_big_span_shrinks_in_place_and_its_tail_is_free)
 	s = big(50);
 	big(1);
 	pattern_fill((void *)s->base, 20 * PAGE_SIZE, 9);
-	CHECK(mheap_resize_big(s, 20, EFFORT_GROW));
+	CHECK(mheap_resize_big(NULL, s, 20, EFFORT_GROW));
 	CHECK(s->npages == 20);
 	CHECK(pattern_holds((void *)s->base, 20 * PAGE_SIZE, 9));
 	mheap_check();
@@ -522,19 +550,19 @@ TEST_IN_CHILD(a_big_span_grows_into_free_pages_behind_it_only)
 	t = big(10);
 	u = big(10);
 	pattern_fill((void *)s->base, 10 * PAGE_SIZE, 3);
-	CHECK(!mheap_resize_big(s, 11, EFFORT_GROW));
+	CHECK(!mheap_resize_big(NULL, s, 11, EFFORT_GROW));
 	CHECK(s->npages == 10);
 	mheap_free_span(NULL, t);
 	nfree = free_pages_now();
-	CHECK(!mheap_resize_big(s, 21, EFFORT_GROW));
+	CHECK(!mheap_resize_big(NULL, s, 21, EFFORT_GROW));
 	CHECK(free_pages_now() == nfree && s->npages == 10);
-	CHECK(mheap_resize_big(s, 20, EFFORT_GROW));
+	CHECK(mheap_resize_big(NULL, s, 20, EFFORT_GROW));
 	CHECK(s->npages == 20 && free_pages_now() == nfree - 10);
 	CHECK(pattern_holds((void *)s->base, 10 * PAGE_SIZE, 3));
 	/* The page that was the start of t is not a freed span any more. */
 	CHECK(span_of(s->base + 10 * PAGE_SIZE) == NULL);
 	mheap_check();
-	CHECK(mheap_resize_big(s, 20, EFFORT_GROW));
+	CHECK(mheap_resize_big(NULL, s, 20, EFFORT_GROW));
 	CHECK(span_of(u->base) == u);
 	mheap_check();
 }
@@ -549,13 +577,13 @@ TEST_OF_NEIGHBOURS(the_last_span_of_the_heap_grows_with_the_heap)
 	p = (char *)s->base;
 	pattern_fill(p, 30 * PAGE_SIZE, 1);
 	for (size_t npages = 60; npages < 3 * ARENA_PAGES; npages = npages * 2 + 1) {
-		CHECK(mheap_resize_big(s, npages, EFFORT_GROW));
+		CHECK(mheap_resize_big(NULL, s, npages, EFFORT_GROW));
 		CHECK(s->base == (uintptr_t)p && s->npages == npages);
 		p[npages * PAGE_SIZE - 1] = 1;
 		mheap_check();
 	}
 	CHECK(pattern_holds(p, 30 * PAGE_SIZE, 1));
-	CHECK(mheap_resize_big(s, 1, EFFORT_GROW));
+	CHECK(mheap_resize_big(NULL, s, 1, EFFORT_GROW));
 	mheap_check();
 	CHECK(free_pages_now() == total_pages() - 1);
 }
@@ -567,9 +595,9 @@ TEST_IN_CHILD(growing_at_the_end_fills_exactly_up_to_the_committed_end)
 	mheap_init();
 	s = big(GROW_MIN_PAGES - 1);
 	CHECK(total_pages() == GROW_MIN_PAGES);
-	CHECK(mheap_resize_big(s, GROW_MIN_PAGES, EFFORT_GROW));
+	CHECK(mheap_resize_big(NULL, s, GROW_MIN_PAGES, EFFORT_GROW));
 	CHECK(total_pages() == GROW_MIN_PAGES && free_pages_now() == 0);
-	CHECK(mheap_resize_big(s, GROW_MIN_PAGES + 1, EFFORT_GROW));
+	CHECK(mheap_resize_big(NULL, s, GROW_MIN_PAGES + 1, EFFORT_GROW));
 	CHECK(s->npages == GROW_MIN_PAGES + 1);
 	mheap_check();
 }
@@ -635,6 +663,58 @@ TEST_IN_CHILD(a_run_freed_across_the_edge_of_the_cached_word_loses_no_page)
 	CHECK(free_pages_now() == total_pages());
 }
 
+static void resize(struct pcache *pc, struct mspan *s, size_t npages)
+{
+	CHECK(mheap_resize_big(pc, s, npages, EFFORT_GROW) == RESIZE_DONE && s->npages == npages);
+}
+
+TEST_IN_CHILD(the_tail_of_a_span_in_the_cached_word_is_used_before_the_heap_is_asked)
+{
+	struct pcache pc = { .base = 0 };
+	struct mspan *s[4];
+	size_t nfree;
+
+	mheap_init();
+	big(1);
+	s[0] = mheap_alloc_big(&pc, 8, 1, false, EFFORT_GROW);
+	nfree = free_pages_now();
+	resize(&pc, s[0], 2);
+	for (int i = 1; i < 4; i++) {
+		s[i] = mheap_alloc_big(&pc, 8, 1, false, EFFORT_GROW);
+		/* Right behind the pages that are left of the span before. */
+		CHECK(s[i]->base == s[i - 1]->base + 2 * PAGE_SIZE && !s[i]->zeroed);
+		resize(&pc, s[i], 2);
+		memset((void *)s[i]->base, 1, 2 * PAGE_SIZE);
+	}
+	CHECK(free_pages_now() == nfree);
+	/* And back, without the heap. */
+	resize(&pc, s[3], 8);
+	CHECK(free_pages_now() == nfree);
+	mheap_check();
+}
+
+TEST_IN_CHILD(the_tail_of_a_span_that_is_not_in_the_cached_word_goes_to_the_heap)
+{
+	struct pcache pc = { .base = 0 };
+	struct mspan *s, *one;
+	size_t nfree;
+
+	mheap_init();
+	s = big(70);
+	one = mheap_alloc_big(&pc, 1, 1, false, EFFORT_GROW);
+	nfree = free_pages_now();
+	/* Below the word, and longer than what a word takes. */
+	resize(&pc, s, 60);
+	CHECK(free_pages_now() == nfree + 10);
+	resize(&pc, s, 1);
+	CHECK(free_pages_now() == nfree + 69);
+	mheap_free_span(&pc, s);
+	mheap_free_span(&pc, one);
+	mheap_flush_pcache(&pc);
+	mheap_check();
+	CHECK(free_pages_now() == total_pages());
+}
+
 TEST_IN_CHILD(a_run_freed_just_below_or_behind_the_cached_word_goes_to_the_heap)
 {
 	struct pcache pc = { .base = 0 };
@@ -644,8 +724,8 @@ TEST_IN_CHILD(a_run_freed_just_below_or_behind_the_cached_word_goes_to_the_heap)
 	low = big(64);
 	mid = mheap_alloc_big(&pc, 1, 1, false, EFFORT_GROW);
 	CHECK(mid->base == low->base + 64 * PAGE_SIZE);
-	CHECK(mheap_resize_big(low, 60, EFFORT_GROW));
-	CHECK(mheap_resize_big(low, 56, EFFORT_GROW));
+	CHECK(mheap_resize_big(NULL, low, 60, EFFORT_GROW));
+	CHECK(mheap_resize_big(NULL, low, 56, EFFORT_GROW));
 	mheap_free_span(&pc, low);
 	high = big(64 + 60);
 	mheap_free_span(&pc, high);
@@ -689,7 +769,12 @@ TEST_IN_CHILD(a_random_history_through_two_caches_loses_no_page)
 		size_t i = rng_below(&rnd, N);
 		size_t k = rng_below(&rnd, 3);
 
-		if (s[i] != NULL) {
+		if (s[i] != NULL && rng_below(&rnd, 3) == 0) {
+			if (mheap_resize_big(k == 2 ? NULL : &pc[k], s[i], 1 + rng_below(&rnd, 24),
+					     EFFORT_GROW) == RESIZE_DONE)
+				memset((void *)s[i]->base, 0x11, mspan_nbytes(s[i]));
+			pattern_fill((void *)s[i]->base, 32, i);
+		} else if (s[i] != NULL) {
 			CHECK(pattern_holds((void *)s[i]->base, 32, i));
 			mheap_free_span(k == 2 ? NULL : &pc[k], s[i]);
 			s[i] = NULL;
@@ -775,7 +860,7 @@ static void use_heap_in_grandchild(struct mspan *s, bool want_rebuild)
 		t = big(40);
 		CHECK(t->base + mspan_nbytes(t) <= s->base || t->base >= s->base + mspan_nbytes(s));
 		mheap_free_span(NULL, t);
-		CHECK(mheap_resize_big(s, 10, EFFORT_GROW));
+		CHECK(mheap_resize_big(NULL, s, 10, EFFORT_GROW));
 		CHECK(big(ARENA_PAGES) != NULL);
 		mheap_check();
 		_exit(0);
@@ -859,7 +944,7 @@ TEST_IN_CHILD(without_memory_the_answer_is_null_and_the_heap_is_as_before)
 	nfree = free_pages_now();
 	os_fail_from(OS_RESERVE | OS_COMMIT, 1);
 	CHECK(mheap_alloc_big(NULL, 100, 1, false, EFFORT_GROW) == NULL);
-	CHECK(!mheap_resize_big(s, 1000, EFFORT_GROW) && s->npages == 60);
+	CHECK(!mheap_resize_big(NULL, s, 1000, EFFORT_GROW) && s->npages == 60);
 	CHECK(free_pages_now() == nfree);
 	/* What is there can still be had. */
 	CHECK(mheap_alloc_big(NULL, nfree, 1, false, EFFORT_GROW) != NULL);
@@ -993,7 +1078,7 @@ TEST_OF_NEIGHBOURS(a_place_that_ends_where_an_older_one_begins_is_used_without_h
 	end_of_places();
 	c = big(11);
 	CHECK(c->base + 11 * PAGE_SIZE <= b->base || c->base >= a->base + mspan_nbytes(a));
-	CHECK(!mheap_resize_big(b, ARENA_PAGES + 1, EFFORT_GROW));
+	CHECK(!mheap_resize_big(NULL, b, ARENA_PAGES + 1, EFFORT_GROW));
 	mheap_check();
 	mheap_free_span(NULL, a);
 	mheap_check();
@@ -1148,6 +1233,7 @@ int main(void)
 		cmocka_unit_test(a_span_of_nothing_stays_one_and_is_the_next),
 		cmocka_unit_test(the_page_map_gives_no_slot_where_there_are_none),
 		cmocka_unit_test(an_aligned_big_span_is_aligned_and_its_edges_are_given_back),
+		cmocka_unit_test(an_aligned_span_fills_an_aligned_hole_before_the_heap_grows),
 		cmocka_unit_test(an_aligned_span_through_the_page_cache_loses_no_page),
 		cmocka_unit_test(lengths_and_alignments_that_cannot_be_are_null),
 		cmocka_unit_test(a_big_span_shrinks_in_place_and_its_tail_is_free),
@@ -1157,6 +1243,10 @@ int main(void)
 		cmocka_unit_test(a_second_short_run_comes_from_the_cache_without_the_heap),
 		cmocka_unit_test(a_flushed_cache_has_given_every_page_back),
 		cmocka_unit_test(a_run_freed_across_the_edge_of_the_cached_word_loses_no_page),
+		cmocka_unit_test(
+			the_tail_of_a_span_in_the_cached_word_is_used_before_the_heap_is_asked),
+		cmocka_unit_test(
+			the_tail_of_a_span_that_is_not_in_the_cached_word_goes_to_the_heap),
 		cmocka_unit_test(a_run_freed_just_below_or_behind_the_cached_word_goes_to_the_heap),
 		cmocka_unit_test(the_cache_knows_which_pages_are_zero),
 		cmocka_unit_test(a_random_history_through_two_caches_loses_no_page),

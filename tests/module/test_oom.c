@@ -125,9 +125,9 @@ static void use_pages(struct pcache *pc, uint64_t *rnd)
 							     EFFORT_GROW));
 		} else if (spans[i]->kind == SPAN_BIG && rng_below(rnd, 2) == 0) {
 			size_t had = spans[i]->npages;
-			bool ok = mheap_resize_big(spans[i], npages, EFFORT_GROW) == RESIZE_DONE;
+			enum resize r = mheap_resize_big(with, spans[i], npages, EFFORT_GROW);
 
-			CHECK(spans[i]->npages == (ok ? npages : had));
+			CHECK(spans[i]->npages == (r == RESIZE_DONE ? npages : had));
 		} else {
 			mheap_free_span(with, spans[i]);
 			spans[i] = NULL;
@@ -253,6 +253,9 @@ static void change_object(struct object *o, size_t size)
 	errno = 0;
 	p = heap_realloc(o->p, size, false, "realloc");
 	check_null(p);
+	/* An object that shrinks needs no memory if a new one could be in its place. */
+	CHECK(p != NULL || size > o->nbytes || (uintptr_t)o->p % 16 != 0 ||
+	      spanclass_noscan(span_of((uintptr_t)o->p)->spanclass));
 	if (p == NULL) {
 		check_object(o);
 		return;

@@ -103,6 +103,41 @@ static uint64_t check_alloc(size_t npages)
 	return got;
 }
 
+/* Returns the lowest aligned run, and how many runs of npages and more have no aligned one below
+ * it. */
+static uint64_t model_find_aligned(size_t npages, size_t align_pages, unsigned *passed)
+{
+	*passed = 0;
+	for (uint64_t page = 0; page < MODEL_PAGES;) {
+		size_t n = model_run(page, MODEL_PAGES);
+
+		for (uint64_t at = page; at + npages <= page + n; at++)
+			if (pagealloc_addr(&pa, at) % (align_pages * PAGE_SIZE) == 0)
+				return at;
+		*passed += n >= npages;
+		page += n + 1;
+	}
+	return PAGE_NONE;
+}
+
+/* Looks for an aligned run, which is the lowest one unless many runs are passed over. */
+static uint64_t check_find_aligned(size_t npages, size_t align_pages)
+{
+	uint64_t page = pagealloc_find_aligned(&pa, npages, align_pages);
+	unsigned passed;
+	uint64_t lowest = model_find_aligned(npages, align_pages, &passed);
+
+	if (passed < 64) {
+		assert_int_equal(page, lowest);
+	} else if (page != PAGE_NONE) {
+		assert_int_equal(pagealloc_addr(&pa, page) % (align_pages * PAGE_SIZE), 0);
+		assert_int_equal(model_run(page, npages), npages);
+	} else {
+		assert_int_equal(model_find(npages + align_pages - 1), PAGE_NONE);
+	}
+	return page;
+}
+
 static bool check_alloc_at(uint64_t page, size_t npages)
 {
 	bool want = model_run(page, npages) == npages;
@@ -363,6 +398,67 @@ static void no_run_reaches_over_a_gap_in_the_addresses(void **state)
 	assert_int_equal(check_alloc(ARENA_PAGES), 6 * ARENA_PAGES);
 	assert_int_equal(check_alloc(1), 3 * ARENA_PAGES - 1);
 	assert_int_equal(check_alloc(1), PAGE_NONE);
+}
+
+static void an_aligned_run_is_found_in_a_hole_that_has_just_room_for_it(void **state)
+{
+	(void)state;
+	check_grow(0, ARENA_PAGES);
+	assert_int_equal(check_alloc(ARENA_PAGES), 0);
+	for (size_t align = 1; align <= 512; align *= 2)
+		for (unsigned n = 1; n <= 600; n += n < 10 ? 1 : 59) {
+			/* One page too far right, one too short, too far left, and right. */
+			check_free(2 * 1024 + 1, n, true);
+			if (n > 1)
+				check_free(3 * 1024, n - 1, true);
+			check_free(4 * 1024 + 512 - n, n, true);
+			check_free(6 * 1024, n, true);
+			if (align > n)
+				assert_int_equal(check_find_aligned(n, align), 6 * 1024);
+			else
+				(void)check_find_aligned(n, align);
+			assert_int_equal(check_find_aligned(n + 600, align), PAGE_NONE);
+			assert_true(check_alloc_at(2 * 1024 + 1, n));
+			assert_true(n == 1 || check_alloc_at(3 * 1024, n - 1));
+			assert_true(check_alloc_at(4 * 1024 + 512 - n, n));
+			assert_true(check_alloc_at(6 * 1024, n));
+		}
+	compare();
+}
+
+static void an_alignment_may_be_that_of_several_arenas(void **state)
+{
+	(void)state;
+	grow_all();
+	assert_int_equal(check_find_aligned(1, 2 * ARENA_PAGES), 0);
+	assert_int_equal(check_alloc(1), 0);
+	assert_int_equal(check_find_aligned(ARENA_PAGES, 2 * ARENA_PAGES), 2 * ARENA_PAGES);
+	assert_true(check_alloc_at(2 * ARENA_PAGES, 1));
+	/* Behind the gap addresses go on, and in the last place they are lower. */
+	assert_int_equal(check_find_aligned(1, 2 * ARENA_PAGES), 4 * ARENA_PAGES);
+	assert_true(check_alloc_at(4 * ARENA_PAGES, ARENA_PAGES));
+	assert_int_equal(check_find_aligned(1, 2 * ARENA_PAGES), PAGE_NONE);
+	assert_int_equal(check_find_aligned(ARENA_PAGES, ARENA_PAGES), ARENA_PAGES);
+	assert_int_equal(check_find_aligned(1, (size_t)1 << 49), PAGE_NONE);
+}
+
+/* So that a heap with very many holes costs no more than it must. */
+static void an_aligned_search_passes_over_some_runs_only_and_then_takes_a_long_one(void **state)
+{
+	(void)state;
+	check_grow(0, ARENA_PAGES);
+	assert_int_equal(check_alloc(ARENA_PAGES), 0);
+	for (unsigned i = 0; i < 63; i++)
+		check_free(i * 16 + 1, 8, false);
+	check_free(63 * 16, 8, false);
+	check_free(4096 + 5, 8 + 15, false);
+	assert_int_equal(check_find_aligned(8, 16), 63 * 16);
+	assert_true(check_alloc_at(63 * 16, 8));
+	check_free(63 * 16 + 1, 8, false);
+	check_free(64 * 16, 8, false);
+	assert_int_equal(check_find_aligned(8, 16), 4096 + 16);
+	assert_true(check_alloc_at(4096 + 5, 1));
+	assert_int_equal(check_find_aligned(8, 16), PAGE_NONE);
 }
 
 static void alloc_at_takes_all_or_nothing(void **state)
@@ -750,6 +846,16 @@ static void take_behind(struct history *h, size_t n)
 		hold(h, page, n);
 }
 
+static void take_aligned(struct history *h, size_t n)
+{
+	uint64_t page = check_find_aligned(n, (size_t)1 << rng_below(&h->rnd, 10));
+
+	if (page == PAGE_NONE || h->nheld == MAX_HELD)
+		return;
+	assert_true(check_alloc_at(page, n));
+	hold(h, page, n);
+}
+
 /* Takes the free pages of a word, keeps some and gives the others back. */
 static void take_word(struct history *h)
 {
@@ -815,6 +921,8 @@ static void random_steps(uint64_t seed, unsigned steps)
 			release_chunk(&h);
 		} else if (kind < 72) {
 			count_free_before(&h);
+		} else if (kind < 75) {
+			take_aligned(&h, n);
 		} else if (h.nheld > 0) {
 			drop_held(h.held, &h.nheld, &h.rnd);
 		}
@@ -944,6 +1052,9 @@ int main(void)
 		test(a_run_crosses_from_one_arena_into_the_next),
 		test(a_run_may_be_longer_than_an_arena),
 		test(no_run_reaches_over_a_gap_in_the_addresses),
+		test(an_aligned_run_is_found_in_a_hole_that_has_just_room_for_it),
+		test(an_alignment_may_be_that_of_several_arenas),
+		test(an_aligned_search_passes_over_some_runs_only_and_then_takes_a_long_one),
 		test(alloc_at_takes_all_or_nothing),
 		test(the_search_hint_never_skips_a_free_page),
 		test(a_long_run_that_starts_at_the_hint_moves_it_past_itself_only),

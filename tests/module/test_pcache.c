@@ -20,12 +20,31 @@ static void the_lowest_run_that_is_long_enough_is_taken(void **state)
 	bool zeroed;
 
 	(void)state;
-	assert_int_equal(pcache_take(&pc, 2, &zeroed), page_at(2));
-	assert_int_equal(pcache_take(&pc, 1, &zeroed), page_at(0));
-	assert_int_equal(pcache_take(&pc, 6, &zeroed), 0);
-	assert_int_equal(pcache_take(&pc, 5, &zeroed), page_at(59));
+	assert_int_equal(pcache_take(&pc, 2, 1, &zeroed), page_at(2));
+	assert_int_equal(pcache_take(&pc, 1, 1, &zeroed), page_at(0));
+	assert_int_equal(pcache_take(&pc, 6, 1, &zeroed), 0);
+	assert_int_equal(pcache_take(&pc, 5, 1, &zeroed), page_at(59));
 	assert_true(pc.free == 0);
-	assert_int_equal(pcache_take(&pc, 1, &zeroed), 0);
+	assert_int_equal(pcache_take(&pc, 1, 1, &zeroed), 0);
+}
+
+static void an_aligned_run_begins_at_a_multiple_of_the_alignment(void **state)
+{
+	/* Free: all but pages 0 and 20. */
+	struct pcache pc = { .base = BASE, .group = ~UINT64_C(0), .free = ~(UINT64_C(1) | UINT64_C(1) << 20) };
+	bool zeroed;
+
+	(void)state;
+	assert_int_equal(pcache_take(&pc, 1, 128, &zeroed), 0);
+	assert_int_equal(pcache_take(&pc, 1, 64, &zeroed), 0);
+	assert_int_equal(pcache_take(&pc, 1, 32, &zeroed), page_at(32));
+	assert_int_equal(pcache_take(&pc, 16, 16, &zeroed), page_at(48));
+	assert_int_equal(pcache_take(&pc, 4, 16, &zeroed), page_at(16));
+	assert_int_equal(pcache_take(&pc, 1, 16, &zeroed), 0);
+	assert_int_equal(pcache_take(&pc, 5, 2, &zeroed), page_at(2));
+	assert_true(pcache_put(&pc, page_at(32), 1));
+	pc.free |= 1;
+	assert_int_equal(pcache_take(&pc, 1, 64, &zeroed), page_at(0));
 }
 
 static void a_run_reads_as_zero_only_if_each_of_its_pages_does(void **state)
@@ -36,14 +55,14 @@ static void a_run_reads_as_zero_only_if_each_of_its_pages_does(void **state)
 	bool zeroed;
 
 	(void)state;
-	assert_int_equal(pcache_take(&pc, 4, &zeroed), page_at(0));
+	assert_int_equal(pcache_take(&pc, 4, 1, &zeroed), page_at(0));
 	assert_true(zeroed);
-	assert_int_equal(pcache_take(&pc, 2, &zeroed), page_at(4));
+	assert_int_equal(pcache_take(&pc, 2, 1, &zeroed), page_at(4));
 	assert_false(zeroed);
 	assert_true(pc.clean == 0);
 	/* A page that was put back is dirty. */
 	assert_true(pcache_put(&pc, page_at(1), 1));
-	assert_int_equal(pcache_take(&pc, 1, &zeroed), page_at(1));
+	assert_int_equal(pcache_take(&pc, 1, 1, &zeroed), page_at(1));
 	assert_false(zeroed);
 }
 
@@ -110,6 +129,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_lowest_run_that_is_long_enough_is_taken),
+		cmocka_unit_test(an_aligned_run_begins_at_a_multiple_of_the_alignment),
 		cmocka_unit_test(a_run_reads_as_zero_only_if_each_of_its_pages_does),
 		cmocka_unit_test(a_run_that_is_not_all_in_the_group_is_not_put_there),
 		cmocka_unit_test(a_group_has_the_run_and_the_others_get_the_rest_of_the_word),

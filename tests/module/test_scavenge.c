@@ -234,10 +234,10 @@ TEST_IN_CHILD(the_tail_of_a_shrunk_span_is_released_and_its_head_is_kept)
 	start(1000);
 	s = big(100);
 	pattern_fill((void *)s->base, mspan_nbytes(s), 8);
-	CHECK(mheap_resize_big(s, 30, EFFORT_GROW));
+	CHECK(mheap_resize_big(NULL, s, 30, EFFORT_GROW));
 	CHECK(mheap_scavenge_all() == 70 * PAGE_SIZE);
 	CHECK(pattern_holds((void *)s->base, mspan_nbytes(s), 8));
-	CHECK(mheap_resize_big(s, 100, EFFORT_GROW));
+	CHECK(mheap_resize_big(NULL, s, 100, EFFORT_GROW));
 	CHECK(all_zero((char *)s->base + 30 * PAGE_SIZE, 70 * PAGE_SIZE));
 }
 
