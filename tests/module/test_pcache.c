@@ -31,7 +31,9 @@ static void the_lowest_run_that_is_long_enough_is_taken(void **state)
 static void an_aligned_run_begins_at_a_multiple_of_the_alignment(void **state)
 {
 	/* Free: all but pages 0 and 20. */
-	struct pcache pc = { .base = BASE, .group = ~UINT64_C(0), .free = ~(UINT64_C(1) | UINT64_C(1) << 20) };
+	struct pcache pc = {
+		.base = BASE, .free = ~(UINT64_C(1) | UINT64_C(1) << 20), .group = ~UINT64_C(0)
+	};
 	bool zeroed;
 
 	(void)state;
