@@ -206,6 +206,11 @@ static bool admit_word_locked(void)
 
 /* --- pages --- */
 
+static void note_taken_locked(uint64_t page, size_t npages, size_t nclean)
+{
+	scavenge_note_taken_locked(&mheap.scavenger, page, npages, nclean, limit_decay_ms());
+}
+
 static uint64_t take_pages_locked(size_t npages, size_t align_pages, size_t *nclean)
 {
 	uint64_t page;
@@ -226,15 +231,16 @@ static uint64_t alloc_pages_locked(size_t npages, size_t align_pages, enum effor
 	DCHECK(lock_held(&mheap.lock));
 	if (admit_locked(&page, npages, align_pages, effort) != LIMIT_ADMIT)
 		return PAGE_NONE;
-	if (page != PAGE_NONE && pagealloc_alloc_at(&mheap.pages, page, npages, nclean))
-		return page;
-	page = take_pages_locked(npages, align_pages, nclean);
+	if (page == PAGE_NONE || !pagealloc_alloc_at(&mheap.pages, page, npages, nclean))
+		page = take_pages_locked(npages, align_pages, nclean);
 	/* Twice, because the first growth may lie across two arenas that are no neighbours in
 	 * number. A run that is longer by all but one page of the alignment has an aligned one. */
 	for (int i = 0; i < 2 && effort != EFFORT_REUSE && page == PAGE_NONE &&
 			growth_extend_locked(&mheap.growth, npages + align_pages - 1, false);
 	     i++)
 		page = take_pages_locked(npages, align_pages, nclean);
+	if (page != PAGE_NONE)
+		note_taken_locked(page, npages, *nclean);
 	return page;
 }
 
@@ -264,9 +270,9 @@ static void return_word_locked(struct pcache *pc)
 }
 
 /* Returns true, and marks the region, when the word that was just taken is whole and the first of
- * its region that is used. A thread that takes few pages takes no whole word. Small objects go there, which will be touched, and the rest of the region is next
- * in line for more of them. Big objects never ask for huge pages, because parts of them may never
- * be touched. */
+ * its region that is used. A thread that takes few pages takes no whole word. Small objects go
+ * there, which will be touched, and the rest of the region is next in line for more of them. Big
+ * objects never ask for huge pages, because parts of them may never be touched. */
 static bool begin_huge_region_locked(const struct pcache *pc)
 {
 	struct heap_arena *ha = pagealloc_arena(&mheap.pages, pc->page);
@@ -334,6 +340,8 @@ static bool refill_word(struct pcache *pc, unsigned npages, enum effort effort)
 	ok = admit_word_locked() && (pc->next != 0 ? take_word_locked(pc, npages, effort)
 						   : take_first_word_locked(pc, npages, effort));
 	if (ok) {
+		note_taken_locked(pc->page + ctz64(pc->group), popcount64(pc->group),
+				  popcount64(pc->clean));
 		pc->base = pagealloc_addr(&mheap.pages, pc->page);
 		huge = begin_huge_region_locked(pc);
 	} else {
@@ -363,6 +371,7 @@ void mheap_flush_pcache(struct pcache *pc)
 		return;
 	lock_acquire(&mheap.lock);
 	return_word_locked(pc);
+	scavenge_excess_locked(&mheap.scavenger, limit_decay_ms());
 	lock_release(&mheap.lock);
 	pcache_clear(pc);
 }
@@ -394,6 +403,7 @@ static void free_pages(struct pcache *pc, uintptr_t addr, size_t npages, bool cl
 		return;
 	lock_acquire(&mheap.lock);
 	free_pages_locked(addr, npages, clean);
+	scavenge_excess_locked(&mheap.scavenger, limit_decay_ms());
 	lock_release(&mheap.lock);
 }
 

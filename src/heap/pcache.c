@@ -5,8 +5,8 @@
  *
  * Owns     struct pcache. The heap fills it and takes it back (mheap.c).
  * Locks    none: a pcache belongs to one thread.
- * Holds    pages in `free` are in `group`. They are in use in the bitmaps of the page allocator, and
- *          in no span.
+ * Holds    pages in `free` are in `group`. They are in use in the bitmaps of the page allocator,
+ *          and in no span.
  */
 #include "heap/pcache.h"
 
