@@ -42,8 +42,11 @@ static size_t used_bytes_locked(void)
 {
 	/* Pages that are being released count as released: no request needs to fail for them. */
 	size_t npages = mheap.pages.ntotal - mheap.pages.nclean - mheap.scavenger.nreleasing;
+	/* Slots whose pages were given back are handed out without a question to the limit. So
+	 * with hard=1, which allows nothing above the limit, these pages count as used. */
+	size_t drained = options.hard ? 0 : mspan_count_released() * os_page_size();
 
-	return npages * PAGE_SIZE + fixalloc_used_bytes();
+	return npages * PAGE_SIZE - min_size(drained, npages * PAGE_SIZE) + fixalloc_used_bytes();
 }
 
 static struct limit_figures figures_locked(size_t need_npages)
@@ -512,6 +515,8 @@ static void free_span(struct pcache *pc, struct mspan *s, bool clean)
 	 * lock. */
 	uint32_t rebuilds = mheap.rebuilds;
 
+	if (s->kind != SPAN_BIG)
+		mspan_begin_use(s);
 	/* First, because a child forked while the map changes leaves a span without owner alone. */
 	mspan_set_owner(s, 0);
 	pagemap_unmap_span(s);
@@ -714,6 +719,7 @@ void mheap_keep_pcache(const struct pcache *pc)
 
 struct check_walk {
 	size_t npages;
+	size_t released;
 };
 
 static void check_span(struct mspan *s, void *arg)
@@ -741,6 +747,7 @@ static void check_span(struct mspan *s, void *arg)
 		CHECK((entry & 0xffff) == (big ? 0 : i << 8 | s->spanclass));
 	}
 	walk->npages += s->npages;
+	walk->released += big ? 0 : s->released;
 }
 
 void mheap_check(void)
@@ -748,6 +755,7 @@ void mheap_check(void)
 	struct check_walk walk = { 0 };
 
 	mheap_each_span(check_span, &walk);
+	CHECK(mheap.forked || walk.released == mspan_count_released());
 	lock_acquire(&mheap.lock);
 	pagealloc_check(&mheap.pages);
 	CHECK(walk.npages + mheap.pages.nfree <= mheap.pages.ntotal);

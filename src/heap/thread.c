@@ -181,6 +181,14 @@ struct address_range thread_shared_place(void)
 				       sizeof(thread_shared.cache) };
 }
 
+void thread_flush_shared(void)
+{
+	lock_acquire(&thread_shared.lock);
+	if (thread_shared.made)
+		mcache_flush(&thread_shared.cache);
+	lock_release(&thread_shared.lock);
+}
+
 /* --- all caches --- */
 
 struct mcache *thread_next_cache(struct part_walk *w)
@@ -314,13 +322,4 @@ void thread_release_caches(uint32_t age_ms)
 		partalloc_give_locked(&thread_list.records, old);
 		lock_release(&thread_list.lock);
 	}
-}
-
-void thread_trim(void)
-{
-	lock_acquire(&thread_shared.lock);
-	if (thread_shared.made)
-		mcache_flush(&thread_shared.cache);
-	lock_release(&thread_shared.lock);
-	thread_release_caches(0);
 }

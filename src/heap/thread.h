@@ -91,8 +91,8 @@ void thread_leave(struct mcache *c);
 /* Returns where the shared cache lies among the library's own data. */
 struct address_range thread_shared_place(void);
 
-/* Gives back what the shared cache has, and the memory of caches without a thread. */
-void thread_trim(void);
+/* Gives back what the shared cache has. */
+void thread_flush_shared(void);
 
 /* Calls visit for every cache that a thread uses and for the shared one. The list is locked; the
  * threads run on. */
