@@ -37,7 +37,7 @@
  * bit in the span's remote_bits and counts down a credit. The free that brings the credit to zero
  * takes the span over (mcache_claim()). Otherwise the owner finds the bit in mspan_absorb().
  *
- * Larger objects have pages of their own: alloc_big() and free_big(), with mcache_alloc_big() and
+ * Larger objects have pages of their own: big_alloc() and big_free(), with mcache_alloc_big() and
  * mcache_free_big(), which keep some freed ones. Objects of 16 bytes and less that hold no pointers
  * share blocks (tiny.c).
  *
@@ -83,7 +83,7 @@
  * Holds    An object of malloc(n) is in a slot of heap_good_size(n, 0) bytes, unless its state has
  *          SLOT_RESIZED. Sized frees are checked against that.
  */
-#include "request.h"
+#include "big.h"
 #include "base/options.h"
 #include "heap.h"
 #include "heap/mcentral.h"
@@ -101,8 +101,6 @@
 #include "tools/sample.h"
 
 #include <errno.h>
-
-_Atomic int moved_spans;
 
 void *request_refuse(void)
 {
@@ -232,22 +230,6 @@ static void *alloc_tiny(struct mcache *c, size_t size, size_t floor, bool zero)
 	return p;
 }
 
-static void *alloc_big(struct mcache *c, const struct request *r)
-{
-	size_t align_pages = r->align > PAGE_SIZE ? r->align / PAGE_SIZE : 1;
-	struct mspan *s;
-	bool fresh;
-
-	if (r->size > PTRDIFF_MAX - r->align || r->align > PTRDIFF_MAX / 2)
-		return NULL;
-	s = mcache_alloc_big(c, pages_for(max_size(r->size, 1)), align_pages, r->noscan, &fresh);
-	if (s == NULL)
-		return NULL;
-	if (r->zero && !fresh)
-		zero_bytes((void *)s->base, r->size);
-	return mspan_set_big_live(s);
-}
-
 static void *alloc_hardened(struct mcache *c, const struct request *r)
 {
 	spanclass_t sc = spanclass_of_hardened(r);
@@ -268,7 +250,7 @@ static void *alloc_from(struct mcache *c, spanclass_t sc, const struct request *
 	if (sc == SPANCLASS_TINY)
 		return alloc_tiny(c, r->size, tiny_floor(r), r->zero);
 	if (sc <= SPANCLASS_BIG_NOSCAN)
-		return alloc_big(c, r);
+		return big_alloc(c, r);
 	return alloc_small(c, sc, r->zero ? r->size : 0);
 }
 
@@ -516,81 +498,6 @@ void *heap_aligned(size_t align, size_t size, bool noscan)
 
 /* --- free --- */
 
-/* Frees a big object. Returns its state before. */
-static uint8_t set_big_free(struct mspan *s)
-{
-	if (os_single_threaded()) {
-		uint8_t before = slot_state(&s->state[0]);
-
-		slot_set(&s->state[0], SLOT_FREE);
-		return before;
-	}
-	/* Exchange: of two threads that free the same object one is told. Relaxed: the program
-	 * itself synchronises the thread that frees with the thread that allocated. */
-	return atomic_exchange_explicit(&s->state[0], SLOT_FREE, memory_order_relaxed);
-}
-
-/* Looks at the state that a freed big object had before, which was not SLOT_LIVE. */
-static SLOW_PATH void freed_unusual(struct mspan *s, uint8_t before, const char *func)
-{
-	if (before == SLOT_FREE || before == SLOT_DEAD)
-		fatal_pointer(func, (void *)s->base, "double free");
-	if ((before & SLOT_SAMPLED) != 0)
-		profile_free(s->base);
-}
-
-static SLOW_PATH void free_big_hardened(struct mcache *c, struct mspan *s, const char *func)
-{
-	uint8_t before;
-
-	if (slot_is_live(&s->state[0]))
-		(void)hardened_big_size(s, func);
-	before = set_big_free(s);
-	if (before != SLOT_LIVE)
-		freed_unusual(s, before, func);
-	if (options.sbrk)
-		no_reuse_free(s, 0, func);
-	else
-		hardened_free_big(c, s);
-}
-
-/* Frees a big object that was sampled, moved or freed before, or with an option that has work at
- * every free. */
-static SLOW_PATH void free_big_unusual(struct mspan *s, uint8_t before, const char *func,
-				       struct mcache *c)
-{
-	if (before != SLOT_LIVE)
-		freed_unusual(s, before, func);
-	if (options.sbrk) {
-		no_reuse_free(s, 0, func);
-		return;
-	}
-	if (s->moved)
-		atomic_fetch_sub_explicit(&moved_spans, 1, memory_order_relaxed);
-	if (options.clobberfree)
-		fill_bytes((void *)s->base, 0xdf, mspan_nbytes(s));
-	mcache_free_big(c, s);
-}
-
-/* Frees the big object at p, which is the base of s. */
-static void free_big(void *p, struct mspan *s, const char *func, struct mcache *c)
-{
-	uint8_t before;
-
-	if (UNLIKELY(options.hardened)) {
-		free_big_hardened(c, s, func);
-		HOLD_ADDRESS(p);
-		return;
-	}
-	before = set_big_free(s);
-	/* Up to here: a leak check finds the live object by it. */
-	HOLD_ADDRESS(p);
-	if (UNLIKELY(before != SLOT_LIVE || s->moved || options.clobberfree || options.sbrk))
-		free_big_unusual(s, before, func, c);
-	else
-		mcache_free_big(c, s);
-}
-
 /* Frees a small object with an option that has work at every free, or in a forked child. */
 static SLOW_PATH void free_slot_unusual(uintptr_t addr, struct mspan *s, uint32_t slot,
 					const char *func, struct mcache *c)
@@ -635,7 +542,7 @@ void request_free(const struct object *o, void *p, const char *func)
 		tiny_free(c, s, (uintptr_t)p);
 		break;
 	case SPAN_BIG:
-		free_big(p, s, func, c);
+		big_free(p, s, func, c);
 		break;
 	default:
 		if (!mcache_free_fast(c, s, s->spanclass, (uintptr_t)p, &s->state[o->slot]))
@@ -690,7 +597,7 @@ SLOW_PATH void heap_free_slow(void *p, struct mspan *s, const char *func)
 	struct mcache *c = cache_for_slow_path();
 
 	if (LIKELY(s != NULL) && s->kind == SPAN_BIG && (uintptr_t)p == s->base && c != MCACHE_NONE)
-		free_big(p, s, func, c);
+		big_free(p, s, func, c);
 	else if (p != NULL)
 		free_tiny_or_rest(p, s, func, c);
 }

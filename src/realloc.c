@@ -14,7 +14,7 @@
  * Holds    An object whose slot is not the one that a new object of its size would get has the
  *          state SLOT_RESIZED, which sized frees look at.
  */
-#include "request.h"
+#include "big.h"
 #include "base/options.h"
 #include "heap.h"
 #include "heap/limit.h"

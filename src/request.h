@@ -16,11 +16,6 @@ struct request {
 	bool zero;         /* the object is to read as zero */
 };
 
-/* Spans whose pages the kernel moved have a mapping of their own until they are freed. The kernel
- * allows some 65000 mappings a process. Relaxed: a bound. */
-#define MAX_MOVED_SPANS 1024
-extern _Atomic int moved_spans;
-
 static inline size_t pages_for(size_t size)
 {
 	return (size + PAGE_SIZE - 1) >> PAGE_SHIFT;

@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * big.c - allocates and frees objects that have pages of their own.
+ * See malloc.c for the overview.
+ *
+ * Locks    none of its own.
+ * Holds    The state of a big object is its one state byte. If two threads free the same object,
+ *          one of them sees that it is free already.
+ */
+#include "big.h"
+#include "base/options.h"
+#include "os/fatal.h"
+#include "os/os.h"
+#include "safe/hardened.h"
+#include "safe/no_reuse.h"
+#include "tools/profile.h"
+
+_Atomic int moved_spans;
+
+void *big_alloc(struct mcache *c, const struct request *r)
+{
+	size_t align_pages = r->align > PAGE_SIZE ? r->align / PAGE_SIZE : 1;
+	struct mspan *s;
+	bool fresh;
+
+	if (r->size > PTRDIFF_MAX - r->align || r->align > PTRDIFF_MAX / 2)
+		return NULL;
+	s = mcache_alloc_big(c, pages_for(max_size(r->size, 1)), align_pages, r->noscan, &fresh);
+	if (s == NULL)
+		return NULL;
+	if (r->zero && !fresh)
+		zero_bytes((void *)s->base, r->size);
+	return mspan_set_big_live(s);
+}
+
+/* Frees a big object. Returns its state before. */
+static uint8_t set_big_free(struct mspan *s)
+{
+	if (os_single_threaded()) {
+		uint8_t before = slot_state(&s->state[0]);
+
+		slot_set(&s->state[0], SLOT_FREE);
+		return before;
+	}
+	/* Exchange: of two threads that free the same object one is told. Relaxed: the program
+	 * itself synchronises the thread that frees with the thread that allocated. */
+	return atomic_exchange_explicit(&s->state[0], SLOT_FREE, memory_order_relaxed);
+}
+
+/* Looks at the state that a freed big object had before, which was not SLOT_LIVE. */
+static SLOW_PATH void freed_unusual(struct mspan *s, uint8_t before, const char *func)
+{
+	if (before == SLOT_FREE || before == SLOT_DEAD)
+		fatal_pointer(func, (void *)s->base, "double free");
+	if ((before & SLOT_SAMPLED) != 0)
+		profile_free(s->base);
+}
+
+static SLOW_PATH void free_big_hardened(struct mcache *c, struct mspan *s, const char *func)
+{
+	uint8_t before;
+
+	if (slot_is_live(&s->state[0]))
+		(void)hardened_big_size(s, func);
+	before = set_big_free(s);
+	if (before != SLOT_LIVE)
+		freed_unusual(s, before, func);
+	if (options.sbrk)
+		no_reuse_free(s, 0, func);
+	else
+		hardened_free_big(c, s);
+}
+
+/* Frees a big object that was sampled, moved or freed before, or with an option that has work at
+ * every free. */
+static SLOW_PATH void free_big_unusual(struct mspan *s, uint8_t before, const char *func,
+				       struct mcache *c)
+{
+	if (before != SLOT_LIVE)
+		freed_unusual(s, before, func);
+	if (options.sbrk) {
+		no_reuse_free(s, 0, func);
+		return;
+	}
+	if (s->moved)
+		atomic_fetch_sub_explicit(&moved_spans, 1, memory_order_relaxed);
+	if (options.clobberfree)
+		fill_bytes((void *)s->base, 0xdf, mspan_nbytes(s));
+	mcache_free_big(c, s);
+}
+
+void big_free(void *p, struct mspan *s, const char *func, struct mcache *c)
+{
+	uint8_t before;
+
+	if (UNLIKELY(options.hardened)) {
+		free_big_hardened(c, s, func);
+		HOLD_ADDRESS(p);
+		return;
+	}
+	before = set_big_free(s);
+	/* Up to here: a leak check finds the live object by it. */
+	HOLD_ADDRESS(p);
+	if (UNLIKELY(before != SLOT_LIVE || s->moved || options.clobberfree || options.sbrk))
+		free_big_unusual(s, before, func, c);
+	else
+		mcache_free_big(c, s);
+}
