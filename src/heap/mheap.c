@@ -42,8 +42,11 @@ static size_t used_bytes_locked(void)
 {
 	/* Pages that are being released count as released: no request needs to fail for them. */
 	size_t npages = mheap.pages.ntotal - mheap.pages.nclean - mheap.scavenger.nreleasing;
+	/* Slots whose pages were given back are handed out without a question to the limit. So
+	 * with hard=1, which allows nothing above the limit, these pages count as used. */
+	size_t drained = options.hard ? 0 : mspan_count_released() * os_page_size();
 
-	return npages * PAGE_SIZE + fixalloc_used_bytes();
+	return npages * PAGE_SIZE - min_size(drained, npages * PAGE_SIZE) + fixalloc_used_bytes();
 }
 
 static struct limit_figures figures_locked(size_t need_npages)
@@ -207,6 +210,11 @@ static bool admit_word_locked(void)
 
 /* --- pages --- */
 
+static void note_taken_locked(uint64_t page, size_t npages, size_t nclean)
+{
+	scavenge_note_taken_locked(&mheap.scavenger, page, npages, nclean, limit_decay_ms());
+}
+
 static uint64_t take_pages_locked(size_t npages, size_t align_pages, size_t *nclean)
 {
 	uint64_t page;
@@ -227,15 +235,16 @@ static uint64_t alloc_pages_locked(size_t npages, size_t align_pages, enum effor
 	DCHECK(lock_held(&mheap.lock));
 	if (admit_locked(&page, npages, align_pages, effort) != LIMIT_ADMIT)
 		return PAGE_NONE;
-	if (page != PAGE_NONE && pagealloc_alloc_at(&mheap.pages, page, npages, nclean))
-		return page;
-	page = take_pages_locked(npages, align_pages, nclean);
+	if (page == PAGE_NONE || !pagealloc_alloc_at(&mheap.pages, page, npages, nclean))
+		page = take_pages_locked(npages, align_pages, nclean);
 	/* Twice, because the first growth may lie across two arenas that are no neighbours in
 	 * number. A run that is longer by all but one page of the alignment has an aligned one. */
 	for (int i = 0; i < 2 && effort != EFFORT_REUSE && page == PAGE_NONE &&
 			growth_extend_locked(&mheap.growth, npages + align_pages - 1, false);
 	     i++)
 		page = take_pages_locked(npages, align_pages, nclean);
+	if (page != PAGE_NONE)
+		note_taken_locked(page, npages, *nclean);
 	return page;
 }
 
@@ -327,6 +336,7 @@ static bool refill_word(struct pcache *pc, unsigned npages, enum effort effort)
 	ok = admit_word_locked() && (pc->began ? take_word_locked(pc, npages, effort)
 					       : take_first_word_locked(pc, npages, effort));
 	if (ok) {
+		note_taken_locked(pc->page, PCACHE_PAGES, popcount64(pc->clean));
 		pc->began = true;
 		pc->base = pagealloc_addr(&mheap.pages, pc->page);
 		huge = huge && begin_huge_region_locked(pc);
@@ -358,6 +368,7 @@ void mheap_flush_pcache(struct pcache *pc)
 		return;
 	lock_acquire(&mheap.lock);
 	return_word_locked(pc);
+	scavenge_excess_locked(&mheap.scavenger, limit_decay_ms());
 	lock_release(&mheap.lock);
 	pcache_clear(pc);
 }
@@ -389,6 +400,7 @@ static void free_pages(struct pcache *pc, uintptr_t addr, size_t npages, bool cl
 		return;
 	lock_acquire(&mheap.lock);
 	free_pages_locked(addr, npages, clean);
+	scavenge_excess_locked(&mheap.scavenger, limit_decay_ms());
 	lock_release(&mheap.lock);
 }
 
@@ -497,6 +509,8 @@ static void free_span(struct pcache *pc, struct mspan *s, bool clean)
 	 * lock. */
 	uint32_t rebuilds = mheap.rebuilds;
 
+	if (s->kind != SPAN_BIG)
+		mspan_begin_use(s);
 	/* First, because a child forked while the map changes leaves a span without owner alone. */
 	mspan_set_owner(s, 0);
 	pagemap_unmap_span(s);
@@ -699,6 +713,7 @@ void mheap_keep_pcache(const struct pcache *pc)
 
 struct check_walk {
 	size_t npages;
+	size_t released;
 };
 
 static void check_span(struct mspan *s, void *arg)
@@ -726,6 +741,7 @@ static void check_span(struct mspan *s, void *arg)
 		CHECK((entry & 0xffff) == (big ? 0 : i << 8 | s->spanclass));
 	}
 	walk->npages += s->npages;
+	walk->released += big ? 0 : s->released;
 }
 
 void mheap_check(void)
@@ -733,6 +749,7 @@ void mheap_check(void)
 	struct check_walk walk = { 0 };
 
 	mheap_each_span(check_span, &walk);
+	CHECK(mheap.forked || walk.released == mspan_count_released());
 	lock_acquire(&mheap.lock);
 	pagealloc_check(&mheap.pages);
 	CHECK(walk.npages + mheap.pages.nfree <= mheap.pages.ntotal);
