@@ -116,25 +116,26 @@ size_t mheap_scavenge_all(void)
 	return nbytes;
 }
 
-/* Returns the pages for a request, or PAGE_NONE. Near the limit these are dirty ones, if there are,
- * because they count already. */
-static uint64_t find_pages_locked(size_t npages, size_t align_pages)
-{
-	uint64_t page = PAGE_NONE;
-
-	if (align_pages != 1)
-		return pagealloc_find_aligned(&mheap.pages, npages, align_pages);
-	if (limit_get_state() != LIMIT_FAR)
-		page = scavenge_find_locked(&mheap.scavenger, npages);
-	return page != PAGE_NONE ? page : pagealloc_find(&mheap.pages, npages);
-}
-
 /* Returns how many of the pages would begin to count. PAGE_NONE stands for new ones. */
 static size_t need_locked(uint64_t page, size_t npages)
 {
 	if (page == PAGE_NONE)
 		return npages;
 	return npages - pagealloc_count_dirty(&mheap.pages, page, npages);
+}
+
+/* Returns the pages for a request, or PAGE_NONE. Where the lowest pages would cross the limit these
+ * are dirty ones, if there are, because they count already. */
+static uint64_t find_pages_locked(size_t npages, size_t align_pages)
+{
+	uint64_t page, dirty = PAGE_NONE;
+
+	if (align_pages != 1)
+		return pagealloc_find_aligned(&mheap.pages, npages, align_pages);
+	page = pagealloc_find(&mheap.pages, npages);
+	if (used_bytes_locked() + need_locked(page, npages) * PAGE_SIZE > limit_bytes())
+		dirty = scavenge_find_locked(&mheap.scavenger, npages);
+	return dirty != PAGE_NONE ? dirty : page;
 }
 
 /* Releases nbytes of free pages, or if there are none, records. Returns false in the second case,
