@@ -15,7 +15,8 @@
  *          the process alive when all other threads have ended.
  */
 #include "scavthread.h"
-#include "heap/mheap.h"
+#include "heap/limit.h"
+#include "heap/mcentral.h"
 #include "heap/thread.h"
 #include "os/fatal.h"
 #include "os/metakey.h"
@@ -102,6 +103,8 @@ static void *body(void *arg)
 	do {
 		os_sleep_ms(pause_ms());
 		rights = metakey_open();
+		while (mcentral_drain_poll(os_now_ms(), limit_decay_ms()))
+			;
 		while (mheap_scavenge_poll(os_now_ms()))
 			;
 		thread_release_caches(limit_decay_ms());
@@ -160,8 +163,7 @@ static void make_thread(void)
 		return;
 	if (start_thread())
 		return;
-	report_init(&r);
-	report_str(&r, "scavthread: the thread could not be made");
+	report_init(&r, "scavthread: the thread could not be made");
 	say(&r);
 }
 
@@ -172,10 +174,8 @@ static void report_limit(void)
 
 	if (atomic_exchange_explicit(&reported, true, memory_order_relaxed))
 		return;
-	report_init(&r);
-	report_str(&r, "memlimit: more than ");
-	report_dec(&r, limit_bytes());
-	report_str(&r, " bytes are in use; the limit is not kept");
+	report_init(&r, "memlimit: more than %zu bytes are in use; the limit is not kept",
+		    limit_bytes());
 	say(&r);
 }
 

@@ -59,6 +59,17 @@ FAST_PATH void bigcache_keep(struct bigcache *bc, struct mspan *s)
 	bc->npages += npages;
 }
 
+/* Makes room for npages where `most` may be kept: frees all objects if need be. Returns false when
+ * npages are too many. */
+bool bigcache_make_room(struct bigcache *bc, struct pcache *pc, uint32_t npages, uint32_t most);
+
+/* Notes that an object of npages was asked for and none was kept. A thread that frees many objects
+ * and asks for as many again may keep more of them from then on. */
+void bigcache_missed(struct bigcache *bc, size_t npages);
+
+/* Makes the thread forget half of what it has learnt, or begin. */
+void bigcache_forget(struct bigcache *bc);
+
 /* Frees all kept objects to the page word or the heap. */
 void bigcache_flush(struct bigcache *bc, struct pcache *pc);
 

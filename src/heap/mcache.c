@@ -132,7 +132,7 @@ void mcache_init(struct mcache *c, struct mcache_rest *rest)
 		mcache_reset_stack(&c->bins[sc], (spanclass_t)sc);
 	}
 	mcache_init_counted(c);
-	c->big.most = BIG_PAGES_ALL;
+	bigcache_forget(&c->big);
 	c->tick_ms = c->poll_ms = os_now_ms();
 }
 
@@ -321,18 +321,36 @@ struct wanted {
 	size_t npages, align_pages;
 };
 
-/* Asks for a span for a bin. The first one is short and each is longer than the one before: few
- * objects take little memory, and many objects take few spans. */
+/* Returns the length of the next span of a bin. The first one is short and each is longer than the
+ * one before: few objects take little memory, and many objects take few spans. A shorter one uses
+ * up the end of the page word, because a span that crosses into the next word may touch the first
+ * page of a region before huge pages are asked for there. */
+static uint8_t next_length(const struct mcache *c, spanclass_t sc)
+{
+	const uint8_t *npages = spanclass_info(sc)->npages;
+	uint8_t length = c->bins[sc].span_length, shorter = length;
+	unsigned room;
+
+	if (npages[length] > PCACHE_MAX_RUN || options.hardened)
+		return length;
+	room = pcache_room(&c->pages, npages[length]);
+	while (shorter > 0 && npages[shorter] > room)
+		shorter--;
+	return npages[shorter] <= room ? shorter : length;
+}
+
+/* Asks for a span for a bin. */
 static struct mspan *ask_for_small(struct mcache *c, spanclass_t sc, enum effort effort)
 {
 	struct bin *b = &c->bins[sc];
-	size_t npages = spanclass_info(sc)->npages[b->span_length];
-	struct mspan *s = mheap_alloc_small(&c->pages, sc, npages, effort);
+	uint8_t length = next_length(c, sc);
+	struct mspan *s = mheap_alloc_small(&c->pages, sc, spanclass_info(sc)->npages[length],
+					    effort);
 
 	if (s == NULL)
 		return NULL;
 	mspan_set_owner(s, mcache_owner(c));
-	if (b->span_length < SPAN_LENGTHS - 1)
+	if (length == b->span_length && length < SPAN_LENGTHS - 1)
 		b->span_length++;
 	return s;
 }
@@ -353,6 +371,9 @@ static struct mspan *flush_and_ask(struct mcache *c, const struct wanted *w)
 	struct mspan *s;
 
 	mcache_flush(c);
+	/* With hard=1 what is drained counts as before. */
+	if (limit_bytes() != 0 && !options.hard)
+		(void)mcentral_drain_all();
 	s = w->npages == 0 ? mcentral_take(w->sc, mcache_owner(c)) : NULL;
 	if (s == NULL)
 		s = ask_heap(c, w, EFFORT_AGAIN);
@@ -391,8 +412,10 @@ static struct mspan *next_span(struct mcache *c, spanclass_t sc)
 		if (s == NULL)
 			s = new_span(c, &(struct wanted){ .sc = sc });
 	}
-	if (s != NULL)
+	if (s != NULL) {
 		mspan_absorb(s);
+		mspan_begin_use(s);
+	}
 	return s;
 }
 
@@ -544,28 +567,11 @@ struct mspan *mcache_new_big(struct mcache *c, size_t npages, size_t align_pages
 {
 	struct mspan *s;
 
-	/* A thread that frees many objects and asks for as many again learns to keep them. */
-	if (c->big.overflowed && npages <= BIG_CACHE_MAX_RUN) {
-		c->big.overflowed = false;
-		c->big.most = (uint32_t)min_size(2 * (size_t)c->big.most, BIG_PAGES_ALONE);
-	}
+	bigcache_missed(&c->big, npages);
 	mcache_poll(c);
 	s = new_span(c, &(struct wanted){ make_spanclass(0, noscan), npages, align_pages });
 	*fresh = s != NULL && s->zeroed;
 	return s;
-}
-
-static SLOW_PATH bool has_room_for_big(struct mcache *c, uint32_t npages)
-{
-	uint32_t most = max_big_npages(c);
-
-	if (npages > most)
-		return false;
-	if (c->big.npages + npages > most) {
-		bigcache_flush(&c->big, &c->pages);
-		c->big.overflowed = true;
-	}
-	return true;
 }
 
 static SLOW_PATH void free_big_slow(struct mcache *c, struct mspan *s)
@@ -574,7 +580,8 @@ static SLOW_PATH void free_big_slow(struct mcache *c, struct mspan *s)
 		/* A program that is served from its caches alone comes by here, if anywhere. */
 		if (c->big.frees++ % BIG_FREES_PER_POLL == 0)
 			mcache_poll(c);
-		if (c->big.npages + s->npages <= BIG_PAGES_MIN || has_room_for_big(c, s->npages)) {
+		if (c->big.npages + s->npages <= BIG_PAGES_MIN ||
+		    bigcache_make_room(&c->big, &c->pages, s->npages, max_big_npages(c))) {
 			bigcache_keep(&c->big, s);
 			return;
 		}
@@ -712,7 +719,7 @@ static SLOW_PATH void poll(struct mcache *c, uint64_t now_ms)
 	c->limit_calls = calls;
 	if (called || now_ms - c->tick_ms >= limit_decay_ms()) {
 		c->tick_ms = now_ms;
-		c->big.most = (uint32_t)max_size(c->big.most / 2, BIG_PAGES_ALL);
+		bigcache_forget(&c->big);
 		tick(c);
 		mheap_release_records();
 		if (mcache_release_pooled != NULL)

@@ -42,8 +42,11 @@ static size_t used_bytes_locked(void)
 {
 	/* Pages that are being released count as released: no request needs to fail for them. */
 	size_t npages = mheap.pages.ntotal - mheap.pages.nclean - mheap.scavenger.nreleasing;
+	/* Slots whose pages were given back are handed out without a question to the limit. So
+	 * with hard=1, which allows nothing above the limit, these pages count as used. */
+	size_t drained = options.hard ? 0 : mspan_count_released() * os_page_size();
 
-	return npages * PAGE_SIZE + fixalloc_used_bytes();
+	return npages * PAGE_SIZE - min_size(drained, npages * PAGE_SIZE) + fixalloc_used_bytes();
 }
 
 static struct limit_figures figures_locked(size_t need_npages)
@@ -113,25 +116,26 @@ size_t mheap_scavenge_all(void)
 	return nbytes;
 }
 
-/* Returns the pages for a request, or PAGE_NONE. Near the limit these are dirty ones, if there are,
- * because they count already. */
-static uint64_t find_pages_locked(size_t npages, size_t align_pages)
-{
-	uint64_t page = PAGE_NONE;
-
-	if (align_pages != 1)
-		return pagealloc_find_aligned(&mheap.pages, npages, align_pages);
-	if (limit_get_state() != LIMIT_FAR)
-		page = scavenge_find_locked(&mheap.scavenger, npages);
-	return page != PAGE_NONE ? page : pagealloc_find(&mheap.pages, npages);
-}
-
 /* Returns how many of the pages would begin to count. PAGE_NONE stands for new ones. */
 static size_t need_locked(uint64_t page, size_t npages)
 {
 	if (page == PAGE_NONE)
 		return npages;
 	return npages - pagealloc_count_dirty(&mheap.pages, page, npages);
+}
+
+/* Returns the pages for a request, or PAGE_NONE. Where the lowest pages would cross the limit these
+ * are dirty ones, if there are, because they count already. */
+static uint64_t find_pages_locked(size_t npages, size_t align_pages)
+{
+	uint64_t page, dirty = PAGE_NONE;
+
+	if (align_pages != 1)
+		return pagealloc_find_aligned(&mheap.pages, npages, align_pages);
+	page = pagealloc_find(&mheap.pages, npages);
+	if (used_bytes_locked() + need_locked(page, npages) * PAGE_SIZE > limit_bytes())
+		dirty = scavenge_find_locked(&mheap.scavenger, npages);
+	return dirty != PAGE_NONE ? dirty : page;
 }
 
 /* Releases nbytes of free pages, or if there are none, records. Returns false in the second case,
@@ -280,10 +284,10 @@ static void return_word_locked(struct pcache *pc)
 	pc->free = 0;
 }
 
-/* Returns true, and marks the region, when the word that was just taken is the first of its region
- * that is used. Small objects go there, which will be touched, and the rest of the region is next
- * in line for more of them. Big objects never ask for huge pages, because parts of them may never
- * be touched. */
+/* Returns true, and marks the region, when the word that was just taken is whole and the first of
+ * its region that is used. A thread that takes few pages takes no whole word. Small objects go
+ * there, which will be touched, and the rest of the region is next in line for more of them. Big
+ * objects never ask for huge pages, because parts of them may never be touched. */
 static bool begin_huge_region_locked(const struct pcache *pc)
 {
 	struct heap_arena *ha = pagealloc_arena(&mheap.pages, pc->page);
@@ -301,18 +305,24 @@ static bool begin_huge_region_locked(const struct pcache *pc)
 	return true;
 }
 
-/* Takes the aligned word of pages in which the lowest run of npages free pages begins. Returns
- * false when the run crosses into the next word, or when there is none. */
+/* Takes a group of the aligned word of pages in which the lowest run of npages free pages begins.
+ * Returns false when the run crosses into the next word, or when there is none. */
 static bool take_word_locked(struct pcache *pc, unsigned npages, enum effort effort)
 {
-	if (pagealloc_alloc_word(&mheap.pages, npages, &pc->page, &pc->free, &pc->clean))
-		return true;
-	return pc->page == PAGE_NONE && effort != EFFORT_REUSE &&
-	       growth_extend_locked(&mheap.growth, npages, false) &&
-	       pagealloc_alloc_word(&mheap.pages, npages, &pc->page, &pc->free, &pc->clean);
+	uint64_t others, clean;
+
+	if (!pagealloc_alloc_word(&mheap.pages, npages, &pc->page, &pc->free, &pc->clean) &&
+	    !(pc->page == PAGE_NONE && effort != EFFORT_REUSE &&
+	      growth_extend_locked(&mheap.growth, npages, false) &&
+	      pagealloc_alloc_word(&mheap.pages, npages, &pc->page, &pc->free, &pc->clean)))
+		return false;
+	clean = pc->clean;
+	others = pcache_choose_group(pc, npages);
+	pagealloc_free_word(&mheap.pages, pc->page, others, clean & others);
+	return true;
 }
 
-/* Takes the first word of a thread. A random number of words are passed over and stay free, so
+/* Takes the first group of a thread. A random number of groups are passed over and stay free, so
  * that no address of one thread's objects follows from those of another's. The first thread begins
  * at the heap's own random place. */
 static bool take_first_word_locked(struct pcache *pc, unsigned npages, enum effort effort)
@@ -321,34 +331,35 @@ static bool take_first_word_locked(struct pcache *pc, unsigned npages, enum effo
 	size_t wanted = mheap.pages.ntotal == 0 ? 0 : os_random() % (FIRST_WORD_GAP + 1), n = 0;
 	bool ok;
 
-	while (n < wanted && take_word_locked(&passed[n], npages, effort))
+	while (n < wanted) {
+		passed[n] = (struct pcache){ .next = PCACHE_FIRST };
+		if (!take_word_locked(&passed[n], npages, effort))
+			break;
 		n++;
+	}
 	ok = take_word_locked(pc, npages, effort);
 	while (n > 0)
 		return_word_locked(&passed[--n]);
 	return ok || take_word_locked(pc, npages, effort);
 }
 
-/* Exchanges the word for another with a run of npages in it. Returns false when the heap has no
- * such word, or no room for a word below the memory limit. */
+/* Exchanges the group for another with a run of npages in it. Returns false when the heap has no
+ * word with such a run, or no room for a word below the memory limit. */
 static bool refill_word(struct pcache *pc, unsigned npages, enum effort effort)
 {
-	/* A thread's first word may stay its only one, with one page of it touched: no thread
-	 * begins a huge region before its second word. */
-	bool huge = pc->base != 0;
+	bool huge = false;
 	bool ok;
 
 	lock_acquire(&mheap.lock);
 	return_word_locked(pc);
-	ok = admit_word_locked() && (pc->began ? take_word_locked(pc, npages, effort)
-					       : take_first_word_locked(pc, npages, effort));
+	ok = admit_word_locked() && (pc->next != 0 ? take_word_locked(pc, npages, effort)
+						   : take_first_word_locked(pc, npages, effort));
 	if (ok) {
-		note_taken_locked(pc->page, PCACHE_PAGES, popcount64(pc->clean));
-		pc->began = true;
+		note_taken_locked(pc->page + ctz64(pc->group), popcount64(pc->group),
+				  popcount64(pc->clean));
 		pc->base = pagealloc_addr(&mheap.pages, pc->page);
-		huge = huge && begin_huge_region_locked(pc);
+		huge = begin_huge_region_locked(pc);
 	} else {
-		huge = false;
 		pcache_clear(pc);
 	}
 	lock_release(&mheap.lock);
@@ -514,6 +525,8 @@ static void free_span(struct pcache *pc, struct mspan *s, bool clean)
 	 * lock. */
 	uint32_t rebuilds = mheap.rebuilds;
 
+	if (s->kind != SPAN_BIG)
+		mspan_begin_use(s);
 	/* First, because a child forked while the map changes leaves a span without owner alone. */
 	mspan_set_owner(s, 0);
 	pagemap_unmap_span(s);
@@ -716,6 +729,7 @@ void mheap_keep_pcache(const struct pcache *pc)
 
 struct check_walk {
 	size_t npages;
+	size_t released;
 };
 
 static void check_span(struct mspan *s, void *arg)
@@ -743,6 +757,7 @@ static void check_span(struct mspan *s, void *arg)
 		CHECK((entry & 0xffff) == (big ? 0 : i << 8 | s->spanclass));
 	}
 	walk->npages += s->npages;
+	walk->released += big ? 0 : s->released;
 }
 
 void mheap_check(void)
@@ -750,6 +765,7 @@ void mheap_check(void)
 	struct check_walk walk = { 0 };
 
 	mheap_each_span(check_span, &walk);
+	CHECK(mheap.forked || walk.released == mspan_count_released());
 	lock_acquire(&mheap.lock);
 	pagealloc_check(&mheap.pages);
 	CHECK(walk.npages + mheap.pages.nfree <= mheap.pages.ntotal);

@@ -12,6 +12,7 @@
  *          are larger than ours, this is so if all of one kernel page is free.
  */
 #include "heap/scavenge.h"
+#include "heap/pagemap.h"
 #include "os/os.h"
 
 #define DIRTY_END UINT32_MAX
@@ -105,6 +106,26 @@ static uint32_t end_huge_regions_locked(struct scavenger *v, uint32_t chunk,
 	ended &= *all >> shift;
 	*all &= ~(ended << shift);
 	return ended;
+}
+
+void scavenge_end_huge_region(struct scavenger *v, uintptr_t addr)
+{
+	uintptr_t region = align_down(addr, REGION_SIZE);
+	struct heap_arena *ha = arena_of(addr);
+	uint64_t page = pagealloc_page(ha, region);
+	uint32_t mark = (uint32_t)1 << page % ARENA_PAGES / REGION_PAGES;
+	bool marked;
+
+	lock_acquire(v->lock);
+	marked = (ha->huge_regions & mark) != 0;
+	if (marked) {
+		ha->huge_regions &= ~mark;
+		pagealloc_make_dirty(v->pages, page);
+		scavenge_note_free_locked(v, page / CHUNK_PAGES);
+	}
+	lock_release(v->lock);
+	if (marked)
+		os_want_huge_pages((void *)region, REGION_SIZE, false);
 }
 
 /* Makes the kernel drop the taken pages of the chunk at base. Where the kernel's pages are `unit`

@@ -39,6 +39,11 @@ bool scavenge_poll(struct scavenger *v, uint64_t now_ms, uint32_t decay_ms);
  * number of bytes released. The lock is held; it is dropped while the kernel works. */
 size_t scavenge_locked(struct scavenger *v, size_t nbytes);
 
+/* Asks for small pages in the region at addr if huge pages were asked for there, because a part of
+ * it that is in use is about to be released. Its free pages, of which even clean ones may have
+ * memory, count as dirty from now on. Takes the lock. */
+void scavenge_end_huge_region(struct scavenger *v, uintptr_t addr);
+
 /* Finds a run of npages free pages in one chunk of the list, with as many dirty pages as there are.
  * Returns its first page, or PAGE_NONE. The lock is held. */
 uint64_t scavenge_find_locked(const struct scavenger *v, size_t npages);
