@@ -183,8 +183,8 @@ static void forget_pages(void)
 	struct mcache *c;
 
 	while ((c = thread_next_cache(&w)) != NULL)
-		c->pages = (struct pcache){ .began = true };
-	thread_shared.cache.pages = (struct pcache){ .began = true };
+		pcache_clear(&c->pages);
+	pcache_clear(&thread_shared.cache.pages);
 }
 
 /* Makes all caches orphans but `mine`; NULL: all. */
