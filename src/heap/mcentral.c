@@ -51,7 +51,7 @@ static unsigned list_of_locked(const struct mcentral *mc, enum place place)
 	return place == PUT_YOUNG ? mc->young : 1u - mc->young;
 }
 
-static void put(struct mspan *s, enum place place)
+static void put_at(struct mspan *s, enum place place)
 {
 	struct mcentral *mc = &mcentrals[s->spanclass];
 	bool empty = false;
@@ -77,12 +77,12 @@ static void put(struct mspan *s, enum place place)
 
 void mcentral_put(struct mspan *s)
 {
-	put(s, PUT_YOUNG);
+	put_at(s, PUT_YOUNG);
 }
 
 void mcentral_put_idle(struct mspan *s)
 {
-	put(s, PUT_OLD);
+	put_at(s, PUT_OLD);
 }
 
 /* Hands a span on a list to owner. */
@@ -162,7 +162,7 @@ static unsigned drain_in_hand(struct mspan *s)
 		mheap_free_span(NULL, s);
 	} else {
 		ncalls = drain_span(s);
-		put(s, PUT_DRAINED);
+		put_at(s, PUT_DRAINED);
 	}
 	return ncalls;
 }

@@ -517,7 +517,7 @@ drain:
 	fi;
 #endif
 
-	/* --- mcentral_put(), mcentral_put_idle(): put() --- */
+	/* --- mcentral_put(), mcentral_put_idle(): put_at() --- */
 put:
 	atomic { PLAIN; assert(free_bits != 0 && free_bits != ALL); c = class }
 	atomic { LOCK(c); central[c] = true; LIST(CENTRAL + c) }
