@@ -6,8 +6,8 @@
  * Owns     the bins of a thread: current and partial spans, free stacks; its pages and freed big
  *          spans.
  * Locks    none. Takes mcentral.lock and mheap.lock through those modules, never both.
- * Holds    mcache_check() tests what holds: current and partial spans have this cache as owner. A
- *          partial span has a free slot. An entry of a stack is a free slot of the class that no
+ * Holds    heapcheck_cache() tests what holds: current and partial spans have this cache as owner.
+ *          A partial span has a free slot. An entry of a stack is a free slot of the class that no
  *          bitmap shows. What a cache keeps is bounded: bytes of a stack by STACK_BYTES, partial
  *          spans by their pages while there are other threads, big spans by what it has learnt or
  *          a share of BIG_PAGES_ALL, pages by one word. A cache that frees more than it takes
@@ -29,8 +29,8 @@
 /* The number of kept big objects between two looks at whether a poll is due. */
 #define BIG_FREES_PER_POLL 16
 
-/* The number of partial spans of a class that a tick looks at while there is one thread. */
-#define TICK_ALONE_SPANS 64
+/* The number of partial spans that a poll looks at. */
+#define REVIEW_SPANS 4096
 
 /* The last empty span of a class is kept when it is no longer than this. */
 #define KEEP_EMPTY_PAGES 8
@@ -133,6 +133,7 @@ void mcache_init(struct mcache *c, struct mcache_rest *rest)
 	}
 	mcache_init_counted(c);
 	bigcache_forget(&c->big);
+	c->review_sc = NUM_SPAN_CLASSES;
 	c->tick_ms = c->poll_ms = os_now_ms();
 }
 
@@ -206,6 +207,8 @@ static void partial_push(struct mcache *c, struct bin *b, struct mspan *s)
 
 static void partial_remove(struct mcache *c, struct bin *b, struct mspan *s)
 {
+	if (UNLIKELY(c->review_at == s))
+		c->review_at = s->next;
 	mspan_list_remove(&b->partial, s);
 	b->npartial--;
 	c->partial_npages -= s->npages;
@@ -229,7 +232,7 @@ static bool keep_if_free(struct mcache *c, struct mspan *s)
 	return true;
 }
 
-static void tick(struct mcache *c);
+static void give_unused(struct mcache *c);
 
 /* Notes that pages of an empty span or of a big object went to the heap, while the cache took none.
  * When they are many the cache gives up what it keeps, too: perhaps the thread has freed all it
@@ -240,7 +243,7 @@ static void note_given(struct mcache *c, size_t npages)
 	if (c->giving || c->given_npages < max_given_npages())
 		return;
 	c->giving = true;
-	tick(c);
+	give_unused(c);
 	c->giving = false;
 	c->given_npages = 0;
 }
@@ -667,7 +670,7 @@ void mcache_flush(struct mcache *c)
 }
 
 /* Gives the current span back if it is empty. */
-static void tick_current(struct mcache *c, struct bin *b)
+static void give_current(struct mcache *c, struct bin *b)
 {
 	struct mspan *s = b->span;
 
@@ -681,34 +684,76 @@ static void tick_current(struct mcache *c, struct bin *b)
 	}
 }
 
-/* Gives back what the cache keeps and does not use: stacks, which use refills; empty spans; big
- * objects; pages. */
-static void tick(struct mcache *c)
+/* Looks at a partial span. It is given up when it is empty, when no slot of it came free since the
+ * last look, or when there are more threads now, so that this one may keep fewer pages. */
+static void review_span(struct mcache *c, struct mspan *s)
+{
+	bool idle;
+
+	mspan_absorb(s);
+	idle = s->seen_nfree == s->nfree && !mspan_is_empty(s);
+	s->seen_nfree = s->nfree;
+	if (!idle && !mspan_is_empty(s) && c->partial_npages <= max_partial_npages())
+		return;
+	partial_remove(c, &c->bins[s->spanclass], s);
+	if (idle)
+		mcentral_put_idle(s);
+	else
+		mcache_give_span(c, s);
+}
+
+/* Looks at the next partial spans of the cache. */
+static void review(struct mcache *c)
+{
+	for (unsigned nleft = REVIEW_SPANS; nleft > 0 && c->review_sc < NUM_SPAN_CLASSES;) {
+		struct mspan *s = c->review_at;
+
+		if (s == NULL) {
+			if (++c->review_sc < NUM_SPAN_CLASSES)
+				c->review_at = c->bins[c->review_sc].partial;
+			continue;
+		}
+		c->review_at = s->next;
+		review_span(c, s);
+		nleft--;
+	}
+}
+
+/* Gives back what the cache keeps and does not use: stacks, which use refills; the empty span that
+ * each bin keeps; big objects; pages. */
+static void give_unused(struct mcache *c)
 {
 	mcache_flush_stacks(c);
 	for (unsigned sc = 0; sc < NUM_SPAN_CLASSES; sc++) {
 		struct bin *b = &c->bins[sc];
-		struct mspan *next;
+		struct mspan *s = b->partial;
 
-		/* A thread that is alone sees itself which spans become empty, so a long list is
-		 * not walked. */
-		for (struct mspan *s = b->partial;
-		     s != NULL && !(count_caches() <= 1 && b->npartial > TICK_ALONE_SPANS);
-		     s = next) {
-			next = s->next;
+		if (b->npartial == 1)
 			mspan_absorb(s);
-			/* With more threads the cache may keep fewer pages. */
-			if (!mspan_is_empty(s) && c->partial_npages <= max_partial_npages())
-				continue;
+		if (b->npartial == 1 && mspan_is_empty(s)) {
 			partial_remove(c, b, s);
-			mcache_give_span(c, s);
+			mheap_free_span(&c->pages, s);
 		}
-		tick_current(c, b);
+		give_current(c, b);
 		if (b->span == NULL && b->partial == NULL)
 			b->span_length = first_length();
 	}
 	bigcache_flush(&c->big, &c->pages);
 	mheap_flush_pcache(&c->pages);
+}
+
+/* Gives back what was not used since the last tick, which is also partial spans, of which mcentral
+ * gives pages back. */
+static void tick(struct mcache *c)
+{
+	mcache_flush_stacks(c);
+	/* A review of many spans may last longer than from tick to tick. */
+	if (c->review_sc >= NUM_SPAN_CLASSES) {
+		c->review_sc = 0;
+		c->review_at = c->bins[0].partial;
+	}
+	review(c);
+	give_unused(c);
 }
 
 static SLOW_PATH void poll(struct mcache *c, uint64_t now_ms)
@@ -724,7 +769,10 @@ static SLOW_PATH void poll(struct mcache *c, uint64_t now_ms)
 		mheap_release_records();
 		if (mcache_release_pooled != NULL)
 			mcache_release_pooled(called ? 0 : limit_decay_ms());
+	} else {
+		review(c);
 	}
+	(void)mcentral_drain_poll(now_ms, limit_decay_ms());
 	(void)mheap_scavenge_poll(now_ms);
 }
 
@@ -738,8 +786,6 @@ void mcache_poll(struct mcache *c)
 	poll(c, now_ms);
 }
 
-/* --- checking --- */
-
 void mcache_check_kept(struct mcache *c, uintptr_t addr)
 {
 	struct mspan *s = span_of(addr);
@@ -749,51 +795,4 @@ void mcache_check_kept(struct mcache *c, uintptr_t addr)
 	CHECK(slot_state(&s->state[slot]) == SLOT_FREE);
 	CHECK(mspan_owner_relaxed(s) != mcache_owner(c) ||
 	      (mspan_free_bits(s)[slot / 64] >> slot % 64 & 1) == 0);
-}
-
-void mcache_check(struct mcache *c)
-{
-	size_t partial_npages = 0;
-
-	mcache_check_counted(c);
-	CHECK(c->tiny.block == 0 || c->tiny.span == c->bins[SPANCLASS_TINY].span);
-	for (unsigned sc = 0; sc < NUM_SPAN_CLASSES; sc++) {
-		struct bin *b = &c->bins[sc];
-		const struct mspan *before = NULL;
-		unsigned n = 0;
-
-		CHECK(b->stack_bottom <= b->stack_top && b->stack_top <= b->stack_limit);
-		CHECK(stack_entry(c, b->stack_bottom)[-1].addr == 0);
-		CHECK(b->span != NULL || b->alloc_cache == 0);
-		if (b->span != NULL) {
-			CHECK(mspan_owner_relaxed(b->span) == mcache_owner(c));
-			mspan_check(b->span);
-			CHECK((mspan_free_bits(b->span)[b->cache_word] & b->alloc_cache) == 0);
-		}
-		for (struct mspan *s = b->partial; s != NULL; s = s->next) {
-			CHECK(mspan_owner_relaxed(s) == mcache_owner(c));
-			CHECK(s->spanclass == sc && s->prev == before && s->nfree != 0);
-			mspan_check(s);
-			before = s;
-			n++;
-			partial_npages += s->npages;
-		}
-		CHECK(n == b->npartial);
-		for (uint32_t i = 0; i < stack_depth(b); i++) {
-			struct free_entry e = stack_entry(c, b->stack_bottom)[i];
-			struct mspan *s = span_of(e.addr);
-			uint32_t slot;
-
-			mcache_check_kept(c, e.addr);
-			CHECK(s->spanclass == sc && mspan_slot_of(s, e.addr, &slot) &&
-			      e.state == &s->state[slot]);
-		}
-	}
-	CHECK(partial_npages == c->partial_npages);
-	for (unsigned i = 0; options.hardened && i < QUARANTINE_SMALL; i++)
-		if (c->quarantine.small[i] != 0)
-			mcache_check_kept(c, c->quarantine.small[i]);
-	for (unsigned i = 0; options.hardened && i < QUARANTINE_BIG; i++)
-		if (c->quarantine.big[i] != NULL)
-			CHECK(slot_state(&c->quarantine.big[i]->state[0]) == SLOT_FREE);
 }

@@ -95,6 +95,8 @@ struct mcache {
 	uint32_t partial_npages;                         /* pages of all partial spans */
 	uint32_t given_npages;                           /* given to the heap less those taken */
 	uint32_t limit_calls;                            /* limit.calls when it was answered */
+	struct mspan *review_at;                         /* the partial span to be looked at next */
+	unsigned review_sc;                              /* its class; NUM_SPAN_CLASSES: none */
 	struct bigcache big;
 	struct mcache *next_free;                        /* [t] link of the pool */
 	struct mcache *next_used;                        /* [t] link of a chain of those in use */
@@ -287,8 +289,5 @@ void mcache_give_span(struct mcache *c, struct mspan *s);
 /* Checks a slot that a stack or the quarantine has: it is free by its state and in no bitmap of
  * the cache's spans. */
 void mcache_check_kept(struct mcache *c, uintptr_t addr);
-
-/* Checks every bin, list and stack. The owner does not run. */
-void mcache_check(struct mcache *c);
 
 #endif

@@ -1094,7 +1094,7 @@ inline check_span(s)
 	fi
 }
 
-/* mcache_check(), mcentral_check() */
+/* heapcheck_cache(), mcentral_check() */
 inline check_list(list, who)
 {
 	s = list;
