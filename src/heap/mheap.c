@@ -95,7 +95,7 @@ void mheap_keep_limit(void)
 		f = figures_locked(0);
 	}
 	answer = limit_decide(&f);
-	limit_note(&answer, f.now_ms);
+	limit_note(&answer, &f);
 	if (f.used > limit_bytes())
 		limit_call();
 	lock_release(&mheap.lock);
@@ -164,7 +164,7 @@ static enum limit_verdict admit_slow_locked(uint64_t *page, size_t npages, size_
 
 	/* At most npages begin to count. Which they are matters near the limit only. */
 	if (answer.verdict == LIMIT_ADMIT && answer.state == LIMIT_FAR) {
-		limit_note(&answer, f.now_ms);
+		limit_note(&answer, &f);
 		return LIMIT_ADMIT;
 	}
 	for (;;) {
@@ -176,7 +176,7 @@ static enum limit_verdict admit_slow_locked(uint64_t *page, size_t npages, size_
 		answer = limit_decide(&f);
 		if (effort == EFFORT_REUSE && answer.verdict != LIMIT_ADMIT)
 			return LIMIT_REFUSE;
-		limit_note(&answer, f.now_ms);
+		limit_note(&answer, &f);
 		if (answer.verdict != LIMIT_RELEASE)
 			return answer.verdict;
 		nothing_left = !release_locked(answer.nbytes, f.flushed);
@@ -204,7 +204,7 @@ static bool admit_word_locked(void)
 	f = figures_locked(PCACHE_PAGES);
 	answer = limit_decide(&f);
 	if (answer.verdict == LIMIT_ADMIT)
-		limit_note(&answer, f.now_ms);
+		limit_note(&answer, &f);
 	return answer.verdict == LIMIT_ADMIT;
 }
 

@@ -38,6 +38,13 @@ static void start(size_t bytes, bool hard)
 	os_fail_nth(OS_RELEASE, 0);
 }
 
+/* No round is due for a long time. */
+static void put_off_rounds(void)
+{
+	limit.next_round = os_now_ms() + ((uint64_t)1 << 60);
+	limit.round_used = GiB(1);
+}
+
 static void *make(size_t size)
 {
 	void *p = heap_malloc(size);
@@ -468,8 +475,7 @@ TEST_IN_CHILD(beyond_the_limit_threads_have_words_of_pages_as_ever)
 	start(MiB(32), false);
 	p = make(MiB(40));
 	CHECK(limit_get_state() == LIMIT_OVER);
-	/* For a long time. */
-	limit.next_round = os_now_ms() + ((uint64_t)1 << 60);
+	put_off_rounds();
 	for (int i = 0; i < N; i++) {
 		q[i] = make(128);
 		CHECK(thread_cache()->pages.base != 0);
@@ -663,7 +669,7 @@ static void expect(const struct limit_figures *f, enum limit_verdict verdict,
 
 	CHECK(limit_get_state() == before);
 	CHECK(answer.verdict == verdict && answer.nbytes == nbytes);
-	limit_note(&answer, f->now_ms);
+	limit_note(&answer, f);
 	CHECK(limit_get_state() == state);
 }
 
@@ -709,6 +715,12 @@ TEST_IN_CHILD(a_request_is_answered_with_release_then_flush_then_growth)
 	expect(&f, LIMIT_ADMIT, LIMIT_OVER, 0);
 	f.now_ms++;
 	expect(&f, LIMIT_FLUSH, LIMIT_OVER, 0);
+	/* Or when the memory in use, 65 MiB then, has grown by a 64th. */
+	limit_end_round(2000, 100000);
+	f.need += MiB(65) / 64;
+	expect(&f, LIMIT_ADMIT, LIMIT_OVER, 0);
+	f.need++;
+	expect(&f, LIMIT_FLUSH, LIMIT_OVER, 0);
 }
 
 TEST_IN_CHILD(beyond_a_soft_limit_a_64th_may_be_dirty_and_half_of_it_stays)
@@ -716,13 +728,13 @@ TEST_IN_CHILD(beyond_a_soft_limit_a_64th_may_be_dirty_and_half_of_it_stays)
 	struct limit_figures f = figures(MiB(128), MiB(2), MiB(1));
 
 	begin_decisions(false);
-	limit_end_round(1000, 2000);
+	put_off_rounds();
 	expect(&f, LIMIT_ADMIT, LIMIT_OVER, 0);
 	f.dirty++;
 	expect(&f, LIMIT_RELEASE, LIMIT_OVER, MiB(1) + 1);
 	/* The lower the limit, the more is over: never less is released. */
 	(void)limit_set(MiB(1), 1000);
-	limit_end_round(1000, 2000);
+	put_off_rounds();
 	expect(&f, LIMIT_RELEASE, LIMIT_FAR, MiB(1) + 1);
 }
 
@@ -849,8 +861,7 @@ TEST_IN_CHILD(a_request_beyond_a_soft_limit_is_served_after_a_flush_only)
 	CHECK(mheap_alloc_big(NULL, npages, 1, false, EFFORT_GROW) == NULL);
 	s = mheap_alloc_big(NULL, npages, 1, false, EFFORT_AGAIN);
 	CHECK(s != NULL && limit_get_state() == LIMIT_OVER);
-	/* Not while a round is not due. */
-	limit_end_round(0, os_now_ms());
+	put_off_rounds();
 	mheap_free_span(NULL, s);
 	(void)mheap_scavenge_all();
 	s = mheap_alloc_big(NULL, npages, 1, false, EFFORT_GROW);
