@@ -460,6 +460,17 @@ static bool remap_pages(uintptr_t addr, size_t npages)
 	return os_remap((void *)addr, npages * PAGE_SIZE);
 }
 
+/* Frees the record of a request that got no pages. If the request began a slab for it, the slab
+ * would count against the limit that refused the request. */
+static void free_unused_record(struct mspan *s, enum effort effort)
+{
+	struct fixalloc *pool = &mheap.span_pools[s->shape];
+
+	fixalloc_free(pool, s);
+	if (options.hard && effort == EFFORT_AGAIN)
+		fixalloc_release(pool);
+}
+
 struct mspan *mheap_alloc_small(struct pcache *pc, spanclass_t sc, size_t npages,
 				enum effort effort)
 {
@@ -474,7 +485,7 @@ struct mspan *mheap_alloc_small(struct pcache *pc, spanclass_t sc, size_t npages
 		return NULL;
 	addr = alloc_pages(pc, npages, 1, effort, &zeroed);
 	if (addr == 0) {
-		fixalloc_free(&mheap.span_pools[s->shape], s);
+		free_unused_record(s, effort);
 		return NULL;
 	}
 	mspan_init_small(s, addr, sc, npages, zeroed && sc != SPANCLASS_ZERO);
@@ -499,7 +510,7 @@ struct mspan *mheap_alloc_big(struct pcache *pc, size_t npages, size_t align_pag
 	if (npages <= UINT32_MAX)
 		addr = alloc_pages(pc, npages, align_pages, effort, &zeroed);
 	if (addr == 0) {
-		fixalloc_free(&mheap.span_pools[s->shape], s);
+		free_unused_record(s, effort);
 		return NULL;
 	}
 	mspan_init_big(s, addr, npages, noscan, zeroed);
