@@ -11,7 +11,7 @@
  *   3. mspan      a run of pages cut into slots of one size class, or one big object. A slot has a
  *                 state byte and two bits, far from the slot itself. [mspan.c, sizeclass.c]
  *   4. mheap      makes spans of pages. [mheap.c, growth.c, limit.c, scavenge.c, pcache.c]
- *   5. mcentral   for each span class, the spans that no thread has.
+ *   5. mcentral   for each span class, the spans that no thread has. [mcentral.c, drain.c]
  *   6. mcache     what one thread has: for each span class a bin with a stack of freed slots, a
  *                 current span and partial spans; a word of pages; freed big objects. [mcache.c,
  *                 bigcache.c, tiny.c, thread.c]
@@ -673,9 +673,10 @@ bool heap_trim(void)
 	mcache_release_rest(c);
 	thread_leave(c);
 	thread_flush_shared();
+	given = mcentral_drain_all();
 	thread_release_caches(0);
 	mheap_release_records();
-	given = mheap_scavenge_all() != 0;
+	given |= mheap_scavenge_all() != 0;
 	metakey_close(rights);
 	return given;
 }

@@ -15,7 +15,8 @@
  *          the process alive when all other threads have ended.
  */
 #include "scavthread.h"
-#include "heap/mheap.h"
+#include "heap/limit.h"
+#include "heap/mcentral.h"
 #include "heap/thread.h"
 #include "os/fatal.h"
 #include "os/metakey.h"
@@ -102,6 +103,8 @@ static void *body(void *arg)
 	do {
 		os_sleep_ms(pause_ms());
 		rights = metakey_open();
+		while (mcentral_drain_poll(os_now_ms(), limit_decay_ms()))
+			;
 		while (mheap_scavenge_poll(os_now_ms()))
 			;
 		thread_release_caches(limit_decay_ms());

@@ -23,7 +23,7 @@
 
 #define LATER_MS 3000
 
-/* The first page word of a cache is for 64 KiB: these requests are larger than most caches hold. */
+/* Requests of 40 KB to 56 KB leave the fast paths of allocators, so that these notice the time. */
 #define WORK_NREQUESTS 2000u
 #define WORK_NBYTES    40000u
 #define WORK_MS        1300

@@ -110,9 +110,9 @@ _Static_assert(SPAN_MAX_SLOTS % 64 == 0 && SPAN_MAX_SLOTS < 65536, "slot counts 
 #define BIG_PAGES_ALL 256
 #define BIG_PAGES_MIN 16
 
-/* Runs of so many pages go back to the system when they are freed, at once. Their next use would be
- * in one piece, or not at all. Programs that have large buffers in turn have them below this length,
- * which is that above which glibc maps each object, too. */
+/* A big object of so many pages goes back to the system when it is freed: to keep that much for a
+ * next use costs more than its page faults. glibc has the same bound of 32 MiB, so that programs
+ * have the buffers below it that they use again and again. */
 #define HUGE_PAGES 4096
 
 /* With hardened=1 a thread keeps freed objects in quarantine: QUARANTINE_SMALL small objects, at

@@ -280,18 +280,36 @@ struct wanted {
 	bool zero;
 };
 
-/* Asks for a span for a bin. The first one is short and each is longer than the one before: few
- * objects take little memory, and many objects take few spans. */
+/* Returns the length of the next span of a bin. The first one is short and each is longer than the
+ * one before: few objects take little memory, and many objects take few spans. A shorter one uses
+ * up the end of the page word, because a span that crosses into the next word may touch the first
+ * page of a region before huge pages are asked for there. */
+static uint8_t next_length(const struct mcache *c, spanclass_t sc)
+{
+	const uint8_t *npages = spanclass_info(sc)->npages;
+	uint8_t length = c->bins[sc].span_length, shorter = length;
+	unsigned room;
+
+	if (npages[length] > PCACHE_MAX_RUN || options.hardened)
+		return length;
+	room = pcache_room(&c->pages, npages[length]);
+	while (shorter > 0 && npages[shorter] > room)
+		shorter--;
+	return npages[shorter] <= room ? shorter : length;
+}
+
+/* Asks for a span for a bin. */
 static struct mspan *ask_for_small(struct mcache *c, spanclass_t sc, enum effort effort)
 {
 	struct bin *b = &c->bins[sc];
-	size_t npages = spanclass_info(sc)->npages[b->span_length];
-	struct mspan *s = mheap_alloc_small(&c->pages, sc, npages, effort);
+	uint8_t length = next_length(c, sc);
+	struct mspan *s = mheap_alloc_small(&c->pages, sc, spanclass_info(sc)->npages[length],
+					    effort);
 
 	if (s == NULL)
 		return NULL;
 	mspan_set_owner(s, mcache_owner(c));
-	if (b->span_length < SPAN_LENGTHS - 1)
+	if (length == b->span_length && length < SPAN_LENGTHS - 1)
 		b->span_length++;
 	return s;
 }
@@ -312,6 +330,9 @@ static struct mspan *flush_and_ask(struct mcache *c, const struct wanted *w)
 	struct mspan *s;
 
 	mcache_flush(c);
+	/* With hard=1 what is drained counts as before. */
+	if (limit_bytes() != 0 && !options.hard)
+		(void)mcentral_drain_all();
 	s = w->npages == 0 ? mcentral_take(w->sc, mcache_owner(c)) : NULL;
 	if (s == NULL)
 		s = ask_heap(c, w, EFFORT_AGAIN);
@@ -346,8 +367,10 @@ static struct mspan *next_span(struct mcache *c, spanclass_t sc)
 		if (s == NULL)
 			s = new_span(c, &(struct wanted){ .sc = sc });
 	}
-	if (s != NULL)
+	if (s != NULL) {
 		mspan_absorb(s);
+		mspan_begin_use(s);
+	}
 	return s;
 }
 

@@ -5,15 +5,20 @@
 #ifndef GOALLOC_MCENTRAL_H
 #define GOALLOC_MCENTRAL_H
 
-#include "heap/mheap.h"
+#include "heap/drain.h"
+
+/* The lists of a class. Of the first two, which change places, one gets the spans that come. */
+enum mcentral_list { CENTRAL_EVEN, CENTRAL_ODD, CENTRAL_DRAINED, CENTRAL_LISTS };
 
 /*
  * Access: [l] lock
  */
 struct mcentral {
-	struct lock lock;         /* LOCK_MCENTRAL */
-	struct mspan *partial;    /* [l] spans with a free slot, the last to come first */
-	size_t npartial;          /* [l] number of them */
+	struct lock lock;                       /* LOCK_MCENTRAL */
+	struct mspan *lists[CENTRAL_LISTS];     /* [l] spans with a free slot, last come first */
+	size_t npartial;                        /* [l] number of them */
+	uint32_t pass;                          /* [l] the last drain that was here */
+	uint8_t young;                          /* [l] the list that gets the spans that come */
 } ALIGNED(CACHE_LINE);
 
 extern struct mcentral mcentrals[NUM_SPAN_CLASSES];
@@ -32,6 +37,14 @@ struct mspan *mcentral_take(spanclass_t sc, uintptr_t owner);
 /* Hands a span to owner if it still is central, as the thread does that mspan_free_remote() has
  * told to claim it. Returns false otherwise. Takes mcentral.lock. */
 bool mcentral_claim(struct mspan *s, uintptr_t owner);
+
+/* Drains spans that nobody has taken for decay_ms, some at a time. Returns true when there may be
+ * more. Locks as drain_span(), and mcentral.lock for moments. */
+bool mcentral_drain_poll(uint64_t now_ms, uint32_t decay_ms);
+
+/* Drains every span that is not drained. Returns true if something was given back. Locks as
+ * mcentral_drain_poll(). */
+bool mcentral_drain_all(void);
 
 /* In a forked child: frees the locks, and repairs the lists that were being changed. */
 void mcentral_after_fork(void);

@@ -43,8 +43,11 @@ static size_t used_bytes_locked(void)
 {
 	/* Pages that are being released count as released: no request needs to fail for them. */
 	size_t npages = mheap.pages.ntotal - mheap.pages.nclean - mheap.scavenger.nreleasing;
+	/* Slots whose pages were given back are handed out without a question to the limit. So
+	 * with hard=1, which allows nothing above the limit, these pages count as used. */
+	size_t drained = options.hard ? 0 : mspan_count_released() * os_page_size();
 
-	return npages * PAGE_SIZE + fixalloc_used_bytes();
+	return npages * PAGE_SIZE - min_size(drained, npages * PAGE_SIZE) + fixalloc_used_bytes();
 }
 
 static struct limit_figures figures_locked(size_t need_npages)
@@ -207,6 +210,11 @@ static bool admit_word_locked(void)
 
 /* --- pages --- */
 
+static void note_taken_locked(uint64_t page, size_t npages, size_t nclean)
+{
+	scavenge_note_taken_locked(&mheap.scavenger, page, npages, nclean, limit_decay_ms());
+}
+
 /* What a request for pages is for. */
 struct wanted {
 	size_t npages, align_pages;
@@ -242,15 +250,17 @@ static uint64_t alloc_pages_locked(const struct wanted *w, size_t *nclean)
 	DCHECK(lock_held(&mheap.lock));
 	if (admit_locked(&page, w->npages, w->align_pages, w->effort) != LIMIT_ADMIT)
 		return PAGE_NONE;
-	if (take_at_locked(w, page, nclean))
-		return page;
-	page = take_pages_locked(w, nclean);
+	if (!take_at_locked(w, page, nclean))
+		page = take_pages_locked(w, nclean);
 	/* Twice, because the first growth may lie across two arenas that are no neighbours in
 	 * number. A run that is longer by all but one page of the alignment has an aligned one. */
 	for (int i = 0; i < 2 && w->effort != EFFORT_REUSE && page == PAGE_NONE &&
 			growth_extend_locked(&mheap.growth, w->npages + w->align_pages - 1, false);
 	     i++)
 		page = take_pages_locked(w, nclean);
+	/* Huge objects always begin clean, which is no sign that too much is released. */
+	if (page != PAGE_NONE && w->npages < HUGE_PAGES)
+		note_taken_locked(page, w->npages, *nclean);
 	return page;
 }
 
@@ -342,6 +352,7 @@ static bool refill_word(struct pcache *pc, unsigned npages, enum effort effort)
 	ok = admit_word_locked() && (pc->began ? take_word_locked(pc, npages, effort)
 					       : take_first_word_locked(pc, npages, effort));
 	if (ok) {
+		note_taken_locked(pc->page, PCACHE_PAGES, popcount64(pc->clean));
 		pc->began = true;
 		pc->base = pagealloc_addr(&mheap.pages, pc->page);
 		huge = huge && begin_huge_region_locked(pc);
@@ -375,6 +386,7 @@ void mheap_flush_pcache(struct pcache *pc)
 		return;
 	lock_acquire(&mheap.lock);
 	return_word_locked(pc);
+	scavenge_excess_locked(&mheap.scavenger, limit_decay_ms());
 	lock_release(&mheap.lock);
 	pcache_clear(pc);
 }
@@ -405,6 +417,7 @@ static void free_pages(struct pcache *pc, uintptr_t addr, size_t npages, bool cl
 		return;
 	lock_acquire(&mheap.lock);
 	free_pages_locked(addr, npages, clean);
+	scavenge_excess_locked(&mheap.scavenger, limit_decay_ms());
 	lock_release(&mheap.lock);
 }
 
@@ -517,20 +530,10 @@ struct mspan *mheap_alloc_big(struct pcache *pc, size_t npages, size_t align_pag
  * of which a page is touched. */
 static void end_huge_regions(uintptr_t addr, size_t npages)
 {
-	uintptr_t from = align_down(addr, REGION_SIZE);
-	uintptr_t to = align_up(addr + npages * PAGE_SIZE, REGION_SIZE);
-	bool any = false;
+	uintptr_t end = addr + npages * PAGE_SIZE;
 
-	lock_acquire(&mheap.lock);
-	for (uintptr_t a = from; a < to; a += REGION_SIZE) {
-		uint32_t bit = (uint32_t)1 << a % ARENA_SIZE / REGION_SIZE;
-
-		any |= (arena_of(a)->huge_regions & bit) != 0;
-		arena_of(a)->huge_regions &= ~bit;
-	}
-	lock_release(&mheap.lock);
-	if (any)
-		os_want_huge_pages((void *)from, to - from, false);
+	for (uintptr_t a = align_down(addr, REGION_SIZE); a < end; a += REGION_SIZE)
+		scavenge_end_huge_region(&mheap.scavenger, a);
 }
 
 struct mspan *mheap_alloc_zeroed(struct pcache *pc, size_t npages, size_t align_pages, bool noscan,
@@ -557,6 +560,8 @@ static void free_span(struct pcache *pc, struct mspan *s, bool clean)
 	 * lock. */
 	uint32_t rebuilds = mheap.rebuilds;
 
+	if (s->kind != SPAN_BIG)
+		mspan_begin_use(s);
 	/* First, because a child forked while the map changes leaves a span without owner alone. */
 	mspan_set_owner(s, 0);
 	pagemap_unmap_span(s);
@@ -762,51 +767,5 @@ void mheap_keep_pcache(const struct pcache *pc)
 	lock_acquire(&mheap.lock);
 	for (uint64_t bits = pc->free; bits != 0; bits &= bits - 1)
 		(void)pagealloc_alloc_at(&mheap.pages, pc->page + ctz64(bits), 1, &nclean);
-	lock_release(&mheap.lock);
-}
-
-/* --- checking --- */
-
-struct check_walk {
-	size_t npages;
-};
-
-static void check_span(struct mspan *s, void *arg)
-{
-	struct check_walk *walk = arg;
-	uint64_t page = pagealloc_page(arena_of(s->base), s->base);
-	bool big = s->kind == SPAN_BIG;
-
-	/* A thread that is gone had the span in hand, before it had an owner or while the map
-	 * changed. It is lost to this child. */
-	if (mheap.forked && !big && mspan_owner_relaxed(s) == 0)
-		return;
-	for (size_t i = 0; i < s->npages; i++) {
-		const struct heap_arena *ha = pagealloc_arena(&mheap.pages, page + i);
-		unsigned in_arena = (unsigned)((page + i) % ARENA_PAGES);
-		/* Relaxed: no other thread is in the heap. */
-		uint64_t entry = atomic_load_explicit(&ha->spans[in_arena], memory_order_relaxed);
-
-		CHECK((ha->alloc_bits[in_arena / 64] >> in_arena % 64 & 1) != 0);
-		if (big && i > 0) {
-			CHECK(entry == 0);
-			continue;
-		}
-		CHECK(entry_span(entry) == s);
-		CHECK((entry & 0xffff) == (big ? 0 : i << 8 | s->spanclass));
-	}
-	walk->npages += s->npages;
-}
-
-void mheap_check(void)
-{
-	struct check_walk walk = { 0 };
-
-	mheap_each_span(check_span, &walk);
-	lock_acquire(&mheap.lock);
-	pagealloc_check(&mheap.pages);
-	CHECK(walk.npages + mheap.pages.nfree <= mheap.pages.ntotal);
-	CHECK(mheap.pages.ntotal * PAGE_SIZE ==
-	      atomic_load_explicit(&mheap.growth.committed, memory_order_relaxed));
 	lock_release(&mheap.lock);
 }

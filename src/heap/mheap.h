@@ -5,6 +5,7 @@
 #ifndef GOALLOC_MHEAP_H
 #define GOALLOC_MHEAP_H
 
+#include "base/options.h"
 #include "heap/growth.h"
 #include "heap/pcache.h"
 #include "heap/scavenge.h"
@@ -85,6 +86,14 @@ void mheap_release_records(void);
 
 /* Gives the pages of a page word back to the heap. Takes mheap.lock. */
 void mheap_flush_pcache(struct pcache *pc);
+
+/* Returns false while the heap was never so large that it asks for huge pages. */
+static inline bool mheap_has_huge_regions(void)
+{
+	/* Relaxed: it only grows, and began to before the caller's span was made. */
+	return options.thp && atomic_load_explicit(&mheap.growth.committed,
+						   memory_order_relaxed) >= THP_MIN_HEAP;
+}
 
 /* Releases pages that have been free for the decay time, some of them at a time. Returns true when
  * there may be more. Takes mheap.lock, and drops it while the kernel works. */

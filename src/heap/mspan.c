@@ -26,6 +26,9 @@
 
 struct mspan mspan_dead = { .kind = SPAN_DEAD };
 
+/* Relaxed: a figure. */
+static _Atomic size_t released_npages;
+
 /* The most slots of each shape, and its state bytes. There is a state byte for one slot more,
  * which is never live: addresses behind the last slot of a span lead to it. */
 static const struct {
@@ -70,8 +73,9 @@ static void init_common(struct mspan *s, uintptr_t base, size_t npages, spanclas
 	s->prev = NULL;
 	s->fresh_word = 0;
 	s->zeroed = zeroed;
-	s->moved = false;
-	s->grown = false;
+	s->moved = false;    /* or released */
+	s->grown = false;    /* or list */
+	s->seen_nfree = 0;
 	/* Relaxed: published by the release in map_pages(). */
 	atomic_store_explicit(&s->owner, 0, memory_order_relaxed);
 }
@@ -129,6 +133,7 @@ bool mspan_take_word_from(struct mspan *s, unsigned from, unsigned *word, uint64
 {
 	uint64_t *free_bits = mspan_free_bits(s);
 
+	DCHECK(s->released == 0);
 	if (s->nfree == 0)
 		return false;
 	for (unsigned i = 0, w = from;; i++, w = w + 1 < s->words ? w + 1 : 0) {
@@ -278,6 +283,29 @@ void mspan_set_owner(struct mspan *s, uintptr_t owner)
 	atomic_store_explicit(&s->owner, owner, memory_order_release);
 }
 
+void mspan_set_released(struct mspan *s, unsigned npages)
+{
+	DCHECK(s->kind != SPAN_BIG && npages <= UINT8_MAX);
+	/* Relaxed: a figure. Unsigned: the difference may be negative. */
+	atomic_fetch_add_explicit(&released_npages, (size_t)npages - s->released,
+				  memory_order_relaxed);
+	s->released = (uint8_t)npages;
+}
+
+size_t mspan_count_released(void)
+{
+	return atomic_load_explicit(&released_npages, memory_order_relaxed);
+}
+
+bool mspan_has_remote(struct mspan *s)
+{
+	/* Relaxed: a hint. */
+	for (unsigned w = 0; w < s->words; w++)
+		if (atomic_load_explicit(&mspan_remote_bits(s)[w], memory_order_relaxed) != 0)
+			return true;
+	return false;
+}
+
 bool mspan_free_remote(struct mspan *s, uint32_t slot, bool *twice)
 {
 	_Atomic uint64_t *word = &mspan_remote_bits(s)[slot / 64];
@@ -334,6 +362,7 @@ void mspan_rebuild(struct mspan *s)
 	s->fresh_word = SPAN_MAX_WORDS;
 	s->next = NULL;
 	s->prev = NULL;
+	mspan_begin_use(s);
 	mspan_set_owner(s, 0);
 }
 

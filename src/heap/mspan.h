@@ -72,9 +72,17 @@ struct mspan {
 	uint16_t state_bytes;        /* [r] length of state */
 	uint8_t shape;               /* [r] which pool it is from */
 	uint8_t words;               /* [r] length of free_bits and of remote_bits */
-	bool moved;                  /* [c] big: its pages are mappings of their own, because they
+	union {
+		bool moved;          /* [c] big: its pages are mappings of their own, because they
 				      *     were moved here or one is guarded (hardened.c) */
-	bool grown;                  /* [o] big: realloc made it or made it longer */
+		uint8_t released;    /* [o] small, tiny: kernel pages of free slots that were given
+				      *     back since a slot was handed out: see drain.c */
+	};
+	union {
+		bool grown;          /* [o] big: realloc made it or made it longer */
+		uint8_t list;        /* [o] central: which of the lists in mcentral.h it is on */
+	};
+	uint16_t seen_nfree;         /* [o] nfree when a look for unused spans came by; 0 */
 	_Atomic uint8_t state[] ALIGNED(8);  /* [a] SLOT_...; stored by the owner of the object */
 };
 
@@ -232,6 +240,17 @@ bool mspan_set_central(struct mspan *s, uintptr_t mcentral);
 /* Hands a span that belongs to the caller to owner, 0 for none. */
 void mspan_set_owner(struct mspan *s, uintptr_t owner);
 
+/* Notes that so many kernel pages of the span's free slots have no memory. */
+void mspan_set_released(struct mspan *s, unsigned npages);
+
+/* Notes that slots of the span are handed out again: all its pages count as used from now on. */
+static inline void mspan_begin_use(struct mspan *s)
+{
+	s->seen_nfree = 0;
+	if (UNLIKELY(s->released != 0))
+		mspan_set_released(s, 0);
+}
+
 /* Puts a span of the caller at the head of a list of the caller. One store makes it the first, so
  * that a forked child can walk the list. */
 static inline void mspan_list_push(struct mspan **list, struct mspan *s)
@@ -256,6 +275,12 @@ static inline void mspan_list_remove(struct mspan **list, struct mspan *s)
 }
 
 /* --- for any thread --- */
+
+/* Returns the sum of `released` over all spans, in kernel pages. */
+size_t mspan_count_released(void);
+
+/* Returns true if another thread has freed a slot of the span that is not absorbed. A hint. */
+bool mspan_has_remote(struct mspan *s);
 
 /* Frees a slot, whose state the caller has set to SLOT_FREE, of a span that belongs to another
  * thread. Returns true when the span is worth claiming. *twice tells that another thread has freed

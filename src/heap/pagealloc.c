@@ -545,8 +545,14 @@ bool pagealloc_alloc_word(struct pagealloc *pa, unsigned npages, uint64_t *page,
 	unsigned w;
 
 	*page = first;
-	if (first == PAGE_NONE || first % 64 + npages > 64)
+	if (first == PAGE_NONE)
 		return false;
+	if (first % 64 + npages > 64) {
+		/* The pages at the end of the first word stay for shorter runs. */
+		first = (first | 63) + 1;
+		if (!pagealloc_is_free(pa, first, npages))
+			return false;
+	}
 	ha = pagealloc_arena(pa, first);
 	w = (unsigned)(first % ARENA_PAGES / 64);
 	*page = first & ~(uint64_t)63;
@@ -608,6 +614,17 @@ bool pagealloc_has_dirty(const struct pagealloc *pa, uint64_t chunk, unsigned un
 	for (unsigned w = first; w < first + CHUNK_PAGES / 64; w++)
 		found |= groups(~ha->alloc_bits[w], ~ha->alloc_bits[w] & ~ha->clean_bits[w], unit);
 	return found != 0;
+}
+
+void pagealloc_make_dirty(struct pagealloc *pa, uint64_t page)
+{
+	struct heap_arena *ha = pagealloc_arena(pa, page);
+	unsigned first = (unsigned)(page % ARENA_PAGES / 64);
+
+	for (unsigned w = first; w < first + REGION_PAGES / 64; w++) {
+		pa->nclean -= popcount64(ha->clean_bits[w]);
+		ha->clean_bits[w] = 0;
+	}
 }
 
 void pagealloc_free(struct pagealloc *pa, uint64_t page, size_t npages, bool clean)

@@ -69,8 +69,9 @@ size_t pagealloc_dirty_run(const struct pagealloc *pa, uint64_t page, size_t npa
 bool pagealloc_alloc_at(struct pagealloc *pa, uint64_t page, size_t npages, size_t *nclean);
 
 /* Takes the free pages of the aligned word of 64 in which the lowest run of npages free pages
- * begins. *page is the word's first page; *free and *clean have a bit for each page. Returns false
- * when there is no such run, with *page PAGE_NONE, or when the run crosses into the next word. */
+ * begins; of the next word, if the run crosses into that and it begins with another such run. *page
+ * is the word's first page; *free and *clean have a bit for each page. Returns false when there is
+ * no run, with *page PAGE_NONE, or when it crosses and there is no other. */
 bool pagealloc_alloc_word(struct pagealloc *pa, unsigned npages, uint64_t *page, uint64_t *free,
 			  uint64_t *clean);
 
@@ -84,6 +85,9 @@ void pagealloc_take_dirty(struct pagealloc *pa, uint64_t chunk, unsigned unit,
 /* Returns true when pagealloc_take_dirty() would find at least one whole kernel page to give
  * back. */
 bool pagealloc_has_dirty(const struct pagealloc *pa, uint64_t chunk, unsigned unit);
+
+/* Counts the free pages of a region, whose first page this is, as dirty. */
+void pagealloc_make_dirty(struct pagealloc *pa, uint64_t page);
 
 /* Frees pages, as clean or as dirty ones. */
 void pagealloc_free(struct pagealloc *pa, uint64_t page, size_t npages, bool clean);

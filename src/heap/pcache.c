@@ -42,6 +42,14 @@ uintptr_t pcache_take(struct pcache *pc, unsigned npages, size_t align_pages, bo
 	return pc->base + bit * PAGE_SIZE;
 }
 
+unsigned pcache_room(const struct pcache *pc, unsigned npages)
+{
+	unsigned last = pc->free != ~(uint64_t)0 ? clz64(~pc->free) : 64;
+	bool has_run = find_run(pc->free, npages, ~(uint64_t)0) != 64;
+
+	return has_run || last == 0 ? npages : last;
+}
+
 bool pcache_take_at(struct pcache *pc, uintptr_t addr, size_t npages)
 {
 	uintptr_t page = (addr - pc->base) / PAGE_SIZE;

@@ -25,6 +25,10 @@ struct pcache {
  * has no such run. */
 uintptr_t pcache_take(struct pcache *pc, unsigned npages, size_t align_pages, bool *zeroed);
 
+/* Returns how many of npages, 1..PCACHE_MAX_RUN, a run can have that does not cross the end of the
+ * word: npages when the word has such a run, or no page at its end; else the pages at its end. */
+unsigned pcache_room(const struct pcache *pc, unsigned npages);
+
 /* Takes exactly the npages at addr. Returns false, with nothing changed, unless they are all free
  * in the word. */
 bool pcache_take_at(struct pcache *pc, uintptr_t addr, size_t npages);

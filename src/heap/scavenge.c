@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * scavenge.c - gives free pages back to the system: after the decay time, or at once when asked.
+ * scavenge.c - gives free pages back to the system: those beyond the cap of excess.c, those that
+ * have been free for the decay time, and all when asked.
  * See malloc.c for the overview.
  *
- * Owns     the list of chunks that have dirty pages, oldest first.
+ * Owns     the list of chunks that have dirty pages, oldest first; the cap.
  * Locks    none of its own: struct scavenger names the lock that covers the pages and the list.
  *          Pages that are being released are in use in the bitmap, so that the lock can be dropped
  *          while the kernel works.
@@ -11,6 +12,7 @@
  *          are larger than ours, this is so if all of one kernel page is free.
  */
 #include "heap/scavenge.h"
+#include "heap/pagemap.h"
 #include "os/os.h"
 
 #define DIRTY_END UINT32_MAX
@@ -36,6 +38,7 @@ void scavenge_init(struct scavenger *v, struct pagealloc *pages, struct lock *lo
 	v->head = DIRTY_END;
 	v->tail = DIRTY_END;
 	v->now_ms = os_now_ms();
+	excess_init(&v->excess, v->now_ms);
 }
 
 static void append_locked(struct scavenger *v, uint32_t chunk)
@@ -103,6 +106,26 @@ static uint32_t end_huge_regions_locked(struct scavenger *v, uint32_t chunk,
 	ended &= *all >> shift;
 	*all &= ~(ended << shift);
 	return ended;
+}
+
+void scavenge_end_huge_region(struct scavenger *v, uintptr_t addr)
+{
+	uintptr_t region = align_down(addr, REGION_SIZE);
+	struct heap_arena *ha = arena_of(addr);
+	uint64_t page = pagealloc_page(ha, region);
+	uint32_t mark = (uint32_t)1 << page % ARENA_PAGES / REGION_PAGES;
+	bool marked;
+
+	lock_acquire(v->lock);
+	marked = (ha->huge_regions & mark) != 0;
+	if (marked) {
+		ha->huge_regions &= ~mark;
+		pagealloc_make_dirty(v->pages, page);
+		scavenge_note_free_locked(v, page / CHUNK_PAGES);
+	}
+	lock_release(v->lock);
+	if (marked)
+		os_want_huge_pages((void *)region, REGION_SIZE, false);
 }
 
 /* Makes the kernel drop the taken pages of the chunk at base. Where the kernel's pages are `unit`
@@ -260,6 +283,50 @@ uint64_t scavenge_find_locked(const struct scavenger *v, size_t npages)
 		chunk = c->dirty_next;
 	}
 	return page;
+}
+
+/* --- what is kept --- */
+
+static struct excess_figures figures_locked(const struct scavenger *v, uint32_t decay_ms)
+{
+	const struct pagealloc *pa = v->pages;
+
+	return (struct excess_figures){
+		.dirty = pa->nfree - pa->nclean,
+		.inuse = pa->ntotal - pa->nfree - v->nreleasing,
+		.decay_ms = decay_ms,
+	};
+}
+
+void scavenge_note_taken_locked(struct scavenger *v, uint64_t page, size_t npages, size_t nclean,
+				uint32_t decay_ms)
+{
+	struct excess_figures f = figures_locked(v, decay_ms);
+	uint64_t end = page + npages;
+
+	/* Fresh pages are clean, too, but nothing was released there. */
+	if (end > v->fresh) {
+		nclean -= min_size(nclean, end - max_size(page, v->fresh));
+		v->fresh = end;
+	}
+	if (nclean != 0 && excess_has_released(&v->excess))
+		f.now_ms = os_now_ms();
+	excess_taken(&v->excess, nclean, &f);
+}
+
+void scavenge_excess_locked(struct scavenger *v, uint32_t decay_ms)
+{
+	struct excess_figures f = figures_locked(v, decay_ms);
+	size_t npages, released;
+
+	if (LIKELY(!excess_is_near(&f)))
+		return;
+	f.now_ms = os_now_ms();
+	npages = excess_freed(&v->excess, &f);
+	if (npages == 0)
+		return;
+	released = scavenge_locked(v, npages * PAGE_SIZE) / PAGE_SIZE;
+	excess_released(&v->excess, npages, released);
 }
 
 void scavenge_after_fork(struct scavenger *v)

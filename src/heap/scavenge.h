@@ -5,6 +5,7 @@
 #ifndef GOALLOC_SCAVENGE_H
 #define GOALLOC_SCAVENGE_H
 
+#include "heap/excess.h"
 #include "heap/pagealloc.h"
 #include "os/lock.h"
 
@@ -20,6 +21,8 @@ struct scavenger {
 	uint32_t releases;          /* [l] counts the calls of scavenge_locked() */
 	size_t nreleasing;          /* [l] pages that the kernel is releasing at this moment */
 	uint64_t now_ms;            /* [l] the latest time of a poll */
+	uint64_t fresh;             /* [l] pages from this number on were never taken */
+	struct excess excess;       /* [l] how many dirty pages the heap may keep */
 };
 
 /* Begins with an empty list. Called once. */
@@ -36,9 +39,22 @@ bool scavenge_poll(struct scavenger *v, uint64_t now_ms, uint32_t decay_ms);
  * number of bytes released. The lock is held; it is dropped while the kernel works. */
 size_t scavenge_locked(struct scavenger *v, size_t nbytes);
 
+/* Asks for small pages in the region at addr if huge pages were asked for there, because a part of
+ * it that is in use is about to be released. Its free pages, of which even clean ones may have
+ * memory, count as dirty from now on. Takes the lock. */
+void scavenge_end_huge_region(struct scavenger *v, uintptr_t addr);
+
 /* Finds a run of npages free pages in one chunk of the list, with as many dirty pages as there are.
  * Returns its first page, or PAGE_NONE. The lock is held. */
 uint64_t scavenge_find_locked(const struct scavenger *v, size_t npages);
+
+/* Notes that pages were taken, nclean of which were clean. The lock is held. */
+void scavenge_note_taken_locked(struct scavenger *v, uint64_t page, size_t npages, size_t nclean,
+				uint32_t decay_ms);
+
+/* Releases dirty pages if there are more than the heap may keep. The lock is held; it is dropped
+ * while the kernel works. */
+void scavenge_excess_locked(struct scavenger *v, uint32_t decay_ms);
 
 /* In a forked child: forgets the pages that a thread of the parent was releasing. They stay in
  * use. */

@@ -194,7 +194,8 @@ static bool drop_by_libc(void *p, size_t nbytes)
 
 bool os_drop(void *p, size_t nbytes)
 {
-	return drop_by_libc(p, nbytes) && (is_anonymous(p, nbytes) || os_remap(p, nbytes));
+	return drop_by_libc(p, nbytes) && (is_anonymous(p, nbytes) ||
+					   locked_is_anonymous(p, nbytes) || os_remap(p, nbytes));
 }
 
 bool os_guard(void *p, size_t nbytes)

@@ -70,7 +70,7 @@ static struct span_fill fill_of_small(const struct mspan *s, unsigned nelems)
 {
 	/* As in slot_is_live(). */
 	const uint64_t live = (SLOT_LIVE | SLOT_RESIZED) * UINT64_C(0x0101010101010101);
-	struct span_fill f = { 0, 0, 0, 0 };
+	struct span_fill f = { 0, 0, 0, 0, 0 };
 
 	for (unsigned i = 0; i < nelems; i += sizeof(any_word))
 		f.objects += count_bytes(states_at(s, i) & live & low_mask64(8 * (nelems - i)));
@@ -91,7 +91,7 @@ static void add_tiny(struct span_fill *f, uint64_t states)
 
 static struct span_fill fill_of_tiny(const struct mspan *s, unsigned nelems)
 {
-	struct span_fill f = { 0, 0, 0, 0 };
+	struct span_fill f = { 0, 0, 0, 0, 0 };
 
 	for (unsigned slot = 0; slot < nelems; slot++) {
 		uint64_t low = states_at(s, slot * TINY_SIZE);
@@ -131,6 +131,7 @@ READS_OTHERS static void read_small(const struct mspan *s, spanclass_t sc, struc
 		r->fill = fill_of_tiny(s, (unsigned)min_size(r->nelems, room / TINY_SIZE));
 	else
 		r->fill = fill_of_small(s, (unsigned)min_size(r->nelems, room));
+	r->fill.released = PEEK(s->released);
 }
 
 /* Reads the span that begins at the current page, by the page's entry. */
@@ -145,7 +146,7 @@ static void read_span(struct heapwalk *w, uint64_t entry)
 	if (sc == SPANCLASS_BIG) {
 		read_big(s, r);
 		r->nelems = 1;
-		r->fill = (struct span_fill){ 0, 0, 0, 0 };
+		r->fill = (struct span_fill){ 0, 0, 0, 0, 0 };
 		r->fill.objects = slot_is_live(&s->state[0]);
 		r->fill.slots = r->fill.objects;
 		return;

@@ -28,6 +28,7 @@ struct span_fill {
 	uint32_t slots;      /* with a live object */
 	uint32_t pinned;     /* slots of a tiny span without a live object that a cache has */
 	uint32_t nbytes;     /* of the objects in a tiny span */
+	uint32_t released;   /* kernel pages of free slots that have no memory */
 };
 
 /* Consecutive pages of one use. A span in two arenas is a run in each. */

@@ -78,6 +78,8 @@ static void add_small(struct stat_class *k, const struct heap_run *r)
 	k->slack_bytes += tiny ? used - r->fill.nbytes : 0;
 	k->free_bytes += room - used;
 	k->tail_bytes += nbytes - room;
+	/* The two were not read at the same moment. */
+	k->drained_bytes += min_size(r->fill.released * os_page_size(), nbytes - used);
 	k->cached_bytes += (size_t)r->fill.pinned * TINY_SIZE;
 	k->rounding_max += tiny ? 0 : r->fill.objects * most_rounding(r->spanclass >> 1);
 }
@@ -230,6 +232,7 @@ static void add_class(struct stat_class *sum, const struct stat_class *k)
 	sum->free_bytes += k->free_bytes;
 	sum->cached_bytes += k->cached_bytes;
 	sum->tail_bytes += k->tail_bytes;
+	sum->drained_bytes += k->drained_bytes;
 	sum->rounding_max += k->rounding_max;
 	sum->mallocs += k->mallocs;
 	sum->frees += k->frees;
@@ -341,7 +344,13 @@ static void print_heap(struct out *o, const struct stat_snapshot *st)
 	out_str(o, "beside the objects in them\n");
 	print_part(o, "  free slots", a->free_bytes - kept, heap);
 	out_short_size(o, a->cached_bytes);
-	out_str(o, " of them in threads' caches\n");
+	out_str(o, " of them in threads' caches");
+	if (a->drained_bytes != 0) {
+		out_str(o, ", ");
+		out_short_size(o, a->drained_bytes);
+		out_str(o, " without memory");
+	}
+	out_str(o, "\n");
 	print_part(o, "  big objects kept", kept, heap);
 	out_str(o, "freed, for the next of their length\n");
 	print_part(o, "  behind the last slots", a->tail_bytes, heap);

@@ -25,6 +25,7 @@ struct stat_class {
 	size_t free_bytes; /* of free slots, and of big objects that threads keep to use again */
 	size_t cached_bytes;     /* of free_bytes: in caches and quarantine */
 	size_t tail_bytes;       /* behind the last slot; pages of malloc(0) */
+	size_t drained_bytes;    /* of free_bytes and tail_bytes: without memory, in spans in use */
 	size_t rounding_max;     /* the most that live objects have beyond what was asked for */
 	uint64_t mallocs; /* count since counting began, with the objects that were live then */
 	uint64_t frees;          /* count */

@@ -127,6 +127,53 @@ static void check_given_back(void)
 	CHECK_LE(proc_field("/proc/self/status", "VmRSS"), before + 10 * 1024);
 }
 
+/* Most of many small objects are freed, and the pages between those that stay are given back. Each
+ * gap must not become a mapping of its own, of which a process may have some 65000. */
+static void check_gaps_given_back(void)
+{
+	enum { OBJECTS = 40000, OBJECT = 2048 };
+	static char *objects[OBJECTS];
+	size_t before = proc_mappings();
+	uint64_t full;
+
+	for (int i = 0; i < OBJECTS; i++) {
+		objects[i] = malloc(OBJECT);
+		CHECK(objects[i] != NULL);
+		memset(objects[i], 1, OBJECT);
+	}
+	full = proc_field("/proc/self/status", "VmRSS");
+	for (int i = 0; i < OBJECTS; i++)
+		if (i % 20 != 0)
+			free(objects[i]);
+	(void)malloc_trim(0);
+	CHECK_LE(proc_field("/proc/self/status", "VmRSS"), full - 60 * 1024);
+	CHECK_LE(proc_mappings(), before + 100);
+	for (int i = 0; i < OBJECTS; i += 20)
+		free(objects[i]);
+}
+
+static void gaps_under_mlockall(void)
+{
+	lock_all(MCL_CURRENT | MCL_FUTURE);
+	check_gaps_given_back();
+}
+
+static void gaps_locked_once(void)
+{
+	enum { OBJECTS = 40000 };
+	static char *objects[OBJECTS];
+
+	for (int i = 0; i < OBJECTS; i++) {
+		objects[i] = malloc(2048);
+		CHECK(objects[i] != NULL);
+		memset(objects[i], 1, 2048);
+	}
+	lock_all(MCL_CURRENT);
+	for (int i = 0; i < OBJECTS; i++)
+		free(objects[i]);
+	check_gaps_given_back();
+}
+
 static void memory_under_mlockall(void)
 {
 	lock_all(MCL_CURRENT | MCL_FUTURE);
@@ -161,6 +208,8 @@ int main(int argc, char **argv)
 		{ "memory", memory_under_mlockall },
 		{ "memory_onfault", memory_under_onfault },
 		{ "memory_once", memory_locked_once },
+		{ "gaps", gaps_under_mlockall },
+		{ "gaps_once", gaps_locked_once },
 	};
 
 	return face_run_case(argc, argv, cases, sizeof(cases) / sizeof(cases[0]));

@@ -5,7 +5,8 @@
  * One span record with NSLOT slots (one word of remote bits), NTHREADS threads that run what
  * mcache.c, mcentral.c and mheap.c do with it: allocate, free into an own and into another thread's
  * span, push on the free stack, let go as full or to mcentral, claim, absorb, free the span, make a
- * new one of the same record (LIVES times, of either of two span classes), exit. Late freers, who
+ * new one of the same record (LIVES times, of either of two span classes), take a central span to
+ * drain it and put it back (DRAINS times), exit. Late freers, who
  * hold a record after their bit was taken over, come by themselves: every thread can be delayed
  * anywhere.
  *
@@ -67,11 +68,16 @@
 #define NCLASS 2           /* span classes that share the record's shape */
 #endif
 
+#ifndef DRAINS
+#define DRAINS 0           /* spans drained */
+#endif
+
 #define ALL ((1 << NSLOT) - 1)
 #define LOW(x) ((x) & -(x))
 #define POP(x) (((x) & 1) + (((x) >> 1) & 1) + (((x) >> 2) & 1) + (((x) >> 3) & 1))
 
-/* Owner words: 0 none, 1..7 a thread's mcache, with the tags of mspan.h. */
+/* Owner words: 0 none, 1..6 a thread's mcache, with the tags of mspan.h. */
+#define DRAINER 7          /* `drainer` of mcentral.c: whoever drains the span */
 #define FULL 8
 #define CENTRAL 16         /* + span class: the address of the mcentral */
 #define IS_FULL(o) (((o) & FULL) != 0)
@@ -96,9 +102,15 @@ byte lister;               /* who has the span on a list: 0, thread, CENTRAL + c
 byte budget = BUDGET;
 byte lives = LIVES;
 byte nrunning = NTHREADS;
+#if DRAINS
+byte drains = DRAINS;
+#define ME (draining -> DRAINER : me)
+#else
+#define ME me
+#endif
 
 /* Who touches plain fields owns the span, or holds the lock that goes with its state. */
-#define PLAIN assert(owner == me || (IS_CENTRAL(owner) && locked))
+#define PLAIN assert(owner == ME || (IS_CENTRAL(owner) && locked))
 
 #define HAND_OUT(b) \
 	assert(((b) & out) == 0 && ((b) & free_bits) == 0 && ((b) & remote) == 0); \
@@ -152,6 +164,9 @@ proctype thread(byte me)
 	byte listclass;    /* in the bin of this class */
 	bool leaving;
 	bool locked;
+#if DRAINS
+	bool draining;     /* it has the span in hand, under another name */
+#endif
 	byte slot, o, c, n;
 
 idle:
@@ -231,6 +246,13 @@ idle:
 		has = false; listclass = 0;
 		goto give_span
 	}
+#if DRAINS
+	/* --- mcentral_drain_poll(), mcentral_drain_all() --- */
+	:: atomic { !leaving && drains > 0 && central[0] -> drains--; c = 0; goto drain }
+#if NCLASS > 1
+	:: atomic { !leaving && drains > 0 && central[1] -> drains--; c = 1; goto drain }
+#endif
+#endif
 	/* --- exit; who does not allocate has nothing else to do for it than the above --- */
 	:: atomic { me <= NALLOC && !leaving -> leaving = true; REST }
 	:: atomic { (leaving || me > NALLOC) && stack == 0 && !has -> goto done }
@@ -468,6 +490,32 @@ give_span:
 	:: free_bits != ALL && free_bits != 0 -> goto put
 	fi;
 
+#if DRAINS
+	/* --- take_old(), take_changed(), hand_out_locked(), then drain_in_hand(). What
+	 * drain_span() changes is not modelled. --- */
+drain:
+	atomic { LOCK(c) }
+	atomic {
+		if
+		:: !central[c] -> UNLOCK(c); REST
+		:: central[c]
+		fi;
+#ifndef MUTANT_DRAIN_KEEPS_OWNER
+		/* Before the span is unlinked. */
+		owner = DRAINER;
+#endif
+		draining = true;
+		UNLIST(CENTRAL + c);
+		central[c] = false
+	}
+	atomic { UNLOCK(c); c = 0 }
+	ABSORB;
+	if
+	:: free_bits == ALL -> goto free_span
+	:: free_bits != ALL -> goto put
+	fi;
+#endif
+
 	/* --- mcentral_put() --- */
 put:
 	atomic { PLAIN; assert(free_bits != 0 && free_bits != ALL); c = class }
@@ -506,12 +554,21 @@ set_central:
 	atomic { UNLOCK(c); c = 0 }
 	goto free_span;
 put_done:
-	atomic { UNLOCK(c); REST }
+	atomic {
+#if DRAINS
+		draining = false;
+#endif
+		UNLOCK(c);
+		REST
+	}
 
 	/* --- mheap_free_span() --- */
 free_span:
 	atomic {
-		assert(owner == me || owner == 0);
+		assert(owner == ME || owner == 0);
+#if DRAINS
+		draining = false;
+#endif
 		assert(free_bits == ALL && out == 0 && remote == 0 && stack == 0 &&
 			cache == 0 && lister == 0);
 		owner = 0

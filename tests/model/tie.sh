@@ -31,6 +31,10 @@ slot_state           state bytes: the models have them as what is live or out
 slot_set             the same
 thread_is_ready      start-up, once, before there is a second thread
 thread_set_ready     the same
+mspan_set_released   a figure
+mspan_count_released the same
+mspan_has_remote     a hint: who acts on it takes the span and absorbs
+begin_pass           hints: mcentral.pass decides under the lock
 count_released_locked  a hint, on which only what is kept depends
 "
 

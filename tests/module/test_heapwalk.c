@@ -135,20 +135,20 @@ TEST_IN_CHILD(tiny_objects_are_counted_with_their_own_bytes)
 
 TEST_IN_CHILD(free_pages_are_told_from_those_that_were_given_back)
 {
-	void *p = heap_malloc(MiB(20));
+	void *p = heap_malloc(MiB(10));
 	struct found before, after;
 
-	zero_bytes(p, MiB(20));
+	zero_bytes(p, MiB(10));
 	CHECK(heap_malloc(MiB(1)) != NULL);
 	before = walk(p);
 	heap_free(p, "free");
 	after = walk(NULL);
-	CHECK(after.npages[RUN_FREE] >= before.npages[RUN_FREE] + MiB(20) / PAGE_SIZE);
-	CHECK(after.npages[RUN_SPAN] == before.npages[RUN_SPAN] - MiB(20) / PAGE_SIZE);
+	CHECK(after.npages[RUN_FREE] >= before.npages[RUN_FREE] + MiB(10) / PAGE_SIZE);
+	CHECK(after.npages[RUN_SPAN] == before.npages[RUN_SPAN] - MiB(10) / PAGE_SIZE);
 	CHECK(heap_trim());
 	after = walk(NULL);
 	CHECK(after.npages[RUN_FREE] == 0);
-	CHECK(after.npages[RUN_RELEASED] >= MiB(20) / PAGE_SIZE);
+	CHECK(after.npages[RUN_RELEASED] >= MiB(10) / PAGE_SIZE);
 	CHECK(after.npages[RUN_RELEASED] == mheap.pages.nfree);
 }
 

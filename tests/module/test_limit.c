@@ -63,18 +63,24 @@ static void add_pages(struct mspan *s, void *arg)
 	*(size_t *)arg += s->npages;
 }
 
+static void add_released(struct mspan *s, void *arg)
+{
+	*(size_t *)arg += s->kind == SPAN_BIG || options.hard ? 0 : s->released;
+}
+
 /* Counts anew what counts against the limit: from the spans, the calling thread's word of pages
  * and the bitmaps. */
 static size_t recount(void)
 {
-	size_t npages = popcount64(thread_cache()->pages.free);
+	size_t npages = popcount64(thread_cache()->pages.free), released = 0;
 
 	mheap_each_span(add_pages, &npages);
+	mheap_each_span(add_released, &released);
 	for (uint32_t i = 0; i < mheap.pages.narenas; i++)
 		for (unsigned w = 0; mheap.pages.arenas[i] != NULL && w < ARENA_PAGES / 64; w++)
 			npages += popcount64(~(mheap.pages.arenas[i]->alloc_bits[w] |
 					       mheap.pages.arenas[i]->clean_bits[w]));
-	return npages * PAGE_SIZE + fixalloc_used_bytes();
+	return npages * PAGE_SIZE - released * os_page_size() + fixalloc_used_bytes();
 }
 
 static size_t any_size(uint64_t *r)

@@ -19,6 +19,8 @@
 #define SC_1024 make_spanclass(32, false)
 #define SC_32768 make_spanclass(67, false)
 
+#define WORD_NBYTES (PCACHE_PAGES * PAGE_SIZE)
+
 static void *get(struct mcache *c, spanclass_t sc)
 {
 	bool fresh;
@@ -270,6 +272,8 @@ TEST_IN_CHILD(each_span_of_a_bin_is_longer_up_to_the_longest)
 			unsigned length = (unsigned)min_size(i, SPAN_LENGTHS - 1);
 			struct mspan *s;
 
+			/* The end of a page word would shorten a span. */
+			mheap_flush_pcache(&cache[0].pages);
 			CHECK(get(&cache[0], (spanclass_t)sc) != NULL);
 			s = b->span;
 			CHECK(s->npages == info->npages[length]);
@@ -277,6 +281,27 @@ TEST_IN_CHILD(each_span_of_a_bin_is_longer_up_to_the_longest)
 				CHECK(get(&cache[0], (spanclass_t)sc) != NULL);
 			CHECK(b->span == s && s->nfree == 0 && b->alloc_cache == 0);
 		}
+	}
+	check_all();
+}
+
+/* A region whose first page was touched before its huge page was asked for gets none. */
+TEST_IN_CHILD(spans_use_up_the_page_word_and_cross_into_no_other)
+{
+	spanclass_t sc = make_spanclass(sizeclass_for(8192, 16), false);
+	const struct mspan *s = NULL;
+	uintptr_t end = 0;
+
+	start();
+	for (unsigned i = 0; i < 1000; i++) {
+		CHECK(get(&cache[0], sc) != NULL);
+		if (cache[0].bins[sc].span == s)
+			continue;
+		s = cache[0].bins[sc].span;
+		CHECK(s->base / WORD_NBYTES == (s->base + s->npages * PAGE_SIZE - 1) / WORD_NBYTES);
+		/* After the first word, which lies at random, there is no hole. */
+		CHECK(end % WORD_NBYTES == 0 || s->base == end);
+		end = s->base + s->npages * PAGE_SIZE;
 	}
 	check_all();
 }
@@ -888,6 +913,7 @@ int main(void)
 		cmocka_unit_test(objects_of_every_class_are_distinct_aligned_and_keep_their_bytes),
 		cmocka_unit_test(a_free_stack_is_bounded_and_the_rest_goes_to_the_span),
 		cmocka_unit_test(each_span_of_a_bin_is_longer_up_to_the_longest),
+		cmocka_unit_test(spans_use_up_the_page_word_and_cross_into_no_other),
 		cmocka_unit_test(after_a_flush_and_after_a_tick_spans_begin_short_again),
 		cmocka_unit_test(with_hardened_spans_are_the_longest_at_once),
 		cmocka_unit_test(what_was_freed_is_used_before_the_heap_grows),

@@ -78,7 +78,7 @@ TEST_IN_CHILD(a_span_put_is_taken_once_with_its_new_owner)
 	s = span_with_live(sc_scan, 10);
 	mcentral_put(s);
 	mcentral_check();
-	CHECK(mcentrals[sc_scan].npartial == 1 && mcentrals[sc_scan].partial == s);
+	CHECK(mcentrals[sc_scan].npartial == 1 && mcentrals[sc_scan].lists[CENTRAL_EVEN] == s);
 	CHECK(mspan_owner_relaxed(s) == ((uintptr_t)&mcentrals[sc_scan] | SPAN_CENTRAL));
 	CHECK(mcentral_take(sc_scan, OTHER) == s);
 	CHECK(mspan_owner_relaxed(s) == OTHER);
@@ -202,7 +202,7 @@ TEST_IN_CHILD(a_span_that_turns_out_empty_goes_to_the_heap)
 		CHECK(!free_remote(s, i));
 	mcentral_put(s);
 	CHECK(span_of(base) == &mspan_dead);
-	CHECK(mcentrals[sc_scan].npartial == 0 && mcentrals[sc_scan].partial == NULL);
+	CHECK(mcentrals[sc_scan].npartial == 0 && mcentrals[sc_scan].lists[CENTRAL_EVEN] == NULL);
 	CHECK(mheap.pages.nfree == mheap.pages.ntotal);
 	mcentral_check();
 	mheap_check();
@@ -219,6 +219,169 @@ TEST_IN_CHILD(a_taken_span_still_has_what_others_freed_to_absorb)
 	CHECK(mcentral_take(sc_scan, OTHER) == s);
 	CHECK(s->nfree == s->nelems - 20);
 	CHECK(mspan_absorb(s) == 1 && s->nfree == s->nelems - 19);
+}
+
+/* --- draining --- */
+
+/* Returns how many spans of the class are drained. */
+static unsigned count_drained(spanclass_t sc)
+{
+	unsigned n = 0;
+
+	for (struct mspan *s = mcentrals[sc].lists[CENTRAL_DRAINED]; s != NULL; s = s->next)
+		n++;
+	return n;
+}
+
+TEST_IN_CHILD(a_span_is_drained_after_one_to_two_decay_times)
+{
+	struct mspan *s, *later;
+
+	start();
+	mcentral_put(s = span_with_live(sc_scan, 1));
+	CHECK(!mcentral_drain_poll(1000, 100));
+	CHECK(s->released == 0 && count_drained(sc_scan) == 0);
+	mcentral_put(later = span_with_live(sc_scan, 1));
+	CHECK(!mcentral_drain_poll(1099, 100));
+	CHECK(count_drained(sc_scan) == 0);
+	CHECK(!mcentral_drain_poll(1100, 100));
+	CHECK(s->released != 0 && s->list == CENTRAL_DRAINED);
+	CHECK(later->released == 0 && count_drained(sc_scan) == 1);
+	mcentral_check();
+	mheap_check();
+	CHECK(!mcentral_drain_poll(1200, 100));
+	CHECK(later->released != 0 && count_drained(sc_scan) == 2);
+	mcentral_check();
+}
+
+TEST_IN_CHILD(a_span_that_was_taken_meanwhile_is_young_again)
+{
+	struct mspan *s;
+
+	start();
+	mcentral_put(s = span_with_live(sc_scan, 1));
+	CHECK(!mcentral_drain_poll(1000, 100));
+	CHECK(mcentral_take(sc_scan, ME) == s);
+	mcentral_put(s);
+	CHECK(!mcentral_drain_poll(1100, 100));
+	CHECK(count_drained(sc_scan) == 0);
+	CHECK(!mcentral_drain_poll(1200, 100));
+	CHECK(count_drained(sc_scan) == 1);
+}
+
+TEST_IN_CHILD(drained_spans_are_taken_last)
+{
+	struct mspan *drained, *old, *young;
+
+	start();
+	mcentral_put(drained = span_with_live(sc_scan, 1));
+	CHECK(mcentral_drain_all());
+	mcentral_put(old = span_with_live(sc_scan, 1));
+	CHECK(!mcentral_drain_poll(1000, 100));
+	mcentral_put(young = span_with_live(sc_scan, 1));
+	CHECK(mcentral_take(sc_scan, ME) == young);
+	CHECK(mcentral_take(sc_scan, ME) == old);
+	CHECK(mcentral_take(sc_scan, ME) == drained);
+	mcentral_check();
+}
+
+TEST_IN_CHILD(draining_all_a_second_time_costs_no_call_but_for_what_changed)
+{
+	struct mspan *s[5];
+
+	start();
+	for (unsigned i = 0; i < 5; i++)
+		mcentral_put(s[i] = span_with_live(sc_scan, 5));
+	CHECK(mcentral_drain_all());
+	CHECK(count_drained(sc_scan) == 5 && mcentrals[sc_scan].npartial == 5);
+	CHECK(!mcentral_drain_all());
+	CHECK(!free_remote(s[2], 3));
+	CHECK(mcentral_drain_all());
+	CHECK(s[2]->nfree == s[2]->nelems - 4);
+	CHECK(!mcentral_drain_all());
+	CHECK(count_drained(sc_scan) == 5);
+	mcentral_check();
+	mheap_check();
+}
+
+TEST_IN_CHILD(more_spans_than_a_batch_are_drained)
+{
+	enum { MANY = 700 };
+
+	start();
+	for (unsigned i = 0; i < MANY; i++)
+		mcentral_put(span_with_live(sc_noscan, 1));
+	CHECK(mcentral_drain_all());
+	CHECK(count_drained(sc_noscan) == MANY);
+	mcentral_check();
+}
+
+TEST_IN_CHILD(a_pass_that_finds_much_goes_on_at_the_next_poll)
+{
+	/* Two runs of whole pages in each span, so two calls. */
+	enum { MANY = 3000 };
+
+	start();
+	for (unsigned i = 0; i < MANY; i++) {
+		struct mspan *s = span_with_live(sc_scan, 1);
+		unsigned word;
+		uint64_t bits;
+		bool fresh;
+
+		CHECK(mspan_take_word(s, &word, &bits, &fresh));
+		bits &= ~((uint64_t)1 << s->nelems / 2);
+		mspan_put_word(s, word, bits);
+		mcentral_put(s);
+	}
+	CHECK(!mcentral_drain_poll(1000, 100));
+	CHECK(mcentral_drain_poll(1100, 100));
+	CHECK(count_drained(sc_scan) < MANY);
+	/* The rest needs no new pass. */
+	CHECK(!mcentral_drain_poll(1100, 100));
+	CHECK(count_drained(sc_scan) == MANY);
+	mcentral_check();
+}
+
+TEST_IN_CHILD(a_span_found_empty_goes_to_the_heap)
+{
+	struct mspan *s;
+
+	start();
+	/* With three remote frees that did not see the central owner word yet. */
+	mcentral_put(s = span_with_live(sc_scan, 9));
+	for (uint32_t i = 0; i < 3; i++)
+		CHECK(!free_remote(s, i));
+	CHECK(mcentral_drain_all());
+	CHECK(s->nfree == s->nelems - 6);
+	for (uint32_t i = 3; i < 6; i++)
+		CHECK(!free_remote(s, i));
+	CHECK(mcentral_drain_all());
+	/* The free of the last object always claims: the drain comes first here. */
+	for (uint32_t i = 6; i < 9; i++)
+		(void)free_remote(s, i);
+	(void)mcentral_drain_all();
+	CHECK(span_of(s->base) == &mspan_dead);
+	CHECK(mcentrals[sc_scan].npartial == 0 && mspan_count_released() == 0);
+	mcentral_check();
+	mheap_check();
+}
+
+TEST_IN_CHILD(a_free_from_elsewhere_claims_a_drained_span_as_any)
+{
+	struct mspan *s;
+
+	start();
+	mcentral_put(s = span_with_live(sc_scan, 20));
+	CHECK(mcentral_drain_all());
+	for (uint32_t i = 0; i < 4; i++)
+		CHECK(free_remote(s, i) == (i == 3));
+	CHECK(mcentral_claim(s, OTHER));
+	CHECK(count_drained(sc_scan) == 0 && mspan_absorb(s) == 4);
+	/* Nothing was handed out yet. */
+	CHECK(s->released != 0);
+	mcentral_put(s);
+	mcentral_check();
+	mheap_check();
 }
 
 /* --- fork --- */
@@ -335,6 +498,14 @@ int main(void)
 		cmocka_unit_test(frees_before_put_are_counted_and_absorbed_when_worth_it),
 		cmocka_unit_test(a_span_that_turns_out_empty_goes_to_the_heap),
 		cmocka_unit_test(a_taken_span_still_has_what_others_freed_to_absorb),
+		cmocka_unit_test(a_span_is_drained_after_one_to_two_decay_times),
+		cmocka_unit_test(a_span_that_was_taken_meanwhile_is_young_again),
+		cmocka_unit_test(drained_spans_are_taken_last),
+		cmocka_unit_test(draining_all_a_second_time_costs_no_call_but_for_what_changed),
+		cmocka_unit_test(more_spans_than_a_batch_are_drained),
+		cmocka_unit_test(a_pass_that_finds_much_goes_on_at_the_next_poll),
+		cmocka_unit_test(a_span_found_empty_goes_to_the_heap),
+		cmocka_unit_test(a_free_from_elsewhere_claims_a_drained_span_as_any),
 		cmocka_unit_test(a_child_mends_a_list_that_was_being_changed),
 		cmocka_unit_test(threads_that_trade_spans_never_have_the_same_one),
 		cmocka_unit_test(mcentral_check_stops_at_each_kind_of_lie),

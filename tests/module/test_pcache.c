@@ -96,6 +96,24 @@ static void exactly_the_pages_at_an_address_are_taken_or_none(void **state)
 	assert_true(pcache_take_at(&pc, page_at(0), 64) && pc.free == 0);
 }
 
+static void room_is_what_a_run_has_before_the_end_of_the_word(void **state)
+{
+	/* Free: pages 2 to 5, and the last three. */
+	struct pcache pc = { .base = BASE, .free = UINT64_C(0x3c) | UINT64_C(7) << 61 };
+	struct pcache all = { .base = BASE, .free = ~UINT64_C(0) };
+
+	(void)state;
+	assert_int_equal(pcache_room(&pc, 3), 3);
+	assert_int_equal(pcache_room(&pc, 4), 4);
+	assert_int_equal(pcache_room(&pc, 5), 3);
+	assert_int_equal(pcache_room(&all, PCACHE_MAX_RUN), PCACHE_MAX_RUN);
+	/* Without a page at its end the word does not shorten a run, which cannot begin there. */
+	pc.free = UINT64_C(1) << 62;
+	assert_int_equal(pcache_room(&pc, 2), 2);
+	pc.free = 0;
+	assert_int_equal(pcache_room(&pc, 2), 2);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -104,6 +122,7 @@ int main(void)
 		cmocka_unit_test(a_run_reads_as_zero_only_if_each_of_its_pages_does),
 		cmocka_unit_test(a_run_that_is_not_all_in_the_word_is_not_put_there),
 		cmocka_unit_test(exactly_the_pages_at_an_address_are_taken_or_none),
+		cmocka_unit_test(room_is_what_a_run_has_before_the_end_of_the_word),
 	};
 
 	return cmocka_run_group_tests_name("pcache", tests, NULL, NULL);

@@ -8,6 +8,7 @@
 #include "tools/heapwalk.h"
 #include "heap.h"
 #include "heap/mcentral.h"
+#include "os/os.h"
 #include "tools/sample.h"
 #include "tools/stat.h"
 
@@ -26,6 +27,7 @@ static void check_class(const struct stat_class *k)
 	      k->free_bytes <= k->span_bytes);
 	CHECK(k->slack_bytes <= k->span_bytes && k->tail_bytes <= k->span_bytes);
 	CHECK(k->cached_bytes <= k->free_bytes);
+	CHECK(k->drained_bytes <= k->free_bytes + k->slack_bytes + k->tail_bytes);
 	CHECK(k->mallocs - k->frees == k->live);
 	CHECK(k->malloc_bytes - k->freed_bytes == k->live_bytes);
 	CHECK(k->mallocs >= k->live && k->malloc_bytes >= k->live_bytes);
@@ -76,6 +78,7 @@ static void check_quiet(struct stat_snapshot *st)
 	CHECK(st->heap_bytes == atomic_load(&mheap.growth.committed));
 	CHECK(st->free_bytes + st->released_bytes == mheap.pages.nfree * PAGE_SIZE);
 	CHECK(st->released_bytes == mheap.pages.nclean * PAGE_SIZE);
+	CHECK(st->all.drained_bytes == mspan_count_released() * os_page_size());
 	CHECK(guarded <= st->all.span_bytes);
 	CHECK(st->spans.inuse == st->all.spans);
 	heapwalk_init(&w);
@@ -165,9 +168,15 @@ TEST_IN_CHILD(a_small_span_in_two_arenas_is_counted_once)
 
 	CHECK(npages > 3);
 	CHECK(heap_malloc((ARENA_PAGES - 3) * PAGE_SIZE) != NULL);
-	p = heap_malloc(npages * PAGE_SIZE);
+	/* An object across the end of the arena is made as short as the span, with another one
+	 * behind it, so that no word of pages has room for the span. */
+	p = heap_malloc((npages + 17) * PAGE_SIZE);
 	hole = (uintptr_t)p;
 	CHECK(heap_malloc(100 * PAGE_SIZE) != NULL);
+	CHECK(heap_realloc(p, (npages + 6) * PAGE_SIZE, false, "realloc") == p);
+	CHECK(heap_realloc(p, npages * PAGE_SIZE, false, "realloc") == p);
+	heap_trim();
+	CHECK((uintptr_t)heap_malloc(17 * PAGE_SIZE) == hole + npages * PAGE_SIZE);
 	heap_free(p, "free");
 	heap_trim();
 	/* The lowest run that is long enough. */

@@ -14,6 +14,7 @@
 #include "heap/mheap.h"
 #include "base/options.h"
 #include "os/metakey.h"
+#include "os/os.h"
 #include "tools/stat.h"
 
 #include <errno.h>
@@ -112,7 +113,8 @@ static void *worker(void *arg)
 	return NULL;
 }
 
-/* Returns how many pages count: all pages of the heap, except free pages without memory. */
+/* Returns how many bytes count: all pages of the heap, except those without memory that are free
+ * or, without hard=1, have free slots only. heapcheck() has counted the latter anew. */
 static size_t recount(void)
 {
 	uint32_t rights = metakey_open();
@@ -126,7 +128,8 @@ static size_t recount(void)
 				npages += 64 - popcount64(ha->clean_bits[w]);
 	}
 	metakey_close(rights);
-	return npages * PAGE_SIZE + fixalloc_used_bytes();
+	return npages * PAGE_SIZE - (options.hard ? 0 : mspan_count_released() * os_page_size()) +
+	       fixalloc_used_bytes();
 }
 
 static void run_threads(unsigned round)

@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * drain.c - gives back the kernel pages of a span in which all slots are free.
+ * See malloc.c for the overview.
+ *
+ * A few live objects keep a whole span from going back to the heap. What lies between them goes
+ * back here, after malloc_trim() and when the span was not used for the decay time. Slots in caches
+ * are not free by free_bits, so their pages stay. The slots of a drained span are handed out as
+ * before. They read as zero then, which hardened=1 expects of free memory: a write to freed memory
+ * that was given back is gone and not found. With clobberfree=1 freed memory keeps its fill, so
+ * nothing is drained.
+ *
+ * Owns     nothing.
+ * Locks    mheap.lock, where regions of huge pages end. No lock is held while the kernel works.
+ * Holds    a drained span has in `released` how many kernel pages of it have no memory, until one
+ *          of its slots is handed out (mspan_begin_use()).
+ */
+#include "heap/drain.h"
+#include "base/options.h"
+#include "os/os.h"
+
+/* Finds the next run of free slots from *from on: [*from, *to). Returns false if there is none. */
+static bool next_free_run(struct mspan *s, uint32_t *from, uint32_t *to)
+{
+	const uint64_t *bits = mspan_free_bits(s);
+	uint32_t i = *from;
+
+	while (i < s->nelems && bits[i / 64] >> i % 64 == 0)
+		i = (uint32_t)align_up(i + 1, 64);
+	if (i >= s->nelems)
+		return false;
+	i += ctz64(bits[i / 64] >> i % 64);
+	*from = i;
+	while (i < s->nelems && (~bits[i / 64]) >> i % 64 == 0)
+		i = (uint32_t)align_up(i + 1, 64);
+	if (i < s->nelems)
+		i += ctz64((~bits[i / 64]) >> i % 64);
+	*to = (uint32_t)min_size(i, s->nelems);
+	return true;
+}
+
+/* What drain_span() has done. */
+struct drained {
+	unsigned npages;
+	unsigned ncalls;
+};
+
+/* Releases the whole kernel pages from `from` to `to`. */
+static void release_pages(uintptr_t from, uintptr_t to, struct drained *d)
+{
+	from = align_up(from, os_page_size());
+	to = align_down(to, os_page_size());
+	if (from >= to)
+		return;
+	/* First, because the kernel would make the region whole again. A span is in two at most. */
+	if (mheap_has_huge_regions()) {
+		scavenge_end_huge_region(&mheap.scavenger, from);
+		scavenge_end_huge_region(&mheap.scavenger, to - 1);
+	}
+	d->ncalls++;
+	if (os_drop((void *)from, to - from))
+		d->npages += (unsigned)((to - from) / os_page_size());
+}
+
+unsigned drain_span(struct mspan *s)
+{
+	uintptr_t behind = s->base + mspan_nbytes(s);
+	struct drained d = { 0, 0 };
+	uint32_t first = 0, end = 0;
+
+	s->seen_nfree = s->nfree;
+	if (s->spanclass == SPANCLASS_ZERO || options.clobberfree)
+		return 0;
+	for (; next_free_run(s, &first, &end); first = end)
+		release_pages(mspan_slot_addr(s, first),
+			      end == s->nelems ? behind : mspan_slot_addr(s, end), &d);
+	/* Behind the last slot there is nothing, but the pages may have been used before. */
+	if (end != s->nelems)
+		release_pages(mspan_slot_addr(s, s->nelems), behind, &d);
+	mspan_set_released(s, d.npages);
+	return d.ncalls;
+}

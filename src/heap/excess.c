@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * excess.c - how many dirty pages the heap may keep, and how many it releases when it has more.
+ * See malloc.c for the overview.
+ *
+ * A free page that stays dirty is memory that the system lacks. A page that is released and soon
+ * taken again costs a fault. Only afterwards it shows which of the two was the case, so the heap
+ * learns from its last decisions:
+ *   1. The heap may keep a cap of dirty pages: a share of what is in use, and a credit.
+ *   2. A free that passes the cap releases pages until half the share is left beside the credit,
+ *      so that the next release is some way off.
+ *   3. Pages that are taken again within the decay time after their release are a regret. Each
+ *      adds REGRET_WEIGHT pages to the credit. A program that takes and frees 100 MiB to and fro
+ *      pays the faults of one turn.
+ *   4. Two pages that were released and not taken again take away one page of the credit for a
+ *      decay time. A program that frees most of what it has does not keep what it has learnt to
+ *      keep.
+ *   5. With time the program loses the credit that it does not use: as many pages as were dirty
+ *      all the time.
+ *
+ * Owns     the policy. It knows nothing of pages but their number.
+ * Locks    none of its own: mheap.lock covers struct excess.
+ */
+#include "heap/excess.h"
+
+/* The share: 1/2^SHARE_SHIFT of the pages in use, but SHARE_MIN at least. */
+#define SHARE_SHIFT 3
+#define SHARE_MIN (MiB(2) / PAGE_SIZE)
+
+/* The decay time for which the share is meant. A longer one asks for memory to be kept, and the
+ * share grows with it. */
+#define SHARE_DECAY_MS 1000
+
+/* For each decay time 1/CREDIT_TIMES of the unused credit goes. */
+#define CREDIT_TIMES 8
+
+/* The credit at the start. A small program never comes to the cap. */
+#define CREDIT_FIRST (MiB(16) / PAGE_SIZE)
+
+/* So many pages of credit come from one page of regret. With less it takes many turns to learn. */
+#define REGRET_WEIGHT 2
+
+/* No free pays for the release of more pages than this. */
+#define RELEASE_MAX (MiB(16) / PAGE_SIZE)
+
+void excess_init(struct excess *x, uint64_t now_ms)
+{
+	*x = (struct excess){ .credit = CREDIT_FIRST, .aged_ms = now_ms };
+}
+
+/* Returns how many dirty pages the heap may keep without a credit. */
+static size_t share(const struct excess_figures *f)
+{
+	size_t npages = max_size(f->inuse >> SHARE_SHIFT, SHARE_MIN);
+
+	return npages * max_size(f->decay_ms, SHARE_DECAY_MS) / SHARE_DECAY_MS;
+}
+
+static size_t less(size_t a, size_t b)
+{
+	return a > b ? a - b : 0;
+}
+
+/* Ages the figures by the decay times that have passed. */
+static void age(struct excess *x, const struct excess_figures *f)
+{
+	uint64_t times = (f->now_ms - x->aged_ms) / max_size(f->decay_ms, 1);
+	size_t unused = min_size(x->credit, x->low);
+
+	/* Signed: another thread may have seen a later time. */
+	if ((int64_t)(f->now_ms - x->aged_ms) < 0 || times == 0)
+		return;
+	x->credit -= unused / CREDIT_TIMES * min_size(times, CREDIT_TIMES);
+	x->released >>= min_size(times, 63);
+	x->low = f->dirty;
+	x->aged_ms = f->now_ms;
+}
+
+bool excess_is_near(const struct excess_figures *f)
+{
+	return f->dirty > share(f);
+}
+
+size_t excess_freed(struct excess *x, const struct excess_figures *f)
+{
+	size_t npages = share(f), cap;
+
+	age(x, f);
+	cap = npages + less(x->credit, x->released / 2);
+	return f->dirty <= cap ? 0 : min_size(f->dirty - cap + npages / 2, RELEASE_MAX);
+}
+
+void excess_released(struct excess *x, size_t wanted, size_t npages)
+{
+	x->released += npages;
+	if (npages >= wanted / 2)
+		return;
+	x->credit += RELEASE_MAX;
+	x->released = 0;
+}
+
+void excess_taken(struct excess *x, size_t nclean, const struct excess_figures *f)
+{
+	size_t regret;
+
+	x->low = min_size(x->low, f->dirty);
+	if (nclean == 0 || x->released == 0)
+		return;
+	age(x, f);
+	regret = min_size(nclean, x->released);
+	x->released -= regret;
+	/* More credit than there are pages would take long to go. */
+	x->credit = min_size(x->credit + REGRET_WEIGHT * regret, f->inuse + f->dirty);
+}
