@@ -258,9 +258,9 @@ static uint64_t alloc_pages_locked(const struct wanted *w, size_t *nclean)
 			growth_extend_locked(&mheap.growth, w->npages + w->align_pages - 1, false);
 	     i++)
 		page = take_pages_locked(w, nclean);
-	/* Huge objects always begin clean, which is no sign that too much is released. */
-	if (page != PAGE_NONE && w->npages < HUGE_PAGES)
-		note_taken_locked(page, w->npages, *nclean);
+	/* That a huge object begins clean is no sign of too much being released. */
+	if (page != PAGE_NONE)
+		note_taken_locked(page, w->npages, w->npages < HUGE_PAGES ? *nclean : 0);
 	return page;
 }
 
