@@ -276,9 +276,8 @@ int goalloc_set_scavenge(int ms);
  * and goes to the system like all free memory. malloc_trim(3) does more: it gives all free memory
  * of the process to the system.
  *
- * The call takes some microseconds if the thread keeps much, and less than one if it keeps nothing.
- * The thread's next allocations are somewhat slower. The function never fails, and does nothing in
- * a thread that has not allocated.
+ * The call takes some microseconds, and the thread's next allocations are somewhat slower. The
+ * function never fails, and does nothing in a thread that has not allocated.
  */
 void goalloc_thread_idle(void);
 

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * fork.c - mends the heap of a forked child and adopts what the threads left that it does not have.
- * See malloc.c for the overview.
  *
  * forked.c finds out that a process is a forked child and calls mend() there, once. mend() resets
  * the locks that threads of the parent held and calls their caches orphans. If there are orphans it
@@ -184,8 +183,8 @@ static void forget_pages(void)
 	struct mcache *c;
 
 	while ((c = thread_next_cache(&w)) != NULL)
-		c->pages = (struct pcache){ .began = true };
-	thread_shared.cache.pages = (struct pcache){ .began = true };
+		pcache_clear(&c->pages);
+	pcache_clear(&thread_shared.cache.pages);
 }
 
 /* Makes all caches orphans but `mine`; NULL: all. */

@@ -70,6 +70,7 @@ void heap_thread_idle(void)
 	if (thread_self.cache != NULL || fork_has_parked_cache()) {
 		c = start_enter();
 		mcache_flush(c);
+		mcache_release_rest(c);
 		thread_leave(c);
 	}
 	metakey_close(rights);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * heap.h - the heap as the face sees it: sizes in, pointers out. See malloc.c for the overview.
+ * heap.h - the heap as the face sees it: sizes in, pointers out.
  *
  * Functions here set errno (ENOMEM) where they return NULL for want of memory, and leave it alone
  * otherwise. func names the user's call in a report.

@@ -13,8 +13,7 @@
  *   4. mheap      makes spans of pages. [mheap.c, growth.c, limit.c, scavenge.c, pcache.c]
  *   5. mcentral   for each span class, the spans that no thread has. [mcentral.c, drain.c]
  *   6. mcache     what one thread has: for each span class a bin with a stack of freed slots, a
- *                 current span and partial spans; a word of pages; freed big objects. [mcache.c,
- *                 bigcache.c, tiny.c, thread.c]
+ *                 current span, partial spans; pages; big objects. [mcache.c, bigcache.c, ...]
  *
  * malloc(100) is of size class 112 and of the span class of that size with pointers (scan).
  *   1. heap_malloc() finds the bin by a table. mcache_alloc_fast() pops the bin's stack, or takes

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * object.c - from an address to what lies there, and what is wrong with it. See malloc.c for the
- * overview.
+ * object.c - from an address to what lies there, and what is wrong with it.
  *
  * An address is in a span, in a guarded slot (guard.c), or foreign: another malloc made the object,
  * and foreign.c hands it to that malloc. An address in an arena that is in no span is an error.

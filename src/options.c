@@ -11,6 +11,7 @@
  */
 #include "base/options.h"
 #include "base/config.h"
+#include "base/text.h"
 #include "os/fatal.h"
 #include "os/os.h"
 #include "os/out.h"
@@ -401,13 +402,6 @@ static const struct option *nearest_option(struct piece key)
 	return best;
 }
 
-static void print_padded(struct out *out, const char *text, size_t width)
-{
-	out_str(out, text);
-	for (size_t n = string_length(text); n < width; n++)
-		out_str(out, " ");
-}
-
 void options_print(int fd)
 {
 	struct out *out = os_alloc_scratch(sizeof(*out));
@@ -415,43 +409,36 @@ void options_print(int fd)
 	if (out == NULL)
 		return;
 	out_init(out, fd);
-	for (size_t i = 0; i < NUM_OPTIONS; i++) {
-		out_str(out, "  ");
-		print_padded(out, table[i].name, 18);
-		print_padded(out, table[i].values, 20);
-		out_str(out, table[i].help);
-		out_str(out, " [");
-		out_str(out, table[i].initial);
-		out_str(out, "]\n");
-	}
+	for (size_t i = 0; i < NUM_OPTIONS; i++)
+		out_format(out, "  %-18s%-20s%s [%s]\n", table[i].name, table[i].values,
+			   table[i].help, table[i].initial);
 	(void)out_flush(out);
 	os_free_scratch(out, sizeof(*out));
 }
 
 /* --- warnings: one line each --- */
 
-/* What was given, cut, and with nothing that a terminal would obey. */
-static void report_given(struct report *r, struct piece given)
+/* The text that a warning shows is cut behind so many bytes. */
+#define SHOWN_MOST 200
+
+static int shown(struct piece given)
 {
-	report_str(r, "'");
-	report_text(r, given.text, min_size(given.len, 200));
-	report_str(r, given.len > 200 ? "...'" : "'");
+	return (int)min_size(given.len, SHOWN_MOST);
+}
+
+static const char *dots(struct piece given)
+{
+	return given.len > SHOWN_MOST ? "..." : "";
 }
 
 static void warn_unknown(const char *name, struct piece item, const struct option *meant)
 {
 	struct report r;
 
-	report_init(&r);
-	report_str(&r, name);
-	report_str(&r, ": unknown option in ");
-	report_given(&r, item);
-	report_str(&r, ", ignored");
-	if (meant != NULL) {
-		report_str(&r, "; did you mean ");
-		report_str(&r, meant->name);
-		report_str(&r, "?");
-	}
+	report_init(&r, "%s: unknown option in '%.*s%s', ignored", name, shown(item), item.text,
+		    dots(item));
+	if (meant != NULL)
+		report_add(&r, "; did you mean %s?", meant->name);
 	report_write(&r, 2);
 }
 
@@ -460,31 +447,20 @@ static void warn_value(const char *name, const char *what, struct piece item,
 {
 	struct report r;
 
-	report_init(&r);
-	report_str(&r, name);
-	report_str(&r, ": ");
-	report_str(&r, what);
-	report_str(&r, " in ");
-	report_given(&r, item);
-	report_str(&r, ", ignored");
-	if (what == bad_value) {
-		report_str(&r, "; it takes ");
-		report_str(&r, option->values);
-	}
+	report_init(&r, "%s: %s in '%.*s%s', ignored", name, what, shown(item), item.text,
+		    dots(item));
+	if (what == bad_value)
+		report_add(&r, "; it takes %s", option->values);
 	report_write(&r, 2);
 }
 
 void options_warn_file(const char *name, const char *file, const char *obstacle)
 {
-	struct report r;
+	struct piece given = { file, string_length(file) };
 
-	report_init(&r);
-	report_str(&r, name);
-	report_str(&r, ": cannot write to ");
-	report_given(&r, (struct piece){ file, string_length(file) });
-	report_str(&r, ": ");
-	report_str(&r, obstacle);
-	report_write(&r, options.report_fd >= 0 ? options.report_fd : 2);
+	report_line(options.report_fd >= 0 ? options.report_fd : 2,
+		    "%s: cannot write to '%.*s%s': %s", name, shown(given), file, dots(given),
+		    obstacle);
 }
 
 /* --- reading --- */
@@ -520,15 +496,10 @@ void options_parse(struct options *o, const char *name, const char *text)
 static const char *env(const char *name)
 {
 	for (char **e = environ; *e != NULL; e++) {
-		const char *s = *e;
-		const char *n = name;
+		const char *rest = text_after(*e, name);
 
-		while (*n != '\0' && *s == *n) {
-			s++;
-			n++;
-		}
-		if (*n == '\0' && *s == '=')
-			return s + 1;
+		if (rest != NULL && *rest == '=')
+			return rest + 1;
 	}
 	return NULL;
 }
@@ -562,7 +533,7 @@ static void read_environment(struct options *o)
 
 bool option_file_is_stderr(const char *file)
 {
-	return file[0] == '-' && file[1] == '\0';
+	return text_is(file, "-");
 }
 
 /* Programs change their directory before the file is written. NULL, or why there is no name. */

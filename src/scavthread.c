@@ -163,8 +163,7 @@ static void make_thread(void)
 		return;
 	if (start_thread())
 		return;
-	report_init(&r);
-	report_str(&r, "scavthread: the thread could not be made");
+	report_init(&r, "scavthread: the thread could not be made");
 	say(&r);
 }
 
@@ -175,10 +174,8 @@ static void report_limit(void)
 
 	if (atomic_exchange_explicit(&reported, true, memory_order_relaxed))
 		return;
-	report_init(&r);
-	report_str(&r, "memlimit: more than ");
-	report_dec(&r, limit_bytes());
-	report_str(&r, " bytes are in use; the limit is not kept");
+	report_init(&r, "memlimit: more than %zu bytes are in use; the limit is not kept",
+		    limit_bytes());
 	say(&r);
 }
 

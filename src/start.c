@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * start.c - sets the heap up, reads the options, begins sampling, ends threads.
- * See malloc.c for the overview.
  *
  * The first request of a process may come from ld.so, before libc is up and before there is an
  * environment. So start-up has two parts. heap_init() makes a heap that works; start_late_init()
@@ -44,15 +43,6 @@ static pthread_key_t exit_key;    /* constant once late_state is LATE_DONE */
 
 /* --- the heap --- */
 
-static void say(const char *text)
-{
-	struct report r;
-
-	report_init(&r);
-	report_str(&r, text);
-	(void)report_write(&r, 2);
-}
-
 /* Sets the memory limit that the options ask for. */
 static void read_limit(void)
 {
@@ -62,7 +52,7 @@ static void read_limit(void)
 	if (bytes != 0 || options.scavthread == SCAVTHREAD_ON)
 		scavthread_note_stderr();
 	if (options.hard && options.memlimit == 0 && options.memlimit_percent == 0)
-		say("hard=1 has no effect as long as no memlimit is set");
+		report_line(2, "hard=1 has no effect as long as no memlimit is set");
 }
 
 /* Reads the options before the first object; or, where ld.so makes objects before there is an
@@ -93,7 +83,7 @@ static void read_options(void)
 	if (options.hardened && had_objects) {
 		/* The objects have no tail, and the memory that they leave behind is not clear. */
 		options.hardened = false;
-		say("hardened=1 comes too late: there are objects already; it is off");
+		report_line(2, "hardened=1 comes too late: there are objects already; it is off");
 	}
 	if (options.hardened) {
 		hardened_init();
@@ -115,7 +105,7 @@ static void begin_sampling(void)
 		return;
 	if (rate != 0 && !profile_start(rate)) {
 		rate = 0;
-		say("profile: there is no memory for its tables; none is taken");
+		report_line(2, "profile: there is no memory for its tables; none is taken");
 	}
 	sample_begin(rate, options.guardrate);
 }

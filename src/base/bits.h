@@ -98,6 +98,17 @@ static inline void copy_bytes(void *restrict to, const void *restrict from, size
 	__builtin_memcpy(to, from, nbytes);
 }
 
+/* Returns whether two arrays are the same. Programs replace memcmp(3). */
+static inline bool same_words(const uintptr_t *a, const uintptr_t *b, size_t n)
+{
+	while (n > 0 && *a == *b) {
+		a++;
+		b++;
+		n--;
+	}
+	return n == 0;
+}
+
 /* Returns what strlen(3) returns. Programs replace libc's function. */
 static inline size_t string_length(const char *s)
 {

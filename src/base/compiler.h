@@ -47,6 +47,8 @@
 #define WEAK __attribute__((weak))
 #define CONSTRUCTOR __attribute__((constructor))
 #define DESTRUCTOR __attribute__((destructor))
+/* The function has a format of printf(3) as its argument f, and the values from argument v on. */
+#define FORMATS(f, v) __attribute__((format(printf, f, v)))
 #define ALIGNED(n) __attribute__((aligned(n)))
 
 /* gcc wants the other name of a function to have the attributes that libc's header gives it. */

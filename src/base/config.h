@@ -67,12 +67,15 @@ _Static_assert(SPAN_MAX_SLOTS % 64 == 0 && SPAN_MAX_SLOTS < 65536, "slot counts 
  * one). */
 #define SPAN_WORTH_SHIFT 3
 
-/* A thread's page cache is one aligned word of pages. Runs longer than PCACHE_MAX_RUN pages come
+/* A thread's page cache is an aligned group of pages of one word. The first group has PCACHE_FIRST
+ * pages, and each has twice as many as the one before. Runs longer than PCACHE_MAX_RUN pages come
  * from the heap. */
 #define PCACHE_PAGES 64
+#define PCACHE_FIRST 8
 #define PCACHE_MAX_RUN 16
+_Static_assert(PCACHE_PAGES % PCACHE_FIRST == 0, "a word has whole groups");
 
-/* A thread passes over at most so many words before its first one. Each thread may have a word. */
+/* A thread passes over at most so many groups of pages before its first one. */
 #define FIRST_WORD_GAP 3
 
 /* All threads together keep at most so many pages of partial spans from each other, and each may
@@ -93,12 +96,10 @@ _Static_assert(SPAN_MAX_SLOTS % 64 == 0 && SPAN_MAX_SLOTS < 65536, "slot counts 
 #define STACK_FIRST_ENTRIES 15
 
 /* While allocations are counted, a counted bin takes COUNTED_BYTES of objects at a time, between
- * COUNTED_LEAST and COUNTED_MOST of them. COUNTED_TOTAL is the room for all classes, with an empty
- * entry below each. */
+ * COUNTED_LEAST and COUNTED_MOST of them. */
 #define COUNTED_BYTES KiB(16)
 #define COUNTED_LEAST 2
 #define COUNTED_MOST 128
-#define COUNTED_TOTAL 2762
 
 /* Free stacks do not grow where there are more caches than this. */
 #define STACK_DEEP_CACHES 16

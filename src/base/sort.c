@@ -1,12 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * sort.c - sorts an array by a number that each element has, in place and without memory.
- * See malloc.c for the overview.
  *
  * Heapsort: it needs no stack, and its worst case is n log n.
- *
- * Owns     nothing.
- * Locks    none.
  */
 #include "base/sort.h"
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * text.h - which characters of a text from outside may be shown on a terminal.
+ * text.h - what a text begins and ends with, and which of its characters a terminal may be shown.
  *
  * File names, symbols, names of programs and settings come from others. A terminal obeys the
  * control characters in them: C0 (below 0x20), DEL, and C1 (U+0080 to U+009F). UTF-8 has two bytes
@@ -10,6 +10,45 @@
 #define GOALLOC_TEXT_H
 
 #include "base/base.h"
+
+/* Returns the text behind the word if it begins with that, else NULL. */
+static inline const char *text_after(const char *text, const char *word)
+{
+	while (*word != '\0')
+		if (*text++ != *word++)
+			return NULL;
+	return text;
+}
+
+static inline bool text_is(const char *text, const char *other)
+{
+	const char *rest = text_after(text, other);
+
+	return rest != NULL && *rest == '\0';
+}
+
+static inline bool text_ends(const char *text, const char *end)
+{
+	size_t n = string_length(text), nend = string_length(end);
+
+	return n >= nend && text_is(text + n - nend, end);
+}
+
+/* Reads a decimal number. Returns the text behind it, or NULL if there is none or it does not fit
+ * into *n. */
+static inline const char *text_number(const char *text, size_t *n)
+{
+	const char *first = text;
+
+	for (*n = 0; *text >= '0' && *text <= '9'; text++) {
+		size_t digit = (size_t)(*text - '0');
+
+		if (mul_overflow(*n, 10, n) || *n > SIZE_MAX - digit)
+			return NULL;
+		*n += digit;
+	}
+	return text != first ? text : NULL;
+}
 
 /* The text shown in place of a byte that may not be shown. */
 #define TEXT_HIDDEN "?"

@@ -2,8 +2,6 @@
 /*
  * interpose.c - the C face: every allocation function of libc, under libc's names.
  *
- * Owns     nothing.
- * Locks    none.
  * Holds    a function checks its arguments as its man page says, and calls the heap. libc's names
  *          serve this heap whether or not the program has replaced others; all other names ask
  *          (replaced.h). errno is ENOMEM or EINVAL where NULL says so, and free keeps it.

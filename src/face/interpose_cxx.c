@@ -12,9 +12,6 @@
  * C can neither throw nor catch. When there is no memory, the same form of the caller's own C++
  * library begins anew. It calls malloc, asks its own new handler, and throws its own
  * std::bad_alloc.
- *
- * Owns     nothing.
- * Locks    none.
  */
 #include "face/interpose_cxx.h"
 #include "os/cxxlib.h"

@@ -7,8 +7,6 @@
  * MALLOCX_ZERO, and the numbers of a thread cache and of an arena, which mean nothing here. Sizes
  * are not 0. NULL and 0 are the only errors, but errno is set, too.
  *
- * Owns     nothing.
- * Locks    none.
  * Holds    the names serve this heap whatever malloc the program has, because jemalloc's do not
  *          call malloc. Pointers that are not of this heap go to free and realloc by name.
  */

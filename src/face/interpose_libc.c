@@ -7,7 +7,6 @@
  * libc_malloc_debug.so and profilers do, and they mix the result with malloc's. In a static link
  * glibc's own objects use them.
  *
- * Owns     nothing.
  * Locks    none. The fork hooks have nothing to do, because heap/thread.c registers its own.
  * Holds    no name here calls a function that a program can replace, because the caller may be the
  *          program's malloc.

@@ -5,7 +5,6 @@
  * glibc's own objects refer to these functions, which glibc's malloc.o defines beside malloc
  * itself. A program that found them there would have two definitions of malloc, and would not link.
  *
- * Owns     nothing.
  * Locks    none. fork has nothing to lock: os/forked.c mends the heap of a child.
  * Holds    this file is in goalloc.o and in the archive, and not in the shared library.
  */

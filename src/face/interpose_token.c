@@ -11,8 +11,6 @@
  * Types that it does not know get 2 with -mllvm -alloc-token-fallback=2, otherwise 0. Ids 0 to 2
  * have names in the fast ABI.
  *
- * Owns     nothing.
- * Locks    none.
  * Holds    of operator new, the one attempt for noscan memory is here. All else is left to the
  *          plain form: the new handler, the exception, the program's own operator. An object from
  *          there may hold pointers.

@@ -2,8 +2,6 @@
 /*
  * interpose_tools.c - the functions of goalloc.h that look into the heap and steer it.
  *
- * Owns     nothing.
- * Locks    none.
  * Holds    each function checks its arguments as goalloc.h says, and calls a tool or the heap.
  */
 #include "tools/heapmap.h"
@@ -235,20 +233,12 @@ EXPORT int goalloc_profile_stop(void)
 
 EXPORT int goalloc_profile_write_fd(int fd, int text)
 {
-	uint32_t rights = metakey_open();
-	int error = profile_write_or_errno(fd, text != 0);
-
-	metakey_close(rights);
-	return result_of(error);
+	return result_of(profile_write_or_errno(fd, text != 0));
 }
 
 static int write_profile(int fd, const char *file)
 {
-	uint32_t rights = metakey_open();
-	int error = profile_write_or_errno(fd, profile_is_text(file));
-
-	metakey_close(rights);
-	return error;
+	return profile_write_or_errno(fd, profile_is_text(file));
 }
 
 EXPORT int goalloc_profile_write(const char *file)

@@ -21,6 +21,18 @@ static size_t nchains(unsigned bits)
 	return (size_t)1 << bits;
 }
 
+uint64_t hashtable_of_stack(const uintptr_t *pcs, unsigned npcs, size_t nbytes)
+{
+	uint64_t hash = nbytes;
+
+	for (unsigned i = 0; i < npcs; i++) {
+		hash = (hash ^ pcs[i]) * UINT64_C(0x9e3779b97f4a7c15);
+		hash ^= hash >> 32;
+	}
+	/* The upper bits choose the chain. */
+	return hash * UINT64_C(0xbf58476d1ce4e5b9);
+}
+
 static size_t chain_nbytes(unsigned bits)
 {
 	return align_up(nchains(bits) * sizeof(struct hashtable_node *), os_page_size());

@@ -32,6 +32,9 @@ static inline uint64_t hashtable_of_addr(uintptr_t addr)
 	return addr * UINT64_C(0x9e3779b97f4a7c15);
 }
 
+/* Returns a hash of the addresses of a stack and a size. */
+uint64_t hashtable_of_stack(const uintptr_t *pcs, unsigned npcs, size_t nbytes);
+
 /* Makes the first chains. Returns false when there is no memory; it may be tried again. */
 bool hashtable_init(struct hashtable *t);
 

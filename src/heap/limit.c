@@ -71,16 +71,12 @@ size_t limit_set(size_t bytes, uint64_t now_ms)
 size_t limit_of_options(const char *root)
 {
 	size_t whole;
-	struct report r;
 
 	if (options.memlimit_percent == 0)
 		return options.memlimit;
 	whole = cgroup_memory(root);
-	if (whole == 0) {
-		report_init(&r);
-		report_str(&r, "memlimit: how much memory there is cannot be read; no limit");
-		report_write(&r, 2);
-	}
+	if (whole == 0)
+		report_line(2, "memlimit: how much memory there is cannot be read; no limit");
 	return whole / 100 * options.memlimit_percent;
 }
 

@@ -117,25 +117,26 @@ size_t mheap_scavenge_all(void)
 	return nbytes;
 }
 
-/* Returns the pages for a request, or PAGE_NONE. Near the limit these are dirty ones, if there are,
- * because they count already. */
-static uint64_t find_pages_locked(size_t npages, size_t align_pages)
-{
-	uint64_t page = PAGE_NONE;
-
-	if (align_pages != 1)
-		return pagealloc_find_aligned(&mheap.pages, npages, align_pages);
-	if (limit_get_state() != LIMIT_FAR)
-		page = scavenge_find_locked(&mheap.scavenger, npages);
-	return page != PAGE_NONE ? page : pagealloc_find(&mheap.pages, npages);
-}
-
 /* Returns how many of the pages would begin to count. PAGE_NONE stands for new ones. */
 static size_t need_locked(uint64_t page, size_t npages)
 {
 	if (page == PAGE_NONE)
 		return npages;
 	return npages - pagealloc_count_dirty(&mheap.pages, page, npages);
+}
+
+/* Returns the pages for a request, or PAGE_NONE. Where the lowest pages would cross the limit these
+ * are dirty ones, if there are, because they count already. */
+static uint64_t find_pages_locked(size_t npages, size_t align_pages)
+{
+	uint64_t page, dirty = PAGE_NONE;
+
+	if (align_pages != 1)
+		return pagealloc_find_aligned(&mheap.pages, npages, align_pages);
+	page = pagealloc_find(&mheap.pages, npages);
+	if (used_bytes_locked() + need_locked(page, npages) * PAGE_SIZE > limit_bytes())
+		dirty = scavenge_find_locked(&mheap.scavenger, npages);
+	return dirty != PAGE_NONE ? dirty : page;
 }
 
 /* Releases nbytes of free pages, or if there are none, records. Returns false in the second case,
@@ -289,10 +290,10 @@ static void return_word_locked(struct pcache *pc)
 	pc->free = 0;
 }
 
-/* Returns true, and marks the region, when the word that was just taken is the first of its region
- * that is used. Small objects go there, which will be touched, and the rest of the region is next
- * in line for more of them. Big objects never ask for huge pages, because parts of them may never
- * be touched. */
+/* Returns true, and marks the region, when the word that was just taken is whole and the first of
+ * its region that is used. A thread that takes few pages takes no whole word. Small objects go
+ * there, which will be touched, and the rest of the region is next in line for more of them. Big
+ * objects never ask for huge pages, because parts of them may never be touched. */
 static bool begin_huge_region_locked(const struct pcache *pc)
 {
 	struct heap_arena *ha = pagealloc_arena(&mheap.pages, pc->page);
@@ -310,18 +311,24 @@ static bool begin_huge_region_locked(const struct pcache *pc)
 	return true;
 }
 
-/* Takes the aligned word of pages in which the lowest run of npages free pages begins. Returns
- * false when the run crosses into the next word, or when there is none. */
+/* Takes a group of the aligned word of pages in which the lowest run of npages free pages begins.
+ * Returns false when the run crosses into the next word, or when there is none. */
 static bool take_word_locked(struct pcache *pc, unsigned npages, enum effort effort)
 {
-	if (pagealloc_alloc_word(&mheap.pages, npages, &pc->page, &pc->free, &pc->clean))
-		return true;
-	return pc->page == PAGE_NONE && effort != EFFORT_REUSE &&
-	       growth_extend_locked(&mheap.growth, npages, false) &&
-	       pagealloc_alloc_word(&mheap.pages, npages, &pc->page, &pc->free, &pc->clean);
+	uint64_t others, clean;
+
+	if (!pagealloc_alloc_word(&mheap.pages, npages, &pc->page, &pc->free, &pc->clean) &&
+	    !(pc->page == PAGE_NONE && effort != EFFORT_REUSE &&
+	      growth_extend_locked(&mheap.growth, npages, false) &&
+	      pagealloc_alloc_word(&mheap.pages, npages, &pc->page, &pc->free, &pc->clean)))
+		return false;
+	clean = pc->clean;
+	others = pcache_choose_group(pc, npages);
+	pagealloc_free_word(&mheap.pages, pc->page, others, clean & others);
+	return true;
 }
 
-/* Takes the first word of a thread. A random number of words are passed over and stay free, so
+/* Takes the first group of a thread. A random number of groups are passed over and stay free, so
  * that no address of one thread's objects follows from those of another's. The first thread begins
  * at the heap's own random place. */
 static bool take_first_word_locked(struct pcache *pc, unsigned npages, enum effort effort)
@@ -330,34 +337,35 @@ static bool take_first_word_locked(struct pcache *pc, unsigned npages, enum effo
 	size_t wanted = mheap.pages.ntotal == 0 ? 0 : os_random() % (FIRST_WORD_GAP + 1), n = 0;
 	bool ok;
 
-	while (n < wanted && take_word_locked(&passed[n], npages, effort))
+	while (n < wanted) {
+		passed[n] = (struct pcache){ .next = PCACHE_FIRST };
+		if (!take_word_locked(&passed[n], npages, effort))
+			break;
 		n++;
+	}
 	ok = take_word_locked(pc, npages, effort);
 	while (n > 0)
 		return_word_locked(&passed[--n]);
 	return ok || take_word_locked(pc, npages, effort);
 }
 
-/* Exchanges the word for another with a run of npages in it. Returns false when the heap has no
- * such word, or no room for a word below the memory limit. */
+/* Exchanges the group for another with a run of npages in it. Returns false when the heap has no
+ * word with such a run, or no room for a word below the memory limit. */
 static bool refill_word(struct pcache *pc, unsigned npages, enum effort effort)
 {
-	/* A thread's first word may stay its only one, with one page of it touched: no thread
-	 * begins a huge region before its second word. */
-	bool huge = pc->base != 0;
+	bool huge = false;
 	bool ok;
 
 	lock_acquire(&mheap.lock);
 	return_word_locked(pc);
-	ok = admit_word_locked() && (pc->began ? take_word_locked(pc, npages, effort)
-					       : take_first_word_locked(pc, npages, effort));
+	ok = admit_word_locked() && (pc->next != 0 ? take_word_locked(pc, npages, effort)
+						   : take_first_word_locked(pc, npages, effort));
 	if (ok) {
-		note_taken_locked(pc->page, PCACHE_PAGES, popcount64(pc->clean));
-		pc->began = true;
+		note_taken_locked(pc->page + ctz64(pc->group), popcount64(pc->group),
+				  popcount64(pc->clean));
 		pc->base = pagealloc_addr(&mheap.pages, pc->page);
-		huge = huge && begin_huge_region_locked(pc);
+		huge = begin_huge_region_locked(pc);
 	} else {
-		huge = false;
 		pcache_clear(pc);
 	}
 	lock_release(&mheap.lock);

@@ -5,7 +5,8 @@
  *
  * Owns     struct pcache. The heap fills it and takes it back (mheap.c).
  * Locks    none: a pcache belongs to one thread.
- * Holds    pages in `free` are in use in the bitmaps of the page allocator, and in no span.
+ * Holds    pages in `free` are in `group`. They are in use in the bitmaps of the page allocator,
+ *          and in no span.
  */
 #include "heap/pcache.h"
 
@@ -22,6 +23,23 @@ static unsigned find_run(uint64_t bits, unsigned n, uint64_t at)
 	}
 	bits &= at;
 	return bits == 0 ? 64 : ctz64(bits);
+}
+
+uint64_t pcache_choose_group(struct pcache *pc, unsigned npages)
+{
+	unsigned size = pc->next == 0 ? PCACHE_FIRST : pc->next;
+	unsigned bit = find_run(pc->free, npages, ~(uint64_t)0);
+	unsigned from = bit / size * size;
+	unsigned to = (bit + npages + size - 1) / size * size;
+	uint64_t group = low_mask64(to - from) << from;
+	uint64_t others = pc->free & ~group;
+
+	DCHECK(bit != 64);
+	pc->free &= group;
+	pc->clean &= group;
+	pc->group = group;
+	pc->next = (uint8_t)min_size(2 * size, PCACHE_PAGES);
+	return others;
 }
 
 uintptr_t pcache_take(struct pcache *pc, unsigned npages, size_t align_pages, bool *zeroed)
@@ -69,10 +87,14 @@ bool pcache_take_at(struct pcache *pc, uintptr_t addr, size_t npages)
 bool pcache_put(struct pcache *pc, uintptr_t addr, size_t npages)
 {
 	uintptr_t page = (addr - pc->base) / PAGE_SIZE;
+	uint64_t mask;
 
 	if (pc->base == 0 || npages > PCACHE_MAX_RUN || page >= PCACHE_PAGES ||
 	    page + npages > PCACHE_PAGES)
 		return false;
-	pc->free |= low_mask64((unsigned)npages) << page;
+	mask = low_mask64((unsigned)npages) << page;
+	if ((pc->group & mask) != mask)
+		return false;
+	pc->free |= mask;
 	return true;
 }

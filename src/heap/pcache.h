@@ -8,8 +8,8 @@
 #include "base/config.h"
 
 /*
- * One aligned word of 64 pages, of which the thread has taken those that were free. A pcache
- * without a word has base 0 and no free pages.
+ * An aligned group of pages in an aligned word of 64 pages. The thread has taken those that were
+ * free. A pcache without a word has base 0 and no free pages.
  * Access: the thread that owns it
  */
 struct pcache {
@@ -17,8 +17,14 @@ struct pcache {
 	uintptr_t base;    /* its address */
 	uint64_t free;     /* a bit for each page that can be taken */
 	uint64_t clean;    /* of these, the clean pages */
-	bool began;        /* the thread has asked for its first word */
+	uint64_t group;    /* a bit for each page of the group */
+	uint8_t next;      /* pages of the next group; 0 before the first */
 };
+
+/* Chooses the group for a run of npages in a word whose free pages were taken: a part of the word
+ * with the lowest such run. Returns the free pages of the other parts, which no longer are the
+ * pcache's. */
+uint64_t pcache_choose_group(struct pcache *pc, unsigned npages);
 
 /* Takes a run of npages, 1..PCACHE_MAX_RUN, and returns its address, a multiple of align_pages
  * pages (a power of two). *zeroed tells whether all of them read as zero. Returns 0 when the word
@@ -33,14 +39,15 @@ unsigned pcache_room(const struct pcache *pc, unsigned npages);
  * in the word. */
 bool pcache_take_at(struct pcache *pc, uintptr_t addr, size_t npages);
 
-/* Puts npages back as dirty pages. Returns false when they do not all lie in the word, or are more
+/* Puts npages back as dirty pages. Returns false when they do not all lie in the group, or are more
  * than PCACHE_MAX_RUN. */
 bool pcache_put(struct pcache *pc, uintptr_t addr, size_t npages);
 
-/* Makes the pcache one without a word that may ask for another. Its pages are the caller's. */
+/* Makes the pcache one without a word that may ask for another, which is small again. Its pages are
+ * the caller's. */
 static inline void pcache_clear(struct pcache *pc)
 {
-	*pc = (struct pcache){ .began = true };
+	*pc = (struct pcache){ .next = PCACHE_FIRST };
 }
 
 #endif

@@ -6,7 +6,6 @@
  * are exponential, and the object with the sampled byte is recorded. So an object of s bytes is
  * recorded with the chance 1 - e^(-s/rate). A count divided by that chance is on average true.
  *
- * Owns     nothing.
  * Locks    none. The functions change only the caller's random state.
  * Holds    ln and 1 - e^-x have a relative error below 1e-14 (test_chance.c). libm is not linked.
  */

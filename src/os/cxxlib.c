@@ -8,7 +8,6 @@
  * name of that library can be looked up from here. So the loaded objects are searched when an
  * allocation has failed.
  *
- * Owns     nothing.
  * Locks    none. dl_iterate_phdr() takes libc's lock of the list of objects. dlopen does not hold
  *          that lock while it runs constructors.
  * Holds    a C++ library is an object that defines both the operator and std::get_new_handler().

@@ -9,66 +9,64 @@
  */
 #include "os/fatal.h"
 #include "os/os.h"
-#include "base/text.h"
+#include "base/format.h"
 
 #include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
 
-void report_init(struct report *r)
+/* Appends what the line has room for. One byte stays free for the newline. */
+static void put(void *to, const char *s, size_t n)
+{
+	struct report *r = to;
+
+	n = min_size(n, REPORT_MAX - 1 - r->len);
+	copy_bytes(r->text + r->len, s, n);
+	r->len += n;
+}
+
+static void append(struct report *r, const char *format, va_list values)
+{
+	struct format_sink sink = { put, r };
+
+	format_text(&sink, format, values);
+}
+
+static void begin(struct report *r)
 {
 	r->len = 0;
-	report_str(r, "goalloc: ");
+	report_add(r, "goalloc: ");
 }
 
-void report_chars(struct report *r, const char *s, size_t n)
+void report_init(struct report *r, const char *format, ...)
 {
-	/* One byte stays free for the newline. */
-	while (n-- != 0 && r->len < REPORT_MAX - 1)
-		r->text[r->len++] = *s++;
+	va_list values;
+
+	begin(r);
+	va_start(values, format);
+	append(r, format, values);
+	va_end(values);
 }
 
-void report_str(struct report *r, const char *s)
+void report_add(struct report *r, const char *format, ...)
 {
-	size_t n = 0;
+	va_list values;
 
-	while (s[n] != '\0')
-		n++;
-	report_chars(r, s, n);
+	va_start(values, format);
+	append(r, format, values);
+	va_end(values);
 }
 
-void report_text(struct report *r, const char *s, size_t n)
+int report_line(int fd, const char *format, ...)
 {
-	while (n != 0) {
-		size_t shown = text_shown(s, n), taken = max_size(shown, 1);
+	struct report r;
+	va_list values;
 
-		report_chars(r, shown != 0 ? s : TEXT_HIDDEN, taken);
-		s += taken;
-		n -= taken;
-	}
-}
-
-static void report_number(struct report *r, uint64_t v, unsigned radix)
-{
-	char digits[20];
-	size_t n = sizeof(digits);
-
-	do {
-		digits[--n] = "0123456789abcdef"[v % radix];
-		v /= radix;
-	} while (v != 0);
-	report_chars(r, digits + n, sizeof(digits) - n);
-}
-
-void report_hex(struct report *r, uintptr_t v)
-{
-	report_str(r, "0x");
-	report_number(r, v, 16);
-}
-
-void report_dec(struct report *r, uint64_t v)
-{
-	report_number(r, v, 10);
+	begin(&r);
+	va_start(values, format);
+	append(&r, format, values);
+	va_end(values);
+	return report_write(&r, fd);
 }
 
 int report_write(struct report *r, int fd)
@@ -86,32 +84,17 @@ int report_write(struct report *r, int fd)
 	return 0;
 }
 
-static void report_pointer(struct report *r, const char *func, const void *p, const char *fault)
-{
-	report_init(r);
-	report_str(r, func);
-	report_str(r, "(");
-	report_hex(r, (uintptr_t)p);
-	report_str(r, "): ");
-	report_str(r, fault);
-}
-
 _Noreturn void fatal_pointer(const char *func, const void *p, const char *fault)
 {
-	struct report r;
-
-	report_pointer(&r, func, p, fault);
-	report_write(&r, 2);
+	(void)report_line(2, "%s(%#zx): %s", func, (uintptr_t)p, fault);
 	abort();
 }
 
 static void report_size(struct report *r, const char *func, const void *p, size_t given,
 			size_t slot)
 {
-	report_pointer(r, func, p, "size mismatch: given ");
-	report_dec(r, given);
-	report_str(r, ", slot ");
-	report_dec(r, slot);
+	report_init(r, "%s(%#zx): size mismatch: given %zu, slot %zu", func, (uintptr_t)p, given,
+		     slot);
 }
 
 _Noreturn void fatal_size(const char *func, const void *p, size_t given, size_t slot)
@@ -139,20 +122,14 @@ void warn_size(const char *func, const void *p, size_t given, size_t slot, uint6
 	}
 	others = atomic_exchange_explicit(&unreported, 0, memory_order_relaxed);
 	report_size(&r, func, p, given, slot);
-	if (others != 0) {
-		report_str(&r, "; others since the last line: ");
-		report_dec(&r, others);
-	}
+	if (others != 0)
+		report_add(&r, "; others since the last line: %zu", others);
 	report_write(&r, 2);
 }
 
 _Noreturn void fatal_error(const char *what)
 {
-	struct report r;
-
-	report_init(&r);
-	report_str(&r, what);
-	report_write(&r, 2);
+	(void)report_line(2, "%s", what);
 	abort();
 }
 
@@ -175,15 +152,7 @@ _Noreturn void fatal_reentered(void)
 
 _Noreturn void fatal_assert(const char *file, int line, const char *condition)
 {
-	struct report r;
-
-	report_init(&r);
-	report_str(&r, file);
-	report_str(&r, ":");
-	report_dec(&r, (uint64_t)line);
-	report_str(&r, ": broken: ");
-	report_str(&r, condition);
-	report_write(&r, 2);
+	(void)report_line(2, "%s:%u: broken: %s", file, (unsigned)line, condition);
 	call_no_handler_twice();
 	abort();
 }

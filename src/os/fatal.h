@@ -16,20 +16,15 @@ struct report {
 	char text[REPORT_MAX];
 };
 
-/* Begins a line with "goalloc: ". */
-void report_init(struct report *r);
-void report_str(struct report *r, const char *s);
-void report_chars(struct report *r, const char *s, size_t n);
-
-/* Appends a text from outside: see base/text.h. */
-void report_text(struct report *r, const char *s, size_t n);
-
-/* Appends 0x and lowercase digits. */
-void report_hex(struct report *r, uintptr_t v);
-void report_dec(struct report *r, uint64_t v);
+/* Begins a line with "goalloc: " and the text of a format (base/format.h), or appends to it. */
+void report_init(struct report *r, const char *format, ...) FORMATS(2, 3);
+void report_add(struct report *r, const char *format, ...) FORMATS(2, 3);
 
 /* Appends a newline and writes the line. Returns 0, or the errno of the write that failed. */
 int report_write(struct report *r, int fd);
+
+/* Writes a line at once. Returns as report_write() does. */
+int report_line(int fd, const char *format, ...) FORMATS(2, 3);
 
 /* Reports the program's misuse of a pointer, "goalloc: FUNC(0xADDR): FAULT", and aborts. */
 _Noreturn void fatal_pointer(const char *func, const void *p, const char *fault);

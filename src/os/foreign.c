@@ -3,7 +3,6 @@
  * foreign.c - pointers that are not ours, and the way to libc's own malloc.
  *
  * Owns     the knowledge whether libc's heap was ever used.
- * Locks    none.
  * Holds    a pointer goes to libc only if libc's heap has something in it. It has when we were
  *          loaded after the first malloc, or when a program calls libc's functions by their
  *          addresses; in other programs a foreign pointer is a mistake, and is reported here. The

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * forked.c - a forked child puts the heap in order before it uses it, whatever made the child.
- * See malloc.c for the overview.
  *
  * libc calls our fork handler in the children of fork(). But handlers that were registered before
  * ours run first and may allocate, and _Fork() and the system calls clone() and fork() run no

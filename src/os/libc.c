@@ -3,7 +3,6 @@
  * libc.c - libc's own functions that this library replaces, and needs.
  *
  * Owns     the addresses of those functions.
- * Locks    none.
  * Holds    each function is looked up in libc's own symbol table, once. A constructor does it
  *          before the program can change anything; what comes before that looks for itself. Names
  *          that lead out of libc were pointed elsewhere by interpose_dlopen.c of another copy of
@@ -11,6 +10,7 @@
  */
 #include "os/libc.h"
 #include "os/os.h"
+#include "base/text.h"
 
 #include <elf.h>
 
@@ -39,16 +39,7 @@ bool libc_own_tables(struct loaded *own)
 
 static bool is_libc(struct loaded *o, const struct link_map *map)
 {
-	static const char libc[] = "libc.so.6";
-	const char *soname;
-	size_t n = 0;
-
-	if (!loaded_read(o, map->l_addr, map->l_ld))
-		return false;
-	soname = loaded_soname(o);
-	while (n < sizeof(libc) && soname[n] == libc[n])
-		n++;
-	return n == sizeof(libc);
+	return loaded_read(o, map->l_addr, map->l_ld) && text_is(loaded_soname(o), "libc.so.6");
 }
 
 /* libc is behind this library when that was there from the start, and before it when it was

@@ -5,27 +5,18 @@
  * dlsym() is not asked for two reasons. It waits for the dynamic linker's lock, which another
  * thread may hold while it waits for this one; and a program may have a dlsym of its own.
  *
- * Owns     nothing.
  * Locks    none. loaded_map_of() calls _dl_find_object(), or dladdr1() where libc is older than
  *          2.35; the latter takes the dynamic linker's lock.
  * Holds    an object stays loaded while it is read here. It is libc, this library or the kernel's
  *          vDSO, or a lock of the caller's holds it.
  */
 #include "os/loaded.h"
+#include "base/text.h"
 
 #include <dlfcn.h>
 #include <elf.h>
 
 extern __typeof__(_dl_find_object) _dl_find_object WEAK;
-
-static bool same(const char *a, const char *b)
-{
-	while (*a == *b && *a != '\0') {
-		a++;
-		b++;
-	}
-	return *a == *b;
-}
 
 /* Returns the address in memory. The dynamic linker has relocated the addresses of most dynamic
  * sections already, but not those of read-only sections. */
@@ -63,7 +54,7 @@ const char *loaded_soname(const struct loaded *o)
 bool loaded_needs(const struct loaded *o, const char *soname)
 {
 	for (const ElfW(Dyn) *d = o->dynamic; d->d_tag != DT_NULL; d++)
-		if (d->d_tag == DT_NEEDED && same(o->names + d->d_un.d_val, soname))
+		if (d->d_tag == DT_NEEDED && text_is(o->names + d->d_un.d_val, soname))
 			return true;
 	return false;
 }
@@ -81,7 +72,7 @@ static bool is_function(const ElfW(Sym) *s)
 
 static bool is_wanted(const struct loaded *o, const ElfW(Sym) *s, const char *name)
 {
-	return is_function(s) && s->st_shndx != SHN_UNDEF && same(o->names + s->st_name, name);
+	return is_function(s) && s->st_shndx != SHN_UNDEF && text_is(o->names + s->st_name, name);
 }
 
 /* The table has the numbers of buckets, of the first symbol, and of filter words; a shift; the

@@ -269,6 +269,10 @@ void os_close(int fd);
 
 /* Returns the number of bytes read, 0 at the end. */
 long os_read(int fd, void *p, size_t nbytes);
+
+/* Reads a file of text, at most room - 1 bytes, and ends it with 0. Returns its length, or 0 if the
+ * file cannot be read. */
+size_t os_read_file(const char *path, char *text, size_t room);
 long os_read_at(int fd, void *p, size_t nbytes, uint64_t offset);
 
 /* Writes to a descriptor and returns how many bytes. Goes on after interruptions. Sends no SIGPIPE

@@ -5,7 +5,6 @@
  * The vector is read where the kernel put it, because programs replace getauxval(3).
  *
  * Owns     the address of the vector, and the page size.
- * Locks    none.
  * Holds    errno is as the caller left it after every function.
  */
 #include "os/os.h"

@@ -12,7 +12,6 @@
  * the clock is read by a system call.
  *
  * Owns     the address of the vDSO's function.
- * Locks    none.
  * Holds    errno is as the caller left it after every function.
  */
 #include "os/loaded.h"

@@ -2,8 +2,6 @@
 /*
  * os_descriptor.c - reads from and writes to descriptors.
  *
- * Owns     nothing.
- * Locks    none.
  * Holds    errno is as the caller left it after every function. No call is a cancellation point.
  */
 #include "os/os.h"
@@ -46,6 +44,21 @@ void os_close(int fd)
 long os_read(int fd, void *p, size_t nbytes)
 {
 	return RESTARTED(SYSCALL(SYS_read, fd, p, nbytes));
+}
+
+size_t os_read_file(const char *path, char *text, size_t room)
+{
+	int fd = os_open_read(path);
+	size_t len = 0;
+	long n;
+
+	if (fd >= 0) {
+		while (len < room - 1 && (n = os_read(fd, text + len, room - 1 - len)) > 0)
+			len += (size_t)n;
+		os_close(fd);
+	}
+	text[len] = '\0';
+	return len;
 }
 
 long os_read_at(int fd, void *p, size_t nbytes, uint64_t offset)

@@ -2,8 +2,6 @@
 /*
  * os_file.c - files that are written: how a name is opened, how a file replaces another.
  *
- * Owns     nothing.
- * Locks    none.
  * Holds    errno is as the caller left it. A reader of a file that is replaced sees the old one
  *          or the new one, whole. No symbolic link is followed in the last part of a name, and
  *          no regular file is emptied unless its directory is closed to us.
@@ -11,6 +9,8 @@
 #include "os/os_file.h"
 #include "os/os.h"
 #include "os/os_call.h"
+#include "base/format.h"
+#include "base/text.h"
 
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -19,24 +19,13 @@
 /* What is looked at of a name. */
 enum kind { KIND_ABSENT, KIND_REGULAR, KIND_LINK, KIND_DIRECTORY, KIND_DEVICE };
 
-/* Text goes on with this: what comes behind; NULL. */
-static const char *behind(const char *text, const char *beginning)
+/* Returns the number that is the whole text up to this character, or -1. *behind goes behind it. */
+static int number_before(const char *text, char end, const char **behind)
 {
-	while (*beginning != '\0')
-		if (*text++ != *beginning++)
-			return NULL;
-	return text;
-}
+	size_t n;
 
-/* Reads a decimal number that ends with this character; -1 for anything else. *text goes behind
- * it. */
-static int number_before(const char **text, char end)
-{
-	int n = 0, digits = 0;
-
-	for (; **text >= '0' && **text <= '9' && digits < 7; (*text)++, digits++)
-		n = n * 10 + (**text - '0');
-	return digits != 0 && *(*text)++ == end ? n : -1;
+	*behind = text_number(text, &n);
+	return *behind != NULL && *(*behind)++ == end && n <= INT32_MAX ? (int)n : -1;
 }
 
 /* The descriptor of this process that the path is another name of; -1. */
@@ -47,20 +36,20 @@ static int own_descriptor(const char *path)
 	const char *rest;
 
 	for (int fd = 1; fd <= 2; fd++) {
-		rest = behind(path, fd == 1 ? "/dev/stdout" : "/dev/stderr");
+		rest = text_after(path, fd == 1 ? "/dev/stdout" : "/dev/stderr");
 		if (rest != NULL && *rest == '\0')
 			return fd;
 	}
 	for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
-		rest = behind(path, places[i]);
+		rest = text_after(path, places[i]);
 		if (rest != NULL)
-			return number_before(&rest, '\0');
+			return number_before(rest, '\0', &rest);
 	}
-	rest = behind(path, "/proc/");
-	if (rest == NULL || number_before(&rest, '/') != os_pid())
+	rest = text_after(path, "/proc/");
+	if (rest == NULL || number_before(rest, '/', &rest) != os_pid())
 		return -1;
-	rest = behind(rest, "fd/");
-	return rest != NULL ? number_before(&rest, '\0') : -1;
+	rest = text_after(rest, "fd/");
+	return rest != NULL ? number_before(rest, '\0', &rest) : -1;
 }
 
 /* Programs count on the low numbers. */
@@ -142,14 +131,7 @@ static uint64_t unpredictable(void)
 
 static void make_name(char name[32])
 {
-	static const char beginning[] = ".goalloc-";
-	uint64_t r = unpredictable();
-	size_t n = sizeof(beginning) - 1;
-
-	copy_bytes(name, beginning, n);
-	for (unsigned i = 0; i < 16; i++, r >>= 4)
-		name[n++] = "0123456789abcdef"[r & 15];
-	name[n] = '\0';
+	(void)format_buffer(name, 32, ".goalloc-%016zx", unpredictable());
 }
 
 /* Opens a new file beside the one of that name. A descriptor, or -errno. */

@@ -6,7 +6,6 @@
  * syscall() among them, with functions that allocate or lock.
  *
  * Owns     whether mappings have names, the mark of forks, and the secret of os_random().
- * Locks    none.
  * Holds    errno is as the caller left it after every function. No mapping of the heap is
  *          MAP_NORESERVE, so the system refuses a request that it has no memory for, as it does
  *          with glibc.

@@ -7,7 +7,6 @@
  * be accessed. With a protection key, code that is not ours can neither read nor write records.
  *
  * Owns     the protection key, the list of all records' memory, and a reserve of scratch memory.
- * Locks    none.
  * Holds    errno is as the caller left it after every function.
  */
 #include "os/os.h"

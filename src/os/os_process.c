@@ -2,13 +2,14 @@
 /*
  * os_process.c - the kernel calls about processes and threads: os_linux.c's sister.
  *
- * Owns     nothing.
- * Locks    none.
  * Holds    errno is as the caller left it after every function. A helper has the thread-local
  *          storage of the thread that made it, which waits in the kernel meanwhile.
  */
 #include "os/os_process.h"
+#include "os/os.h"
 #include "os/os_call.h"
+#include "base/format.h"
+#include "base/text.h"
 
 #include <elf.h>
 #include <fcntl.h>
@@ -115,46 +116,12 @@ bool os_allow_tracer(int pid)
 
 /* --- /proc --- */
 
-static char *put_text(char *to, const char *text)
-{
-	while (*text != '\0')
-		*to++ = *text++;
-	*to = '\0';
-	return to;
-}
-
-static char *put_number(char *to, int n)
-{
-	if (n >= 10)
-		to = put_number(to, n / 10);
-	*to++ = (char)('0' + n % 10);
-	*to = '\0';
-	return to;
-}
-
-/* /proc/PID/task[/TID/file]; tid 0 for the directory. A descriptor, or -errno. */
-static int open_task(int pid, int tid, const char *file)
+int os_open_process(int pid, const char *file)
 {
 	char path[64];
-	char *end = put_text(put_number(put_text(path, "/proc/"), pid), "/task");
 
-	if (tid != 0)
-		(void)put_text(put_text(put_number(put_text(end, "/"), tid), "/"), file);
-	return (int)SYSCALL(SYS_openat, AT_FDCWD, path, O_RDONLY | O_CLOEXEC);
-}
-
-/* Reads a short file of a thread; bytes, 0 for none. Ends text with 0. */
-static size_t read_task(int pid, int tid, const char *file, char *text, size_t room)
-{
-	int fd = open_task(pid, tid, file);
-	long n;
-
-	if (fd < 0)
-		return 0;
-	n = SYSCALL(SYS_read, fd, text, room - 1);
-	(void)SYSCALL(SYS_close, fd);
-	text[n > 0 ? n : 0] = '\0';
-	return n > 0 ? (size_t)n : 0;
+	(void)format_buffer(path, sizeof(path), "/proc/%u/%s", (unsigned)pid, file);
+	return os_open_read(path);
 }
 
 /* getdents64(2) */
@@ -166,23 +133,10 @@ struct directory_entry {
 	char name[];
 };
 
-/* A decimal number that is the whole of text; 0 for any other. */
-static int number_of(const char *text)
-{
-	int n = 0;
-
-	for (; *text != '\0'; text++) {
-		if (*text < '0' || *text > '9')
-			return 0;
-		n = n * 10 + (*text - '0');
-	}
-	return n;
-}
-
 long os_list_threads(int pid, int *tids, size_t max)
 {
 	uint64_t buffer[128];
-	int fd = open_task(pid, 0, NULL);
+	int fd = os_open_process(pid, "task");
 	size_t found = 0;
 	long n;
 
@@ -191,24 +145,29 @@ long os_list_threads(int pid, int *tids, size_t max)
 	while ((n = SYSCALL(SYS_getdents64, fd, buffer, sizeof(buffer))) > 0) {
 		for (long at = 0; at < n;) {
 			const struct directory_entry *e = (const void *)((const char *)buffer + at);
-			int tid = number_of(e->name);
+			size_t tid;
+			const char *behind = text_number(e->name, &tid);
 
 			at += e->nbytes;
-			if (tid == 0)
+			if (behind == NULL || *behind != '\0')
 				continue;
 			if (found < max)
-				tids[found] = tid;
+				tids[found] = (int)tid;
 			found++;
 		}
 	}
-	(void)SYSCALL(SYS_close, fd);
+	os_close(fd);
 	return n < 0 ? n : (long)found;
 }
 
 char os_thread_state(int pid, int tid)
 {
-	char text[512];
-	size_t n = read_task(pid, tid, "stat", text, sizeof(text));
+	char path[64], text[512];
+	size_t n;
+
+	(void)format_buffer(path, sizeof(path), "/proc/%u/task/%u/stat", (unsigned)pid,
+			    (unsigned)tid);
+	n = os_read_file(path, text, sizeof(text));
 
 	/* "TID (name) S ...", and the name may hold anything. */
 	while (n > 0 && text[n - 1] != ')')
@@ -276,14 +235,6 @@ void os_yield(unsigned microseconds)
 	struct timespec ts = { 0, (long)microseconds * 1000 };
 
 	(void)SYSCALL(SYS_clock_nanosleep, CLOCK_MONOTONIC, 0, &ts, NULL);
-}
-
-int os_open_process(int pid, const char *file)
-{
-	char path[64];
-
-	(void)put_text(put_text(put_number(put_text(path, "/proc/"), pid), "/"), file);
-	return (int)SYSCALL(SYS_openat, AT_FDCWD, path, O_RDONLY | O_CLOEXEC);
 }
 
 size_t os_read_process(int pid, void *to, uintptr_t from, size_t nbytes)

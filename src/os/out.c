@@ -10,7 +10,7 @@
 #include "os/out.h"
 #include "os/os.h"
 #include "os/os_file.h"
-#include "base/text.h"
+#include "base/format.h"
 
 #include <errno.h>
 
@@ -62,114 +62,19 @@ void out_str(struct out *o, const char *s)
 	out_bytes(o, s, string_length(s));
 }
 
-void out_text(struct out *o, const char *s, size_t n)
+static void put(void *to, const char *s, size_t n)
 {
-	while (n != 0) {
-		size_t shown = text_shown(s, n), taken = max_size(shown, 1);
-
-		out_bytes(o, shown != 0 ? s : TEXT_HIDDEN, taken);
-		s += taken;
-		n -= taken;
-	}
+	out_bytes(to, s, n);
 }
 
-void out_left(struct out *o, const char *s, unsigned width)
+void out_format(struct out *o, const char *format, ...)
 {
-	size_t n = string_length(s);
+	struct format_sink sink = { put, o };
+	va_list values;
 
-	out_bytes(o, s, n);
-	for (; n < width; n++)
-		out_bytes(o, " ", 1);
-}
-
-/* Puts the digits of v so that they end at end, and returns their number. */
-static size_t put_digits(char *end, uint64_t v, unsigned radix)
-{
-	size_t n = 0;
-
-	do {
-		*--end = "0123456789abcdef"[v % radix];
-		v /= radix;
-		n++;
-	} while (v != 0);
-	return n;
-}
-
-void out_padded(struct out *o, uint64_t v, unsigned width)
-{
-	char digits[20];
-	size_t n = put_digits(digits + sizeof(digits), v, 10);
-
-	for (size_t i = n; i < width; i++)
-		out_bytes(o, " ", 1);
-	out_bytes(o, digits + sizeof(digits) - n, n);
-}
-
-void out_dec(struct out *o, uint64_t v)
-{
-	out_padded(o, v, 0);
-}
-
-void out_hex(struct out *o, uint64_t v)
-{
-	char digits[20];
-	size_t n = put_digits(digits + sizeof(digits), v, 16);
-
-	out_str(o, "0x");
-	out_bytes(o, digits + sizeof(digits) - n, n);
-}
-
-void out_fixed(struct out *o, uint64_t v, unsigned digits)
-{
-	uint64_t scale = 1;
-
-	for (unsigned i = 0; i < digits; i++)
-		scale *= 10;
-	out_dec(o, v / scale);
-	if (digits == 0)
-		return;
-	out_bytes(o, ".", 1);
-	for (v %= scale; digits > 0; digits--, v %= scale) {
-		scale /= 10;
-		out_dec(o, v / scale);
-	}
-}
-
-void out_size(struct out *o, uint64_t nbytes)
-{
-	static const char *const units[] = { "B  ", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB" };
-	unsigned unit = 0;
-	uint64_t rest = 0;
-
-	while (nbytes >= 1024) {
-		rest = nbytes % 1024;
-		nbytes /= 1024;
-		unit++;
-	}
-	out_padded(o, nbytes, 4);
-	if (unit == 0) {
-		out_str(o, "  ");
-	} else {
-		out_str(o, ".");
-		out_dec(o, rest * 10 / 1024);
-	}
-	out_str(o, " ");
-	out_str(o, units[unit]);
-}
-
-void out_short_size(struct out *o, uint64_t nbytes)
-{
-	static const char *const units[] = { " B", " KiB", " MiB", " GiB", " TiB" };
-	unsigned unit = 0;
-	uint64_t tenths = nbytes * 10;
-
-	for (; tenths >= 10240 && unit < 4; unit++)
-		tenths /= 1024;
-	if (unit == 0)
-		out_dec(o, nbytes);
-	else
-		out_fixed(o, tenths, 1);
-	out_str(o, units[unit]);
+	va_start(values, format);
+	format_text(&sink, format, values);
+	va_end(values);
 }
 
 /* Copies the name with %p and %n replaced. Returns false if it is too long. */
@@ -178,20 +83,15 @@ static bool expand(const char *file, uint64_t number, char path[PATH_BUFFER])
 	size_t len = 0;
 
 	for (const char *s = file; *s != '\0'; s++) {
-		char digits[20];
-		size_t n;
-
-		if (len + sizeof(digits) >= PATH_BUFFER)
-			return false;
-		if (s[0] != '%' || (s[1] != 'p' && s[1] != 'n')) {
+		if (s[0] == '%' && (s[1] == 'p' || s[1] == 'n')) {
+			s++;
+			len += format_buffer(path + len, PATH_BUFFER - len, "%zu",
+					     *s == 'p' ? (uint64_t)os_pid() : number);
+		} else {
 			path[len++] = *s;
-			continue;
 		}
-		s++;
-		n = put_digits(digits + sizeof(digits), *s == 'p' ? (uint64_t)os_pid() : number,
-			       10);
-		copy_bytes(path + len, digits + sizeof(digits) - n, n);
-		len += n;
+		if (len == PATH_BUFFER - 1)
+			return false;
 	}
 	path[len] = '\0';
 	return true;

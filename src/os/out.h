@@ -23,27 +23,18 @@ void out_init(struct out *o, int fd);
 
 void out_bytes(struct out *o, const void *p, size_t n);
 void out_str(struct out *o, const char *s);
-void out_dec(struct out *o, uint64_t v);
-void out_left(struct out *o, const char *s, unsigned width); /* left-aligned: spaces behind it */
-void out_hex(struct out *o, uint64_t v);                    /* 0x..., lowercase, no padding */
-void out_padded(struct out *o, uint64_t v, unsigned width); /* decimal, right-aligned with spaces */
 
-/* Writes v / 10^digits with digits places behind the point: out_fixed(o, 1234, 2) is 12.34. */
-void out_fixed(struct out *o, uint64_t v, unsigned digits);
+/* Writes the text of a format: see base/format.h. */
+void out_format(struct out *o, const char *format, ...) FORMATS(2, 3);
 
-/* Writes a size right-aligned, with a binary unit and one place: "  12.3 MiB". It is 10 characters
- * wide up to the exbibyte. */
-void out_size(struct out *o, uint64_t nbytes);
-
-/* Writes a size without padding: "12.3 MiB", "48 B". */
-void out_short_size(struct out *o, uint64_t nbytes);
+/* Returns what makes a noun agree with n: "" or "s". */
+static inline const char *plural(size_t n)
+{
+	return n == 1 ? "" : "s";
+}
 
 /* Writes the buffer. Returns false when this or an earlier write failed; error tells why. */
 bool out_flush(struct out *o);
-
-/* Writes a text from outside, n bytes of it, with "?" for what a terminal would obey: see
- * text.h. */
-void out_text(struct out *o, const char *s, size_t n);
 
 /* In the names of files %p is the process id and %n a number: n, or where n is 0 that of such calls
  * in the process, from 1. */

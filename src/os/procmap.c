@@ -3,7 +3,6 @@
  * procmap.c - reads /proc/PID/maps into a table, without stdio and without memory from the heap.
  *
  * Owns     nothing; a struct procmap is its reader's.
- * Locks    none.
  * Holds    the mappings are in the order of their addresses, and do not overlap.
  */
 #include "os/procmap.h"

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * fault.c - reports of accesses to memory that belongs to no live object. See malloc.c for the
- * overview.
+ * fault.c - reports of accesses to memory that belongs to no live object.
  *
  * A report has one line that says what happened, then up to three stacks: where the object was
  * used, where it was allocated, and where it was freed.
@@ -89,15 +88,9 @@ static void print_stack(const char *what, const struct guard_stack *stack, bool 
 {
 	struct out *out = &report.out;
 
-	out_str(out, "  ");
-	out_str(out, what);
-	out_str(out, " by thread ");
-	out_dec(out, stack->thread);
-	out_str(out, ":\n");
+	out_format(out, "  %s by thread %u:\n", what, stack->thread);
 	for (uint32_t i = 0; i < stack->n; i++) {
-		out_str(out, "    #");
-		out_dec(out, i);
-		out_str(out, " ");
+		out_format(out, "    #%u ", i);
 		symbols_print(&report.symbols, out, stack->pcs[i], !(exact && i == 0));
 		out_str(out, "\n");
 	}
@@ -108,23 +101,18 @@ static void print_stack(const char *what, const struct guard_stack *stack, bool 
 /* Prints "4 bytes behind the end of an object of 100 bytes at 0x7f0123456f90". */
 static void print_position(const struct guarded *g, uintptr_t addr)
 {
-	struct out *out = &report.out;
-	const char *where = " bytes into ";
+	const char *where = "into";
 	size_t distance = addr - g->addr;
 
 	if (addr < g->addr) {
 		distance = g->addr - addr;
-		where = " bytes before ";
+		where = "before";
 	} else if (addr >= g->addr + g->size) {
 		distance = addr - (g->addr + g->size);
-		where = " bytes behind the end of ";
+		where = "behind the end of";
 	}
-	out_dec(out, distance);
-	out_str(out, where);
-	out_str(out, "an object of ");
-	out_dec(out, g->size);
-	out_str(out, " bytes at ");
-	out_hex(out, g->addr);
+	out_format(&report.out, "%zu bytes %s an object of %zu bytes at %#zx", distance, where,
+		   g->size, g->addr);
 }
 
 static bool is_forgotten(const struct guarded *g)
@@ -152,16 +140,9 @@ _Noreturn void fault_misuse(const char *func, const void *p, const struct guard_
 {
 	const struct guarded *g = finding->object;
 	uintptr_t at = finding->at;
-	struct report line;
 	struct out *out = &report.out;
 
-	report_init(&line);
-	report_str(&line, func);
-	report_str(&line, "(");
-	report_hex(&line, (uintptr_t)p);
-	report_str(&line, "): ");
-	report_str(&line, finding->fault);
-	report_write(&line, 2);
+	report_line(2, "%s(%#zx): %s", func, (uintptr_t)p, finding->fault);
 	if (!report_begin())
 		abort();
 	if (!is_forgotten(g)) {
@@ -215,12 +196,8 @@ static void report_fault(const struct guarded *g, uintptr_t addr, const void *co
 	const char *access = cpu_fault_access(context);
 	struct out *out = &report.out;
 
-	out_str(out, "goalloc: ");
-	out_str(out, fault_name(g, addr));
-	out_str(out, ": ");
-	out_str(out, access != NULL ? access : "access");
-	out_str(out, " at ");
-	out_hex(out, addr);
+	out_format(out, "goalloc: %s: %s at %#zx", fault_name(g, addr),
+		   access != NULL ? access : "access", addr);
 	if (!is_forgotten(g)) {
 		out_str(out, ", ");
 		print_position(g, addr);

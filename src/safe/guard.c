@@ -291,16 +291,12 @@ static void place_object(struct guarded *g, size_t size, size_t align, bool left
 static void *refuse(size_t nbytes)
 {
 	static _Atomic bool said;
-	struct report r;
 
 	/* Relaxed: one thread says it. */
 	if (options.efence && nbytes <= GUARD_RESERVE &&
-	    !atomic_exchange_explicit(&said, true, memory_order_relaxed)) {
-		report_init(&r);
-		report_str(&r, "efence=1: the system gives no more guarded pages; from now on some "
+	    !atomic_exchange_explicit(&said, true, memory_order_relaxed))
+		report_line(2, "efence=1: the system gives no more guarded pages; from now on some "
 			       "objects are without");
-		report_write(&r, 2);
-	}
 	return NULL;
 }
 

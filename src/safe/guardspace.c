@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * guardspace.c - the address space of guarded objects, and the map from pages to their records.
- * See malloc.c for the overview.
  *
  * Address space is reserved in large pieces, handed out from the lower to the higher end, and never
  * given to two slots. Where the kernel has fences (os_fence()) it is committed step by step, and

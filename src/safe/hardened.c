@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * hardened.c - hardened=1: finds misuse by the program or by its attacker. See malloc.c for the
- * overview.
+ * hardened.c - hardened=1: finds misuse by the program or by its attacker.
  *
  * A small object's slot is [ object | fill | tail ]. The tail has 8 bytes: the size that was asked
  * for, and a code. SipHash makes the code from the size, the address and a secret of the process,
@@ -181,15 +180,11 @@ static size_t guard_nbytes(void)
 static void warn_refused(void)
 {
 	static _Atomic bool said;
-	struct report r;
 
 	/* Relaxed: one thread says it. */
-	if (atomic_exchange_explicit(&said, true, memory_order_relaxed))
-		return;
-	report_init(&r);
-	report_str(&r, "hardened: the system refuses to guard pages; from now on some big objects "
-		       "are not guarded");
-	(void)report_write(&r, 2);
+	if (!atomic_exchange_explicit(&said, true, memory_order_relaxed))
+		report_line(2, "hardened: the system refuses to guard pages; from now on some big "
+			       "objects are not guarded");
 }
 
 /* Returns the bytes in front of the guard. */

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * no_reuse.c - sbrk=1: the memory of a freed object is never used again. See malloc.c for the
- * overview.
+ * no_reuse.c - sbrk=1: the memory of a freed object is never used again.
  *
  * A freed object's slot gets the state SLOT_DEAD: it has no object, and yet it is not free. So it
  * is taken neither by code that hands out free slots, nor by a forked child that finds out which
@@ -9,7 +8,6 @@
  * zero.
  *
  * Owns     slots in state SLOT_DEAD.
- * Locks    none.
  * Holds    a dead slot stays dead, and its span stays a span. The free stacks of all caches have no
  *          room, so that no fast path frees an object (mcache_reset_stack()).
  */

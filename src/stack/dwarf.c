@@ -1,15 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * dwarf.c - reads call frame information: how to get from a frame to its caller's.
- * See malloc.c for the overview.
  *
  * The section .eh_frame_hdr has a sorted table that leads from a function to its FDE (frame
  * description entry), which names its CIE (common information entry). Both have a small program.
  * Executed up to a pc, the programs give the rules for the registers at that pc. A rule may be an
  * expression of a stack machine. The format is that of DWARF 5, section 6.4, and of the LSB.
  *
- * Owns     nothing.
- * Locks    none.
  * Holds    no byte outside of the object's call frame information is read here. Programs and
  *          expressions have bounds, so everything ends.
  */
@@ -91,20 +88,9 @@ static void skip_block(struct dwarf_bytes *b)
 
 /* DW_EH_PE_*: the low 4 bits are the format, the next 3 what the value is relative to. */
 enum {
-	PE_ABSPTR = 0x00,
-	PE_ULEB = 0x01,
-	PE_U2 = 0x02,
-	PE_U4 = 0x03,
-	PE_U8 = 0x04,
-	PE_SLEB = 0x09,
-	PE_S2 = 0x0a,
-	PE_S4 = 0x0b,
-	PE_S8 = 0x0c,
-	PE_FORMAT = 0x0f,
-	PE_BASE = 0x70,
-	PE_PCREL = 0x10,
-	PE_DATAREL = 0x30,
-	PE_INDIRECT = 0x80
+	PE_ABSPTR = 0x00, PE_ULEB, PE_U2, PE_U4, PE_U8,
+	PE_SLEB = 0x09, PE_S2, PE_S4, PE_S8, PE_FORMAT = 0x0f,
+	PE_PCREL = 0x10, PE_DATAREL = 0x30, PE_BASE = 0x70, PE_INDIRECT = 0x80
 };
 
 static uintptr_t read_encoded(struct dwarf_bytes *b, unsigned encoding, uintptr_t data_base)
@@ -180,38 +166,19 @@ bool dwarf_find_index(const struct dwarf_object *o, uintptr_t pc, uint32_t *inde
 
 /* DW_CFA_*: the first three have an operand in their low 6 bits. */
 enum {
-	CFA_ADVANCE_LOC = 1,
-	CFA_OFFSET = 2,
-	CFA_RESTORE = 3,
+	CFA_ADVANCE_LOC = 1, CFA_OFFSET, CFA_RESTORE,
 
-	CFA_NOP = 0x00,
-	CFA_SET_LOC = 0x01,
-	CFA_ADVANCE_LOC1 = 0x02,
-	CFA_ADVANCE_LOC2 = 0x03,
-	CFA_ADVANCE_LOC4 = 0x04,
-	CFA_OFFSET_EXTENDED = 0x05,
-	CFA_RESTORE_EXTENDED = 0x06,
-	CFA_UNDEFINED = 0x07,
-	CFA_SAME_VALUE = 0x08,
-	CFA_REGISTER = 0x09,
-	CFA_REMEMBER_STATE = 0x0a,
-	CFA_RESTORE_STATE = 0x0b,
-	CFA_DEF_CFA = 0x0c,
-	CFA_DEF_CFA_REGISTER = 0x0d,
-	CFA_DEF_CFA_OFFSET = 0x0e,
-	CFA_DEF_CFA_EXPRESSION = 0x0f,
-	CFA_EXPRESSION = 0x10,
-	CFA_OFFSET_EXTENDED_SF = 0x11,
-	CFA_DEF_CFA_SF = 0x12,
-	CFA_DEF_CFA_OFFSET_SF = 0x13,
-	CFA_VAL_OFFSET = 0x14,
-	CFA_VAL_OFFSET_SF = 0x15,
-	CFA_VAL_EXPRESSION = 0x16,
-	CFA_AARCH64_RA_STATE_WITH_PC = 0x2c,
-	CFA_AARCH64_RA_STATE = 0x2d,
-	CFA_GNU_ARGS_SIZE = 0x2e,
-	CFA_GNU_NEGATIVE_OFFSET_EXTENDED = 0x2f
+	CFA_NOP = 0x00, CFA_SET_LOC, CFA_ADVANCE_LOC1, CFA_ADVANCE_LOC2, CFA_ADVANCE_LOC4,
+	CFA_OFFSET_EXTENDED, CFA_RESTORE_EXTENDED, CFA_UNDEFINED, CFA_SAME_VALUE, CFA_REGISTER,
+	CFA_REMEMBER_STATE, CFA_RESTORE_STATE, CFA_DEF_CFA, CFA_DEF_CFA_REGISTER,
+	CFA_DEF_CFA_OFFSET, CFA_DEF_CFA_EXPRESSION, CFA_EXPRESSION, CFA_OFFSET_EXTENDED_SF,
+	CFA_DEF_CFA_SF, CFA_DEF_CFA_OFFSET_SF, CFA_VAL_OFFSET, CFA_VAL_OFFSET_SF,
+	CFA_VAL_EXPRESSION,
+	CFA_AARCH64_RA_STATE_WITH_PC = 0x2c, CFA_AARCH64_RA_STATE, CFA_GNU_ARGS_SIZE,
+	CFA_GNU_NEGATIVE_OFFSET_EXTENDED
 };
+_Static_assert(CFA_VAL_EXPRESSION == 0x16 && CFA_GNU_NEGATIVE_OFFSET_EXTENDED == 0x2f,
+	       "the operations have the numbers of the standard");
 
 /* A program that is being executed. */
 struct program {
@@ -472,55 +439,16 @@ SLOW_PATH enum dwarf_found dwarf_find_row(const struct dwarf_object *o, struct d
 
 /* DW_OP_* */
 enum {
-	OP_ADDR = 0x03,
-	OP_DEREF = 0x06,
-	OP_CONST1U = 0x08,
-	OP_CONST1S = 0x09,
-	OP_CONST2U = 0x0a,
-	OP_CONST2S = 0x0b,
-	OP_CONST4U = 0x0c,
-	OP_CONST4S = 0x0d,
-	OP_CONST8U = 0x0e,
-	OP_CONST8S = 0x0f,
-	OP_CONSTU = 0x10,
-	OP_CONSTS = 0x11,
-	OP_DUP = 0x12,
-	OP_DROP = 0x13,
-	OP_OVER = 0x14,
-	OP_PICK = 0x15,
-	OP_SWAP = 0x16,
-	OP_ROT = 0x17,
-	OP_ABS = 0x19,
-	OP_AND = 0x1a,
-	OP_DIV = 0x1b,
-	OP_MINUS = 0x1c,
-	OP_MOD = 0x1d,
-	OP_MUL = 0x1e,
-	OP_NEG = 0x1f,
-	OP_NOT = 0x20,
-	OP_OR = 0x21,
-	OP_PLUS = 0x22,
-	OP_PLUS_UCONST = 0x23,
-	OP_SHL = 0x24,
-	OP_SHR = 0x25,
-	OP_SHRA = 0x26,
-	OP_XOR = 0x27,
-	OP_BRA = 0x28,
-	OP_EQ = 0x29,
-	OP_GE = 0x2a,
-	OP_GT = 0x2b,
-	OP_LE = 0x2c,
-	OP_LT = 0x2d,
-	OP_NE = 0x2e,
-	OP_SKIP = 0x2f,
-	OP_LIT0 = 0x30,
-	OP_REG0 = 0x50,
-	OP_BREG0 = 0x70,
-	OP_REGX = 0x90,
-	OP_BREGX = 0x92,
-	OP_DEREF_SIZE = 0x94,
-	OP_NOP = 0x96
+	OP_ADDR = 0x03, OP_DEREF = 0x06, OP_CONST1U = 0x08, OP_CONST1S, OP_CONST2U, OP_CONST2S,
+	OP_CONST4U, OP_CONST4S, OP_CONST8U, OP_CONST8S, OP_CONSTU, OP_CONSTS,
+	OP_DUP, OP_DROP, OP_OVER, OP_PICK, OP_SWAP, OP_ROT,
+	OP_ABS = 0x19, OP_AND, OP_DIV, OP_MINUS, OP_MOD, OP_MUL, OP_NEG, OP_NOT, OP_OR, OP_PLUS,
+	OP_PLUS_UCONST, OP_SHL, OP_SHR, OP_SHRA, OP_XOR,
+	OP_BRA, OP_EQ, OP_GE, OP_GT, OP_LE, OP_LT, OP_NE, OP_SKIP,
+	OP_LIT0 = 0x30, OP_REG0 = 0x50, OP_BREG0 = 0x70, OP_REGX = 0x90,
+	OP_BREGX = 0x92, OP_DEREF_SIZE = 0x94, OP_NOP = 0x96
 };
+_Static_assert(OP_ROT == 0x17 && OP_SKIP == 0x2f, "the operations have the standard's numbers");
 
 /* An expression that is being evaluated. */
 struct evaluation {

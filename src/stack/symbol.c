@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * symbol.c - names for addresses of code: module, position in it, function. See malloc.c for the
- * overview.
+ * symbol.c - names for addresses of code: module, position in it, function.
  *
  * Owns     the descriptor of the file that was looked at last.
  * Locks    none; a struct symbols belongs to one caller. ld.so would know more, but takes a lock.
@@ -172,10 +171,8 @@ static void print_function(struct symbols *s, struct out *out, uint64_t addr, bo
 	if (n <= 0)
 		return;
 	s->buffer[min_size((size_t)n, SYMBOL_PATH - 1)] = '\0';
-	out_str(out, " ");
-	out_text(out, s->buffer, string_length(s->buffer));
-	out_str(out, "+");
-	out_hex(out, addr - symbol.st_value);
+	out_format(out, " %.*s+%#zx", (int)string_length(s->buffer), s->buffer,
+		   addr - symbol.st_value);
 }
 
 void symbols_print(struct symbols *s, struct out *out, uintptr_t pc, bool after_call)
@@ -187,16 +184,12 @@ void symbols_print(struct symbols *s, struct out *out, uintptr_t pc, bool after_
 		find_mapping(s, at);
 		open_file(s);
 	}
-	out_hex(out, pc);
+	out_format(out, "%#zx", pc);
 	if (s->path[0] == '\0')
 		return;
 	addr = pc - s->start + s->offset + s->bias;
 	print_function(s, out, addr, after_call);
-	out_str(out, " (");
-	out_text(out, s->path, string_length(s->path));
-	out_str(out, "+");
-	out_hex(out, addr);
-	out_str(out, ")");
+	out_format(out, " (%.*s+%#zx)", (int)string_length(s->path), s->path, addr);
 }
 
 /* --- all functions of a file --- */

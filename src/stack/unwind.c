@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * unwind.c - finds the return addresses on a stack. See malloc.c for the overview.
+ * unwind.c - finds the return addresses on a stack.
  *
  * A frame is left by the call frame information of its code (dwarf.h). Where code has none, it is
  * left by its frame pointer. Most rules are simple and are kept in a cache.
@@ -10,7 +10,6 @@
  * program and this library are found.
  *
  * Owns     the cache of unwind rules, and the note whether libc can be asked.
- * Locks    none.
  * Holds    a word is read only in a page known to be readable. The stack pointer never falls,
  *          except where a handler returns to the stack it came from. So whatever a stack and its
  *          code contain, a walk ends, and no read of a stack is a fault. A cached rule is used only

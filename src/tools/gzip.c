@@ -1,11 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * gzip.c - writes a gzip file of blocks that are stored, not compressed.
- * See malloc.c for the overview.
  *
  * It is for readers that insist on the format: RFC 1952, with the blocks of RFC 1951, 3.2.4.
  *
- * Owns     nothing.
  * Locks    none: a struct gzip belongs to its writer.
  * Holds    errno is kept.
  */

@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * heapmap.c - a map of the heap, with every page by its use; as text. See malloc.c for the
- * overview.
+ * heapmap.c - a map of the heap, with every page by its use; as text.
  *
- * Owns     nothing.
  * Locks    those of heapwalk.h; none while anything is written.
  * Holds    every committed page is in exactly one cell, so the totals under the map are those of
  *          the cells shown, also while other threads allocate. One arena at a time is in memory
@@ -14,6 +12,7 @@
 #include "os/out.h"
 #include "os/metakey.h"
 #include "tools/stat.h"
+#include "base/text.h"
 
 #include <errno.h>
 
@@ -173,10 +172,8 @@ static void print_fill(struct out *o, const struct map_cell *cells)
 	}
 	if (n == 0)
 		return;
-	out_str(o, " ");
-	out_str(o, bars[(sum * 8 + n * 255 - 1) / (n * 255)]);
-	out_padded(o, sum * 100 / (n * 255), 4);
-	out_str(o, "%");
+	out_format(o, " %s%4zu%%", bars[(sum * 8 + n * 255 - 1) / (n * 255)],
+		   sum * 100 / (n * 255));
 }
 
 static bool is_same_line(const struct map_cell *a, const struct map_cell *b)
@@ -189,25 +186,19 @@ static bool is_same_line(const struct map_cell *a, const struct map_cell *b)
 
 static void print_line(struct out *o, uintptr_t addr, const struct map_cell *cells)
 {
-	char text[LINE_CELLS];
+	char text[LINE_CELLS + 1] = "";
 
 	for (unsigned i = 0; i < LINE_CELLS; i++)
 		text[i] = letter_of(&cells[i]);
-	out_hex(o, addr);
-	out_str(o, " |");
-	out_bytes(o, text, sizeof(text));
-	out_str(o, "|");
+	out_format(o, "%#zx |%s|", addr, text);
 	print_fill(o, cells);
 	out_str(o, "\n");
 }
 
 static void print_same(struct out *o, size_t n)
 {
-	if (n == 0)
-		return;
-	out_str(o, "               * ");
-	out_dec(o, n);
-	out_str(o, " more like this\n");
+	if (n != 0)
+		out_format(o, "               * %zu more like this\n", n);
 }
 
 /* Prints an arena. Lines like the line before are only counted. */
@@ -242,14 +233,9 @@ static void print_letter(struct out *o, const struct letters *letters, char lett
 {
 	size_t npages = letters->npages[(unsigned char)letter];
 
-	if (npages == 0)
-		return;
-	out_bytes(o, &letter, 1);
-	out_padded(o, npages, 10);
-	out_str(o, npages == 1 ? " page   " : " pages  ");
-	out_size(o, npages * PAGE_SIZE);
-	out_str(o, "  ");
-	out_str(o, what);
+	if (npages != 0)
+		out_format(o, "%c%10zu %-7s%'10zu  %s", letter, npages,
+			   npages == 1 ? "page" : "pages", npages * PAGE_SIZE, what);
 }
 
 static void print_sizes(struct out *o, const struct letters *letters, unsigned i, bool noscan)
@@ -259,12 +245,9 @@ static void print_sizes(struct out *o, const struct letters *letters, unsigned i
 	if (letters->npages[(unsigned char)letter] == 0)
 		return;
 	print_letter(o, letters, letter, "objects of ");
-	if (i > 0) {
-		out_dec(o, ((size_t)8 << (i - 1)) + 1);
-		out_str(o, " to ");
-	}
-	out_dec(o, (size_t)8 << i);
-	out_str(o, noscan ? " bytes, noscan\n" : " bytes\n");
+	if (i > 0)
+		out_format(o, "%u to ", (8u << (i - 1)) + 1);
+	out_format(o, "%u bytes%s\n", 8u << i, noscan ? ", noscan" : "");
 }
 
 static void print_letters(struct out *o, const struct letters *letters)
@@ -299,15 +282,10 @@ static void print_head(struct out *o, unsigned cell_pages)
 {
 	char name[STAT_PROGRAM_MAX];
 
-	out_str(o, "goalloc: heap of ");
-	out_text(o, name, stat_program(name));
-	out_str(o, ", pid ");
-	out_dec(o, (uint64_t)os_pid());
-	out_str(o, "; a letter is ");
-	out_short_size(o, cell_pages * PAGE_SIZE);
-	out_str(o, ", a line ");
-	out_short_size(o, cell_pages * LINE_CELLS * PAGE_SIZE);
-	out_str(o, "; behind it, how full its spans are\n");
+	out_format(o, "goalloc: heap of %.*s, pid %u; a letter is %'zu, a line %'zu; behind it, "
+		      "how full its spans are\n",
+		   (int)stat_program(name), name, (unsigned)os_pid(),
+		   (size_t)cell_pages * PAGE_SIZE, (size_t)cell_pages * LINE_CELLS * PAGE_SIZE);
 }
 
 /* The memory that the map needs while it is written. */
@@ -353,11 +331,5 @@ int heapmap_write_or_errno(int fd, bool svg)
 
 bool heapmap_is_text(const char *file)
 {
-	static const char end[] = ".txt";
-	size_t n = string_length(file), nend = sizeof(end) - 1;
-
-	for (size_t i = 0; n >= nend && i < nend; i++)
-		if (file[n - nend + i] != end[i])
-			return false;
-	return n >= nend;
+	return text_ends(file, ".txt");
 }

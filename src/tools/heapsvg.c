@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * heapsvg.c - the map of the heap as a picture. See malloc.c for the overview.
+ * heapsvg.c - the map of the heap as a picture.
  *
  * An arena is a block of cells, row by row in the order of addresses. In a heap of few spans, each
  * span is a box with a tooltip and a bar as high as the span is full. In a larger heap, all runs of
@@ -133,35 +133,11 @@ static uint32_t colour_of(unsigned kind)
 		       at % (OCTAVES * PER_OCTAVE), OCTAVES * PER_OCTAVE);
 }
 
-static void put_colour(struct out *o, uint32_t colour)
-{
-	char text[7] = "#";
-
-	for (unsigned i = 0; i < 6; i++)
-		text[1 + i] = "0123456789abcdef"[colour >> (20 - 4 * i) & 15];
-	out_bytes(o, text, sizeof(text));
-}
-
 /* --- pieces of SVG --- */
-
-/* Writes name="n". */
-static void put_attribute(struct out *o, const char *name, size_t n)
-{
-	out_str(o, " ");
-	out_str(o, name);
-	out_str(o, "=\"");
-	out_dec(o, n);
-	out_str(o, "\"");
-}
 
 static void begin_text(struct out *o, const char *class, size_t x, size_t y)
 {
-	out_str(o, "<text class=\"");
-	out_str(o, class);
-	out_str(o, "\"");
-	put_attribute(o, "x", x);
-	put_attribute(o, "y", y);
-	out_str(o, ">");
+	out_format(o, "<text class=\"%s\" x=\"%zu\" y=\"%zu\">", class, x, y);
 }
 
 static void end_text(struct out *o)
@@ -172,20 +148,8 @@ static void end_text(struct out *o)
 static void put_rect(struct out *o, const char *class, size_t x, size_t y, size_t width,
 		     size_t height)
 {
-	out_str(o, "<rect class=\"");
-	out_str(o, class);
-	out_str(o, "\"");
-	put_attribute(o, "x", x);
-	put_attribute(o, "y", y);
-	put_attribute(o, "width", width);
-	put_attribute(o, "height", height);
-	out_str(o, "/>");
-}
-
-static void put_kind_class(struct out *o, unsigned kind)
-{
-	out_str(o, "k");
-	out_dec(o, kind);
+	out_format(o, "<rect class=\"%s\" x=\"%zu\" y=\"%zu\" width=\"%zu\" height=\"%zu\"/>",
+		   class, x, y, width, height);
 }
 
 /* Writes a text from outside, with the escapes of XML. */
@@ -197,7 +161,7 @@ static void put_escaped(struct out *o, const char *s, size_t n)
 		if (*s == '<' || *s == '&')
 			out_str(o, *s == '<' ? "&lt;" : "&amp;");
 		else
-			out_text(o, s, taken);
+			out_format(o, "%.*s", (int)taken, s);
 		s += taken;
 		n -= taken;
 	}
@@ -216,10 +180,10 @@ static void put_kind_name(struct out *o, unsigned kind)
 	} else if (kind == SPANCLASS_ZERO) {
 		out_str(o, "no bytes");
 	} else {
-		out_dec(o, sizeclasses[kind >> 1].elemsize);
-		out_str(o, kind == SPANCLASS_TINY                ? " tiny"
-			   : spanclass_noscan((spanclass_t)kind) ? " noscan"
-								 : " scan");
+		out_format(o, "%u %s", sizeclasses[kind >> 1].elemsize,
+			   kind == SPANCLASS_TINY                ? "tiny"
+			   : spanclass_noscan((spanclass_t)kind) ? "noscan"
+								 : "scan");
 	}
 }
 
@@ -295,22 +259,12 @@ static void put_styles(struct out *o, const struct measures *m)
 		   ".released{fill:#f4f4f4;stroke:#bbb;stroke-width:.5}\n");
 	/* Sizes in an arena are in cells. */
 	out_str(o, m->scale.px >= 32 ? ".in,.on{font-size:.4px}\n" : ".in,.on{font-size:.6px}\n");
-	for (unsigned i = 1; i < FILL_STEPS; i++) {
-		out_str(o, ".f");
-		out_dec(o, i - 1);
-		out_str(o, "{stroke-opacity:.");
-		out_dec(o, 30 + 69 * (i - 1) / (FILL_STEPS - 1));
-		out_str(o, "}");
-	}
-	for (unsigned kind = 0; kind < NUM_SPAN_CLASSES; kind++) {
-		out_str(o, kind % 4 == 0 ? "\n.k" : ".k");
-		out_dec(o, kind);
-		out_str(o, "{fill:");
-		put_colour(o, colour_of(kind));
-		out_str(o, ";color:");
-		put_colour(o, colour_of(kind));
-		out_str(o, "}");
-	}
+	for (unsigned i = 1; i < FILL_STEPS; i++)
+		out_format(o, ".f%u{stroke-opacity:.%u}", i - 1,
+			   30 + 69 * (i - 1) / (FILL_STEPS - 1));
+	for (unsigned kind = 0; kind < NUM_SPAN_CLASSES; kind++)
+		out_format(o, "%s.k%u{fill:#%06x;color:#%06x}", kind % 4 == 0 ? "\n" : "", kind,
+			   colour_of(kind), colour_of(kind));
 	out_str(o, "\n</style>\n");
 }
 
@@ -330,18 +284,12 @@ static void put_share(struct out *o, struct share_bar *bar, const char *class, c
 
 	if (nbytes == 0)
 		return;
-	out_str(o, "<g><title>");
-	out_str(o, what);
-	out_str(o, ": ");
-	out_short_size(o, nbytes);
-	out_str(o, "</title>");
+	out_format(o, "<g><title>%s: %'zu</title>", what, nbytes);
 	put_rect(o, class, bar->x, 98, max_size(width, 1), 14);
 	out_str(o, "</g>\n");
 	put_rect(o, class, bar->label, 118, 9, 9);
 	begin_text(o, "small", bar->label + 14, 126);
-	out_str(o, what);
-	out_str(o, " ");
-	out_short_size(o, nbytes);
+	out_format(o, "%s %'zu", what, nbytes);
 	end_text(o);
 	bar->label += bar->width / 6;
 	bar->x += width;
@@ -357,28 +305,17 @@ static void put_head(struct out *o, const struct measures *m, const struct stat_
 	begin_text(o, "title", LEFT, 32);
 	out_str(o, "Heap of ");
 	put_escaped(o, name, stat_program(name));
-	out_str(o, ", pid ");
-	out_dec(o, (uint64_t)os_pid());
+	out_format(o, ", pid %u", (unsigned)os_pid());
 	end_text(o);
 	begin_text(o, "", LEFT, 54);
-	out_short_size(o, st->heap_bytes);
-	out_str(o, " in ");
-	out_dec(o, st->narenas);
-	out_str(o, st->narenas == 1 ? " arena: " : " arenas: ");
-	out_dec(o, st->all.live);
-	out_str(o, " objects of ");
-	out_short_size(o, st->all.live_bytes);
-	out_str(o, " live in ");
-	out_dec(o, st->all.spans);
-	out_str(o, " spans, ");
-	out_short_size(o, st->noscan.live_bytes);
-	out_str(o, " of it noscan");
+	out_format(o, "%'zu in %zu arena%s: %zu objects of %'zu live in %zu spans, %'zu of it "
+		      "noscan",
+		   st->heap_bytes, st->narenas, plural(st->narenas), st->all.live,
+		   st->all.live_bytes, st->all.spans, st->noscan.live_bytes);
 	end_text(o);
 	begin_text(o, "small", LEFT, 72);
-	out_str(o, "In the order of addresses; a cell is ");
-	out_dec(o, m->scale.cell_pages);
-	out_str(o, m->scale.cell_pages == 1 ? " page of 8 KiB, a row " : " pages of 8 KiB, a row ");
-	out_short_size(o, row_pages(m) * PAGE_SIZE);
+	out_format(o, "In the order of addresses; a cell is %u page%s of 8 KiB, a row %'zu",
+		   m->scale.cell_pages, plural(m->scale.cell_pages), row_pages(m) * PAGE_SIZE);
 	out_str(o, m->boxes ? ". The bar in a span is as high as it is full of live objects." :
 			      ". The fuller a span, the stronger its colour.");
 	end_text(o);
@@ -400,22 +337,13 @@ static void put_head(struct out *o, const struct measures *m, const struct stat_
 /* Writes the tooltip of a span. */
 static void put_span_title(struct out *o, const struct heap_run *r)
 {
-	out_str(o, "<title>");
-	out_hex(o, r->base);
-	out_str(o, ": ");
+	out_format(o, "<title>%#zx: ", r->base);
 	put_kind_name(o, r->spanclass);
-	out_str(o, ", ");
-	if (r->spanclass <= SPANCLASS_BIG_NOSCAN) {
-		out_short_size(o, r->span_npages * PAGE_SIZE);
-		out_str(o, r->fill.slots == 0 ? ", freed and kept" : "");
-	} else {
-		out_dec(o, r->fill.slots);
-		out_str(o, " of ");
-		out_dec(o, r->nelems);
-		out_str(o, " slots in use, ");
-		out_short_size(o, r->span_npages * PAGE_SIZE);
-	}
-	out_str(o, "</title>");
+	if (r->spanclass > SPANCLASS_BIG_NOSCAN)
+		out_format(o, ", %u of %u slots in use", r->fill.slots, r->nelems);
+	out_format(o, ", %'zu%s</title>", r->span_npages * PAGE_SIZE,
+		   r->fill.slots == 0 && r->spanclass <= SPANCLASS_BIG_NOSCAN ? ", freed and kept" :
+										"");
 }
 
 /* Draws the part of a span's box that is in use, in hundredths of a cell from the lower edge. */
@@ -425,15 +353,9 @@ static void put_bar(struct out *o, size_t x, size_t y, size_t width, uint8_t fil
 
 	if (height == 0)
 		return;
-	out_str(o, "<rect");
-	put_attribute(o, "x", x);
-	out_str(o, " y=\"");
-	out_fixed(o, y * 100 + 100 - height, 2);
-	out_str(o, "\"");
-	put_attribute(o, "width", width);
-	out_str(o, " height=\"");
-	out_fixed(o, height, 2);
-	out_str(o, "\"/>");
+	y = y * 100 + 100 - height;
+	out_format(o, "<rect x=\"%zu\" y=\"%zu.%02zu\" width=\"%zu\" height=\"%zu.%02zu\"/>", x,
+		   y / 100, y % 100, width, height / 100, height % 100);
 }
 
 /* Writes the span's kind or size into n cells of a row from x on, if it has room there. */
@@ -448,29 +370,22 @@ static void put_label(struct out *o, const struct measures *m, const struct heap
 	if (m->scale.px < 16 || (n < whole && (m->scale.px < 32 || big ||
 					       sizeclasses[r->spanclass / 2].elemsize > 999)))
 		return;
-	out_str(o, dark ? "<text class=\"on\" x=\"" : "<text class=\"in\" x=\"");
-	out_dec(o, x);
-	out_str(o, ".15\" y=\"");
-	out_dec(o, y);
-	out_str(o, ".68\">");
+	out_format(o, "<text class=\"%s\" x=\"%zu.15\" y=\"%zu.68\">", dark ? "on" : "in", x, y);
 	if (big)
-		out_short_size(o, r->span_npages * PAGE_SIZE);
+		out_format(o, "%'zu", r->span_npages * PAGE_SIZE);
 	else if (n >= whole)
 		put_kind_name(o, r->spanclass);
 	else
-		out_dec(o, sizeclasses[r->spanclass / 2].elemsize);
+		out_format(o, "%u", sizeclasses[r->spanclass / 2].elemsize);
 	out_str(o, "</text>");
 }
 
 /* Draws a run, with one box in each row. */
 static void put_run(struct out *o, const struct measures *m, const struct heap_run *r)
 {
-	unsigned kind = map_kind(r);
 	size_t page = r->page, left = r->npages;
 
-	out_str(o, "<g class=\"");
-	put_kind_class(o, kind);
-	out_str(o, "\">");
+	out_format(o, "<g class=\"k%u\">", map_kind(r));
 	if (r->use == RUN_SPAN)
 		put_span_title(o, r);
 	while (left != 0) {
@@ -518,12 +433,9 @@ static unsigned style_of(const struct map_cell *cell)
 static void put_path(struct out *o, const struct measures *m, const struct map_cell *cells,
 		     size_t ncells, unsigned style)
 {
-	out_str(o, "<path class=\"");
-	put_kind_class(o, style / FILL_STEPS);
-	if (style % FILL_STEPS < FILL_STEPS - 1) {
-		out_str(o, " f");
-		out_dec(o, style % FILL_STEPS);
-	}
+	out_format(o, "<path class=\"k%u", style / FILL_STEPS);
+	if (style % FILL_STEPS < FILL_STEPS - 1)
+		out_format(o, " f%u", style % FILL_STEPS);
 	out_str(o, "\" d=\"");
 	for (size_t i = 0; i < ncells;) {
 		size_t n = 0;
@@ -531,14 +443,9 @@ static void put_path(struct out *o, const struct measures *m, const struct map_c
 		while (i + n < ncells && style_of(&cells[i + n]) == style &&
 		       (n == 0 || (i + n) % m->scale.columns != 0))
 			n++;
-		if (n != 0) {
-			out_str(o, "M");
-			out_dec(o, i % m->scale.columns);
-			out_str(o, " ");
-			out_dec(o, i / m->scale.columns);
-			out_str(o, "h");
-			out_dec(o, n);
-		}
+		if (n != 0)
+			out_format(o, "M%zu %zuh%zu", i % m->scale.columns, i / m->scale.columns,
+				   n);
 		i += max_size(n, 1);
 	}
 	out_str(o, "\"/>\n");
@@ -557,22 +464,11 @@ static void put_row_title(struct out *o, const struct map_arena *a, size_t begin
 		nspans += cell->first;
 		fill += other ? 0 : cell->fill;
 	}
-	out_str(o, "<title>");
-	out_hex(o, a->base + begin * PAGE_SIZE);
-	out_str(o, ": ");
-	out_short_size(o, (end - begin) * PAGE_SIZE);
-	out_str(o, ", ");
-	out_short_size(o, npages[0] * PAGE_SIZE);
-	out_str(o, " in spans, ");
-	out_dec(o, nspans);
-	out_str(o, " begin here, slots ");
-	out_dec(o, npages[0] == 0 ? 0 : fill * 100 / (npages[0] * 255));
-	out_str(o, "% in use; ");
-	out_short_size(o, npages[1] * PAGE_SIZE);
-	out_str(o, " free, ");
-	out_short_size(o, npages[2] * PAGE_SIZE);
-	out_str(o, " released");
-	out_str(o, "</title>");
+	out_format(o, "<title>%#zx: %'zu, %'zu in spans, %zu begin here, slots %zu%% in use; "
+		      "%'zu free, %'zu released</title>",
+		   a->base + begin * PAGE_SIZE, (end - begin) * PAGE_SIZE, npages[0] * PAGE_SIZE,
+		   nspans, npages[0] == 0 ? 0 : fill * 100 / (npages[0] * 255),
+		   npages[1] * PAGE_SIZE, npages[2] * PAGE_SIZE);
 }
 
 /* Draws a box to point at for each row, then a path for each style that occurs. */
@@ -615,21 +511,13 @@ static void put_arena_head(struct out *o, const struct measures *m, const struct
 	for (unsigned i = 0; i < sizeof(w->committed_words) / sizeof(w->committed_words[0]); i++)
 		committed += popcount64(w->committed_words[i]) * 64 * PAGE_SIZE;
 	begin_text(o, m->scale.in_row > 2 ? "small" : "", x, y + ARENA_HEAD - 6);
-	out_str(o, m->scale.in_row > 2 ? "" : "Arena ");
-	out_hex(o, w->ha->base);
-	if (m->scale.in_row <= 4) {
-		out_str(o, ": ");
-		out_short_size(o, committed);
-	}
-	if (m->scale.in_row <= 2) {
-		if (committed != ARENA_SIZE)
-			out_str(o, " of 64 MiB");
-		if (w->huge_regions != 0) {
-			out_str(o, ", ");
-			out_short_size(o, popcount64(w->huge_regions) * REGION_SIZE);
-			out_str(o, " huge");
-		}
-	}
+	out_format(o, "%s%#zx", m->scale.in_row > 2 ? "" : "Arena ", w->ha->base);
+	if (m->scale.in_row <= 4)
+		out_format(o, ": %'zu", committed);
+	if (m->scale.in_row <= 2 && committed != ARENA_SIZE)
+		out_str(o, " of 64 MiB");
+	if (m->scale.in_row <= 2 && w->huge_regions != 0)
+		out_format(o, ", %'zu huge", popcount64(w->huge_regions) * REGION_SIZE);
 	end_text(o);
 }
 
@@ -641,8 +529,7 @@ static void put_offsets(struct out *o, const struct measures *m, size_t y)
 	for (size_t row = 0; row < m->rows; row += step) {
 		begin_text(o, "off", LEFT - 10,
 			   y + row * m->scale.px + max_size(m->scale.px / 2 + 4, 8));
-		out_str(o, "+");
-		out_short_size(o, row * row_pages(m) * PAGE_SIZE);
+		out_format(o, "+%'zu", row * row_pages(m) * PAGE_SIZE);
 		end_text(o);
 	}
 }
@@ -672,13 +559,8 @@ static void put_arena(struct picture *p, size_t x, size_t y)
 	put_arena_head(o, m, w, x, y);
 	y += ARENA_HEAD;
 	put_rect(o, "all", x, y, (size_t)m->scale.columns * m->scale.px, m->rows * m->scale.px);
-	out_str(o, "\n<g class=\"arena\" transform=\"translate(");
-	out_dec(o, x);
-	out_str(o, " ");
-	out_dec(o, y);
-	out_str(o, ") scale(");
-	out_dec(o, m->scale.px);
-	out_str(o, ")\">\n");
+	out_format(o, "\n<g class=\"arena\" transform=\"translate(%zu %zu) scale(%u)\">\n", x, y,
+		   m->scale.px);
 	if (m->boxes) {
 		put_boxes(o, m, w, end, p->totals);
 	} else {
@@ -695,28 +577,21 @@ static void put_arena(struct picture *p, size_t x, size_t y)
 
 static void put_entry(struct out *o, unsigned kind, const struct map_total *t, size_t x, size_t y)
 {
-	out_str(o, "<g class=\"entry\"");
-	put_attribute(o, "data-kind", kind);
-	put_attribute(o, "data-pages", t->npages);
-	put_attribute(o, "data-spans", t->spans);
-	put_attribute(o, "data-slots", t->slots);
-	put_attribute(o, "data-used", t->used);
-	out_str(o, "><rect class=\"");
-	put_kind_class(o, kind);
-	out_str(o, kind == KIND_RELEASED ? " released\"" : "\"");
-	put_attribute(o, "x", x);
-	put_attribute(o, "y", y - 10);
-	out_str(o, " width=\"12\" height=\"12\"/>");
+	out_format(o, "<g class=\"entry\" data-kind=\"%u\" data-pages=\"%zu\" data-spans=\"%zu\" "
+		      "data-slots=\"%zu\" data-used=\"%zu\">",
+		   kind, t->npages, t->spans, t->slots, t->used);
+	out_format(o, "<rect class=\"k%u%s\" x=\"%zu\" y=\"%zu\" width=\"12\" "
+		      "height=\"12\"/>",
+		   kind, kind == KIND_RELEASED ? " released" : "", x, y - 10);
 	begin_text(o, "", x + 18, y);
 	put_kind_name(o, kind);
 	end_text(o);
 	begin_text(o, "end", x + 176, y);
-	out_short_size(o, t->npages * PAGE_SIZE);
+	out_format(o, "%'zu", t->npages * PAGE_SIZE);
 	end_text(o);
 	if (kind < NUM_SPAN_CLASSES) {
 		begin_text(o, "end small", x + 236, y);
-		out_dec(o, t->slots == 0 ? 0 : t->used * 100 / t->slots);
-		out_str(o, "% full");
+		out_format(o, "%zu%% full", t->slots == 0 ? 0 : t->used * 100 / t->slots);
 		end_text(o);
 	}
 	out_str(o, "</g>\n");
@@ -757,17 +632,9 @@ static void put_svg(struct picture *p)
 	size_t height = HEAD_HEIGHT + map_height + legend_height(m) + MARGIN;
 	size_t i = 0;
 
-	out_str(o, "<svg xmlns=\"http://www.w3.org/2000/svg\"");
-	put_attribute(o, "width", width);
-	put_attribute(o, "height", height);
-	out_str(o, " viewBox=\"0 0 ");
-	out_dec(o, width);
-	out_str(o, " ");
-	out_dec(o, height);
-	out_str(o, "\"");
-	put_attribute(o, "data-cell-pages", m->scale.cell_pages);
-	put_attribute(o, "data-columns", m->scale.columns);
-	out_str(o, ">\n");
+	out_format(o, "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"%zu\" height=\"%zu\" "
+		      "viewBox=\"0 0 %zu %zu\" data-cell-pages=\"%u\" data-columns=\"%u\">\n",
+		   width, height, width, height, m->scale.cell_pages, m->scale.columns);
 	put_styles(o, m);
 	out_str(o, "<rect width=\"100%\" height=\"100%\" fill=\"#fff\"/>\n");
 	put_head(o, m, &p->st);

@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * heapwalk.c - tells what every page of the heap is used for, without stopping any thread. See
- * malloc.c for the overview.
+ * heapwalk.c - tells what every page of the heap is used for, without stopping any thread.
  *
- * Owns     nothing.
  * Locks    mheap.lock, while the bitmaps of one arena are copied; none while its pages are looked
  *          at.
  * Holds    every page is in exactly one run, so sums over the runs add up whatever other threads

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * leak.c - the leak finder: a snapshot, marking, and the report. See malloc.c for the overview.
+ * leak.c - the leak finder: a snapshot, marking, and the report.
  *
  * A lost object is a direct leak if no other lost object leads to it. Of lost objects that lead to
  * each other in a ring, the first by address is direct. All other lost objects are indirect leaks.
@@ -16,6 +16,7 @@
  */
 #include "tools/leak.h"
 #include "base/sort.h"
+#include "heap/hashtable.h"
 #include "os/fatal.h"
 #include "tools/mark.h"
 #include "os/os.h"
@@ -46,6 +47,7 @@ struct group {
 	uintptr_t pcs[MAX_FRAMES];
 };
 
+/* heap/hashtable.h takes a lock to grow, which the copy must not do. */
 struct groups {
 	uint32_t *slots;               /* number of the group + 1; 0: empty */
 	struct group *at;
@@ -88,47 +90,32 @@ static bool groups_init(struct groups *g)
 	return true;
 }
 
-static uint64_t hash_words(const uintptr_t *words, unsigned n)
-{
-	uint64_t h = n;
-
-	for (unsigned i = 0; i < n; i++)
-		h = (h ^ words[i] ^ h >> 29) * UINT64_C(0x9e3779b97f4a7c15);
-	return h ^ h >> 32;
-}
-
-static bool same_origin(const struct group *a, uint64_t hash, const uintptr_t *pcs, unsigned npcs,
+static bool is_group_of(const struct group *a, uint64_t hash, const uintptr_t *pcs, unsigned npcs,
 			size_t size)
 {
-	if (a->hash != hash || a->npcs != npcs || (npcs == 0 && a->size != size))
-		return false;
-	for (unsigned i = 0; i < npcs; i++)
-		if (a->pcs[i] != pcs[i])
-			return false;
-	return true;
+	return a->hash == hash && a->npcs == npcs && (npcs != 0 || a->size == size) &&
+	       same_words(a->pcs, pcs, npcs);
 }
 
 /* Returns the group of an origin, and makes it if there is none. The last group takes all origins
  * that have no room. */
 static struct group *group_of(struct groups *g, const uintptr_t *pcs, unsigned npcs, uint32_t size)
 {
-	const uintptr_t sized[] = { size };
-	uint64_t hash = npcs != 0 ? hash_words(pcs, npcs) : hash_words(sized, 1);
-	uint32_t slot = (uint32_t)hash % GROUP_SLOTS;
+	uint64_t hash = hashtable_of_stack(pcs, npcs, npcs != 0 ? 0 : size);
+	uint32_t slot = (uint32_t)(hash >> 32) % GROUP_SLOTS;
 	struct group *group;
 
 	for (; g->slots[slot] != 0; slot = (slot + 1) % GROUP_SLOTS)
-		if (same_origin(&g->at[g->slots[slot] - 1], hash, pcs, npcs, size))
+		if (is_group_of(&g->at[g->slots[slot] - 1], hash, pcs, npcs, size))
 			return &g->at[g->slots[slot] - 1];
 	if (g->len == MAX_GROUPS - 1 && (npcs != 0 || size != 0))
-		return group_of(g, NULL, 0, 0);
+		return group_of(g, pcs, 0, 0);
 	group = &g->at[g->len++];
 	g->slots[slot] = g->len;
 	group->hash = hash;
 	group->npcs = npcs;
 	group->size = size;
-	for (unsigned i = 0; i < npcs; i++)
-		group->pcs[i] = pcs[i];
+	copy_bytes(group->pcs, pcs, npcs * sizeof(pcs[0]));
 	return group;
 }
 
@@ -171,20 +158,9 @@ static void sort_groups(struct groups *g)
 
 /* --- the report --- */
 
-static void write_count(struct out *o, size_t n, const char *noun)
-{
-	out_dec(o, n);
-	out_str(o, " ");
-	out_str(o, noun);
-	if (n != 1)
-		out_str(o, "s");
-}
-
 static void write_amount(struct out *o, size_t n, size_t nbytes)
 {
-	write_count(o, n, "object");
-	out_str(o, ", ");
-	write_count(o, nbytes, "byte");
+	out_format(o, "%zu object%s, %zu byte%s", n, plural(n), nbytes, plural(nbytes));
 }
 
 static void write_group(struct out *o, struct symbols *symbols, const struct group *group)
@@ -198,14 +174,10 @@ static void write_group(struct out *o, struct symbols *symbols, const struct gro
 		write_amount(o, group->ndirect, group->direct_bytes);
 		out_str(o, " direct");
 	}
-	if (group->npcs == 0 && group->size != 0) {
-		out_str(o, ", ");
-		out_dec(o, group->size);
-		out_str(o, " bytes each");
-	}
-	out_str(o, ", the first at ");
-	out_hex(o, group->example);
-	out_str(o, group->npcs != 0 ? ", allocated at\n" : "\n");
+	if (group->npcs == 0 && group->size != 0)
+		out_format(o, ", %u bytes each", group->size);
+	out_format(o, ", the first at %#zx%s\n", group->example,
+		   group->npcs != 0 ? ", allocated at" : "");
 	for (uint32_t i = 0; i < group->npcs; i++) {
 		out_str(o, "    ");
 		symbols_print(symbols, o, group->pcs[i], true);
@@ -221,26 +193,23 @@ static void write_missed(struct out *o, const struct snapshot *sn)
 	if (!sn->refused && !sn->unsettled && missed == 0)
 		return;
 	out_str(o, "goalloc: leak check: ");
-	if (sn->refused) {
+	if (sn->refused)
 		out_str(o, "threads were not stopped, as tracing them is refused");
-	} else if (missed == 0) {
+	else if (missed == 0)
 		out_str(o, "threads were not stopped, as they are not known");
-	} else {
-		write_count(o, missed, "thread");
-		out_str(o, " could not be stopped");
-	}
+	else
+		out_format(o, "%zu thread%s could not be stopped", missed, plural(missed));
 	out_str(o, ": what only registers lead to counts as leaked\n");
 }
 
 /* Reports memory that the copy could not read. */
 static void write_unread(struct out *o, size_t nbytes)
 {
-	if (nbytes == 0)
-		return;
-	out_str(o, "goalloc: leak check: ");
-	write_count(o, nbytes, "byte");
-	out_str(o, " that copies of the process do not get (MADV_DONTFORK) could not be read: what "
-		   "only they lead to counts as leaked\n");
+	if (nbytes != 0)
+		out_format(o, "goalloc: leak check: %zu byte%s that copies of the process do not "
+			      "get (MADV_DONTFORK) could not be read: what only they lead to "
+			      "counts as leaked\n",
+			   nbytes, plural(nbytes));
 }
 
 static void write_report(struct leak *leak, struct groups *g, const struct mark_counts *counts,
@@ -252,24 +221,15 @@ static void write_report(struct leak *leak, struct groups *g, const struct mark_
 	sort_groups(g);
 	for (uint32_t i = 0; i < g->len && i < GROUPS_SHOWN; i++)
 		write_group(o, &leak->symbols, g->order[i]);
-	if (g->len > GROUPS_SHOWN) {
-		out_str(o, "goalloc: leak: and ");
-		write_count(o, g->len - GROUPS_SHOWN, "smaller group");
-		out_str(o, "\n");
-	}
+	if (g->len > GROUPS_SHOWN)
+		out_format(o, "goalloc: leak: and %u smaller group%s\n", g->len - GROUPS_SHOWN,
+			   plural(g->len - GROUPS_SHOWN));
 	write_missed(o, sn);
 	write_unread(o, leak->unread);
 	out_str(o, "goalloc: leaked: ");
 	write_amount(o, counts->nlost, counts->lost_bytes);
 	out_str(o, "; live: ");
 	write_amount(o, counts->nlive, counts->live_bytes);
-	out_str(o, "\n");
-}
-
-static void write_failure(struct out *o, const char *why)
-{
-	out_str(o, "goalloc: leak check failed: ");
-	out_str(o, why);
 	out_str(o, "\n");
 }
 
@@ -370,7 +330,7 @@ static void look(struct snapshot *sn, void *arg)
 	out_init(&leak->out, leak->fd);
 	failure = find(sn, leak);
 	if (failure != NULL)
-		write_failure(&leak->out, failure);
+		out_format(&leak->out, "goalloc: leak check failed: %s\n", failure);
 	if (!out_flush(&leak->out) && leak->fd >= 0)
 		leak->result.write_error = leak->out.error;
 	leak->done = true;
@@ -383,11 +343,9 @@ static SLOW_PATH int say_no_snapshot(int fd, const struct snapshot_failure *fail
 {
 	struct report r;
 
-	report_init(&r);
-	report_str(&r, "leak check failed: ");
-	report_str(&r, failure->why);
+	report_init(&r, "leak check failed: %s", failure->why);
 	if (failure->signal != 0)
-		report_dec(&r, (uint64_t)failure->signal);
+		report_add(&r, "%u", (unsigned)failure->signal);
 	return fd < 0 ? 0 : report_write(&r, fd);
 }
 

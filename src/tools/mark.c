@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * mark.c - finds the objects that words lead to: arena table, page map, slot by one multiplication,
- * state byte. See malloc.c for the overview.
+ * state byte.
  *
  * A word counts if it points anywhere into an object, and only objects in scan spans are searched,
  * as in Go's collector. The state byte and the object are fetched when a word is found, and looked

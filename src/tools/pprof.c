@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * pprof.c - a heap profile in the formats that `go tool pprof` and pprof read. See malloc.c for the
- * overview.
+ * pprof.c - a heap profile in the formats that `go tool pprof` and pprof read.
  *
  * A profile is a stream of messages (profile.proto). Only the small messages inside need a length
  * in front, so nothing that is written needs to be kept. The stream is wrapped as gzip because
@@ -10,14 +9,13 @@
  * profile.proto wants an address inside of the call. In the text format addresses are return
  * addresses, and readers subtract.
  *
- * Owns     nothing.
- * Locks    none.
  * Holds    errno is kept. Memory of loaded objects is read through the kernel, so it is no fault if
  *          an object is unloaded meanwhile.
  */
 #include "tools/pprof.h"
 #include "os/chance.h"
 #include "base/config.h"
+#include "base/format.h"
 #include "tools/gzip.h"
 #include "base/sort.h"
 #include "os/os.h"
@@ -144,69 +142,38 @@ static void add_bytes(struct message *m, unsigned field, const uint8_t *p, size_
 /* --- profile.proto: field numbers --- */
 
 enum {
-	PROFILE_SAMPLE_TYPE = 1,
-	PROFILE_SAMPLE = 2,
-	PROFILE_MAPPING = 3,
-	PROFILE_LOCATION = 4,
-	PROFILE_FUNCTION = 5,
-	PROFILE_STRING = 6,
-	PROFILE_DROP_FRAMES = 7,
-	PROFILE_TIME_NS = 9,
-	PROFILE_PERIOD_TYPE = 11,
-	PROFILE_PERIOD = 12,
-	PROFILE_COMMENT = 13,
-	PROFILE_DEFAULT_TYPE = 14,
-	TYPE_NAME = 1,
-	TYPE_UNIT = 2,
-	SAMPLE_LOCATION = 1,
-	SAMPLE_VALUE = 2,
-	SAMPLE_LABEL = 3,
-	LABEL_KEY = 1,
-	LABEL_NUMBER = 3,
-	MAPPING_ID = 1,
-	MAPPING_START = 2,
-	MAPPING_LIMIT = 3,
-	MAPPING_OFFSET = 4,
-	MAPPING_FILE = 5,
-	MAPPING_BUILD_ID = 6,
-	MAPPING_HAS_FUNCTIONS = 7,
-	LOCATION_ID = 1,
-	LOCATION_MAPPING = 2,
-	LOCATION_ADDRESS = 3,
-	LOCATION_LINE = 4,
-	LINE_FUNCTION = 1,
-	FUNCTION_ID = 1,
-	FUNCTION_NAME = 2,
-	FUNCTION_SYSTEM_NAME = 3,
+	PROFILE_SAMPLE_TYPE = 1, PROFILE_SAMPLE, PROFILE_MAPPING, PROFILE_LOCATION,
+	PROFILE_FUNCTION, PROFILE_STRING, PROFILE_DROP_FRAMES, PROFILE_TIME_NS = 9,
+	PROFILE_PERIOD_TYPE = 11, PROFILE_PERIOD, PROFILE_COMMENT, PROFILE_DEFAULT_TYPE
 };
+enum { TYPE_NAME = 1, TYPE_UNIT };
+enum { SAMPLE_LOCATION = 1, SAMPLE_VALUE, SAMPLE_LABEL };
+enum { LABEL_KEY = 1, LABEL_NUMBER = 3 };
+enum { MAPPING_ID = 1, MAPPING_START, MAPPING_LIMIT, MAPPING_OFFSET };
+enum { MAPPING_FILE = 5, MAPPING_BUILD_ID, MAPPING_HAS_FUNCTIONS };
+enum { LOCATION_ID = 1, LOCATION_MAPPING, LOCATION_ADDRESS, LOCATION_LINE };
+enum { LINE_FUNCTION = 1 };
+enum { FUNCTION_ID = 1, FUNCTION_NAME, FUNCTION_SYSTEM_NAME };
 
-/* A string is named by its number, from 0, in the order of writing. */
-enum {
-	STRING_EMPTY,
-	STRING_ALLOC_OBJECTS,
-	STRING_COUNT,
-	STRING_ALLOC_SPACE,
-	STRING_BYTES,
-	STRING_INUSE_OBJECTS,
-	STRING_INUSE_SPACE,
-	STRING_SPACE,
-	STRING_DROP_FRAMES,
-	STRINGS
-};
-static const char *const strings[STRINGS] = {
-	"",
-	"alloc_objects",
-	"count",
-	"alloc_space",
-	"bytes",
-	"inuse_objects",
-	"inuse_space",
-	"space",
-	/* Readers drop these functions with all that they call. Only the stacks of a program that
-	 * was linked with the library's objects one by one contain them. */
-	("malloc|calloc|realloc|reallocarray|memalign|aligned_alloc|posix_memalign|valloc|pvalloc|"
-	 "operator new(\\[\\])?|_Zn[wa]m.*|__alloc_token_.*|goalloc_.*"),
-};
+/* The strings that every profile has. A string is named by its number, from 0, in the order of
+ * writing. Readers drop the functions of the last with all that they call; only the stacks of a
+ * program that was linked with the library's objects one by one contain them. */
+#define STRINGS(STRING) \
+	STRING(EMPTY, "") \
+	STRING(ALLOC_OBJECTS, "alloc_objects") \
+	STRING(COUNT, "count") \
+	STRING(ALLOC_SPACE, "alloc_space") \
+	STRING(BYTES, "bytes") \
+	STRING(INUSE_OBJECTS, "inuse_objects") \
+	STRING(INUSE_SPACE, "inuse_space") \
+	STRING(SPACE, "space") \
+	STRING(DROP_FRAMES, "malloc|calloc|realloc|reallocarray|memalign|aligned_alloc|" \
+			    "posix_memalign|valloc|pvalloc|operator new(\\[\\])?|_Zn[wa]m.*|" \
+			    "__alloc_token_.*|goalloc_.*")
+#define STRING_NUMBER(name, text) STRING_##name,
+#define STRING_TEXT(name, text) text,
+enum { STRINGS(STRING_NUMBER) NUM_STRINGS };
+static const char *const strings[NUM_STRINGS] = { STRINGS(STRING_TEXT) };
 
 /* A place and the function that it is in. */
 struct spot {
@@ -226,7 +193,6 @@ struct writer {
 	struct symbols symbols;
 	struct message message;     /* the message that is built */
 	struct procmap_reader maps;
-	struct out text;            /* of a comment */
 };
 
 static void write_bytes(struct writer *w, unsigned field, const void *p, size_t n)
@@ -500,10 +466,11 @@ static void write_places(struct writer *w)
 
 static void write_comment(struct writer *w)
 {
-	out_init(&w->text, -1);
-	out_str(&w->text, "samples dropped for want of memory: ");
-	out_dec(&w->text, w->source->dropped);
-	write_bytes(w, PROFILE_STRING, w->text.buffer, w->text.len);
+	char text[80];
+	size_t n = format_buffer(text, sizeof(text), "samples dropped for want of memory: %zu",
+				 w->source->dropped);
+
+	write_bytes(w, PROFILE_STRING, text, n);
 	write_number(w, PROFILE_COMMENT, w->nstrings++);
 }
 
@@ -516,7 +483,7 @@ int pprof_write_proto(int fd, const struct pprof_source *source)
 		return ENOMEM;
 	w->source = source;
 	gzip_begin(&w->z, fd);
-	for (unsigned i = 0; i < STRINGS; i++)
+	for (unsigned i = 0; i < NUM_STRINGS; i++)
 		(void)write_string(w, strings[i]);
 	write_type(w, PROFILE_SAMPLE_TYPE, STRING_ALLOC_OBJECTS, STRING_COUNT);
 	write_type(w, PROFILE_SAMPLE_TYPE, STRING_ALLOC_SPACE, STRING_BYTES);
@@ -552,14 +519,7 @@ static void add_sample(const struct pprof_sample *s, void *arg)
 /* Prints "live objects: live bytes [all objects: all bytes] @". */
 static void print_counts(struct out *o, const uint64_t counts[4])
 {
-	out_padded(o, counts[0], 6);
-	out_str(o, ": ");
-	out_padded(o, counts[1], 8);
-	out_str(o, " [");
-	out_padded(o, counts[2], 6);
-	out_str(o, ": ");
-	out_padded(o, counts[3], 8);
-	out_str(o, "] @");
+	out_format(o, "%6zu: %8zu [%6zu: %8zu] @", counts[0], counts[1], counts[2], counts[3]);
 }
 
 static void print_sample(const struct pprof_sample *s, void *arg)
@@ -569,10 +529,8 @@ static void print_sample(const struct pprof_sample *s, void *arg)
 
 	add_sample(s, counts);
 	print_counts(o, counts);
-	for (unsigned i = 0; i < s->npcs; i++) {
-		out_str(o, " ");
-		out_hex(o, s->pcs[i]);
-	}
+	for (unsigned i = 0; i < s->npcs; i++)
+		out_format(o, " %#zx", s->pcs[i]);
 	out_str(o, "\n");
 }
 
@@ -593,9 +551,7 @@ int pprof_write_text(int fd, const struct pprof_source *source)
 	source->each_sample(add_sample, sums);
 	out_str(o, "heap profile: ");
 	print_counts(o, sums);
-	out_str(o, " heap_v2/");
-	out_dec(o, source->rate);
-	out_str(o, "\n");
+	out_format(o, " heap_v2/%zu\n", source->rate);
 	source->each_sample(print_sample, o);
 	out_str(o, "\nMAPPED_LIBRARIES:\n");
 	maps = os_open_read("/proc/self/maps");

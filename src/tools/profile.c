@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * profile.c - records which code allocated how much: a sample of the allocations, by call stack.
- * See malloc.c for the overview.
  *
  * Owns     three tables and their records: a bucket for each stack and slot size, an object for
  *          each live sampled object, and a place for each return address in a bucket. Records are
@@ -22,8 +21,10 @@
 #include "heap/fixalloc.h"
 #include "heap/hashtable.h"
 #include "os/lock.h"
+#include "os/metakey.h"
 #include "heap/mheap.h"
 #include "os/os.h"
+#include "base/text.h"
 #include "tools/pprof.h"
 #include "base/probe.h"
 #include "stack/unwind.h"
@@ -173,26 +174,9 @@ static bool add_place_locked(uintptr_t pc)
 	return true;
 }
 
-static uint64_t hash_stack(const uintptr_t *pcs, unsigned npcs, size_t nbytes)
-{
-	uint64_t hash = nbytes;
-
-	for (unsigned i = 0; i < npcs; i++) {
-		hash = (hash ^ pcs[i]) * UINT64_C(0x9e3779b97f4a7c15);
-		hash ^= hash >> 32;
-	}
-	/* The upper bits choose the chain. */
-	return hash * UINT64_C(0xbf58476d1ce4e5b9);
-}
-
 static bool is_bucket_of(const struct bucket *b, const uintptr_t *pcs, unsigned npcs, size_t nbytes)
 {
-	if (b->npcs != npcs || b->nbytes != nbytes)
-		return false;
-	for (unsigned i = 0; i < npcs; i++)
-		if (b->pcs[i] != pcs[i])
-			return false;
-	return true;
+	return b->npcs == npcs && b->nbytes == nbytes && same_words(b->pcs, pcs, npcs);
 }
 
 static SLOW_PATH struct bucket *make_bucket_locked(uint64_t hash, const uintptr_t *pcs,
@@ -324,7 +308,7 @@ void profile_alloc(uintptr_t addr, size_t nbytes)
 		return;
 	PROBE_SAMPLED_ALLOC(addr, nbytes, spanclass_at(addr));
 	npcs = unwind_callers(pcs, PROFILE_MAX_FRAMES);
-	hash = hash_stack(pcs, npcs, nbytes);
+	hash = hashtable_of_stack(pcs, npcs, nbytes);
 	if (!take_lock()) {
 		count_dropped();
 		return;
@@ -449,10 +433,12 @@ int profile_write_or_errno(int fd, bool text)
 {
 	struct pprof_source source = { .each_sample = each_sample, .each_place = each_place };
 	struct profile_totals totals;
+	uint32_t rights;
 	int error;
 
 	if (inside || lock_held(&profile.use_lock))
 		return EDEADLK;
+	rights = metakey_open();
 	lock_acquire(&profile.use_lock);
 	profile_count(&totals);
 	source.rate = totals.rate;
@@ -460,16 +446,13 @@ int profile_write_or_errno(int fd, bool text)
 	source.number = ++profile.writes;
 	error = text ? pprof_write_text(fd, &source) : pprof_write_proto(fd, &source);
 	lock_release(&profile.use_lock);
+	metakey_close(rights);
 	return error;
 }
 
 bool profile_is_text(const char *file)
 {
-	static const char ending[] = ".heap";
-	size_t len = string_length(file), ending_len = sizeof(ending) - 1;
-
-	return len >= ending_len &&
-	       __builtin_memcmp(file + len - ending_len, ending, ending_len) == 0;
+	return text_ends(file, ".heap");
 }
 
 void profile_count(struct profile_totals *totals)

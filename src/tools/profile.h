@@ -5,7 +5,7 @@
  *
  * Slow paths of allocation report the objects that sample.c chose. When the profile is written,
  * their number is scaled to the number of all objects. All functions are thread safe. The
- * protection key of the records must be open.
+ * protection key of the records must be open, except for profile_write_or_errno().
  */
 #ifndef GOALLOC_PROFILE_H
 #define GOALLOC_PROFILE_H

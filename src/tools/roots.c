@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * roots.c - searches registers, stacks, data, thread-local storage and mappings for addresses of
- * objects. See malloc.c for the overview.
+ * objects.
  *
  * All private memory that can be read and was written to counts: .data and .bss, stacks, the
  * storage that ld.so and libc keep for threads, brk, and mappings of the program. So does shared
@@ -9,7 +9,6 @@
  * pointer, and stacks of threads that have ended.
  *
  * Owns     the list of memory that does not count.
- * Locks    none.
  * Holds    memory that was never touched is not touched here either.
  */
 #include "tools/roots.h"

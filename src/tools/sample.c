@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * sample.c - chooses which allocations are counted, sampled and guarded. See malloc.c for the
- * overview.
+ * sample.c - chooses which allocations are counted, sampled and guarded.
  *
  * Each span class of each thread has a mark: a number of allocated bytes. The object in which the
  * count reaches the mark is a sample, and the next mark is drawn. Distances between marks are

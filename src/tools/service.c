@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * service.c - what is written at exit and on a signal: statistics, leaks, profile, heap map. See
- * malloc.c for the overview.
+ * service.c - what is written at exit and on a signal: statistics, leaks, profile, heap map.
  *
  * Owns     the table of outputs, and the signal's handler.
  * Locks    service.lock (LOCK_SERVICE), the outermost of all, while something is written.

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * snapshot.c - stops the threads, copies the process, and lets the threads go. See malloc.c for the
- * overview.
+ * snapshot.c - stops the threads, copies the process, and lets the threads go.
  *
  * A thread cannot trace threads of its own process. So the caller makes a helper: a process that
  * shares its memory. The helper stops the other threads and keeps the values in their registers

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * stat.c - the heap in figures: reads them once, and prints them for people. See malloc.c for the
- * overview.
+ * stat.c - the heap in figures: reads them once, and prints them for people.
  *
  * Owns     nothing: a snapshot belongs to its reader.
  * Locks    those of the modules it calls, one after the other; none while slots are counted.
@@ -14,6 +13,7 @@
 #include "tools/heapwalk.h"
 #include "heap/mcentral.h"
 #include "base/options.h"
+#include "base/text.h"
 #include "os/os.h"
 #include "os/out.h"
 #include "os/metakey.h"
@@ -287,42 +287,25 @@ void stat_drop(struct stat_snapshot *st)
 
 /* --- the page --- */
 
-#define LABEL_WIDTH 26
-
 /* Prints a share in per cent with one place, right-aligned. */
 static void print_share(struct out *o, size_t part, size_t whole)
 {
 	size_t tenths = whole == 0 ? 0 : (part * 1000 + whole / 2) / whole;
 
-	for (size_t n = tenths; n < 1000; n = n < 100 ? 100 : n * 10)
-		out_str(o, " ");
-	out_fixed(o, tenths, 1);
-	out_str(o, "%");
+	out_format(o, "%3zu.%zu%%", tenths / 10, tenths % 10);
 }
 
 /* Prints a figure and its share of the heap. The caller prints the rest of the line. */
 static void print_part(struct out *o, const char *label, size_t nbytes, size_t whole)
 {
-	out_left(o, label, LABEL_WIDTH);
-	out_size(o, nbytes);
-	out_str(o, "  ");
+	out_format(o, "%-26s%'10zu  ", label, nbytes);
 	print_share(o, nbytes, whole);
 	out_str(o, "   ");
 }
 
 static void print_figure(struct out *o, const char *label, size_t nbytes)
 {
-	out_left(o, label, LABEL_WIDTH);
-	out_size(o, nbytes);
-	out_str(o, "           ");
-}
-
-static void print_count(struct out *o, uint64_t n, const char *what)
-{
-	out_dec(o, n);
-	out_str(o, " ");
-	out_str(o, what);
-	out_str(o, n == 1 ? "" : "s");
+	out_format(o, "%-26s%'10zu           ", label, nbytes);
 }
 
 static void print_heap(struct out *o, const struct stat_snapshot *st)
@@ -333,38 +316,28 @@ static void print_heap(struct out *o, const struct stat_snapshot *st)
 	size_t heap = st->heap_bytes;
 
 	print_part(o, "heap", heap, heap);
-	print_count(o, st->narenas, "arena");
-	out_str(o, "\n");
+	out_format(o, "%zu arena%s\n", st->narenas, plural(st->narenas));
 	print_part(o, "  live objects", a->live_bytes, heap);
-	print_count(o, a->live, "object");
-	out_str(o, ", ");
-	out_short_size(o, st->noscan.live_bytes);
-	out_str(o, " of them noscan\n");
+	out_format(o, "%zu object%s, %'zu of them noscan\n", a->live, plural(a->live),
+		   st->noscan.live_bytes);
 	print_part(o, "  slack in tiny blocks", a->slack_bytes, heap);
 	out_str(o, "beside the objects in them\n");
 	print_part(o, "  free slots", a->free_bytes - kept, heap);
-	out_short_size(o, a->cached_bytes);
-	out_str(o, " of them in threads' caches");
-	if (a->drained_bytes != 0) {
-		out_str(o, ", ");
-		out_short_size(o, a->drained_bytes);
-		out_str(o, " without memory");
-	}
+	out_format(o, "%'zu of them in threads' caches", a->cached_bytes);
+	if (a->drained_bytes != 0)
+		out_format(o, ", %'zu without memory", a->drained_bytes);
 	out_str(o, "\n");
 	print_part(o, "  big objects kept", kept, heap);
 	out_str(o, "freed, for the next of their length\n");
 	print_part(o, "  behind the last slots", a->tail_bytes, heap);
-	print_count(o, a->spans, "span");
-	out_str(o, ", ");
-	out_short_size(o, st->empty_bytes);
-	out_str(o, " in empty ones\n");
+	out_format(o, "%zu span%s, %'zu in empty ones\n", a->spans, plural(a->spans),
+		   st->empty_bytes);
 	print_part(o, "  free pages", st->free_bytes, heap);
 	out_str(o, "in no span, not given back yet\n");
 	print_part(o, "  released pages", st->released_bytes, heap);
 	out_str(o, "in no span, without memory\n");
 	print_part(o, "  threads' page words", st->held_bytes, heap);
-	out_short_size(o, st->held_released_bytes);
-	out_str(o, " of them without memory\n");
+	out_format(o, "%'zu of them without memory\n", st->held_released_bytes);
 	if (st->moving_bytes != 0) {
 		print_part(o, "  on their way", st->moving_bytes, heap);
 		out_str(o, "becoming spans, or free\n");
@@ -375,29 +348,22 @@ static void print_records(struct out *o, const char *label, const struct stat_re
 			  const char *what)
 {
 	print_figure(o, label, r->bytes);
-	print_count(o, r->inuse, what);
-	out_str(o, ", ");
-	out_short_size(o, r->inuse_bytes);
-	out_str(o, " in use\n");
+	out_format(o, "%zu %s%s, %'zu in use\n", r->inuse, what, plural(r->inuse), r->inuse_bytes);
 }
 
 /* Returns the resident bytes of the process by the kernel's count, or 0 if they are unknown. */
 static size_t resident_bytes(void)
 {
-	int fd = os_open_read("/proc/self/statm");
 	char text[128];
-	long n = fd < 0 ? -1 : os_read(fd, text, sizeof(text) - 1);
 	const char *s = text;
-	size_t pages = 0;
+	size_t npages = 0;
 
-	if (fd >= 0)
-		os_close(fd);
-	text[n < 0 ? 0 : n] = '\0';
+	/* "PAGES RESIDENT ...". */
+	(void)os_read_file("/proc/self/statm", text, sizeof(text));
 	while (*s != '\0' && *s++ != ' ')
 		;
-	for (; *s >= '0' && *s <= '9'; s++)
-		pages = pages * 10 + (size_t)(*s - '0');
-	return pages * os_page_size();
+	(void)text_number(s, &npages);
+	return npages * os_page_size();
 }
 
 static void print_rest(struct out *o, const struct stat_snapshot *st)
@@ -408,12 +374,9 @@ static void print_rest(struct out *o, const struct stat_snapshot *st)
 	print_records(o, "  thread caches", &st->caches, "thread");
 	print_records(o, "  arena records", &st->arenas, "arena");
 	print_figure(o, "  not in use", st->other_bytes);
-	out_short_size(o, st->table_bytes);
-	out_str(o, " of static tables are not in the sums\n");
+	out_format(o, "%'zu of static tables are not in the sums\n", st->table_bytes);
 	print_figure(o, "heap and metadata", st->sys_bytes);
-	out_str(o, "address space; huge pages asked for: ");
-	out_short_size(o, st->huge_bytes);
-	out_str(o, "\n");
+	out_format(o, "address space; huge pages asked for: %'zu\n", st->huge_bytes);
 	print_figure(o, "resident", resident_bytes());
 	out_str(o, "all of the process, as the kernel counts\n");
 	print_figure(o, "beyond what was asked for", st->all.rounding_max);
@@ -422,17 +385,11 @@ static void print_rest(struct out *o, const struct stat_snapshot *st)
 
 static void print_counts(struct out *o, const struct stat_snapshot *st)
 {
-	if (!st->counting)
-		return;
-	out_str(o, "\nallocated ");
-	print_count(o, st->all.mallocs, "object");
-	out_str(o, ", ");
-	out_short_size(o, st->all.malloc_bytes);
-	out_str(o, "; freed ");
-	out_dec(o, st->all.frees);
-	out_str(o, ", ");
-	out_short_size(o, st->all.freed_bytes);
-	out_str(o, "\n");
+	const struct stat_class *a = &st->all;
+
+	if (st->counting)
+		out_format(o, "\nallocated %zu object%s, %'zu; freed %zu, %'zu\n", a->mallocs,
+			   plural(a->mallocs), a->malloc_bytes, a->frees, a->freed_bytes);
 }
 
 static void print_class(struct out *o, const struct stat_snapshot *st, unsigned sc)
@@ -442,23 +399,17 @@ static void print_class(struct out *o, const struct stat_snapshot *st, unsigned 
 	if (sc <= SPANCLASS_BIG_NOSCAN)
 		out_str(o, "     big");
 	else
-		out_padded(o, sc == SPANCLASS_ZERO ? 0 : sizeclasses[sc >> 1].elemsize, 8);
-	out_left(o,
-		 sc == SPANCLASS_TINY                ? "  tiny"
-		 : spanclass_noscan((spanclass_t)sc) ? "  noscan"
-						     : "  scan",
-		 9);
-	out_padded(o, k->spans, 7);
-	out_padded(o, k->slots, 10);
-	out_padded(o, k->live, 10);
-	out_str(o, "  ");
+		out_format(o, "%8u", sc == SPANCLASS_ZERO ? 0 : sizeclasses[sc >> 1].elemsize);
+	out_format(o, "  %-7s%7zu%10zu%10zu  ",
+		   sc == SPANCLASS_TINY                ? "tiny"
+		   : spanclass_noscan((spanclass_t)sc) ? "noscan"
+						       : "scan",
+		   k->spans, k->slots, k->live);
 	print_share(o, k->slots - k->free_slots, k->slots);
-	out_str(o, "  ");
-	out_size(o, k->live_bytes);
-	out_str(o, "  ");
-	out_size(o, k->free_bytes + k->slack_bytes + k->tail_bytes);
+	out_format(o, "  %'10zu  %'10zu", k->live_bytes,
+		   k->free_bytes + k->slack_bytes + k->tail_bytes);
 	if (st->counting)
-		out_padded(o, k->mallocs, 13);
+		out_format(o, "%13zu", k->mallocs);
 	out_str(o, "\n");
 }
 
@@ -478,21 +429,9 @@ static void print_classes(struct out *o, const struct stat_snapshot *st)
 
 size_t stat_program(char name[STAT_PROGRAM_MAX])
 {
-	int fd = os_open_read("/proc/self/comm");
-	long n = fd < 0 ? -1 : os_read(fd, name, STAT_PROGRAM_MAX);
+	size_t n = os_read_file("/proc/self/comm", name, STAT_PROGRAM_MAX);
 
-	if (fd >= 0)
-		os_close(fd);
-	return n > 1 ? (size_t)n - 1 : 0;
-}
-
-static void print_program(struct out *o)
-{
-	char name[STAT_PROGRAM_MAX];
-
-	out_text(o, name, stat_program(name));
-	out_str(o, ", pid ");
-	out_dec(o, (uint64_t)os_pid());
+	return n > 1 ? n - 1 : 0;
 }
 
 /* The memory that a page needs. */
@@ -506,6 +445,7 @@ _Static_assert(sizeof(struct page) <= OS_SCRATCH_RESERVE,
 int stat_print(int fd)
 {
 	struct page *page = os_alloc_scratch(sizeof(*page));
+	char name[STAT_PROGRAM_MAX];
 	struct out *o;
 	int error;
 
@@ -514,9 +454,8 @@ int stat_print(int fd)
 	o = &page->out;
 	stat_read(&page->st);
 	out_init(o, fd);
-	out_str(o, "goalloc: ");
-	print_program(o);
-	out_str(o, "\n");
+	out_format(o, "goalloc: %.*s, pid %u\n", (int)stat_program(name), name,
+		   (unsigned)os_pid());
 	print_heap(o, &page->st);
 	print_rest(o, &page->st);
 	print_counts(o, &page->st);

@@ -4,8 +4,9 @@
 # messages.sh PREFIX SOURCE - every error and warning that src/ reports is in DIAGNOSTICS of
 # goalloc(7).
 #
-# A message is a string in a call of fatal_pointer(), fatal_error() or report_str() that has a space
-# inside and begins with a letter. The pieces of a line that begin otherwise are not looked for.
+# A message is a string in a call of fatal_pointer(), fatal_error() or the functions of reports, up
+# to a conversion such as %s or between two of them, that has a space inside. Punctuation at its
+# ends does not count.
 source=$2
 type perl >/dev/null 2>&1 || exit 77
 # shellcheck disable=SC2046 # no file name has a space
@@ -21,8 +22,13 @@ exec perl -we '
 	for my $file (@files) {
 		open my $source, "<", $file or die "$file: $!\n";
 		my $code = <$source>;
-		while ($code =~ /\b(?:fatal_pointer|fatal_error|report_str)\(([^;]*?)\);/gs) {
-			for my $message ($1 =~ /"([A-Za-z][^"]* [^"]*\S)"/g) {
+		while ($code =~ /\b(?:fatal_(?:pointer|error)|report_\w+)\((.*?)\);/gs)
+		{
+			my $call = $1;
+			$call =~ s/"\s+"//g;
+			my @pieces = map { split /%[-#.*\x27 0-9]*z?[a-z]/ } $call =~ /"([^"]*)"/g;
+			s/^[\s\x27:;,]+|[\s\x27:]+$//g for @pieces;
+			for my $message (grep { / / } @pieces) {
 				$found++;
 				next if index($text, $message) >= 0;
 				print "goalloc(7) does not have the message of $file: $message\n";

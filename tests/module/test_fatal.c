@@ -77,22 +77,15 @@ static void each_end_is_its_line_and_sigabrt(void **state)
 	run_until_abort(end_by_error, "goalloc: all is lost\n");
 }
 
-static void numbers_are_written_from_0_to_the_largest(void **state)
+static void lines_are_put_together(void **state)
 {
 	struct report r;
 
 	(void)state;
-	r.len = 0;
-	report_dec(&r, 0);
-	report_str(&r, " ");
-	report_dec(&r, UINT64_MAX);
-	report_str(&r, " ");
-	report_hex(&r, 0);
-	report_str(&r, " ");
-	report_hex(&r, UINTPTR_MAX);
-	report_chars(&r, "abc", 2);
-	assert_int_equal(r.len, strlen("0 18446744073709551615 0x0 0xffffffffffffffffab"));
-	assert_memory_equal(r.text, "0 18446744073709551615 0x0 0xffffffffffffffffab", r.len);
+	report_init(&r, "%s:", "a");
+	report_add(&r, " %zu", (size_t)7);
+	assert_int_equal(r.len, strlen("goalloc: a: 7"));
+	assert_memory_equal(r.text, "goalloc: a: 7", r.len);
 }
 
 static void write_too_much(void *arg)
@@ -100,9 +93,9 @@ static void write_too_much(void *arg)
 	struct report r;
 
 	(void)arg;
-	report_init(&r);
+	report_init(&r, "x");
 	for (size_t i = 0; i < REPORT_MAX; i++)
-		report_str(&r, "x");
+		report_add(&r, "x");
 	assert_int_equal(report_write(&r, 2), 0);
 }
 
@@ -122,7 +115,7 @@ static void a_write_that_fails_returns_its_errno_and_keeps_the_callers(void **st
 	struct report r;
 
 	(void)state;
-	report_init(&r);
+	report_init(&r, "x");
 	errno = 77;
 	assert_int_equal(report_write(&r, -1), EBADF);
 	assert_int_equal(errno, 77);
@@ -159,7 +152,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_warning_comes_at_once_and_not_again_too_soon),
 		cmocka_unit_test(each_end_is_its_line_and_sigabrt),
-		cmocka_unit_test(numbers_are_written_from_0_to_the_largest),
+		cmocka_unit_test(lines_are_put_together),
 		cmocka_unit_test(a_line_that_is_too_long_is_cut_and_still_a_line),
 		cmocka_unit_test(a_write_that_fails_returns_its_errno_and_keeps_the_callers),
 		cmocka_unit_test(a_handler_that_comes_here_again_is_called_once),

@@ -5,7 +5,6 @@
  */
 #include "module.h"
 
-#include "os/fatal.h"
 #include "os/os.h"
 #include "os/out.h"
 
@@ -95,71 +94,12 @@ static void long_bytes_arrive_whole_in_short_writes_too(void **state)
 	expect(text);
 }
 
-static void numbers_in_decimal(void **state)
+static void formats_go_to_the_buffer(void **state)
 {
 	(void)state;
-	out_dec(&out, 0);
-	out_str(&out, " ");
-	out_dec(&out, 10);
-	out_str(&out, " ");
-	out_dec(&out, UINT64_MAX);
-	expect("0 10 18446744073709551615");
-}
-
-static void numbers_in_hexadecimal(void **state)
-{
-	(void)state;
-	out_hex(&out, 0);
-	out_str(&out, " ");
-	out_hex(&out, 0x1f0);
-	out_str(&out, " ");
-	out_hex(&out, UINT64_MAX);
-	expect("0x0 0x1f0 0xffffffffffffffff");
-}
-
-static void padded_numbers_are_never_cut(void **state)
-{
-	(void)state;
-	out_padded(&out, 7, 3);
-	out_padded(&out, 123, 3);
-	out_padded(&out, 1234, 3);
-	out_padded(&out, 5, 0);
-	expect("  712312345");
-}
-
-static void fixed_point_has_all_its_places(void **state)
-{
-	(void)state;
-	out_fixed(&out, 1234, 2);
-	out_str(&out, " ");
-	out_fixed(&out, 5, 3);
-	out_str(&out, " ");
-	out_fixed(&out, 100, 2);
-	out_str(&out, " ");
-	out_fixed(&out, 42, 0);
-	expect("12.34 0.005 1.00 42");
-}
-
-static void sizes_have_a_unit_and_ten_characters(void **state)
-{
-	static const struct {
-		uint64_t n;
-		const char *text;
-	} cases[] = {
-		{ 0, "   0   B  " },			 { 1023, "1023   B  " },
-		{ 1024, "   1.0 KiB" },			 { 1536, "   1.5 KiB" },
-		{ 1024 * 1024 - 1, "1023.9 KiB" },	 { UINT64_C(1) << 20, "   1.0 MiB" },
-		{ UINT64_C(5) << 30, "   5.0 GiB" },	 { UINT64_C(3) << 40, "   3.0 TiB" },
-		{ UINT64_C(3) << 50, "   3.0 PiB" },	 { UINT64_MAX, "  15.9 EiB" },
-	};
-	char all[256] = "";
-
-	(void)state;
-	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		out_size(&out, cases[i].n);
-		strcat(all, cases[i].text);
-	}
-	expect(all);
+	out_str(&out, "a ");
+	out_format(&out, "%s %zu%%\n", "b", (size_t)7);
+	expect("a b 7%\n");
 }
 
 static void after_a_failed_write_the_rest_is_dropped(void **state)
@@ -368,43 +308,6 @@ TEST_IN_CHILD(failed_writes_send_no_signal)
 	CHECK(sigpending(&pending) == 0 && sigismember(&pending, SIGPIPE));
 }
 
-/* --- texts from outside --- */
-
-static void what_a_terminal_obeys_is_hidden(void **state)
-{
-	static const struct {
-		const char *text, *shown;
-	} cases[] = {
-		{ "plain ~", "plain ~" },
-		{ "\x1b[31m\a\n\r\t\x7f", "?[31m?????" },
-		{ "\xc3\xa4 \xe2\x82\xac \xf0\x9f\x98\x80",
-		  "\xc3\xa4 \xe2\x82\xac \xf0\x9f\x98\x80" },
-		/* C1, as UTF-8 and as a byte; the first and the last; the first that is none. */
-		{ "\xc2\x80\xc2\x9b\xc2\x9f\xc2\xa0", "??????\xc2\xa0" },
-		{ "\x9b"
-		  "2J\x90",
-		  "?2J?" },
-		/* Too long a form, a surrogate, beyond Unicode, cut. */
-		{ "\xc0\x9b\xe0\x80\x9b", "?????" },
-		{ "\xed\xa0\x80\xf4\x90\x80\x80", "???????" },
-		{ "\xe2\x82", "??" },
-		{ "\xe2\x82x\xc3", "??x?" },
-	};
-	char all[512] = "";
-
-	(void)state;
-	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		struct report r = { .len = 0 };
-
-		report_text(&r, cases[i].text, strlen(cases[i].text));
-		assert_int_equal(r.len, strlen(cases[i].shown));
-		assert_memory_equal(r.text, cases[i].shown, r.len);
-		out_text(&out, cases[i].text, strlen(cases[i].text));
-		strcat(all, cases[i].shown);
-	}
-	expect(all);
-}
-
 static void names_are_expanded(void **state)
 {
 	char name[64];
@@ -518,11 +421,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(nothing_is_written_before_the_buffer_is_full_or_flushed),
 		TEST(long_bytes_arrive_whole_in_short_writes_too),
-		TEST(numbers_in_decimal),
-		TEST(numbers_in_hexadecimal),
-		TEST(padded_numbers_are_never_cut),
-		TEST(fixed_point_has_all_its_places),
-		TEST(sizes_have_a_unit_and_ten_characters),
+		TEST(formats_go_to_the_buffer),
 		TEST(after_a_failed_write_the_rest_is_dropped),
 		TEST(a_file_is_replaced_or_appended_to),
 		TEST(a_reader_sees_a_whole_file),
@@ -532,7 +431,6 @@ int main(void)
 		TEST(a_file_in_a_closed_directory_is_written_in_place),
 		TEST(remove_closed_directory),
 		TEST(failed_writes_send_no_signal),
-		TEST(what_a_terminal_obeys_is_hidden),
 		TEST(names_are_expanded),
 		TEST(a_name_that_grows_too_long_is_refused),
 		TEST(descriptors_are_high_and_not_inherited),

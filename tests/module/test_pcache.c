@@ -31,7 +31,9 @@ static void the_lowest_run_that_is_long_enough_is_taken(void **state)
 static void an_aligned_run_begins_at_a_multiple_of_the_alignment(void **state)
 {
 	/* Free: all but pages 0 and 20. */
-	struct pcache pc = { .base = BASE, .free = ~(UINT64_C(1) | UINT64_C(1) << 20) };
+	struct pcache pc = {
+		.base = BASE, .free = ~(UINT64_C(1) | UINT64_C(1) << 20), .group = ~UINT64_C(0)
+	};
 	bool zeroed;
 
 	(void)state;
@@ -49,7 +51,9 @@ static void an_aligned_run_begins_at_a_multiple_of_the_alignment(void **state)
 
 static void a_run_reads_as_zero_only_if_each_of_its_pages_does(void **state)
 {
-	struct pcache pc = { .base = BASE, .free = UINT64_C(0x3f), .clean = UINT64_C(0x2f) };
+	struct pcache pc = {
+		.base = BASE, .free = UINT64_C(0x3f), .clean = UINT64_C(0x2f), .group = 0x3f
+	};
 	bool zeroed;
 
 	(void)state;
@@ -64,9 +68,9 @@ static void a_run_reads_as_zero_only_if_each_of_its_pages_does(void **state)
 	assert_false(zeroed);
 }
 
-static void a_run_that_is_not_all_in_the_word_is_not_put_there(void **state)
+static void a_run_that_is_not_all_in_the_group_is_not_put_there(void **state)
 {
-	struct pcache pc = { .base = BASE };
+	struct pcache pc = { .base = BASE, .group = ~UINT64_C(0) };
 	struct pcache none = { .base = 0 };
 
 	(void)state;
@@ -78,6 +82,33 @@ static void a_run_that_is_not_all_in_the_word_is_not_put_there(void **state)
 	assert_true(pc.free == 0 && none.free == 0);
 	assert_true(pcache_put(&pc, page_at(63), 1));
 	assert_true(pc.free == UINT64_C(1) << 63);
+	pc = (struct pcache){ .base = BASE, .group = UINT64_C(0xff00) };
+	assert_false(pcache_put(&pc, page_at(7), 2));
+	assert_false(pcache_put(&pc, page_at(15), 2));
+	assert_true(pcache_put(&pc, page_at(8), 8) && pc.free == UINT64_C(0xff00));
+}
+
+static void a_group_has_the_run_and_the_others_get_the_rest_of_the_word(void **state)
+{
+	const uint64_t free = ~UINT64_C(0) << 13, clean = ~UINT64_C(0) << 20;
+	struct pcache pc = { .base = BASE, .free = free, .clean = clean };
+
+	(void)state;
+	/* Bits 13 to 15 begin the lowest run, which crosses into the next group. */
+	assert_true(pcache_choose_group(&pc, 4) == ~UINT64_C(0) << 24);
+	assert_true(pc.group == UINT64_C(0xffff00) && pc.free == UINT64_C(0xffe000));
+	assert_true(pc.clean == UINT64_C(0xf00000));
+	/* The next groups are twice as large each. */
+	for (unsigned size = 2 * PCACHE_FIRST; size <= PCACHE_PAGES; size *= 2) {
+		pc.free = ~UINT64_C(0);
+		assert_true(pcache_choose_group(&pc, 1) == (size == 64 ? 0 : ~UINT64_C(0) << size));
+	}
+	pc.free = ~UINT64_C(0);
+	assert_true(pcache_choose_group(&pc, 1) == 0 && pc.free == ~UINT64_C(0));
+	/* One that gave its pages back begins small again. */
+	pcache_clear(&pc);
+	pc.free = UINT64_C(1) << 63;
+	assert_true(pcache_choose_group(&pc, 1) == 0 && pc.group == UINT64_C(0xff) << 56);
 }
 
 static void exactly_the_pages_at_an_address_are_taken_or_none(void **state)
@@ -120,7 +151,8 @@ int main(void)
 		cmocka_unit_test(the_lowest_run_that_is_long_enough_is_taken),
 		cmocka_unit_test(an_aligned_run_begins_at_a_multiple_of_the_alignment),
 		cmocka_unit_test(a_run_reads_as_zero_only_if_each_of_its_pages_does),
-		cmocka_unit_test(a_run_that_is_not_all_in_the_word_is_not_put_there),
+		cmocka_unit_test(a_run_that_is_not_all_in_the_group_is_not_put_there),
+		cmocka_unit_test(a_group_has_the_run_and_the_others_get_the_rest_of_the_word),
 		cmocka_unit_test(exactly_the_pages_at_an_address_are_taken_or_none),
 		cmocka_unit_test(room_is_what_a_run_has_before_the_end_of_the_word),
 	};

@@ -400,14 +400,14 @@ TEST_IN_CHILD(what_of_a_huge_page_was_never_handed_out_is_released_with_what_was
 	mheap_scavenge_all();
 	CHECK(resident_pages(base, REGION_SIZE) == 0 && !is_huge(base) && dirty_pages() == 0);
 	mheap_check();
-	/* It reads as zero, and can have a huge page again: not for a thread's first word, but for
-	 * one that used up a word. */
+	/* It reads as zero, and can have a huge page again: not for a thread's first pages, but for
+	 * one that takes whole words. */
 	s = alloc_longest(&pc, 2);
 	CHECK(s->base == base && !is_huge(base));
 	mheap_flush_pcache(&pc);
 	mheap_free_span(NULL, s);
 	mheap_scavenge_all();
-	pc.base = base;
+	pc.next = PCACHE_PAGES;
 	s = alloc_longest(&pc, 2);
 	CHECK(s->zeroed && all_zero((void *)s->base, PAGE_SIZE));
 	CHECK(s->base == base && is_huge(base));
@@ -458,6 +458,54 @@ TEST_IN_CHILD(a_random_history_ends_with_every_free_page_released)
 			CHECK(pattern_holds((void *)s[i]->base, 100, i));
 }
 
+/* Returns the most dirty pages among npages free pages of one chunk, looked at one by one. */
+static size_t most_dirty(size_t npages)
+{
+	uint64_t end = (uint64_t)mheap.pages.narenas * ARENA_PAGES;
+	size_t most = 0;
+
+	for (uint64_t page = 0; page + npages <= end; page++)
+		if (page / CHUNK_PAGES == (page + npages - 1) / CHUNK_PAGES &&
+		    pagealloc_is_free(&mheap.pages, page, npages))
+			most = max_size(most,
+					pagealloc_count_dirty(&mheap.pages, page, npages));
+	return most;
+}
+
+TEST_IN_CHILD(the_run_that_is_found_has_as_many_dirty_pages_as_there_are)
+{
+	static struct mspan *s[1000];
+	uint64_t r = 11;
+
+	start(1000000);
+	for (size_t i = 0; i < 1000; i++)
+		s[i] = big(1 + rng_below(&r, 5));
+	for (unsigned round = 0; round < 4; round++) {
+		/* Some pages are free and clean, then others are free and dirty. */
+		for (size_t i = 0; i < 1000; i++) {
+			if (i == 500)
+				(void)mheap_scavenge_all();
+			if (s[i] == NULL || rng_below(&r, 3) != 0)
+				continue;
+			mheap_free_span(NULL, s[i]);
+			s[i] = NULL;
+		}
+		for (size_t npages = 1; npages < 40; npages += 1 + npages / 4) {
+			uint64_t page = scavenge_find_locked(&mheap.scavenger, npages);
+			size_t most = most_dirty(npages);
+
+			CHECK((page == PAGE_NONE) == (most == 0));
+			if (page == PAGE_NONE)
+				continue;
+			CHECK(pagealloc_is_free(&mheap.pages, page, npages));
+			CHECK(pagealloc_count_dirty(&mheap.pages, page, npages) == most);
+		}
+	}
+	CHECK(scavenge_find_locked(&mheap.scavenger, CHUNK_PAGES + 1) == PAGE_NONE);
+	(void)mheap_scavenge_all();
+	CHECK(scavenge_find_locked(&mheap.scavenger, 1) == PAGE_NONE);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -481,6 +529,7 @@ int main(void)
 		cmocka_unit_test(
 			what_of_a_huge_page_was_never_handed_out_is_released_with_what_was),
 		cmocka_unit_test(big_objects_begin_no_region_and_neither_does_any_with_thp_off),
+		cmocka_unit_test(the_run_that_is_found_has_as_many_dirty_pages_as_there_are),
 		cmocka_unit_test(a_random_history_ends_with_every_free_page_released),
 	};
 
