@@ -524,18 +524,14 @@ struct mspan *mcache_alloc_big(struct mcache *c, size_t npages, size_t align_pag
 	return s;
 }
 
-static struct mspan *new_big(struct mcache *c, const struct wanted *w)
-{
-	mcache_poll(c);
-	return new_span(c, w);
-}
-
 struct mspan *mcache_new_big(struct mcache *c, size_t npages, size_t align_pages, bool noscan,
 			     bool *fresh)
 {
 	struct wanted w = { make_spanclass(0, noscan), npages, align_pages, false };
-	struct mspan *s = new_big(c, &w);
+	struct mspan *s;
 
+	mcache_poll(c);
+	s = new_span(c, &w);
 	*fresh = s != NULL && s->zeroed;
 	return s;
 }
@@ -546,10 +542,12 @@ struct mspan *mcache_alloc_zeroed(struct mcache *c, size_t nbytes, size_t align_
 	struct wanted w = { make_spanclass(0, noscan), npages, align_pages, true };
 	struct mspan *s = take_big(c, npages, align_pages, noscan);
 
-	if (s == NULL)
-		return new_big(c, &w);
-	zero_bytes((void *)s->base, nbytes);
-	return s;
+	if (s != NULL) {
+		zero_bytes((void *)s->base, nbytes);
+		return s;
+	}
+	mcache_poll(c);
+	return new_span(c, &w);
 }
 
 static SLOW_PATH bool has_room_for_big(struct mcache *c, uint32_t npages)
