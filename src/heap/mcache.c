@@ -6,7 +6,7 @@
  * Owns     the bins of a thread: current and partial spans, free stacks; its pages and freed big
  *          spans.
  * Locks    none. Takes mcentral.lock and mheap.lock through those modules, never both.
- * Holds    heapcheck_cache() tests what holds: current and partial spans have this cache as owner.
+ * Holds    mcache_check() tests what holds: current and partial spans have this cache as owner.
  *          A partial span has a free slot. An entry of a stack is a free slot of the class that no
  *          bitmap shows. What a cache keeps is bounded: bytes of a stack by STACK_BYTES, partial
  *          spans by their pages while there are other threads, big spans by what it has learnt or
@@ -322,6 +322,7 @@ static bool load_word(struct bin *b, struct mspan *s, uint64_t random)
 struct wanted {
 	spanclass_t sc;
 	size_t npages, align_pages;
+	bool zero;
 };
 
 /* Returns the length of the next span of a bin. The first one is short and each is longer than the
@@ -362,8 +363,8 @@ static struct mspan *ask_heap(struct mcache *c, const struct wanted *w, enum eff
 {
 	if (w->npages == 0)
 		return ask_for_small(c, w->sc, effort);
-	return mheap_alloc_big(&c->pages, w->npages, w->align_pages, spanclass_noscan(w->sc),
-			       effort);
+	return (w->zero ? mheap_alloc_zeroed : mheap_alloc_big)(
+		&c->pages, w->npages, w->align_pages, spanclass_noscan(w->sc), effort);
 }
 
 /* Gives back all that the thread keeps elsewhere and asks again. A small span may be in mcentral
@@ -552,12 +553,16 @@ void mcache_free_slot(uintptr_t addr, struct mspan *s, uint32_t slot, const char
 
 /* --- big objects --- */
 
+static struct mspan *take_big(struct mcache *c, size_t npages, size_t align_pages, bool noscan)
+{
+	return align_pages == 1 ? bigcache_take(&c->big, npages, noscan)
+				: bigcache_take_aligned(&c->big, npages, align_pages, noscan);
+}
+
 struct mspan *mcache_alloc_big(struct mcache *c, size_t npages, size_t align_pages, bool noscan,
 			       bool *fresh)
 {
-	struct mspan *s = align_pages == 1 ?
-				  bigcache_take(&c->big, npages, noscan) :
-				  bigcache_take_aligned(&c->big, npages, align_pages, noscan);
+	struct mspan *s = take_big(c, npages, align_pages, noscan);
 
 	if (s == NULL)
 		return mcache_new_big(c, npages, align_pages, noscan, fresh);
@@ -568,13 +573,29 @@ struct mspan *mcache_alloc_big(struct mcache *c, size_t npages, size_t align_pag
 struct mspan *mcache_new_big(struct mcache *c, size_t npages, size_t align_pages, bool noscan,
 			     bool *fresh)
 {
+	struct wanted w = { make_spanclass(0, noscan), npages, align_pages, false };
 	struct mspan *s;
 
 	bigcache_missed(&c->big, npages);
 	mcache_poll(c);
-	s = new_span(c, &(struct wanted){ make_spanclass(0, noscan), npages, align_pages });
+	s = new_span(c, &w);
 	*fresh = s != NULL && s->zeroed;
 	return s;
+}
+
+struct mspan *mcache_alloc_zeroed(struct mcache *c, size_t nbytes, size_t align_pages, bool noscan)
+{
+	size_t npages = align_up(nbytes, PAGE_SIZE) / PAGE_SIZE;
+	struct wanted w = { make_spanclass(0, noscan), npages, align_pages, true };
+	struct mspan *s = take_big(c, npages, align_pages, noscan);
+
+	if (s != NULL) {
+		zero_bytes((void *)s->base, nbytes);
+		return s;
+	}
+	bigcache_missed(&c->big, npages);
+	mcache_poll(c);
+	return new_span(c, &w);
 }
 
 static SLOW_PATH void free_big_slow(struct mcache *c, struct mspan *s)
@@ -784,15 +805,4 @@ void mcache_poll(struct mcache *c)
 		return;
 	c->poll_ms = now_ms;
 	poll(c, now_ms);
-}
-
-void mcache_check_kept(struct mcache *c, uintptr_t addr)
-{
-	struct mspan *s = span_of(addr);
-	uint32_t slot;
-
-	CHECK(s != NULL && mspan_slot_of(s, addr, &slot));
-	CHECK(slot_state(&s->state[slot]) == SLOT_FREE);
-	CHECK(mspan_owner_relaxed(s) != mcache_owner(c) ||
-	      (mspan_free_bits(s)[slot / 64] >> slot % 64 & 1) == 0);
 }

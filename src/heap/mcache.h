@@ -257,6 +257,10 @@ struct mspan *mcache_alloc_big(struct mcache *c, size_t npages, size_t align_pag
 struct mspan *mcache_new_big(struct mcache *c, size_t npages, size_t align_pages, bool noscan,
 			     bool *fresh);
 
+/* Returns a big object whose first nbytes (not 0) read as zero. Returns NULL as mcache_alloc_big()
+ * does. */
+struct mspan *mcache_alloc_zeroed(struct mcache *c, size_t nbytes, size_t align_pages, bool noscan);
+
 /* Frees the span of a big object whose state is free already. */
 void mcache_free_big(struct mcache *c, struct mspan *s);
 
@@ -289,5 +293,8 @@ void mcache_give_span(struct mcache *c, struct mspan *s);
 /* Checks a slot that a stack or the quarantine has: it is free by its state and in no bitmap of
  * the cache's spans. */
 void mcache_check_kept(struct mcache *c, uintptr_t addr);
+
+/* Checks every bin, list and stack. The owner does not run. */
+void mcache_check(struct mcache *c);
 
 #endif

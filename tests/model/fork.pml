@@ -1094,7 +1094,7 @@ inline check_span(s)
 	fi
 }
 
-/* heapcheck_cache(), mcentral_check() */
+/* mcache_check(), mcentral_check() */
 inline check_list(list, who)
 {
 	s = list;

@@ -6,7 +6,6 @@
 #ifndef TESTS_CACHES_H
 #define TESTS_CACHES_H
 
-#include "heap/heapcheck.h"
 #include "heap/mcache.h"
 #include "heap/mcentral.h"
 #include "heap/mheap.h"
@@ -37,7 +36,7 @@ static void start(void)
 static void check_all(void)
 {
 	for (int i = 0; i < NCACHES; i++)
-		heapcheck_cache(&cache[i]);
+		mcache_check(&cache[i]);
 	mcentral_check();
 	mheap_check();
 }

@@ -6,7 +6,6 @@
  * Several caches in one thread stand for several threads between two steps.
  */
 #include "caches.h"
-#include "heap/heapcheck.h"
 #include "heap/adopt.h"
 #include "heap.h"
 #include "module.h"
@@ -52,7 +51,7 @@ TEST_IN_CHILD(an_empty_cache_fails_fast)
 	start();
 	for (unsigned sc = 0; sc < NUM_SPAN_CLASSES; sc++)
 		CHECK(mcache_alloc_fast(&cache[0], (spanclass_t)sc, &fresh) == NULL);
-	heapcheck_cache(&cache[0]);
+	mcache_check(&cache[0]);
 }
 
 TEST_IN_CHILD(the_stacks_of_the_classes_do_not_overlap)
@@ -236,7 +235,7 @@ TEST_IN_CHILD(objects_of_every_class_are_distinct_aligned_and_keep_their_bytes)
 			CHECK(pattern_holds(p[i], look - 1, i));
 			put(&cache[0], p[i]);
 		}
-		heapcheck_cache(&cache[0]);
+		mcache_check(&cache[0]);
 	}
 	end_with_empty_heap();
 }
@@ -1001,7 +1000,7 @@ static void check_finds_live_object_on_stack(void)
 	start();
 	put(&cache[0], get(&cache[0], SC_64));
 	slot_set(stack_entry(&cache[0], cache[0].bins[SC_64].stack_bottom)->state, SLOT_LIVE);
-	heapcheck_cache(&cache[0]);
+	mcache_check(&cache[0]);
 }
 
 static void check_finds_slot_in_word_and_bits(void)
@@ -1009,7 +1008,7 @@ static void check_finds_slot_in_word_and_bits(void)
 	start();
 	get(&cache[0], SC_64);
 	mspan_put_word(cache[0].bins[SC_64].span, 0, UINT64_C(1) << 63);
-	heapcheck_cache(&cache[0]);
+	mcache_check(&cache[0]);
 }
 
 static void check_finds_foreign_span(void)
@@ -1017,7 +1016,7 @@ static void check_finds_foreign_span(void)
 	start();
 	get(&cache[0], SC_64);
 	mspan_set_owner(cache[0].bins[SC_64].span, mcache_owner(&cache[1]));
-	heapcheck_cache(&cache[0]);
+	mcache_check(&cache[0]);
 }
 
 static void mcache_check_stops_at_each_kind_of_lie(void **state)
