@@ -183,12 +183,6 @@ static uint32_t max_partial_npages(void)
 	return share(UINT32_MAX / 2, PARTIAL_PAGES_ALL, PARTIAL_PAGES_MIN);
 }
 
-/* Returns how many pages a cache may give to the heap before it gives up what it keeps. */
-static uint32_t max_given_npages(void)
-{
-	return share(GIVEN_PAGES_ALONE, GIVEN_PAGES_ALL, GIVEN_PAGES_MIN);
-}
-
 /* Returns the number of pages that its freed big objects may have. */
 static uint32_t max_big_npages(const struct mcache *c)
 {
@@ -239,18 +233,15 @@ static void give_unused(struct mcache *c);
  * had and will not come by again. */
 static void note_given(struct mcache *c, size_t npages)
 {
+	uint32_t most = share(GIVEN_PAGES_ALONE, GIVEN_PAGES_ALL, GIVEN_PAGES_MIN);
+
 	c->given_npages += (uint32_t)npages;
-	if (c->giving || c->given_npages < max_given_npages())
+	if (c->giving || c->given_npages < most)
 		return;
 	c->giving = true;
 	give_unused(c);
 	c->giving = false;
 	c->given_npages = 0;
-}
-
-static void note_taken(struct mcache *c, size_t npages)
-{
-	c->given_npages -= (uint32_t)min_size(npages, c->given_npages);
 }
 
 /* Frees an empty span of ours that is on no list. */
@@ -399,7 +390,7 @@ static struct mspan *new_span(struct mcache *c, const struct wanted *w)
 	if (s == NULL)
 		s = flush_and_ask(c, w);
 	if (s != NULL)
-		note_taken(c, s->npages);
+		c->given_npages -= (uint32_t)min_size(s->npages, c->given_npages);
 	return s;
 }
 
