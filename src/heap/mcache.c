@@ -131,11 +131,11 @@ void mcache_init(struct mcache *c, struct mcache_rest *rest)
 	c->tick_ms = c->poll_ms = os_now_ms();
 }
 
-size_t mcache_nbytes(const struct mcache *c)
+READS_OTHERS size_t mcache_nbytes(const struct mcache *c)
 {
 	return sizeof(*c) +
-	       (c->has_deep ? sizeof(((struct mcache_rest *)NULL)->deep_stacks) : 0) +
-	       (c->has_counted ? sizeof(((struct mcache_rest *)NULL)->counted_stacks) : 0);
+	       (PEEK(c->has_deep) ? sizeof(((struct mcache_rest *)NULL)->deep_stacks) : 0) +
+	       (PEEK(c->has_counted) ? sizeof(((struct mcache_rest *)NULL)->counted_stacks) : 0);
 }
 
 void mcache_release_rest(struct mcache *c)
