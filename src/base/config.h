@@ -96,12 +96,10 @@ _Static_assert(PCACHE_PAGES % PCACHE_FIRST == 0, "a word has whole groups");
 #define STACK_FIRST_ENTRIES 15
 
 /* While allocations are counted, a counted bin takes COUNTED_BYTES of objects at a time, between
- * COUNTED_LEAST and COUNTED_MOST of them. COUNTED_TOTAL is the room for all classes, with an empty
- * entry below each. */
+ * COUNTED_LEAST and COUNTED_MOST of them. */
 #define COUNTED_BYTES KiB(16)
 #define COUNTED_LEAST 2
 #define COUNTED_MOST 128
-#define COUNTED_TOTAL 2762
 
 /* Free stacks do not grow where there are more caches than this. */
 #define STACK_DEEP_CACHES 16

@@ -55,8 +55,8 @@ static bool make_counted(struct mcache *c)
 				 counted_entries(class) * (uint32_t)sizeof(struct free_entry);
 		b->stack_top = b->stack_bottom;
 		at = b->stack_limit;
-		CHECK(at <= end);
 	}
+	CHECK(at == end);
 	c->has_counted = true;
 	return true;
 }

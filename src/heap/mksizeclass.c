@@ -119,6 +119,26 @@ static size_t choose_entries(size_t size)
 	return entries < STACK_MIN_ENTRIES ? STACK_MIN_ENTRIES : entries;
 }
 
+/* Returns the entries of a counted bin; see counted.c, which checks their total. */
+static size_t choose_counted(size_t size)
+{
+	size_t n = size == 0 ? COUNTED_MOST : COUNTED_BYTES / size;
+
+	return n < COUNTED_LEAST ? COUNTED_LEAST : n > COUNTED_MOST ? COUNTED_MOST : n;
+}
+
+/* Returns the class of exactly this size. */
+static unsigned class_of(size_t size)
+{
+	unsigned c = 0;
+
+	while (c < NUM_SIZE_CLASSES && go_classes[c].size != size)
+		c++;
+	if (c == NUM_SIZE_CLASSES)
+		fail(size, "there is no such class");
+	return c;
+}
+
 static void prove(unsigned c, size_t size, size_t npages)
 {
 	size_t nbytes = npages * PAGE_SIZE;
@@ -194,6 +214,19 @@ static void print_divmul(void)
 	}
 }
 
+/* Prints what follows from all classes together. Each bin's entries are behind an empty one. */
+static void print_totals(unsigned deep_entries)
+{
+	size_t counted = 0;
+
+	for (unsigned c = 0; c < NUM_SIZE_CLASSES; c++)
+		counted += 1 + choose_counted(go_classes[c].size);
+	printf("\n#endif\n#ifdef SIZECLASS_TOTALS\n"
+	       "#define STACK_TOTAL_ENTRIES %u\n#define COUNTED_TOTAL %zu\n"
+	       "#define SPANCLASS_TINY %u\n#define SPANCLASS_ZERO %u\n#endif\n",
+	       deep_entries, counted, 2 * class_of(TINY_SIZE) + 1, 2 * class_of(8) + 1);
+}
+
 int main(void)
 {
 	unsigned total;
@@ -210,7 +243,6 @@ int main(void)
 		fail(MAX_SMALL_SIZE, "the last class is the largest small size");
 	print_lookup();
 	print_divmul();
-	printf("\n#endif\n#ifdef SIZECLASS_TOTALS\n#define STACK_TOTAL_ENTRIES %u\n#endif\n",
-	       total);
+	print_totals(total);
 	return 0;
 }

@@ -12,6 +12,10 @@
 
 typedef uint8_t spanclass_t;
 
+/* STACK_TOTAL_ENTRIES and COUNTED_TOTAL are the entries of all deep and of all counted stacks.
+ * SPANCLASS_TINY has tiny blocks. SPANCLASS_ZERO is the span class of malloc(0): slots of 8 bytes
+ * in pages that cannot be accessed. It is free for this because noscan objects of 8 bytes are
+ * tiny. */
 #define SIZECLASS_TOTALS
 #include "heap/sizeclass_table.inc"
 #undef SIZECLASS_TOTALS
@@ -62,14 +66,9 @@ void sizeclass_count(bool on);
 void sizeclass_divert_least(void);
 void sizeclass_divert_all(void);
 
-/* The span classes of big objects, and that of tiny blocks. */
+/* The span classes of big objects. */
 #define SPANCLASS_BIG 0
 #define SPANCLASS_BIG_NOSCAN 1
-#define SPANCLASS_TINY 5
-
-/* The span class of malloc(0): slots of 8 bytes in pages that cannot be accessed. It is free for
- * this because noscan objects of 8 bytes are tiny. */
-#define SPANCLASS_ZERO 3
 
 /* divmul by span class; 0 for big objects and tiny blocks, which have no slots of one size. */
 extern const uint32_t sizeclass_divmul[NUM_SPAN_CLASSES];
