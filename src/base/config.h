@@ -181,8 +181,9 @@ _Static_assert(GROW_MIN_PAGES % PCACHE_PAGES == 0 && CHUNK_PAGES % GROW_MIN_PAGE
 	       "steps are whole page-cache words");
 
 /* One huge page of the kernel can back a region. Heaps of THP_MIN_HEAP bytes or more ask for huge
- * pages (see mheap.c). */
+ * pages (see mheap.c), there the threads that have taken THP_MIN_WORDS whole page words. */
 #define THP_MIN_HEAP MiB(16)
+#define THP_MIN_WORDS 8
 #define REGION_PAGES 256
 #define REGION_SIZE (REGION_PAGES * PAGE_SIZE)
 _Static_assert(CHUNK_PAGES % REGION_PAGES == 0 && ARENA_PAGES / REGION_PAGES <= 32,

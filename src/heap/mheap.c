@@ -274,9 +274,9 @@ static void return_word_locked(struct pcache *pc)
 }
 
 /* Returns true, and marks the region, when the word that was just taken is whole and the first of
- * its region that is used. A thread that takes few pages takes no whole word. Small objects go
- * there, which will be touched, and the rest of the region is next in line for more of them. Big
- * objects never ask for huge pages, because parts of them may never be touched. */
+ * its region that is used, and the thread is one that takes many. Small objects go there, which
+ * will be touched, and the rest of the region is next in line for more of them. Big objects never
+ * ask for huge pages, because parts of them may never be touched. */
 static bool begin_huge_region_locked(const struct pcache *pc)
 {
 	struct heap_arena *ha = pagealloc_arena(&mheap.pages, pc->page);
@@ -284,8 +284,8 @@ static bool begin_huge_region_locked(const struct pcache *pc)
 	unsigned region = in_arena / REGION_PAGES;
 	unsigned first = region * (REGION_PAGES / 64);
 
-	if (!growth_wants_huge_locked(&mheap.growth) || pc->clean != ~(uint64_t)0 ||
-	    (ha->huge_regions >> region & 1) != 0)
+	if (!growth_wants_huge_locked(&mheap.growth) || pc->nwords < THP_MIN_WORDS ||
+	    pc->clean != ~(uint64_t)0 || (ha->huge_regions >> region & 1) != 0)
 		return false;
 	for (unsigned w = first; w < first + REGION_PAGES / 64; w++)
 		if (w != in_arena / 64 && ha->clean_bits[w] != ~(uint64_t)0)

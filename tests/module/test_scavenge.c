@@ -396,11 +396,13 @@ TEST_IN_CHILD(what_of_a_huge_page_was_never_handed_out_is_released_with_what_was
 	mheap_scavenge_all();
 	CHECK(resident_pages(base, REGION_SIZE) == 0 && !is_huge(base) && dirty_pages() == 0);
 	mheap_check();
-	/* It reads as zero, and can have a huge page again: not for a thread's first pages, but for
-	 * one that takes whole words. */
+	/* It reads as zero, and can have a huge page again: not for a thread's first words, but for
+	 * one that took as many as that. */
+	pc = (struct pcache){ .next = PCACHE_PAGES, .nwords = THP_MIN_WORDS - 2 };
 	s = alloc_longest(&pc, 2);
-	CHECK(s->base == base && !is_huge(base));
+	CHECK(s->base == base && !is_huge(base) && pc.nwords == THP_MIN_WORDS - 1);
 	mheap_flush_pcache(&pc);
+	CHECK(pc.nwords == THP_MIN_WORDS - 1);
 	mheap_free_span(NULL, s);
 	mheap_scavenge_all();
 	pc.next = PCACHE_PAGES;
