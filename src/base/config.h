@@ -111,6 +111,11 @@ _Static_assert(PCACHE_PAGES % PCACHE_FIRST == 0, "a word has whole groups");
 #define BIG_PAGES_ALL 256
 #define BIG_PAGES_MIN 16
 
+/* A big object of so many pages goes back to the system when it is freed: to keep that much for a
+ * next use costs more than its page faults. glibc has the same bound of 32 MiB, so that programs
+ * have the buffers below it that they use again and again. */
+#define HUGE_PAGES 4096
+
 /* With hardened=1 a thread keeps freed objects in quarantine: QUARANTINE_SMALL small objects, at
  * most QUARANTINE_LARGE of them above QUARANTINE_LARGE_SIZE bytes, and QUARANTINE_BIG big ones. */
 #define QUARANTINE_SMALL 256
