@@ -132,34 +132,6 @@ void mcache_init(struct mcache *c, struct mcache_rest *rest)
 	c->tick_ms = c->poll_ms = os_now_ms();
 }
 
-READS_OTHERS size_t mcache_nbytes(const struct mcache *c)
-{
-	return sizeof(*c) +
-	       (PEEK(c->has_deep) ? sizeof(((struct mcache_rest *)NULL)->deep_stacks) : 0) +
-	       (PEEK(c->has_counted) ? sizeof(((struct mcache_rest *)NULL)->counted_stacks) : 0);
-}
-
-void mcache_release_rest(struct mcache *c)
-{
-	uintptr_t rest = (uintptr_t)mcache_rest(c);
-	size_t nbytes = c->has_counted ? sizeof(struct mcache_rest) :
-					 offsetof(struct mcache_rest, counted_stacks);
-	uintptr_t from = align_up(rest, os_page_size());
-	uintptr_t to = align_down(rest + nbytes, os_page_size());
-
-	if (c->has_deep)
-		(void)os_release((void *)from, to - from);
-}
-
-void mcache_uncommit(struct mcache *c)
-{
-	size_t of_rest = mcache_nbytes(c) - sizeof(*c);
-
-	if (of_rest != 0)
-		partalloc_uncommit(mcache_rest(c), sizeof(struct mcache_rest), of_rest);
-	partalloc_uncommit(c, sizeof(*c), sizeof(*c));
-}
-
 /* --- partial spans --- */
 
 /* Returns how much one cache may keep: `alone` if the process never had a second cache, else its
