@@ -527,7 +527,7 @@ static struct mspan *alloc_big(struct pcache *pc, const struct wanted *w, bool n
 	if (w->npages <= UINT32_MAX)
 		addr = alloc_pages(pc, w, &zeroed);
 	if (addr == 0) {
-		free_unused_record(s, effort);
+		free_unused_record(s, w->effort);
 		return NULL;
 	}
 	mspan_init_big(s, addr, w->npages, noscan, zeroed);
