@@ -96,7 +96,7 @@ void mheap_keep_limit(void)
 		f = figures_locked(0);
 	}
 	answer = limit_decide(&f);
-	limit_note(&answer, f.now_ms);
+	limit_note(&answer, &f);
 	if (f.used > limit_bytes())
 		limit_call();
 	lock_release(&mheap.lock);
@@ -165,7 +165,7 @@ static enum limit_verdict admit_slow_locked(uint64_t *page, size_t npages, size_
 
 	/* At most npages begin to count. Which they are matters near the limit only. */
 	if (answer.verdict == LIMIT_ADMIT && answer.state == LIMIT_FAR) {
-		limit_note(&answer, f.now_ms);
+		limit_note(&answer, &f);
 		return LIMIT_ADMIT;
 	}
 	for (;;) {
@@ -177,7 +177,7 @@ static enum limit_verdict admit_slow_locked(uint64_t *page, size_t npages, size_
 		answer = limit_decide(&f);
 		if (effort == EFFORT_REUSE && answer.verdict != LIMIT_ADMIT)
 			return LIMIT_REFUSE;
-		limit_note(&answer, f.now_ms);
+		limit_note(&answer, &f);
 		if (answer.verdict != LIMIT_RELEASE)
 			return answer.verdict;
 		nothing_left = !release_locked(answer.nbytes, f.flushed);
@@ -205,7 +205,7 @@ static bool admit_word_locked(void)
 	f = figures_locked(PCACHE_PAGES);
 	answer = limit_decide(&f);
 	if (answer.verdict == LIMIT_ADMIT)
-		limit_note(&answer, f.now_ms);
+		limit_note(&answer, &f);
 	return answer.verdict == LIMIT_ADMIT;
 }
 
@@ -478,6 +478,17 @@ static bool remap_pages(uintptr_t addr, size_t npages)
 	return os_remap((void *)addr, npages * PAGE_SIZE);
 }
 
+/* Frees the record of a request that got no pages. If the request began a slab for it, the slab
+ * would count against the limit that refused the request. */
+static void free_unused_record(struct mspan *s, enum effort effort)
+{
+	struct fixalloc *pool = &mheap.span_pools[s->shape];
+
+	fixalloc_free(pool, s);
+	if (options.hard && effort == EFFORT_AGAIN)
+		fixalloc_release(pool);
+}
+
 struct mspan *mheap_alloc_small(struct pcache *pc, spanclass_t sc, size_t npages,
 				enum effort effort)
 {
@@ -492,7 +503,7 @@ struct mspan *mheap_alloc_small(struct pcache *pc, spanclass_t sc, size_t npages
 		return NULL;
 	addr = alloc_pages(pc, &(struct wanted){ npages, 1, effort, NULL }, &zeroed);
 	if (addr == 0) {
-		fixalloc_free(&mheap.span_pools[s->shape], s);
+		free_unused_record(s, effort);
 		return NULL;
 	}
 	mspan_init_small(s, addr, sc, npages, zeroed && sc != SPANCLASS_ZERO);
@@ -516,7 +527,7 @@ static struct mspan *alloc_big(struct pcache *pc, const struct wanted *w, bool n
 	if (w->npages <= UINT32_MAX)
 		addr = alloc_pages(pc, w, &zeroed);
 	if (addr == 0) {
-		fixalloc_free(&mheap.span_pools[s->shape], s);
+		free_unused_record(s, w->effort);
 		return NULL;
 	}
 	mspan_init_big(s, addr, w->npages, noscan, zeroed);
