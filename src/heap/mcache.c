@@ -137,34 +137,6 @@ void mcache_init(struct mcache *c, struct mcache_rest *rest)
 	c->tick_ms = c->poll_ms = os_now_ms();
 }
 
-size_t mcache_nbytes(const struct mcache *c)
-{
-	return sizeof(*c) +
-	       (c->has_deep ? sizeof(((struct mcache_rest *)NULL)->deep_stacks) : 0) +
-	       (c->has_counted ? sizeof(((struct mcache_rest *)NULL)->counted_stacks) : 0);
-}
-
-void mcache_release_rest(struct mcache *c)
-{
-	uintptr_t rest = (uintptr_t)mcache_rest(c);
-	size_t nbytes = c->has_counted ? sizeof(struct mcache_rest) :
-					 offsetof(struct mcache_rest, counted_stacks);
-	uintptr_t from = align_up(rest, os_page_size());
-	uintptr_t to = align_down(rest + nbytes, os_page_size());
-
-	if (c->has_deep)
-		(void)os_release((void *)from, to - from);
-}
-
-void mcache_uncommit(struct mcache *c)
-{
-	size_t of_rest = mcache_nbytes(c) - sizeof(*c);
-
-	if (of_rest != 0)
-		partalloc_uncommit(mcache_rest(c), sizeof(struct mcache_rest), of_rest);
-	partalloc_uncommit(c, sizeof(*c), sizeof(*c));
-}
-
 /* --- partial spans --- */
 
 /* Returns how much one cache may keep: `alone` if the process never had a second cache, else its
@@ -316,31 +288,15 @@ struct wanted {
 	bool zero;
 };
 
-/* Returns the length of the next span of a bin. The first one is short and each is longer than the
- * one before: few objects take little memory, and many objects take few spans. A shorter one uses
- * up the end of the page word, because a span that crosses into the next word may touch the first
- * page of a region before huge pages are asked for there. */
-static uint8_t next_length(const struct mcache *c, spanclass_t sc)
-{
-	const uint8_t *npages = spanclass_info(sc)->npages;
-	uint8_t length = c->bins[sc].span_length, shorter = length;
-	unsigned room;
-
-	if (npages[length] > PCACHE_MAX_RUN || options.hardened)
-		return length;
-	room = pcache_room(&c->pages, npages[length]);
-	while (shorter > 0 && npages[shorter] > room)
-		shorter--;
-	return npages[shorter] <= room ? shorter : length;
-}
-
-/* Asks for a span for a bin. */
+/* Asks for a span for a bin. The first one is short and each is longer than the one before: few
+ * objects take little memory, and many objects take few spans. */
 static struct mspan *ask_for_small(struct mcache *c, spanclass_t sc, enum effort effort)
 {
 	struct bin *b = &c->bins[sc];
-	uint8_t length = next_length(c, sc);
-	struct mspan *s = mheap_alloc_small(&c->pages, sc, spanclass_info(sc)->npages[length],
-					    effort);
+	const uint8_t *npages = spanclass_info(sc)->npages;
+	uint8_t length = options.hardened ? b->span_length :
+					    pcache_fit(&c->pages, npages, b->span_length);
+	struct mspan *s = mheap_alloc_small(&c->pages, sc, npages[length], effort);
 
 	if (s == NULL)
 		return NULL;
