@@ -100,11 +100,6 @@ void os_restore_signals(uint64_t before)
 
 /* --- who may look --- */
 
-int os_thread_id(void)
-{
-	return (int)SYSCALL(SYS_gettid);
-}
-
 int os_get_dumpable(void)
 {
 	return (int)SYSCALL(SYS_prctl, PR_GET_DUMPABLE, 0L, 0L, 0L, 0L);
@@ -238,10 +233,9 @@ void os_yield(unsigned microseconds)
 	(void)SYSCALL(SYS_clock_nanosleep, CLOCK_MONOTONIC, 0, &ts, NULL);
 }
 
-size_t os_read_process(int pid, void *to, uintptr_t from, size_t nbytes)
+long os_read_process(int pid, void *to, uintptr_t from, size_t nbytes)
 {
 	struct iovec here = { to, nbytes }, there = { (void *)from, nbytes };
-	long n = SYSCALL(SYS_process_vm_readv, pid, &here, 1L, &there, 1L, 0L);
 
-	return n > 0 ? (size_t)n : 0;
+	return SYSCALL(SYS_process_vm_readv, pid, &here, 1L, &there, 1L, 0L);
 }

@@ -44,8 +44,6 @@ void os_restore_signals(uint64_t before);
 
 /* --- who may look --- */
 
-int os_thread_id(void);
-
 /* Returns 1 if other processes of the same user may trace this one and read its /proc, else 0 or
  * 2. */
 int os_get_dumpable(void);
@@ -87,7 +85,8 @@ void os_yield(unsigned microseconds);
 /* Opens a file of a process in /proc to read it. Returns a descriptor, or -errno. */
 int os_open_process(int pid, const char *file);
 
-/* Copies memory of another process. Returns how many bytes could be read, from the first on. */
-size_t os_read_process(int pid, void *to, uintptr_t from, size_t nbytes);
+/* Copies memory of a process. Returns how many bytes could be read, from the first on, or
+ * -errno. */
+long os_read_process(int pid, void *to, uintptr_t from, size_t nbytes);
 
 #endif
