@@ -290,8 +290,24 @@ static bool begin_huge_region_locked(const struct pcache *pc)
 	for (unsigned w = first; w < first + REGION_PAGES / 64; w++)
 		if (w != in_arena / 64 && ha->clean_bits[w] != ~(uint64_t)0)
 			return false;
+	if (!hugetrial_allows(&mheap.trial))
+		return false;
 	ha->huge_regions |= (uint32_t)1 << region;
 	return true;
+}
+
+/* Asks for a huge page for the region of a word that was just taken, and touches the word. Its first
+ * page is the next that is used, so nothing is touched that would not be. */
+static void touch_huge_region(const struct pcache *pc)
+{
+	uint64_t before_ms;
+
+	os_want_huge_pages((void *)align_down(pc->base, REGION_SIZE), REGION_SIZE, true);
+	before_ms = os_now_ms();
+	*(volatile char *)pc->base = 0;
+	lock_acquire(&mheap.lock);
+	hugetrial_note(&mheap.trial, os_now_ms() != before_ms);
+	lock_release(&mheap.lock);
 }
 
 /* Takes a group of the aligned word of pages in which the lowest run of npages free pages begins.
@@ -353,7 +369,7 @@ static bool refill_word(struct pcache *pc, unsigned npages, enum effort effort)
 	}
 	lock_release(&mheap.lock);
 	if (huge)
-		os_want_huge_pages((void *)align_down(pc->base, REGION_SIZE), REGION_SIZE, true);
+		touch_huge_region(pc);
 	return ok;
 }
 
