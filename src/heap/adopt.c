@@ -115,6 +115,7 @@ void adopt_spans(struct mcache *c, struct mcache *dead)
 		b->alloc_cache = 0;
 	}
 	dead->partial_npages = 0;
+	dead->review_at = NULL;
 	bigcache_adopt(&dead->big);
 	mheap_flush_pcache(&dead->pages);
 }

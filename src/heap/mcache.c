@@ -28,8 +28,8 @@
 /* The number of kept big objects between two looks at whether a poll is due. */
 #define BIG_FREES_PER_POLL 16
 
-/* The number of partial spans of a class that a tick looks at while there is one thread. */
-#define TICK_ALONE_SPANS 64
+/* The number of partial spans that a poll looks at. */
+#define REVIEW_SPANS 4096
 
 /* The last empty span of a class is kept when it is no longer than this. */
 #define KEEP_EMPTY_PAGES 8
@@ -128,6 +128,7 @@ void mcache_init(struct mcache *c, struct mcache_rest *rest)
 		mcache_reset_stack(&c->bins[sc], (spanclass_t)sc);
 	}
 	mcache_init_counted(c);
+	c->review_sc = NUM_SPAN_CLASSES;
 	c->tick_ms = c->poll_ms = os_now_ms();
 }
 
@@ -194,6 +195,8 @@ static void partial_push(struct mcache *c, struct bin *b, struct mspan *s)
 
 static void partial_remove(struct mcache *c, struct bin *b, struct mspan *s)
 {
+	if (UNLIKELY(c->review_at == s))
+		c->review_at = s->next;
 	mspan_list_remove(&b->partial, s);
 	b->npartial--;
 	c->partial_npages -= s->npages;
@@ -644,28 +647,55 @@ static void tick_current(struct mcache *c, struct bin *b)
 	}
 }
 
-/* Gives back what was not used since the last tick: stacks, which use refills; empty spans; big
- * objects; pages. */
+/* Looks at a partial span. It is given up when it is empty, when no slot of it came free since the
+ * last look, or when there are more threads now, so that this one may keep fewer pages. */
+static void review_span(struct mcache *c, struct mspan *s)
+{
+	bool idle;
+
+	mspan_absorb(s);
+	idle = s->seen_nfree == s->nfree && !mspan_is_empty(s);
+	s->seen_nfree = s->nfree;
+	if (!idle && !mspan_is_empty(s) && c->partial_npages <= max_partial_npages())
+		return;
+	partial_remove(c, &c->bins[s->spanclass], s);
+	if (idle)
+		mcentral_put_idle(s);
+	else
+		mcache_give_span(c, s);
+}
+
+/* Looks at the next partial spans of the cache. */
+static void review(struct mcache *c)
+{
+	for (unsigned nleft = REVIEW_SPANS; nleft > 0 && c->review_sc < NUM_SPAN_CLASSES;) {
+		struct mspan *s = c->review_at;
+
+		if (s == NULL) {
+			if (++c->review_sc < NUM_SPAN_CLASSES)
+				c->review_at = c->bins[c->review_sc].partial;
+			continue;
+		}
+		c->review_at = s->next;
+		review_span(c, s);
+		nleft--;
+	}
+}
+
+/* Gives back what was not used since the last tick: stacks, which use refills; partial spans, of
+ * which mcentral gives pages back; big objects; pages. */
 static void tick(struct mcache *c)
 {
 	mcache_flush_stacks(c);
+	/* A review of many spans may last longer than from tick to tick. */
+	if (c->review_sc >= NUM_SPAN_CLASSES) {
+		c->review_sc = 0;
+		c->review_at = c->bins[0].partial;
+	}
+	review(c);
 	for (unsigned sc = 0; sc < NUM_SPAN_CLASSES; sc++) {
 		struct bin *b = &c->bins[sc];
-		struct mspan *next;
 
-		/* A thread that is alone sees itself which spans become empty, so a long list is
-		 * not walked. */
-		for (struct mspan *s = b->partial;
-		     s != NULL && !(count_caches() <= 1 && b->npartial > TICK_ALONE_SPANS);
-		     s = next) {
-			next = s->next;
-			mspan_absorb(s);
-			/* With more threads the cache may keep fewer pages. */
-			if (!mspan_is_empty(s) && c->partial_npages <= max_partial_npages())
-				continue;
-			partial_remove(c, b, s);
-			mcache_give_span(c, s);
-		}
 		tick_current(c, b);
 		if (b->span == NULL && b->partial == NULL)
 			b->span_length = first_length();
@@ -686,7 +716,10 @@ static SLOW_PATH void poll(struct mcache *c, uint64_t now_ms)
 		mheap_release_records();
 		if (mcache_release_pooled != NULL)
 			mcache_release_pooled(called ? 0 : limit_decay_ms());
+	} else {
+		review(c);
 	}
+	(void)mcentral_drain_poll(now_ms, limit_decay_ms());
 	(void)mheap_scavenge_poll(now_ms);
 }
 

@@ -94,6 +94,8 @@ struct mcache {
 	uint64_t tick_ms;                                /* time of the last tick */
 	uint32_t partial_npages;                         /* pages of all partial spans */
 	uint32_t limit_calls;                            /* limit.calls when it was answered */
+	struct mspan *review_at;                         /* the partial span to be looked at next */
+	unsigned review_sc;                              /* its class; NUM_SPAN_CLASSES: none */
 	struct bigcache big;
 	struct mcache *next_free;                        /* [t] link of the pool */
 	struct mcache *next_used;                        /* [t] link of a chain of those in use */

@@ -41,15 +41,24 @@ static void remove_locked(struct mcentral *mc, struct mspan *s)
 	mc->npartial--;
 }
 
-/* Puts a span of the caller on a list, CENTRAL_LISTS for the young one. */
-static void put(struct mspan *s, unsigned list)
+/* Where a span is put. */
+enum place { PUT_YOUNG, PUT_OLD, PUT_DRAINED };
+
+static unsigned list_of_locked(const struct mcentral *mc, enum place place)
+{
+	if (place == PUT_DRAINED)
+		return CENTRAL_DRAINED;
+	return place == PUT_YOUNG ? mc->young : 1u - mc->young;
+}
+
+static void put_at(struct mspan *s, enum place place)
 {
 	struct mcentral *mc = &mcentrals[s->spanclass];
 	bool empty = false;
 
 	DCHECK(s->nfree != 0 && !mspan_is_empty(s));
 	lock_acquire(&mc->lock);
-	insert_locked(mc, s, list == CENTRAL_LISTS ? mc->young : list);
+	insert_locked(mc, s, list_of_locked(mc, place));
 	/* Frees that came too early to see the new owner may have made the span worth owning
 	 * already. No other thread will look. */
 	while (mspan_set_central(s, (uintptr_t)mc)) {
@@ -68,7 +77,12 @@ static void put(struct mspan *s, unsigned list)
 
 void mcentral_put(struct mspan *s)
 {
-	put(s, CENTRAL_LISTS);
+	put_at(s, PUT_YOUNG);
+}
+
+void mcentral_put_idle(struct mspan *s)
+{
+	put_at(s, PUT_OLD);
 }
 
 /* Hands a span on a list to owner. */
@@ -148,7 +162,7 @@ static unsigned drain_in_hand(struct mspan *s)
 		mheap_free_span(NULL, s);
 	} else {
 		ncalls = drain_span(s);
-		put(s, CENTRAL_DRAINED);
+		put_at(s, PUT_DRAINED);
 	}
 	return ncalls;
 }

@@ -30,6 +30,9 @@ void mcentral_init(void);
  * empty goes to the heap. Takes mcentral.lock, and after it perhaps mheap.lock. */
 void mcentral_put(struct mspan *s);
 
+/* Does the same for a span that was not used for the decay time: it is drained in the next pass. */
+void mcentral_put_idle(struct mspan *s);
+
 /* Hands a span of the class with a free slot to owner and returns it, or NULL when there is none.
  * The caller has to absorb it. Takes mcentral.lock. */
 struct mspan *mcentral_take(spanclass_t sc, uintptr_t owner);

@@ -229,7 +229,8 @@ idle:
 #endif
 	/* --- flush_stack(), from tick() or at exit --- */
 	:: atomic { stack != 0 -> slot = LOW(stack); stack = stack & ~slot; goto flush }
-	/* --- mspan_put_word(), mcache_give_span(): many partial spans, or a thread ends --- */
+	/* --- mspan_put_word(), mcache_give_span(): many partial spans, or one that was not used
+	 * (review_span()), or a thread ends --- */
 	:: atomic {
 		has && (cache == 0 || leaving) && (free_bits | cache) != 0 ->
 		PLAIN;
@@ -516,7 +517,7 @@ drain:
 	fi;
 #endif
 
-	/* --- mcentral_put() --- */
+	/* --- mcentral_put(), mcentral_put_idle(): put_at() --- */
 put:
 	atomic { PLAIN; assert(free_bits != 0 && free_bits != ALL); c = class }
 	atomic { LOCK(c); central[c] = true; LIST(CENTRAL + c) }

@@ -409,6 +409,98 @@ TEST_IN_CHILD(a_thread_alone_keeps_all_partial_spans_until_others_come)
 	end_with_empty_heap();
 }
 
+/* Ticks without a decay time. */
+static void tick_now(struct mcache *c)
+{
+	options.scavenge_ms = 0;
+	c->poll_ms = 0;
+	mcache_poll(c);
+	options.scavenge_ms = 1000000;
+}
+
+/* Makes `spans` partial spans of SC_64, with every second object of each live at p. */
+static void make_partial(struct mcache *c, void **p, unsigned spans)
+{
+	for (unsigned i = 0; i < 128 * spans; i++)
+		p[i] = get(c, SC_64);
+	for (unsigned i = 0; i < 128 * spans; i += 2)
+		put(c, p[i]);
+	mcache_flush_stacks(c);
+}
+
+TEST_IN_CHILD(partial_spans_that_do_not_change_from_tick_to_tick_become_central)
+{
+	enum { SPANS = 300 };
+	static void *p[128 * SPANS];
+	struct bin *b = &cache[0].bins[SC_64];
+	unsigned before;
+	struct mspan *s;
+
+	start();
+	make_partial(&cache[0], p, SPANS);
+	before = b->npartial;
+	CHECK(before > SPANS - 20);
+	tick_now(&cache[0]);
+	CHECK(b->npartial == before && mcentrals[SC_64].npartial == 0);
+	/* In one of them a slot comes free, and one is new to the list. */
+	s = span_of((uintptr_t)p[129]);
+	CHECK(mspan_owner_relaxed(s) == mcache_owner(&cache[0]));
+	put(&cache[0], p[129]);
+	tick_now(&cache[0]);
+	CHECK(b->npartial == 1 && b->partial == s);
+	CHECK(mcentrals[SC_64].npartial == before - 1);
+	check_all();
+	tick_now(&cache[0]);
+	CHECK(b->npartial == 0);
+	for (unsigned i = 1; i < 128 * SPANS; i += 2)
+		if (i != 129)
+			put(&cache[0], p[i]);
+	end_with_empty_heap();
+}
+
+TEST_IN_CHILD(a_long_list_is_looked_at_in_parts_and_may_change_meanwhile)
+{
+	enum { SPANS = 6000 };
+	static void *p[128 * SPANS];
+	struct mcache *c = &cache[0];
+	struct bin *b = &c->bins[SC_64];
+	struct mspan *s;
+	unsigned before;
+	size_t central;
+
+	start();
+	make_partial(c, p, SPANS);
+	before = b->npartial;
+	CHECK(before > 5000);
+	tick_now(c);
+	CHECK(c->review_at != NULL && c->review_sc == SC_64);
+	/* The span that is next leaves the list: all its objects are freed. */
+	s = c->review_at;
+	for (unsigned i = 1; i < 128 * SPANS; i += 2)
+		if (p[i] != NULL && span_of((uintptr_t)p[i]) == s) {
+			put(c, p[i]);
+			p[i] = NULL;
+		}
+	mcache_flush_stacks(c);
+	CHECK(c->review_at != s && b->npartial < before);
+	before = b->npartial;
+	/* A poll that is no tick goes on. */
+	c->poll_ms = 0;
+	mcache_poll(c);
+	CHECK(c->review_sc == NUM_SPAN_CLASSES && b->npartial == before);
+	tick_now(c);
+	central = mcentrals[SC_64].npartial;
+	CHECK(central != 0 && b->npartial + central == before && b->npartial != 0);
+	c->poll_ms = 0;
+	mcache_poll(c);
+	CHECK(b->npartial == 0 && mcentrals[SC_64].npartial == before);
+	check_all();
+	for (unsigned i = 1; i < 128 * SPANS; i += 2)
+		if (p[i] != NULL)
+			put(c, p[i]);
+	end_with_empty_heap();
+}
+
 TEST_IN_CHILD(partial_spans_are_bounded_and_the_surplus_is_mcentrals)
 {
 	enum { SPANS = 2 * PARTIAL_PAGES_MIN + 50, N = 128 * SPANS };
@@ -918,6 +1010,8 @@ int main(void)
 		cmocka_unit_test(with_hardened_spans_are_the_longest_at_once),
 		cmocka_unit_test(what_was_freed_is_used_before_the_heap_grows),
 		cmocka_unit_test(a_thread_alone_keeps_all_partial_spans_until_others_come),
+		cmocka_unit_test(partial_spans_that_do_not_change_from_tick_to_tick_become_central),
+		cmocka_unit_test(a_long_list_is_looked_at_in_parts_and_may_change_meanwhile),
 		cmocka_unit_test(partial_spans_are_bounded_and_the_surplus_is_mcentrals),
 		cmocka_unit_test(a_consumer_takes_over_the_spans_it_frees_into),
 		cmocka_unit_test(a_producer_and_a_consumer_do_not_grow_the_heap_without_end),

@@ -269,6 +269,20 @@ TEST_IN_CHILD(a_span_that_was_taken_meanwhile_is_young_again)
 	CHECK(count_drained(sc_scan) == 1);
 }
 
+TEST_IN_CHILD(a_span_put_as_idle_is_drained_in_the_next_pass)
+{
+	struct mspan *s;
+
+	start();
+	CHECK(!mcentral_drain_poll(1000, 100));
+	mcentral_put_idle(s = span_with_live(sc_scan, 1));
+	CHECK(!mcentral_drain_poll(1099, 100));
+	CHECK(count_drained(sc_scan) == 0);
+	CHECK(!mcentral_drain_poll(1100, 100));
+	CHECK(s->released != 0 && count_drained(sc_scan) == 1);
+	mcentral_check();
+}
+
 TEST_IN_CHILD(drained_spans_are_taken_last)
 {
 	struct mspan *drained, *old, *young;
@@ -500,6 +514,7 @@ int main(void)
 		cmocka_unit_test(a_taken_span_still_has_what_others_freed_to_absorb),
 		cmocka_unit_test(a_span_is_drained_after_one_to_two_decay_times),
 		cmocka_unit_test(a_span_that_was_taken_meanwhile_is_young_again),
+		cmocka_unit_test(a_span_put_as_idle_is_drained_in_the_next_pass),
 		cmocka_unit_test(drained_spans_are_taken_last),
 		cmocka_unit_test(draining_all_a_second_time_costs_no_call_but_for_what_changed),
 		cmocka_unit_test(more_spans_than_a_batch_are_drained),
