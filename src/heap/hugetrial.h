@@ -11,7 +11,7 @@
  * Access: [h] mheap.lock
  */
 struct hugetrial {
-	uint8_t recent;      /* [h] a bit for each of the last 8 regions: its first touch was slow */
+	uint8_t recent;      /* [h] a bit for each of the last 8 regions: the touch was slow */
 	uint32_t left;       /* [h] regions that do not ask before the next one does */
 	uint32_t pause;      /* [h] what left began with; 0 while huge pages are cheap */
 };

@@ -273,6 +273,13 @@ static void return_word_locked(struct pcache *pc)
 	pc->free = 0;
 }
 
+/* A request for a run of pages, whose first is a multiple of align_pages. */
+struct page_request {
+	size_t npages, align_pages;
+	enum effort effort;
+	bool small;               /* for objects that will be touched all over */
+};
+
 /* Returns true, and marks the region, when the word that was just taken is whole and the first of
  * its region that is used. A thread that takes few pages takes no whole word. Small objects go
  * there, which will be touched, and the rest of the region is next in line for more of them. Big
@@ -296,8 +303,8 @@ static bool begin_huge_region_locked(const struct pcache *pc)
 	return true;
 }
 
-/* Asks for a huge page for the region of a word that was just taken, and touches the word. Its first
- * page is the next that is used, so nothing is touched that would not be. */
+/* Asks for a huge page for the region of a word that was just taken, and touches the word. Its
+ * first page is the next that is used, so nothing is touched that would not be. */
 static void touch_huge_region(const struct pcache *pc)
 {
 	uint64_t before_ms;
@@ -350,20 +357,21 @@ static bool take_first_word_locked(struct pcache *pc, unsigned npages, enum effo
 
 /* Exchanges the group for another with a run of npages in it. Returns false when the heap has no
  * word with such a run, or no room for a word below the memory limit. */
-static bool refill_word(struct pcache *pc, unsigned npages, enum effort effort)
+static bool refill_word(struct pcache *pc, const struct page_request *r)
 {
+	unsigned npages = (unsigned)r->npages;
 	bool huge = false;
 	bool ok;
 
 	lock_acquire(&mheap.lock);
 	return_word_locked(pc);
-	ok = admit_word_locked() && (pc->next != 0 ? take_word_locked(pc, npages, effort)
-						   : take_first_word_locked(pc, npages, effort));
+	ok = admit_word_locked() && (pc->next != 0 ? take_word_locked(pc, npages, r->effort)
+						   : take_first_word_locked(pc, npages, r->effort));
 	if (ok) {
 		note_taken_locked(pc->page + ctz64(pc->group), popcount64(pc->group),
 				  popcount64(pc->clean));
 		pc->base = pagealloc_addr(&mheap.pages, pc->page);
-		huge = begin_huge_region_locked(pc);
+		huge = r->small && begin_huge_region_locked(pc);
 	} else {
 		pcache_clear(pc);
 	}
@@ -375,12 +383,12 @@ static bool refill_word(struct pcache *pc, unsigned npages, enum effort effort)
 
 /* Returns the address of a short run from the word, or 0. A word is not exchanged for an aligned
  * run, because the next word may have none either. */
-static uintptr_t alloc_from_word(struct pcache *pc, unsigned npages, size_t align_pages,
-				 enum effort effort, bool *zeroed)
+static uintptr_t alloc_from_word(struct pcache *pc, const struct page_request *r, bool *zeroed)
 {
-	uintptr_t addr = pcache_take(pc, npages, align_pages, zeroed);
+	unsigned npages = (unsigned)r->npages;
+	uintptr_t addr = pcache_take(pc, npages, r->align_pages, zeroed);
 
-	if (addr == 0 && align_pages == 1 && refill_word(pc, npages, effort))
+	if (addr == 0 && r->align_pages == 1 && refill_word(pc, r))
 		addr = pcache_take(pc, npages, 1, zeroed);
 	return addr;
 }
@@ -397,23 +405,22 @@ void mheap_flush_pcache(struct pcache *pc)
 }
 
 /* Returns the address of a run of npages, or 0. *zeroed tells whether they read as zero. */
-static uintptr_t alloc_pages(struct pcache *pc, size_t npages, size_t align_pages,
-			     enum effort effort, bool *zeroed)
+static uintptr_t alloc_pages(struct pcache *pc, const struct page_request *r, bool *zeroed)
 {
 	uintptr_t addr = 0;
 	size_t nclean;
 	uint64_t page;
 
-	if (pc != NULL && npages <= PCACHE_MAX_RUN)
-		addr = alloc_from_word(pc, (unsigned)npages, align_pages, effort, zeroed);
+	if (pc != NULL && r->npages <= PCACHE_MAX_RUN)
+		addr = alloc_from_word(pc, r, zeroed);
 	if (addr != 0)
 		return addr;
 	lock_acquire(&mheap.lock);
-	page = alloc_pages_locked(npages, align_pages, effort, &nclean);
+	page = alloc_pages_locked(r->npages, r->align_pages, r->effort, &nclean);
 	if (page != PAGE_NONE)
 		addr = pagealloc_addr(&mheap.pages, page);
 	lock_release(&mheap.lock);
-	*zeroed = page != PAGE_NONE && nclean == npages;
+	*zeroed = page != PAGE_NONE && nclean == r->npages;
 	return addr;
 }
 
@@ -488,7 +495,7 @@ struct mspan *mheap_alloc_small(struct pcache *pc, spanclass_t sc, size_t npages
 	s = alloc_record(mspan_shape(sc, spanclass_nelems(sc, npages)));
 	if (s == NULL)
 		return NULL;
-	addr = alloc_pages(pc, npages, 1, effort, &zeroed);
+	addr = alloc_pages(pc, &(struct page_request){ npages, 1, effort, true }, &zeroed);
 	if (addr == 0) {
 		fixalloc_free(&mheap.span_pools[s->shape], s);
 		return NULL;
@@ -513,7 +520,8 @@ struct mspan *mheap_alloc_big(struct pcache *pc, size_t npages, size_t align_pag
 	if (s == NULL)
 		return NULL;
 	if (npages <= UINT32_MAX)
-		addr = alloc_pages(pc, npages, align_pages, effort, &zeroed);
+		addr = alloc_pages(pc, &(struct page_request){ npages, align_pages, effort, false },
+				   &zeroed);
 	if (addr == 0) {
 		fixalloc_free(&mheap.span_pools[s->shape], s);
 		return NULL;
