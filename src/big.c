@@ -25,12 +25,12 @@ void *big_alloc(struct mcache *c, const struct request *r)
 
 	if (r->size > PTRDIFF_MAX - r->align || r->align > PTRDIFF_MAX / 2)
 		return NULL;
-	s = mcache_alloc_big(c, pages_for(max_size(r->size, 1)), align_pages, r->noscan, &fresh);
-	if (s == NULL)
-		return NULL;
-	if (r->zero && !fresh)
-		zero_bytes((void *)s->base, r->size);
-	return mspan_set_big_live(s);
+	if (r->zero)
+		s = mcache_alloc_zeroed(c, max_size(r->size, 1), align_pages, r->noscan);
+	else
+		s = mcache_alloc_big(c, pages_for(max_size(r->size, 1)), align_pages, r->noscan,
+				     &fresh);
+	return s == NULL ? NULL : mspan_set_big_live(s);
 }
 
 /* Frees a big object. Returns its state before. */

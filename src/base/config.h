@@ -111,6 +111,11 @@ _Static_assert(PCACHE_PAGES % PCACHE_FIRST == 0, "a word has whole groups");
 #define BIG_PAGES_ALL 256
 #define BIG_PAGES_MIN 16
 
+/* A big object of so many pages goes back to the system when it is freed: to keep that much for a
+ * next use costs more than its page faults. glibc has the same bound of 32 MiB, so that programs
+ * have the buffers below it that they use again and again. */
+#define HUGE_PAGES 4096
+
 /* With hardened=1 a thread keeps freed objects in quarantine: QUARANTINE_SMALL small objects, at
  * most QUARANTINE_LARGE of them above QUARANTINE_LARGE_SIZE bytes, and QUARANTINE_BIG big ones. */
 #define QUARANTINE_SMALL 256
@@ -181,8 +186,9 @@ _Static_assert(GROW_MIN_PAGES % PCACHE_PAGES == 0 && CHUNK_PAGES % GROW_MIN_PAGE
 	       "steps are whole page-cache words");
 
 /* One huge page of the kernel can back a region. Heaps of THP_MIN_HEAP bytes or more ask for huge
- * pages (see mheap.c). */
+ * pages (see mheap.c), there the threads that have taken THP_MIN_WORDS whole page words. */
 #define THP_MIN_HEAP MiB(16)
+#define THP_MIN_WORDS 8
 #define REGION_PAGES 256
 #define REGION_SIZE (REGION_PAGES * PAGE_SIZE)
 _Static_assert(CHUNK_PAGES % REGION_PAGES == 0 && ARENA_PAGES / REGION_PAGES <= 32,

@@ -280,6 +280,7 @@ static bool load_word(struct bin *b, struct mspan *s, uint64_t random)
 struct wanted {
 	spanclass_t sc;
 	size_t npages, align_pages;
+	bool zero;
 };
 
 /* Returns the length of the next span of a bin. The first one is short and each is longer than the
@@ -320,8 +321,8 @@ static struct mspan *ask_heap(struct mcache *c, const struct wanted *w, enum eff
 {
 	if (w->npages == 0)
 		return ask_for_small(c, w->sc, effort);
-	return mheap_alloc_big(&c->pages, w->npages, w->align_pages, spanclass_noscan(w->sc),
-			       effort);
+	return (w->zero ? mheap_alloc_zeroed : mheap_alloc_big)(
+		&c->pages, w->npages, w->align_pages, spanclass_noscan(w->sc), effort);
 }
 
 /* Gives back all that the thread keeps elsewhere and asks again. A small span may be in mcentral
@@ -506,12 +507,16 @@ void mcache_free_slot(uintptr_t addr, struct mspan *s, uint32_t slot, const char
 
 /* --- big objects --- */
 
+static struct mspan *take_big(struct mcache *c, size_t npages, size_t align_pages, bool noscan)
+{
+	return align_pages == 1 ? bigcache_take(&c->big, npages, noscan)
+				: bigcache_take_aligned(&c->big, npages, align_pages, noscan);
+}
+
 struct mspan *mcache_alloc_big(struct mcache *c, size_t npages, size_t align_pages, bool noscan,
 			       bool *fresh)
 {
-	struct mspan *s = align_pages == 1 ?
-				  bigcache_take(&c->big, npages, noscan) :
-				  bigcache_take_aligned(&c->big, npages, align_pages, noscan);
+	struct mspan *s = take_big(c, npages, align_pages, noscan);
 
 	if (s == NULL)
 		return mcache_new_big(c, npages, align_pages, noscan, fresh);
@@ -519,14 +524,31 @@ struct mspan *mcache_alloc_big(struct mcache *c, size_t npages, size_t align_pag
 	return s;
 }
 
+static struct mspan *new_big(struct mcache *c, const struct wanted *w)
+{
+	mcache_poll(c);
+	return new_span(c, w);
+}
+
 struct mspan *mcache_new_big(struct mcache *c, size_t npages, size_t align_pages, bool noscan,
 			     bool *fresh)
 {
-	struct mspan *s;
+	struct wanted w = { make_spanclass(0, noscan), npages, align_pages, false };
+	struct mspan *s = new_big(c, &w);
 
-	mcache_poll(c);
-	s = new_span(c, &(struct wanted){ make_spanclass(0, noscan), npages, align_pages });
 	*fresh = s != NULL && s->zeroed;
+	return s;
+}
+
+struct mspan *mcache_alloc_zeroed(struct mcache *c, size_t nbytes, size_t align_pages, bool noscan)
+{
+	size_t npages = align_up(nbytes, PAGE_SIZE) / PAGE_SIZE;
+	struct wanted w = { make_spanclass(0, noscan), npages, align_pages, true };
+	struct mspan *s = take_big(c, npages, align_pages, noscan);
+
+	if (s == NULL)
+		return new_big(c, &w);
+	zero_bytes((void *)s->base, nbytes);
 	return s;
 }
 

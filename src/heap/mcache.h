@@ -255,6 +255,10 @@ struct mspan *mcache_alloc_big(struct mcache *c, size_t npages, size_t align_pag
 struct mspan *mcache_new_big(struct mcache *c, size_t npages, size_t align_pages, bool noscan,
 			     bool *fresh);
 
+/* Returns a big object whose first nbytes (not 0) read as zero. Returns NULL as mcache_alloc_big()
+ * does. */
+struct mspan *mcache_alloc_zeroed(struct mcache *c, size_t nbytes, size_t align_pages, bool noscan);
+
 /* Frees the span of a big object whose state is free already. */
 void mcache_free_big(struct mcache *c, struct mspan *s);
 

@@ -13,6 +13,7 @@
  */
 #include "heap/mheap.h"
 #include "base/options.h"
+#include "heap/dirtyruns.h"
 #include "heap/limit.h"
 #include "os/os.h"
 
@@ -215,36 +216,53 @@ static void note_taken_locked(uint64_t page, size_t npages, size_t nclean)
 	scavenge_note_taken_locked(&mheap.scavenger, page, npages, nclean, limit_decay_ms());
 }
 
-static uint64_t take_pages_locked(size_t npages, size_t align_pages, size_t *nclean)
+/* What a request for pages is for. */
+struct wanted {
+	size_t npages, align_pages;
+	enum effort effort;
+	struct dirty_runs *dirty;      /* NULL, or where to put which of the pages are dirty */
+	bool small;                    /* for small objects, by which all pages will be touched */
+};
+
+static bool take_at_locked(const struct wanted *w, uint64_t page, size_t *nclean)
+{
+	if (page == PAGE_NONE)
+		return false;
+	if (w->dirty != NULL)
+		dirty_runs_find(w->dirty, &mheap.pages, page, w->npages);
+	return pagealloc_alloc_at(&mheap.pages, page, w->npages, nclean);
+}
+
+static uint64_t take_pages_locked(const struct wanted *w, size_t *nclean)
 {
 	uint64_t page;
 
-	if (align_pages == 1)
-		return pagealloc_alloc(&mheap.pages, npages, nclean);
-	page = pagealloc_find_aligned(&mheap.pages, npages, align_pages);
-	if (page != PAGE_NONE)
-		(void)pagealloc_alloc_at(&mheap.pages, page, npages, nclean);
-	return page;
+	if (w->align_pages == 1 && w->dirty == NULL)
+		return pagealloc_alloc(&mheap.pages, w->npages, nclean);
+	page = w->align_pages == 1 ?
+		       pagealloc_find(&mheap.pages, w->npages) :
+		       pagealloc_find_aligned(&mheap.pages, w->npages, w->align_pages);
+	return take_at_locked(w, page, nclean) ? page : PAGE_NONE;
 }
 
-static uint64_t alloc_pages_locked(size_t npages, size_t align_pages, enum effort effort,
-				   size_t *nclean)
+static uint64_t alloc_pages_locked(const struct wanted *w, size_t *nclean)
 {
 	uint64_t page = PAGE_NONE;
 
 	DCHECK(lock_held(&mheap.lock));
-	if (admit_locked(&page, npages, align_pages, effort) != LIMIT_ADMIT)
+	if (admit_locked(&page, w->npages, w->align_pages, w->effort) != LIMIT_ADMIT)
 		return PAGE_NONE;
-	if (page == PAGE_NONE || !pagealloc_alloc_at(&mheap.pages, page, npages, nclean))
-		page = take_pages_locked(npages, align_pages, nclean);
+	if (!take_at_locked(w, page, nclean))
+		page = take_pages_locked(w, nclean);
 	/* Twice, because the first growth may lie across two arenas that are no neighbours in
 	 * number. A run that is longer by all but one page of the alignment has an aligned one. */
-	for (int i = 0; i < 2 && effort != EFFORT_REUSE && page == PAGE_NONE &&
-			growth_extend_locked(&mheap.growth, npages + align_pages - 1, false);
+	for (int i = 0; i < 2 && w->effort != EFFORT_REUSE && page == PAGE_NONE &&
+			growth_extend_locked(&mheap.growth, w->npages + w->align_pages - 1, false);
 	     i++)
-		page = take_pages_locked(npages, align_pages, nclean);
+		page = take_pages_locked(w, nclean);
+	/* That a huge object begins clean is no sign of too much being released. */
 	if (page != PAGE_NONE)
-		note_taken_locked(page, npages, *nclean);
+		note_taken_locked(page, w->npages, w->npages < HUGE_PAGES ? *nclean : 0);
 	return page;
 }
 
@@ -273,17 +291,10 @@ static void return_word_locked(struct pcache *pc)
 	pc->free = 0;
 }
 
-/* A request for a run of pages, whose first is a multiple of align_pages. */
-struct page_request {
-	size_t npages, align_pages;
-	enum effort effort;
-	bool small;               /* for objects that will be touched all over */
-};
-
 /* Returns true, and marks the region, when the word that was just taken is whole and the first of
- * its region that is used. A thread that takes few pages takes no whole word. Small objects go
- * there, which will be touched, and the rest of the region is next in line for more of them. Big
- * objects never ask for huge pages, because parts of them may never be touched. */
+ * its region that is used, and the thread is one that takes many. Small objects go there, which
+ * will be touched, and the rest of the region is next in line for more of them. Big objects never
+ * ask for huge pages, because parts of them may never be touched. */
 static bool begin_huge_region_locked(const struct pcache *pc)
 {
 	struct heap_arena *ha = pagealloc_arena(&mheap.pages, pc->page);
@@ -291,8 +302,8 @@ static bool begin_huge_region_locked(const struct pcache *pc)
 	unsigned region = in_arena / REGION_PAGES;
 	unsigned first = region * (REGION_PAGES / 64);
 
-	if (!growth_wants_huge_locked(&mheap.growth) || pc->clean != ~(uint64_t)0 ||
-	    (ha->huge_regions >> region & 1) != 0)
+	if (!growth_wants_huge_locked(&mheap.growth) || pc->nwords < THP_MIN_WORDS ||
+	    pc->clean != ~(uint64_t)0 || (ha->huge_regions >> region & 1) != 0)
 		return false;
 	for (unsigned w = first; w < first + REGION_PAGES / 64; w++)
 		if (w != in_arena / 64 && ha->clean_bits[w] != ~(uint64_t)0)
@@ -357,21 +368,22 @@ static bool take_first_word_locked(struct pcache *pc, unsigned npages, enum effo
 
 /* Exchanges the group for another with a run of npages in it. Returns false when the heap has no
  * word with such a run, or no room for a word below the memory limit. */
-static bool refill_word(struct pcache *pc, const struct page_request *r)
+static bool refill_word(struct pcache *pc, const struct wanted *w)
 {
-	unsigned npages = (unsigned)r->npages;
+	unsigned npages = (unsigned)w->npages;
 	bool huge = false;
 	bool ok;
 
 	lock_acquire(&mheap.lock);
 	return_word_locked(pc);
-	ok = admit_word_locked() && (pc->next != 0 ? take_word_locked(pc, npages, r->effort)
-						   : take_first_word_locked(pc, npages, r->effort));
+	ok = admit_word_locked() &&
+	     (pc->next != 0 ? take_word_locked(pc, npages, w->effort)
+			    : take_first_word_locked(pc, npages, w->effort));
 	if (ok) {
 		note_taken_locked(pc->page + ctz64(pc->group), popcount64(pc->group),
 				  popcount64(pc->clean));
 		pc->base = pagealloc_addr(&mheap.pages, pc->page);
-		huge = r->small && begin_huge_region_locked(pc);
+		huge = w->small && begin_huge_region_locked(pc);
 	} else {
 		pcache_clear(pc);
 	}
@@ -383,13 +395,15 @@ static bool refill_word(struct pcache *pc, const struct page_request *r)
 
 /* Returns the address of a short run from the word, or 0. A word is not exchanged for an aligned
  * run, because the next word may have none either. */
-static uintptr_t alloc_from_word(struct pcache *pc, const struct page_request *r, bool *zeroed)
+static uintptr_t alloc_from_word(struct pcache *pc, const struct wanted *w, bool *zeroed)
 {
-	unsigned npages = (unsigned)r->npages;
-	uintptr_t addr = pcache_take(pc, npages, r->align_pages, zeroed);
+	unsigned npages = (unsigned)w->npages;
+	uintptr_t addr = pcache_take(pc, npages, w->align_pages, zeroed);
 
-	if (addr == 0 && r->align_pages == 1 && refill_word(pc, r))
+	if (addr == 0 && w->align_pages == 1 && refill_word(pc, w))
 		addr = pcache_take(pc, npages, 1, zeroed);
+	if (w->dirty != NULL)
+		dirty_runs_all(w->dirty, npages);
 	return addr;
 }
 
@@ -404,23 +418,23 @@ void mheap_flush_pcache(struct pcache *pc)
 	pcache_clear(pc);
 }
 
-/* Returns the address of a run of npages, or 0. *zeroed tells whether they read as zero. */
-static uintptr_t alloc_pages(struct pcache *pc, const struct page_request *r, bool *zeroed)
+/* Returns the address of the pages, or 0. *zeroed tells whether they read as zero. */
+static uintptr_t alloc_pages(struct pcache *pc, const struct wanted *w, bool *zeroed)
 {
 	uintptr_t addr = 0;
 	size_t nclean;
 	uint64_t page;
 
-	if (pc != NULL && r->npages <= PCACHE_MAX_RUN)
-		addr = alloc_from_word(pc, r, zeroed);
+	if (pc != NULL && w->npages <= PCACHE_MAX_RUN)
+		addr = alloc_from_word(pc, w, zeroed);
 	if (addr != 0)
 		return addr;
 	lock_acquire(&mheap.lock);
-	page = alloc_pages_locked(r->npages, r->align_pages, r->effort, &nclean);
+	page = alloc_pages_locked(w, &nclean);
 	if (page != PAGE_NONE)
 		addr = pagealloc_addr(&mheap.pages, page);
 	lock_release(&mheap.lock);
-	*zeroed = page != PAGE_NONE && nclean == r->npages;
+	*zeroed = page != PAGE_NONE && nclean == w->npages;
 	return addr;
 }
 
@@ -495,7 +509,7 @@ struct mspan *mheap_alloc_small(struct pcache *pc, spanclass_t sc, size_t npages
 	s = alloc_record(mspan_shape(sc, spanclass_nelems(sc, npages)));
 	if (s == NULL)
 		return NULL;
-	addr = alloc_pages(pc, &(struct page_request){ npages, 1, effort, true }, &zeroed);
+	addr = alloc_pages(pc, &(struct wanted){ npages, 1, effort, NULL, true }, &zeroed);
 	if (addr == 0) {
 		fixalloc_free(&mheap.span_pools[s->shape], s);
 		return NULL;
@@ -510,8 +524,7 @@ struct mspan *mheap_alloc_small(struct pcache *pc, spanclass_t sc, size_t npages
 	return s;
 }
 
-struct mspan *mheap_alloc_big(struct pcache *pc, size_t npages, size_t align_pages, bool noscan,
-			      enum effort effort)
+static struct mspan *alloc_big(struct pcache *pc, const struct wanted *w, bool noscan)
 {
 	struct mspan *s = alloc_record(SPAN_SHAPE_BIG);
 	uintptr_t addr = 0;
@@ -519,16 +532,50 @@ struct mspan *mheap_alloc_big(struct pcache *pc, size_t npages, size_t align_pag
 
 	if (s == NULL)
 		return NULL;
-	if (npages <= UINT32_MAX)
-		addr = alloc_pages(pc, &(struct page_request){ npages, align_pages, effort, false },
-				   &zeroed);
+	if (w->npages <= UINT32_MAX)
+		addr = alloc_pages(pc, w, &zeroed);
 	if (addr == 0) {
 		fixalloc_free(&mheap.span_pools[s->shape], s);
 		return NULL;
 	}
-	mspan_init_big(s, addr, npages, noscan, zeroed);
-	pagemap_clear(addr + PAGE_SIZE, npages - 1);
+	mspan_init_big(s, addr, w->npages, noscan, zeroed);
+	pagemap_clear(addr + PAGE_SIZE, w->npages - 1);
 	pagemap_map_span(s);
+	return s;
+}
+
+struct mspan *mheap_alloc_big(struct pcache *pc, size_t npages, size_t align_pages, bool noscan,
+			      enum effort effort)
+{
+	struct wanted w = { npages, align_pages, effort, NULL, false };
+
+	return alloc_big(pc, &w, noscan);
+}
+
+/* Takes the wish for huge pages from all regions that have a page of these. Memory is given back
+ * after that, because the kernel would make a region whole again of which a part is given back, and
+ * of which a page is touched. */
+static void end_huge_regions(uintptr_t addr, size_t npages)
+{
+	uintptr_t end = addr + npages * PAGE_SIZE;
+
+	for (uintptr_t a = align_down(addr, REGION_SIZE); a < end; a += REGION_SIZE)
+		scavenge_end_huge_region(&mheap.scavenger, a);
+}
+
+struct mspan *mheap_alloc_zeroed(struct pcache *pc, size_t npages, size_t align_pages, bool noscan,
+				 enum effort effort)
+{
+	struct dirty_runs dirty;
+	struct wanted w = { npages, align_pages, effort, &dirty, false };
+	struct mspan *s = alloc_big(pc, &w, noscan);
+
+	if (s != NULL && !s->zeroed) {
+		if (npages >= HUGE_PAGES)
+			end_huge_regions(s->base, npages);
+		dirty_runs_clear(&dirty, s->base, npages);
+		s->zeroed = true;
+	}
 	return s;
 }
 
@@ -552,15 +599,25 @@ static void free_span(struct pcache *pc, struct mspan *s, bool clean)
 		free_pages(pc, base, npages, clean);
 }
 
+/* Gives memory of pages of a big span back that are to be freed, if that is to be done at once:
+ * pages that were moved become one mapping with their neighbours again. Returns true if the pages
+ * are clean afterwards. */
+static bool clean_pages(const struct mspan *s, uintptr_t addr, size_t npages)
+{
+	if (s->moved)
+		return remap_pages(addr, npages);
+	if (npages < HUGE_PAGES || !os_is_whole_pages((void *)addr, npages * PAGE_SIZE))
+		return false;
+	end_huge_regions(addr, npages);
+	return os_drop((void *)addr, npages * PAGE_SIZE);
+}
+
 void mheap_free_span(struct pcache *pc, struct mspan *s)
 {
 	if (s->spanclass == SPANCLASS_ZERO)
 		keep_guarded(s);
 	else
-		/* Pages that were moved here become one mapping with their neighbours again, and
-		 * are clean. */
-		free_span(pc, s, s->kind == SPAN_BIG && s->moved &&
-					 remap_pages(s->base, s->npages));
+		free_span(pc, s, s->kind == SPAN_BIG && clean_pages(s, s->base, s->npages));
 }
 
 void mheap_free_guarded(struct pcache *pc, struct mspan *s)
@@ -600,7 +657,7 @@ static void shrink_big(struct pcache *pc, struct mspan *s, size_t npages)
 {
 	uintptr_t cut = s->base + npages * PAGE_SIZE;
 	size_t less = s->npages - npages;
-	bool clean = s->moved && remap_pages(cut, less);
+	bool clean = clean_pages(s, cut, less);
 	/* As in free_span(). */
 	uint32_t rebuilds = mheap.rebuilds;
 
@@ -737,54 +794,5 @@ void mheap_keep_pcache(const struct pcache *pc)
 	lock_acquire(&mheap.lock);
 	for (uint64_t bits = pc->free; bits != 0; bits &= bits - 1)
 		(void)pagealloc_alloc_at(&mheap.pages, pc->page + ctz64(bits), 1, &nclean);
-	lock_release(&mheap.lock);
-}
-
-/* --- checking --- */
-
-struct check_walk {
-	size_t npages;
-	size_t released;
-};
-
-static void check_span(struct mspan *s, void *arg)
-{
-	struct check_walk *walk = arg;
-	uint64_t page = pagealloc_page(arena_of(s->base), s->base);
-	bool big = s->kind == SPAN_BIG;
-
-	/* A thread that is gone had the span in hand, before it had an owner or while the map
-	 * changed. It is lost to this child. */
-	if (mheap.forked && !big && mspan_owner_relaxed(s) == 0)
-		return;
-	for (size_t i = 0; i < s->npages; i++) {
-		const struct heap_arena *ha = pagealloc_arena(&mheap.pages, page + i);
-		unsigned in_arena = (unsigned)((page + i) % ARENA_PAGES);
-		/* Relaxed: no other thread is in the heap. */
-		uint64_t entry = atomic_load_explicit(&ha->spans[in_arena], memory_order_relaxed);
-
-		CHECK((ha->alloc_bits[in_arena / 64] >> in_arena % 64 & 1) != 0);
-		if (big && i > 0) {
-			CHECK(entry == 0);
-			continue;
-		}
-		CHECK(entry_span(entry) == s);
-		CHECK((entry & 0xffff) == (big ? 0 : i << 8 | s->spanclass));
-	}
-	walk->npages += s->npages;
-	walk->released += big ? 0 : s->released;
-}
-
-void mheap_check(void)
-{
-	struct check_walk walk = { 0 };
-
-	mheap_each_span(check_span, &walk);
-	CHECK(mheap.forked || walk.released == mspan_count_released());
-	lock_acquire(&mheap.lock);
-	pagealloc_check(&mheap.pages);
-	CHECK(walk.npages + mheap.pages.nfree <= mheap.pages.ntotal);
-	CHECK(mheap.pages.ntotal * PAGE_SIZE ==
-	      atomic_load_explicit(&mheap.growth.committed, memory_order_relaxed));
 	lock_release(&mheap.lock);
 }

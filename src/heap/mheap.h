@@ -57,6 +57,11 @@ struct mspan *mheap_alloc_small(struct pcache *pc, spanclass_t sc, size_t npages
 struct mspan *mheap_alloc_big(struct pcache *pc, size_t npages, size_t align_pages, bool noscan,
 			      enum effort effort);
 
+/* Does the same for an object that reads as zero: dirty pages are cleared, or if it is very long,
+ * released. */
+struct mspan *mheap_alloc_zeroed(struct pcache *pc, size_t npages, size_t align_pages, bool noscan,
+				 enum effort effort);
+
 /* Frees a span that nobody uses. Its pages go to the page word if they fit there, else to the heap.
  * Takes mheap.lock in the second case. pc may be NULL. */
 void mheap_free_span(struct pcache *pc, struct mspan *s);

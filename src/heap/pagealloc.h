@@ -60,6 +60,10 @@ size_t pagealloc_count_dirty(const struct pagealloc *pa, uint64_t page, size_t n
 /* Returns true when all of these pages are free. Their numbers may be above those of all arenas. */
 bool pagealloc_is_free(const struct pagealloc *pa, uint64_t page, size_t npages);
 
+/* Return how many of npages free pages are clean, or dirty, from the first on without a gap. */
+size_t pagealloc_clean_run(const struct pagealloc *pa, uint64_t page, size_t npages);
+size_t pagealloc_dirty_run(const struct pagealloc *pa, uint64_t page, size_t npages);
+
 /* Takes exactly these pages, with *nclean as in pagealloc_alloc(). Returns false unless all are
  * free. */
 bool pagealloc_alloc_at(struct pagealloc *pa, uint64_t page, size_t npages, size_t *nclean);

@@ -39,6 +39,8 @@ uint64_t pcache_choose_group(struct pcache *pc, unsigned npages)
 	pc->clean &= group;
 	pc->group = group;
 	pc->next = (uint8_t)min_size(2 * size, PCACHE_PAGES);
+	if (size == PCACHE_PAGES && pc->nwords < THP_MIN_WORDS)
+		pc->nwords++;
 	return others;
 }
 

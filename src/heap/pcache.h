@@ -19,6 +19,7 @@ struct pcache {
 	uint64_t clean;    /* of these, the clean pages */
 	uint64_t group;    /* a bit for each page of the group */
 	uint8_t next;      /* pages of the next group; 0 before the first */
+	uint8_t nwords;    /* groups so far that were whole words, up to THP_MIN_WORDS */
 };
 
 /* Chooses the group for a run of npages in a word whose free pages were taken: a part of the word
@@ -47,7 +48,7 @@ bool pcache_put(struct pcache *pc, uintptr_t addr, size_t npages);
  * the caller's. */
 static inline void pcache_clear(struct pcache *pc)
 {
-	*pc = (struct pcache){ .next = PCACHE_FIRST };
+	*pc = (struct pcache){ .next = PCACHE_FIRST, .nwords = pc->nwords };
 }
 
 #endif

@@ -13,7 +13,7 @@
  *          an object is unloaded meanwhile.
  */
 #include "tools/pprof.h"
-#include "os/chance.h"
+#include "base/chance.h"
 #include "base/config.h"
 #include "base/format.h"
 #include "tools/gzip.h"

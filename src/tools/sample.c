@@ -15,7 +15,8 @@
  *          live objects, so allocations are never fewer than live objects.
  */
 #include "tools/sample.h"
-#include "os/chance.h"
+#include "base/chance.h"
+#include "os/os.h"
 #include "tools/heapwalk.h"
 #include "tools/profile.h"
 
@@ -34,6 +35,8 @@ static struct {
 /* Draws the distance to the next mark. Its mean is rate. With rate 0 it is out of reach. */
 static uint64_t draw(struct mcache *c, uint64_t rate)
 {
+	if (c->counted.random == 0)
+		c->counted.random = os_random();
 	return rate == 0 ? UINT64_MAX / 2 : chance_gap(&c->counted.random, rate);
 }
 

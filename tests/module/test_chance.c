@@ -5,7 +5,7 @@
  */
 #include "module.h"
 
-#include "os/chance.h"
+#include "base/chance.h"
 #include "base/config.h"
 
 #include <math.h>
@@ -110,9 +110,9 @@ static void gaps_do_not_depend_on_each_other(void **state)
 	assert_true(fabs(product / N / (rate * rate)) < 5 / sqrt(N));
 }
 
-static void the_same_state_gives_the_same_gaps_and_a_new_one_its_own(void **state)
+static void the_same_state_gives_the_same_gaps_and_another_state_others(void **state)
 {
-	uint64_t a = 5, b = 5, c = 0, d = 0;
+	uint64_t a = 5, b = 5, c = 0, d = 1;
 	int same = 0;
 
 	(void)state;
@@ -141,7 +141,7 @@ int main(void)
 		cmocka_unit_test(at_rate_1_every_object_is_a_sample_and_counts_once),
 		cmocka_unit_test(gaps_are_exponential_and_fit_the_chance_of_an_object),
 		cmocka_unit_test(gaps_do_not_depend_on_each_other),
-		cmocka_unit_test(the_same_state_gives_the_same_gaps_and_a_new_one_its_own),
+		cmocka_unit_test(the_same_state_gives_the_same_gaps_and_another_state_others),
 		cmocka_unit_test(no_rate_is_too_large),
 	};
 

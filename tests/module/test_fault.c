@@ -7,13 +7,18 @@
 
 #include "safe/fault.h"
 #include "heap.h"
+#include "os/os.h"
+#include "os/os_process.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 enum { HANDLED = 7 };
@@ -201,6 +206,57 @@ static void a_misuse_is_one_line_then_stacks_then_sigabrt(void **state)
 	assert_non_null(strstr(text, "\n  allocated by thread "));
 }
 
+/* Makes standard error a pipe that takes no more bytes, so that a report stays unwritten. */
+static void fill_stderr(void)
+{
+	static char bytes[4096];
+	int ends[2];
+
+	CHECK(pipe2(ends, O_NONBLOCK) == 0);
+	while (write(ends[1], bytes, sizeof(bytes)) > 0)
+		;
+	CHECK(errno == EAGAIN && fcntl(ends[1], F_SETFL, 0) == 0 && dup2(ends[1], 2) == 2);
+}
+
+static _Atomic int writer;
+
+static void *write_for_ever(void *arg)
+{
+	atomic_store(&writer, os_thread());
+	use_after_free();
+	return arg;
+}
+
+/* While a thread writes its report for ever, a child that was forked reports its own fault to a
+ * standard error that takes it. */
+TEST_IN_CHILD(a_report_of_the_parents_does_not_keep_a_child_from_reporting)
+{
+	int file = memfd_create("report", MFD_CLOEXEC), saved = dup(2), status;
+	char text[16384] = "";
+	pthread_t thread;
+	pid_t child;
+
+	CHECK(file >= 0 && saved >= 0);
+	fill_stderr();
+	CHECK(pthread_create(&thread, NULL, write_for_ever, NULL) == 0);
+	while (atomic_load(&writer) == 0 || os_thread_state(getpid(), writer) != 'S')
+		os_sleep_ms(1);
+	CHECK(dup2(saved, 2) == 2);
+	child = fork();
+	CHECK(child >= 0);
+	if (child == 0) {
+		CHECK(dup2(file, 2) == 2);
+		use_after_free();
+	}
+	CHECK(waitpid(child, &status, 0) == child);
+	CHECK(WIFSIGNALED(status) && WTERMSIG(status) == SIGSEGV);
+	CHECK(pread(file, text, sizeof(text) - 1, 0) > 0);
+	CHECK(strncmp(text, "goalloc: use after free: write at 0x", 36) == 0);
+	CHECK(strstr(text, "\n  freed by thread ") != NULL);
+	/* The parent's thread is still in its report. */
+	CHECK(os_thread_state(getpid(), writer) == 'S');
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -209,6 +265,7 @@ int main(void)
 		cmocka_unit_test(
 			a_fault_at_a_guarded_object_is_reported_before_it_takes_its_course),
 		cmocka_unit_test(a_misuse_is_one_line_then_stacks_then_sigabrt),
+		cmocka_unit_test(a_report_of_the_parents_does_not_keep_a_child_from_reporting),
 	};
 
 	return cmocka_run_group_tests_name("fault", tests, NULL, NULL);

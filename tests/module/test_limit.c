@@ -169,12 +169,16 @@ TEST_IN_CHILD(the_count_is_exact_and_never_beyond_a_hard_limit_with_hardened)
 /* Leaves nbytes in the heap as free pages that have memory behind them. */
 static void leave_dirty(size_t nbytes)
 {
-	void *p = make(nbytes);
+	/* A huge object would not be kept. */
+	size_t low = nbytes < HUGE_PAGES * PAGE_SIZE ? 0 : nbytes / 2;
+	void *p = make(low), *q = make(nbytes - low);
 
 	/* Longer than what a cache keeps. */
-	CHECK(nbytes > BIG_CACHE_MAX_RUN * PAGE_SIZE);
-	memset(p, 1, nbytes);
+	CHECK(nbytes - low > BIG_CACHE_MAX_RUN * PAGE_SIZE);
+	memset(p, 1, low);
+	memset(q, 1, nbytes - low);
 	drop(p);
+	drop(q);
 	CHECK(dirty_bytes() >= nbytes);
 }
 
@@ -481,14 +485,16 @@ TEST_IN_CHILD(beyond_the_limit_threads_have_words_of_pages_as_ever)
 
 TEST_IN_CHILD(more_is_released_where_the_first_to_go_are_pages_of_the_request_itself)
 {
-	void *low, *high, *p;
+	void *low, *high, *higher, *p;
 
 	start(0, true);
 	low = make(MiB(20));
-	high = make(MiB(58));
+	high = make(MiB(29));
+	higher = make(MiB(29));
 	drop(low);
 	(void)heap_trim();
 	drop(high);
+	drop(higher);
 	CHECK(heap_set_limit(MiB(64)) == SIZE_MAX && dirty_bytes() >= MiB(58));
 	/* The lowest run: 20 MiB without memory, and 40 with. */
 	p = make(MiB(60));

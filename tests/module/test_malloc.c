@@ -129,6 +129,59 @@ TEST_IN_CHILD(a_free_slot_of_noscan_memory_is_taken_again)
 	}
 }
 
+/* --- calloc of big objects --- */
+
+/* Big sizes, now and then of a huge object. */
+static size_t any_big_size(uint64_t *rnd)
+{
+	size_t most = rng_below(rnd, 40) == 0 ? MiB(48) : MiB(1) >> rng_below(rnd, 5);
+
+	return MAX_SMALL_SIZE + 1 + rng_below(rnd, most);
+}
+
+static void calloc_and_dirty(unsigned steps)
+{
+	enum { N = 40 };
+	char *p[N] = { NULL };
+	size_t size[N];
+	uint64_t rnd = 0xca110c;
+
+	for (unsigned step = 0; step < steps; step++) {
+		size_t i = rng_below(&rnd, N);
+
+		heap_free(p[i], "free");
+		size[i] = any_big_size(&rnd);
+		if (rng_below(&rnd, 5) == 0) {
+			p[i] = heap_malloc(size[i] % KiB(32));
+			size[i] %= KiB(32);
+		} else {
+			p[i] = rng_below(&rnd, 3) == 0 ? heap_calloc_noscan(size[i])
+						       : heap_calloc(size[i]);
+			CHECK(p[i] != NULL && all_zero(p[i], size[i]));
+		}
+		memset(p[i], 0xa5, size[i]);
+		if (rng_below(&rnd, 4) == 0) {
+			size[i] = any_big_size(&rnd);
+			p[i] = heap_realloc(p[i], size[i], false, "realloc");
+			memset(p[i], 0xa5, size[i]);
+		}
+		if (step % 50 == 0)
+			(void)heap_trim();
+	}
+	heapcheck();
+}
+
+TEST_IN_CHILD(calloc_is_zero_whatever_was_in_the_pages)
+{
+	calloc_and_dirty(600);
+}
+
+TEST_IN_CHILD(calloc_is_zero_whatever_was_in_the_pages_near_the_limit)
+{
+	CHECK(setenv("GOALLOC", "memlimit=31457280", 1) == 0);
+	calloc_and_dirty(300);
+}
+
 /* --- realloc that shrinks --- */
 
 /* Makes a big object and another behind it, so that nothing but the object itself leaves pages. */
@@ -189,6 +242,8 @@ int main(void)
 		cmocka_unit_test(an_object_is_in_a_span_of_its_kind_with_hardening),
 		cmocka_unit_test(an_object_is_in_a_span_of_its_kind_while_allocations_are_sampled),
 		cmocka_unit_test(a_free_slot_of_noscan_memory_is_taken_again),
+		cmocka_unit_test(calloc_is_zero_whatever_was_in_the_pages),
+		cmocka_unit_test(calloc_is_zero_whatever_was_in_the_pages_near_the_limit),
 		cmocka_unit_test(
 			a_big_object_below_half_of_its_pages_is_copied_and_leaves_them_whole),
 		cmocka_unit_test(

@@ -521,6 +521,67 @@ TEST_IN_CHILD(lengths_and_alignments_that_cannot_be_are_null)
 	CHECK(big(3) != NULL);
 }
 
+/* --- huge objects, and objects that read as zero --- */
+
+static size_t dirty_pages_now(void)
+{
+	return mheap.pages.nfree - mheap.pages.nclean;
+}
+
+TEST_IN_CHILD(a_huge_span_goes_back_when_it_is_freed_and_so_does_a_huge_tail)
+{
+	struct mspan *s;
+
+	mheap_init();
+	s = big(HUGE_PAGES);
+	big(1);
+	memset((void *)s->base, 1, mspan_nbytes(s));
+	mheap_free_span(NULL, s);
+	CHECK(dirty_pages_now() == 0);
+	s = big(HUGE_PAGES);
+	CHECK(s->zeroed && all_zero((void *)s->base, mspan_nbytes(s)));
+	memset((void *)s->base, 1, mspan_nbytes(s));
+	/* A page less is kept. */
+	CHECK(mheap_resize_big(NULL, s, HUGE_PAGES - 1, EFFORT_GROW) == RESIZE_DONE);
+	CHECK(dirty_pages_now() == 1);
+	s = big(2 * HUGE_PAGES);
+	memset((void *)s->base, 1, mspan_nbytes(s));
+	CHECK(mheap_resize_big(NULL, s, HUGE_PAGES, EFFORT_GROW) == RESIZE_DONE);
+	CHECK(dirty_pages_now() == 1);
+	mheap_check();
+}
+
+TEST_IN_CHILD(a_zeroed_span_reads_as_zero_whatever_was_in_its_pages)
+{
+	enum { N = 60 };
+	struct mspan *s[N] = { NULL };
+	struct pcache pc = { .base = 0 };
+	uint64_t rnd = 21;
+
+	mheap_init();
+	for (int step = 0; step < 1500; step++) {
+		size_t i = rng_below(&rnd, N);
+		size_t npages = 1 + rng_below(&rnd, rng_below(&rnd, 10) == 0 ? 3000 : 100);
+		size_t align = rng_below(&rnd, 4) == 0 ? (size_t)1 << rng_below(&rnd, 8) : 1;
+		struct pcache *with = rng_below(&rnd, 2) == 0 ? &pc : NULL;
+
+		if (s[i] != NULL) {
+			mheap_free_span(with, s[i]);
+			s[i] = NULL;
+			continue;
+		}
+		if (step % 300 == 0)
+			npages = HUGE_PAGES + 3;
+		s[i] = mheap_alloc_zeroed(with, npages, align, false, EFFORT_GROW);
+		CHECK(s[i] != NULL && s[i]->zeroed && s[i]->base % (align * PAGE_SIZE) == 0);
+		CHECK(all_zero((void *)s[i]->base, mspan_nbytes(s[i])));
+		memset((void *)s[i]->base, 0x5a, mspan_nbytes(s[i]));
+		if (step % 100 == 0)
+			(void)mheap_scavenge_all();
+	}
+	mheap_check();
+}
+
 /* --- resize in place --- */
 
 TEST_IN_CHILD(a_big_span_shrinks_in_place_and_its_tail_is_free)
@@ -1236,6 +1297,8 @@ int main(void)
 		cmocka_unit_test(an_aligned_span_fills_an_aligned_hole_before_the_heap_grows),
 		cmocka_unit_test(an_aligned_span_through_the_page_cache_loses_no_page),
 		cmocka_unit_test(lengths_and_alignments_that_cannot_be_are_null),
+		cmocka_unit_test(a_huge_span_goes_back_when_it_is_freed_and_so_does_a_huge_tail),
+		cmocka_unit_test(a_zeroed_span_reads_as_zero_whatever_was_in_its_pages),
 		cmocka_unit_test(a_big_span_shrinks_in_place_and_its_tail_is_free),
 		cmocka_unit_test(a_big_span_grows_into_free_pages_behind_it_only),
 		cmocka_unit_test(the_last_span_of_the_heap_grows_with_the_heap),

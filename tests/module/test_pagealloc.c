@@ -855,12 +855,27 @@ static void take_behind(struct history *h, size_t n)
 		hold(h, page, n);
 }
 
+/* Checks how long the clean run and the dirty run are with which free pages begin. */
+static void check_runs(uint64_t page, size_t npages)
+{
+	size_t clean = 0, dirty = 0;
+
+	while (clean < npages && model[page + clean] == CLEAN)
+		clean++;
+	while (dirty < npages && model[page + dirty] == DIRTY)
+		dirty++;
+	assert_int_equal(pagealloc_clean_run(&pa, page, npages), clean);
+	assert_int_equal(pagealloc_dirty_run(&pa, page, npages), dirty);
+}
+
 static void take_aligned(struct history *h, size_t n)
 {
 	uint64_t page = check_find_aligned(n, (size_t)1 << rng_below(&h->rnd, 10));
 
 	if (page == PAGE_NONE || h->nheld == MAX_HELD)
 		return;
+	for (size_t i = 0; i < n; i += 1 + i / 4)
+		check_runs(page + i, n - i);
 	assert_true(check_alloc_at(page, n));
 	hold(h, page, n);
 }

@@ -5,7 +5,7 @@
  */
 #include "module.h"
 
-#include "os/chance.h"
+#include "base/chance.h"
 #include "base/config.h"
 #include "os_fail.h"
 #include "tools/pprof.h"

@@ -8,7 +8,7 @@
  */
 #include "module.h"
 
-#include "os/chance.h"
+#include "base/chance.h"
 #include "base/config.h"
 #include "heap/hashtable.h"
 #include "os_fail.h"

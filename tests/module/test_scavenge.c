@@ -164,13 +164,17 @@ TEST_IN_CHILD(a_poll_by_a_thread_whose_clock_is_behind_releases_nothing_early)
 
 TEST_IN_CHILD(one_poll_is_bounded_and_the_rest_follows)
 {
-	struct mspan *s;
-	size_t left = 40 * CHUNK_PAGES;
+	struct mspan *s[10];
 	unsigned polls = 0;
+	size_t left;
 
 	start(100);
-	s = big(40 * CHUNK_PAGES);
-	mheap_free_span(NULL, s);
+	/* Shorter than a huge one. Each free gives back some of what is too much. */
+	for (int i = 0; i < 10; i++)
+		s[i] = big(7 * CHUNK_PAGES);
+	for (int i = 0; i < 10; i++)
+		mheap_free_span(NULL, s[i]);
+	left = dirty_pages();
 	while (dirty_pages() != 0) {
 		mheap_scavenge_poll(start_ms + 100);
 		CHECK(dirty_pages() < left);
@@ -396,11 +400,13 @@ TEST_IN_CHILD(what_of_a_huge_page_was_never_handed_out_is_released_with_what_was
 	mheap_scavenge_all();
 	CHECK(resident_pages(base, REGION_SIZE) == 0 && !is_huge(base) && dirty_pages() == 0);
 	mheap_check();
-	/* It reads as zero, and can have a huge page again: not for a thread's first pages, but for
-	 * one that takes whole words. */
+	/* It reads as zero, and can have a huge page again: not for a thread's first words, but for
+	 * one that took as many as that. */
+	pc = (struct pcache){ .next = PCACHE_PAGES, .nwords = THP_MIN_WORDS - 2 };
 	s = alloc_longest(&pc, 2);
-	CHECK(s->base == base && !is_huge(base));
+	CHECK(s->base == base && !is_huge(base) && pc.nwords == THP_MIN_WORDS - 1);
 	mheap_flush_pcache(&pc);
+	CHECK(pc.nwords == THP_MIN_WORDS - 1);
 	mheap_free_span(NULL, s);
 	mheap_scavenge_all();
 	pc.next = PCACHE_PAGES;

@@ -9,8 +9,7 @@
 #include "base/base.h"
 
 /* Returns the number of bytes, or of anything else, before the next one that is sampled. rate is
- * the mean; 1 and 0 always give 0. *random is the caller's state, and 0 at first, which seeds
- * it. */
+ * the mean; 1 and 0 always give 0. *random is the state of the caller's generator, any number. */
 uint64_t chance_gap(uint64_t *random, uint64_t rate);
 
 /* Returns the chance that an object of nbytes, not 0, is sampled, in (0, 1]. A sampled object

@@ -9,8 +9,7 @@
  * Locks    none. The functions change only the caller's random state.
  * Holds    ln and 1 - e^-x have a relative error below 1e-14 (test_chance.c). libm is not linked.
  */
-#include "os/chance.h"
-#include "os/os.h"
+#include "base/chance.h"
 
 #define LN2 0.693147180559945309417
 #define SQRT2 1.41421356237309504880
@@ -20,14 +19,11 @@
 
 #define GAP_MAX (UINT64_C(1) << 62)
 
-/* splitmix64: any state but the one that asks for a seed is as good as any other. */
+/* splitmix64: any state is as good as any other. */
 static uint64_t next_random(uint64_t *random)
 {
-	uint64_t x;
+	uint64_t x = *random += UINT64_C(0x9e3779b97f4a7c15);
 
-	if (*random == 0)
-		*random = os_random() ^ (uintptr_t)random;
-	x = *random += UINT64_C(0x9e3779b97f4a7c15);
 	x = (x ^ (x >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
 	x = (x ^ (x >> 27)) * UINT64_C(0x94d049bb133111eb);
 	return x ^ (x >> 31);
