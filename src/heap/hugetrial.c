@@ -12,7 +12,6 @@
  * Locks    none of its own: mheap.lock covers it.
  */
 #include "heap/hugetrial.h"
-#include "base/bits.h"
 
 /* So many slow touches among the last 8 end a trial. */
 #define SLOW_MOST 4
@@ -28,6 +27,22 @@ bool hugetrial_allows(struct hugetrial *t)
 		return true;
 	t->left--;
 	return false;
+}
+
+bool hugetrial_begin(struct hugetrial *t, struct heap_arena *ha, unsigned w)
+{
+	unsigned region = w / (REGION_PAGES / 64);
+	unsigned first = region * (REGION_PAGES / 64);
+
+	if ((ha->huge_regions >> region & 1) != 0)
+		return false;
+	for (unsigned i = first; i < first + REGION_PAGES / 64; i++)
+		if (i != w && ha->clean_bits[i] != ~(uint64_t)0)
+			return false;
+	if (!hugetrial_allows(t))
+		return false;
+	ha->huge_regions |= (uint32_t)1 << region;
+	return true;
 }
 
 void hugetrial_note(struct hugetrial *t, bool slow)

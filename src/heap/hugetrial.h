@@ -5,7 +5,7 @@
 #ifndef GOALLOC_HUGETRIAL_H
 #define GOALLOC_HUGETRIAL_H
 
-#include "base/base.h"
+#include "heap/arena.h"
 
 /*
  * Access: [h] mheap.lock
@@ -18,6 +18,11 @@ struct hugetrial {
 
 /* Returns true if the next region shall ask for a huge page. Counts the regions that do not. */
 bool hugetrial_allows(struct hugetrial *t);
+
+/* Returns true, and marks the region, if a region of the arena shall ask for a huge page of which
+ * only word w of pages was just taken: the other pages are clean, and the trial allows it. The
+ * heap's lock is held. */
+bool hugetrial_begin(struct hugetrial *t, struct heap_arena *ha, unsigned w);
 
 /* Records whether the first touch of a region with a huge page was slow. */
 void hugetrial_note(struct hugetrial *t, bool slow);

@@ -14,7 +14,8 @@
  * Where the live objects do not fit, the steps go on, because the process is to be as small as it
  * can be, but they have a price: a page that is released faults when it is used again. So without
  * hard=1 step 1 waits until 1/DIRTY_SHARE of the memory in use is dirty, and leaves a half of that
- * for the next requests. Rounds of step 2 take at most 1/ROUND_SHARE of the time.
+ * for the next requests. Rounds of step 2 come when the memory in use has grown by 1/ROUND_GROWTH,
+ * and otherwise take at most 1/ROUND_SHARE of the time.
  *
  * Owns     limit.
  * Locks    none of its own. mheap.lock covers the decisions.
@@ -35,8 +36,11 @@ struct limit limit;
 /* Beyond the limit this part of what is in use may be dirty. */
 #define DIRTY_SHARE 64
 
-/* Rounds take at most this part of the time. */
+/* Rounds take at most this part of the time, except for those that come because what is in use has
+ * grown by 1/ROUND_GROWTH, ROUND_LEAST at least, since the last one. */
 #define ROUND_SHARE 64
+#define ROUND_GROWTH 64
+#define ROUND_LEAST MiB(1)
 
 /* A round counts as no longer than this: a thread that took longer was stopped meanwhile. */
 #define ROUND_MOST_MS 100
@@ -62,6 +66,7 @@ size_t limit_set(size_t bytes, uint64_t now_ms)
 	size_t before = limit_bytes();
 
 	limit.near_at = bytes - min_size(max_size(bytes >> MARGIN_SHIFT, MARGIN_MIN), bytes / 2);
+	limit.round_used = bytes;
 	set_next_round(now_ms);
 	atomic_store_explicit(&limit.bytes, bytes, memory_order_relaxed);
 	atomic_store_explicit(&limit.state, LIMIT_FAR, memory_order_relaxed);
@@ -86,10 +91,12 @@ static size_t most_dirty(const struct limit_figures *f)
 	return options.hard || f->flushed ? 0 : f->used / DIRTY_SHARE;
 }
 
-static bool round_is_due(uint64_t now_ms)
+static bool round_is_due(const struct limit_figures *f)
 {
-	return options.hard ||
-	       now_ms >= atomic_load_explicit(&limit.next_round, memory_order_relaxed);
+	size_t step = max_size(limit.round_used / ROUND_GROWTH, ROUND_LEAST);
+
+	return options.hard || f->used + f->need > limit.round_used + step ||
+	       f->now_ms >= atomic_load_explicit(&limit.next_round, memory_order_relaxed);
 }
 
 /* Returns the state once `used` bytes count. */
@@ -119,20 +126,22 @@ struct limit_answer limit_decide(const struct limit_figures *f)
 	if (f->dirty > most && !f->nothing_left)
 		return (struct limit_answer){ LIMIT_RELEASE, before,
 					      min_size(over + margin() / 2, f->dirty - most / 2) };
-	if (!f->flushed && round_is_due(f->now_ms))
+	if (!f->flushed && round_is_due(f))
 		return (struct limit_answer){ LIMIT_FLUSH, before, 0 };
 	if (options.hard)
 		return (struct limit_answer){ LIMIT_REFUSE, state_at(f, f->used), 0 };
 	return (struct limit_answer){ LIMIT_ADMIT, LIMIT_OVER, 0 };
 }
 
-void limit_note(const struct limit_answer *answer, uint64_t now_ms)
+void limit_note(const struct limit_answer *answer, const struct limit_figures *f)
 {
 	enum limit_state before = limit_get_state();
 
 	atomic_store_explicit(&limit.state, (uint8_t)answer->state, memory_order_relaxed);
-	if (answer->verdict == LIMIT_FLUSH)
-		set_next_round(now_ms + 1);
+	if (answer->verdict == LIMIT_FLUSH) {
+		set_next_round(f->now_ms + 1);
+		limit.round_used = f->used + f->need;
+	}
 	if (answer->verdict == LIMIT_FLUSH ||
 	    (before == LIMIT_FAR && answer->state != LIMIT_FAR))
 		limit_call();

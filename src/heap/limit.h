@@ -22,8 +22,9 @@ struct limit {
 	_Atomic size_t bytes;          /* [a] the limit; 0 for none */
 	_Atomic uint8_t state;         /* [a] enum limit_state */
 	_Atomic uint32_t calls;        /* [a] how often all threads were asked to flush */
-	_Atomic uint64_t next_round;   /* [a] milliseconds: no round begins before then */
+	_Atomic uint64_t next_round;   /* [a] milliseconds: a round is due from then on */
 	size_t near_at;                /* [h] bytes in use from which on LIMIT_NEAR holds */
+	size_t round_used;             /* [h] bytes in use for which the last round was made */
 };
 
 extern struct limit limit;
@@ -90,7 +91,7 @@ struct limit_answer limit_decide(const struct limit_figures *f);
 
 /* Records an answer that the heap acts on: changes the state, and with LIMIT_FLUSH begins a round.
  * mheap.lock is held. */
-void limit_note(const struct limit_answer *answer, uint64_t now_ms);
+void limit_note(const struct limit_answer *answer, const struct limit_figures *f);
 
 /* Asks all threads to flush their caches at their next slow path. */
 void limit_call(void);

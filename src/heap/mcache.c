@@ -132,34 +132,6 @@ void mcache_init(struct mcache *c, struct mcache_rest *rest)
 	c->tick_ms = c->poll_ms = os_now_ms();
 }
 
-size_t mcache_nbytes(const struct mcache *c)
-{
-	return sizeof(*c) +
-	       (c->has_deep ? sizeof(((struct mcache_rest *)NULL)->deep_stacks) : 0) +
-	       (c->has_counted ? sizeof(((struct mcache_rest *)NULL)->counted_stacks) : 0);
-}
-
-void mcache_release_rest(struct mcache *c)
-{
-	uintptr_t rest = (uintptr_t)mcache_rest(c);
-	size_t nbytes = c->has_counted ? sizeof(struct mcache_rest) :
-					 offsetof(struct mcache_rest, counted_stacks);
-	uintptr_t from = align_up(rest, os_page_size());
-	uintptr_t to = align_down(rest + nbytes, os_page_size());
-
-	if (c->has_deep)
-		(void)os_release((void *)from, to - from);
-}
-
-void mcache_uncommit(struct mcache *c)
-{
-	size_t of_rest = mcache_nbytes(c) - sizeof(*c);
-
-	if (of_rest != 0)
-		partalloc_uncommit(mcache_rest(c), sizeof(struct mcache_rest), of_rest);
-	partalloc_uncommit(c, sizeof(*c), sizeof(*c));
-}
-
 /* --- partial spans --- */
 
 /* Returns how much one cache may keep: `alone` if the process never had a second cache, else its
@@ -524,18 +496,14 @@ struct mspan *mcache_alloc_big(struct mcache *c, size_t npages, size_t align_pag
 	return s;
 }
 
-static struct mspan *new_big(struct mcache *c, const struct wanted *w)
-{
-	mcache_poll(c);
-	return new_span(c, w);
-}
-
 struct mspan *mcache_new_big(struct mcache *c, size_t npages, size_t align_pages, bool noscan,
 			     bool *fresh)
 {
 	struct wanted w = { make_spanclass(0, noscan), npages, align_pages, false };
-	struct mspan *s = new_big(c, &w);
+	struct mspan *s;
 
+	mcache_poll(c);
+	s = new_span(c, &w);
 	*fresh = s != NULL && s->zeroed;
 	return s;
 }
@@ -546,10 +514,12 @@ struct mspan *mcache_alloc_zeroed(struct mcache *c, size_t nbytes, size_t align_
 	struct wanted w = { make_spanclass(0, noscan), npages, align_pages, true };
 	struct mspan *s = take_big(c, npages, align_pages, noscan);
 
-	if (s == NULL)
-		return new_big(c, &w);
-	zero_bytes((void *)s->base, nbytes);
-	return s;
+	if (s != NULL) {
+		zero_bytes((void *)s->base, nbytes);
+		return s;
+	}
+	mcache_poll(c);
+	return new_span(c, &w);
 }
 
 static SLOW_PATH bool has_room_for_big(struct mcache *c, uint32_t npages)
@@ -753,64 +723,4 @@ void mcache_poll(struct mcache *c)
 		return;
 	c->poll_ms = now_ms;
 	poll(c, now_ms);
-}
-
-/* --- checking --- */
-
-void mcache_check_kept(struct mcache *c, uintptr_t addr)
-{
-	struct mspan *s = span_of(addr);
-	uint32_t slot;
-
-	CHECK(s != NULL && mspan_slot_of(s, addr, &slot));
-	CHECK(slot_state(&s->state[slot]) == SLOT_FREE);
-	CHECK(mspan_owner_relaxed(s) != mcache_owner(c) ||
-	      (mspan_free_bits(s)[slot / 64] >> slot % 64 & 1) == 0);
-}
-
-void mcache_check(struct mcache *c)
-{
-	size_t partial_npages = 0;
-
-	mcache_check_counted(c);
-	CHECK(c->tiny.block == 0 || c->tiny.span == c->bins[SPANCLASS_TINY].span);
-	for (unsigned sc = 0; sc < NUM_SPAN_CLASSES; sc++) {
-		struct bin *b = &c->bins[sc];
-		const struct mspan *before = NULL;
-		unsigned n = 0;
-
-		CHECK(b->stack_bottom <= b->stack_top && b->stack_top <= b->stack_limit);
-		CHECK(stack_entry(c, b->stack_bottom)[-1].addr == 0);
-		CHECK(b->span != NULL || b->alloc_cache == 0);
-		if (b->span != NULL) {
-			CHECK(mspan_owner_relaxed(b->span) == mcache_owner(c));
-			mspan_check(b->span);
-			CHECK((mspan_free_bits(b->span)[b->cache_word] & b->alloc_cache) == 0);
-		}
-		for (struct mspan *s = b->partial; s != NULL; s = s->next) {
-			CHECK(mspan_owner_relaxed(s) == mcache_owner(c));
-			CHECK(s->spanclass == sc && s->prev == before && s->nfree != 0);
-			mspan_check(s);
-			before = s;
-			n++;
-			partial_npages += s->npages;
-		}
-		CHECK(n == b->npartial);
-		for (uint32_t i = 0; i < stack_depth(b); i++) {
-			struct free_entry e = stack_entry(c, b->stack_bottom)[i];
-			struct mspan *s = span_of(e.addr);
-			uint32_t slot;
-
-			mcache_check_kept(c, e.addr);
-			CHECK(s->spanclass == sc && mspan_slot_of(s, e.addr, &slot) &&
-			      e.state == &s->state[slot]);
-		}
-	}
-	CHECK(partial_npages == c->partial_npages);
-	for (unsigned i = 0; options.hardened && i < QUARANTINE_SMALL; i++)
-		if (c->quarantine.small[i] != 0)
-			mcache_check_kept(c, c->quarantine.small[i]);
-	for (unsigned i = 0; options.hardened && i < QUARANTINE_BIG; i++)
-		if (c->quarantine.big[i] != NULL)
-			CHECK(slot_state(&c->quarantine.big[i]->state[0]) == SLOT_FREE);
 }

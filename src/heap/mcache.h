@@ -127,7 +127,8 @@ static inline struct mcache_rest *mcache_rest(struct mcache *c)
 	return (struct mcache_rest *)(void *)((char *)c + c->rest_at);
 }
 
-/* Returns how many bytes of the cache and its rest are committed. */
+/* Returns how many bytes of the cache and its rest are committed. The owner may be committing
+ * more. */
 size_t mcache_nbytes(const struct mcache *c);
 
 /* Gives back the memory of a flushed cache's deep and counted stacks, which stay ready. */

@@ -96,7 +96,7 @@ void mheap_keep_limit(void)
 		f = figures_locked(0);
 	}
 	answer = limit_decide(&f);
-	limit_note(&answer, f.now_ms);
+	limit_note(&answer, &f);
 	if (f.used > limit_bytes())
 		limit_call();
 	lock_release(&mheap.lock);
@@ -165,7 +165,7 @@ static enum limit_verdict admit_slow_locked(uint64_t *page, size_t npages, size_
 
 	/* At most npages begin to count. Which they are matters near the limit only. */
 	if (answer.verdict == LIMIT_ADMIT && answer.state == LIMIT_FAR) {
-		limit_note(&answer, f.now_ms);
+		limit_note(&answer, &f);
 		return LIMIT_ADMIT;
 	}
 	for (;;) {
@@ -177,7 +177,7 @@ static enum limit_verdict admit_slow_locked(uint64_t *page, size_t npages, size_
 		answer = limit_decide(&f);
 		if (effort == EFFORT_REUSE && answer.verdict != LIMIT_ADMIT)
 			return LIMIT_REFUSE;
-		limit_note(&answer, f.now_ms);
+		limit_note(&answer, &f);
 		if (answer.verdict != LIMIT_RELEASE)
 			return answer.verdict;
 		nothing_left = !release_locked(answer.nbytes, f.flushed);
@@ -205,7 +205,7 @@ static bool admit_word_locked(void)
 	f = figures_locked(PCACHE_PAGES);
 	answer = limit_decide(&f);
 	if (answer.verdict == LIMIT_ADMIT)
-		limit_note(&answer, f.now_ms);
+		limit_note(&answer, &f);
 	return answer.verdict == LIMIT_ADMIT;
 }
 
@@ -297,21 +297,10 @@ static void return_word_locked(struct pcache *pc)
  * ask for huge pages, because parts of them may never be touched. */
 static bool begin_huge_region_locked(const struct pcache *pc)
 {
-	struct heap_arena *ha = pagealloc_arena(&mheap.pages, pc->page);
-	unsigned in_arena = (unsigned)(pc->page % ARENA_PAGES);
-	unsigned region = in_arena / REGION_PAGES;
-	unsigned first = region * (REGION_PAGES / 64);
-
-	if (!growth_wants_huge_locked(&mheap.growth) || pc->nwords < THP_MIN_WORDS ||
-	    pc->clean != ~(uint64_t)0 || (ha->huge_regions >> region & 1) != 0)
-		return false;
-	for (unsigned w = first; w < first + REGION_PAGES / 64; w++)
-		if (w != in_arena / 64 && ha->clean_bits[w] != ~(uint64_t)0)
-			return false;
-	if (!hugetrial_allows(&mheap.trial))
-		return false;
-	ha->huge_regions |= (uint32_t)1 << region;
-	return true;
+	return growth_wants_huge_locked(&mheap.growth) && pc->nwords >= THP_MIN_WORDS &&
+	       pc->clean == ~(uint64_t)0 &&
+	       hugetrial_begin(&mheap.trial, pagealloc_arena(&mheap.pages, pc->page),
+			       (unsigned)(pc->page % ARENA_PAGES / 64));
 }
 
 /* Asks for a huge page for the region of a word that was just taken, and touches the word. Its
@@ -497,6 +486,17 @@ static bool remap_pages(uintptr_t addr, size_t npages)
 	return os_remap((void *)addr, npages * PAGE_SIZE);
 }
 
+/* Frees the record of a request that got no pages. If the request began a slab for it, the slab
+ * would count against the limit that refused the request. */
+static void free_unused_record(struct mspan *s, enum effort effort)
+{
+	struct fixalloc *pool = &mheap.span_pools[s->shape];
+
+	fixalloc_free(pool, s);
+	if (options.hard && effort == EFFORT_AGAIN)
+		fixalloc_release(pool);
+}
+
 struct mspan *mheap_alloc_small(struct pcache *pc, spanclass_t sc, size_t npages,
 				enum effort effort)
 {
@@ -511,7 +511,7 @@ struct mspan *mheap_alloc_small(struct pcache *pc, spanclass_t sc, size_t npages
 		return NULL;
 	addr = alloc_pages(pc, &(struct wanted){ npages, 1, effort, NULL, true }, &zeroed);
 	if (addr == 0) {
-		fixalloc_free(&mheap.span_pools[s->shape], s);
+		free_unused_record(s, effort);
 		return NULL;
 	}
 	mspan_init_small(s, addr, sc, npages, zeroed && sc != SPANCLASS_ZERO);
@@ -535,7 +535,7 @@ static struct mspan *alloc_big(struct pcache *pc, const struct wanted *w, bool n
 	if (w->npages <= UINT32_MAX)
 		addr = alloc_pages(pc, w, &zeroed);
 	if (addr == 0) {
-		fixalloc_free(&mheap.span_pools[s->shape], s);
+		free_unused_record(s, w->effort);
 		return NULL;
 	}
 	mspan_init_big(s, addr, w->npages, noscan, zeroed);

@@ -5,7 +5,8 @@
  *
  * Threads allocate, resize, free and exchange objects, whose first bytes say how long they are.
  * With hard=1 a request may be refused; otherwise none may be. Now and then a thread sets another
- * limit, or trims. Between rounds all threads stand still: the heap is checked, and what counts
+ * limit or decay time, trims, or gives back what it keeps, and one thread keeps the limit as
+ * scavthread.c does. Between rounds all threads stand still: the heap is checked, and what counts
  * against the limit is counted again, page by page.
  */
 #include "stress.h"
@@ -13,6 +14,7 @@
 #include "heap/limit.h"
 #include "heap/mheap.h"
 #include "base/options.h"
+#include "os/os.h"
 #include "os/metakey.h"
 #include "os/os.h"
 #include "tools/stat.h"
@@ -109,6 +111,27 @@ static void *worker(void *arg)
 				rng_below(&r, 8) == 0 ? SIZE_MAX : MiB(2) + rng_below(&r, MiB(40)));
 		if (rng_below(&r, STEPS) == 0)
 			(void)heap_trim();
+		if (rng_below(&r, STEPS / 16) == 0)
+			heap_thread_idle();
+		if (rng_below(&r, STEPS / 8) == 0)
+			heap_set_scavenge_ms(rng_below(&r, 2) == 0 ? 0 : 1000);
+	}
+	return NULL;
+}
+
+static _Atomic bool round_ended;
+
+/* Keeps the limit as the library's own thread does, but without a pause. */
+static void *keeper(void *arg)
+{
+	(void)arg;
+	while (!atomic_load_explicit(&round_ended, memory_order_relaxed)) {
+		uint32_t rights = metakey_open();
+
+		(void)mheap_scavenge_poll(os_now_ms());
+		mheap_keep_limit();
+		metakey_close(rights);
+		os_sleep_ms(1);
 	}
 	return NULL;
 }
@@ -134,13 +157,17 @@ static size_t recount(void)
 
 static void run_threads(unsigned round)
 {
-	pthread_t threads[THREADS];
+	pthread_t threads[THREADS], keeps;
 
+	atomic_store_explicit(&round_ended, false, memory_order_relaxed);
+	CHECK(pthread_create(&keeps, NULL, keeper, NULL) == 0);
 	for (uintptr_t i = 0; i < THREADS; i++)
 		CHECK(pthread_create(&threads[i], NULL, worker, (void *)(i + 1 + round * 100)) ==
 		      0);
 	for (int i = 0; i < THREADS; i++)
 		CHECK(pthread_join(threads[i], NULL) == 0);
+	atomic_store_explicit(&round_ended, true, memory_order_relaxed);
+	CHECK(pthread_join(keeps, NULL) == 0);
 	heapcheck();
 	CHECK(mheap.scavenger.nreleasing == 0 && mheap_used_bytes() == recount());
 }
@@ -154,7 +181,7 @@ int main(int argc, char **argv)
 	heap_free(heap_malloc(1), "free");
 	do {
 		options.hard = rounds % 2 == 0;
-		options.scavenge_ms = rounds % 4 < 2 ? 1000 : 0;
+		heap_set_scavenge_ms(rounds % 4 < 2 ? 1000 : 0);
 		run_threads(rounds++);
 	} while (clock_seconds() < end || rounds < 4);
 	CHECK(atomic_load(&refused) != 0);
