@@ -255,31 +255,15 @@ struct wanted {
 	bool zero;
 };
 
-/* Returns the length of the next span of a bin. The first one is short and each is longer than the
- * one before: few objects take little memory, and many objects take few spans. A shorter one uses
- * up the end of the page word, because a span that crosses into the next word may touch the first
- * page of a region before huge pages are asked for there. */
-static uint8_t next_length(const struct mcache *c, spanclass_t sc)
-{
-	const uint8_t *npages = spanclass_info(sc)->npages;
-	uint8_t length = c->bins[sc].span_length, shorter = length;
-	unsigned room;
-
-	if (npages[length] > PCACHE_MAX_RUN || options.hardened)
-		return length;
-	room = pcache_room(&c->pages, npages[length]);
-	while (shorter > 0 && npages[shorter] > room)
-		shorter--;
-	return npages[shorter] <= room ? shorter : length;
-}
-
-/* Asks for a span for a bin. */
+/* Asks for a span for a bin. The first one is short and each is longer than the one before: few
+ * objects take little memory, and many objects take few spans. */
 static struct mspan *ask_for_small(struct mcache *c, spanclass_t sc, enum effort effort)
 {
 	struct bin *b = &c->bins[sc];
-	uint8_t length = next_length(c, sc);
-	struct mspan *s = mheap_alloc_small(&c->pages, sc, spanclass_info(sc)->npages[length],
-					    effort);
+	const uint8_t *npages = spanclass_info(sc)->npages;
+	uint8_t length = options.hardened ? b->span_length :
+					    pcache_fit(&c->pages, npages, b->span_length);
+	struct mspan *s = mheap_alloc_small(&c->pages, sc, npages[length], effort);
 
 	if (s == NULL)
 		return NULL;
