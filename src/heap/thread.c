@@ -246,8 +246,7 @@ void thread_read_counts(struct alloc_counts *sum)
 	lock_release(&thread_shared.lock);
 }
 
-/* The owners of the caches run on, and may commit parts meanwhile. */
-READS_OTHERS struct cache_count thread_count_caches(void)
+struct cache_count thread_count_caches(void)
 {
 	struct cache_count n = { 0, 0, 0 };
 	struct part_walk w = { NULL, 0 };

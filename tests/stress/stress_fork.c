@@ -2,9 +2,10 @@
 /*
  * stress_fork.c - children of a threaded parent find a heap in order, wherever its threads were.
  *
- * Threads allocate and free without pause, holding every lock now and then, while the main thread
- * forks. Each child has one thread and whatever the others left half done: it checks the objects it
- * knows, allocates of every class, starts threads, forks again, and checks the whole heap.
+ * Threads allocate and free without pause, holding every lock now and then, and others come and go,
+ * while the main thread forks. Each child has one thread and whatever the others left half done: it
+ * checks the objects it knows, allocates of every class, starts threads, forks again, and checks
+ * the whole heap.
  */
 #include "stress.h"
 
@@ -54,6 +55,22 @@ static void *child_thread(void *arg)
 	for (int i = 0; i < 256; i++)
 		object_free(&objects[i]);
 	return NULL;
+}
+
+/* Starts short threads, a few at a time, whose caches then wait for the next threads. The workers'
+ * trims release them. */
+static void *source(void *arg)
+{
+	pthread_t threads[THREADS];
+
+	while (!atomic_load(&stopping)) {
+		for (uintptr_t i = 0; i < THREADS; i++)
+			CHECK(pthread_create(&threads[i], NULL, child_thread, (void *)(i + 1)) ==
+			      0);
+		for (int i = 0; i < THREADS; i++)
+			CHECK(pthread_join(threads[i], NULL) == 0);
+	}
+	return arg;
 }
 
 /* Does what a child does, and does not return. With generations left it forks in turn, and its
@@ -123,7 +140,7 @@ int main(int argc, char **argv)
 {
 	double end = clock_seconds() + stress_seconds(argc, argv);
 	uint64_t r = 42;
-	pthread_t threads[THREADS];
+	pthread_t threads[THREADS], sourced;
 	struct object known[200];
 	unsigned forks = 0;
 
@@ -131,6 +148,7 @@ int main(int argc, char **argv)
 		object_make(&known[i], &r, stress_size(&r));
 	for (uintptr_t i = 0; i < THREADS; i++)
 		CHECK(pthread_create(&threads[i], NULL, worker, (void *)(i + 1)) == 0);
+	CHECK(pthread_create(&sourced, NULL, source, NULL) == 0);
 	do {
 		pid_t pid = forks % 4 < 2 ? fork() : fork_bare();
 		int status;
@@ -152,6 +170,7 @@ int main(int argc, char **argv)
 	atomic_store(&stopping, true);
 	for (int i = 0; i < THREADS; i++)
 		CHECK(pthread_join(threads[i], NULL) == 0);
+	CHECK(pthread_join(sourced, NULL) == 0);
 	for (int i = 0; i < 200; i++)
 		object_free(&known[i]);
 	heapcheck();
