@@ -93,6 +93,7 @@ struct mcache {
 	uint64_t poll_ms;                                /* time of the last poll */
 	uint64_t tick_ms;                                /* time of the last tick */
 	uint32_t partial_npages;                         /* pages of all partial spans */
+	uint32_t given_npages;                           /* given to the heap less those taken */
 	uint32_t limit_calls;                            /* limit.calls when it was answered */
 	struct mspan *review_at;                         /* the partial span to be looked at next */
 	unsigned review_sc;                              /* its class; NUM_SPAN_CLASSES: none */
@@ -102,6 +103,7 @@ struct mcache {
 	uintptr_t user;                                  /* [t] lock_self() of its thread */
 	bool in_use;                                     /* [t] a thread has it */
 	bool orphan;                                     /* in a forked child: its thread is gone */
+	bool giving;                                     /* in note_given() */
 	bool watched;                                    /* libc tells when its thread ends */
 	bool has_deep;                                   /* the deep stacks are committed */
 	bool has_counted;                                /* so are those of the counted bins */

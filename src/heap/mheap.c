@@ -278,6 +278,17 @@ static void free_pages_locked(uintptr_t addr, size_t npages, bool clean)
 		scavenge_note_free_locked(&mheap.scavenger, chunk);
 }
 
+/* Ends a change that has made pages free. When there are too many, the thread releases some before
+ * it goes on, and the records of the spans that they were. */
+static void unlock_and_release_excess(void)
+{
+	bool released = scavenge_excess_locked(&mheap.scavenger, limit_decay_ms());
+
+	lock_release(&mheap.lock);
+	if (released)
+		mheap_release_records();
+}
+
 /* --- pages, through the page word of a thread --- */
 
 /* Gives the pages that are left in the word back to the heap. */
@@ -402,8 +413,7 @@ void mheap_flush_pcache(struct pcache *pc)
 		return;
 	lock_acquire(&mheap.lock);
 	return_word_locked(pc);
-	scavenge_excess_locked(&mheap.scavenger, limit_decay_ms());
-	lock_release(&mheap.lock);
+	unlock_and_release_excess();
 	pcache_clear(pc);
 }
 
@@ -433,8 +443,7 @@ static void free_pages(struct pcache *pc, uintptr_t addr, size_t npages, bool cl
 		return;
 	lock_acquire(&mheap.lock);
 	free_pages_locked(addr, npages, clean);
-	scavenge_excess_locked(&mheap.scavenger, limit_decay_ms());
-	lock_release(&mheap.lock);
+	unlock_and_release_excess();
 }
 
 /* --- spans --- */

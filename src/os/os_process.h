@@ -85,7 +85,8 @@ void os_yield(unsigned microseconds);
 /* Opens a file of a process in /proc to read it. Returns a descriptor, or -errno. */
 int os_open_process(int pid, const char *file);
 
-/* Copies memory of a process. Returns how many bytes could be read, from the first on, or -errno. */
+/* Copies memory of a process. Returns how many bytes could be read, from the first on, or
+ * -errno. */
 long os_read_process(int pid, void *to, uintptr_t from, size_t nbytes);
 
 #endif
