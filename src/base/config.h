@@ -79,7 +79,7 @@ _Static_assert(PCACHE_PAGES % PCACHE_FIRST == 0, "a word has whole groups");
 #define FIRST_WORD_GAP 3
 
 /* All threads together keep at most so many pages of partial spans from each other, and each may
- * keep PARTIAL_PAGES_MIN. A process with one cache keeps all of them. */
+ * keep PARTIAL_PAGES_MIN. A process with one cache keeps all that it uses. */
 #define PARTIAL_PAGES_ALL 256
 #define PARTIAL_PAGES_MIN 16
 

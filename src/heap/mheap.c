@@ -221,6 +221,7 @@ struct wanted {
 	size_t npages, align_pages;
 	enum effort effort;
 	struct dirty_runs *dirty;      /* NULL, or where to put which of the pages are dirty */
+	bool small;                    /* for small objects; parts of big ones stay untouched */
 };
 
 static bool take_at_locked(const struct wanted *w, uint64_t page, size_t *nclean)
@@ -303,24 +304,22 @@ static void return_word_locked(struct pcache *pc)
 }
 
 /* Returns true, and marks the region, when the word that was just taken is whole and the first of
- * its region that is used, and the thread is one that takes many. Small objects go there, which
- * will be touched, and the rest of the region is next in line for more of them. Big objects never
- * ask for huge pages, because parts of them may never be touched. */
+ * its region that is used, and the thread is one that takes many. */
 static bool begin_huge_region_locked(const struct pcache *pc)
 {
-	struct heap_arena *ha = pagealloc_arena(&mheap.pages, pc->page);
-	unsigned in_arena = (unsigned)(pc->page % ARENA_PAGES);
-	unsigned region = in_arena / REGION_PAGES;
-	unsigned first = region * (REGION_PAGES / 64);
+	return growth_wants_huge_locked(&mheap.growth) && pc->nwords >= THP_MIN_WORDS &&
+	       pc->clean == ~(uint64_t)0 &&
+	       hugetrial_begin(&mheap.trial, pagealloc_arena(&mheap.pages, pc->page),
+			       (unsigned)(pc->page % ARENA_PAGES / 64));
+}
 
-	if (!growth_wants_huge_locked(&mheap.growth) || pc->nwords < THP_MIN_WORDS ||
-	    pc->clean != ~(uint64_t)0 || (ha->huge_regions >> region & 1) != 0)
-		return false;
-	for (unsigned w = first; w < first + REGION_PAGES / 64; w++)
-		if (w != in_arena / 64 && ha->clean_bits[w] != ~(uint64_t)0)
-			return false;
-	ha->huge_regions |= (uint32_t)1 << region;
-	return true;
+static void touch_huge_region(const struct pcache *pc)
+{
+	bool slow = hugetrial_touch(pc->base);
+
+	lock_acquire(&mheap.lock);
+	hugetrial_note(&mheap.trial, slow);
+	lock_release(&mheap.lock);
 }
 
 /* Takes a group of the aligned word of pages in which the lowest run of npages free pages begins.
@@ -363,26 +362,28 @@ static bool take_first_word_locked(struct pcache *pc, unsigned npages, enum effo
 
 /* Exchanges the group for another with a run of npages in it. Returns false when the heap has no
  * word with such a run, or no room for a word below the memory limit. */
-static bool refill_word(struct pcache *pc, unsigned npages, enum effort effort)
+static bool refill_word(struct pcache *pc, const struct wanted *w)
 {
+	unsigned npages = (unsigned)w->npages;
 	bool huge = false;
 	bool ok;
 
 	lock_acquire(&mheap.lock);
 	return_word_locked(pc);
-	ok = admit_word_locked() && (pc->next != 0 ? take_word_locked(pc, npages, effort)
-						   : take_first_word_locked(pc, npages, effort));
+	ok = admit_word_locked() &&
+	     (pc->next != 0 ? take_word_locked(pc, npages, w->effort)
+			    : take_first_word_locked(pc, npages, w->effort));
 	if (ok) {
 		note_taken_locked(pc->page + ctz64(pc->group), popcount64(pc->group),
 				  popcount64(pc->clean));
 		pc->base = pagealloc_addr(&mheap.pages, pc->page);
-		huge = begin_huge_region_locked(pc);
+		huge = w->small && begin_huge_region_locked(pc);
 	} else {
 		pcache_clear(pc);
 	}
 	lock_release(&mheap.lock);
 	if (huge)
-		os_want_huge_pages((void *)align_down(pc->base, REGION_SIZE), REGION_SIZE, true);
+		touch_huge_region(pc);
 	return ok;
 }
 
@@ -393,7 +394,7 @@ static uintptr_t alloc_from_word(struct pcache *pc, const struct wanted *w, bool
 	unsigned npages = (unsigned)w->npages;
 	uintptr_t addr = pcache_take(pc, npages, w->align_pages, zeroed);
 
-	if (addr == 0 && w->align_pages == 1 && refill_word(pc, npages, w->effort))
+	if (addr == 0 && w->align_pages == 1 && refill_word(pc, w))
 		addr = pcache_take(pc, npages, 1, zeroed);
 	if (w->dirty != NULL)
 		dirty_runs_all(w->dirty, npages);
@@ -511,7 +512,7 @@ struct mspan *mheap_alloc_small(struct pcache *pc, spanclass_t sc, size_t npages
 	s = alloc_record(mspan_shape(sc, spanclass_nelems(sc, npages)));
 	if (s == NULL)
 		return NULL;
-	addr = alloc_pages(pc, &(struct wanted){ npages, 1, effort, NULL }, &zeroed);
+	addr = alloc_pages(pc, &(struct wanted){ npages, 1, effort, NULL, true }, &zeroed);
 	if (addr == 0) {
 		free_unused_record(s, effort);
 		return NULL;
@@ -549,7 +550,7 @@ static struct mspan *alloc_big(struct pcache *pc, const struct wanted *w, bool n
 struct mspan *mheap_alloc_big(struct pcache *pc, size_t npages, size_t align_pages, bool noscan,
 			      enum effort effort)
 {
-	struct wanted w = { npages, align_pages, effort, NULL };
+	struct wanted w = { npages, align_pages, effort, NULL, false };
 
 	return alloc_big(pc, &w, noscan);
 }
@@ -569,7 +570,7 @@ struct mspan *mheap_alloc_zeroed(struct pcache *pc, size_t npages, size_t align_
 				 enum effort effort)
 {
 	struct dirty_runs dirty;
-	struct wanted w = { npages, align_pages, effort, &dirty };
+	struct wanted w = { npages, align_pages, effort, &dirty, false };
 	struct mspan *s = alloc_big(pc, &w, noscan);
 
 	if (s != NULL && !s->zeroed) {
