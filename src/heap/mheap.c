@@ -278,13 +278,12 @@ static void free_pages_locked(uintptr_t addr, size_t npages, bool clean)
 		scavenge_note_free_locked(&mheap.scavenger, chunk);
 }
 
-/* Ends a change that has made pages free. When there are too many, the thread releases some before
- * it goes on, and if they are not taken again, the records of the spans that they were. */
+/* Ends a change that has made pages free. Releases some if there are too many, and if many are not
+ * taken again, the records of the spans that they were. */
 static void unlock_and_release_excess(void)
 {
 	bool many = scavenge_excess_locked(&mheap.scavenger, limit_decay_ms()) &&
 		    mheap.scavenger.excess.released >= RECORDS_AFTER_PAGES;
-
 	lock_release(&mheap.lock);
 	if (many)
 		mheap_release_records();
