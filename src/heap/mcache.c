@@ -31,6 +31,9 @@
 /* The number of partial spans that a poll looks at. */
 #define REVIEW_SPANS 4096
 
+/* How often in a decay time a thread that takes spans looks for what it does not use. */
+#define IDLE_PER_TICK 16
+
 /* The last empty span of a class is kept when it is no longer than this. */
 #define KEEP_EMPTY_PAGES 8
 
@@ -129,7 +132,7 @@ void mcache_init(struct mcache *c, struct mcache_rest *rest)
 	}
 	mcache_init_counted(c);
 	c->review_sc = NUM_SPAN_CLASSES;
-	c->tick_ms = c->poll_ms = os_now_ms();
+	c->tick_ms = c->poll_ms = c->idle_ms = os_now_ms();
 }
 
 /* --- partial spans --- */
@@ -329,12 +332,18 @@ static struct mspan *new_span(struct mcache *c, const struct wanted *w)
 	return s != NULL ? s : flush_and_ask(c, w);
 }
 
+static void give_idle(struct mcache *c);
+
 /* Returns a span of ours with a free slot, or NULL when there is no memory. */
 static struct mspan *next_span(struct mcache *c, spanclass_t sc)
 {
 	struct bin *b = &c->bins[sc];
-	struct mspan *s = b->partial;
+	struct mspan *s;
 
+	/* The time of the last poll is new enough, because slow paths poll. */
+	if (b->partial == NULL && c->poll_ms - c->idle_ms >= limit_decay_ms() / IDLE_PER_TICK)
+		give_idle(c);
+	s = b->partial;
 	if (s != NULL) {
 		partial_remove(c, b, s);
 	} else {
@@ -624,19 +633,41 @@ void mcache_flush(struct mcache *c)
 	mheap_flush_pcache(&c->pages);
 }
 
-/* Gives the current span back if it is empty. */
-static void tick_current(struct mcache *c, struct bin *b)
+/* Gives back the spans of a bin that are empty: the current one, and the one that it keeps. If no
+ * other is left the next one is short. A bin whose spans are full goes on with long ones. */
+static void give_empty_spans(struct mcache *c, struct bin *b)
 {
-	struct mspan *s = b->span;
+	struct mspan *s = b->partial;
+	bool given = false;
 
-	if (s == NULL)
-		return;
-	mspan_absorb(s);
-	if (s->nfree + popcount64(b->alloc_cache) == s->nelems) {
+	if (b->npartial == 1 && mspan_is_empty(s)) {
+		partial_remove(c, b, s);
+		mheap_free_span(&c->pages, s);
+		given = true;
+	}
+	s = b->span;
+	if (s != NULL)
+		mspan_absorb(s);
+	if (s != NULL && s->nfree + popcount64(b->alloc_cache) == s->nelems) {
 		return_word(b);
 		b->span = NULL;
 		mheap_free_span(&c->pages, s);
+		given = true;
 	}
+	if (given && b->span == NULL && b->partial == NULL)
+		b->span_length = first_length();
+}
+
+/* Gives back what the bins do not use, for a thread that is about to take another span. So a
+ * program that uses many classes in turn has spans only of those that it uses together. */
+static SLOW_PATH void give_idle(struct mcache *c)
+{
+	c->idle_ms = c->poll_ms;
+	mcache_flush_stacks(c);
+	for (unsigned sc = 0; sc < NUM_SPAN_CLASSES; sc++)
+		give_empty_spans(c, &c->bins[sc]);
+	bigcache_flush(&c->big, &c->pages);
+	mheap_flush_pcache(&c->pages);
 }
 
 /* Looks at a partial span. It is given up when it is empty, when no slot of it came free since the
@@ -685,13 +716,8 @@ static void tick(struct mcache *c)
 		c->review_at = c->bins[0].partial;
 	}
 	review(c);
-	for (unsigned sc = 0; sc < NUM_SPAN_CLASSES; sc++) {
-		struct bin *b = &c->bins[sc];
-
-		tick_current(c, b);
-		if (b->span == NULL && b->partial == NULL)
-			b->span_length = first_length();
-	}
+	for (unsigned sc = 0; sc < NUM_SPAN_CLASSES; sc++)
+		give_empty_spans(c, &c->bins[sc]);
 	bigcache_flush(&c->big, &c->pages);
 	mheap_flush_pcache(&c->pages);
 }
