@@ -48,7 +48,7 @@ struct options options = {
 
 static bool options_done;
 
-/* A piece of a settings string. */
+/* A piece of a settings string. text is NULL only for the value of a key that stands alone. */
 struct piece {
 	const char *text;
 	size_t len;
@@ -63,7 +63,7 @@ static bool piece_is(struct piece p, const char *word)
 	return n == p.len && word[n] == '\0';
 }
 
-/* Takes the text up to the first stop character off *rest; the stop character goes with it. */
+/* Returns the text up to the first stop character, and sets *rest to the text behind that. */
 static struct piece piece_cut(const char **rest, char stop)
 {
 	struct piece p = { *rest, 0 };
@@ -77,12 +77,12 @@ static struct piece piece_cut(const char **rest, char stop)
 	return p;
 }
 
-/* A decimal number, without a sign. */
+/* Reads a decimal number without a sign. Returns false if it is none or out of its bounds. */
 static bool piece_number(struct piece p, uint64_t least, uint64_t most, uint64_t *out)
 {
 	uint64_t n = 0;
 
-	/* What has 19 digits does not overflow. */
+	/* A number of 19 digits does not overflow. */
 	if (p.len == 0 || p.len > 19)
 		return false;
 	for (size_t i = 0; i < p.len; i++) {
@@ -94,7 +94,7 @@ static bool piece_number(struct piece p, uint64_t least, uint64_t most, uint64_t
 	return n >= least && n <= most;
 }
 
-/* A number with one of Go's units: B, KiB, MiB, GiB, TiB; none is bytes. */
+/* Reads a number of bytes with one of Go's units B, KiB, MiB, GiB and TiB, or without. */
 static bool piece_bytes(struct piece p, uint64_t most, uint64_t *out)
 {
 	static const char *const units[] = { "", "B", "KiB", "MiB", "GiB", "TiB" };
@@ -114,7 +114,7 @@ static bool piece_bytes(struct piece p, uint64_t most, uint64_t *out)
 	return false;
 }
 
-/* --- how a value is taken; each returns false when it is none --- */
+/* --- values of options; each function returns false if the value is not valid --- */
 
 static bool set_hardened(struct options *o, struct piece value)
 {
@@ -169,7 +169,7 @@ static bool set_realloczero(struct options *o, struct piece value)
 	return false;
 }
 
-/* A limit of 0 bytes could not be kept: "off" is the word for none. */
+/* Refuses a limit of 0 bytes, which could not be kept. The word for no limit is "off". */
 static bool set_memlimit(struct options *o, struct piece value)
 {
 	uint64_t bytes = 0, percent = 0;
@@ -189,15 +189,16 @@ static bool set_memlimit(struct options *o, struct piece value)
 	return true;
 }
 
-/* A handler that only says "write" can be had for it: not for what cannot be caught, what a fault
- * raises again and again, and what glibc keeps for itself, the two below SIGRTMIN. */
-static bool signal_can_be_had(uint64_t n)
+/* Returns whether a handler that only asks for a writing can serve the signal. It cannot serve
+ * signals that cannot be caught, signals that a fault raises again and again, and the two below
+ * SIGRTMIN that glibc keeps for itself. */
+static bool is_usable_signal(uint64_t n)
 {
 	return n != SIGKILL && n != SIGSTOP && n != SIGILL && n != SIGTRAP && n != SIGABRT &&
 	       n != SIGBUS && n != SIGFPE && n != SIGSEGV && n != SIGSYS && n != 32 && n != 33;
 }
 
-/* By number, or by name with or without SIG. */
+/* Takes the number of a signal, or its name with or without SIG. */
 static bool set_signal(struct options *o, struct piece value)
 {
 	static const struct {
@@ -214,7 +215,7 @@ static bool set_signal(struct options *o, struct piece value)
 	};
 	uint64_t n;
 
-	if (piece_number(value, 0, 64, &n) && signal_can_be_had(n)) {
+	if (piece_number(value, 0, 64, &n) && is_usable_signal(n)) {
 		o->signal = (uint32_t)n;
 		return true;
 	}
@@ -304,7 +305,7 @@ static const char *set_file(char *file, const char *fallback, struct piece value
 	return NULL;
 }
 
-/* NULL, or what is wrong with the value; then nothing is changed. */
+/* Sets an option. Returns NULL, or what is wrong with the value, which changes nothing then. */
 static const char *option_set(struct options *o, const struct option *option, struct piece value)
 {
 	void *field = (char *)o + option->field;
@@ -312,7 +313,7 @@ static const char *option_set(struct options *o, const struct option *option, st
 
 	switch (option->type) {
 	case OPTION_FLAG:
-		/* Not "01". */
+		/* "01" is refused. */
 		if (value.text != NULL && (value.len != 1 || !piece_number(value, 0, 1, &n)))
 			return bad_value;
 		*(bool *)field = n != 0;
@@ -350,7 +351,8 @@ static char lower(char c)
 
 #define LONGEST_WORD 24
 
-/* Letters changed, missing, too many or swapped with their neighbour, that make word of the key. */
+/* Returns how many slips turn the word into the key: a slip is a letter that is changed, missing or
+ * added, or two neighbours that are swapped. */
 static unsigned distance(struct piece key, const char *word)
 {
 	uint8_t d[LONGEST_WORD + 1][LONGEST_WORD + 1];
@@ -383,7 +385,8 @@ static bool starts_with(const char *word, struct piece p)
 	return n == p.len;
 }
 
-/* NULL: none is near. The beginning of a name, or one slip, two in long words. */
+/* Returns the option whose name begins with the key, or is one slip away from it, or two slips if
+ * the key is long. Returns NULL if there is none. */
 static const struct option *nearest_option(struct piece key)
 {
 	const struct option *best = NULL;
@@ -478,7 +481,7 @@ void options_parse(struct options *o, const char *name, const char *text)
 			continue;
 		while (key.len < item.len && item.text[key.len] != '=')
 			key.len++;
-		/* A key may stand alone: "off" is "off=1". No other value is NULL. */
+		/* A key may stand alone: "off" is "off=1". */
 		if (key.len < item.len)
 			value = (struct piece){ item.text + key.len + 1, item.len - key.len - 1 };
 		option = find_option(key);
@@ -492,7 +495,8 @@ void options_parse(struct options *o, const char *name, const char *text)
 	}
 }
 
-/* The value of an environment variable, NULL when it is not set. getenv() may be hooked. */
+/* Returns the value of an environment variable, or NULL if it is not set. Programs replace
+ * getenv(). */
 static const char *env(const char *name)
 {
 	for (char **e = environ; *e != NULL; e++) {
@@ -504,7 +508,7 @@ static const char *env(const char *name)
 	return NULL;
 }
 
-/* A variable that is an option by itself. */
+/* Reads a variable that stands for one option. An empty one has no effect. */
 static void read_variable(struct options *o, const char *variable, const char *name)
 {
 	const struct option *option = find_option((struct piece){ name, string_length(name) });
@@ -536,7 +540,8 @@ bool option_file_is_stderr(const char *file)
 	return text_is(file, "-");
 }
 
-/* Programs change their directory before the file is written. NULL, or why there is no name. */
+/* Makes a file name absolute, because programs change their directory before the file is written.
+ * Returns NULL, or why the file has no such name. */
 static const char *make_absolute(char *file)
 {
 	char there[OPTION_PATH_MAX];
@@ -555,7 +560,8 @@ static const char *make_absolute(char *file)
 	return NULL;
 }
 
-/* What cannot be written to is said now, not after hours. */
+/* Reports a file that cannot be written to, and drops it. The report would be too late when the
+ * program ends after hours. */
 static void check_file(const char *name, char *file, bool append, bool secure)
 {
 	const char *obstacle;
@@ -570,7 +576,7 @@ static void check_file(const char *name, char *file, bool append, bool secure)
 	file[0] = '\0';
 }
 
-/* A report needs a place, and a place a report. */
+/* Gives the leak report a place if leaks are looked for, and only then. */
 static void complete(struct options *o)
 {
 	if (o->leakcheck == 0)
@@ -579,7 +585,8 @@ static void complete(struct options *o)
 		(void)set_file(o->leakreport, "-", (struct piece){ "1", 1 });
 }
 
-/* The descriptors are taken now: programs close stderr before our exit handler runs. */
+/* Opens the descriptors of outputs now, because programs close stderr before the library's exit
+ * handler runs. */
 static void open_outputs(struct options *o)
 {
 	if (o->stats[0] == '\0' && o->profile[0] == '\0' && o->heapmap[0] == '\0' &&
@@ -592,7 +599,7 @@ static void open_outputs(struct options *o)
 		o->stats_fd = o->report_fd;
 	else if (o->stats[0] != '\0')
 		o->stats_fd = out_open_append(o->stats, 0);
-	/* A FIFO may have a reader when the statistics are written. */
+	/* A FIFO without a reader may have one when the statistics are written. */
 	if (o->stats[0] == '\0' || o->stats_fd >= 0 || o->stats_fd == -ENXIO)
 		return;
 	if (!option_file_is_stderr(o->stats))

@@ -79,7 +79,7 @@ _Static_assert(PCACHE_PAGES % PCACHE_FIRST == 0, "a word has whole groups");
 #define FIRST_WORD_GAP 3
 
 /* All threads together keep at most so many pages of partial spans from each other, and each may
- * keep PARTIAL_PAGES_MIN. A process with one cache keeps all of them. */
+ * keep PARTIAL_PAGES_MIN. A process with one cache keeps all that it uses. */
 #define PARTIAL_PAGES_ALL 256
 #define PARTIAL_PAGES_MIN 16
 
@@ -101,11 +101,20 @@ _Static_assert(PCACHE_PAGES % PCACHE_FIRST == 0, "a word has whole groups");
 #define COUNTED_LEAST 2
 #define COUNTED_MOST 128
 
-/* Free stacks do not grow where there are more caches than this. */
+/* Free stacks do not grow where there are more caches than this, and have at most so many bytes of
+ * objects, or one. */
 #define STACK_DEEP_CACHES 16
+#define STACK_BYTES_MANY KiB(8)
+
+/* A cache that has given so many pages to the heap and taken none gives up what else it keeps: when
+ * it is the only one, and its share of what all caches may give with a least one. */
+#define GIVEN_PAGES_ALONE 256
+#define GIVEN_PAGES_ALL 1024
+#define GIVEN_PAGES_MIN 16
 
 /* Threads keep freed big objects. All values are in pages: the largest object; what the only thread
- * may keep; what several threads may keep together; and what each of them may keep at least. */
+ * may learn to keep; what several threads may keep together, and the only one at first; and what
+ * each of them may keep at least. */
 #define BIG_CACHE_MAX_RUN 128
 #define BIG_PAGES_ALONE 16384
 #define BIG_PAGES_ALL 256

@@ -16,13 +16,12 @@ enum realloc_zero { REALLOC_ZERO_FREE, REALLOC_ZERO_ALLOC, REALLOC_ZERO_ABORT };
 /* Whether there is a thread that gives memory back. AUTO: once the memory limit comes near. */
 enum scavthread { SCAVTHREAD_AUTO, SCAVTHREAD_OFF, SCAVTHREAD_ON };
 
-/* A file to write to: "" for none, "-" for standard error, else an absolute name; %p and %n in it
- * are replaced when it is opened (out.h). */
+/* A file to write to: "" for none, "-" for standard error, otherwise an absolute name. %p and %n in
+ * the name are replaced when the file is opened (out.h). */
 typedef char option_file[OPTION_PATH_MAX];
 
-/* Written while the process has one thread, read by all afterwards, except for scavenge_ms. What
- * each is for is in the
- * table of options.c. */
+/* The options. They are stored while the process has one thread, and any thread reads them
+ * afterwards; scavenge_ms alone may change later. options_table.inc tells what each is for. */
 struct options {
 	bool off;
 	bool thp;
@@ -57,21 +56,22 @@ struct options {
 
 extern struct options options;
 
-/* Reads goalloc_conf, GOALLOC and the variables of the Go names. Does nothing before libc has set
- * environ, nor a second time; never allocates. What it does not understand it says in one line
- * each, and goes on without. */
+/* Reads goalloc_conf, GOALLOC and the variables that stand for one option. Does nothing before libc
+ * has set environ, and nothing when it is called again. A setting that is not understood has no
+ * effect, and is reported in one line. Never allocates. */
 void options_init(void);
 
-/* One line of each option: name, values, help, default. */
+/* Writes one line for each option: its name, values, help and default. */
 void options_print(int fd);
 
-/* One line: NAME, an option, cannot write to FILE, and why. On standard error as it was at start if
- * that was kept. */
+/* Reports in one line that the file of an option cannot be written to, and why. The line goes to
+ * standard error as it was when the program started, if that was kept. */
 void options_warn_file(const char *name, const char *file, const char *obstacle);
 
 bool option_file_is_stderr(const char *file);
 
-/* One settings string, "key=value,key=value"; warns of what it does not know. For tests, too. */
+/* Applies a settings string, "key=value,key=value", and reports what it does not understand. name
+ * says in the report where the string is from. */
 void options_parse(struct options *o, const char *name, const char *text);
 
 #endif

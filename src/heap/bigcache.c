@@ -4,7 +4,7 @@
  * See malloc.c for the overview.
  *
  * Owns     struct bigcache: a list for each length up to BIG_CACHE_MAX_RUN pages. How much a cache
- *          may keep is decided in mcache.c.
+ *          may keep is decided in mcache.c, but for what a thread alone learns.
  * Locks    none: a bigcache belongs to one thread.
  * Holds    a kept object is in the page map, its state is free, and no one else can reach it. Lists
  *          change by one store at a time, so that a forked child can walk them.
@@ -31,6 +31,30 @@ struct mspan *bigcache_take_aligned(struct bigcache *bc, size_t npages, size_t a
 		return s;
 	}
 	return NULL;
+}
+
+bool bigcache_make_room(struct bigcache *bc, struct pcache *pc, uint32_t npages, uint32_t most)
+{
+	if (npages > most)
+		return false;
+	if (bc->npages + npages > most) {
+		bigcache_flush(bc, pc);
+		bc->overflowed = true;
+	}
+	return true;
+}
+
+void bigcache_missed(struct bigcache *bc, size_t npages)
+{
+	if (!bc->overflowed || npages > BIG_CACHE_MAX_RUN)
+		return;
+	bc->overflowed = false;
+	bc->most = (uint32_t)min_size(2 * (size_t)bc->most, BIG_PAGES_ALONE);
+}
+
+void bigcache_forget(struct bigcache *bc)
+{
+	bc->most = (uint32_t)max_size(bc->most / 2, BIG_PAGES_ALL);
 }
 
 void bigcache_flush(struct bigcache *bc, struct pcache *pc)

@@ -13,6 +13,10 @@
 struct bigcache {
 	uint32_t npages;                                 /* pages of all kept objects */
 	uint32_t frees;                                  /* counts */
+	uint32_t most;                                   /* pages that the thread may keep if it is
+							  * alone: BIG_PAGES_ALL, or learnt */
+	bool overflowed;                                 /* they did not suffice, and no object was
+							  * asked for since */
 	struct mspan *list[BIG_CACHE_MAX_RUN + 1];       /* by length, linked by next */
 };
 
@@ -54,6 +58,17 @@ FAST_PATH void bigcache_keep(struct bigcache *bc, struct mspan *s)
 	bc->list[npages] = s;
 	bc->npages += npages;
 }
+
+/* Makes room for npages where `most` may be kept: frees all objects if need be. Returns false when
+ * npages are too many. */
+bool bigcache_make_room(struct bigcache *bc, struct pcache *pc, uint32_t npages, uint32_t most);
+
+/* Notes that an object of npages was asked for and none was kept. A thread that frees many objects
+ * and asks for as many again may keep more of them from then on. */
+void bigcache_missed(struct bigcache *bc, size_t npages);
+
+/* Makes the thread forget half of what it has learnt, or begin. */
+void bigcache_forget(struct bigcache *bc);
 
 /* Frees all kept objects to the page word or the heap. */
 void bigcache_flush(struct bigcache *bc, struct pcache *pc);

@@ -6,12 +6,13 @@
  * Owns     the bins of a thread: current and partial spans, free stacks; its pages and freed big
  *          spans.
  * Locks    none. Takes mcentral.lock and mheap.lock through those modules, never both.
- * Holds    mcache_check() tests what holds: current and partial spans have this cache as owner. A
- *          partial span has a free slot. An entry of a stack is a free slot of the class that no
+ * Holds    mcache_check() tests what holds: current and partial spans have this cache as owner.
+ *          A partial span has a free slot. An entry of a stack is a free slot of the class that no
  *          bitmap shows. What a cache keeps is bounded: bytes of a stack by STACK_BYTES, partial
- *          spans by their pages while there are other threads, big spans by BIG_PAGES_ALONE or a
- *          share of BIG_PAGES_ALL, pages by one word. Lists change by one store at a time, so that
- *          a forked child can walk them.
+ *          spans by their pages while there are other threads, big spans by what it has learnt or
+ *          a share of BIG_PAGES_ALL, pages by one word. A cache that frees more than it takes
+ *          gives all that up (note_given()). Lists change by one store at a time, so that a forked
+ *          child can walk them.
  */
 #include "heap/mcache.h"
 #include "heap/mcentral.h"
@@ -31,7 +32,7 @@
 /* The number of partial spans that a poll looks at. */
 #define REVIEW_SPANS 4096
 
-/* How often in a decay time a thread that takes spans looks for what it does not use. */
+/* How often in a decay time a thread that takes spans gives back what it does not use. */
 #define IDLE_PER_TICK 16
 
 /* The last empty span of a class is kept when it is no longer than this. */
@@ -80,6 +81,9 @@ void mcache_reset_stack(struct bin *b, spanclass_t sc)
 				 ? 0
 				 : min_size(info->stack_entries, STACK_FIRST_ENTRIES);
 
+	if (count_caches() > STACK_DEEP_CACHES)
+		entries = min_size(entries,
+				   max_size(STACK_BYTES_MANY / max_size(info->elemsize, 1), 1));
 	b->stack_bottom = first_bottom(sc);
 	b->stack_limit = b->stack_bottom + (uint32_t)(entries * sizeof(struct free_entry));
 	b->stack_grows = entries != 0 && info->stack_first != 0 && !spanclass_noscan(sc);
@@ -131,6 +135,7 @@ void mcache_init(struct mcache *c, struct mcache_rest *rest)
 		mcache_reset_stack(&c->bins[sc], (spanclass_t)sc);
 	}
 	mcache_init_counted(c);
+	bigcache_forget(&c->big);
 	c->review_sc = NUM_SPAN_CLASSES;
 	c->tick_ms = c->poll_ms = c->idle_ms = os_now_ms();
 }
@@ -153,12 +158,13 @@ static uint32_t max_partial_npages(void)
 	return share(UINT32_MAX / 2, PARTIAL_PAGES_ALL, PARTIAL_PAGES_MIN);
 }
 
-static uint32_t max_big_npages(void)
+/* Returns the number of pages that its freed big objects may have. */
+static uint32_t max_big_npages(const struct mcache *c)
 {
 	if (limit_get_state() == LIMIT_OVER)
 		return 0;
-	return share(limit_get_state() == LIMIT_FAR ? BIG_PAGES_ALONE : BIG_PAGES_ALL,
-		     BIG_PAGES_ALL, BIG_PAGES_MIN);
+	return share(limit_get_state() == LIMIT_FAR ? c->big.most : BIG_PAGES_ALL, BIG_PAGES_ALL,
+		     BIG_PAGES_MIN);
 }
 
 static void partial_push(struct mcache *c, struct bin *b, struct mspan *s)
@@ -195,6 +201,39 @@ static bool keep_if_free(struct mcache *c, struct mspan *s)
 	return true;
 }
 
+static void give_unused(struct mcache *c);
+
+/* Gives back what the cache does not use, and counts anew. */
+static void give_all_unused(struct mcache *c)
+{
+	c->giving = true;
+	give_unused(c);
+	c->giving = false;
+	c->given_npages = 0;
+}
+
+/* Notes that pages of an empty span or of a big object went to the heap, while the cache took none.
+ * When they are many the cache gives up what it keeps, too: perhaps the thread has freed all it
+ * had and will not come by again. */
+static void note_given(struct mcache *c, size_t npages)
+{
+	uint32_t most = share(GIVEN_PAGES_ALONE, GIVEN_PAGES_ALL, GIVEN_PAGES_MIN);
+
+	c->given_npages += (uint32_t)npages;
+	if (c->giving || c->given_npages < most)
+		return;
+	give_all_unused(c);
+}
+
+/* Frees an empty span of ours that is on no list. */
+static void give_empty(struct mcache *c, struct mspan *s)
+{
+	size_t npages = s->npages;
+
+	mheap_free_span(&c->pages, s);
+	note_given(c, npages);
+}
+
 /* Finds the place for a span of ours that is on no list and is absorbed. */
 static void place_span(struct mcache *c, struct mspan *s)
 {
@@ -204,7 +243,7 @@ static void place_span(struct mcache *c, struct mspan *s)
 		return;
 	b = &c->bins[s->spanclass];
 	if (mspan_is_empty(s) && (b->npartial != 0 || s->npages > KEEP_EMPTY_PAGES))
-		mheap_free_span(&c->pages, s);
+		give_empty(c, s);
 	else if (b->npartial == 0 || c->partial_npages + s->npages <= max_partial_npages())
 		partial_push(c, b, s);
 	else
@@ -220,7 +259,7 @@ SLOW_PATH void mcache_span_freed(struct mcache *c, struct mspan *s)
 	if (b->npartial == 1 && s->npages <= KEEP_EMPTY_PAGES)
 		return;
 	partial_remove(c, b, s);
-	mheap_free_span(&c->pages, s);
+	give_empty(c, s);
 	mcache_poll(c);
 }
 
@@ -258,31 +297,15 @@ struct wanted {
 	bool zero;
 };
 
-/* Returns the length of the next span of a bin. The first one is short and each is longer than the
- * one before: few objects take little memory, and many objects take few spans. A shorter one uses
- * up the end of the page word, because a span that crosses into the next word may touch the first
- * page of a region before huge pages are asked for there. */
-static uint8_t next_length(const struct mcache *c, spanclass_t sc)
-{
-	const uint8_t *npages = spanclass_info(sc)->npages;
-	uint8_t length = c->bins[sc].span_length, shorter = length;
-	unsigned room;
-
-	if (npages[length] > PCACHE_MAX_RUN || options.hardened)
-		return length;
-	room = pcache_room(&c->pages, npages[length]);
-	while (shorter > 0 && npages[shorter] > room)
-		shorter--;
-	return npages[shorter] <= room ? shorter : length;
-}
-
-/* Asks for a span for a bin. */
+/* Asks for a span for a bin. The first one is short and each is longer than the one before: few
+ * objects take little memory, and many objects take few spans. */
 static struct mspan *ask_for_small(struct mcache *c, spanclass_t sc, enum effort effort)
 {
 	struct bin *b = &c->bins[sc];
-	uint8_t length = next_length(c, sc);
-	struct mspan *s = mheap_alloc_small(&c->pages, sc, spanclass_info(sc)->npages[length],
-					    effort);
+	const uint8_t *npages = spanclass_info(sc)->npages;
+	uint8_t length = options.hardened ? b->span_length :
+					    pcache_fit(&c->pages, npages, b->span_length);
+	struct mspan *s = mheap_alloc_small(&c->pages, sc, npages[length], effort);
 
 	if (s == NULL)
 		return NULL;
@@ -329,10 +352,12 @@ static struct mspan *new_span(struct mcache *c, const struct wanted *w)
 		bigcache_flush(&c->big, &c->pages);
 		s = ask_heap(c, w, EFFORT_GROW);
 	}
-	return s != NULL ? s : flush_and_ask(c, w);
+	if (s == NULL)
+		s = flush_and_ask(c, w);
+	if (s != NULL)
+		c->given_npages -= (uint32_t)min_size(s->npages, c->given_npages);
+	return s;
 }
-
-static void give_idle(struct mcache *c);
 
 /* Returns a span of ours with a free slot, or NULL when there is no memory. */
 static struct mspan *next_span(struct mcache *c, spanclass_t sc)
@@ -340,9 +365,12 @@ static struct mspan *next_span(struct mcache *c, spanclass_t sc)
 	struct bin *b = &c->bins[sc];
 	struct mspan *s;
 
-	/* The time of the last poll is new enough, because slow paths poll. */
-	if (b->partial == NULL && c->poll_ms - c->idle_ms >= limit_decay_ms() / IDLE_PER_TICK)
-		give_idle(c);
+	/* First other bins give back what they do not use. So a program that uses many classes in
+	 * turn has spans only of those that it uses together. The time of the last poll will do. */
+	if (b->partial == NULL && c->poll_ms - c->idle_ms >= limit_decay_ms() / IDLE_PER_TICK) {
+		c->idle_ms = c->poll_ms;
+		give_all_unused(c);
+	}
 	s = b->partial;
 	if (s != NULL) {
 		partial_remove(c, b, s);
@@ -511,6 +539,7 @@ struct mspan *mcache_new_big(struct mcache *c, size_t npages, size_t align_pages
 	struct wanted w = { make_spanclass(0, noscan), npages, align_pages, false };
 	struct mspan *s;
 
+	bigcache_missed(&c->big, npages);
 	mcache_poll(c);
 	s = new_span(c, &w);
 	*fresh = s != NULL && s->zeroed;
@@ -527,19 +556,9 @@ struct mspan *mcache_alloc_zeroed(struct mcache *c, size_t nbytes, size_t align_
 		zero_bytes((void *)s->base, nbytes);
 		return s;
 	}
+	bigcache_missed(&c->big, npages);
 	mcache_poll(c);
 	return new_span(c, &w);
-}
-
-static SLOW_PATH bool has_room_for_big(struct mcache *c, uint32_t npages)
-{
-	uint32_t most = max_big_npages();
-
-	if (npages > most)
-		return false;
-	if (c->big.npages + npages > most)
-		bigcache_flush(&c->big, &c->pages);
-	return true;
 }
 
 static SLOW_PATH void free_big_slow(struct mcache *c, struct mspan *s)
@@ -548,14 +567,15 @@ static SLOW_PATH void free_big_slow(struct mcache *c, struct mspan *s)
 		/* A program that is served from its caches alone comes by here, if anywhere. */
 		if (c->big.frees++ % BIG_FREES_PER_POLL == 0)
 			mcache_poll(c);
-		if (c->big.npages + s->npages <= BIG_PAGES_MIN || has_room_for_big(c, s->npages)) {
+		if (c->big.npages + s->npages <= BIG_PAGES_MIN ||
+		    bigcache_make_room(&c->big, &c->pages, s->npages, max_big_npages(c))) {
 			bigcache_keep(&c->big, s);
 			return;
 		}
 	}
 	/* The poll comes first, so that the age of the pages is counted from now. */
 	mcache_poll(c);
-	mheap_free_span(&c->pages, s);
+	give_empty(c, s);
 }
 
 void mcache_free_big(struct mcache *c, struct mspan *s)
@@ -633,41 +653,19 @@ void mcache_flush(struct mcache *c)
 	mheap_flush_pcache(&c->pages);
 }
 
-/* Gives back the spans of a bin that are empty: the current one, and the one that it keeps. If no
- * other is left the next one is short. A bin whose spans are full goes on with long ones. */
-static void give_empty_spans(struct mcache *c, struct bin *b)
+/* Gives the current span back if it is empty. */
+static void give_current(struct mcache *c, struct bin *b)
 {
-	struct mspan *s = b->partial;
-	bool given = false;
+	struct mspan *s = b->span;
 
-	if (b->npartial == 1 && mspan_is_empty(s)) {
-		partial_remove(c, b, s);
-		mheap_free_span(&c->pages, s);
-		given = true;
-	}
-	s = b->span;
-	if (s != NULL)
-		mspan_absorb(s);
-	if (s != NULL && s->nfree + popcount64(b->alloc_cache) == s->nelems) {
+	if (s == NULL)
+		return;
+	mspan_absorb(s);
+	if (s->nfree + popcount64(b->alloc_cache) == s->nelems) {
 		return_word(b);
 		b->span = NULL;
 		mheap_free_span(&c->pages, s);
-		given = true;
 	}
-	if (given && b->span == NULL && b->partial == NULL)
-		b->span_length = first_length();
-}
-
-/* Gives back what the bins do not use, for a thread that is about to take another span. So a
- * program that uses many classes in turn has spans only of those that it uses together. */
-static SLOW_PATH void give_idle(struct mcache *c)
-{
-	c->idle_ms = c->poll_ms;
-	mcache_flush_stacks(c);
-	for (unsigned sc = 0; sc < NUM_SPAN_CLASSES; sc++)
-		give_empty_spans(c, &c->bins[sc]);
-	bigcache_flush(&c->big, &c->pages);
-	mheap_flush_pcache(&c->pages);
 }
 
 /* Looks at a partial span. It is given up when it is empty, when no slot of it came free since the
@@ -705,8 +703,33 @@ static void review(struct mcache *c)
 	}
 }
 
-/* Gives back what was not used since the last tick: stacks, which use refills; partial spans, of
- * which mcentral gives pages back; big objects; pages. */
+/* Gives back what the cache keeps and does not use: stacks, which use refills; the empty span that
+ * each bin keeps; big objects; pages. */
+static void give_unused(struct mcache *c)
+{
+	mcache_flush_stacks(c);
+	for (unsigned sc = 0; sc < NUM_SPAN_CLASSES; sc++) {
+		struct bin *b = &c->bins[sc];
+		struct mspan *s = b->partial;
+		/* A bin whose spans are full goes on with long ones. */
+		bool had = b->span != NULL || s != NULL;
+
+		if (b->npartial == 1)
+			mspan_absorb(s);
+		if (b->npartial == 1 && mspan_is_empty(s)) {
+			partial_remove(c, b, s);
+			mheap_free_span(&c->pages, s);
+		}
+		give_current(c, b);
+		if (had && b->span == NULL && b->partial == NULL)
+			b->span_length = first_length();
+	}
+	bigcache_flush(&c->big, &c->pages);
+	mheap_flush_pcache(&c->pages);
+}
+
+/* Gives back what was not used since the last tick, which is also partial spans, of which mcentral
+ * gives pages back. */
 static void tick(struct mcache *c)
 {
 	mcache_flush_stacks(c);
@@ -716,10 +739,7 @@ static void tick(struct mcache *c)
 		c->review_at = c->bins[0].partial;
 	}
 	review(c);
-	for (unsigned sc = 0; sc < NUM_SPAN_CLASSES; sc++)
-		give_empty_spans(c, &c->bins[sc]);
-	bigcache_flush(&c->big, &c->pages);
-	mheap_flush_pcache(&c->pages);
+	give_unused(c);
 }
 
 static SLOW_PATH void poll(struct mcache *c, uint64_t now_ms)
@@ -730,6 +750,7 @@ static SLOW_PATH void poll(struct mcache *c, uint64_t now_ms)
 	c->limit_calls = calls;
 	if (called || now_ms - c->tick_ms >= limit_decay_ms()) {
 		c->tick_ms = now_ms;
+		bigcache_forget(&c->big);
 		tick(c);
 		mheap_release_records();
 		if (mcache_release_pooled != NULL)

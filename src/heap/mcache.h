@@ -92,8 +92,9 @@ struct mcache {
 	struct tiny_cache tiny;
 	uint64_t poll_ms;                                /* time of the last poll */
 	uint64_t tick_ms;                                /* time of the last tick */
-	uint64_t idle_ms;                                /* time of the last give_idle() */
+	uint64_t idle_ms;                                /* when it last gave, in next_span() */
 	uint32_t partial_npages;                         /* pages of all partial spans */
+	uint32_t given_npages;                           /* given to the heap less those taken */
 	uint32_t limit_calls;                            /* limit.calls when it was answered */
 	struct mspan *review_at;                         /* the partial span to be looked at next */
 	unsigned review_sc;                              /* its class; NUM_SPAN_CLASSES: none */
@@ -103,6 +104,7 @@ struct mcache {
 	uintptr_t user;                                  /* [t] lock_self() of its thread */
 	bool in_use;                                     /* [t] a thread has it */
 	bool orphan;                                     /* in a forked child: its thread is gone */
+	bool giving;                                     /* in note_given() */
 	bool watched;                                    /* libc tells when its thread ends */
 	bool has_deep;                                   /* the deep stacks are committed */
 	bool has_counted;                                /* so are those of the counted bins */

@@ -221,6 +221,7 @@ struct wanted {
 	size_t npages, align_pages;
 	enum effort effort;
 	struct dirty_runs *dirty;      /* NULL, or where to put which of the pages are dirty */
+	bool small;                    /* for small objects, by which all pages will be touched */
 };
 
 static bool take_at_locked(const struct wanted *w, uint64_t page, size_t *nclean)
@@ -277,6 +278,17 @@ static void free_pages_locked(uintptr_t addr, size_t npages, bool clean)
 		scavenge_note_free_locked(&mheap.scavenger, chunk);
 }
 
+/* Ends a change that has made pages free. When there are too many, the thread releases some before
+ * it goes on, and the records of the spans that they were. */
+static void unlock_and_release_excess(void)
+{
+	bool released = scavenge_excess_locked(&mheap.scavenger, limit_decay_ms());
+
+	lock_release(&mheap.lock);
+	if (released)
+		mheap_release_records();
+}
+
 /* --- pages, through the page word of a thread --- */
 
 /* Gives the pages that are left in the word back to the heap. */
@@ -296,19 +308,24 @@ static void return_word_locked(struct pcache *pc)
  * ask for huge pages, because parts of them may never be touched. */
 static bool begin_huge_region_locked(const struct pcache *pc)
 {
-	struct heap_arena *ha = pagealloc_arena(&mheap.pages, pc->page);
-	unsigned in_arena = (unsigned)(pc->page % ARENA_PAGES);
-	unsigned region = in_arena / REGION_PAGES;
-	unsigned first = region * (REGION_PAGES / 64);
+	return growth_wants_huge_locked(&mheap.growth) && pc->nwords >= THP_MIN_WORDS &&
+	       pc->clean == ~(uint64_t)0 &&
+	       hugetrial_begin(&mheap.trial, pagealloc_arena(&mheap.pages, pc->page),
+			       (unsigned)(pc->page % ARENA_PAGES / 64));
+}
 
-	if (!growth_wants_huge_locked(&mheap.growth) || pc->nwords < THP_MIN_WORDS ||
-	    pc->clean != ~(uint64_t)0 || (ha->huge_regions >> region & 1) != 0)
-		return false;
-	for (unsigned w = first; w < first + REGION_PAGES / 64; w++)
-		if (w != in_arena / 64 && ha->clean_bits[w] != ~(uint64_t)0)
-			return false;
-	ha->huge_regions |= (uint32_t)1 << region;
-	return true;
+/* Asks for a huge page for the region of a word that was just taken, and touches the word. Its
+ * first page is the next that is used, so nothing is touched that would not be. */
+static void touch_huge_region(const struct pcache *pc)
+{
+	uint64_t before_ms;
+
+	os_want_huge_pages((void *)align_down(pc->base, REGION_SIZE), REGION_SIZE, true);
+	before_ms = os_now_ms();
+	*(volatile char *)pc->base = 0;
+	lock_acquire(&mheap.lock);
+	hugetrial_note(&mheap.trial, os_now_ms() != before_ms);
+	lock_release(&mheap.lock);
 }
 
 /* Takes a group of the aligned word of pages in which the lowest run of npages free pages begins.
@@ -351,26 +368,28 @@ static bool take_first_word_locked(struct pcache *pc, unsigned npages, enum effo
 
 /* Exchanges the group for another with a run of npages in it. Returns false when the heap has no
  * word with such a run, or no room for a word below the memory limit. */
-static bool refill_word(struct pcache *pc, unsigned npages, enum effort effort)
+static bool refill_word(struct pcache *pc, const struct wanted *w)
 {
+	unsigned npages = (unsigned)w->npages;
 	bool huge = false;
 	bool ok;
 
 	lock_acquire(&mheap.lock);
 	return_word_locked(pc);
-	ok = admit_word_locked() && (pc->next != 0 ? take_word_locked(pc, npages, effort)
-						   : take_first_word_locked(pc, npages, effort));
+	ok = admit_word_locked() &&
+	     (pc->next != 0 ? take_word_locked(pc, npages, w->effort)
+			    : take_first_word_locked(pc, npages, w->effort));
 	if (ok) {
 		note_taken_locked(pc->page + ctz64(pc->group), popcount64(pc->group),
 				  popcount64(pc->clean));
 		pc->base = pagealloc_addr(&mheap.pages, pc->page);
-		huge = begin_huge_region_locked(pc);
+		huge = w->small && begin_huge_region_locked(pc);
 	} else {
 		pcache_clear(pc);
 	}
 	lock_release(&mheap.lock);
 	if (huge)
-		os_want_huge_pages((void *)align_down(pc->base, REGION_SIZE), REGION_SIZE, true);
+		touch_huge_region(pc);
 	return ok;
 }
 
@@ -381,7 +400,7 @@ static uintptr_t alloc_from_word(struct pcache *pc, const struct wanted *w, bool
 	unsigned npages = (unsigned)w->npages;
 	uintptr_t addr = pcache_take(pc, npages, w->align_pages, zeroed);
 
-	if (addr == 0 && w->align_pages == 1 && refill_word(pc, npages, w->effort))
+	if (addr == 0 && w->align_pages == 1 && refill_word(pc, w))
 		addr = pcache_take(pc, npages, 1, zeroed);
 	if (w->dirty != NULL)
 		dirty_runs_all(w->dirty, npages);
@@ -394,8 +413,7 @@ void mheap_flush_pcache(struct pcache *pc)
 		return;
 	lock_acquire(&mheap.lock);
 	return_word_locked(pc);
-	scavenge_excess_locked(&mheap.scavenger, limit_decay_ms());
-	lock_release(&mheap.lock);
+	unlock_and_release_excess();
 	pcache_clear(pc);
 }
 
@@ -425,8 +443,7 @@ static void free_pages(struct pcache *pc, uintptr_t addr, size_t npages, bool cl
 		return;
 	lock_acquire(&mheap.lock);
 	free_pages_locked(addr, npages, clean);
-	scavenge_excess_locked(&mheap.scavenger, limit_decay_ms());
-	lock_release(&mheap.lock);
+	unlock_and_release_excess();
 }
 
 /* --- spans --- */
@@ -501,7 +518,7 @@ struct mspan *mheap_alloc_small(struct pcache *pc, spanclass_t sc, size_t npages
 	s = alloc_record(mspan_shape(sc, spanclass_nelems(sc, npages)));
 	if (s == NULL)
 		return NULL;
-	addr = alloc_pages(pc, &(struct wanted){ npages, 1, effort, NULL }, &zeroed);
+	addr = alloc_pages(pc, &(struct wanted){ npages, 1, effort, NULL, true }, &zeroed);
 	if (addr == 0) {
 		free_unused_record(s, effort);
 		return NULL;
@@ -539,7 +556,7 @@ static struct mspan *alloc_big(struct pcache *pc, const struct wanted *w, bool n
 struct mspan *mheap_alloc_big(struct pcache *pc, size_t npages, size_t align_pages, bool noscan,
 			      enum effort effort)
 {
-	struct wanted w = { npages, align_pages, effort, NULL };
+	struct wanted w = { npages, align_pages, effort, NULL, false };
 
 	return alloc_big(pc, &w, noscan);
 }
@@ -559,7 +576,7 @@ struct mspan *mheap_alloc_zeroed(struct pcache *pc, size_t npages, size_t align_
 				 enum effort effort)
 {
 	struct dirty_runs dirty;
-	struct wanted w = { npages, align_pages, effort, &dirty };
+	struct wanted w = { npages, align_pages, effort, &dirty, false };
 	struct mspan *s = alloc_big(pc, &w, noscan);
 
 	if (s != NULL && !s->zeroed) {

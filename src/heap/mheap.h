@@ -7,6 +7,7 @@
 
 #include "base/options.h"
 #include "heap/growth.h"
+#include "heap/hugetrial.h"
 #include "heap/pcache.h"
 #include "heap/scavenge.h"
 
@@ -18,6 +19,7 @@ struct mheap {
 	struct pagealloc pages;                      /* [h] */
 	struct growth growth;                        /* [h] but for its counter */
 	struct scavenger scavenger;                  /* [h] */
+	struct hugetrial trial;                      /* [h] */
 	struct fixalloc span_pools[SPAN_SHAPES];     /* own lock */
 	struct mspan *guarded;                       /* [h] empty spans of SPANCLASS_ZERO */
 	size_t guarded_npages;                       /* [h] pages of these */

@@ -62,12 +62,16 @@ uintptr_t pcache_take(struct pcache *pc, unsigned npages, size_t align_pages, bo
 	return pc->base + bit * PAGE_SIZE;
 }
 
-unsigned pcache_room(const struct pcache *pc, unsigned npages)
+uint8_t pcache_fit(const struct pcache *pc, const uint8_t *npages, uint8_t length)
 {
 	unsigned last = pc->free != ~(uint64_t)0 ? clz64(~pc->free) : 64;
-	bool has_run = find_run(pc->free, npages, ~(uint64_t)0) != 64;
+	uint8_t shorter = length;
 
-	return has_run || last == 0 ? npages : last;
+	if (last == 0 || find_run(pc->free, npages[length], ~(uint64_t)0) != 64)
+		return length;
+	while (shorter > 0 && npages[shorter] > last)
+		shorter--;
+	return npages[shorter] <= last ? shorter : length;
 }
 
 bool pcache_take_at(struct pcache *pc, uintptr_t addr, size_t npages)

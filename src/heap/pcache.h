@@ -32,9 +32,10 @@ uint64_t pcache_choose_group(struct pcache *pc, unsigned npages);
  * has no such run. */
 uintptr_t pcache_take(struct pcache *pc, unsigned npages, size_t align_pages, bool *zeroed);
 
-/* Returns how many of npages, 1..PCACHE_MAX_RUN, a run can have that does not cross the end of the
- * word: npages when the word has such a run, or no page at its end; else the pages at its end. */
-unsigned pcache_room(const struct pcache *pc, unsigned npages);
+/* Returns which of the ascending lengths npages[0..length] the next run should have: the last, or
+ * when the word has no such run, the longest that uses up the end of the word. A run that crosses
+ * into the next word may touch the first page of a region before huge pages are asked for there. */
+uint8_t pcache_fit(const struct pcache *pc, const uint8_t *npages, uint8_t length);
 
 /* Takes exactly the npages at addr. Returns false, with nothing changed, unless they are all free
  * in the word. */

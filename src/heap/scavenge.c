@@ -314,19 +314,20 @@ void scavenge_note_taken_locked(struct scavenger *v, uint64_t page, size_t npage
 	excess_taken(&v->excess, nclean, &f);
 }
 
-void scavenge_excess_locked(struct scavenger *v, uint32_t decay_ms)
+bool scavenge_excess_locked(struct scavenger *v, uint32_t decay_ms)
 {
 	struct excess_figures f = figures_locked(v, decay_ms);
 	size_t npages, released;
 
 	if (LIKELY(!excess_is_near(&f)))
-		return;
+		return false;
 	f.now_ms = os_now_ms();
 	npages = excess_freed(&v->excess, &f);
 	if (npages == 0)
-		return;
+		return false;
 	released = scavenge_locked(v, npages * PAGE_SIZE) / PAGE_SIZE;
 	excess_released(&v->excess, npages, released);
+	return released != 0;
 }
 
 void scavenge_after_fork(struct scavenger *v)

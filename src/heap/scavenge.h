@@ -52,9 +52,9 @@ uint64_t scavenge_find_locked(const struct scavenger *v, size_t npages);
 void scavenge_note_taken_locked(struct scavenger *v, uint64_t page, size_t npages, size_t nclean,
 				uint32_t decay_ms);
 
-/* Releases dirty pages if there are more than the heap may keep. The lock is held; it is dropped
- * while the kernel works. */
-void scavenge_excess_locked(struct scavenger *v, uint32_t decay_ms);
+/* Releases dirty pages if there are more than the heap may keep. Returns true when it has released
+ * some. The lock is held; it is dropped while the kernel works. */
+bool scavenge_excess_locked(struct scavenger *v, uint32_t decay_ms);
 
 /* In a forked child: forgets the pages that a thread of the parent was releasing. They stay in
  * use. */

@@ -1,18 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * cxxlib.c - the C++ library that a piece of code uses: libstdc++, libc++, or a copy inside of
- * the code's own object.
+ * cxxlib.c - finds the C++ library that a piece of code uses: libstdc++, libc++, or a copy in the
+ * code's own object.
  *
- * The operators here cannot throw, and must find the library that can. References bound when this
- * library is loaded do not do: a C program may open a C++ plug-in later, and with RTLD_LOCAL no
- * name of that library can be looked up from here. So the loaded objects are searched when an
- * allocation has failed.
+ * The operators of this library cannot throw, so they must find the C++ library, which can. It is
+ * not known when this library is loaded: a C program may open a C++ plug-in later, and with
+ * RTLD_LOCAL no name of the plug-in's library can be looked up from here. So the loaded objects are
+ * searched when an allocation has failed.
  *
- * Locks    none. dl_iterate_phdr() takes libc's lock of the list of objects. dlopen does not hold
- *          that lock while it runs constructors.
+ * Locks    dl_iterate_phdr() takes libc's lock of the list of objects. dlopen does not hold that
+ *          lock while it runs constructors.
  * Holds    a C++ library is an object that defines both the operator and std::get_new_handler().
- *          The caller's own object comes first, then those that it says it needs, then all others
- *          in the order in which they were loaded.
+ *          The caller's own object comes first, then the objects that it needs (DT_NEEDED), then
+ *          all others in the order in which they were loaded.
  */
 #include "os/cxxlib.h"
 #include "os/libc.h"
@@ -81,8 +81,8 @@ static int find_function(struct dl_phdr_info *info, size_t nbytes, void *arg)
 	void *f;
 
 	(void)nbytes;
-	/* This library has the operators and not the handler, but where it is part of a program
-	 * the program may have both. */
+	/* The object that this code is part of never counts: a program that contains this library
+	 * may define the handler, too. */
 	if (contains(info, search->own) || !read_object(&o, info) ||
 	    loaded_function(&o, "_ZSt15get_new_handlerv") == NULL)
 		return 0;

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * foreign.c - pointers that are not ours, and the way to libc's own malloc.
+ * foreign.c - hands pointers that are not from this heap to libc's own malloc, or reports them.
  *
- * Owns     the knowledge whether libc's heap was ever used.
- * Holds    a pointer goes to libc only if libc's heap has something in it. It has when we were
- *          loaded after the first malloc, or when a program calls libc's functions by their
- *          addresses; in other programs a foreign pointer is a mistake, and is reported here. The
- *          functions are those that libc.c found before anybody changed anything: a program may
- *          replace the names, and interpose_dlopen.c points them at this library.
+ * Owns     the note that libc's heap was used.
+ * Holds    a pointer goes to libc only if libc's heap was used. It is used where this library was
+ *          loaded after the first malloc, or where a program calls libc's functions by their
+ *          addresses. In other programs a foreign pointer is a mistake and ends the process. The
+ *          functions are those that libc.c found at the start, because programs replace the names
+ *          and interpose_dlopen.c redirects them to this library.
  */
 #include "os/foreign.h"
 #include "os/os.h"
@@ -27,7 +27,8 @@ typedef void *realloc_fn(void *, size_t);
 typedef size_t usable_size_fn(void *);
 typedef struct mallinfo2 mallinfo2_fn(void);
 
-/* In a static program libc's names are ours (interpose_libc.c), and there is no other heap. */
+/* In a static program libc's names lead to this library (interpose_libc.c): there is no other
+ * heap. */
 bool foreign_can_alloc(void)
 {
 	return !os_is_static() && libc_function(LIBC_FREE) != NULL &&
@@ -35,17 +36,17 @@ bool foreign_can_alloc(void)
 	       libc_function(LIBC_REALLOC) != NULL && libc_function(LIBC_MEMALIGN) != NULL;
 }
 
-/* libc's heap has memory from the system: it was used. Once used, always used. */
+/* Returns whether libc's heap was used: it has, or had, memory from the system. */
 static bool libc_heap_used(void)
 {
-	/* Relaxed: every thread finds the same. */
+	/* Relaxed: every thread that asks finds the same answer. */
 	static _Atomic bool used;
 	mallinfo2_fn *info2;
 
 	if (atomic_load_explicit(&used, memory_order_relaxed) || options.off)
 		return true;
 	info2 = (mallinfo2_fn *)libc_function(LIBC_MALLINFO2);
-	/* An older libc does not tell: it may have been. */
+	/* glibc before 2.33 does not tell, so its heap may have been used. */
 	if (info2 != NULL) {
 		struct mallinfo2 mi = info2();
 
@@ -56,14 +57,14 @@ static bool libc_heap_used(void)
 	return true;
 }
 
-/* p may be libc's. Its objects are 16-byte aligned. */
+/* Returns whether p may be an object of libc's heap, which aligns objects to 16 bytes. */
 static bool may_be_libcs(const void *p)
 {
 	return (uintptr_t)p % 16 == 0 && !options.invalidptr_abort && foreign_can_alloc() &&
 	       libc_heap_used();
 }
 
-/* Returns only for a pointer that may be libc's. */
+/* Ends the process unless p may be an object of libc's heap. */
 static void check_foreign(const void *p, const char *func)
 {
 	if (!may_be_libcs(p))
@@ -79,7 +80,7 @@ void foreign_free(void *p, const char *func)
 void *foreign_realloc(void *p, size_t size, const char *func)
 {
 	check_foreign(p, func);
-	/* Of size 0 libc would free it. */
+	/* With size 0 libc would free the object. */
 	return CALL(LIBC_REALLOC, realloc_fn *, p, size == 0 ? 1 : size);
 }
 

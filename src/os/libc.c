@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * libc.c - libc's own functions that this library replaces, and needs.
+ * libc.c - finds libc's own functions, which this library replaces and needs.
  *
  * Owns     the addresses of those functions.
- * Holds    each function is looked up in libc's own symbol table, once. A constructor does it
- *          before the program can change anything; what comes before that looks for itself. Names
- *          that lead out of libc were pointed elsewhere by interpose_dlopen.c of another copy of
- *          this library, and are taken for missing.
+ * Holds    each function is looked up in libc's own symbol table, once. A constructor looks all of
+ *          them up before the program can change anything; a call that comes earlier looks up its
+ *          function itself. An entry that leads out of libc counts as missing, because another copy
+ *          of this library has redirected it (interpose_dlopen.c).
  */
 #include "os/libc.h"
 #include "os/os.h"
@@ -42,8 +42,8 @@ static bool is_libc(struct loaded *o, const struct link_map *map)
 	return loaded_read(o, map->l_addr, map->l_ld) && text_is(loaded_soname(o), "libc.so.6");
 }
 
-/* libc is behind this library when that was there from the start, and before it when it was
- * opened later. */
+/* In the loader's list libc comes after this library if this library was loaded at the start, and
+ * before it if this library was opened later. */
 bool libc_tables(struct loaded *libc)
 {
 	struct link_map *own = own_map();
@@ -76,7 +76,7 @@ bool libc_contains(const struct loaded *libc, uintptr_t addr, bool *executable)
 	return false;
 }
 
-/* Returns the function, and keeps it for the next time. */
+/* Returns the function, or NULL if libc has none, and keeps it for the next call. */
 static void *look_up(const struct loaded *libc, enum libc_name name)
 {
 	void *f = loaded_function(libc, names[name]);

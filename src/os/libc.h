@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * libc.h - libc's own functions that this library replaces, and needs. See libc.c.
+ * libc.h - finds libc's own functions, which this library replaces and needs. See libc.c.
  */
 #ifndef GOALLOC_LIBC_H
 #define GOALLOC_LIBC_H
@@ -21,21 +21,22 @@ enum libc_name {
 	LIBC_NAMES
 };
 
-/* Returns libc's function by the name, or NULL where libc has none. It is never one of this
- * library, nor one that another library put in libc's place. */
+/* Returns libc's function of the name, or NULL if libc has none. The result is never a function of
+ * this library, nor of another library that replaces libc's. */
 void *libc_function(enum libc_name name);
 
-/* Reads libc's tables. False: libc is not among the loaded objects. */
+/* Reads libc's tables. Returns false if libc is not among the loaded objects. */
 bool libc_tables(struct loaded *libc);
 
-/* Reads this library's own tables. */
+/* Reads this library's own tables. Returns false if the loader does not know the library. */
 bool libc_own_tables(struct loaded *own);
 
-/* The address is in libc's mappings. *executable: its segment has code, too. */
+/* Returns whether the address is in libc's mappings. Sets *executable to whether its segment has
+ * code. */
 bool libc_contains(const struct loaded *libc, uintptr_t addr, bool *executable);
 
-/* Returns the function by the name of the first object behind this library, in the order that
- * symbols are searched in. It is what dlsym(RTLD_NEXT) finds. libc's is the last. */
+/* Returns the function of the name that dlsym(RTLD_NEXT) would find: that of the first object
+ * after this library in the order of symbol search, at last libc's. */
 void *libc_next_function(enum libc_name name);
 
 #endif

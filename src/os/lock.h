@@ -2,7 +2,8 @@
 /*
  * lock.h - a mutex with a rank. See lock.c.
  *
- * Lock order, outermost first: a thread takes a lock only of a higher rank than all it holds.
+ * The ranks below are listed from the outermost to the innermost. A thread takes a lock only if its
+ * rank is higher than the ranks of all locks that it holds.
  */
 #ifndef GOALLOC_LOCK_H
 #define GOALLOC_LOCK_H
@@ -10,7 +11,7 @@
 #include "base/base.h"
 
 enum lock_rank {
-	LOCK_SERVICE = 1, /* one writing at a time of what is asked for at exit */
+	LOCK_SERVICE = 1, /* writing of statistics, profile and reports, one at a time */
 	LOCK_INIT,        /* start-up of the heap, once */
 	LOCK_SAMPLE,      /* switching of counts and samples */
 	LOCK_SHARED,      /* the cache of threads that have none of their own */
@@ -28,7 +29,7 @@ enum lock_rank {
 struct lock {
 	_Atomic uint32_t word;      /* [a] 0 free, 1 held, 2 held and waited for */
 	uint32_t rank;              /* [c] enum lock_rank */
-	_Atomic uintptr_t holder;   /* [a] lock_self() of the holder; for fork and asserts */
+	_Atomic uintptr_t holder;   /* [a] lock_self() of the holder, or 0 */
 };
 
 #define LOCK_INITIALIZER(r) { .word = 0, .rank = (r), .holder = 0 }
@@ -38,29 +39,29 @@ void lock_acquire(struct lock *l);
 void lock_release(struct lock *l);
 
 /*
- * A handler of a signal that takes locks itself may interrupt a thread that holds one.
- * lock_defer() tells it: false says that the calling thread holds none. True says that it does,
- * and that lock_when_free() is called, once, by this thread as soon as it holds none.
- * lock_stay() and lock_leave() make the thread count as if it held a lock; they nest.
+ * A signal handler that wants a lock asks lock_defer() first, because it may have interrupted a
+ * thread that holds one. lock_defer() returns false if the calling thread holds no lock. Otherwise
+ * it returns true, and the thread calls lock_when_free() once, when it has released its last lock.
+ * Between lock_stay() and lock_leave() a thread counts as holding a lock. The two nest.
  */
 extern void (*lock_when_free)(void);
 bool lock_defer(void);
 void lock_stay(void);
 void lock_leave(void);
 
-/* This thread's identity: stays the same in a forked child. */
+/* Returns the identity of the calling thread, which stays the same in a forked child. */
 uintptr_t lock_self(void);
 
-/* The calling thread holds l. */
+/* Returns whether the calling thread holds l. */
 bool lock_held(const struct lock *l);
 
-/* In a forked child: frees l, and wakes who waits for it, when a thread that is gone held it, and
- * says so. */
+/* Frees l in a forked child if a thread that the child does not have holds it, and wakes the
+ * threads that wait for it. Returns whether it did. */
 bool lock_reset_orphan(struct lock *l);
 
-/* With all, lock_reset_orphan() takes every lock that is held for an orphan. A thread that a
- * forked child made calls it, which holds no lock: it may be in the place of a thread that is
- * gone, and have that one's identity. */
+/* With all, lock_reset_orphan() frees every lock that is held. It is for a thread that a forked
+ * child has made: the thread holds no lock, but it may have the identity of a thread of the
+ * parent. */
 void lock_count_as_orphans(bool all);
 
 #endif

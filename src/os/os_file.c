@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * os_file.c - files that are written: how a name is opened, how a file replaces another.
+ * os_file.c - opens the files that are written, and replaces a file by a new one.
  *
- * Holds    errno is as the caller left it. A reader of a file that is replaced sees the old one
- *          or the new one, whole. No symbolic link is followed in the last part of a name, and
- *          no regular file is emptied unless its directory is closed to us.
+ * Holds    errno is as the caller left it. A reader of a file that is replaced sees all of the old
+ *          file or all of the new one. A symbolic link in the last part of a name is not followed.
+ *          A regular file is emptied only if no new file can be made in its directory.
  */
 #include "os/os_file.h"
 #include "os/os.h"
@@ -16,7 +16,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* What is looked at of a name. */
+/* What a name stands for. */
 enum kind { KIND_ABSENT, KIND_REGULAR, KIND_LINK, KIND_DIRECTORY, KIND_DEVICE };
 
 /* Returns the number that is the whole text up to this character, or -1. *behind goes behind it. */
@@ -28,7 +28,7 @@ static int number_before(const char *text, char end, const char **behind)
 	return *behind != NULL && *(*behind)++ == end && n <= INT32_MAX ? (int)n : -1;
 }
 
-/* The descriptor of this process that the path is another name of; -1. */
+/* Returns the descriptor of this process for which the path is another name, or -1. */
 static int own_descriptor(const char *path)
 {
 	static const char *const places[] = { "/dev/fd/", "/proc/self/fd/",
@@ -52,7 +52,7 @@ static int own_descriptor(const char *path)
 	return rest != NULL ? number_before(rest, '\0', &rest) : -1;
 }
 
-/* Programs count on the low numbers. */
+/* Moves a descriptor to a high number, because programs expect to get the low ones. */
 static int to_high(int fd)
 {
 	int high;
@@ -64,8 +64,8 @@ static int to_high(int fd)
 	return high < 0 ? -EMFILE : high;
 }
 
-/* Opens the directory that the last part of the path is in; *name is that part. A descriptor, or
- * -errno. */
+/* Opens the directory that contains the last part of the path, and sets *name to that part. Returns
+ * a descriptor, or -errno. */
 static int open_directory(char *path, const char **name)
 {
 	char *slash = path, kept;
@@ -81,7 +81,7 @@ static int open_directory(char *path, const char **name)
 	if (slash == path)
 		return (int)RESTARTED(
 			SYSCALL(SYS_openat, AT_FDCWD, ".", O_PATH | O_DIRECTORY | O_CLOEXEC));
-	/* "/" is its own. */
+	/* The slash is cut off, unless the directory is "/". */
 	end = (size_t)(slash - path) - (slash - path > 1);
 	kept = path[end];
 	path[end] = '\0';
@@ -90,7 +90,7 @@ static int open_directory(char *path, const char **name)
 	return fd;
 }
 
-/* An enum kind, or -errno. */
+/* Returns an enum kind, or -errno. */
 static int kind_of(int dir, const char *name)
 {
 	struct stat st;
@@ -125,7 +125,7 @@ static uint64_t unpredictable(void)
 
 	if (SYSCALL(SYS_getrandom, &r, sizeof(r), 1L) == (long)sizeof(r))
 		return r;
-	/* O_EXCL makes it right, if not unpredictable. */
+	/* O_EXCL keeps a name that others predict from doing harm. */
 	return (os_random() ^ os_time_ns()) * UINT64_C(0x9e3779b97f4a7c15);
 }
 
@@ -134,7 +134,7 @@ static void make_name(char name[32])
 	(void)format_buffer(name, 32, ".goalloc-%016zx", unpredictable());
 }
 
-/* Opens a new file beside the one of that name. A descriptor, or -errno. */
+/* Opens a new file beside the file that it will replace. Returns a descriptor, or -errno. */
 static int open_beside(struct os_file *f)
 {
 	int fd = -EEXIST;
@@ -155,13 +155,13 @@ static int open_regular(struct os_file *f, enum os_file_use use, bool exists)
 	if (use == OS_FILE_APPEND)
 		return open_at(f->dir, f->name, O_CREAT | O_APPEND);
 	fd = open_beside(f);
-	/* A directory that we may not write to: the file may still be ours to write. */
+	/* The file may be writable although its directory is not. */
 	if (exists && (fd == -EACCES || fd == -EPERM || fd == -EROFS))
 		return open_at(f->dir, f->name, O_TRUNC);
 	return fd;
 }
 
-/* A descriptor, or -errno. */
+/* Returns a descriptor, or -errno. */
 static int open_kind(struct os_file *f, enum os_file_use use)
 {
 	int kind = kind_of(f->dir, f->name);

@@ -12,6 +12,7 @@
  */
 #include "os/os.h"
 #include "os/os_call.h"
+#include "os/os_process.h"
 #include "base/siphash.h"
 
 #include <elf.h>
@@ -22,7 +23,6 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/random.h>
-#include <sys/uio.h>
 #include <time.h>
 
 #ifndef MREMAP_DONTUNMAP
@@ -384,8 +384,7 @@ static long read_own_file(uintptr_t addr, void *to, size_t nbytes)
 
 size_t os_try_read(void *to, uintptr_t from, size_t nbytes)
 {
-	struct iovec here = { to, nbytes }, there = { (void *)from, nbytes };
-	long n = SYSCALL(SYS_process_vm_readv, os_pid(), &here, 1L, &there, 1L, 0L);
+	long n = os_read_process(os_pid(), to, from, nbytes);
 
 	if (n == -EPERM || n == -ENOSYS || n == -EACCES)
 		n = read_own_file(from, to, nbytes);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * os_process.c - the kernel calls about processes and threads: os_linux.c's sister.
+ * os_process.c - makes helper processes and copies, and stops the threads of a process.
  *
- * Holds    errno is as the caller left it after every function. A helper has the thread-local
- *          storage of the thread that made it, which waits in the kernel meanwhile.
+ * Holds    errno is as the caller left it after every function. A helper uses the thread-local
+ *          storage of the thread that made it. That thread waits in the kernel meanwhile.
  */
 #include "os/os_process.h"
 #include "os/os.h"
@@ -34,7 +34,8 @@
 
 int os_start_helper(int (*body)(void *arg), void *stack, void *arg)
 {
-	/* UNTRACED: a debugger of this process does not get it. No signal at its end. */
+	/* CLONE_UNTRACED keeps the helper from a debugger of this process. Without a signal number
+	 * the process gets no signal when the helper ends. */
 	return (int)cpu_start_process(SYS_clone, CLONE_VM | CLONE_UNTRACED, stack, body, arg);
 }
 
@@ -87,7 +88,7 @@ uint64_t os_block_signals(void)
 {
 	uint64_t all = UINT64_MAX, before = 0;
 
-	/* The kernel's call: libc's keeps its own two back. */
+	/* libc's function would leave out the two signals that libc uses itself. */
 	(void)SYSCALL(SYS_rt_sigprocmask, (long)SIG_SETMASK, &all, &before, sizeof(all));
 	return before;
 }
@@ -98,11 +99,6 @@ void os_restore_signals(uint64_t before)
 }
 
 /* --- who may look --- */
-
-int os_thread_id(void)
-{
-	return (int)SYSCALL(SYS_gettid);
-}
 
 int os_get_dumpable(void)
 {
@@ -124,7 +120,7 @@ int os_open_process(int pid, const char *file)
 	return os_open_read(path);
 }
 
-/* getdents64(2) */
+/* An entry of a directory, as getdents64(2) stores it. */
 struct directory_entry {
 	uint64_t inode;
 	int64_t offset;
@@ -169,7 +165,7 @@ char os_thread_state(int pid, int tid)
 			    (unsigned)tid);
 	n = os_read_file(path, text, sizeof(text));
 
-	/* "TID (name) S ...", and the name may hold anything. */
+	/* "TID (name) S ...". The name may contain any character. */
 	while (n > 0 && text[n - 1] != ')')
 		n--;
 	return n > 0 && text[n] == ' ' ? text[n + 1] : 0;
@@ -196,7 +192,7 @@ enum os_trace os_trace_poll(int tid, int *signal)
 		return OS_TRACE_RUNS;
 	if (got != tid || !WIFSTOPPED(status))
 		return OS_TRACE_GONE;
-	/* A stop that is ours, or one of the whole process, has an event. */
+	/* Only a stop for a signal has no event: the thread was about to get that signal. */
 	if (status >> 16 == 0)
 		*signal = WSTOPSIG(status);
 	return OS_TRACE_STOPPED;
@@ -237,10 +233,9 @@ void os_yield(unsigned microseconds)
 	(void)SYSCALL(SYS_clock_nanosleep, CLOCK_MONOTONIC, 0, &ts, NULL);
 }
 
-size_t os_read_process(int pid, void *to, uintptr_t from, size_t nbytes)
+long os_read_process(int pid, void *to, uintptr_t from, size_t nbytes)
 {
 	struct iovec here = { to, nbytes }, there = { (void *)from, nbytes };
-	long n = SYSCALL(SYS_process_vm_readv, pid, &here, 1L, &there, 1L, 0L);
 
-	return n > 0 ? (size_t)n : 0;
+	return SYSCALL(SYS_process_vm_readv, pid, &here, 1L, &there, 1L, 0L);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * os_process.h - what is asked of the kernel about processes and threads: helpers, copies,
- * stopping. See os_process.c.
+ * os_process.h - makes helper processes and copies, and stops the threads of a process. See
+ * os_process.c.
  *
  * Every call keeps errno, takes no lock and allocates nothing.
  */
@@ -13,39 +13,39 @@
 /* --- processes of ours --- */
 
 /* Makes a process that shares the caller's memory, runs body(arg) on the stack that ends at
- * `stack`, and exits with the result. The caller waits for it with os_wait_exit(); no signal tells
- * of its end. Returns its id, or -errno. */
+ * `stack`, and exits with the result. The caller must wait for it by os_wait_exit(), because no
+ * signal announces its end. Returns its id, or -errno. */
 int os_start_helper(int (*body)(void *arg), void *stack, void *arg);
 
 /* Copies the calling helper and the memory that it sees. Returns 0 in the copy, which is a child of
  * the helper's parent. Returns the copy's id in the helper, or -errno. */
 int os_copy_process(void);
 
-/* Waits for a process made by these. Returns its exit status; -N: signal N killed it;
- * OS_NO_PROCESS: there is none. */
+/* Waits for a process that one of the two functions made. Returns its exit status, or -N if signal
+ * N killed it, or OS_NO_PROCESS if there is no such process. */
 #define OS_NO_PROCESS INT32_MIN
 int os_wait_exit(int pid);
 
 _Noreturn void os_exit(int status);
 
-/* The calling process is killed when the thread that made it ends. False: it ended already. */
+/* Asks the kernel to kill the calling process when the thread that made it ends. Returns false if
+ * that thread has ended already. */
 bool os_die_with(int parent_pid);
 
-/* In a copy: closes every descriptor but one (-1: none). */
+/* Closes all descriptors except fd; -1 stands for none. Called in a copy. */
 void os_close_all_but(int fd);
 
-/* No core file of this process. */
+/* Keeps the kernel from writing a core file of this process. */
 void os_no_core(void);
 
-/* All signals wait until they are let through again. */
+/* Blocks all signals, and returns the set that was blocked before, for os_restore_signals(). */
 uint64_t os_block_signals(void);
 void os_restore_signals(uint64_t before);
 
 /* --- who may look --- */
 
-int os_thread_id(void);
-
-/* 1: the process may be traced, and its /proc be read, by others of the same user. 0 or 2: not. */
+/* Returns 1 if other processes of the same user may trace this one and read its /proc, else 0 or
+ * 2. */
 int os_get_dumpable(void);
 
 /* Lets the process pid trace the caller under Yama; 0 lets no process. Returns false if there is no
@@ -58,7 +58,8 @@ bool os_allow_tracer(int pid);
  * -errno. */
 long os_list_threads(int pid, int *tids, size_t max);
 
-/* 'R', 'S', 'D' and so on as proc(5) has it; 0: there is no such thread. */
+/* Returns the state of a thread by its letter in proc(5), such as 'R', or 0 if there is no such
+ * thread. */
 char os_thread_state(int pid, int tid);
 
 /* Makes the thread stop. It runs no instruction of its own until os_trace_end() or the end of the
@@ -81,10 +82,11 @@ void os_trace_end(int tid, int signal);
 uint64_t os_now_us(void);           /* CLOCK_MONOTONIC */
 void os_yield(unsigned microseconds);
 
-/* A file of a process in /proc, to read. -errno. */
+/* Opens a file of a process in /proc to read it. Returns a descriptor, or -errno. */
 int os_open_process(int pid, const char *file);
 
-/* Copies memory of another process. Returns how many bytes could be read, from the first on. */
-size_t os_read_process(int pid, void *to, uintptr_t from, size_t nbytes);
+/* Copies memory of a process. Returns how many bytes could be read, from the first on, or
+ * -errno. */
+long os_read_process(int pid, void *to, uintptr_t from, size_t nbytes);
 
 #endif

@@ -36,19 +36,19 @@ static inline const char *plural(size_t n)
 /* Writes the buffer. Returns false when this or an earlier write failed; error tells why. */
 bool out_flush(struct out *o);
 
-/* In the names of files %p is the process id and %n a number: n, or where n is 0 that of such calls
- * in the process, from 1. */
+/* In the file names below, %p stands for the process id and %n for the number n. If n is 0, %n
+ * counts the calls in this process, from 1. */
 
-/* Opens a file to append to, made if need be: see os_file.h. A high descriptor, close-on-exec; or
- * -errno. */
+/* Opens a file to append to it, and makes it if there is none: see os_file.h. Returns a high
+ * descriptor, close-on-exec, or -errno. */
 int out_open_append(const char *file, uint64_t n);
 
-/* Has write(fd, file) write a file. One that is not appended to takes the place of an older one
- * when it is whole, and is removed when it is not. Returns 0, or the errno of what failed, which is
- * what write() returns, too. */
+/* Calls write(fd, file) with the file opened, and closes it. Without append, the new file replaces
+ * an older one if write() returns 0, and is removed otherwise. Returns 0, or the errno of the step
+ * that failed. write() returns 0 or an errno, too. */
 int out_to_file(const char *file, bool append, uint64_t n, int (*write)(int fd, const char *file));
 
-/* Returns -errno of such an open, as far as is seen without doing it; 0. */
+/* Returns 0 or -errno, as opening the file would, as far as this is known without opening it. */
 int out_check(const char *file, bool append);
 
 /* Returns in words what an errno means for a file that is written. */

@@ -17,28 +17,29 @@ struct mapping {
 	uint32_t flags;
 };
 
-/* All mappings by address. The reader's own. */
+/* All mappings of a process, by address. */
 struct procmap {
 	struct mapping *at;
 	size_t len;
-	char *text;           /* of the file; the names are in it */
-	size_t nbytes;        /* of text and at together, which are one piece */
+	char *text;           /* the text of the file, with the names */
+	size_t nbytes;        /* of the memory that text and at share */
 };
 
-/* Reads those of a process. False when its /proc cannot be read or there is no memory. */
+/* Reads the mappings of a process. Returns false if its /proc cannot be read or there is no memory.
+ * procmap_free() gives the memory back. */
 bool procmap_read(struct procmap *m, int pid);
 void procmap_free(struct procmap *m);
 
-/* The number of the first mapping that ends behind addr; m->len if there is none. */
+/* Returns the number of the first mapping that ends behind addr, or m->len if there is none. */
 size_t procmap_first(const struct procmap *m, uintptr_t addr);
 
-/* The mapping that addr is in, or NULL. */
+/* Returns the mapping that contains addr, or NULL. */
 const struct mapping *procmap_find(const struct procmap *m, uintptr_t addr);
 
 /* A reader of the calling process's mappings, one by one, that needs no other memory. */
 struct procmap_reader {
 	int fd;
-	size_t at, len;       /* in bytes: the next one, their number */
+	size_t at, len;       /* the next byte in bytes, and their number */
 	char bytes[1024];
 	char name[1024];
 };
@@ -51,7 +52,7 @@ bool procmap_open(struct procmap_reader *r);
 bool procmap_next(struct procmap_reader *r, struct mapping *m);
 void procmap_close(struct procmap_reader *r);
 
-/* The name begins with this. */
+/* Returns whether the name of a mapping begins with this text. */
 bool mapping_named(const struct mapping *mapping, const char *beginning);
 
 #endif

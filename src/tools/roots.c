@@ -51,9 +51,9 @@ struct missing {
 static void copy_present(uintptr_t from, uintptr_t to, void *arg)
 {
 	struct missing *missing = arg;
-	size_t copied = os_read_process(missing->pid, (void *)from, from, to - from);
+	long copied = os_read_process(missing->pid, (void *)from, from, to - from);
 
-	missing->lost += to - from - copied;
+	missing->lost += to - from - (copied > 0 ? (size_t)copied : 0);
 }
 
 /* Fills [from, to), where nothing is mapped, with the program's memory there. */

@@ -354,7 +354,7 @@ struct snapshot_failure snapshot_take(void (*look)(struct snapshot *sn, void *ar
 		sn->look = look;
 		sn->arg = arg;
 		sn->pid = pid;
-		sn->tid = os_thread_id();
+		sn->tid = os_thread();
 		sn->stack = stack;
 		failure = run(sn);
 		(void)os_unreserve((void *)memory, nbytes);

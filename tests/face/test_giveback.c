@@ -115,7 +115,7 @@ static void allocate_a_little(void)
 static void wait_until_it_is_gone(void)
 {
 	/* The object that allocate_a_little() frees keeps its chunk of 4 MiB from going back. */
-	size_t most = begin_rss + LIMIT + 4 * MiB;
+	size_t most = begin_rss + LIMIT;
 
 	forget_objects();
 	for (int look = 0; look < 600 && proc_rss() > most; look++) {

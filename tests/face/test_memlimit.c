@@ -335,9 +335,9 @@ static bool write_file(const char *folder, const char *name, const char *text)
 	return ok;
 }
 
-/* Makes a control group below the process's own, with a limit of 300 MiB. Returns false where
+/* Makes a control group below the process's own, with a limit of some bytes. Returns false where
  * that is not possible. */
-static bool make_group(char *folder, size_t room)
+static bool make_group(char *folder, size_t room, const char *limit)
 {
 	static const struct {
 		const char *key, *mount, *file;
@@ -356,21 +356,22 @@ static bool make_group(char *folder, size_t room)
 			       (int)strcspn(at, "\n"), at, (int)getpid());
 		if (mkdir(folder, 0700) != 0)
 			continue;
-		if (write_file(folder, kinds[i].file, "314572800"))
+		if (write_file(folder, kinds[i].file, limit))
 			return true;
 		(void)rmdir(folder);
 	}
 	return false;
 }
 
-/* Runs the program anew in a control group of its own, with half of that limit. */
-static void cgroup(void)
+/* Runs a case of the program anew in a control group of its own, with a share of that group's
+ * limit. */
+static void run_in_group(const char *what, const char *limit, const char *share)
 {
 	char folder[1024], pid_text[32];
 	int status;
 	pid_t pid;
 
-	if (!make_group(folder, sizeof(folder)))
+	if (!make_group(folder, sizeof(folder), limit))
 		exit(77);
 	pid = fork();
 	CHECK(pid >= 0);
@@ -378,14 +379,43 @@ static void cgroup(void)
 		(void)snprintf(pid_text, sizeof(pid_text), "%d", (int)getpid());
 		if (!write_file(folder, "cgroup.procs", pid_text))
 			_exit(77);
-		CHECK(setenv("GOALLOC_MEMLIMIT", "50%", 1) == 0);
-		(void)execl("/proc/self/exe", "in_group", "in_group", (char *)NULL);
+		CHECK(setenv("GOALLOC_MEMLIMIT", share, 1) == 0);
+		(void)execl("/proc/self/exe", what, what, (char *)NULL);
 		_exit(1);
 	}
 	status = child_wait(pid);
 	CHECK(rmdir(folder) == 0);
 	CHECK(WIFEXITED(status));
-	exit(WEXITSTATUS(status));
+	if (WEXITSTATUS(status) != 0)
+		exit(WEXITSTATUS(status));
+}
+
+static void cgroup(void)
+{
+	run_in_group("in_group", "314572800", "50%");
+}
+
+/* Replaces objects of 40 to 400 KB at random. At most 88 MiB are live. */
+static void replace(void)
+{
+	static void *values[400];
+	uint64_t rng = 1;
+
+	for (size_t i = 0; i < 40000; i++) {
+		size_t k = rng_next(&rng) % 400;
+
+		free(values[k]);
+		values[k] = touched(40000 + rng_next(&rng) % 360000);
+	}
+}
+
+/* The kernel kills a process that needs more than its group may have. */
+static void cgroup_small(void)
+{
+	static const char *const shares[] = { "85%", "88%", "90%", "92%" };
+
+	for (size_t i = 0; i < sizeof(shares) / sizeof(shares[0]); i++)
+		run_in_group("replace", "104857600", shares[i]);
 }
 
 static void in_group(void)
@@ -402,7 +432,8 @@ int main(int argc, char **argv)
 		{ "share", share },       { "cgroup", cgroup },
 		{ "in_group", in_group }, { "quiet", quiet },
 		{ "no_thread", no_thread }, { "last_thread", last_thread },
-		{ "quiet_by_call", quiet_by_call },
+		{ "quiet_by_call", quiet_by_call }, { "replace", replace },
+		{ "cgroup_small", cgroup_small },
 	};
 
 	return face_run_case(argc, argv, cases, sizeof(cases) / sizeof(cases[0]));

@@ -723,6 +723,7 @@ TEST_IN_CHILD(a_thread_alone_cuts_the_big_objects_it_keeps_before_the_heap_grows
 
 	start();
 	atomic_store(&mcaches_made, 1);
+	cache[0].big.most = BIG_PAGES_ALONE;
 	for (size_t i = 0; i < N; i++)
 		s[i] = get_big(&cache[0], 10 + i % 50);
 	for (size_t i = 0; i < N; i++)
@@ -764,6 +765,46 @@ TEST_IN_CHILD(the_big_objects_that_a_cache_keeps_are_bounded)
 	s[0] = get_big(&cache[1], BIG_CACHE_MAX_RUN);
 	put_big(&cache[1], s[0]);
 	CHECK(cache[1].big.npages == BIG_CACHE_MAX_RUN);
+	end_with_empty_heap();
+}
+
+TEST_IN_CHILD(a_thread_alone_learns_how_many_big_objects_to_keep)
+{
+	enum { N = 100, NPAGES = 100 };
+	struct mspan *s[N];
+
+	start();
+	atomic_store(&mcaches_made, 1);
+	for (int turn = 0; turn < 8; turn++) {
+		for (size_t i = 0; i < N; i++)
+			s[i] = get_big(&cache[0], NPAGES);
+		for (size_t i = 0; i < N; i++)
+			put_big(&cache[0], s[i]);
+		if (turn == 0)
+			CHECK(cache[0].big.npages <= BIG_PAGES_ALL);
+	}
+	CHECK(cache[0].big.npages == N * NPAGES);
+	end_with_empty_heap();
+}
+
+TEST_IN_CHILD(a_thread_that_freed_all_keeps_little)
+{
+	enum { N = 20000, CACHES = 64 };
+	static void *p[N];
+	const spanclass_t sc[] = { 10, 20, 40, 60, 80, 100 };
+	size_t kept;
+
+	start();
+	for (int ncaches = 1; ncaches <= CACHES; ncaches += CACHES - 1) {
+		atomic_store(&mcaches_made, (uint32_t)ncaches);
+		for (size_t i = 0; i < N; i++)
+			p[i] = get(&cache[0], sc[i % 6]);
+		for (size_t i = 0; i < N; i++)
+			put(&cache[0], p[i]);
+		kept = mheap.pages.ntotal - mheap.pages.nfree;
+		CHECK(kept <= (ncaches == 1 ? 2 * GIVEN_PAGES_ALONE : 8 * GIVEN_PAGES_MIN));
+		check_all();
+	}
 	end_with_empty_heap();
 }
 
@@ -1052,6 +1093,8 @@ int main(void)
 		cmocka_unit_test(
 			a_thread_alone_cuts_the_big_objects_it_keeps_before_the_heap_grows),
 		cmocka_unit_test(the_big_objects_that_a_cache_keeps_are_bounded),
+		cmocka_unit_test(a_thread_alone_learns_how_many_big_objects_to_keep),
+		cmocka_unit_test(a_thread_that_freed_all_keeps_little),
 		cmocka_unit_test(an_aligned_big_object_is_aligned_whatever_is_kept),
 		cmocka_unit_test(
 			an_aligned_big_object_that_was_freed_is_handed_out_again_among_others),

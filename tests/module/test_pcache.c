@@ -127,22 +127,24 @@ static void exactly_the_pages_at_an_address_are_taken_or_none(void **state)
 	assert_true(pcache_take_at(&pc, page_at(0), 64) && pc.free == 0);
 }
 
-static void room_is_what_a_run_has_before_the_end_of_the_word(void **state)
+static void a_run_is_shorter_where_that_uses_up_the_end_of_the_word(void **state)
 {
+	static const uint8_t npages[] = { 1, 2, 4, 16 };
 	/* Free: pages 2 to 5, and the last three. */
 	struct pcache pc = { .base = BASE, .free = UINT64_C(0x3c) | UINT64_C(7) << 61 };
 	struct pcache all = { .base = BASE, .free = ~UINT64_C(0) };
 
 	(void)state;
-	assert_int_equal(pcache_room(&pc, 3), 3);
-	assert_int_equal(pcache_room(&pc, 4), 4);
-	assert_int_equal(pcache_room(&pc, 5), 3);
-	assert_int_equal(pcache_room(&all, PCACHE_MAX_RUN), PCACHE_MAX_RUN);
-	/* Without a page at its end the word does not shorten a run, which cannot begin there. */
+	assert_int_equal(pcache_fit(&pc, npages, 0), 0);
+	assert_int_equal(pcache_fit(&pc, npages, 2), 2);
+	assert_int_equal(pcache_fit(&pc, npages, 3), 1);
+	assert_int_equal(pcache_fit(&all, npages, 3), 3);
+	/* Less than the shortest is left at the end, or nothing. */
+	assert_int_equal(pcache_fit(&pc, npages + 2, 1), 1);
 	pc.free = UINT64_C(1) << 62;
-	assert_int_equal(pcache_room(&pc, 2), 2);
+	assert_int_equal(pcache_fit(&pc, npages, 2), 2);
 	pc.free = 0;
-	assert_int_equal(pcache_room(&pc, 2), 2);
+	assert_int_equal(pcache_fit(&pc, npages, 2), 2);
 }
 
 int main(void)
@@ -154,7 +156,7 @@ int main(void)
 		cmocka_unit_test(a_run_that_is_not_all_in_the_group_is_not_put_there),
 		cmocka_unit_test(a_group_has_the_run_and_the_others_get_the_rest_of_the_word),
 		cmocka_unit_test(exactly_the_pages_at_an_address_are_taken_or_none),
-		cmocka_unit_test(room_is_what_a_run_has_before_the_end_of_the_word),
+		cmocka_unit_test(a_run_is_shorter_where_that_uses_up_the_end_of_the_word),
 	};
 
 	return cmocka_run_group_tests_name("pcache", tests, NULL, NULL);

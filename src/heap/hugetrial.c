@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * hugetrial.c - finds out whether huge pages are cheap, and stops asking for them where they are
+ * not.
+ *
+ * The first touch of a region with a huge page takes some 0.1 ms. On a virtual machine whose host
+ * has no huge page at hand it takes some milliseconds, many times what the small pages of the
+ * region take together. So the heap watches the coarse clock during these touches. The clock
+ * advances every 1 to 10 ms: it seldom does so during a cheap touch, and mostly during a dear one.
+ *
+ * Owns     struct hugetrial.
+ * Locks    none of its own: mheap.lock covers it.
+ */
+#include "heap/hugetrial.h"
+
+/* So many slow touches among the last 8 end a trial. */
+#define SLOW_MOST 4
+
+/* The regions from one trial to the next, at first and at most. Each pause is twice as long as the
+ * one before, until a trial goes well. */
+#define PAUSE_FIRST 64
+#define PAUSE_MOST 4096
+
+bool hugetrial_allows(struct hugetrial *t)
+{
+	if (LIKELY(t->left == 0))
+		return true;
+	t->left--;
+	return false;
+}
+
+bool hugetrial_begin(struct hugetrial *t, struct heap_arena *ha, unsigned w)
+{
+	unsigned region = w / (REGION_PAGES / 64);
+	unsigned first = region * (REGION_PAGES / 64);
+
+	if ((ha->huge_regions >> region & 1) != 0)
+		return false;
+	for (unsigned i = first; i < first + REGION_PAGES / 64; i++)
+		if (i != w && ha->clean_bits[i] != ~(uint64_t)0)
+			return false;
+	if (!hugetrial_allows(t))
+		return false;
+	ha->huge_regions |= (uint32_t)1 << region;
+	return true;
+}
+
+void hugetrial_note(struct hugetrial *t, bool slow)
+{
+	t->recent = (uint8_t)(t->recent << 1 | slow);
+	if (t->recent == 0)
+		t->pause = 0;
+	if (popcount64(t->recent) < SLOW_MOST)
+		return;
+	t->recent = 0;
+	t->pause = (uint32_t)min_size(max_size(2 * (size_t)t->pause, PAUSE_FIRST), PAUSE_MOST);
+	t->left = t->pause;
+}
