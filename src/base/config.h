@@ -188,6 +188,9 @@ _Static_assert(GUARD_RESERVE % GUARD_REGION == 0 && GUARD_REGION % GUARD_STEP ==
  * 65000 for each process. */
 #define GUARD_MAPPED_MAX 16384
 
+/* So many pages that were released and not taken again make records be released, too. */
+#define RECORDS_AFTER_PAGES 4096
+
 /* The heap is committed in steps of at least this many pages, and of 1/16 of itself. */
 #define GROW_MIN_PAGES 64
 #define GROW_MAX_PAGES 2048

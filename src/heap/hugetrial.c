@@ -12,6 +12,7 @@
  * Locks    none of its own: mheap.lock covers it.
  */
 #include "heap/hugetrial.h"
+#include "os/os.h"
 
 /* So many slow touches among the last 8 end a trial. */
 #define SLOW_MOST 4
@@ -43,6 +44,16 @@ bool hugetrial_begin(struct hugetrial *t, struct heap_arena *ha, unsigned w)
 		return false;
 	ha->huge_regions |= (uint32_t)1 << region;
 	return true;
+}
+
+bool hugetrial_touch(uintptr_t addr)
+{
+	uint64_t before_ms;
+
+	os_want_huge_pages((void *)align_down(addr, REGION_SIZE), REGION_SIZE, true);
+	before_ms = os_now_ms();
+	*(volatile char *)addr = 0;
+	return os_now_ms() != before_ms;
 }
 
 void hugetrial_note(struct hugetrial *t, bool slow)

@@ -221,7 +221,7 @@ struct wanted {
 	size_t npages, align_pages;
 	enum effort effort;
 	struct dirty_runs *dirty;      /* NULL, or where to put which of the pages are dirty */
-	bool small;                    /* for small objects, by which all pages will be touched */
+	bool small;                    /* for small objects; parts of big ones stay untouched */
 };
 
 static bool take_at_locked(const struct wanted *w, uint64_t page, size_t *nclean)
@@ -279,13 +279,14 @@ static void free_pages_locked(uintptr_t addr, size_t npages, bool clean)
 }
 
 /* Ends a change that has made pages free. When there are too many, the thread releases some before
- * it goes on, and the records of the spans that they were. */
+ * it goes on, and if they are not taken again, the records of the spans that they were. */
 static void unlock_and_release_excess(void)
 {
-	bool released = scavenge_excess_locked(&mheap.scavenger, limit_decay_ms());
+	bool many = scavenge_excess_locked(&mheap.scavenger, limit_decay_ms()) &&
+		    mheap.scavenger.excess.released >= RECORDS_AFTER_PAGES;
 
 	lock_release(&mheap.lock);
-	if (released)
+	if (many)
 		mheap_release_records();
 }
 
@@ -303,9 +304,7 @@ static void return_word_locked(struct pcache *pc)
 }
 
 /* Returns true, and marks the region, when the word that was just taken is whole and the first of
- * its region that is used, and the thread is one that takes many. Small objects go there, which
- * will be touched, and the rest of the region is next in line for more of them. Big objects never
- * ask for huge pages, because parts of them may never be touched. */
+ * its region that is used, and the thread is one that takes many. */
 static bool begin_huge_region_locked(const struct pcache *pc)
 {
 	return growth_wants_huge_locked(&mheap.growth) && pc->nwords >= THP_MIN_WORDS &&
@@ -314,17 +313,12 @@ static bool begin_huge_region_locked(const struct pcache *pc)
 			       (unsigned)(pc->page % ARENA_PAGES / 64));
 }
 
-/* Asks for a huge page for the region of a word that was just taken, and touches the word. Its
- * first page is the next that is used, so nothing is touched that would not be. */
 static void touch_huge_region(const struct pcache *pc)
 {
-	uint64_t before_ms;
+	bool slow = hugetrial_touch(pc->base);
 
-	os_want_huge_pages((void *)align_down(pc->base, REGION_SIZE), REGION_SIZE, true);
-	before_ms = os_now_ms();
-	*(volatile char *)pc->base = 0;
 	lock_acquire(&mheap.lock);
-	hugetrial_note(&mheap.trial, os_now_ms() != before_ms);
+	hugetrial_note(&mheap.trial, slow);
 	lock_release(&mheap.lock);
 }
 
