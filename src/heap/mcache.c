@@ -32,6 +32,9 @@
 /* The number of partial spans that a poll looks at. */
 #define REVIEW_SPANS 4096
 
+/* How often in a decay time a thread that takes spans gives back what it does not use. */
+#define IDLE_PER_TICK 16
+
 /* The last empty span of a class is kept when it is no longer than this. */
 #define KEEP_EMPTY_PAGES 8
 
@@ -134,7 +137,7 @@ void mcache_init(struct mcache *c, struct mcache_rest *rest)
 	mcache_init_counted(c);
 	bigcache_forget(&c->big);
 	c->review_sc = NUM_SPAN_CLASSES;
-	c->tick_ms = c->poll_ms = os_now_ms();
+	c->tick_ms = c->poll_ms = c->idle_ms = os_now_ms();
 }
 
 /* --- partial spans --- */
@@ -200,6 +203,15 @@ static bool keep_if_free(struct mcache *c, struct mspan *s)
 
 static void give_unused(struct mcache *c);
 
+/* Gives back what the cache does not use, and counts anew. */
+static void give_all_unused(struct mcache *c)
+{
+	c->giving = true;
+	give_unused(c);
+	c->giving = false;
+	c->given_npages = 0;
+}
+
 /* Notes that pages of an empty span or of a big object went to the heap, while the cache took none.
  * When they are many the cache gives up what it keeps, too: perhaps the thread has freed all it
  * had and will not come by again. */
@@ -210,10 +222,7 @@ static void note_given(struct mcache *c, size_t npages)
 	c->given_npages += (uint32_t)npages;
 	if (c->giving || c->given_npages < most)
 		return;
-	c->giving = true;
-	give_unused(c);
-	c->giving = false;
-	c->given_npages = 0;
+	give_all_unused(c);
 }
 
 /* Frees an empty span of ours that is on no list. */
@@ -354,8 +363,15 @@ static struct mspan *new_span(struct mcache *c, const struct wanted *w)
 static struct mspan *next_span(struct mcache *c, spanclass_t sc)
 {
 	struct bin *b = &c->bins[sc];
-	struct mspan *s = b->partial;
+	struct mspan *s;
 
+	/* First other bins give back what they do not use. So a program that uses many classes in
+	 * turn has spans only of those that it uses together. The time of the last poll will do. */
+	if (b->partial == NULL && c->poll_ms - c->idle_ms >= limit_decay_ms() / IDLE_PER_TICK) {
+		c->idle_ms = c->poll_ms;
+		give_all_unused(c);
+	}
+	s = b->partial;
 	if (s != NULL) {
 		partial_remove(c, b, s);
 	} else {
@@ -695,6 +711,8 @@ static void give_unused(struct mcache *c)
 	for (unsigned sc = 0; sc < NUM_SPAN_CLASSES; sc++) {
 		struct bin *b = &c->bins[sc];
 		struct mspan *s = b->partial;
+		/* A bin whose spans are full goes on with long ones. */
+		bool had = b->span != NULL || s != NULL;
 
 		if (b->npartial == 1)
 			mspan_absorb(s);
@@ -703,7 +721,7 @@ static void give_unused(struct mcache *c)
 			mheap_free_span(&c->pages, s);
 		}
 		give_current(c, b);
-		if (b->span == NULL && b->partial == NULL)
+		if (had && b->span == NULL && b->partial == NULL)
 			b->span_length = first_length();
 	}
 	bigcache_flush(&c->big, &c->pages);

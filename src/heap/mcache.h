@@ -92,6 +92,7 @@ struct mcache {
 	struct tiny_cache tiny;
 	uint64_t poll_ms;                                /* time of the last poll */
 	uint64_t tick_ms;                                /* time of the last tick */
+	uint64_t idle_ms;                                /* when it last gave, in next_span() */
 	uint32_t partial_npages;                         /* pages of all partial spans */
 	uint32_t given_npages;                           /* given to the heap less those taken */
 	uint32_t limit_calls;                            /* limit.calls when it was answered */

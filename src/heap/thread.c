@@ -129,7 +129,7 @@ static void give_cache(struct mcache *c)
 {
 	c->watched = false;
 	/* The next thread does not tick at once. Also the time for thread_release_caches(). */
-	c->tick_ms = c->poll_ms = os_now_ms();
+	c->tick_ms = c->poll_ms = c->idle_ms = os_now_ms();
 	lock_acquire(&thread_list.lock);
 	clear_user_locked(c);
 	c->next_free = thread_list.free;

@@ -11,6 +11,7 @@
 #include "module.h"
 #include "spans.h"
 
+#include "os/os.h"
 #include "os_fail.h"
 
 #include <string.h>
@@ -347,6 +348,34 @@ TEST_IN_CHILD(after_a_flush_and_after_a_tick_spans_begin_short_again)
 	CHECK(b->span->npages == info->npages[0]);
 	put(&cache[0], p[0]);
 	end_with_empty_heap();
+}
+
+TEST_IN_CHILD(a_thread_that_takes_a_span_gives_back_idle_ones_now_and_then)
+{
+	spanclass_t idle = make_spanclass(sizeclass_for(8192, 16), false);
+	spanclass_t busy = make_spanclass(sizeclass_for(4096, 16), false);
+	struct bin *b = &cache[0].bins[idle];
+	void *live;
+
+	start();
+	options.scavenge_ms = 1000000;
+	live = get(&cache[0], SC_64);
+	put(&cache[0], get(&cache[0], idle));
+	CHECK(b->span != NULL && stack_depth(b) == 1);
+	/* Soon after the last time it does not look. */
+	cache[0].idle_ms = cache[0].poll_ms = os_now_ms();
+	CHECK(get(&cache[0], busy) != NULL);
+	CHECK(b->span != NULL && stack_depth(b) == 1);
+	while (cache[0].bins[busy].alloc_cache != 0)
+		(void)get(&cache[0], busy);
+	cache[0].idle_ms -= 1000000;
+	CHECK(get(&cache[0], busy) != NULL);
+	CHECK(b->span == NULL && stack_depth(b) == 0 && b->span_length == 0);
+	CHECK(cache[0].idle_ms == cache[0].poll_ms);
+	/* What is in use stays. */
+	CHECK(cache[0].bins[SC_64].span == span_of((uintptr_t)live));
+	CHECK(get(&cache[0], idle) != NULL);
+	check_all();
 }
 
 TEST_IN_CHILD(with_hardened_spans_are_the_longest_at_once)
@@ -1048,6 +1077,7 @@ int main(void)
 		cmocka_unit_test(each_span_of_a_bin_is_longer_up_to_the_longest),
 		cmocka_unit_test(spans_use_up_the_page_word_and_cross_into_no_other),
 		cmocka_unit_test(after_a_flush_and_after_a_tick_spans_begin_short_again),
+		cmocka_unit_test(a_thread_that_takes_a_span_gives_back_idle_ones_now_and_then),
 		cmocka_unit_test(with_hardened_spans_are_the_longest_at_once),
 		cmocka_unit_test(what_was_freed_is_used_before_the_heap_grows),
 		cmocka_unit_test(a_thread_alone_keeps_all_partial_spans_until_others_come),
