@@ -210,18 +210,23 @@ static void give_all_unused(struct mcache *c)
 	give_unused(c);
 	c->giving = false;
 	c->given_npages = 0;
+	c->taken_npages = 0;
 }
 
 /* Notes that pages of an empty span or of a big object went to the heap, while the cache took none.
  * When they are many the cache gives up what it keeps, too: perhaps the thread has freed all it
- * had and will not come by again. */
+ * had and will not come by again. A thread that has taken as many since the last time will take
+ * more: the next time comes after twice as many, until the next tick. */
 static void note_given(struct mcache *c, size_t npages)
 {
-	uint32_t most = share(GIVEN_PAGES_ALONE, GIVEN_PAGES_ALL, GIVEN_PAGES_MIN);
+	uint32_t least = share(GIVEN_PAGES_ALONE, GIVEN_PAGES_ALL, GIVEN_PAGES_MIN);
+	uint32_t most = (uint32_t)max_size(c->given_most, least);
 
 	c->given_npages += (uint32_t)npages;
 	if (c->giving || c->given_npages < most)
 		return;
+	c->given_most = c->taken_npages >= most ? (uint32_t)min_size(2 * (size_t)most, UINT32_MAX)
+						: most / 2;
 	give_all_unused(c);
 }
 
@@ -354,8 +359,10 @@ static struct mspan *new_span(struct mcache *c, const struct wanted *w)
 	}
 	if (s == NULL)
 		s = flush_and_ask(c, w);
-	if (s != NULL)
+	if (s != NULL) {
 		c->given_npages -= (uint32_t)min_size(s->npages, c->given_npages);
+		c->taken_npages += (uint32_t)min_size(s->npages, UINT32_MAX - c->taken_npages);
+	}
 	return s;
 }
 
@@ -647,7 +654,9 @@ void mcache_flush(struct mcache *c)
 			partial_remove(c, b, s);
 			mcache_give_span(c, s);
 		}
-		b->span_length = first_length();
+		/* A thread that takes the cache over will use its bins as the one before did. */
+		if (b->span_length > first_length())
+			b->span_length--;
 	}
 	bigcache_flush(&c->big, &c->pages);
 	mheap_flush_pcache(&c->pages);
@@ -750,6 +759,7 @@ static SLOW_PATH void poll(struct mcache *c, uint64_t now_ms)
 	c->limit_calls = calls;
 	if (called || now_ms - c->tick_ms >= limit_decay_ms()) {
 		c->tick_ms = now_ms;
+		c->given_most = 0;
 		bigcache_forget(&c->big);
 		tick(c);
 		mheap_release_records();

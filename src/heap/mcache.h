@@ -95,6 +95,8 @@ struct mcache {
 	uint64_t idle_ms;                                /* when it last gave, in next_span() */
 	uint32_t partial_npages;                         /* pages of all partial spans */
 	uint32_t given_npages;                           /* given to the heap less those taken */
+	uint32_t taken_npages;                           /* taken since it last gave up all */
+	uint32_t given_most;                             /* given_npages when it does so again */
 	uint32_t limit_calls;                            /* limit.calls when it was answered */
 	struct mspan *review_at;                         /* the partial span to be looked at next */
 	unsigned review_sc;                              /* its class; NUM_SPAN_CLASSES: none */
