@@ -60,15 +60,16 @@ FAST_PATH void *heap_calloc(size_t size)
 }
 
 /* Frees p by the fast path or by heap_free_slot(). Slots are found by sizeclass_divmul, or by the
- * table if `table` is not NULL; the table may be all 0. Returns false if nothing was done. *span
- * becomes the span at p, or NULL. */
+ * table if `table` is not NULL. A table that is all 0 finds none, where the program has a free of
+ * its own (face/replaced.h). Returns false if nothing was done, as always in a thread without a
+ * cache. *span becomes the span at p, or NULL. */
 FAST_PATH bool heap_free_fast(const _Atomic(const uint32_t *) *table, void *p, struct mspan **span,
 			      const char *func)
 {
 	uintptr_t addr = (uintptr_t)p;
 	uint64_t entry = entry_of(addr);
 	struct mspan *s = entry_span(entry);
-	/* Relaxed: see replaced.h. */
+	/* Relaxed: see face/replaced.h. */
 	uint32_t divmul =
 		table == NULL
 			? sizeclass_divmul[entry_spanclass(entry)]
@@ -159,7 +160,8 @@ void *heap_calloc_noscan(size_t size);
 /* Returns the bytes of the object that may be used; 0 for NULL. */
 size_t heap_usable_size(void *p, const char *func);
 
-/* Returns the same for a p that may be anything, and 0 where no live object is. */
+/* Returns the bytes as heap_usable_size() does, for a p that may be anything. Returns 0 where no
+ * live object is. */
 size_t heap_usable_size_or_0(void *p, const char *func);
 
 /* Returns the bytes that malloc(size) would give, or with align != 0 heap_aligned(). Returns 0 for

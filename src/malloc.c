@@ -3,38 +3,59 @@
  * malloc.c - size policy, allocation and free. This comment is the overview of the heap.
  *
  * The heap has the architecture of the Go runtime's. Go's collector frees whole spans at a time;
- * here any thread frees one object at once. The parts, from the system to the thread:
+ * here any thread frees one object at once. The glossary in src/README.md has the words of this
+ * comment. The parts, from the system to the thread:
  *
  *   1. arena      64 MiB of address space, aligned. Most arenas lie in one window, in which one
  *                 comparison and one load lead from an address to its span. [arena.c, pagemap.c]
  *   2. pagealloc  finds the lowest free run of pages of 8 KiB: a bitmap under a tree of sums.
- *   3. mspan      a run of pages cut into slots of one size class, or one big object. A slot has a
- *                 state byte and two bits, far from the slot itself. [mspan.c, sizeclass.c]
+ *   3. mspan      a run of pages cut into slots of one span class, or one big object. A span class
+ *                 is a slot size, with pointers in the objects (scan) or without (noscan). A slot
+ *                 has a state byte, a free bit and a remote bit, far from the slot itself. An owner
+ *                 word names the thread that may change the span. [mspan.h, mspan.c, sizeclass.c]
  *   4. mheap      makes spans of pages. [mheap.c, growth.c, limit.c, scavenge.c, pcache.c]
- *   5. mcentral   for each span class, the spans that no thread has. [mcentral.c, drain.c]
+ *   5. mcentral   for each span class, spans with free slots that no thread has. [mcentral.c,
+ *                 drain.c]
  *   6. mcache     what one thread has: for each span class a bin with a stack of freed slots, a
- *                 current span, partial spans; pages; big objects. [mcache.c, bigcache.c, ...]
+ *                 current span and a current word of 64 slots of it, partial spans; pages; big
+ *                 objects. thread.c gives each thread its cache. [mcache.c, bigcache.c, ...]
  *
- * malloc(100) is of size class 112 and of the span class of that size with pointers (scan).
- *   1. heap_malloc() finds the bin by a table. mcache_alloc_fast() pops the bin's stack, or takes
- *      the lowest bit of its current word.
- *   2. If both are empty heap_malloc_slow() leads to request_alloc(), start_enter(), alloc_small()
- *      and mcache_alloc_slow().
- *   3. mcache_refill() takes the next word of the current span (load_word()).
- *   4. If the span is used up, next_span() takes a partial span of the bin, or a span that
- *      mcentral_take() has. mspan_absorb() adds what other threads freed there.
- *   5. Otherwise mheap_alloc_small() makes a span. Its pages come from the thread's word of pages,
- *      or under mheap.lock from pagealloc, and at last from memory that is committed in an arena.
+ * The records of all parts have memory of their own, far from objects. [fixalloc.c, partalloc.c]
  *
- * free(p) of the owner: heap_free_fast() finds span and class of p by the window, and the slot by
- * one multiplication, which also proves that p is the start of a slot. The slot's state byte says
- * that the object is live. If the span is this thread's, mcache_free_fast() pushes the slot on the
- * bin's stack. That takes no lock, no atomic read-modify-write and no call. If the stack is full,
- * heap_free_slot() and mcache_free_slot() return the slot to the span (mspan_free_local()).
+ * malloc(100) comes from face/interpose.c. Its object gets a slot of 112 bytes of a scan span.
+ *   1. heap_malloc() [heap.h] finds the bin by a table. mcache_alloc_fast() [mcache.h] pops the
+ *      bin's stack, or takes the lowest bit of its current word.
+ *   2. If both are empty heap_malloc_slow() leads to request_alloc(), and that calls start_enter(),
+ *      alloc_small() and mcache_alloc_slow(). A thread that has no cache comes here, too, because
+ *      MCACHE_NONE stands for its cache and is always empty. start_enter() gives it a cache, and
+ *      in the first call of the process it sets the heap up. [start.c, thread.c]
+ *   3. mcache_refill() [mcache.c] takes the next word of the current span (load_word()).
+ *   4. A current span without a free bit becomes full: it has no owner and is on no list. Then
+ *      next_span() takes a partial span of the bin, or a span that mcentral_take() has.
+ *      mspan_absorb() adds the slots that other threads freed there.
+ *   5. Otherwise mheap_alloc_small() [mheap.c] makes a span. Its pages come from the thread's page
+ *      word: up to 64 neighbouring pages that the thread has taken in advance [pcache.c].
+ *   6. If the word has no such run, refill_word() exchanges it for another, under mheap.lock. The
+ *      other word comes from pagealloc. When that has none, growth_extend_locked() commits memory,
+ *      after arena.c has reserved address space by os_reserve(), which is an mmap(2).
  *
- * free(p) of another thread: mcache_free_slot() comes to mspan_free_remote(), which sets the slot's
- * bit in the span's remote_bits and counts down a credit. The free that brings the credit to zero
- * takes the span over (mcache_claim()). Otherwise the owner finds the bit in mspan_absorb().
+ * free(p) of the owner: heap_free_fast() [heap.h] finds span and class of p by the window, and the
+ * slot by one multiplication, which also proves that p is the start of a slot. The slot's state
+ * byte says that the object is live. If this thread owns the span, or was the last owner of a span
+ * that is full, mcache_free_fast() pushes the slot on the bin's stack. That takes no lock, no
+ * atomic read-modify-write and no call. If the stack is full, heap_free_slot() and
+ * mcache_free_slot() return the slot to the span (mspan_free_local()).
+ *
+ * free(p) of another thread: a thread without a cache gets one in request_free(). Then
+ * mcache_free_slot() comes to mspan_free_remote(), which sets the slot's bit in the span's
+ * remote_bits. If a thread owns the span, nothing else happens. A span that is full or in mcentral
+ * has a credit: the number of remote frees that make it worth owning. The free counts it down, and
+ * if it brings the credit to zero, it takes the span over for its own thread (mcache_claim()).
+ *
+ * A slot that was freed remotely is used again after mspan_absorb(). A thread calls that when it
+ * claims a span or takes it as its next one, and when it looks for spans that it does not use.
+ * When a current span becomes full, mspan_set_full() counts its remote bits against the credit. If
+ * an eighth of the slots came free, the thread claims the span back at once.
  *
  * Larger objects have pages of their own: big_alloc() and big_free(), with mcache_alloc_big() and
  * mcache_free_big(), which keep some freed ones. Objects of 16 bytes and less that hold no pointers
@@ -58,9 +79,9 @@
  *     is.
  *   - A tiny object's state is the byte at its own offset and holds its size. So no free needs a
  *     read-modify-write. The price is 16 state bytes a block.
- *   - At every tick of the decay time a thread's stacks are emptied into their spans, because
- *     nothing else makes a stack shrink. A deep stack has a place of its own, so that only used
- *     depth costs memory.
+ *   - A tick of a thread is its first look at the clock after the decay time (option scavenge). At
+ *     every tick its stacks are emptied into their spans, because nothing else makes a stack
+ *     shrink. A deep stack has a place of its own, so that only used depth costs memory.
  *   - malloc below 8 bytes gets a slot of 8, which is no larger than its part of a tiny block would
  *     be, and takes the path of all other sizes. Only noscan calls and tiny_align below 8 use tiny
  *     blocks.
@@ -108,8 +129,9 @@ void *request_refuse(void)
 	return NULL;
 }
 
-/* Returns the calling thread's cache for slow paths that begin without metakey_open(). In a forked
- * child that is not mended yet it returns MCACHE_NONE: those paths then go on to one that opens. */
+/* Returns the calling thread's cache for slow paths that begin without metakey_open(), which opens
+ * records and mends a forked child. In a child that is not mended yet it returns MCACHE_NONE. The
+ * path then goes on to a function that calls metakey_open(). */
 FAST_PATH struct mcache *cache_for_slow_path(void)
 {
 	return forked() ? MCACHE_NONE : thread_cache();
@@ -383,8 +405,8 @@ void *request_alloc(const struct request *r)
 	return p != NULL ? p : request_refuse();
 }
 
-/* Takes an object from a counted bin, if allocations are counted and there is nothing else to do.
- * Returns NULL otherwise. */
+/* Takes an object that is counted and neither sampled nor guarded, if start-up is done and the
+ * thread has a cache. Returns NULL otherwise, and whenever allocations are not counted. */
 static void *alloc_plain(struct mcache *c, size_t size)
 {
 	spanclass_t sc;
@@ -411,7 +433,8 @@ SLOW_PATH void *heap_malloc_slow(size_t size)
 {
 	struct mcache *c = thread_cache();
 
-	/* A program may use one buffer over and over. */
+	/* A kept big object is taken at once, because a program may use one buffer over and over.
+	 * It is this thread's alone, so even a forked child that is not mended may take it. */
 	if (size > MAX_SMALL_SIZE && size <= BIG_CACHE_MAX_RUN * PAGE_SIZE && c != MCACHE_NONE &&
 	    !sample_counts()) {
 		struct mspan *s = bigcache_take(&c->big, pages_for(size), false);

@@ -18,8 +18,8 @@ void scavthread_note_stderr(void);
  * not fit into the memory limit. Keeps errno. The caller has no cache in use and no lock. */
 void scavthread_attend_slow(void);
 
-/* Does the same. The slow paths of malloc and realloc call it. free() does not, because libc frees
- * while it holds the lock of its stacks. */
+/* Calls scavthread_attend_slow() where the thread is wanted. The slow paths of malloc and realloc
+ * call it. Those of free do not, because libc frees while it holds the lock of its stacks. */
 static inline void scavthread_attend(void)
 {
 	if (UNLIKELY(options.scavthread == SCAVTHREAD_ON) ||

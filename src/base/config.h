@@ -67,9 +67,9 @@ _Static_assert(SPAN_MAX_SLOTS % 64 == 0 && SPAN_MAX_SLOTS < 65536, "slot counts 
  * one). */
 #define SPAN_WORTH_SHIFT 3
 
-/* A thread's page cache is an aligned group of pages of one word. The first group has PCACHE_FIRST
- * pages, and each has twice as many as the one before. Runs longer than PCACHE_MAX_RUN pages come
- * from the heap. */
+/* A thread's page word is an aligned group of pages of one word of 64. The first group has
+ * PCACHE_FIRST pages, and each has twice as many as the one before. Runs longer than
+ * PCACHE_MAX_RUN pages come from the heap. */
 #define PCACHE_PAGES 64
 #define PCACHE_FIRST 8
 #define PCACHE_MAX_RUN 16

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * arena.h - the heap's address space and the record of each 64 MB slot of it. See arena.c.
+ * arena.h - the heap's address space and the record of each 64 MiB slot of it. See arena.c.
+ *
+ * A slot of address space is the aligned place of one arena. Slots of spans are another thing.
  */
 #ifndef GOALLOC_ARENA_H
 #define GOALLOC_ARENA_H

@@ -37,8 +37,8 @@ FAST_PATH struct mspan *bigcache_take(struct bigcache *bc, size_t npages, bool n
 	return s;
 }
 
-/* Does the same with an object whose address is a multiple of align_pages pages, a power of two.
- * Looks only at those that were freed last. */
+/* Takes a kept object as bigcache_take() does, whose address is a multiple of align_pages pages, a
+ * power of two. Looks only at the objects that were freed last. */
 struct mspan *bigcache_take_aligned(struct bigcache *bc, size_t npages, size_t align_pages,
 				    bool noscan);
 

@@ -410,8 +410,8 @@ bool mcache_refill(struct mcache *c, spanclass_t sc, uint64_t random)
 	}
 	if (s != NULL) {
 		b->span = NULL;
-		/* A span in which other threads freed becomes a partial span, and then the next
-		 * span. */
+		/* A span in which other threads freed enough becomes a partial span, and then the
+		 * next span. One with fewer remote bits stays full until more frees come. */
 		if (mspan_set_full(s, mcache_owner(c)))
 			mcache_claim(c, s);
 	}

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * mcache.h - a thread's slots, one per span class, and its caches of pages and big objects.
+ * mcache.h - a thread's bins, one for each span class, and its caches of pages and big objects.
  * See mcache.c.
  *
  * No call here takes a lock on the paths marked FAST_PATH; the others may take mcentral.lock, then
@@ -92,7 +92,7 @@ struct mcache {
 	struct tiny_cache tiny;
 	uint64_t poll_ms;                                /* time of the last poll */
 	uint64_t tick_ms;                                /* time of the last tick */
-	uint64_t idle_ms;                                /* when it last gave, in next_span() */
+	uint64_t idle_ms;                                /* when next_span() last gave back */
 	uint32_t partial_npages;                         /* pages of all partial spans */
 	uint32_t given_npages;                           /* given to the heap less those taken */
 	uint32_t taken_npages;                           /* taken since it last gave up all */
@@ -190,8 +190,8 @@ FAST_PATH void *mcache_alloc_fast(struct mcache *c, unsigned bin, bool *fresh)
 }
 
 /* Puts a live object on the free stack of its class if its span is the caller's and there is room.
- * The span's plain fields are not looked at: a full span of which the thread is the home will
- * do. */
+ * The span's plain fields are not looked at, so a full span will do, too, if its last owner (its
+ * home) is the caller. Returns false if nothing was done. */
 FAST_PATH bool mcache_free_fast(struct mcache *c, const struct mspan *s, spanclass_t sc,
 				uintptr_t addr, _Atomic uint8_t *state)
 {
@@ -249,7 +249,8 @@ void mcache_free_slot(uintptr_t addr, struct mspan *s, uint32_t slot,
 /* Gives back a span of the caller whose last slot was freed, unless it is the current span. */
 void mcache_span_freed(struct mcache *c, struct mspan *s);
 
-/* Takes a span over. mspan_free_remote() said so. */
+/* Makes a full or central span the caller's and finds a place for it, after mspan_free_remote() or
+ * mspan_set_full() has returned true. Does nothing if another thread was first. */
 void mcache_claim(struct mcache *c, struct mspan *s);
 
 /* Returns a big object of npages, its base aligned to align_pages, or NULL when there is no memory.
@@ -257,7 +258,8 @@ void mcache_claim(struct mcache *c, struct mspan *s);
 struct mspan *mcache_alloc_big(struct mcache *c, size_t npages, size_t align_pages, bool noscan,
 			       bool *fresh);
 
-/* Does the same, but takes no object that the cache keeps: those have no room behind them. */
+/* Returns a big object as mcache_alloc_big() does, but none that the cache keeps, because kept
+ * objects have no room behind them. */
 struct mspan *mcache_new_big(struct mcache *c, size_t npages, size_t align_pages, bool noscan,
 			     bool *fresh);
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * mcentral.h - the spans of one span class that no thread holds. See mcentral.c.
+ * mcentral.h - the spans of one span class that have a free slot and that no thread holds. See
+ * mcentral.c.
  */
 #ifndef GOALLOC_MCENTRAL_H
 #define GOALLOC_MCENTRAL_H
@@ -30,7 +31,8 @@ void mcentral_init(void);
  * empty goes to the heap. Takes mcentral.lock, and after it perhaps mheap.lock. */
 void mcentral_put(struct mspan *s);
 
-/* Does the same for a span that was not used for the decay time: it is drained in the next pass. */
+/* Takes over a span as mcentral_put() does. The span was not used for the decay time, so the next
+ * pass drains it. */
 void mcentral_put_idle(struct mspan *s);
 
 /* Hands a span of the class with a free slot to owner and returns it, or NULL when there is none.

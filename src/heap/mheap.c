@@ -321,8 +321,8 @@ static void touch_huge_region(const struct pcache *pc)
 	lock_release(&mheap.lock);
 }
 
-/* Takes a group of the aligned word of pages in which the lowest run of npages free pages begins.
- * Returns false when the run crosses into the next word, or when there is none. */
+/* Takes a group of the word of pages that pagealloc_alloc_word() finds for a run of npages. If no
+ * run is free the heap grows, unless effort forbids it. Returns false as that function does. */
 static bool take_word_locked(struct pcache *pc, unsigned npages, enum effort effort)
 {
 	uint64_t others, clean;
@@ -339,8 +339,8 @@ static bool take_word_locked(struct pcache *pc, unsigned npages, enum effort eff
 }
 
 /* Takes the first group of a thread. A random number of groups are passed over and stay free, so
- * that no address of one thread's objects follows from those of another's. The first thread begins
- * at the heap's own random place. */
+ * that no address of one thread's objects tells those of another. If no group is left behind them,
+ * one of them is taken. The first thread begins at the heap's own random place. */
 static bool take_first_word_locked(struct pcache *pc, unsigned npages, enum effort effort)
 {
 	struct pcache passed[FIRST_WORD_GAP];

@@ -57,8 +57,8 @@ struct mspan *mheap_alloc_small(struct pcache *pc, spanclass_t sc, size_t npages
 struct mspan *mheap_alloc_big(struct pcache *pc, size_t npages, size_t align_pages, bool noscan,
 			      enum effort effort);
 
-/* Does the same for an object that reads as zero: dirty pages are cleared, or if it is very long,
- * released. */
+/* Returns a big object as mheap_alloc_big() does, which reads as zero. Its dirty pages are cleared,
+ * or released if the object is very long. */
 struct mspan *mheap_alloc_zeroed(struct pcache *pc, size_t npages, size_t align_pages, bool noscan,
 				 enum effort effort);
 

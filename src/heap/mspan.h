@@ -228,9 +228,9 @@ static inline bool mspan_is_empty(const struct mspan *s)
 	return s->nfree == s->nelems;
 }
 
-/* Makes a current span full. Returns true when so many slots came free meanwhile that the caller
- * should claim the span, as any thread that is told to: it no longer belongs to the caller, and
- * its record may even be another span by now. */
+/* Makes a current span full. Returns true when so many slots came free remotely that the span is
+ * worth owning, as mspan_free_remote() does. The caller then claims it, and another thread may be
+ * first: the span no longer is the caller's, and its record may even be another span by now. */
 bool mspan_set_full(struct mspan *s, uintptr_t owner);
 
 /* Makes a partial span central, and counts remote frees that came too early to see the new owner.

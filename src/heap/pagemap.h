@@ -127,7 +127,8 @@ static inline spanclass_t entry_spanclass(uint64_t entry)
 
 /* Finds the slot that starts at addr without looking at the span's record. divmul is the one of
  * the entry's span class, or 0 where no slot shall be found. Returns false unless addr is the
- * start of a slot of a small object. */
+ * start of a slot of a small object. At the start of a slot the low half of the product is a
+ * rounding error below divmul. Every byte from there to the next slot adds divmul to it. */
 static inline bool entry_slot_by(uint32_t divmul, uint64_t entry, uintptr_t addr, uint32_t *slot)
 {
 	uint64_t offset = ((entry >> 8 & 0xff) << PAGE_SHIFT) + addr % PAGE_SIZE;

@@ -26,11 +26,12 @@ static inline void forked_look(void)
 		forked_mend();
 }
 
-/* Does the same for a thread that waits for a lock. It also finds the fork on kernels that do not
- * wipe the mark; that takes a system call. */
+/* Calls forked_mend() in a forked child, for a thread that waits for a lock. It also finds the fork
+ * on kernels that do not wipe the mark; that takes a system call. */
 void forked_look_in_wait(void);
 
-/* Does the same in a handler that libc calls in forked children, which knows that it is in one. */
+/* Calls forked_mend() in a handler that libc calls in forked children, unless the heap is in order
+ * already. The handler knows that it is in a child. */
 void forked_look_in_handler(void);
 
 /* Begins to watch for forks. mend() is called once in each forked child, by its first thread that
