@@ -548,9 +548,10 @@ bool pagealloc_alloc_word(struct pagealloc *pa, unsigned npages, uint64_t *page,
 	if (first == PAGE_NONE)
 		return false;
 	if (first % 64 + npages > 64) {
-		/* The pages at the end of the first word stay for shorter runs. */
+		/* The next region gets huge pages only if its first word is whole. The pages before
+		 * it stay for shorter runs. */
 		first = (first | 63) + 1;
-		if (!pagealloc_is_free(pa, first, npages))
+		if (first % REGION_PAGES != 0 || !pagealloc_is_free(pa, first, npages))
 			return false;
 	}
 	ha = pagealloc_arena(pa, first);

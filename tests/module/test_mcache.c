@@ -347,7 +347,8 @@ TEST_IN_CHILD(after_a_tick_spans_begin_short_again_and_after_a_flush_one_length_
 	mcache_flush(&cache[0]);
 	use_up_spans(sc, 1, p, &n);
 	CHECK(b->span->npages == info->npages[1]);
-	put(&cache[0], p[0]);
+	while (n > 0)
+		put(&cache[0], p[--n]);
 	end_with_empty_heap();
 }
 
