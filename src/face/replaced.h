@@ -49,10 +49,10 @@ FAST_PATH void *replaced_malloc_fast(size_t size)
 
 	if (UNLIKELY(size > MAX_SMALL_SIZE))
 		return NULL;
-	/* Relaxed: see malloc_is_ours(). Acquire: see sizeclass_bin_of_malloc(). */
+	/* Relaxed, both: see malloc_is_ours() and sizeclass_count(). */
 	bins = atomic_load_explicit(&replaced_tables.bins, memory_order_relaxed);
 	return mcache_alloc_fast(thread_cache(),
-				 atomic_load_explicit(&bins[(size + 7) / 8], memory_order_acquire),
+				 atomic_load_explicit(&bins[(size + 7) / 8], memory_order_relaxed),
 				 &fresh);
 }
 

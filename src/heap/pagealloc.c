@@ -545,15 +545,8 @@ bool pagealloc_alloc_word(struct pagealloc *pa, unsigned npages, uint64_t *page,
 	unsigned w;
 
 	*page = first;
-	if (first == PAGE_NONE)
+	if (first == PAGE_NONE || first % 64 + npages > 64)
 		return false;
-	if (first % 64 + npages > 64) {
-		/* The next region gets huge pages only if its first word is whole. The pages before
-		 * it stay for shorter runs. */
-		first = (first | 63) + 1;
-		if (first % REGION_PAGES != 0 || !pagealloc_is_free(pa, first, npages))
-			return false;
-	}
 	ha = pagealloc_arena(pa, first);
 	w = (unsigned)(first % ARENA_PAGES / 64);
 	*page = first & ~(uint64_t)63;

@@ -69,9 +69,8 @@ size_t pagealloc_dirty_run(const struct pagealloc *pa, uint64_t page, size_t npa
 bool pagealloc_alloc_at(struct pagealloc *pa, uint64_t page, size_t npages, size_t *nclean);
 
 /* Takes the free pages of the aligned word of 64 in which the lowest run of npages free pages
- * begins; of the next word, if the run crosses into a region that begins with another such run.
- * *page is the word's first page; *free and *clean have a bit for each page. Returns false when
- * there is no run, with *page PAGE_NONE, or when it crosses into another word. */
+ * begins. *page is the word's first page; *free and *clean have a bit for each page. Returns false
+ * when there is no such run, with *page PAGE_NONE, or when the run crosses into the next word. */
 bool pagealloc_alloc_word(struct pagealloc *pa, unsigned npages, uint64_t *page, uint64_t *free,
 			  uint64_t *clean);
 

@@ -156,13 +156,7 @@ static bool check_alloc_word(unsigned npages, uint64_t *page, uint64_t *free_pag
 	uint64_t want = model_find(npages);
 	bool got = pagealloc_alloc_word(&pa, npages, page, free_pages, clean);
 
-	/* The next word does where the run crosses into the region that it begins. */
-	if (want != PAGE_NONE && want % 64 + npages > 64) {
-		want = (want | 63) + 1;
-		if (want % REGION_PAGES != 0 || model_run(want, npages) != npages)
-			want = PAGE_NONE;
-	}
-	assert_int_equal(got, want != PAGE_NONE);
+	assert_int_equal(got, want != PAGE_NONE && want % 64 + npages <= 64);
 	if (got) {
 		assert_true(*page == want - want % 64);
 		for (unsigned i = 0; i < 64; i++) {
@@ -539,25 +533,20 @@ static void a_word_is_handed_out_with_all_its_free_pages(void **state)
 	compare();
 }
 
-static void a_run_across_two_words_is_no_word_but_where_the_second_begins_a_region(void **state)
+static void a_run_across_two_words_is_no_word(void **state)
 {
 	uint64_t page, free_pages, clean;
 
 	(void)state;
-	check_grow(0, REGION_PAGES + 128);
+	check_grow(0, 192);
 	assert_int_equal(check_alloc(60), 0);
 	assert_false(check_alloc_word(5, &page, &free_pages, &clean));
-	assert_int_equal(check_alloc(REGION_PAGES - 64), 60);
-	assert_true(check_alloc_at(REGION_PAGES + 4, 1));
-	assert_false(check_alloc_word(5, &page, &free_pages, &clean));
-	check_free(REGION_PAGES + 4, 1, true);
-	assert_true(check_alloc_word(5, &page, &free_pages, &clean));
-	assert_int_equal(page, REGION_PAGES);
 	assert_true(check_alloc_word(4, &page, &free_pages, &clean));
-	assert_int_equal(page, REGION_PAGES - 64);
+	assert_int_equal(page, 0);
 	assert_true(free_pages == UINT64_C(0xf) << 60);
 	assert_true(check_alloc_word(64, &page, &free_pages, &clean));
-	assert_int_equal(page, REGION_PAGES + 64);
+	assert_int_equal(page, 64);
+	assert_true(check_alloc_word(1, &page, &free_pages, &clean));
 	assert_false(check_alloc_word(1, &page, &free_pages, &clean));
 }
 
@@ -1085,7 +1074,7 @@ int main(void)
 		test(the_search_hint_never_skips_a_free_page),
 		test(a_long_run_that_starts_at_the_hint_moves_it_past_itself_only),
 		test(a_word_is_handed_out_with_all_its_free_pages),
-		test(a_run_across_two_words_is_no_word_but_where_the_second_begins_a_region),
+		test(a_run_across_two_words_is_no_word),
 		test(take_dirty_takes_what_has_memory_and_nothing_else),
 		test(take_dirty_takes_whole_pages_of_the_kernel),
 		test(free_before_counts_back_to_the_last_page_in_use),
