@@ -192,12 +192,19 @@ static void leakcheck_has_two_levels(void **state)
 	EXPECT_REFUSED("leakcheck", "0|1|2", "", "3", "yes", "-1");
 }
 
+static uint32_t scavenge_of(const char *text)
+{
+	struct options o = parse(text, "");
+
+	return atomic_load(&o.scavenge_ms);
+}
+
 static void scavenge_is_a_number_of_ms_up_to_a_day(void **state)
 {
 	(void)state;
-	assert_int_equal(parse("scavenge=0", "").scavenge_ms, 0);
-	assert_int_equal(parse("scavenge=1", "").scavenge_ms, 1);
-	assert_int_equal(parse("scavenge=86400000", "").scavenge_ms, 86400000);
+	assert_int_equal(scavenge_of("scavenge=0"), 0);
+	assert_int_equal(scavenge_of("scavenge=1"), 1);
+	assert_int_equal(scavenge_of("scavenge=86400000"), 86400000);
 	/* One more; 2^32, 2^32 + 1, 2^64 + 1: no wrap around. */
 	EXPECT_REFUSED("scavenge", "0..86400000", "86400001", "4294967296", "4294967297",
 		       "18446744073709551617", "00000000000000000005", "", "-1", "+1", "1s", "1.5",
@@ -419,7 +426,7 @@ static void a_bad_item_does_not_hide_the_good_ones_around_it(void **state)
 static void the_last_setting_of_a_key_holds(void **state)
 {
 	(void)state;
-	assert_int_equal(parse("scavenge=5,scavenge=6,scavenge=7", "").scavenge_ms, 7);
+	assert_int_equal(scavenge_of("scavenge=5,scavenge=6,scavenge=7"), 7);
 }
 
 static void an_item_longer_than_a_line_is_still_one_line(void **state)
