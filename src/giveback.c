@@ -3,8 +3,6 @@
  * giveback.c - what programs ask for about memory that is free: the limit, the decay time, and idle
  * threads. See malloc.c for the overview.
  *
- * Owns     nothing. The limit is limit.c's, the decay time is an option.
- * Locks    none of its own.
  * Holds    a call takes effect at once for the heap, and for the other threads at their next slow
  *          path.
  */
@@ -16,7 +14,8 @@
 #include "scavthread.h"
 #include "start.h"
 
-/* Makes sure that the options have been read: what is set now is not changed by them later. */
+/* Sets the heap up, and so reads the options. If they were read later, they would undo what the
+ * program sets now. */
 static void read_options_first(void)
 {
 	thread_leave(start_enter());
@@ -57,13 +56,13 @@ int heap_scavenge_ms(void)
 
 void heap_set_scavenge_ms(uint32_t ms)
 {
+	/* Relaxed: a time on its own. */
 	atomic_store_explicit(&options.scavenge_ms, ms, memory_order_relaxed);
 }
 
 void heap_thread_idle(void)
 {
 	uint32_t rights = metakey_open();
-
 	struct mcache *c;
 
 	/* In a child that was just forked the cache is put aside until the first slow path. */

@@ -173,9 +173,13 @@ size_t heap_good_size(size_t size, size_t align);
 size_t heap_set_limit(size_t bytes);
 size_t heap_limit(void);
 
-/* The time for which free memory stays, in milliseconds. At most SCAVENGE_MS_MAX. */
+/* The longest time for which free memory may stay, in milliseconds. */
 #define SCAVENGE_MS_MAX 86400000
+
+/* Returns the time for which free memory stays. Reads the options first. */
 int heap_scavenge_ms(void);
+
+/* Sets that time, after heap_scavenge_ms() was called once. */
 void heap_set_scavenge_ms(uint32_t ms);
 
 /* Gives back what the calling thread keeps, to the other threads. */

@@ -83,7 +83,7 @@ static uint32_t pause_ms(void)
 }
 
 /* Returns true if all other threads have ended, which only happens after the first one ended by
- * pthread_exit(). libc would end the process then, but it counts this thread. */
+ * pthread_exit(3). libc would end the process then, but it counts this thread. */
 static bool is_last_thread(void)
 {
 	int tids[2];
@@ -119,7 +119,8 @@ static void *body(void *arg)
 
 static void say(struct report *r)
 {
-	/* After the start, a program may have opened a file of its own as descriptor 2. */
+	/* After the start, a program may have opened a file of its own as descriptor 2. Relaxed: a
+	 * number on its own. */
 	uint64_t id = atomic_load_explicit(&stderr_id, memory_order_relaxed);
 
 	if (id != 0 && os_file_id(2) == id)
@@ -153,7 +154,8 @@ static void make_thread(void)
 {
 	struct report r;
 
-	/* Relaxed: a figure, and a flag that one thread sets first. */
+	/* Relaxed: a figure, and a flag that one thread sets first. Acquire: forks are watched.
+	 * Pairs with the release in scavthread_allow(). */
 	if (options.scavthread == SCAVTHREAD_OFF ||
 	    (limit_get_state() == LIMIT_FAR &&
 	     atomic_load_explicit(&mheap.growth.committed, memory_order_relaxed) <
@@ -172,6 +174,7 @@ static void report_limit(void)
 {
 	struct report r;
 
+	/* Relaxed: a flag on its own, which one thread sets first. */
 	if (atomic_exchange_explicit(&reported, true, memory_order_relaxed))
 		return;
 	report_init(&r, "memlimit: more than %zu bytes are in use; the limit is not kept",
@@ -183,6 +186,7 @@ void scavthread_attend_slow(void)
 {
 	int saved_errno = errno;
 
+	/* Relaxed, both: those who come late look again, with an exchange. */
 	if (limit_get_state() == LIMIT_OVER &&
 	    !atomic_load_explicit(&reported, memory_order_relaxed))
 		report_limit();

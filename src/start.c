@@ -150,7 +150,6 @@ static void heap_init(void)
 		read_options();
 		fork_watch();
 		mheap_init();
-		mcentral_init();
 		mcache_flush_others = flush_others;
 		begin_sampling();
 		os_set_call_out(begin_call_out, end_call_out);

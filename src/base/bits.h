@@ -60,6 +60,30 @@ static inline size_t min_size(size_t a, size_t b)
 	return a < b ? a : b;
 }
 
+/* Returns the index of the first bit from i on that is set in bits ^ flip, or nbits. */
+static inline unsigned find_bit(const uint64_t *bits, unsigned nbits, unsigned i, uint64_t flip)
+{
+	while (i < nbits) {
+		uint64_t rest = (bits[i / 64] ^ flip) >> i % 64;
+
+		if (rest != 0)
+			return (unsigned)min_size(i + ctz64(rest), nbits);
+		i = (i / 64 + 1) * 64;
+	}
+	return nbits;
+}
+
+/* Finds the next run of ones among nbits bits, from bit *from on: [*from, *to). Returns false, and
+ * leaves *to, when there is none. */
+static inline bool next_run(const uint64_t *bits, unsigned nbits, unsigned *from, unsigned *to)
+{
+	*from = find_bit(bits, nbits, *from, 0);
+	if (*from == nbits)
+		return false;
+	*to = find_bit(bits, nbits, *from, ~(uint64_t)0);
+	return true;
+}
+
 static inline size_t max_size(size_t a, size_t b)
 {
 	return a > b ? a : b;

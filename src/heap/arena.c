@@ -207,7 +207,7 @@ uintptr_t arena_space_extend(struct arena_space *a, size_t nbytes)
 		if (a->apart)
 			to_slot = to_chunk = to_word;
 		give_back_owed(a);
-		/* The system may lack room for a whole slot more, but not for what is needed. */
+		/* Where the next slot is partly taken, a part of it may do. */
 		if (reserve_at(a, a->end, to_slot))
 			a->end += to_slot;
 		else if (to_chunk < to_slot && reserve_at(a, a->end, to_chunk))

@@ -77,7 +77,7 @@ struct address_range {
 struct arena_space {
 	uintptr_t next;    /* [h] first byte not handed out; everything before it is committed */
 	uintptr_t end;     /* [h] end of the reservation */
-	bool apart;        /* [h] in a place apart: only what is handed out is reserved */
+	bool apart;        /* [h] nobody else maps memory there, so slots are reserved in parts */
 	struct address_range owed[ARENA_SPACE_OWED];   /* [h] the system refused to take it */
 };
 

@@ -19,26 +19,6 @@
 #include "base/options.h"
 #include "os/os.h"
 
-/* Finds the next run of free slots from *from on: [*from, *to). Returns false if there is none. */
-static bool next_free_run(struct mspan *s, uint32_t *from, uint32_t *to)
-{
-	const uint64_t *bits = mspan_free_bits(s);
-	uint32_t i = *from;
-
-	while (i < s->nelems && bits[i / 64] >> i % 64 == 0)
-		i = (uint32_t)align_up(i + 1, 64);
-	if (i >= s->nelems)
-		return false;
-	i += ctz64(bits[i / 64] >> i % 64);
-	*from = i;
-	while (i < s->nelems && (~bits[i / 64]) >> i % 64 == 0)
-		i = (uint32_t)align_up(i + 1, 64);
-	if (i < s->nelems)
-		i += ctz64((~bits[i / 64]) >> i % 64);
-	*to = (uint32_t)min_size(i, s->nelems);
-	return true;
-}
-
 /* What drain_span() has done. */
 struct drained {
 	unsigned npages;
@@ -66,12 +46,12 @@ unsigned drain_span(struct mspan *s)
 {
 	uintptr_t behind = s->base + mspan_nbytes(s);
 	struct drained d = { 0, 0 };
-	uint32_t first = 0, end = 0;
+	unsigned first = 0, end = 0;
 
 	s->seen_nfree = s->nfree;
 	if (s->spanclass == SPANCLASS_ZERO || options.clobberfree)
 		return 0;
-	for (; next_free_run(s, &first, &end); first = end)
+	for (; next_run(mspan_free_bits(s), s->nelems, &first, &end); first = end)
 		release_pages(mspan_slot_addr(s, first),
 			      end == s->nelems ? behind : mspan_slot_addr(s, end), &d);
 	/* Behind the last slot there is nothing, but the pages may have been used before. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * hugetrial.c - finds out whether huge pages are cheap, and stops asking for them where they are
- * not.
+ * not. See malloc.c for the overview.
  *
  * The first touch of a region with a huge page takes some 0.1 ms. On a virtual machine whose host
  * has no huge page at hand it takes some milliseconds, many times what the small pages of the

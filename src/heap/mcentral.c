@@ -15,13 +15,10 @@
  */
 #include "heap/mcentral.h"
 
-struct mcentral mcentrals[NUM_SPAN_CLASSES];
-
-void mcentral_init(void)
-{
-	for (unsigned sc = 0; sc < NUM_SPAN_CLASSES; sc++)
-		lock_init(&mcentrals[sc].lock, LOCK_MCENTRAL);
-}
+/* Initialised, not set up: so the classes that a program does not use cost it no memory. */
+struct mcentral mcentrals[NUM_SPAN_CLASSES] = {
+	[0 ... NUM_SPAN_CLASSES - 1] = { .lock = LOCK_INITIALIZER(LOCK_MCENTRAL) },
+};
 
 static uintptr_t owner_word(const struct mcentral *mc)
 {

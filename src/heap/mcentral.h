@@ -24,9 +24,6 @@ struct mcentral {
 
 extern struct mcentral mcentrals[NUM_SPAN_CLASSES];
 
-/* Prepares the locks. Called once, before all other functions. */
-void mcentral_init(void);
-
 /* Takes over a span that the caller owns and that has a free slot. A span that turns out to be
  * empty goes to the heap. Takes mcentral.lock, and after it perhaps mheap.lock. */
 void mcentral_put(struct mspan *s);

@@ -466,38 +466,32 @@ static size_t free_run(const struct pagealloc *pa, uint64_t page, size_t npages)
 	return n;
 }
 
-size_t pagealloc_clean_run(const struct pagealloc *pa, uint64_t page, size_t npages)
+/* Returns how many of the pages from the first on are alike: clean, or with flip 0 dirty. */
+static size_t alike_run(const struct pagealloc *pa, uint64_t page, size_t npages, uint64_t flip)
 {
 	struct word_walk it = { .pa = pa, .page = page, .npages = npages };
 	size_t n = 0;
 
 	while (walk_next(&it)) {
 		for (unsigned w = it.w; w < it.end; w++) {
-			uint64_t dirty = ~it.ha->clean_bits[w] & it.bits;
+			uint64_t others = (it.ha->clean_bits[w] ^ flip) & it.bits;
 
-			if (dirty != 0)
-				return n + ctz64(dirty) - ctz64(it.bits);
+			if (others != 0)
+				return n + ctz64(others) - ctz64(it.bits);
 			n += popcount64(it.bits);
 		}
 	}
 	return n;
 }
 
+size_t pagealloc_clean_run(const struct pagealloc *pa, uint64_t page, size_t npages)
+{
+	return alike_run(pa, page, npages, ~(uint64_t)0);
+}
+
 size_t pagealloc_dirty_run(const struct pagealloc *pa, uint64_t page, size_t npages)
 {
-	struct word_walk it = { .pa = pa, .page = page, .npages = npages };
-	size_t n = 0;
-
-	while (walk_next(&it)) {
-		for (unsigned w = it.w; w < it.end; w++) {
-			uint64_t clean = it.ha->clean_bits[w] & it.bits;
-
-			if (clean != 0)
-				return n + ctz64(clean) - ctz64(it.bits);
-			n += popcount64(it.bits);
-		}
-	}
-	return n;
+	return alike_run(pa, page, npages, 0);
 }
 
 bool pagealloc_is_free(const struct pagealloc *pa, uint64_t page, size_t npages)

@@ -73,24 +73,6 @@ void scavenge_note_free_locked(struct scavenger *v, uint64_t chunk)
 		append_locked(v, (uint32_t)chunk);
 }
 
-/* Finds the next run of ones from bit *from on: [*from, *to). Returns false when there is none. */
-static bool next_run(const uint64_t bits[CHUNK_WORDS], unsigned *from, unsigned *to)
-{
-	unsigned i = *from;
-
-	while (i < CHUNK_PAGES && bits[i / 64] >> i % 64 == 0)
-		i = (i / 64 + 1) * 64;
-	if (i < CHUNK_PAGES)
-		i += ctz64(bits[i / 64] >> i % 64);
-	*from = i;
-	while (i < CHUNK_PAGES && ~bits[i / 64] >> i % 64 == 0)
-		i = (i / 64 + 1) * 64;
-	if (i < CHUNK_PAGES)
-		i += ctz64(~bits[i / 64] >> i % 64);
-	*to = i;
-	return *from < i;
-}
-
 /* Takes the mark "has huge pages" from the regions of the chunk that have a taken page. Returns
  * these regions, a bit each. */
 static uint32_t end_huge_regions_locked(struct scavenger *v, uint32_t chunk,
@@ -136,7 +118,7 @@ static size_t drop_taken(uintptr_t base, unsigned unit, const uint64_t taken[CHU
 {
 	size_t dropped = 0;
 
-	for (unsigned from = 0, to = 0; next_run(taken, &from, &to); from = to) {
+	for (unsigned from = 0, to = 0; next_run(taken, CHUNK_PAGES, &from, &to); from = to) {
 		unsigned a = (unsigned)align_up(from, unit);
 		unsigned b = (unsigned)align_down(to, unit);
 
@@ -249,12 +231,12 @@ static unsigned find_in_chunk(const struct scavenger *v, uint32_t chunk, size_t 
 		free[i] = ~ha->alloc_bits[first + i];
 		dirty[i] = free[i] & ~ha->clean_bits[first + i];
 	}
-	for (unsigned from = 0, to = 0; next_run(free, &from, &to); from = to) {
+	for (unsigned from = 0, to = 0; next_run(free, CHUNK_PAGES, &from, &to); from = to) {
 		if (to - from < npages)
 			continue;
 		/* The best place in a free run begins with a run of dirty pages, or lies at the
 		 * end of the free run. */
-		for (unsigned a = from, b = a; next_run(dirty, &a, &b) && a < to; a = b) {
+		for (unsigned a = from, b = a; next_run(dirty, to, &a, &b); a = b) {
 			unsigned at = (unsigned)min_size(a, to - npages);
 			size_t n = count_bits(dirty, at, npages);
 

@@ -10,7 +10,7 @@
  *
  * Locks    dl_iterate_phdr() takes libc's lock of the list of objects. dlopen does not hold that
  *          lock while it runs constructors.
- * Holds    a C++ library is an object that defines both the operator and std::get_new_handler().
+ * Holds    a C++ library is an object that defines both the operator and std::get_new_handler.
  *          The caller's own object comes first, then the objects that it needs (DT_NEEDED), then
  *          all others in the order in which they were loaded.
  */

@@ -2,7 +2,7 @@
 /*
  * os_clock.c - the time, without a system call.
  *
- * The kernel maps a small library into every process, the vDSO. Its clock_gettime() reads the time
+ * The kernel maps a small library into every process, the vDSO. Its clock_gettime(2) reads the time
  * from memory. The two coarse clocks advance with the kernel's timer, every 1 to 10 ms. They need
  * neither a system call nor a counter of the processor. A sandbox may forbid both, by seccomp(2)
  * and by PR_SET_TSC.

@@ -26,7 +26,6 @@ static void start(void)
 {
 	options.scavenge_ms = 1000000;
 	mheap_init();
-	mcentral_init();
 	mcache_flush_others = tiny_detach;
 	for (int i = 0; i < NCACHES; i++)
 		mcache_init(&cache[i], &place.rest[i]);

@@ -29,7 +29,6 @@ static void start(void)
 {
 	options.scavenge_ms = 1000000;
 	mheap_init();
-	mcentral_init();
 	mcache_init(&cache, NULL);
 }
 

@@ -27,7 +27,6 @@ static void start(void)
 	sc_scan = make_spanclass(c, false);
 	sc_noscan = make_spanclass(c, true);
 	mheap_init();
-	mcentral_init();
 }
 
 /* Returns a span that ME owns, with live objects in its first slots and no others. */

@@ -85,6 +85,19 @@ static inline void object_free(struct object *o)
 	o->p = NULL;
 }
 
+/* Frees the objects that threads have left in cells. */
+static inline void cells_free(_Atomic(struct object *) *cells, int n)
+{
+	for (int i = 0; i < n; i++) {
+		struct object *o = atomic_load(&cells[i]);
+
+		if (o == NULL)
+			continue;
+		object_free(o);
+		heap_free(o, "free");
+	}
+}
+
 static inline void object_resize(struct object *o, uint64_t *r)
 {
 	size_t size = stress_size(r);

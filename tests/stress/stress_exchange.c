@@ -67,14 +67,7 @@ int main(int argc, char **argv)
 			heap_trim();
 		rounds++;
 	} while (clock_seconds() < end);
-	for (int i = 0; i < CELLS; i++) {
-		struct object *o = atomic_load(&cells[i]);
-
-		if (o == NULL)
-			continue;
-		object_free(o);
-		heap_free(o, "free");
-	}
+	cells_free(cells, CELLS);
 	heap_trim();
 	heapcheck();
 	struct stat_snapshot st;
