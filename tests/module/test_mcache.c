@@ -698,6 +698,26 @@ static void put_big(struct mcache *c, struct mspan *s)
 	mcache_free_big(c, s);
 }
 
+/* Where pages are taken again the cache gives up what it keeps after twice as many each time. */
+TEST_IN_CHILD(a_cache_whose_pages_come_again_stops_giving_up_what_it_keeps)
+{
+	struct bin *b = &cache[0].bins[SC_64];
+
+	start();
+	options.scavenge_ms = 86400000;
+	put(&cache[0], get(&cache[0], SC_64));
+	CHECK(stack_depth(b) == 1);
+	put_big(&cache[0], get_big(&cache[0], 2 * GIVEN_PAGES_ALONE));
+	CHECK(stack_depth(b) == 0);
+	for (int i = 0; i < 100; i++)
+		put_big(&cache[0], get_big(&cache[0], 2 * GIVEN_PAGES_ALONE));
+	put(&cache[0], get(&cache[0], SC_64));
+	for (int i = 0; i < 10; i++)
+		put_big(&cache[0], get_big(&cache[0], 2 * GIVEN_PAGES_ALONE));
+	CHECK(stack_depth(b) == 1);
+	end_with_empty_heap();
+}
+
 TEST_IN_CHILD(a_freed_big_object_is_handed_out_again_for_the_same_length)
 {
 	struct mspan *a, *b;
@@ -1092,6 +1112,7 @@ int main(void)
 		cmocka_unit_test(a_random_history_of_three_caches_loses_nothing),
 		cmocka_unit_test(
 			a_slot_on_the_stack_of_its_home_survives_that_others_take_the_span),
+		cmocka_unit_test(a_cache_whose_pages_come_again_stops_giving_up_what_it_keeps),
 		cmocka_unit_test(a_freed_big_object_is_handed_out_again_for_the_same_length),
 		cmocka_unit_test(
 			a_thread_alone_cuts_the_big_objects_it_keeps_before_the_heap_grows),
