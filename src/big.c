@@ -25,10 +25,10 @@ void *big_alloc(struct mcache *c, const struct request *r)
 
 	if (r->size > PTRDIFF_MAX - r->align || r->align > PTRDIFF_MAX / 2)
 		return NULL;
-	if (r->zero)
-		s = mcache_alloc_zeroed(c, max_size(r->size, 1), align_pages, r->noscan);
+	if (r->content == ZERO)
+		s = mcache_alloc_zeroed(c, max_size(r->size, 1), align_pages, r->scan);
 	else
-		s = mcache_alloc_big(c, pages_for(max_size(r->size, 1)), align_pages, r->noscan,
+		s = mcache_alloc_big(c, pages_for(max_size(r->size, 1)), align_pages, r->scan,
 				     &fresh);
 	return s == NULL ? NULL : mspan_set_big_live(s);
 }

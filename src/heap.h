@@ -144,13 +144,13 @@ bool heap_resize_in_place(void *p, size_t size, const char *func);
 
 /* Resizes the object at p as realloc does, but for size 0, which makes an object of no bytes. p may
  * be NULL. Returns NULL and leaves the object as it was if there is no memory. */
-void *heap_realloc(void *p, size_t size, bool noscan, const char *func);
+void *heap_realloc(void *p, size_t size, enum scan scan, const char *func);
 
 /* Does what the option realloczero says for realloc(p, 0). p is not NULL. */
-void *heap_realloc_zero(void *p, bool noscan, const char *func);
+void *heap_realloc_zero(void *p, enum scan scan, const char *func);
 
 /* Allocates size bytes aligned to align, a power of two. */
-void *heap_aligned(size_t align, size_t size, bool noscan);
+void *heap_aligned(size_t align, size_t size, enum scan scan);
 
 /* Allocate objects that never hold pointers. Objects of at most TINY_SIZE bytes may share a block;
  * they are aligned to the largest power of two that is no larger than their size. */

@@ -157,7 +157,7 @@ static unsigned class_for(size_t size, size_t align)
 static spanclass_t slot_spanclass(spanclass_t sc)
 {
 	return sc == SPANCLASS_TINY || sc == SPANCLASS_ZERO ?
-		       make_spanclass(sizeclass_for(2 * TINY_SIZE, TINY_SIZE), true) :
+		       make_spanclass(sizeclass_for(2 * TINY_SIZE, TINY_SIZE), NOSCAN) :
 		       sc;
 }
 
@@ -171,7 +171,7 @@ static spanclass_t spanclass_of_hardened(const struct request *r)
 	if (room <= MAX_SMALL_SIZE && r->align <= PAGE_SIZE)
 		class = sizeclass_for(room,
 				      r->align == 0 ? sizeclass_malloc_align(r->size) : r->align);
-	sc = make_spanclass(class, r->noscan);
+	sc = make_spanclass(class, r->scan);
 	return sc == SPANCLASS_TINY ? slot_spanclass(sc) : sc;
 }
 
@@ -185,17 +185,17 @@ static spanclass_t spanclass_of(const struct request *r)
 	/* Noscan objects are aligned by their size alone unless the caller asks for more. With
 	 * sbrk=1 there are no tiny blocks, because a block is used again as a whole. */
 	if (!options.sbrk && (size_is_tiny(r->size, r->align) ||
-			      (r->noscan && r->size <= TINY_SIZE && r->align <= TINY_SIZE)))
+			      (r->scan == NOSCAN && r->size <= TINY_SIZE && r->align <= TINY_SIZE)))
 		return SPANCLASS_TINY;
 	if (r->size <= MAX_SMALL_SIZE && r->align <= PAGE_SIZE)
 		class = class_for(max_size(r->size, 1), r->align);
-	return slot_spanclass(make_spanclass(class, r->noscan));
+	return slot_spanclass(make_spanclass(class, r->scan));
 }
 
 /* Returns the least alignment of a request's tiny object. */
 static size_t tiny_floor(const struct request *r)
 {
-	return !r->noscan ? options.tiny_align : r->align > 1 ? r->align : 1;
+	return r->scan == SCAN ? options.tiny_align : r->align > 1 ? r->align : 1;
 }
 
 /* Returns the bytes that a request takes of the heap. */
@@ -214,9 +214,9 @@ static size_t nbytes_in(spanclass_t sc, const struct request *r)
 
 /* Returns the bytes of the slot that a request would get. It asks the functions that serve
  * requests, so that both agree. */
-static size_t slot_nbytes(size_t size, size_t align, bool noscan)
+static size_t slot_nbytes(size_t size, size_t align, enum scan scan)
 {
-	struct request r = { .size = size, .align = align, .noscan = noscan };
+	struct request r = { .size = size, .align = align, .scan = scan };
 
 	return nbytes_in(spanclass_of(&r), &r);
 }
@@ -243,11 +243,11 @@ static void *alloc_small(struct mcache *c, spanclass_t sc, size_t zero_nbytes)
 	return p;
 }
 
-static void *alloc_tiny(struct mcache *c, size_t size, size_t floor, bool zero)
+static void *alloc_tiny(struct mcache *c, size_t size, size_t floor, enum content content)
 {
 	void *p = tiny_alloc(c, size, floor);
 
-	if (p != NULL && zero)
+	if (p != NULL && content == ZERO)
 		zero_bytes(p, tiny_nbytes(size, floor));
 	return p;
 }
@@ -261,7 +261,7 @@ static void *alloc_hardened(struct mcache *c, const struct request *r)
 		return hardened_alloc_small(c, sc, r->size);
 	if (r->size > PTRDIFF_MAX - r->align - 2 * PAGE_SIZE || r->align > PTRDIFF_MAX / 2)
 		return NULL;
-	s = hardened_alloc_big(c, r->size, max_size(r->align, PAGE_SIZE) / PAGE_SIZE, r->noscan);
+	s = hardened_alloc_big(c, r->size, max_size(r->align, PAGE_SIZE) / PAGE_SIZE, r->scan);
 	return s == NULL ? NULL : mspan_set_big_live(s);
 }
 
@@ -270,10 +270,10 @@ static void *alloc_from(struct mcache *c, spanclass_t sc, const struct request *
 	if (UNLIKELY(options.hardened) && sc != SPANCLASS_ZERO)
 		return alloc_hardened(c, r);
 	if (sc == SPANCLASS_TINY)
-		return alloc_tiny(c, r->size, tiny_floor(r), r->zero);
+		return alloc_tiny(c, r->size, tiny_floor(r), r->content);
 	if (sc <= SPANCLASS_BIG_NOSCAN)
 		return big_alloc(c, r);
-	return alloc_small(c, sc, r->zero ? r->size : 0);
+	return alloc_small(c, sc, r->content == ZERO ? r->size : 0);
 }
 
 /* --- while allocations are counted: see sample.h --- */
@@ -286,10 +286,10 @@ static void mark_sampled(void *p)
 
 /* Makes a sampled object that would be in a tiny block, where there is no room for the mark, in a
  * slot. */
-static void *alloc_tiny_alone(struct mcache *c, size_t size, size_t nbytes, bool zero)
+static void *alloc_tiny_alone(struct mcache *c, size_t size, size_t nbytes, enum content content)
 {
 	spanclass_t sc = slot_spanclass(SPANCLASS_TINY);
-	void *p = alloc_small(c, sc, zero ? size : 0);
+	void *p = alloc_small(c, sc, content == ZERO ? size : 0);
 
 	if (p == NULL)
 		return NULL;
@@ -309,24 +309,24 @@ static SLOW_PATH void *alloc_counted(struct mcache *c, spanclass_t sc, const str
 	if (options.hardened && sc != SPANCLASS_ZERO)
 		sc = spanclass_of_hardened(r);
 	nbytes = nbytes_in(sc, r);
-	if (sc > SPANCLASS_BIG_NOSCAN && !spanclass_noscan(sc) && !options.hardened &&
+	if (sc > SPANCLASS_BIG_NOSCAN && spanclass_scan(sc) == SCAN && !options.hardened &&
 	    !options.sbrk)
 		p = sample_plain(c, sc);
 	if (p != NULL) {
-		if (r->zero)
+		if (r->content == ZERO)
 			zero_bytes(p, r->size);
 		return p;
 	}
 	what = sample_one(c, sc, nbytes);
 	/* A guarded object is not in the heap and is no sample. */
 	if (what == SAMPLE_GUARD)
-		p = fault_guarded_alloc(r->size, r->align, r->noscan);
+		p = fault_guarded_alloc(r->size, r->align, r->scan);
 	if (p != NULL) {
 		sample_undo(c, sc, nbytes);
 		return p;
 	}
 	if ((what & SAMPLE_STACK) != 0 && sc == SPANCLASS_TINY && !options.hardened)
-		p = alloc_tiny_alone(c, r->size, nbytes, r->zero);
+		p = alloc_tiny_alone(c, r->size, nbytes, r->content);
 	else
 		p = alloc_from(c, sc, r);
 	if (p == NULL) {
@@ -363,7 +363,7 @@ static void *alloc(struct mcache *c, const struct request *r, size_t *sampled)
 {
 	spanclass_t sc = spanclass_of(r);
 	void *p =
-		UNLIKELY(options.efence) ? fault_guarded_alloc(r->size, r->align, r->noscan) : NULL;
+		UNLIKELY(options.efence) ? fault_guarded_alloc(r->size, r->align, r->scan) : NULL;
 
 	if (UNLIKELY(p != NULL))
 		return p;
@@ -375,7 +375,7 @@ static void *alloc(struct mcache *c, const struct request *r, size_t *sampled)
 /* Serves a request from libc's malloc, with off=1. */
 static SLOW_PATH void *alloc_foreign(const struct request *r)
 {
-	if (r->zero)
+	if (r->content == ZERO)
 		return foreign_calloc(1, r->size);
 	return r->align > 16 ? foreign_memalign(r->align, r->size) : foreign_malloc(r->size);
 }
@@ -437,7 +437,7 @@ SLOW_PATH void *heap_malloc_slow(size_t size)
 	 * It is this thread's alone, so even a forked child that is not mended may take it. */
 	if (size > MAX_SMALL_SIZE && size <= BIG_CACHE_MAX_RUN * PAGE_SIZE && c != MCACHE_NONE &&
 	    !sample_counts()) {
-		struct mspan *s = bigcache_take(&c->big, pages_for(size), false);
+		struct mspan *s = bigcache_take(&c->big, pages_for(size), SCAN);
 
 		if (s != NULL)
 			return mspan_set_big_live(s);
@@ -450,7 +450,7 @@ SLOW_PATH void *heap_calloc_slow(size_t size)
 	void *p = alloc_plain(cache_for_slow_path(), size);
 
 	if (p == NULL)
-		return request_alloc(&(struct request){ .size = size, .zero = true });
+		return request_alloc(&(struct request){ .size = size, .content = ZERO });
 	zero_bytes(p, size);
 	scavthread_attend();
 	return p;
@@ -470,19 +470,19 @@ FAST_PATH void *noscan_slot(size_t size, bool *fresh)
 	if (size <= TINY_SIZE || !size_is_fast(size))
 		return NULL;
 	return mcache_alloc_fast(thread_cache(),
-				 make_spanclass(sizeclass_of_malloc(size) >> 1, true), fresh);
+				 make_spanclass(sizeclass_of_malloc(size) >> 1, NOSCAN), fresh);
 }
 
-static SLOW_PATH void *noscan_slow(size_t size, bool zero)
+static SLOW_PATH void *noscan_slow(size_t size, enum content content)
 {
 	struct mcache *c = cache_for_slow_path();
 	void *p = NULL;
 
 	if (size <= TINY_SIZE && size_is_fast(size) && c != MCACHE_NONE)
-		p = alloc_tiny(c, size, 1, zero);
+		p = alloc_tiny(c, size, 1, content);
 	if (LIKELY(p != NULL))
 		return p;
-	return request_alloc(&(struct request){ .size = size, .noscan = true, .zero = zero });
+	return request_alloc(&(struct request){ .size = size, .scan = NOSCAN, .content = content });
 }
 
 void *heap_malloc_noscan(size_t size)
@@ -490,7 +490,7 @@ void *heap_malloc_noscan(size_t size)
 	bool fresh;
 	void *p = noscan_slot(size, &fresh);
 
-	return LIKELY(p != NULL) ? p : noscan_slow(size, false);
+	return LIKELY(p != NULL) ? p : noscan_slow(size, RAW);
 }
 
 void *heap_calloc_noscan(size_t size)
@@ -499,24 +499,24 @@ void *heap_calloc_noscan(size_t size)
 	void *p = noscan_slot(size, &fresh);
 
 	if (UNLIKELY(p == NULL))
-		return noscan_slow(size, true);
+		return noscan_slow(size, ZERO);
 	zero_object(p, size, fresh);
 	return p;
 }
 
-void *heap_aligned(size_t align, size_t size, bool noscan)
+void *heap_aligned(size_t align, size_t size, enum scan scan)
 {
-	if (!noscan && align <= PAGE_SIZE && size_is_fast(size)) {
+	if (scan == SCAN && align <= PAGE_SIZE && size_is_fast(size)) {
 		unsigned class = sizeclass_for(size, align);
 		bool fresh;
 		void *p = class == 0 ? NULL
 				     : mcache_alloc_fast(thread_cache(),
-							 make_spanclass(class, false), &fresh);
+							 make_spanclass(class, SCAN), &fresh);
 
 		if (LIKELY(p != NULL))
 			return p;
 	}
-	return request_alloc(&(struct request){ .size = size, .align = align, .noscan = noscan });
+	return request_alloc(&(struct request){ .size = size, .align = align, .scan = scan });
 }
 
 /* --- free --- */
@@ -628,7 +628,7 @@ SLOW_PATH void heap_free_slow(void *p, struct mspan *s, const char *func)
 bool request_fits(const struct object *o, size_t size, size_t align)
 {
 	const struct mspan *s = o->span;
-	bool noscan = spanclass_noscan(s->spanclass);
+	enum scan scan = spanclass_scan(s->spanclass);
 
 	if (s->kind == SPAN_TINY) /* noscan, or malloc's */
 		return o->nbytes == tiny_nbytes(size, max_size(align, 1)) ||
@@ -639,9 +639,9 @@ bool request_fits(const struct object *o, size_t size, size_t align)
 		return size == o->nbytes;
 	/* malloc aligns to 8, too. So an alignment of 8 may have been asked for or not. */
 	if (align <= sizeof(void *) &&
-	    slot_nbytes(size, align == 0 ? sizeof(void *) : 0, noscan) == o->nbytes)
+	    slot_nbytes(size, align == 0 ? sizeof(void *) : 0, scan) == o->nbytes)
 		return true;
-	return slot_nbytes(size, align, noscan) == o->nbytes;
+	return slot_nbytes(size, align, scan) == o->nbytes;
 }
 
 /* Reports that an object is freed by a size that is not its own. It ends the process unless

@@ -32,23 +32,23 @@
 
 /* Returns true if the object at p may stay in its slot: it fits, wastes no more than half of the
  * slot, and slot and span are of the kind that a new object would get. */
-static bool stays_in_slot(const struct object *o, const void *p, size_t size, bool noscan)
+static bool stays_in_slot(const struct object *o, const void *p, size_t size, enum scan scan)
 {
 	if (size > o->nbytes || size < o->nbytes / 2)
 		return false;
 	/* Of a tiny object only the bytes that it has are known. */
 	if (o->span->kind == SPAN_TINY)
 		return request_fits(o, size, 0) &&
-		       (noscan ||
+		       (scan == NOSCAN ||
 			(size < sizeof(void *) && (uintptr_t)p % options.tiny_align == 0));
 	/* An object of aligned_alloc(8, 20) may be where malloc(20) may not. */
-	return spanclass_noscan(o->span->spanclass) == noscan &&
+	return spanclass_scan(o->span->spanclass) == scan &&
 	       (uintptr_t)p % sizeclass_malloc_align(size) == 0;
 }
 
 /* Moves the pages of a big object into a span of another length. Returns NULL if it is to be
  * copied. */
-static void *move_big(struct mcache *c, struct mspan *s, size_t npages, bool noscan)
+static void *move_big(struct mcache *c, struct mspan *s, size_t npages, enum scan scan)
 {
 	size_t nbytes = min_size(mspan_nbytes(s), npages * PAGE_SIZE);
 	struct mspan *to;
@@ -58,7 +58,7 @@ static void *move_big(struct mcache *c, struct mspan *s, size_t npages, bool nos
 	if (nbytes < MOVE_PAGES_MIN ||
 	    atomic_load_explicit(&moved_spans, memory_order_relaxed) >= MAX_MOVED_SPANS)
 		return NULL;
-	to = mcache_alloc_big(c, npages, 1, noscan, &fresh);
+	to = mcache_alloc_big(c, npages, 1, scan, &fresh);
 	if (to == NULL)
 		return NULL;
 	/* Before the pages move, so that a leak check follows the pointers in them all the time. */
@@ -157,7 +157,7 @@ static bool shrinks_by_copy(const struct mspan *s, size_t size)
 
 /* Resizes a big object without copying: in its span, or by moving its pages. Returns NULL if it is
  * to be copied. */
-static void *realloc_big(const struct object *o, size_t size, bool noscan, const char *func)
+static void *realloc_big(const struct object *o, size_t size, enum scan scan, const char *func)
 {
 	struct mspan *s = o->span;
 	size_t npages = pages_for(max_size(size, 1));
@@ -165,7 +165,7 @@ static void *realloc_big(const struct object *o, size_t size, bool noscan, const
 	struct mcache *c;
 	void *p;
 
-	if (s->kind != SPAN_BIG || spanclass_noscan(s->spanclass) != noscan)
+	if (s->kind != SPAN_BIG || spanclass_scan(s->spanclass) != scan)
 		return NULL;
 	if (npages == s->npages) {
 		mark_resized(s, size);
@@ -175,7 +175,7 @@ static void *realloc_big(const struct object *o, size_t size, bool noscan, const
 	c = start_enter();
 	if (resize_big(c, s, npages))
 		return resized_in_place(c, s, size);
-	p = move_big(c, s, npages, noscan);
+	p = move_big(c, s, npages, scan);
 	if (p != NULL)
 		request_count_big(c, span_of((uintptr_t)p), &sampled);
 	thread_leave(c);
@@ -190,7 +190,7 @@ static void *realloc_big(const struct object *o, size_t size, bool noscan, const
 /* Gives a small object that grows beyond some size pages of its own, because it will grow again and
  * there may be room behind them. Returns NULL if the object is not that large or there is no
  * memory. */
-static void *grow_to_pages(const struct object *o, size_t size, bool noscan)
+static void *grow_to_pages(const struct object *o, size_t size, enum scan scan)
 {
 	size_t sampled = 0;
 	struct mcache *c;
@@ -202,7 +202,7 @@ static void *grow_to_pages(const struct object *o, size_t size, bool noscan)
 	    size > MAX_SMALL_SIZE)
 		return NULL;
 	c = start_enter();
-	s = mcache_new_big(c, pages_for(size), 1, noscan, &fresh);
+	s = mcache_new_big(c, pages_for(size), 1, scan, &fresh);
 	if (s != NULL) {
 		p = mspan_set_big_live(s);
 		mark_resized(s, size);
@@ -217,20 +217,20 @@ static void *grow_to_pages(const struct object *o, size_t size, bool noscan)
 
 /* Resizes an object with hardened=1 or sbrk=1: into a new object, unless it may stay. Returns NULL
  * if there is no memory. */
-static void *move_object(const struct object *o, void *p, size_t size, bool noscan,
+static void *move_object(const struct object *o, void *p, size_t size, enum scan scan,
 			 const char *func)
 {
 	void *to;
 
 	if (options.hardened && size == o->nbytes &&
 	    (uintptr_t)p % sizeclass_malloc_align(size) == 0 &&
-	    spanclass_noscan(o->span->spanclass) == noscan)
+	    spanclass_scan(o->span->spanclass) == scan)
 		return p;
-	if (!options.hardened && stays_in_slot(o, p, size, noscan)) {
+	if (!options.hardened && stays_in_slot(o, p, size, scan)) {
 		set_resized(&o->span->state[o->slot], heap_good_size(size, 0) != o->nbytes);
 		return p;
 	}
-	to = request_alloc(&(struct request){ .size = size, .noscan = noscan });
+	to = request_alloc(&(struct request){ .size = size, .scan = scan });
 	if (to == NULL)
 		return NULL;
 	copy_bytes(to, p, min_size(o->nbytes, size));
@@ -240,31 +240,31 @@ static void *move_object(const struct object *o, void *p, size_t size, bool nosc
 
 /* Shrinks an object in its place, because there is no memory for a copy. Returns NULL if it does
  * not shrink, or if a new object would be of another kind. */
-static void *shrink_in_place(const struct object *o, void *p, size_t size, bool noscan,
+static void *shrink_in_place(const struct object *o, void *p, size_t size, enum scan scan,
 			     const char *func)
 {
 	const struct mspan *s = o->span;
 
-	if (size > o->nbytes || s->kind == SPAN_TINY || spanclass_noscan(s->spanclass) != noscan ||
+	if (size > o->nbytes || s->kind == SPAN_TINY || spanclass_scan(s->spanclass) != scan ||
 	    (uintptr_t)p % sizeclass_malloc_align(size) != 0)
 		return NULL;
 	if (s->kind == SPAN_BIG)
-		return realloc_big(o, size, noscan, func);
+		return realloc_big(o, size, scan, func);
 	set_resized(&o->span->state[o->slot], heap_good_size(size, 0) != o->nbytes);
 	return p;
 }
 
 /* Resizes an object by copying it. Returns NULL if there is no memory. */
-static void *realloc_copy(const struct object *o, void *p, size_t size, bool noscan,
+static void *realloc_copy(const struct object *o, void *p, size_t size, enum scan scan,
 			  const char *func)
 {
 	int before = errno;
-	void *to = grow_to_pages(o, size, noscan);
+	void *to = grow_to_pages(o, size, scan);
 
 	if (to == NULL)
-		to = request_alloc(&(struct request){ .size = size, .noscan = noscan });
+		to = request_alloc(&(struct request){ .size = size, .scan = scan });
 	if (to == NULL) {
-		to = shrink_in_place(o, p, size, noscan, func);
+		to = shrink_in_place(o, p, size, scan, func);
 		if (to != NULL)
 			errno = before;
 		return to;
@@ -275,7 +275,7 @@ static void *realloc_copy(const struct object *o, void *p, size_t size, bool nos
 }
 
 /* Resizes an object in span s. */
-static void *realloc_ours(void *p, struct mspan *s, size_t size, bool noscan, const char *func)
+static void *realloc_ours(void *p, struct mspan *s, size_t size, enum scan scan, const char *func)
 {
 	struct object o;
 	void *to;
@@ -285,18 +285,18 @@ static void *realloc_ours(void *p, struct mspan *s, size_t size, bool noscan, co
 	if (size > PTRDIFF_MAX)
 		return request_refuse();
 	if (UNLIKELY(options.hardened || options.sbrk))
-		return move_object(&o, p, size, noscan, func);
-	if (s->kind != SPAN_BIG && stays_in_slot(&o, p, size, noscan)) {
+		return move_object(&o, p, size, scan, func);
+	if (s->kind != SPAN_BIG && stays_in_slot(&o, p, size, scan)) {
 		if (s->kind == SPAN_SMALL)
 			set_resized(&s->state[o.slot], heap_good_size(size, 0) != o.nbytes);
 		return p;
 	}
-	to = shrinks_by_copy(s, size) ? NULL : realloc_big(&o, size, noscan, func);
-	return to != NULL ? to : realloc_copy(&o, p, size, noscan, func);
+	to = shrinks_by_copy(s, size) ? NULL : realloc_big(&o, size, scan, func);
+	return to != NULL ? to : realloc_copy(&o, p, size, scan, func);
 }
 
 /* Resizes an object that lies in no span. */
-static void *realloc_outside(void *p, size_t size, bool noscan, const char *func)
+static void *realloc_outside(void *p, size_t size, enum scan scan, const char *func)
 {
 	size_t nbytes;
 	void *to;
@@ -305,7 +305,7 @@ static void *realloc_outside(void *p, size_t size, bool noscan, const char *func
 		return foreign_realloc(p, size, func);
 	if (!guard_size(p, &nbytes))
 		fault_bad_pointer(p, func, NULL);
-	to = request_alloc(&(struct request){ .size = size, .noscan = noscan });
+	to = request_alloc(&(struct request){ .size = size, .scan = scan });
 	if (to == NULL)
 		return NULL;
 	copy_bytes(to, p, min_size(nbytes, size));
@@ -313,7 +313,7 @@ static void *realloc_outside(void *p, size_t size, bool noscan, const char *func
 	return to;
 }
 
-void *heap_realloc(void *p, size_t size, bool noscan, const char *func)
+void *heap_realloc(void *p, size_t size, enum scan scan, const char *func)
 {
 	struct mspan *s = entry_span(entry_of((uintptr_t)p));
 	uint32_t rights, slot;
@@ -321,15 +321,15 @@ void *heap_realloc(void *p, size_t size, bool noscan, const char *func)
 
 	/* The object is in the slot that a new object of the size would get. */
 	if (LIKELY(s != NULL) && mspan_slot_of(s, (uintptr_t)p, &slot) && size <= MAX_SMALL_SIZE &&
-	    !noscan && s->spanclass == sizeclass_of_malloc(size) &&
+	    scan == SCAN && s->spanclass == sizeclass_of_malloc(size) &&
 	    slot_state(&s->state[slot]) == SLOT_LIVE)
 		return p;
 	if (p == NULL)
-		return noscan ? heap_malloc_noscan(size) : heap_malloc(size);
+		return scan == NOSCAN ? heap_malloc_noscan(size) : heap_malloc(size);
 	rights = metakey_open();
 	s = object_span(p, func);
-	to = s == NULL ? realloc_outside(p, size, noscan, func)
-		       : realloc_ours(p, s, size, noscan, func);
+	to = s == NULL ? realloc_outside(p, size, scan, func)
+		       : realloc_ours(p, s, size, scan, func);
 	/* The object may have grown in its place, where only the caller's p told of it. */
 	HOLD_ADDRESS(p);
 	metakey_close(rights);
@@ -337,11 +337,11 @@ void *heap_realloc(void *p, size_t size, bool noscan, const char *func)
 	return to;
 }
 
-void *heap_realloc_zero(void *p, bool noscan, const char *func)
+void *heap_realloc_zero(void *p, enum scan scan, const char *func)
 {
 	switch (options.realloczero) {
 	case REALLOC_ZERO_ALLOC:
-		return heap_realloc(p, 0, noscan, func);
+		return heap_realloc(p, 0, scan, func);
 	case REALLOC_ZERO_ABORT:
 		fatal_pointer(func, p, "realloc of size 0");
 	default:

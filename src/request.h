@@ -12,8 +12,8 @@
 struct request {
 	size_t size;
 	size_t align;      /* a power of two; 0: by the rule of malloc */
-	bool noscan;       /* the object never holds pointers */
-	bool zero;         /* the object is to read as zero */
+	enum scan scan;
+	enum content content;
 };
 
 static inline size_t pages_for(size_t size)

@@ -24,7 +24,7 @@
 
 EXPORT void *malloc(size_t size)
 {
-	return face_malloc(size, false);
+	return face_malloc(size, SCAN);
 }
 OWN_NAME(own_malloc, malloc);
 
@@ -36,12 +36,12 @@ OWN_NAME(own_free, free);
 
 EXPORT void *calloc(size_t n, size_t size)
 {
-	return face_calloc(n, size, false);
+	return face_calloc(n, size, SCAN);
 }
 
 EXPORT void *realloc(void *p, size_t size)
 {
-	return face_realloc(p, size, false);
+	return face_realloc(p, size, SCAN);
 }
 
 EXPORT void *reallocarray(void *p, size_t n, size_t size)
@@ -56,27 +56,27 @@ EXPORT void *reallocarray(void *p, size_t n, size_t size)
 
 EXPORT void *aligned_alloc(size_t align, size_t size)
 {
-	return face_aligned_alloc(align, size, false);
+	return face_aligned_alloc(align, size, SCAN);
 }
 
 EXPORT void *memalign(size_t align, size_t size)
 {
-	return face_memalign(align, size, false);
+	return face_memalign(align, size, SCAN);
 }
 
 EXPORT int posix_memalign(void **out, size_t align, size_t size)
 {
-	return face_posix_memalign(out, align, size, false);
+	return face_posix_memalign(out, align, size, SCAN);
 }
 
 EXPORT void *valloc(size_t size)
 {
-	return face_valloc(size, false);
+	return face_valloc(size, SCAN);
 }
 
 EXPORT void *pvalloc(size_t size)
 {
-	return face_pvalloc(size, false);
+	return face_pvalloc(size, SCAN);
 }
 
 EXPORT size_t malloc_usable_size(void *p)
@@ -117,12 +117,12 @@ EXPORT int goalloc_version(void)
 
 EXPORT void *goalloc_malloc_noscan(size_t size)
 {
-	return program_malloc(size, true);
+	return program_malloc(size, NOSCAN);
 }
 
 EXPORT void *goalloc_calloc_noscan(size_t n, size_t size)
 {
-	return program_calloc(n, size, true);
+	return program_calloc(n, size, NOSCAN);
 }
 
 EXPORT void *goalloc_realloc_noscan(void *p, size_t size)
@@ -133,7 +133,7 @@ EXPORT void *goalloc_realloc_noscan(void *p, size_t size)
 
 EXPORT void *goalloc_aligned_alloc_noscan(size_t align, size_t size)
 {
-	return program_aligned_alloc(align, size, true);
+	return program_aligned_alloc(align, size, NOSCAN);
 }
 
 /* --- figures --- */
@@ -244,8 +244,8 @@ EXPORT void malloc_stats(void)
 static void print_free_sizes(FILE *fp, const struct stat_snapshot *st)
 {
 	for (unsigned c = 1; c < NUM_SIZE_CLASSES; c++) {
-		size_t nbytes = st->classes[make_spanclass(c, false)].free_bytes +
-				st->classes[make_spanclass(c, true)].free_bytes;
+		size_t nbytes = st->classes[make_spanclass(c, SCAN)].free_bytes +
+				st->classes[make_spanclass(c, NOSCAN)].free_bytes;
 		size_t elemsize = sizeclasses[c].elemsize;
 
 		if (nbytes != 0)

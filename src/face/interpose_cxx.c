@@ -35,7 +35,7 @@ static void *attempt_aligned(size_t size, size_t align)
 	if (!is_pow2(align))
 		return NULL;
 	if (malloc_is_ours())
-		return heap_aligned(align, size, false);
+		return heap_aligned(align, size, SCAN);
 	if (size > PTRDIFF_MAX - align)
 		return NULL;
 	return aligned_alloc(align, align_up(size == 0 ? 1 : size, align));

@@ -32,9 +32,9 @@ void *own_ZnamSt11align_val_tRKSt9nothrow_t(size_t size, size_t align, const voi
 #define REPLACED(name) UNLIKELY(&name != OPAQUE(&own##name))
 
 /* Allocates from this heap. Returns NULL also if align is no power of two. */
-FAST_PATH void *aligned_or_null(size_t size, size_t align, bool noscan)
+FAST_PATH void *aligned_or_null(size_t size, size_t align, enum scan scan)
 {
-	return is_pow2(align) ? heap_aligned(align, size, noscan) : NULL;
+	return is_pow2(align) ? heap_aligned(align, size, scan) : NULL;
 }
 
 #endif

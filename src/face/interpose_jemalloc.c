@@ -61,7 +61,7 @@ FACE(void *, mallocx, (size_t size, int flags))
 	/* The object is zero up to the size that sallocx tells. */
 	if (align == 0)
 		return heap_calloc(max_size(size, heap_good_size(size, 0)));
-	p = heap_aligned(align, size, false);
+	p = heap_aligned(align, size, SCAN);
 	return (flags & MALLOCX_ZERO) != 0 ? zero_behind(p, 0) : p;
 }
 
@@ -73,7 +73,7 @@ static void *realloc_aligned(void *p, size_t nbytes, size_t size, size_t align)
 
 	if (ours && (uintptr_t)p % align == 0 && heap_good_size(size, align) == nbytes)
 		return p;
-	to = ours ? heap_aligned(align, size, false) : aligned_alloc(align, size);
+	to = ours ? heap_aligned(align, size, SCAN) : aligned_alloc(align, size);
 	if (to == NULL)
 		return NULL;
 	copy_bytes(to, p, min_size(nbytes, size));
@@ -92,7 +92,7 @@ FACE(void *, rallocx, (void *p, size_t size, int flags))
 	if (align != 0)
 		p = realloc_aligned(p, had, size, align);
 	else
-		p = heap_owns(p) ? heap_realloc(p, size, false, "rallocx") : realloc(p, size);
+		p = heap_owns(p) ? heap_realloc(p, size, SCAN, "rallocx") : realloc(p, size);
 	return (flags & MALLOCX_ZERO) != 0 ? zero_behind(p, had) : p;
 }
 

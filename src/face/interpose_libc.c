@@ -19,19 +19,19 @@
 	type name params; \
 	EXPORT type name params
 
-FACE(void *, __libc_malloc, (size_t size)) { return face_malloc(size, false); }
+FACE(void *, __libc_malloc, (size_t size)) { return face_malloc(size, SCAN); }
 FACE(void, __libc_free, (void *p)) { heap_free(p, "free"); }
-FACE(void *, __libc_calloc, (size_t n, size_t size)) { return face_calloc(n, size, false); }
-FACE(void *, __libc_realloc, (void *p, size_t size)) { return face_realloc(p, size, false); }
+FACE(void *, __libc_calloc, (size_t n, size_t size)) { return face_calloc(n, size, SCAN); }
+FACE(void *, __libc_realloc, (void *p, size_t size)) { return face_realloc(p, size, SCAN); }
 FACE(void *, __libc_memalign, (size_t align, size_t size))
 {
-	return face_memalign(align, size, false);
+	return face_memalign(align, size, SCAN);
 }
-FACE(void *, __libc_valloc, (size_t size)) { return face_valloc(size, false); }
-FACE(void *, __libc_pvalloc, (size_t size)) { return face_pvalloc(size, false); }
+FACE(void *, __libc_valloc, (size_t size)) { return face_valloc(size, SCAN); }
+FACE(void *, __libc_pvalloc, (size_t size)) { return face_pvalloc(size, SCAN); }
 FACE(int, __libc_mallopt, (int param, int value)) { return own_mallopt(param, value); }
 FACE(struct mallinfo, __libc_mallinfo, (void)) { return own_mallinfo(); }
 FACE(int, __posix_memalign, (void **out, size_t align, size_t size))
 {
-	return face_posix_memalign(out, align, size, false);
+	return face_posix_memalign(out, align, size, SCAN);
 }

@@ -23,9 +23,9 @@
 /* Defines program_NAME(). replaced tells whether the program has its own form of this operator, or
  * of one that the plain form calls. If so, or if malloc is the program's, the plain form serves. */
 #define FACE_NEW(name, params, args, replaced, attempt) \
-	FAST_PATH void *program_##name(BARE params, bool noscan) \
+	FAST_PATH void *program_##name(BARE params, enum scan scan) \
 	{ \
-		void *p = !noscan || replaced || !malloc_is_ours() ? NULL : attempt; \
+		void *p = scan == SCAN || replaced || !malloc_is_ours() ? NULL : attempt; \
 \
 		return LIKELY(p != NULL) ? p : name args; \
 	}
@@ -48,17 +48,17 @@ FACE_NEW(_ZnamRKSt9nothrow_t, NOTHROW, NOTHROW_ARGS,
 	 (REPLACED(_ZnamRKSt9nothrow_t) || REPLACED(_Znam) || REPLACED(_Znwm)),
 	 heap_malloc_noscan(size))
 FACE_NEW(_ZnwmSt11align_val_t, ALIGNED_PLAIN, ALIGNED_PLAIN_ARGS, REPLACED(_ZnwmSt11align_val_t),
-	 aligned_or_null(size, align, true))
+	 aligned_or_null(size, align, NOSCAN))
 FACE_NEW(_ZnamSt11align_val_t, ALIGNED_PLAIN, ALIGNED_PLAIN_ARGS,
 	 (REPLACED(_ZnamSt11align_val_t) || REPLACED(_ZnwmSt11align_val_t)),
-	 aligned_or_null(size, align, true))
+	 aligned_or_null(size, align, NOSCAN))
 FACE_NEW(_ZnwmSt11align_val_tRKSt9nothrow_t, ALIGNED_NOTHROW, ALIGNED_NOTHROW_ARGS,
 	 (REPLACED(_ZnwmSt11align_val_tRKSt9nothrow_t) || REPLACED(_ZnwmSt11align_val_t)),
-	 aligned_or_null(size, align, true))
+	 aligned_or_null(size, align, NOSCAN))
 FACE_NEW(_ZnamSt11align_val_tRKSt9nothrow_t, ALIGNED_NOTHROW, ALIGNED_NOTHROW_ARGS,
 	 (REPLACED(_ZnamSt11align_val_tRKSt9nothrow_t) || REPLACED(_ZnamSt11align_val_t) ||
 	  REPLACED(_ZnwmSt11align_val_t)),
-	 aligned_or_null(size, align, true))
+	 aligned_or_null(size, align, NOSCAN))
 
 /* The functions that the compiler instruments: type, name, parameters, arguments. strdup and its
  * family stay as they are. */

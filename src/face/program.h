@@ -11,56 +11,57 @@
 #include "face/face.h"
 #include "face/replaced.h"
 
-FAST_PATH void *program_malloc(size_t size, bool noscan)
+FAST_PATH void *program_malloc(size_t size, enum scan scan)
 {
-	return noscan && malloc_is_ours() ? heap_malloc_noscan(size) : replaced_malloc(size);
+	return scan == NOSCAN && malloc_is_ours() ? heap_malloc_noscan(size)
+						  : replaced_malloc(size);
 }
 
-static inline void *program_calloc(size_t n, size_t size, bool noscan)
+static inline void *program_calloc(size_t n, size_t size, enum scan scan)
 {
-	return malloc_is_ours() ? face_calloc(n, size, noscan) : calloc(n, size);
+	return malloc_is_ours() ? face_calloc(n, size, scan) : calloc(n, size);
 }
 
-static inline void *program_realloc(void *p, size_t size, bool noscan)
+static inline void *program_realloc(void *p, size_t size, enum scan scan)
 {
-	return malloc_is_ours() ? face_realloc(p, size, noscan) : realloc(p, size);
+	return malloc_is_ours() ? face_realloc(p, size, scan) : realloc(p, size);
 }
 
-static inline void *program_reallocarray(void *p, size_t n, size_t size, bool noscan)
+static inline void *program_reallocarray(void *p, size_t n, size_t size, enum scan scan)
 {
 	size_t nbytes;
 
 	if (UNLIKELY(mul_overflow(n, size, &nbytes)))
 		return refuse(ENOMEM);
-	return malloc_is_ours() ? face_resize(p, nbytes, noscan, "reallocarray")
+	return malloc_is_ours() ? face_resize(p, nbytes, scan, "reallocarray")
 				: realloc(p, nbytes);
 }
 
-static inline void *program_aligned_alloc(size_t align, size_t size, bool noscan)
+static inline void *program_aligned_alloc(size_t align, size_t size, enum scan scan)
 {
-	return malloc_is_ours() ? face_aligned_alloc(align, size, noscan)
+	return malloc_is_ours() ? face_aligned_alloc(align, size, scan)
 				: aligned_alloc(align, size);
 }
 
-static inline void *program_memalign(size_t align, size_t size, bool noscan)
+static inline void *program_memalign(size_t align, size_t size, enum scan scan)
 {
-	return malloc_is_ours() ? face_memalign(align, size, noscan) : memalign(align, size);
+	return malloc_is_ours() ? face_memalign(align, size, scan) : memalign(align, size);
 }
 
-static inline int program_posix_memalign(void **out, size_t align, size_t size, bool noscan)
+static inline int program_posix_memalign(void **out, size_t align, size_t size, enum scan scan)
 {
-	return malloc_is_ours() ? face_posix_memalign(out, align, size, noscan)
+	return malloc_is_ours() ? face_posix_memalign(out, align, size, scan)
 				: posix_memalign(out, align, size);
 }
 
-static inline void *program_valloc(size_t size, bool noscan)
+static inline void *program_valloc(size_t size, enum scan scan)
 {
-	return malloc_is_ours() ? face_valloc(size, noscan) : valloc(size);
+	return malloc_is_ours() ? face_valloc(size, scan) : valloc(size);
 }
 
-static inline void *program_pvalloc(size_t size, bool noscan)
+static inline void *program_pvalloc(size_t size, enum scan scan)
 {
-	return malloc_is_ours() ? face_pvalloc(size, noscan) : pvalloc(size);
+	return malloc_is_ours() ? face_pvalloc(size, scan) : pvalloc(size);
 }
 
 #endif

@@ -31,7 +31,7 @@ static void adopt_stack(struct mcache *c, struct mcache *dead, unsigned bin, uin
 {
 	struct bin *b = &dead->bins[bin];
 	unsigned sc =
-		bin < NUM_SPAN_CLASSES ? bin : make_spanclass(bin - NUM_SPAN_CLASSES, false);
+		bin < NUM_SPAN_CLASSES ? bin : make_spanclass(bin - NUM_SPAN_CLASSES, SCAN);
 
 	while (b->stack_top > bottom) {
 		b->stack_top -= (uint32_t)sizeof(struct free_entry);

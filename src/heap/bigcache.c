@@ -15,7 +15,7 @@
 #define ALIGNED_TRIES 16
 
 struct mspan *bigcache_take_aligned(struct bigcache *bc, size_t npages, size_t align_pages,
-				    bool noscan)
+				    enum scan scan)
 {
 	struct mspan **link = &bc->list[min_size(npages, BIG_CACHE_MAX_RUN)];
 	struct mspan *s;
@@ -27,7 +27,7 @@ struct mspan *bigcache_take_aligned(struct bigcache *bc, size_t npages, size_t a
 			continue;
 		*link = s->next;
 		bc->npages -= (uint32_t)npages;
-		s->spanclass = make_spanclass(0, noscan);
+		s->spanclass = make_spanclass(0, scan);
 		return s;
 	}
 	return NULL;

@@ -22,7 +22,7 @@ struct bigcache {
 
 /* Returns a kept object of npages, not zeroed, or NULL when there is none. Its state is free: see
  * mspan_set_big_live(). */
-FAST_PATH struct mspan *bigcache_take(struct bigcache *bc, size_t npages, bool noscan)
+FAST_PATH struct mspan *bigcache_take(struct bigcache *bc, size_t npages, enum scan scan)
 {
 	struct mspan *s;
 
@@ -33,14 +33,14 @@ FAST_PATH struct mspan *bigcache_take(struct bigcache *bc, size_t npages, bool n
 		return NULL;
 	bc->list[npages] = s->next;
 	bc->npages -= (uint32_t)npages;
-	s->spanclass = make_spanclass(0, noscan);
+	s->spanclass = make_spanclass(0, scan);
 	return s;
 }
 
 /* Takes a kept object as bigcache_take() does, whose address is a multiple of align_pages pages, a
  * power of two. Looks only at the objects that were freed last. */
 struct mspan *bigcache_take_aligned(struct bigcache *bc, size_t npages, size_t align_pages,
-				    bool noscan);
+				    enum scan scan);
 
 /* Returns whether a thread may keep a span. It does not keep an object that grew: the next object
  * that grows begins at the heap, where there is room behind it. */

@@ -29,7 +29,7 @@ void mcache_init_counted(struct mcache *c)
 		struct bin *b = &c->bins[COUNTED_BIN(class)];
 
 		b->stack_top = b->stack_bottom = b->stack_limit =
-			c->bins[make_spanclass(class, false)].stack_bottom;
+			c->bins[make_spanclass(class, SCAN)].stack_bottom;
 	}
 }
 
@@ -83,7 +83,7 @@ static unsigned take_entries(struct mcache *c, struct bin *b, struct free_entry 
 
 unsigned mcache_refill_counted(struct mcache *c, unsigned class, uint64_t most)
 {
-	spanclass_t sc = make_spanclass(class, false);
+	spanclass_t sc = make_spanclass(class, SCAN);
 	struct bin *from = &c->bins[sc];
 	struct bin *to = &c->bins[COUNTED_BIN(class)];
 	unsigned n;
@@ -110,7 +110,7 @@ void mcache_flush_counted(struct mcache *c)
 		return;
 	for (unsigned class = 1; class < NUM_SIZE_CLASSES; class++) {
 		struct bin *b = &c->bins[COUNTED_BIN(class)];
-		spanclass_t sc = make_spanclass(class, false);
+		spanclass_t sc = make_spanclass(class, SCAN);
 
 		while (b->stack_top > b->stack_bottom) {
 			b->stack_top -= (uint32_t)sizeof(struct free_entry);

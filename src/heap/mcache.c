@@ -52,7 +52,7 @@ static uint32_t count_caches(void)
 
 static uint32_t first_bottom(spanclass_t sc)
 {
-	size_t i = (spanclass_noscan(sc) ? (size_t)NUM_SIZE_CLASSES : 0) + sc / 2u;
+	size_t i = (spanclass_scan(sc) == NOSCAN ? (size_t)NUM_SIZE_CLASSES : 0) + sc / 2u;
 
 	return (uint32_t)(offsetof(struct mcache, first_stacks) +
 			  (i * (1 + STACK_FIRST_ENTRIES) + 1) * sizeof(struct free_entry));
@@ -86,7 +86,7 @@ void mcache_reset_stack(struct bin *b, spanclass_t sc)
 				   max_size(STACK_BYTES_MANY / max_size(info->elemsize, 1), 1));
 	b->stack_bottom = first_bottom(sc);
 	b->stack_limit = b->stack_bottom + (uint32_t)(entries * sizeof(struct free_entry));
-	b->stack_grows = entries != 0 && info->stack_first != 0 && !spanclass_noscan(sc);
+	b->stack_grows = entries != 0 && info->stack_first != 0 && spanclass_scan(sc) == SCAN;
 	b->stack_top = b->stack_bottom;
 }
 
@@ -299,7 +299,7 @@ static bool load_word(struct bin *b, struct mspan *s, uint64_t random)
 struct wanted {
 	spanclass_t sc;
 	size_t npages, align_pages;
-	bool zero;
+	enum content content;
 };
 
 /* Asks for a span for a bin. The first one is short and each is longer than the one before: few
@@ -324,8 +324,8 @@ static struct mspan *ask_heap(struct mcache *c, const struct wanted *w, enum eff
 {
 	if (w->npages == 0)
 		return ask_for_small(c, w->sc, effort);
-	return (w->zero ? mheap_alloc_zeroed : mheap_alloc_big)(
-		&c->pages, w->npages, w->align_pages, spanclass_noscan(w->sc), effort);
+	return (w->content == ZERO ? mheap_alloc_zeroed : mheap_alloc_big)(
+		&c->pages, w->npages, w->align_pages, spanclass_scan(w->sc), effort);
 }
 
 /* Gives back all that the thread keeps elsewhere and asks again. A small span may be in mcentral
@@ -523,27 +523,27 @@ void mcache_free_slot(uintptr_t addr, struct mspan *s, uint32_t slot, const char
 
 /* --- big objects --- */
 
-static struct mspan *take_big(struct mcache *c, size_t npages, size_t align_pages, bool noscan)
+static struct mspan *take_big(struct mcache *c, size_t npages, size_t align_pages, enum scan scan)
 {
-	return align_pages == 1 ? bigcache_take(&c->big, npages, noscan)
-				: bigcache_take_aligned(&c->big, npages, align_pages, noscan);
+	return align_pages == 1 ? bigcache_take(&c->big, npages, scan)
+				: bigcache_take_aligned(&c->big, npages, align_pages, scan);
 }
 
-struct mspan *mcache_alloc_big(struct mcache *c, size_t npages, size_t align_pages, bool noscan,
+struct mspan *mcache_alloc_big(struct mcache *c, size_t npages, size_t align_pages, enum scan scan,
 			       bool *fresh)
 {
-	struct mspan *s = take_big(c, npages, align_pages, noscan);
+	struct mspan *s = take_big(c, npages, align_pages, scan);
 
 	if (s == NULL)
-		return mcache_new_big(c, npages, align_pages, noscan, fresh);
+		return mcache_new_big(c, npages, align_pages, scan, fresh);
 	*fresh = false;
 	return s;
 }
 
-struct mspan *mcache_new_big(struct mcache *c, size_t npages, size_t align_pages, bool noscan,
+struct mspan *mcache_new_big(struct mcache *c, size_t npages, size_t align_pages, enum scan scan,
 			     bool *fresh)
 {
-	struct wanted w = { make_spanclass(0, noscan), npages, align_pages, false };
+	struct wanted w = { make_spanclass(0, scan), npages, align_pages, RAW };
 	struct mspan *s;
 
 	bigcache_missed(&c->big, npages);
@@ -553,11 +553,12 @@ struct mspan *mcache_new_big(struct mcache *c, size_t npages, size_t align_pages
 	return s;
 }
 
-struct mspan *mcache_alloc_zeroed(struct mcache *c, size_t nbytes, size_t align_pages, bool noscan)
+struct mspan *mcache_alloc_zeroed(struct mcache *c, size_t nbytes, size_t align_pages,
+				  enum scan scan)
 {
 	size_t npages = align_up(nbytes, PAGE_SIZE) / PAGE_SIZE;
-	struct wanted w = { make_spanclass(0, noscan), npages, align_pages, true };
-	struct mspan *s = take_big(c, npages, align_pages, noscan);
+	struct wanted w = { make_spanclass(0, scan), npages, align_pages, ZERO };
+	struct mspan *s = take_big(c, npages, align_pages, scan);
 
 	if (s != NULL) {
 		zero_bytes((void *)s->base, nbytes);

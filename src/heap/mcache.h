@@ -255,17 +255,18 @@ void mcache_claim(struct mcache *c, struct mspan *s);
 
 /* Returns a big object of npages, its base aligned to align_pages, or NULL when there is no memory.
  * Its state is free: see mspan_set_big_live(). *fresh: it reads as zero. */
-struct mspan *mcache_alloc_big(struct mcache *c, size_t npages, size_t align_pages, bool noscan,
+struct mspan *mcache_alloc_big(struct mcache *c, size_t npages, size_t align_pages, enum scan scan,
 			       bool *fresh);
 
 /* Returns a big object as mcache_alloc_big() does, but none that the cache keeps, because kept
  * objects have no room behind them. */
-struct mspan *mcache_new_big(struct mcache *c, size_t npages, size_t align_pages, bool noscan,
+struct mspan *mcache_new_big(struct mcache *c, size_t npages, size_t align_pages, enum scan scan,
 			     bool *fresh);
 
 /* Returns a big object whose first nbytes (not 0) read as zero. Returns NULL as mcache_alloc_big()
  * does. */
-struct mspan *mcache_alloc_zeroed(struct mcache *c, size_t nbytes, size_t align_pages, bool noscan);
+struct mspan *mcache_alloc_zeroed(struct mcache *c, size_t nbytes, size_t align_pages,
+				  enum scan scan);
 
 /* Frees the span of a big object whose state is free already. */
 void mcache_free_big(struct mcache *c, struct mspan *s);

@@ -526,7 +526,7 @@ struct mspan *mheap_alloc_small(struct pcache *pc, spanclass_t sc, size_t npages
 	return s;
 }
 
-static struct mspan *alloc_big(struct pcache *pc, const struct wanted *w, bool noscan)
+static struct mspan *alloc_big(struct pcache *pc, const struct wanted *w, enum scan scan)
 {
 	struct mspan *s = alloc_record(SPAN_SHAPE_BIG);
 	uintptr_t addr = 0;
@@ -540,18 +540,18 @@ static struct mspan *alloc_big(struct pcache *pc, const struct wanted *w, bool n
 		free_unused_record(s, w->effort);
 		return NULL;
 	}
-	mspan_init_big(s, addr, w->npages, noscan, zeroed);
+	mspan_init_big(s, addr, w->npages, scan, zeroed);
 	pagemap_clear(addr + PAGE_SIZE, w->npages - 1);
 	pagemap_map_span(s);
 	return s;
 }
 
-struct mspan *mheap_alloc_big(struct pcache *pc, size_t npages, size_t align_pages, bool noscan,
+struct mspan *mheap_alloc_big(struct pcache *pc, size_t npages, size_t align_pages, enum scan scan,
 			      enum effort effort)
 {
 	struct wanted w = { npages, align_pages, effort, NULL, false };
 
-	return alloc_big(pc, &w, noscan);
+	return alloc_big(pc, &w, scan);
 }
 
 /* Takes the wish for huge pages from all regions that have a page of these. Memory is given back
@@ -565,12 +565,12 @@ static void end_huge_regions(uintptr_t addr, size_t npages)
 		scavenge_end_huge_region(&mheap.scavenger, a);
 }
 
-struct mspan *mheap_alloc_zeroed(struct pcache *pc, size_t npages, size_t align_pages, bool noscan,
-				 enum effort effort)
+struct mspan *mheap_alloc_zeroed(struct pcache *pc, size_t npages, size_t align_pages,
+				 enum scan scan, enum effort effort)
 {
 	struct dirty_runs dirty;
 	struct wanted w = { npages, align_pages, effort, &dirty, false };
-	struct mspan *s = alloc_big(pc, &w, noscan);
+	struct mspan *s = alloc_big(pc, &w, scan);
 
 	if (s != NULL && !s->zeroed) {
 		if (npages >= HUGE_PAGES)

@@ -54,13 +54,13 @@ struct mspan *mheap_alloc_small(struct pcache *pc, spanclass_t sc, size_t npages
 /* Returns the span of a big object: npages, with a base that is a multiple of align_pages (a power
  * of two). The object is free: see mspan_set_big_live(). Returns NULL as mheap_alloc_small() does.
  * pc may be NULL. */
-struct mspan *mheap_alloc_big(struct pcache *pc, size_t npages, size_t align_pages, bool noscan,
+struct mspan *mheap_alloc_big(struct pcache *pc, size_t npages, size_t align_pages, enum scan scan,
 			      enum effort effort);
 
 /* Returns a big object as mheap_alloc_big() does, which reads as zero. Its dirty pages are cleared,
  * or released if the object is very long. */
-struct mspan *mheap_alloc_zeroed(struct pcache *pc, size_t npages, size_t align_pages, bool noscan,
-				 enum effort effort);
+struct mspan *mheap_alloc_zeroed(struct pcache *pc, size_t npages, size_t align_pages,
+				 enum scan scan, enum effort effort);
 
 /* Frees a span that nobody uses. Its pages go to the page word if they fit there, else to the heap.
  * Takes mheap.lock in the second case. pc may be NULL. */

@@ -105,9 +105,9 @@ void mspan_init_small(struct mspan *s, uintptr_t base, spanclass_t sc, size_t np
 	zero_bytes((void *)s->state, s->state_bytes);
 }
 
-void mspan_init_big(struct mspan *s, uintptr_t base, size_t npages, bool noscan, bool zeroed)
+void mspan_init_big(struct mspan *s, uintptr_t base, size_t npages, enum scan scan, bool zeroed)
 {
-	init_common(s, base, npages, make_spanclass(0, noscan), zeroed);
+	init_common(s, base, npages, make_spanclass(0, scan), zeroed);
 	s->kind = SPAN_BIG;
 	s->elemsize = 0;
 	s->divmul = 0;

@@ -110,7 +110,7 @@ void mspan_init_record(struct mspan *s, unsigned shape);
  * as zero. */
 void mspan_init_small(struct mspan *s, uintptr_t base, spanclass_t sc, size_t npages,
 		      bool zeroed);
-void mspan_init_big(struct mspan *s, uintptr_t base, size_t npages, bool noscan, bool zeroed);
+void mspan_init_big(struct mspan *s, uintptr_t base, size_t npages, enum scan scan, bool zeroed);
 
 static inline _Atomic uint64_t *mspan_remote_bits(struct mspan *s)
 {

@@ -73,9 +73,13 @@ void sizeclass_divert_all(void);
 /* divmul by span class; 0 for big objects and tiny blocks, which have no slots of one size. */
 extern const uint32_t sizeclass_divmul[NUM_SPAN_CLASSES];
 
-static inline spanclass_t make_spanclass(unsigned sizeclass, bool noscan)
+/* What the flags of a request and of its object say. */
+enum scan { SCAN, NOSCAN };        /* the object may hold pointers; it never does */
+enum content { RAW, ZERO };        /* the object may read as anything; it reads as zero */
+
+static inline spanclass_t make_spanclass(unsigned sizeclass, enum scan scan)
 {
-	return (spanclass_t)(sizeclass << 1 | noscan);
+	return (spanclass_t)(sizeclass << 1 | scan);
 }
 
 static inline const struct sizeclass *spanclass_info(spanclass_t sc)
@@ -96,7 +100,7 @@ static inline unsigned spanclass_nelems(spanclass_t sc, size_t npages)
 	return (unsigned)((uint64_t)npages * PAGE_SIZE * spanclass_info(sc)->divmul >> 32);
 }
 
-static inline bool spanclass_noscan(spanclass_t sc)
+static inline enum scan spanclass_scan(spanclass_t sc)
 {
 	return sc & 1;
 }

@@ -223,7 +223,7 @@ READS_OTHERS static void add_counts(struct alloc_counts *sum, const struct mcach
 		uint32_t top = PEEK(b->stack_top), bottom = PEEK(b->stack_bottom);
 
 		if (top > bottom)
-			sum->mallocs[make_spanclass(class, false)] -=
+			sum->mallocs[make_spanclass(class, SCAN)] -=
 				(top - bottom) / (uint32_t)sizeof(struct free_entry);
 	}
 	sum->big_bytes[0] += PEEK(c->counted.made.big_bytes[0]);

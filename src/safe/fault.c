@@ -157,10 +157,10 @@ _Noreturn void fault_misuse(const char *func, const void *p, const struct guard_
 	abort();
 }
 
-void *fault_guarded_alloc(size_t size, size_t align, bool noscan)
+void *fault_guarded_alloc(size_t size, size_t align, enum scan scan)
 {
 	fault_watch();
-	return guard_alloc(size, align, noscan);
+	return guard_alloc(size, align, scan);
 }
 
 void fault_guarded_free(void *p, const char *func)

@@ -12,7 +12,7 @@
 void fault_watch(void);
 
 /* Returns a guarded object as guard_alloc() does, with the handler in place. */
-void *fault_guarded_alloc(size_t size, size_t align, bool noscan);
+void *fault_guarded_alloc(size_t size, size_t align, enum scan scan);
 
 /* Frees the guarded object at p. Reports why it cannot be freed and ends the process if it
  * cannot. */

@@ -266,11 +266,11 @@ static uintptr_t find_change(uintptr_t start, size_t nbytes)
 
 /* Returns the alignment of an object for which none was asked. Small objects without pointers are
  * aligned by their size alone, so that they end nearer to the guard. */
-static size_t natural_align(size_t size, bool noscan)
+static size_t natural_align(size_t size, enum scan scan)
 {
 	size_t align = 1;
 
-	if (!noscan || size >= 16)
+	if (scan == SCAN || size >= 16)
 		return sizeclass_malloc_align(size);
 	while (align * 2 <= size)
 		align *= 2;
@@ -300,7 +300,7 @@ static void *refuse(size_t nbytes)
 	return NULL;
 }
 
-void *guard_alloc(size_t size, size_t align, bool noscan)
+void *guard_alloc(size_t size, size_t align, enum scan scan)
 {
 	size_t page = os_page_size();
 	struct guarded *g;
@@ -309,7 +309,7 @@ void *guard_alloc(size_t size, size_t align, bool noscan)
 	bool left;
 
 	if (align == 0)
-		align = natural_align(size, noscan);
+		align = natural_align(size, scan);
 	if (size > PTRDIFF_MAX / 4 || align > PTRDIFF_MAX / 4)
 		return NULL;
 	nbytes = align_up(max_size(size, 1), page);
@@ -321,7 +321,7 @@ void *guard_alloc(size_t size, size_t align, bool noscan)
 	if (g == NULL)
 		return refuse(nbytes);
 	place_object(g, size, align, left);
-	g->noscan = noscan;
+	g->scan = scan;
 	if (!open_pages(g)) {
 		lock_acquire(&guard.lock);
 		set_state(g, GUARDED_FREED);

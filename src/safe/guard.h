@@ -12,6 +12,7 @@
 
 #include "base/config.h"
 #include "base/options.h"
+#include "heap/sizeclass.h"
 
 enum guarded_state {
 	GUARDED_UNUSED,      /* no object yet */
@@ -36,7 +37,7 @@ struct guard_stack {
 struct guarded {
 	_Atomic uint32_t state;            /* [a] enum guarded_state; GUARDED_FREEING is a claim */
 	uint8_t slot_size; /* [c] if the slot is used again: log2 of its kernel pages */
-	bool noscan;                       /* [c] */
+	enum scan scan;                    /* [c] */
 	bool fenced;                       /* [c] fences open and close its pages */
 	bool mapped;                       /* [c] it counts as a mapping of its own */
 	uintptr_t start;                   /* [c] of the slot, which lies between two guards */
@@ -66,7 +67,7 @@ void guard_init(void);
 
 /* Returns an object that reads as zero, aligned to align, or by malloc's rule if that is 0. Returns
  * NULL if the object cannot be guarded: the heap serves the request then. Takes the guard lock. */
-void *guard_alloc(size_t size, size_t align, bool noscan);
+void *guard_alloc(size_t size, size_t align, enum scan scan);
 
 /* Returns whether the address is one where guarded objects are. */
 bool guard_owns(uintptr_t addr);

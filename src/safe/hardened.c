@@ -198,13 +198,13 @@ size_t hardened_big_npages(size_t size)
 	return (align_up(max_size(size, 1), guard_nbytes()) + guard_nbytes()) / PAGE_SIZE;
 }
 
-struct mspan *hardened_alloc_big(struct mcache *c, size_t size, size_t align_pages, bool noscan)
+struct mspan *hardened_alloc_big(struct mcache *c, size_t size, size_t align_pages, enum scan scan)
 {
 	size_t guard = guard_nbytes();
 	size_t npages = hardened_big_npages(size);
 	bool fresh;
 	struct mspan *s = mcache_alloc_big(c, npages, max_size(align_pages, guard / PAGE_SIZE),
-					   noscan, &fresh);
+					   scan, &fresh);
 
 	if (s == NULL)
 		return NULL;

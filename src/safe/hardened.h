@@ -24,7 +24,7 @@ size_t hardened_big_npages(size_t size);
 
 /* Returns the span of a big object, which reads as zero and ends with a guard. Returns NULL without
  * memory. */
-struct mspan *hardened_alloc_big(struct mcache *c, size_t size, size_t align_pages, bool noscan);
+struct mspan *hardened_alloc_big(struct mcache *c, size_t size, size_t align_pages, enum scan scan);
 
 /* Return how many bytes were asked for a live object. It is fatal if something was written behind
  * them. */

@@ -149,7 +149,7 @@ static char letter_of(const struct map_cell *cell)
 		return others[kind - NUM_SPAN_CLASSES];
 	if (kind <= SPANCLASS_BIG_NOSCAN)
 		return cell->fill == 0 ? '-' : kind == SPANCLASS_BIG ? '#' : '=';
-	return (char)((spanclass_noscan((spanclass_t)kind) ? 'A' : 'a') +
+	return (char)((spanclass_scan((spanclass_t)kind) == NOSCAN ? 'A' : 'a') +
 		      size_letter(sizeclasses[kind >> 1].elemsize));
 }
 
@@ -238,25 +238,25 @@ static void print_letter(struct out *o, const struct letters *letters, char lett
 			   npages == 1 ? "page" : "pages", npages * PAGE_SIZE, what);
 }
 
-static void print_sizes(struct out *o, const struct letters *letters, unsigned i, bool noscan)
+static void print_sizes(struct out *o, const struct letters *letters, unsigned i, enum scan scan)
 {
-	char letter = (char)((noscan ? 'A' : 'a') + i);
+	char letter = (char)((scan == NOSCAN ? 'A' : 'a') + i);
 
 	if (letters->npages[(unsigned char)letter] == 0)
 		return;
 	print_letter(o, letters, letter, "objects of ");
 	if (i > 0)
 		out_format(o, "%u to ", (8u << (i - 1)) + 1);
-	out_format(o, "%u bytes%s\n", 8u << i, noscan ? ", noscan" : "");
+	out_format(o, "%u bytes%s\n", 8u << i, scan == NOSCAN ? ", noscan" : "");
 }
 
 static void print_letters(struct out *o, const struct letters *letters)
 {
 	print_letter(o, letters, 'A', "objects of no bytes\n");
 	for (unsigned i = 0; i <= size_letter(MAX_SMALL_SIZE); i++) {
-		print_sizes(o, letters, i, false);
+		print_sizes(o, letters, i, SCAN);
 		if (i > 0)
-			print_sizes(o, letters, i, true);
+			print_sizes(o, letters, i, NOSCAN);
 	}
 	print_letter(o, letters, '#', "big objects\n");
 	print_letter(o, letters, '=', "big objects, noscan\n");

@@ -117,7 +117,7 @@ static unsigned ramp_position(unsigned elemsize)
 
 static uint32_t colour_of(unsigned kind)
 {
-	const uint32_t *ramp = spanclass_noscan((spanclass_t)kind) ? noscan_ramp : scan_ramp;
+	const uint32_t *ramp = spanclass_scan((spanclass_t)kind) == SCAN ? scan_ramp : noscan_ramp;
 	unsigned at;
 
 	if (kind == SPANCLASS_BIG)
@@ -182,7 +182,7 @@ static void put_kind_name(struct out *o, unsigned kind)
 	} else {
 		out_format(o, "%u %s", sizeclasses[kind >> 1].elemsize,
 			   kind == SPANCLASS_TINY                ? "tiny"
-			   : spanclass_noscan((spanclass_t)kind) ? "noscan"
+			   : spanclass_scan((spanclass_t)kind) == NOSCAN ? "noscan"
 								 : "scan");
 	}
 }

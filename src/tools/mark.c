@@ -86,9 +86,9 @@ static void mark_candidate(struct mark *m, const struct mark_candidate *c)
 		return;
 	slot_set(c->state, state | m->flag);
 	if (LIKELY(c->span == NULL)) {
-		if (!spanclass_noscan(c->spanclass))
+		if (spanclass_scan(c->spanclass) == SCAN)
 			push_to_search(m, c->base, spanclass_info(c->spanclass)->elemsize);
-	} else if (!spanclass_noscan(c->span->spanclass)) {
+	} else if (spanclass_scan(c->span->spanclass) == SCAN) {
 		push_to_search(m, c->base, mspan_nbytes(c->span));
 	}
 }
@@ -96,7 +96,7 @@ static void mark_candidate(struct mark *m, const struct mark_candidate *c)
 static void add_candidate(struct mark *m, struct mark_candidate c)
 {
 	prefetch((const void *)c.state);
-	if (!spanclass_noscan(c.spanclass))
+	if (spanclass_scan(c.spanclass) == SCAN)
 		prefetch((const void *)c.base);
 	if (m->candidate_in - m->candidate_out == MARK_AHEAD)
 		mark_candidate(m, &m->candidates[m->candidate_out++ % MARK_AHEAD]);
@@ -385,7 +385,7 @@ static void follow(const struct mark_object *o, bool direct, void *arg)
 	if ((slot_state(o->state) & MARK_FOLLOWED) != 0)
 		return;
 	slot_set(o->state, slot_state(o->state) | MARK_FOLLOWED);
-	if (spanclass_noscan(o->spanclass))
+	if (spanclass_scan(o->spanclass) == NOSCAN)
 		return;
 	if (!push(&m->leaders, o->base, o->nbytes))
 		m->failed = true;

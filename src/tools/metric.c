@@ -93,8 +93,8 @@ static void fill_histogram(const struct stat_snapshot *st, enum counts counts,
 
 		if (class != 0)
 			h->bounds[class] = (double)sizeclasses[class].elemsize + 1;
-		h->counts[i] = count_of(&st->classes[make_spanclass(class, false)], counts) +
-			       count_of(&st->classes[make_spanclass(class, true)], counts);
+		h->counts[i] = count_of(&st->classes[make_spanclass(class, SCAN)], counts) +
+			       count_of(&st->classes[make_spanclass(class, NOSCAN)], counts);
 	}
 }
 

@@ -350,7 +350,7 @@ static void mark_guarded(const struct guarded *g, void *arg)
 {
 	struct roots *r = arg;
 
-	if (!g->noscan && g->size >= sizeof(uintptr_t))
+	if (g->scan == SCAN && g->size >= sizeof(uintptr_t))
 		mark_roots(r->m, align_up(g->addr, sizeof(uintptr_t)),
 			   align_down(g->addr + g->size, sizeof(uintptr_t)));
 }

@@ -131,7 +131,7 @@ READS_OTHERS static void add_cache(struct mcache *c, void *arg)
 		const struct bin *t = &c->bins[slot];
 		unsigned sc = slot < NUM_SPAN_CLASSES
 				      ? slot
-				      : make_spanclass(slot - NUM_SPAN_CLASSES, false);
+				      : make_spanclass(slot - NUM_SPAN_CLASSES, SCAN);
 		size_t top = PEEK(t->stack_top), bottom = PEEK(t->stack_bottom);
 		size_t n = top > bottom ? (top - bottom) / sizeof(struct free_entry) : 0;
 
@@ -247,7 +247,7 @@ static void sum_up(struct stat_snapshot *st)
 
 		k->cached_bytes = min_size(k->cached_bytes, k->free_bytes);
 		add_class(&st->all, k);
-		if (spanclass_noscan((spanclass_t)sc))
+		if (spanclass_scan((spanclass_t)sc) == NOSCAN)
 			add_class(&st->noscan, k);
 	}
 	st->heap_bytes = st->all.span_bytes + st->free_bytes + st->released_bytes + st->held_bytes +
@@ -402,7 +402,7 @@ static void print_class(struct out *o, const struct stat_snapshot *st, unsigned 
 		out_format(o, "%8u", sc == SPANCLASS_ZERO ? 0 : sizeclasses[sc >> 1].elemsize);
 	out_format(o, "  %-7s%7zu%10zu%10zu  ",
 		   sc == SPANCLASS_TINY                ? "tiny"
-		   : spanclass_noscan((spanclass_t)sc) ? "noscan"
+		   : spanclass_scan((spanclass_t)sc) == NOSCAN ? "noscan"
 						       : "scan",
 		   k->spans, k->slots, k->live);
 	print_share(o, k->slots - k->free_slots, k->slots);

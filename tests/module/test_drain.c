@@ -138,7 +138,7 @@ TEST_IN_CHILD(pages_behind_the_last_slot_count_with_it)
 {
 	start();
 	for (unsigned class = 2; class < NUM_SIZE_CLASSES; class++) {
-		spanclass_t sc = make_spanclass(class, false);
+		spanclass_t sc = make_spanclass(class, SCAN);
 		uint64_t nelems = spanclass_nelems(sc, spanclass_max_npages(sc));
 		struct mspan *s = make_span(sc, all_but_last, &nelems);
 
@@ -156,7 +156,7 @@ TEST_IN_CHILD(a_full_span_costs_no_call)
 	struct mspan *s;
 
 	start();
-	s = make_span(make_spanclass(40, false), none, NULL);
+	s = make_span(make_spanclass(40, SCAN), none, NULL);
 	CHECK(drain_span(s) == 0 && s->released == 0);
 	CHECK(check_pages(s) == 0);
 }
@@ -168,9 +168,9 @@ TEST_IN_CHILD(a_drained_span_is_done_until_a_slot_comes_free)
 	bool twice;
 
 	start();
-	nelems = spanclass_nelems(make_spanclass(30, false),
-				  spanclass_max_npages(make_spanclass(30, false)));
-	s = make_span(make_spanclass(30, false), all_but_last, &nelems);
+	nelems = spanclass_nelems(make_spanclass(30, SCAN),
+				  spanclass_max_npages(make_spanclass(30, SCAN)));
+	s = make_span(make_spanclass(30, SCAN), all_but_last, &nelems);
 	CHECK(!drain_is_done(s));
 	CHECK(drain_span(s) == 1);
 	CHECK(drain_is_done(s));
@@ -189,8 +189,8 @@ TEST_IN_CHILD(all_pages_count_as_used_when_a_slot_is_handed_out_or_the_span_is_f
 	struct mspan *a, *b;
 
 	start();
-	a = make_span(make_spanclass(40, false), by_chance, &r);
-	b = make_span(make_spanclass(40, true), by_chance, &r);
+	a = make_span(make_spanclass(40, SCAN), by_chance, &r);
+	b = make_span(make_spanclass(40, NOSCAN), by_chance, &r);
 	(void)drain_span(a);
 	(void)drain_span(b);
 	CHECK(a->released != 0 && b->released != 0);
@@ -210,7 +210,7 @@ TEST_IN_CHILD(what_was_given_back_does_not_count_against_the_limit_unless_it_is_
 	size_t before;
 
 	start();
-	s = make_span(make_spanclass(40, false), by_chance, &r);
+	s = make_span(make_spanclass(40, SCAN), by_chance, &r);
 	before = mheap_used_bytes();
 	(void)drain_span(s);
 	CHECK(mheap_used_bytes() == before - s->released * os_page_size());
@@ -227,7 +227,7 @@ TEST_IN_CHILD(free_slots_in_no_bitmap_keep_their_pages)
 	bool fresh;
 
 	start();
-	s = make_span(make_spanclass(40, false), by_chance, &r);
+	s = make_span(make_spanclass(40, SCAN), by_chance, &r);
 	/* As a cache does. */
 	while (mspan_take_word(s, &word, &bits, &fresh))
 		;
@@ -264,7 +264,7 @@ TEST_IN_CHILD(pages_of_malloc_0_and_filled_memory_stay_as_they_are)
 
 	start();
 	CHECK(drain_span(mheap_alloc_small(NULL, SPANCLASS_ZERO, 1, EFFORT_GROW)) == 0);
-	s = make_span(make_spanclass(40, false), by_chance, &r);
+	s = make_span(make_spanclass(40, SCAN), by_chance, &r);
 	options.clobberfree = true;
 	CHECK(drain_span(s) == 0 && s->released == 0);
 	for (uintptr_t page = s->base; page < s->base + mspan_nbytes(s); page += os_page_size())
@@ -279,7 +279,7 @@ TEST_IN_CHILD(a_region_of_huge_pages_ends_and_its_free_pages_are_dirty)
 	size_t nclean;
 
 	start();
-	s = make_span(make_spanclass(40, false), by_chance, &r);
+	s = make_span(make_spanclass(40, SCAN), by_chance, &r);
 	ha = arena_of(s->base);
 	page = pagealloc_page(ha, s->base);
 	/* As if the heap were large, and the region had been begun. */

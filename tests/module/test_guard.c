@@ -95,7 +95,7 @@ TEST_IN_CHILD(objects_are_aligned_as_asked)
 	with_efence();
 	for (size_t align = 1; align <= MiB(64); align *= 2) {
 		for (size_t size = 0; size < 20000; size += 1777) {
-			char *p = heap_aligned(align, size, false);
+			char *p = heap_aligned(align, size, SCAN);
 
 			CHECK(guard_owns((uintptr_t)p) && (uintptr_t)p % align == 0);
 			memset(p, 'x', size);
@@ -206,7 +206,8 @@ TEST_IN_CHILD(what_lives_is_counted_visited_and_found_by_any_byte)
 		bytes += i * 100;
 		g = guard_object_of((uintptr_t)p[i]);
 		CHECK(i * 100 == 0 || (g != NULL && g->addr == (uintptr_t)p[i] &&
-				       g->size == i * 100 && g->noscan == (i % 2 == 1)));
+				       g->size == i * 100 &&
+				       g->scan == (i % 2 == 0 ? SCAN : NOSCAN)));
 		CHECK(guard_object_of((uintptr_t)p[i] + i * 100 - 1) == g);
 		CHECK(guard_object_of((uintptr_t)p[i] - 1) == NULL &&
 		      guard_object_of((uintptr_t)p[i] + i * 100) == NULL);

@@ -64,14 +64,14 @@ TEST_IN_CHILD(the_objects_of_a_span_are_its_live_slots)
 	static void *objects[2000];
 
 	for (unsigned class = 2; class < NUM_SIZE_CLASSES; class++) {
-		size_t n = min_size(longest_nelems(make_spanclass(class, false)), 2000);
+		size_t n = min_size(longest_nelems(make_spanclass(class, SCAN)), 2000);
 		size_t live = 0, freed = 0;
 		struct mspan *s;
 		struct found f;
 
 		/* malloc leaves out the classes that are not aligned to 16. */
 		if (sizeclass_of_malloc(sizeclasses[class].elemsize) !=
-		    make_spanclass(class, false))
+		    make_spanclass(class, SCAN))
 			continue;
 		for (size_t i = 0; i < n; i++)
 			objects[i] = heap_malloc(sizeclasses[class].elemsize);
@@ -80,7 +80,7 @@ TEST_IN_CHILD(the_objects_of_a_span_are_its_live_slots)
 			live += span_of((uintptr_t)objects[i]) == s;
 		f = walk(objects[n / 2]);
 		CHECK(f.nruns == 1 && f.span_npages == s->npages && f.first.base == s->base);
-		CHECK(f.first.spanclass == make_spanclass(class, false));
+		CHECK(f.first.spanclass == make_spanclass(class, SCAN));
 		CHECK(f.first.nelems == s->nelems);
 		CHECK(f.first.fill.objects == live && f.first.fill.slots == live);
 		for (size_t i = 0; i < n; i += 3) {

@@ -127,13 +127,13 @@ static void what_counts_is_a_recount_at_every_step(size_t bytes, bool hard, unsi
 			(void)heap_trim();
 			break;
 		case 1:
-			q = heap_realloc(*p, any_size(&r) + 1, false, "realloc");
+			q = heap_realloc(*p, any_size(&r) + 1, SCAN, "realloc");
 			*p = q != NULL ? q : *p;
 			nulls += q == NULL;
 			break;
 		case 2:
 			drop(*p);
-			*p = heap_aligned((size_t)1 << rng_below(&r, 22), any_size(&r), false);
+			*p = heap_aligned((size_t)1 << rng_below(&r, 22), any_size(&r), SCAN);
 			nulls += *p == NULL;
 			break;
 		default:
@@ -409,14 +409,14 @@ TEST_IN_CHILD(at_a_hard_limit_every_way_to_memory_is_refused_and_smaller_request
 	errno = 0;
 	CHECK(heap_calloc(MiB(1)) == NULL && errno == ENOMEM);
 	errno = 0;
-	CHECK(heap_aligned(MiB(1), MiB(1), false) == NULL && errno == ENOMEM);
+	CHECK(heap_aligned(MiB(1), MiB(1), SCAN) == NULL && errno == ENOMEM);
 	errno = 0;
 	CHECK(heap_malloc_noscan(MiB(1)) == NULL && errno == ENOMEM);
 	errno = 0;
 	/* In place, as the last of the heap; and moved. */
-	CHECK(heap_realloc(last, MiB(3), false, "realloc") == NULL && errno == ENOMEM);
+	CHECK(heap_realloc(last, MiB(3), SCAN, "realloc") == NULL && errno == ENOMEM);
 	errno = 0;
-	CHECK(heap_realloc(p, MiB(4), false, "realloc") == NULL && errno == ENOMEM);
+	CHECK(heap_realloc(p, MiB(4), SCAN, "realloc") == NULL && errno == ENOMEM);
 	CHECK(((char *)p)[MiB(2) - 1] == 7 && ((char *)last)[MiB(1) - 1] == 9);
 	errno = 0;
 	CHECK(heap_malloc(GiB(100)) == NULL && errno == ENOMEM);
@@ -436,13 +436,13 @@ TEST_IN_CHILD(objects_grow_in_place_up_to_a_hard_limit)
 	start(MiB(32), true);
 	p = make(size);
 	while (size < MiB(31)) {
-		char *q = heap_realloc(p, size + KiB(64), false, "realloc");
+		char *q = heap_realloc(p, size + KiB(64), SCAN, "realloc");
 
 		CHECK(q != NULL);
 		p = q;
 		size += KiB(64);
 	}
-	CHECK(heap_realloc(p, MiB(33), false, "realloc") == NULL);
+	CHECK(heap_realloc(p, MiB(33), SCAN, "realloc") == NULL);
 	CHECK(mheap_used_bytes() <= MiB(32));
 	drop(p);
 }
@@ -460,7 +460,7 @@ TEST_IN_CHILD(what_the_thread_keeps_goes_before_an_object_is_refused_to_grow_in_
 	for (int i = 0; i < 60; i++)
 		drop(kept[i]);
 	CHECK(thread_cache()->big.npages >= 50 * KiB(256) / PAGE_SIZE);
-	q = heap_realloc(p, MiB(21), false, "realloc");
+	q = heap_realloc(p, MiB(21), SCAN, "realloc");
 	CHECK(q == p);
 	drop(q);
 }
@@ -873,15 +873,15 @@ TEST_IN_CHILD(a_request_beyond_a_soft_limit_is_served_after_a_flush_only)
 	start(MiB(32), false);
 	p = make(MiB(31) + KiB(512));
 	limit.next_round = 0;
-	CHECK(mheap_alloc_big(NULL, npages, 1, false, EFFORT_REUSE) == NULL);
+	CHECK(mheap_alloc_big(NULL, npages, 1, SCAN, EFFORT_REUSE) == NULL);
 	CHECK(limit_get_state() != LIMIT_OVER);
-	CHECK(mheap_alloc_big(NULL, npages, 1, false, EFFORT_GROW) == NULL);
-	s = mheap_alloc_big(NULL, npages, 1, false, EFFORT_AGAIN);
+	CHECK(mheap_alloc_big(NULL, npages, 1, SCAN, EFFORT_GROW) == NULL);
+	s = mheap_alloc_big(NULL, npages, 1, SCAN, EFFORT_AGAIN);
 	CHECK(s != NULL && limit_get_state() == LIMIT_OVER);
 	put_off_rounds();
 	mheap_free_span(NULL, s);
 	(void)mheap_scavenge_all();
-	s = mheap_alloc_big(NULL, npages, 1, false, EFFORT_GROW);
+	s = mheap_alloc_big(NULL, npages, 1, SCAN, EFFORT_GROW);
 	CHECK(s != NULL);
 	mheap_free_span(NULL, s);
 	drop(p);
@@ -893,8 +893,8 @@ TEST_IN_CHILD(growing_in_place_tells_a_limit_from_a_lack_of_room)
 	void *p;
 
 	start(MiB(32), false);
-	low = mheap_alloc_big(NULL, 100, 1, false, EFFORT_GROW);
-	high = mheap_alloc_big(NULL, 100, 1, false, EFFORT_GROW);
+	low = mheap_alloc_big(NULL, 100, 1, SCAN, EFFORT_GROW);
+	high = mheap_alloc_big(NULL, 100, 1, SCAN, EFFORT_GROW);
 	p = make(MiB(29));
 	limit.next_round = 0;
 	CHECK(mheap_resize_big(NULL, low, 500, EFFORT_GROW) == RESIZE_NO);

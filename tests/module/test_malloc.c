@@ -20,7 +20,7 @@
 struct object {
 	void *p;
 	size_t size;
-	bool noscan;
+	enum scan scan;
 };
 
 /* Returns a size. All orders of magnitude are equally likely: every class, and big sizes. */
@@ -41,22 +41,22 @@ static void check_kind(const struct object *o)
 	/* What cannot hold a pointer may be beside what does not. */
 	if (o->size < sizeof(void *) && s->kind == SPAN_TINY)
 		return;
-	CHECK(spanclass_noscan(s->spanclass) == o->noscan);
-	CHECK(s->kind != SPAN_TINY || o->noscan);
+	CHECK(spanclass_scan(s->spanclass) == o->scan);
+	CHECK(s->kind != SPAN_TINY || o->scan == NOSCAN);
 	CHECK(s->kind == SPAN_BIG || span_of((uintptr_t)o->p + o->size - 1) == s);
 }
 
-static void *make(uint64_t *rnd, size_t size, bool noscan)
+static void *make(uint64_t *rnd, size_t size, enum scan scan)
 {
 	switch (rng_below(rnd, 4)) {
 	case 0:
-		return noscan ? heap_calloc_noscan(size) : heap_calloc(size);
+		return scan == NOSCAN ? heap_calloc_noscan(size) : heap_calloc(size);
 	case 1:
-		return heap_aligned((size_t)1 << rng_below(rnd, 14), size, noscan);
+		return heap_aligned((size_t)1 << rng_below(rnd, 14), size, scan);
 	case 2:
-		return heap_realloc(NULL, size, noscan, "realloc");
+		return heap_realloc(NULL, size, scan, "realloc");
 	default:
-		return noscan ? heap_malloc_noscan(size) : heap_malloc(size);
+		return scan == NOSCAN ? heap_malloc_noscan(size) : heap_malloc(size);
 	}
 }
 
@@ -71,12 +71,12 @@ static void live_a_while(unsigned steps)
 		if (o->p != NULL)
 			check_kind(o);
 		o->size = any_size(&rnd);
-		o->noscan = rng_below(&rnd, 2) != 0;
+		o->scan = rng_below(&rnd, 2) != 0 ? NOSCAN : SCAN;
 		if (o->p != NULL && rng_below(&rnd, 3) != 0) {
-			o->p = heap_realloc(o->p, o->size, o->noscan, "realloc");
+			o->p = heap_realloc(o->p, o->size, o->scan, "realloc");
 		} else {
 			heap_free(o->p, "free");
-			o->p = make(&rnd, o->size, o->noscan);
+			o->p = make(&rnd, o->size, o->scan);
 		}
 		CHECK(o->p != NULL);
 		memset(o->p, 0x5a, o->size);
@@ -162,7 +162,7 @@ static void calloc_and_dirty(unsigned steps)
 		memset(p[i], 0xa5, size[i]);
 		if (rng_below(&rnd, 4) == 0) {
 			size[i] = any_big_size(&rnd);
-			p[i] = heap_realloc(p[i], size[i], false, "realloc");
+			p[i] = heap_realloc(p[i], size[i], SCAN, "realloc");
 			memset(p[i], 0xa5, size[i]);
 		}
 		if (step % 50 == 0)
@@ -205,7 +205,7 @@ TEST_IN_CHILD(a_big_object_below_half_of_its_pages_is_copied_and_leaves_them_who
 			size_t most = min_size(nbytes / 2, MOVE_PAGES_MIN) - 1;
 			size_t size = l < 4 ? least[l] : most;
 			char *p = big_with_neighbour(big[b]);
-			char *q = heap_realloc(p, size, false, "realloc");
+			char *q = heap_realloc(p, size, SCAN, "realloc");
 
 			CHECK(pattern_holds(q, size, big[b]));
 			CHECK(q != p && heap_usable_size(q, "test") < 2 * size + 16);
@@ -225,7 +225,7 @@ TEST_IN_CHILD(a_big_object_stays_at_half_of_its_pages_and_where_it_is_much_to_co
 		for (size_t size = big[b]; size >= min_size(big[b] / 2, MOVE_PAGES_MIN);
 		     size = size / 2 + size / 8) {
 			char *p = big_with_neighbour(big[b]);
-			char *q = heap_realloc(p, size, false, "realloc");
+			char *q = heap_realloc(p, size, SCAN, "realloc");
 
 			CHECK(q == p && pattern_holds(q, size, big[b]));
 			CHECK(heap_usable_size(q, "test") == align_up(size, PAGE_SIZE));

@@ -46,13 +46,13 @@ static void *make(spanclass_t sc)
 
 static void *make_scan(unsigned class)
 {
-	return make(make_spanclass(class, false));
+	return make(make_spanclass(class, SCAN));
 }
 
-static void *make_big(size_t npages, bool noscan)
+static void *make_big(size_t npages, enum scan scan)
 {
 	bool fresh;
-	struct mspan *s = mcache_alloc_big(&cache, npages, 1, noscan, &fresh);
+	struct mspan *s = mcache_alloc_big(&cache, npages, 1, scan, &fresh);
 
 	CHECK(s != NULL);
 	memset((void *)s->base, 0, mspan_nbytes(s));
@@ -175,8 +175,8 @@ TEST_IN_CHILD(noscan_is_not_searched)
 	void **holder, **big, *a, *b;
 
 	start();
-	holder = make(make_spanclass(10, true));
-	big = make_big(3, true);
+	holder = make(make_spanclass(10, NOSCAN));
+	big = make_big(3, NOSCAN);
 	a = make_scan(10);
 	b = make_scan(10);
 	*holder = a;
@@ -193,10 +193,10 @@ TEST_IN_CHILD(every_page_of_a_big_object)
 	void *content;
 
 	start();
-	big = make_big(40, false);
+	big = make_big(40, SCAN);
 	content = make_scan(4);
 	*(void **)(void *)(big + 39 * PAGE_SIZE + PAGE_SIZE - 8) = content;
-	(void)make_big(1, false);
+	(void)make_big(1, SCAN);
 	for (size_t page = 0; page < 40; page++) {
 		CHECK(mark_start(&mark));
 		CHECK(num_lost() == 3);
@@ -239,7 +239,7 @@ TEST_IN_CHILD(many_at_once)
 	size_t ndirect;
 
 	start();
-	wide = make_big(N * sizeof(*wide) / PAGE_SIZE + 1, false);
+	wide = make_big(N * sizeof(*wide) / PAGE_SIZE + 1, SCAN);
 	for (int i = 0; i < N; i++) {
 		void **p = make_scan(4);
 

@@ -16,9 +16,9 @@
 
 #include <string.h>
 
-#define SC_64 make_spanclass(6, false)
-#define SC_1024 make_spanclass(32, false)
-#define SC_32768 make_spanclass(67, false)
+#define SC_64 make_spanclass(6, SCAN)
+#define SC_1024 make_spanclass(32, SCAN)
+#define SC_32768 make_spanclass(67, SCAN)
 
 #define WORD_NBYTES (PCACHE_PAGES * PAGE_SIZE)
 
@@ -89,7 +89,7 @@ static void fill_stack(struct mcache *c, spanclass_t sc)
 	unsigned n = spanclass_info(sc)->stack_entries + 10u;
 	unsigned most = spanclass_info(sc)->stack_entries;
 
-	if (spanclass_noscan(sc) && most > STACK_FIRST_ENTRIES)
+	if (spanclass_scan(sc) == NOSCAN && most > STACK_FIRST_ENTRIES)
 		most = STACK_FIRST_ENTRIES;
 	for (unsigned i = 0; i < n; i++)
 		many[i] = get(c, sc);
@@ -106,10 +106,10 @@ TEST_IN_CHILD(deep_stacks_of_the_classes_do_not_overlap)
 	start();
 	end = (uint32_t)((char *)mcache_rest(c)->deep_stacks - (char *)c);
 	for (unsigned class = 1; class < NUM_SIZE_CLASSES; class++) {
-		spanclass_t sc = make_spanclass(class, false);
+		spanclass_t sc = make_spanclass(class, SCAN);
 
 		if (class > 2)
-			fill_stack(c, make_spanclass(class, true));
+			fill_stack(c, make_spanclass(class, NOSCAN));
 		fill_stack(c, sc);
 		if (sizeclasses[class].stack_first == 0) {
 			CHECK(sizeclasses[class].stack_entries <= STACK_FIRST_ENTRIES);
@@ -289,7 +289,7 @@ TEST_IN_CHILD(each_span_of_a_bin_is_longer_up_to_the_longest)
 /* A region whose first page was touched before its huge page was asked for gets none. */
 TEST_IN_CHILD(spans_use_up_the_page_word_and_cross_into_no_other)
 {
-	spanclass_t sc = make_spanclass(sizeclass_for(8192, 16), false);
+	spanclass_t sc = make_spanclass(sizeclass_for(8192, 16), SCAN);
 	const struct mspan *s = NULL;
 	uintptr_t end = 0;
 
@@ -320,7 +320,7 @@ static void use_up_spans(spanclass_t sc, unsigned nspans, void **p, unsigned *n)
 
 TEST_IN_CHILD(after_a_tick_spans_begin_short_again_and_after_a_flush_one_length_shorter)
 {
-	spanclass_t sc = make_spanclass(sizeclass_for(8192, 16), false);
+	spanclass_t sc = make_spanclass(sizeclass_for(8192, 16), SCAN);
 	const struct sizeclass *info = spanclass_info(sc);
 	struct bin *b = &cache[0].bins[sc];
 	static void *p[1000];
@@ -354,8 +354,8 @@ TEST_IN_CHILD(after_a_tick_spans_begin_short_again_and_after_a_flush_one_length_
 
 TEST_IN_CHILD(a_thread_that_takes_a_span_gives_back_idle_ones_now_and_then)
 {
-	spanclass_t idle = make_spanclass(sizeclass_for(8192, 16), false);
-	spanclass_t busy = make_spanclass(sizeclass_for(4096, 16), false);
+	spanclass_t idle = make_spanclass(sizeclass_for(8192, 16), SCAN);
+	spanclass_t busy = make_spanclass(sizeclass_for(4096, 16), SCAN);
 	struct bin *b = &cache[0].bins[idle];
 	void *live;
 
@@ -382,7 +382,7 @@ TEST_IN_CHILD(a_thread_that_takes_a_span_gives_back_idle_ones_now_and_then)
 
 TEST_IN_CHILD(with_hardened_spans_are_the_longest_at_once)
 {
-	spanclass_t sc = make_spanclass(sizeclass_for(8192, 16), false);
+	spanclass_t sc = make_spanclass(sizeclass_for(8192, 16), SCAN);
 
 	options.hardened = 1;
 	start();
@@ -682,7 +682,7 @@ TEST_IN_CHILD(a_slot_on_the_stack_of_its_home_survives_that_others_take_the_span
 static struct mspan *get_big(struct mcache *c, size_t npages)
 {
 	bool fresh;
-	struct mspan *s = mcache_alloc_big(c, npages, 1, false, &fresh);
+	struct mspan *s = mcache_alloc_big(c, npages, 1, SCAN, &fresh);
 
 	CHECK(s != NULL && s->npages == npages && slot_state(&s->state[0]) == SLOT_FREE);
 	CHECK(mspan_set_big_live(s) == (void *)s->base);
@@ -728,8 +728,8 @@ TEST_IN_CHILD(a_freed_big_object_is_handed_out_again_for_the_same_length)
 	b = get_big(&cache[0], 9);
 	put_big(&cache[0], a);
 	put_big(&cache[0], b);
-	CHECK(mcache_alloc_big(&cache[0], 8, 1, true, &fresh) == a);
-	CHECK(!fresh && spanclass_noscan(a->spanclass));
+	CHECK(mcache_alloc_big(&cache[0], 8, 1, NOSCAN, &fresh) == a);
+	CHECK(!fresh && spanclass_scan(a->spanclass) == NOSCAN);
 	CHECK(get_big(&cache[0], 9) == b);
 	put_big(&cache[0], a);
 	put_big(&cache[0], b);
@@ -839,7 +839,7 @@ TEST_IN_CHILD(an_aligned_big_object_is_aligned_whatever_is_kept)
 	get_big(&cache[0], 1);
 	s = get_big(&cache[0], 8);
 	put_big(&cache[0], s);
-	s = mcache_alloc_big(&cache[0], 8, 64, false, &fresh);
+	s = mcache_alloc_big(&cache[0], 8, 64, SCAN, &fresh);
 	CHECK(s->base % (64 * PAGE_SIZE) == 0);
 }
 
@@ -850,7 +850,7 @@ TEST_IN_CHILD(an_aligned_big_object_that_was_freed_is_handed_out_again_among_oth
 
 	start();
 	get_big(&cache[0], 1);
-	s = mcache_alloc_big(&cache[0], 8, 64, false, &fresh);
+	s = mcache_alloc_big(&cache[0], 8, 64, SCAN, &fresh);
 	memset((void *)s->base, 1, PAGE_SIZE);
 	for (int i = 0; i < 10; i++)
 		other[i] = get_big(&cache[0], 8);
@@ -860,13 +860,13 @@ TEST_IN_CHILD(an_aligned_big_object_that_was_freed_is_handed_out_again_among_oth
 			put_big(&cache[0], s);
 	}
 	CHECK(cache[0].big.npages == 11 * 8);
-	CHECK(mcache_alloc_big(&cache[0], 8, 64, true, &fresh) == s && !fresh);
-	CHECK(spanclass_noscan(s->spanclass) && cache[0].big.npages == 10 * 8);
+	CHECK(mcache_alloc_big(&cache[0], 8, 64, NOSCAN, &fresh) == s && !fresh);
+	CHECK(spanclass_scan(s->spanclass) == NOSCAN && cache[0].big.npages == 10 * 8);
 	/* The others are still there, last freed first. */
 	for (int i = 10; i-- > 0;)
 		CHECK(get_big(&cache[0], 8) == other[i]);
 	CHECK(cache[0].big.npages == 0);
-	CHECK(mcache_alloc_big(&cache[0], BIG_CACHE_MAX_RUN + 1, 2, false, &fresh) != NULL);
+	CHECK(mcache_alloc_big(&cache[0], BIG_CACHE_MAX_RUN + 1, 2, SCAN, &fresh) != NULL);
 }
 
 /* --- giving back --- */

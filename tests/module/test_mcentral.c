@@ -21,11 +21,11 @@ static void start(void)
 {
 	unsigned c = NUM_SIZE_CLASSES - 1;
 
-	while (c > 0 && longest_nelems(make_spanclass(c, false)) / 8 != 4)
+	while (c > 0 && longest_nelems(make_spanclass(c, SCAN)) / 8 != 4)
 		c--;
 	CHECK(c != 0);
-	sc_scan = make_spanclass(c, false);
-	sc_noscan = make_spanclass(c, true);
+	sc_scan = make_spanclass(c, SCAN);
+	sc_noscan = make_spanclass(c, NOSCAN);
 	mheap_init();
 }
 

@@ -170,8 +170,8 @@ static void a_bucket_has_both_span_classes_of_its_size(void **state)
 	(void)state;
 	memset(&st, 0, sizeof(st));
 	for (unsigned class = 0; class < NUM_SIZE_CLASSES; class++) {
-		st.classes[make_spanclass(class, false)].frees = class + 1;
-		st.classes[make_spanclass(class, true)].frees = 1000;
+		st.classes[make_spanclass(class, SCAN)].frees = class + 1;
+		st.classes[make_spanclass(class, NOSCAN)].frees = 1000;
 	}
 	st.all.frees = 4711;
 	assert_int_equal(metric_read(&st, "/gc/heap/frees-by-size:bytes", &value, &h),

@@ -15,8 +15,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#define SC_64 make_spanclass(6, false)
-#define SC_8192 make_spanclass(51, true)
+#define SC_64 make_spanclass(6, SCAN)
+#define SC_8192 make_spanclass(51, NOSCAN)
 
 /* Far from where arena.c looks for room. */
 #define PLACE ((uintptr_t)0x400000000000)
@@ -54,7 +54,7 @@ static spanclass_t long_class(void)
 		    sizeclasses[longest].npages[SPAN_LENGTHS - 1])
 			longest = c;
 	CHECK(sizeclasses[longest].npages[SPAN_LENGTHS - 1] > 5);
-	return make_spanclass(longest, false);
+	return make_spanclass(longest, SCAN);
 }
 
 static size_t total_pages(void)
@@ -69,7 +69,7 @@ static size_t free_pages_now(void)
 
 static struct mspan *big(size_t npages)
 {
-	struct mspan *s = mheap_alloc_big(NULL, npages, 1, false, EFFORT_GROW);
+	struct mspan *s = mheap_alloc_big(NULL, npages, 1, SCAN, EFFORT_GROW);
 
 	CHECK(s != NULL && s->npages == npages && s->kind == SPAN_BIG);
 	return s;
@@ -445,10 +445,10 @@ TEST_IN_CHILD(an_aligned_big_span_is_aligned_and_its_edges_are_given_back)
 		for (size_t npages = 1; npages < 100; npages = npages * 5 + 1) {
 			size_t used = total_pages() - free_pages_now();
 			struct mspan *s =
-				mheap_alloc_big(NULL, npages, aligns[i], true, EFFORT_GROW);
+				mheap_alloc_big(NULL, npages, aligns[i], NOSCAN, EFFORT_GROW);
 
 			CHECK(s != NULL && s->base % (aligns[i] * PAGE_SIZE) == 0);
-			CHECK(s->npages == npages && spanclass_noscan(s->spanclass));
+			CHECK(s->npages == npages && spanclass_scan(s->spanclass) == NOSCAN);
 			CHECK(total_pages() - free_pages_now() == used + npages);
 			CHECK(span_of(s->base) == s);
 			mheap_check();
@@ -466,7 +466,7 @@ TEST_IN_CHILD(an_aligned_span_fills_an_aligned_hole_before_the_heap_grows)
 	mheap_init();
 	big(1);
 	for (int i = 0; i < 8; i++) {
-		hole[i] = mheap_alloc_big(NULL, 16, 16, false, EFFORT_GROW);
+		hole[i] = mheap_alloc_big(NULL, 16, 16, SCAN, EFFORT_GROW);
 		CHECK(hole[i] != NULL && hole[i]->base % (16 * PAGE_SIZE) == 0);
 		memset((void *)hole[i]->base, 1, 16 * PAGE_SIZE);
 	}
@@ -477,9 +477,9 @@ TEST_IN_CHILD(an_aligned_span_fills_an_aligned_hole_before_the_heap_grows)
 		uintptr_t base = hole[i]->base;
 
 		mheap_free_span(NULL, hole[i]);
-		s = mheap_alloc_big(NULL, 17, 16, false, EFFORT_REUSE);
+		s = mheap_alloc_big(NULL, 17, 16, SCAN, EFFORT_REUSE);
 		CHECK(s == NULL);
-		s = mheap_alloc_big(NULL, 16, 16, false, EFFORT_REUSE);
+		s = mheap_alloc_big(NULL, 16, 16, SCAN, EFFORT_REUSE);
 		CHECK(s != NULL && s->base == base && !s->zeroed);
 	}
 	CHECK(total_pages() == total);
@@ -492,7 +492,7 @@ TEST_IN_CHILD(an_aligned_span_through_the_page_cache_loses_no_page)
 
 	mheap_init();
 	for (int i = 0; i < 40; i++) {
-		struct mspan *s = mheap_alloc_big(&pc, 3, 4, false, EFFORT_GROW);
+		struct mspan *s = mheap_alloc_big(&pc, 3, 4, SCAN, EFFORT_GROW);
 
 		CHECK(s != NULL && s->base % (4 * PAGE_SIZE) == 0);
 		if (i % 3 == 0)
@@ -510,10 +510,10 @@ TEST_IN_CHILD(lengths_and_alignments_that_cannot_be_are_null)
 
 	mheap_init();
 	s = big(1);
-	CHECK(mheap_alloc_big(NULL, SIZE_MAX / PAGE_SIZE, 1, false, EFFORT_GROW) == NULL);
-	CHECK(mheap_alloc_big(NULL, (size_t)1 << 34, 1, false, EFFORT_GROW) == NULL);
-	CHECK(mheap_alloc_big(NULL, UINT32_MAX, 1, false, EFFORT_GROW) == NULL);
-	CHECK(mheap_alloc_big(NULL, 1, (size_t)1 << 49, false, EFFORT_GROW) == NULL);
+	CHECK(mheap_alloc_big(NULL, SIZE_MAX / PAGE_SIZE, 1, SCAN, EFFORT_GROW) == NULL);
+	CHECK(mheap_alloc_big(NULL, (size_t)1 << 34, 1, SCAN, EFFORT_GROW) == NULL);
+	CHECK(mheap_alloc_big(NULL, UINT32_MAX, 1, SCAN, EFFORT_GROW) == NULL);
+	CHECK(mheap_alloc_big(NULL, 1, (size_t)1 << 49, SCAN, EFFORT_GROW) == NULL);
 	CHECK(!mheap_resize_big(NULL, s, (size_t)1 << 34, EFFORT_GROW));
 	CHECK(!mheap_resize_big(NULL, s, SIZE_MAX / PAGE_SIZE, EFFORT_GROW));
 	CHECK(s->npages == 1);
@@ -572,7 +572,7 @@ TEST_IN_CHILD(a_zeroed_span_reads_as_zero_whatever_was_in_its_pages)
 		}
 		if (step % 300 == 0)
 			npages = HUGE_PAGES + 3;
-		s[i] = mheap_alloc_zeroed(with, npages, align, false, EFFORT_GROW);
+		s[i] = mheap_alloc_zeroed(with, npages, align, SCAN, EFFORT_GROW);
 		CHECK(s[i] != NULL && s[i]->zeroed && s[i]->base % (align * PAGE_SIZE) == 0);
 		CHECK(all_zero((void *)s[i]->base, mspan_nbytes(s[i])));
 		memset((void *)s[i]->base, 0x5a, mspan_nbytes(s[i]));
@@ -673,14 +673,14 @@ TEST_IN_CHILD(a_second_short_run_comes_from_the_cache_without_the_heap)
 
 	mheap_init();
 	big(1);
-	a = mheap_alloc_big(&pc, 2, 1, false, EFFORT_GROW);
+	a = mheap_alloc_big(&pc, 2, 1, SCAN, EFFORT_GROW);
 	nfree = free_pages_now();
-	b = mheap_alloc_big(&pc, 3, 1, false, EFFORT_GROW);
+	b = mheap_alloc_big(&pc, 3, 1, SCAN, EFFORT_GROW);
 	CHECK(b->base == a->base + 2 * PAGE_SIZE);
 	CHECK(free_pages_now() == nfree);
 	mheap_free_span(&pc, a);
 	CHECK(free_pages_now() == nfree);
-	CHECK(mheap_alloc_big(&pc, 2, 1, false, EFFORT_GROW)->base == pc.base + PAGE_SIZE);
+	CHECK(mheap_alloc_big(&pc, 2, 1, SCAN, EFFORT_GROW)->base == pc.base + PAGE_SIZE);
 	mheap_check();
 }
 
@@ -691,7 +691,7 @@ TEST_IN_CHILD(a_flushed_cache_has_given_every_page_back)
 
 	mheap_init();
 	for (int i = 0; i < 20; i++)
-		s[i] = mheap_alloc_big(&pc, 1 + (size_t)i % PCACHE_MAX_RUN, 1, false, EFFORT_GROW);
+		s[i] = mheap_alloc_big(&pc, 1 + (size_t)i % PCACHE_MAX_RUN, 1, SCAN, EFFORT_GROW);
 	for (int i = 0; i < 20; i += 2)
 		mheap_free_span(&pc, s[i]);
 	for (int i = 1; i < 20; i += 2)
@@ -715,7 +715,7 @@ TEST_IN_CHILD(a_run_freed_across_the_edge_of_the_cached_word_loses_no_page)
 	CHECK(across->base == low->base + 60 * PAGE_SIZE);
 	mheap_free_span(NULL, low);
 	/* The cache holds the word in which the run begins. */
-	one = mheap_alloc_big(&pc, 1, 1, false, EFFORT_GROW);
+	one = mheap_alloc_big(&pc, 1, 1, SCAN, EFFORT_GROW);
 	CHECK(pc.base == one->base && one->base + 60 * PAGE_SIZE == across->base);
 	mheap_free_span(&pc, across);
 	mheap_free_span(&pc, one);
@@ -737,11 +737,11 @@ TEST_IN_CHILD(the_tail_of_a_span_in_the_cached_word_is_used_before_the_heap_is_a
 
 	mheap_init();
 	big(1);
-	s[0] = mheap_alloc_big(&pc, 8, 1, false, EFFORT_GROW);
+	s[0] = mheap_alloc_big(&pc, 8, 1, SCAN, EFFORT_GROW);
 	nfree = free_pages_now();
 	resize(&pc, s[0], 2);
 	for (int i = 1; i < 4; i++) {
-		s[i] = mheap_alloc_big(&pc, 8, 1, false, EFFORT_GROW);
+		s[i] = mheap_alloc_big(&pc, 8, 1, SCAN, EFFORT_GROW);
 		/* Right behind the pages that are left of the span before. */
 		CHECK(s[i]->base == s[i - 1]->base + 2 * PAGE_SIZE && !s[i]->zeroed);
 		resize(&pc, s[i], 2);
@@ -762,7 +762,7 @@ TEST_IN_CHILD(the_tail_of_a_span_that_is_not_in_the_cached_word_goes_to_the_heap
 
 	mheap_init();
 	s = big(70);
-	one = mheap_alloc_big(&pc, 1, 1, false, EFFORT_GROW);
+	one = mheap_alloc_big(&pc, 1, 1, SCAN, EFFORT_GROW);
 	nfree = free_pages_now();
 	/* Below the word, and longer than what a word takes. */
 	resize(&pc, s, 60);
@@ -783,7 +783,7 @@ TEST_IN_CHILD(a_run_freed_just_below_or_behind_the_cached_word_goes_to_the_heap)
 
 	mheap_init();
 	low = big(64);
-	mid = mheap_alloc_big(&pc, 1, 1, false, EFFORT_GROW);
+	mid = mheap_alloc_big(&pc, 1, 1, SCAN, EFFORT_GROW);
 	CHECK(mid->base == low->base + 64 * PAGE_SIZE);
 	CHECK(mheap_resize_big(NULL, low, 60, EFFORT_GROW));
 	CHECK(mheap_resize_big(NULL, low, 56, EFFORT_GROW));
@@ -803,13 +803,13 @@ TEST_IN_CHILD(the_cache_knows_which_pages_are_zero)
 
 	mheap_init();
 	big(1);
-	a = mheap_alloc_big(&pc, 2, 1, false, EFFORT_GROW);
+	a = mheap_alloc_big(&pc, 2, 1, SCAN, EFFORT_GROW);
 	CHECK(a->zeroed && all_zero((void *)a->base, mspan_nbytes(a)));
 	memset((void *)a->base, 1, mspan_nbytes(a));
 	mheap_free_span(&pc, a);
-	b = mheap_alloc_big(&pc, 3, 1, false, EFFORT_GROW);
+	b = mheap_alloc_big(&pc, 3, 1, SCAN, EFFORT_GROW);
 	CHECK(!b->zeroed);
-	a = mheap_alloc_big(&pc, 3, 1, false, EFFORT_GROW);
+	a = mheap_alloc_big(&pc, 3, 1, SCAN, EFFORT_GROW);
 	CHECK(a->zeroed && all_zero((void *)a->base, mspan_nbytes(a)));
 	/* Back in the heap, the used ones are dirty and the others clean. */
 	mheap_free_span(&pc, b);
@@ -841,7 +841,7 @@ TEST_IN_CHILD(a_random_history_through_two_caches_loses_no_page)
 			s[i] = NULL;
 		} else {
 			s[i] = mheap_alloc_big(k == 2 ? NULL : &pc[k], 1 + rng_below(&rnd, 24),
-					       rng_below(&rnd, 8) == 0 ? 4 : 1, false, EFFORT_GROW);
+					       rng_below(&rnd, 8) == 0 ? 4 : 1, SCAN, EFFORT_GROW);
 			CHECK(!s[i]->zeroed || all_zero((void *)s[i]->base, mspan_nbytes(s[i])));
 			memset((void *)s[i]->base, 0x11, mspan_nbytes(s[i]));
 			pattern_fill((void *)s[i]->base, 32, i);
@@ -990,11 +990,11 @@ TEST_IN_CHILD(without_memory_the_answer_is_null_and_the_heap_is_as_before)
 
 	mheap_init();
 	os_fail_from(OS_ALL_CALLS, 1);
-	CHECK(mheap_alloc_big(NULL, 1, 1, false, EFFORT_GROW) == NULL);
+	CHECK(mheap_alloc_big(NULL, 1, 1, SCAN, EFFORT_GROW) == NULL);
 	CHECK(alloc_longest(NULL, SC_64) == NULL);
 	os_fail_stop();
 	os_fail_from(OS_RESERVE | OS_COMMIT, 1);
-	CHECK(mheap_alloc_big(NULL, 1, 1, false, EFFORT_GROW) == NULL);
+	CHECK(mheap_alloc_big(NULL, 1, 1, SCAN, EFFORT_GROW) == NULL);
 	CHECK(alloc_longest(NULL, SC_64) == NULL);
 	os_fail_stop();
 	for (unsigned shape = 0; shape < SPAN_SHAPES; shape++)
@@ -1004,11 +1004,11 @@ TEST_IN_CHILD(without_memory_the_answer_is_null_and_the_heap_is_as_before)
 	CHECK(alloc_longest(NULL, SC_64) != NULL);
 	nfree = free_pages_now();
 	os_fail_from(OS_RESERVE | OS_COMMIT, 1);
-	CHECK(mheap_alloc_big(NULL, 100, 1, false, EFFORT_GROW) == NULL);
+	CHECK(mheap_alloc_big(NULL, 100, 1, SCAN, EFFORT_GROW) == NULL);
 	CHECK(!mheap_resize_big(NULL, s, 1000, EFFORT_GROW) && s->npages == 60);
 	CHECK(free_pages_now() == nfree);
 	/* What is there can still be had. */
-	CHECK(mheap_alloc_big(NULL, nfree, 1, false, EFFORT_GROW) != NULL);
+	CHECK(mheap_alloc_big(NULL, nfree, 1, SCAN, EFFORT_GROW) != NULL);
 	os_fail_stop();
 	mheap_check();
 	CHECK(big(100) != NULL);
@@ -1169,7 +1169,7 @@ TEST_OF_NEIGHBOURS(a_small_reservation_into_an_arena_that_is_known_is_used_witho
 	CHECK(a->base == PLACE + 2 * CHUNK_SIZE);
 	mheap_check();
 	/* A heap that does not want such a place may say no. */
-	b = mheap_alloc_big(NULL, 2 * CHUNK_PAGES, 1, false, EFFORT_GROW);
+	b = mheap_alloc_big(NULL, 2 * CHUNK_PAGES, 1, SCAN, EFFORT_GROW);
 	mheap_check();
 	if (b != NULL) {
 		pattern_fill((void *)b->base, mspan_nbytes(b), 3);
@@ -1253,22 +1253,22 @@ TEST_IN_CHILD(what_cannot_be_had_takes_no_arenas)
 	uint32_t narenas;
 
 	mheap_init();
-	CHECK(mheap_alloc_big(NULL, 1, 1, false, EFFORT_GROW) != NULL);
+	CHECK(mheap_alloc_big(NULL, 1, 1, SCAN, EFFORT_GROW) != NULL);
 	narenas = mheap.pages.narenas;
 	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
 		size_t npages = ((size_t)1 << sizes[i]) / PAGE_SIZE;
 
 		os_fail_from(OS_COMMIT, 1);
-		CHECK(mheap_alloc_big(NULL, npages, 1, false, EFFORT_GROW) == NULL);
-		CHECK(mheap_alloc_big(NULL, npages, ARENA_PAGES, false, EFFORT_GROW) == NULL);
+		CHECK(mheap_alloc_big(NULL, npages, 1, SCAN, EFFORT_GROW) == NULL);
+		CHECK(mheap_alloc_big(NULL, npages, ARENA_PAGES, SCAN, EFFORT_GROW) == NULL);
 		os_fail_stop();
 	}
 	CHECK(mheap.pages.narenas == narenas);
 	/* More than there are numbers for, whatever the system says. */
-	CHECK(mheap_alloc_big(NULL, (size_t)MAX_ARENAS * ARENA_PAGES, 1, false, EFFORT_GROW) ==
+	CHECK(mheap_alloc_big(NULL, (size_t)MAX_ARENAS * ARENA_PAGES, 1, SCAN, EFFORT_GROW) ==
 	      NULL);
 	CHECK(mheap.pages.narenas == narenas);
-	CHECK(mheap_alloc_big(NULL, 2 * ARENA_PAGES, 1, false, EFFORT_GROW) != NULL);
+	CHECK(mheap_alloc_big(NULL, 2 * ARENA_PAGES, 1, SCAN, EFFORT_GROW) != NULL);
 	mheap_check();
 }
 

@@ -22,9 +22,9 @@
 
 /* Size classes by their slots: 1024, 341 (21 in the last word), 128; and by what is worth taking of
  * them. */
-#define SC_8 make_spanclass(1, false)
-#define SC_24 make_spanclass(3, false)
-#define SC_64 make_spanclass(6, true)
+#define SC_8 make_spanclass(1, SCAN)
+#define SC_24 make_spanclass(3, SCAN)
+#define SC_64 make_spanclass(6, NOSCAN)
 #define SC_WORTH_4 class_worth(4)
 #define SC_WORTH_1 class_worth(1)
 
@@ -34,10 +34,10 @@ static spanclass_t class_worth(unsigned slots)
 {
 	unsigned c = NUM_SIZE_CLASSES - 1;
 
-	while (c > 0 && longest_nelems(make_spanclass(c, false)) / 8 != slots)
+	while (c > 0 && longest_nelems(make_spanclass(c, SCAN)) / 8 != slots)
 		c--;
 	assert_int_not_equal(c, 0);
-	return make_spanclass(c, false);
+	return make_spanclass(c, SCAN);
 }
 
 /* A record with garbage in it and a guard behind it. */
@@ -328,7 +328,7 @@ static void words_are_taken_lowest_first_and_the_last_one_may_be_partial(void **
 
 	(void)state;
 	for (size_t k = 0; k < sizeof(classes) / sizeof(classes[0]); k++) {
-		struct mspan *s = new_span(make_spanclass(classes[k], false));
+		struct mspan *s = new_span(make_spanclass(classes[k], SCAN));
 		unsigned nelems = s->nelems;
 		unsigned word;
 		uint64_t bits;
@@ -535,7 +535,7 @@ static void the_free_that_makes_a_full_span_worth_taking_says_claim(void **state
 
 	(void)state;
 	for (size_t k = 0; k < sizeof(classes) / sizeof(classes[0]); k++) {
-		struct mspan *s = full_span(make_spanclass(classes[k], false));
+		struct mspan *s = full_span(make_spanclass(classes[k], SCAN));
 
 		assert_int_equal(mspan_owner_relaxed(s), ME | SPAN_FULL);
 		for (uint32_t i = 0; i < s->nelems; i++)

@@ -121,7 +121,7 @@ static void use_pages(struct pcache *pc, uint64_t *rnd)
 				keep_span(i, use_small(with, rnd));
 			else
 				keep_span(i, mheap_alloc_big(with, npages,
-							     rng_below(rnd, 4) == 0 ? 16 : 1, false,
+							     rng_below(rnd, 4) == 0 ? 16 : 1, SCAN,
 							     EFFORT_GROW));
 		} else if (spans[i]->kind == SPAN_BIG && rng_below(rnd, 2) == 0) {
 			size_t had = spans[i]->npages;
@@ -150,7 +150,7 @@ static void page_scenario(void)
 	for (size_t i = 0; i < SPANS; i++) {
 		check_span_bytes(i);
 		if (spans[i] == NULL) {
-			keep_span(i, mheap_alloc_big(&pc, 70 * (i + 1), 1, false, EFFORT_GROW));
+			keep_span(i, mheap_alloc_big(&pc, 70 * (i + 1), 1, SCAN, EFFORT_GROW));
 			CHECK(spans[i] != NULL);
 		}
 	}
@@ -251,11 +251,11 @@ static void change_object(struct object *o, size_t size)
 	size_t kept = min_size(min_size(o->nbytes, size), 300);
 
 	errno = 0;
-	p = heap_realloc(o->p, size, false, "realloc");
+	p = heap_realloc(o->p, size, SCAN, "realloc");
 	check_null(p);
 	/* An object that shrinks needs no memory if a new one could be in its place. */
 	CHECK(p != NULL || size > o->nbytes || (uintptr_t)o->p % 16 != 0 ||
-	      spanclass_noscan(span_of((uintptr_t)o->p)->spanclass));
+	      spanclass_scan(span_of((uintptr_t)o->p)->spanclass) == NOSCAN);
 	if (p == NULL) {
 		check_object(o);
 		return;
@@ -409,9 +409,9 @@ static void refuse_all_body(void)
 	errno = 0;
 	CHECK(heap_calloc(10) == NULL && errno == ENOMEM);
 	errno = 0;
-	CHECK(heap_aligned(64, 10, false) == NULL && errno == ENOMEM);
+	CHECK(heap_aligned(64, 10, SCAN) == NULL && errno == ENOMEM);
 	errno = 0;
-	CHECK(heap_realloc(NULL, 10, false, "realloc") == NULL && errno == ENOMEM);
+	CHECK(heap_realloc(NULL, 10, SCAN, "realloc") == NULL && errno == ENOMEM);
 	errno = 0;
 	CHECK(heap_malloc_noscan(1) == NULL && errno == ENOMEM);
 	CHECK(!heap_trim());

@@ -24,7 +24,7 @@ static bool add(int i, size_t n)
 /* Makes the longest span of the first size class that has one of so many pages. */
 static void make_small(struct mspan *s, uintptr_t base, unsigned npages)
 {
-	spanclass_t sc = make_spanclass(1, false);
+	spanclass_t sc = make_spanclass(1, SCAN);
 
 	while (spanclass_max_npages(sc) < npages)
 		sc = (spanclass_t)(sc + 2);

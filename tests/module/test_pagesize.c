@@ -69,7 +69,7 @@ static void make(size_t i, uint64_t *rnd)
 
 	objects[i].nbytes = size;
 	if (align > 8) {
-		objects[i].p = heap_aligned(align, size, false);
+		objects[i].p = heap_aligned(align, size, SCAN);
 	} else {
 		objects[i].p = heap_calloc(size);
 		CHECK(all_zero(objects[i].p, size));
@@ -85,7 +85,7 @@ static void resize(size_t i, uint64_t *rnd)
 		objects[i].nbytes >= MiB(1) ? MiB(1) + rng_below(rnd, MiB(4)) : any_size(rnd) + 1;
 
 	check(i);
-	objects[i].p = heap_realloc(objects[i].p, size, false, "realloc");
+	objects[i].p = heap_realloc(objects[i].p, size, SCAN, "realloc");
 	CHECK(objects[i].p != NULL);
 	CHECK(pattern_holds(objects[i].p, min_size(min_size(objects[i].nbytes, size), 300), i));
 	objects[i].nbytes = size;

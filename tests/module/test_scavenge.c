@@ -21,7 +21,7 @@ static uint64_t start_ms;
 
 static struct mspan *big(size_t npages)
 {
-	struct mspan *s = mheap_alloc_big(NULL, npages, 1, false, EFFORT_GROW);
+	struct mspan *s = mheap_alloc_big(NULL, npages, 1, SCAN, EFFORT_GROW);
 
 	CHECK(s != NULL);
 	return s;
@@ -220,7 +220,7 @@ TEST_IN_CHILD(what_a_page_cache_gives_back_is_released_too)
 
 	start(1000);
 	big(1);
-	s = mheap_alloc_big(&pc, 5, 1, false, EFFORT_GROW);
+	s = mheap_alloc_big(&pc, 5, 1, SCAN, EFFORT_GROW);
 	CHECK(s->base == pc.base + PAGE_SIZE);
 	memset((void *)s->base, 1, mspan_nbytes(s));
 	mheap_free_span(&pc, s);

@@ -142,7 +142,7 @@ static void lookup_of_every_size_is_the_smallest_class_that_malloc_may_use(void 
 		size_t align = size > 8 ? 16 : 8;
 		spanclass_t sc = sizeclass_of_malloc(size);
 
-		assert_false(spanclass_noscan(sc));
+		assert_int_equal(spanclass_scan(sc), SCAN);
 		assert_int_equal(sc >> 1, smallest_class(size, align));
 	}
 	/* The entry that no size of one byte or more reaches. */
@@ -227,10 +227,11 @@ static void the_bit_of_a_span_class_is_noscan(void **state)
 			spanclass_t sc = make_spanclass(c, noscan != 0);
 
 			assert_int_equal(sc, 2 * c + noscan);
-			assert_int_equal(spanclass_noscan(sc), noscan);
+			assert_int_equal(spanclass_scan(sc), noscan);
 			assert_ptr_equal(spanclass_info(sc), &sizeclasses[c]);
 		}
-	assert_int_equal(SPANCLASS_TINY, make_spanclass(sizeclass_for(TINY_SIZE, TINY_SIZE), true));
+	assert_int_equal(SPANCLASS_TINY,
+			 make_spanclass(sizeclass_for(TINY_SIZE, TINY_SIZE), NOSCAN));
 }
 
 int main(void)

@@ -119,7 +119,7 @@ TEST_IN_CHILD(every_size_class_is_counted_by_itself)
 	for (unsigned class = 1; class < NUM_SIZE_CLASSES; class++) {
 		size_t size = sizeclasses[class].elemsize;
 		unsigned sc =
-			make_spanclass(heap_good_size(size, 0) == size ? class : class + 1, false);
+			make_spanclass(heap_good_size(size, 0) == size ? class : class + 1, SCAN);
 		size_t each = sizeclasses[sc >> 1].elemsize;
 		void *p[N];
 
@@ -173,8 +173,8 @@ TEST_IN_CHILD(a_small_span_in_two_arenas_is_counted_once)
 	p = heap_malloc((npages + 17) * PAGE_SIZE);
 	hole = (uintptr_t)p;
 	CHECK(heap_malloc(100 * PAGE_SIZE) != NULL);
-	CHECK(heap_realloc(p, (npages + 6) * PAGE_SIZE, false, "realloc") == p);
-	CHECK(heap_realloc(p, npages * PAGE_SIZE, false, "realloc") == p);
+	CHECK(heap_realloc(p, (npages + 6) * PAGE_SIZE, SCAN, "realloc") == p);
+	CHECK(heap_realloc(p, npages * PAGE_SIZE, SCAN, "realloc") == p);
 	heap_trim();
 	CHECK((uintptr_t)heap_malloc(17 * PAGE_SIZE) == hole + npages * PAGE_SIZE);
 	heap_free(p, "free");
@@ -355,7 +355,8 @@ static void ledger_step(struct ledger *l)
 		l->p[i] = noscan ? heap_malloc_noscan(size) : heap_malloc(size);
 	}
 	nbytes = heap_usable_size(l->p[i], "test");
-	l->noscan[i] = spanclass_noscan(span_of((uintptr_t)l->p[i])->spanclass) && nbytes != 0;
+	l->noscan[i] = nbytes != 0 &&
+		       spanclass_scan(span_of((uintptr_t)l->p[i])->spanclass) == NOSCAN;
 	l->objects++;
 	l->nbytes += nbytes;
 	l->noscan_objects += l->noscan[i];

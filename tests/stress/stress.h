@@ -58,7 +58,7 @@ static inline void object_make(struct object *o, uint64_t *r, size_t size)
 		o->p = heap_malloc_noscan(size);
 		break;
 	case 2:
-		o->p = heap_aligned((size_t)16 << rng_below(r, 5), size, false);
+		o->p = heap_aligned((size_t)16 << rng_below(r, 5), size, SCAN);
 		break;
 	default:
 		o->p = heap_malloc(size);
@@ -106,7 +106,7 @@ static inline void object_resize(struct object *o, uint64_t *r)
 	if (o->p == NULL || size == 0)
 		return;
 	object_check(o);
-	p = heap_realloc(o->p, size, false, "realloc");
+	p = heap_realloc(o->p, size, SCAN, "realloc");
 	CHECK(p != NULL);
 	for (size_t i = 0; i < size && i < o->size; i++)
 		CHECK(p[i] == o->tag);

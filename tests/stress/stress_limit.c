@@ -75,7 +75,7 @@ static struct head *allocate(uint64_t *r)
 	case 0:
 		return made(heap_calloc(size), r, size);
 	case 1:
-		return made(heap_aligned((size_t)8 << rng_below(r, 13), size, false), r, size);
+		return made(heap_aligned((size_t)8 << rng_below(r, 13), size, SCAN), r, size);
 	default:
 		return made(heap_malloc(size), r, size);
 	}
@@ -90,7 +90,7 @@ static void use(struct head *old, uint64_t *r)
 		return;
 	check(old);
 	if (rng_below(r, 4) == 0) {
-		h = made(heap_realloc(old, size, false, "realloc"), r, size);
+		h = made(heap_realloc(old, size, SCAN, "realloc"), r, size);
 		old = h != NULL ? h : old;
 		check(old);
 	}

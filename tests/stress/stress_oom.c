@@ -163,7 +163,7 @@ static void resize(struct object *o, uint64_t *r)
 
 	check(o);
 	errno = 77;
-	to.p = heap_realloc(o->p, size, false, "realloc");
+	to.p = heap_realloc(o->p, size, SCAN, "realloc");
 	if (!answered(to.p)) {
 		check(o);
 		return;
