@@ -81,7 +81,7 @@ FAST_PATH bool heap_free_fast(const _Atomic(const uint32_t *) *table, void *p, s
 		_Atomic uint8_t *state = &s->state[slot];
 		struct mcache *c = thread_cache();
 
-		if (LIKELY(slot_state(state) == SLOT_LIVE)) {
+		if (LIKELY(slot_is_plain_live(state))) {
 			if (LIKELY(mcache_free_fast(c, s, entry_spanclass(entry), addr, state)))
 				return true;
 			if (LIKELY(c != MCACHE_NONE)) {
@@ -119,7 +119,7 @@ FAST_PATH bool heap_free_sized_fast(const _Atomic spanclass_t *classes, void *p,
 		struct mspan *s = entry_span(entry);
 		_Atomic uint8_t *state = &s->state[slot];
 
-		if (LIKELY(slot_state(state) == SLOT_LIVE) &&
+		if (LIKELY(slot_is_plain_live(state)) &&
 		    LIKELY(mcache_free_fast(thread_cache(), s, entry_spanclass(entry), addr,
 					    state)))
 			return true;

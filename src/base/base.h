@@ -13,6 +13,12 @@
 #define GOALLOC_DEBUG 0
 #endif
 
+/* 1 builds a library that does not check what is freed. Only bench/price does, to measure the
+ * checks. */
+#ifndef GOALLOC_UNCHECKED
+#define GOALLOC_UNCHECKED 0
+#endif
+
 /* Writes file, line and condition to standard error, and aborts. See os/fatal.c. */
 _Noreturn void fatal_assert(const char *file, int line, const char *condition);
 

@@ -157,6 +157,12 @@ static inline bool slot_is_live(const _Atomic uint8_t *state)
 	return (slot_state(state) & (SLOT_LIVE | SLOT_RESIZED)) != 0;
 }
 
+/* Returns true when the slot has an object that was neither resized nor sampled. */
+static inline bool slot_is_plain_live(const _Atomic uint8_t *state)
+{
+	return GOALLOC_UNCHECKED || slot_state(state) == SLOT_LIVE;
+}
+
 static inline void slot_set(_Atomic uint8_t *state, uint8_t value)
 {
 	atomic_store_explicit(state, value, memory_order_relaxed);

@@ -135,7 +135,7 @@ static inline bool entry_slot_by(uint32_t divmul, uint64_t entry, uintptr_t addr
 	uint64_t product = offset * divmul;
 
 	*slot = (uint32_t)(product >> 32);
-	return (uint32_t)product < divmul;
+	return GOALLOC_UNCHECKED ? divmul != 0 : (uint32_t)product < divmul;
 }
 
 static inline bool entry_slot_of(uint64_t entry, uintptr_t addr, uint32_t *slot)
