@@ -318,6 +318,15 @@ static void use_up_spans(spanclass_t sc, unsigned nspans, void **p, unsigned *n)
 	}
 }
 
+/* Has the cache tick. Elsewhere in the test it does not, however long the test is put off. */
+static void tick_now(struct mcache *c)
+{
+	options.scavenge_ms = 0;
+	c->poll_ms = 0;
+	mcache_poll(c);
+	options.scavenge_ms = 1000000;
+}
+
 TEST_IN_CHILD(after_a_tick_spans_begin_short_again_and_after_a_flush_one_length_shorter)
 {
 	spanclass_t sc = make_spanclass(sizeclass_for(8192, 16), SCAN);
@@ -327,19 +336,17 @@ TEST_IN_CHILD(after_a_tick_spans_begin_short_again_and_after_a_flush_one_length_
 	unsigned n;
 
 	start();
-	options.scavenge_ms = 0;
+	options.scavenge_ms = 1000000;
 	for (int round = 0; round < 3; round++) {
 		use_up_spans(sc, 3, p, &n);
 		CHECK(b->span->npages == info->npages[round < 2 ? 2 : 3]);
 		/* A bin that has objects goes on. */
-		cache[0].poll_ms = 0;
-		mcache_poll(&cache[0]);
+		tick_now(&cache[0]);
 		CHECK(b->span != NULL && b->span_length == 3);
 		while (n > 0)
 			put(&cache[0], p[--n]);
-		cache[0].poll_ms = 0;
 		if (round == 0)
-			mcache_poll(&cache[0]);
+			tick_now(&cache[0]);
 		else
 			mcache_flush(&cache[0]);
 		CHECK(b->span == NULL && b->span_length == (round == 0 ? 0 : 2));
@@ -438,15 +445,6 @@ TEST_IN_CHILD(a_thread_alone_keeps_all_partial_spans_until_others_come)
 	for (int i = 1; i < N; i += 2)
 		put(&cache[0], p[i]);
 	end_with_empty_heap();
-}
-
-/* Ticks without a decay time. */
-static void tick_now(struct mcache *c)
-{
-	options.scavenge_ms = 0;
-	c->poll_ms = 0;
-	mcache_poll(c);
-	options.scavenge_ms = 1000000;
 }
 
 /* Makes `spans` partial spans of SC_64, with every second object of each live at p. */
