@@ -4,14 +4,16 @@
  *
  * forked.c finds out that a process is a forked child and calls mend() there, once. mend() resets
  * the locks that threads of the parent held and calls their caches orphans. If there are orphans it
- * puts the forking thread's own cache aside: then no thread has a cache, and the next slow path
- * adopts (fork_adopt()). A child that only calls exec never pays for that.
+ * takes the forking thread's own cache away: then no thread has a cache, and the next slow path
+ * adopts (fork_adopt()). A child that only calls exec never pays for that. The cache still names
+ * the forking thread as its user, and thread_take_cache() finds it by that.
  *
- * Owns     the state of the adoption.
+ * Owns     whether there are orphans.
  * Locks    start_lock is held by the thread that adopts. mend() takes no lock, because no other
  *          thread is in the heap.
  * Holds    While there are orphans no thread has a cache, so that what a thread frees meanwhile is
- *          not mistaken for what a lost thread left.
+ *          not mistaken for what a lost thread left. The forking thread's cache is then the only
+ *          one with a user.
  */
 #include "fork.h"
 #include "base/options.h"
@@ -26,13 +28,8 @@
 
 struct lock start_lock = LOCK_INITIALIZER(LOCK_INIT);
 
-/* Access: [a] atomic, stored under start_lock or by the only thread with a cache
- *         [p] the forking thread; the thread that adopts, under start_lock */
-static struct {
-	_Atomic bool due;        /* [a] there are orphans */
-	struct mcache *parked;   /* [p] the forking thread's cache, put aside; NULL */
-	uintptr_t parked_for;    /* [p] lock_self() of the forking thread */
-} adoption;
+/* Is stored under start_lock or by the only thread with a cache. */
+static _Atomic bool has_orphans;
 
 /* --- adoption --- */
 
@@ -98,46 +95,53 @@ static void adopt_orphans_locked(struct mcache *c)
 bool fork_has_orphans(void)
 {
 	/* Acquire: the heap in order. Pairs with the release in fork_adopt(). */
-	return atomic_load_explicit(&adoption.due, memory_order_acquire);
+	return atomic_load_explicit(&has_orphans, memory_order_acquire);
+}
+
+/* Returns the cache of the thread that forked, or NULL. There are orphans. */
+static struct mcache *find_forkers_cache(void)
+{
+	struct part_walk w = { NULL, 0 };
+	struct mcache *c;
+
+	do
+		c = thread_next_cache(&w);
+	while (c != NULL && (!c->in_use || c->user == 0));
+	return c;
 }
 
 void fork_adopt(void)
 {
 	lock_acquire(&start_lock);
 	/* Relaxed: under the lock. */
-	if (atomic_load_explicit(&adoption.due, memory_order_relaxed)) {
-		if (adoption.parked != NULL) {
+	if (atomic_load_explicit(&has_orphans, memory_order_relaxed)) {
+		struct mcache *c = find_forkers_cache();
+
+		if (c != NULL) {
 			flush_shared_for_adoption();
-			adopt_orphans_locked(adoption.parked);
+			adopt_orphans_locked(c);
 		} else {
 			adopt_orphans_locked(thread_lock_shared());
 			lock_release(&thread_shared.lock);
 		}
 		/* Release: the heap in order. Pairs with the acquire in fork_has_orphans(). */
-		atomic_store_explicit(&adoption.due, false, memory_order_release);
+		atomic_store_explicit(&has_orphans, false, memory_order_release);
 	}
 	lock_release(&start_lock);
 }
 
-bool fork_has_parked_cache(void)
-{
-	/* In this order, because only the forking thread may look at the cache. */
-	return adoption.parked_for == lock_self() && adoption.parked != NULL;
-}
-
-struct mcache *fork_unpark(void)
-{
-	struct mcache *c = adoption.parked;
-
-	thread_set_cache(c);
-	adoption.parked = NULL;
-	return c;
-}
-
 /* --- mending --- */
 
-/* Makes every cache but `mine` an orphan; NULL: every cache. Returns true if there are orphans. */
-static bool find_orphans(struct mcache *mine)
+/* Returns true if the caller has the cache c, or had it before it left it. mend_by_other() wipes
+ * users: then only the thread knows its cache. */
+static bool is_callers_cache(const struct mcache *c)
+{
+	return c == thread_self.cache || c == thread_self.hidden || c->user == lock_self();
+}
+
+/* Makes every cache an orphan, except the caller's own if keeps_own is true. Returns true if there
+ * are orphans. */
+static bool find_orphans(bool keeps_own)
 {
 	struct part_walk w = { NULL, 0 };
 	struct mcache *c;
@@ -147,7 +151,7 @@ static bool find_orphans(struct mcache *mine)
 	atomic_store_explicit(&mcaches_made, 1, memory_order_relaxed);
 	thread_list.free = NULL;
 	while ((c = thread_next_cache(&w)) != NULL) {
-		c->orphan = c->in_use && c != mine;
+		c->orphan = c->in_use && !(keeps_own && is_callers_cache(c));
 		others |= c->orphan;
 		if (c->orphan) {
 			c->user = 0;
@@ -161,18 +165,14 @@ static bool find_orphans(struct mcache *mine)
 	return others;
 }
 
-/* Puts the caller's cache `mine` aside until the first slow path has adopted. Until then no fast
- * path succeeds. The caller may be in the middle of a slow path, and goes on with `mine`. */
-static void park(struct mcache *mine)
+/* Takes the caller's cache away until the first slow path has adopted. Until then no fast path
+ * succeeds. The caller may be in the middle of a slow path, and goes on with its cache. */
+static void leave_cache(void)
 {
-	adoption.parked = mine;
-	if (mine != NULL)
-		mine->watched = false;
-	adoption.parked_for = lock_self();
 	thread_self.hidden = NULL;
 	thread_set_cache(NULL);
 	/* Relaxed: the only thread with a cache. */
-	atomic_store_explicit(&adoption.due, true, memory_order_relaxed);
+	atomic_store_explicit(&has_orphans, true, memory_order_relaxed);
 }
 
 /* Empties the page words of all caches, because a rebuilt heap counts every page without a span as
@@ -187,25 +187,14 @@ static void forget_pages(void)
 	pcache_clear(&thread_shared.cache.pages);
 }
 
-/* Makes all caches orphans but `mine`; NULL: all. */
-static void mend_for(struct mcache *mine, bool rebuilt, bool in_shared)
+/* Makes all caches orphans, except the caller's own if keeps_own is true. */
+static void mend_for(bool keeps_own, bool rebuilt, bool in_shared)
 {
 	if (rebuilt)
 		forget_pages();
 	thread_shared.cache.orphan |= in_shared;
-	if (find_orphans(mine) || thread_shared.cache.orphan)
-		park(mine);
-}
-
-/* Returns the cache of the caller, which forked; NULL if it has none. */
-static struct mcache *forkers_cache(bool adopting)
-{
-	struct mcache *mine = thread_self.cache != NULL ? thread_self.cache : thread_self.hidden;
-
-	/* The parent may be a child itself that has not adopted yet. */
-	if (mine == NULL && adoption.parked_for == lock_self() && !adopting)
-		return adoption.parked;
-	return mine;
+	if (find_orphans(keeps_own) || thread_shared.cache.orphan)
+		leave_cache();
 }
 
 /* Mends for a thread that the child made and that is in the heap before the thread that forked.
@@ -243,13 +232,13 @@ static void mend_by_other(bool rebuilt, bool in_shared)
 static void mend(bool by_forker)
 {
 	uint32_t rights = metakey_open();
-	/* Relaxed: as in park(). */
-	bool none_has_cache = atomic_load_explicit(&adoption.due, memory_order_relaxed);
+	/* Relaxed: as in leave_cache(). */
+	bool none_has_cache = atomic_load_explicit(&has_orphans, memory_order_relaxed);
 	bool adopting, rebuilt, in_shared;
 
 	lock_count_as_orphans(!by_forker);
-	/* True if another thread was adopting. The parked cache then is in the middle of a
-	 * change. */
+	/* True if another thread was adopting. The cache with which it adopted then is in the
+	 * middle of a change. */
 	adopting = lock_reset_orphan(&start_lock) && none_has_cache;
 	(void)lock_reset_orphan(&thread_list.lock);
 	if (thread_is_ready()) {
@@ -261,7 +250,7 @@ static void mend(bool by_forker)
 		for (unsigned i = 0; i < USER_CHAINS; i++)
 			thread_list.used[i] = NULL;
 		if (by_forker || none_has_cache)
-			mend_for(by_forker ? forkers_cache(adopting) : NULL, rebuilt, in_shared);
+			mend_for(by_forker && !adopting, rebuilt, in_shared);
 		else
 			mend_by_other(rebuilt, in_shared);
 	}

@@ -22,10 +22,4 @@ bool fork_has_orphans(void);
  * start_lock, and then the locks of the heap. */
 void fork_adopt(void);
 
-/* Returns true if the calling thread forked this child and its cache still is put aside. */
-bool fork_has_parked_cache(void);
-
-/* Gives the calling thread its cache that was put aside. fork_has_parked_cache() is true. */
-struct mcache *fork_unpark(void);
-
 #endif

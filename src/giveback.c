@@ -65,8 +65,8 @@ void heap_thread_idle(void)
 	uint32_t rights = metakey_open();
 	struct mcache *c;
 
-	/* In a child that was just forked the cache is put aside until the first slow path. */
-	if (thread_self.cache != NULL || fork_has_parked_cache()) {
+	/* In a child that was just forked no thread has its cache before one has adopted. */
+	if (thread_self.cache != NULL || fork_has_orphans()) {
 		c = start_enter();
 		mcache_flush(c);
 		mcache_release_rest(c);

@@ -168,8 +168,8 @@ static void thread_exit(void *value)
 	uint32_t rights = metakey_open();
 
 	/* The thread of a child may end before its first slow path. */
-	if (thread_self.cache == NULL && fork_has_parked_cache())
-		(void)start_enter();
+	if (thread_self.cache == NULL && !thread_self.gone)
+		thread_leave(start_enter());
 	metakey_close(rights);
 	if (thread_self.cache == NULL)
 		return;
@@ -266,8 +266,6 @@ struct mcache *start_enter(void)
 	(void)metakey_open();
 	if (fork_has_orphans())
 		fork_adopt();
-	if (fork_has_parked_cache())
-		return fork_unpark();
 	c = thread_take_cache();
 	if (c == NULL)
 		return thread_lock_shared();

@@ -70,9 +70,10 @@ static void clear_user_locked(struct mcache *c)
 	c->in_use = false;
 }
 
-/* Returns the cache that an ended thread with the caller's thread-local storage left behind, or
- * NULL. A thread leaves its cache behind if its first request came from a destructor, too late to
- * be told of the thread's end. */
+/* Returns the cache that the caller left in a forked child (fork.c), or that an ended thread with
+ * the caller's thread-local storage left behind. Returns NULL if there is none. A thread leaves its
+ * cache behind if its first request came from a destructor, too late to be told of the thread's
+ * end. */
 static struct mcache *find_left_behind_locked(void)
 {
 	struct mcache *c = *chain_of(lock_self());

@@ -70,8 +70,9 @@ static inline bool thread_is_ready(void)
 /* Makes c the calling thread's cache; NULL: the thread has none from now on. */
 void thread_set_cache(struct mcache *c);
 
-/* Gives the calling thread a cache: one that an ended thread left in its place, a free one, or a
- * new one. Returns NULL if the thread is gone or there is no memory. Takes thread_list.lock. */
+/* Gives the calling thread a cache: its own that it left in a forked child, one that an ended
+ * thread left in its place, a free one, or a new one. Returns NULL if the thread is gone or there
+ * is no memory. Takes thread_list.lock. */
 struct mcache *thread_take_cache(void);
 
 /* Empties the calling thread's cache and gives it back. What the thread still does goes through the

@@ -93,8 +93,7 @@ bool orphan[NCACHE + 1];
 byte init_lock;            /* the thread inside, 0 */
 byte shared_lock;
 bool orphans;
-byte parked;
-byte parked_for;
+byte user[NCACHE + 1];     /* the child's thread that has the cache, or left it */
 byte mcache_of[3];         /* thread_mcache of the child's threads 1 and 2 */
 
 /* Ghosts. */
@@ -792,9 +791,11 @@ proctype child(byte me; byte born)
 			/* thread_lock_shared() */
 			atomic {
 				if
-				:: parked != 0 -> c = parked
-				:: parked == 0 && shared_lock == 0 -> shared_lock = me;
-					c = SHARED_CACHE
+				/* find_forkers_cache() */
+				:: user[FORKER] != 0 -> c = FORKER
+				:: user[FORKER] == 0 && user[LATER] != 0 -> c = LATER
+				:: user[FORKER] == 0 && user[LATER] == 0 && shared_lock == 0 ->
+					shared_lock = me; c = SHARED_CACHE
 				fi
 			}
 			adopt_orphans();
@@ -811,11 +812,11 @@ proctype child(byte me; byte born)
 	atomic {
 		c = 0;
 		if
-		:: mcache_of[me] == 0 && parked_for == me && parked != 0 -> mcache_of[me] = parked;
-			parked = 0
-		/* take_cache() */
-		:: mcache_of[me] == 0 && !(parked_for == me && parked != 0) ->
-			mcache_of[me] = LATER; in_use[LATER] = true
+		/* take_cache(): find_left_behind_locked(), make_cache() */
+		:: mcache_of[me] == 0 && user[FORKER] == me -> mcache_of[me] = FORKER
+		:: mcache_of[me] == 0 && user[LATER] == me -> mcache_of[me] = LATER
+		:: mcache_of[me] == 0 && user[FORKER] != me && user[LATER] != me ->
+			mcache_of[me] = LATER; user[LATER] = me; in_use[LATER] = true
 		:: mcache_of[me] != 0
 		fi
 	}
@@ -873,20 +874,21 @@ inline central_after_fork()
 	fi
 }
 
-/* mend() by the thread that forked, this one of the child: forkers_cache(), mend_for(),
- * find_orphans(), park(). */
+/* mend() by the thread that forked, this one of the child: mend_for(), find_orphans(),
+ * is_callers_cache(), leave_cache(). */
 inline after_fork(me)
 {
-	mine = mcache_of[me];
+	mine = 0;
 	if
-	:: mine == 0 && parked_for == me -> mine = parked
+	:: user[FORKER] == me -> mine = FORKER
+	:: user[LATER] == me -> mine = LATER
 	:: else
 	fi;
-#ifndef MUTANT_PARKED_WHOLE
+#ifndef MUTANT_ADOPTER_WHOLE
 	/* lock_reset_orphan() says that another thread was adopting: what it adopted with is in
 	 * the middle of a change. */
 	if
-	:: init_lock != 0 && init_lock != me && mine == parked && mcache_of[me] == 0 -> mine = 0
+	:: init_lock != 0 && init_lock != me && orphans -> mine = 0
 	:: else
 	fi;
 #endif
@@ -902,6 +904,7 @@ inline after_fork(me)
 	:: c <= NCACHE ->
 		if
 		:: c != SHARED_CACHE && in_use[c] -> orphan[c] = c != mine;
+			user[c] = (c == mine -> me : 0);
 			others = others || orphan[c]
 		:: else
 		fi;
@@ -909,7 +912,7 @@ inline after_fork(me)
 	:: c > NCACHE -> break
 	od;
 	if
-	:: others -> parked = mine; parked_for = me; mcache_of[me] = 0; orphans = true
+	:: others -> mcache_of[me] = 0; orphans = true
 	:: else
 	fi;
 	mended = true;
@@ -949,7 +952,6 @@ inline mend_by_other()
 	fi;
 #ifdef MUTANT_OTHER_ADOPTS
 	orphan[GONE] = in_use[GONE];
-	parked = FORKER;
 	orphans = true;
 #endif
 	mended = true;
@@ -1121,6 +1123,7 @@ init
 		in_use[GONE] = IS_PRIVATE(GONE);
 		in_use[GONE + 1] = IS_PRIVATE(GONE + 1);
 		mcache_of[1] = FORKER;
+		user[FORKER] = 1;
 		/* Span 1 is any, span 2 is its neighbour: one slot live, one free. Either may be
 		 * first on their list. */
 		varied = 1;
