@@ -128,14 +128,17 @@ static inline spanclass_t entry_spanclass(uint64_t entry)
 /* Finds the slot that starts at addr without looking at the span's record. divmul is the one of
  * the entry's span class, or 0 where no slot shall be found. Returns false unless addr is the
  * start of a slot of a small object. At the start of a slot the low half of the product is a
- * rounding error below divmul. Every byte from there to the next slot adds divmul to it. */
+ * rounding error below divmul. Every byte from there to the next slot adds divmul to it. OPAQUE()
+ * makes the compiler take the page number in one instruction, and use divmul as it was loaded. */
 static inline bool entry_slot_by(uint32_t divmul, uint64_t entry, uintptr_t addr, uint32_t *slot)
 {
-	uint64_t offset = ((entry >> 8 & 0xff) << PAGE_SHIFT) + addr % PAGE_SIZE;
-	uint64_t product = offset * divmul;
+	uint64_t page = OPAQUE(entry >> 8 & 0xff);
+	uint64_t offset = (page << PAGE_SHIFT) + addr % PAGE_SIZE;
+	uint64_t factor = OPAQUE((uint64_t)divmul);
+	uint64_t product = offset * factor;
 
 	*slot = (uint32_t)(product >> 32);
-	return GOALLOC_UNCHECKED ? divmul != 0 : (uint32_t)product < divmul;
+	return GOALLOC_UNCHECKED ? divmul != 0 : (uint32_t)product < (uint32_t)factor;
 }
 
 static inline bool entry_slot_of(uint64_t entry, uintptr_t addr, uint32_t *slot)

@@ -143,11 +143,16 @@ struct info {
 	size_t fast, rest, mapped, current, sizes;
 };
 
-/* Writes into a file that is open already, because opening one would allocate. */
+enum { INFO_ROOM = 1 << 16 };
+
+/* Writes into a file that is open already, because opening one would allocate. The text is cleared
+ * first: the file ends what it writes with a 0 only where it becomes longer than ever, so the rest
+ * of a longer text would follow a shorter one. */
 static struct info read_malloc_info(FILE *f, char *text)
 {
 	struct info i = { 0, 0, 0, 0, 0 };
 
+	memset(text, 0, INFO_ROOM);
 	rewind(f);
 	assert_int_equal(malloc_info(0, f), 0);
 	assert_int_equal(fflush(f), 0);
@@ -184,7 +189,7 @@ static void *allocate(void *arg)
 static void every_face_adds_up_while_others_allocate(void **state)
 {
 	enum { THREADS = 3 };
-	static char text[1 << 16];
+	static char text[INFO_ROOM];
 	pthread_t thread[THREADS];
 	FILE *f = fmemopen(text, sizeof(text), "w");
 
@@ -216,7 +221,7 @@ static void every_face_adds_up_while_others_allocate(void **state)
 
 static void all_faces_agree_when_the_program_is_quiet(void **state)
 {
-	static char text[1 << 16];
+	static char text[INFO_ROOM];
 	static void *p[2000];
 	FILE *f = fmemopen(text, sizeof(text), "w");
 	uint64_t random = 5;
