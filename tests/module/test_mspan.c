@@ -40,7 +40,7 @@ static spanclass_t class_worth(unsigned slots)
 	return make_spanclass(c, SCAN);
 }
 
-/* A record with garbage in it and a guard behind it. */
+/* Returns a record that holds garbage and has a guard behind it. */
 static struct mspan *new_record(unsigned shape)
 {
 	size_t nbytes = align_up(mspan_shape_bytes(shape), CACHE_LINE) + GUARD;
