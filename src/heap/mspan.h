@@ -54,7 +54,7 @@ struct mspan {
 	struct mspan *next;          /* [o] the next span on its list */
 	struct mspan *prev;          /* [o] the one before */
 	uint32_t npages;             /* [c] pages; the owner of a big object may change it */
-	_Atomic int32_t credit;      /* [a] full, central: remote frees until it is worth owning */
+	uint32_t elemsize;           /* [c] bytes in a slot; 0 for a big object */
 	uint16_t seen_nfree;         /* [o] nfree when a look for unused spans came by; 0 */
 	uint8_t shape;               /* [r] which pool it is from */
 	uint8_t fresh_word;          /* [o] no slot of this word or a later one was handed out */
@@ -69,15 +69,15 @@ struct mspan {
 		bool grown;          /* [o] big: realloc made it or made it longer */
 		uint8_t list;        /* [o] central: which of the lists in mcentral.h it is on */
 	};
-	uint8_t words;               /* [r] length of free_bits and of remote_bits */
+	uint8_t kind;                /* [c] enum span_kind */
 	/* What a free reads. It shares a cache line with the first states: see fixalloc.c. */
 	uintptr_t base;              /* [c] address of slot 0, page aligned */
 	_Atomic uintptr_t owner;     /* [a] see above */
 	uint32_t divmul;             /* [c] ceil(2^32 / elemsize); 0 unless SPAN_SMALL, so that
 				      *     mspan_slot_of() returns false for other kinds */
-	uint32_t elemsize;           /* [c] bytes in a slot; 0 for a big object */
+	_Atomic int32_t credit;      /* [a] full, central: remote frees until it is worth owning */
 	spanclass_t spanclass;       /* [c] */
-	uint8_t kind;                /* [c] enum span_kind */
+	uint8_t words;               /* [r] length of free_bits and of remote_bits */
 	uint16_t nelems;             /* [c] slots */
 	union {
 		uint16_t nfree;      /* [o] bits set in free_bits: slots neither live nor cached */
