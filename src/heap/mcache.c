@@ -286,7 +286,7 @@ static bool load_word(struct bin *b, struct mspan *s, uint64_t random)
 	unsigned word;
 	size_t first;
 
-	if (!mspan_take_word_from(s, from, &word, &b->alloc_cache, &b->cache_fresh))
+	if (!mspan_take_word(s, from, &word, &b->alloc_cache, &b->cache_fresh))
 		return false;
 	first = (size_t)word * 64;
 	b->cache_word = (uint8_t)word;

@@ -215,14 +215,11 @@ FAST_PATH void mspan_free_local(struct mspan *s, uint32_t slot)
 	s->nfree++;
 }
 
-/* Takes the lowest word with free slots out of free_bits: slots 64 * *word + bit for each bit set
- * in *bits. *fresh tells that they were never handed out and read as zero. Tiny blocks are pinned.
- * Returns false when no slot is free. */
-bool mspan_take_word(struct mspan *s, unsigned *word, uint64_t *bits, bool *fresh);
-
-/* Takes a word as mspan_take_word() does, but the first one from word `from` on, and round. */
-bool mspan_take_word_from(struct mspan *s, unsigned from, unsigned *word, uint64_t *bits,
-			  bool *fresh);
+/* Takes a word with free slots out of free_bits: slots 64 * *word + bit for each bit set in *bits.
+ * It is the first such word from word `from` on; behind the last word the search goes on with the
+ * lowest. *fresh tells that the slots were never handed out and read as zero. Tiny blocks are
+ * pinned. Returns false when no slot is free. */
+bool mspan_take_word(struct mspan *s, unsigned from, unsigned *word, uint64_t *bits, bool *fresh);
 
 /* Puts back slots of a word that were taken and not handed out; unpins tiny blocks. */
 void mspan_put_word(struct mspan *s, unsigned word, uint64_t bits);

@@ -107,7 +107,7 @@ static bool is_reserved(uintptr_t addr, size_t nbytes)
 	return true;
 }
 
-/* Somebody else's mapping. */
+/* Marks address space as mapped by somebody else. */
 static void occupy(uintptr_t addr, size_t nbytes)
 {
 	memset(space.used + (addr - space.base) / UNIT, 1, nbytes / UNIT);
