@@ -859,14 +859,13 @@ TEST_IN_CHILD(a_tick_keeps_big_objects_that_come_back_all_the_time)
 
 	start();
 	atomic_store(&mcaches_made, 1);
-	options.scavenge_ms = 0;
+	options.scavenge_ms = 1000000;
 	for (int i = 0; i < 2; i++)
 		put_big(c, get_big(c, 5000));
 	for (int i = 0; i < 3; i++) {
 		s = get_big(c, 5000);
 		put_big(c, s);
-		c->poll_ms -= UINT64_C(1) << 40;
-		mcache_poll(c);
+		tick_now(c);
 		CHECK(c->big.npages == 5000);
 	}
 	/* One that is to read as zero is another, because this one may be dirty. */
@@ -875,11 +874,9 @@ TEST_IN_CHILD(a_tick_keeps_big_objects_that_come_back_all_the_time)
 	mcache_free_big(c, s);
 	put_big(c, get_big(c, 5000));
 	put_big(c, get_big(c, 5000));
-	c->poll_ms -= UINT64_C(1) << 40;
-	mcache_poll(c);
+	tick_now(c);
 	/* Nobody has asked for it since the last tick. */
-	c->poll_ms -= UINT64_C(1) << 40;
-	mcache_poll(c);
+	tick_now(c);
 	CHECK(c->big.npages == 0);
 	end_with_empty_heap();
 }
