@@ -67,12 +67,13 @@
 #define OWN_NAME(name, of) extern __typeof__(of) name \
 	__attribute__((alias(#of), visibility("hidden"))) ATTRIBUTES_OF(of)
 
-/* Evaluates to the pointer p, and hides from the compiler where p comes from. */
-#define OPAQUE(p) \
+/* Evaluates to the value of v, a pointer or an integer, and hides from the compiler where it comes
+ * from. */
+#define OPAQUE(v) \
 	({ \
-		__typeof__(p) opaque_pointer = (p); \
-		__asm__("" : "+r"(opaque_pointer)); \
-		opaque_pointer; \
+		__typeof__(v) opaque_value = (v); \
+		__asm__("" : "+r"(opaque_value)); \
+		opaque_value; \
 	})
 
 /* Evaluates to the address at which the caller of this function goes on. */

@@ -87,13 +87,13 @@ FACE_NEW(_ZnamSt11align_val_tRKSt9nothrow_t, ALIGNED_NOTHROW, ALIGNED_NOTHROW_AR
 	type __alloc_token_##name(BARE params, size_t token); \
 	EXPORT type __alloc_token_##name(BARE params, size_t token) \
 	{ \
-		return program_##name(BARE args, token == 0); \
+		return program_##name(BARE args, token == 0 ? NOSCAN : SCAN); \
 	}
 #define FACE_OF_ID(id, type, name, params, args) \
 	type __alloc_token_##id##_##name params; \
 	EXPORT type __alloc_token_##id##_##name params \
 	{ \
-		return program_##name(BARE args, id == 0); \
+		return program_##name(BARE args, id == 0 ? NOSCAN : SCAN); \
 	}
 #define FACE_OF_ID_0(...) FACE_OF_ID(0, __VA_ARGS__)
 #define FACE_OF_ID_1(...) FACE_OF_ID(1, __VA_ARGS__)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * arena.c - address space for the heap, in 64 MiB aligned slots.
+ * arena.c - address space for the heap, in 64 MiB aligned sites.
  * See malloc.c for the overview.
  *
  * Owns     the reserved part of the address space that is not committed yet.
@@ -12,7 +12,7 @@
  * handed out is reserved, because address space counts against a limit on locked memory
  * (mlockall(2)), and debuggers write it into cores. Where the system chooses the place, other
  * mappings are near, and more is reserved than is needed. Such a reservation begins and ends on a
- * slot where the system allows it, else on a chunk, and if there is no room for chunks, on a word
+ * site where the system allows it, else on a chunk, and if there is no room for chunks, on a word
  * of pages.
  */
 #include "heap/arena.h"
@@ -62,7 +62,7 @@
  */
 #define HINT_LOW (CPU_HEAP_LOW + METADATA_PLACE)
 /* Not near the end, so that a heap that grows finds room behind it. */
-#define HINT_SLOTS (3 * METADATA_PLACE >> ARENA_SHIFT)
+#define HINT_SITES (3 * METADATA_PLACE >> ARENA_SHIFT)
 #define HINT_TRIES 4
 _Static_assert(HINT_LOW % ARENA_SIZE == 0 && METADATA_PLACE % ARENA_SIZE == 0,
 	       "hints are whole arenas");
@@ -144,13 +144,13 @@ static uintptr_t reserve_aligned(struct arena_space *a, size_t nbytes, size_t al
 	return addr;
 }
 
-/* Returns the slot that a random number chooses. */
+/* Returns the site that a random number chooses. */
 static uintptr_t hint_of(uint64_t random)
 {
-	return HINT_LOW + (((random >> 32) * HINT_SLOTS >> 32) << ARENA_SHIFT);
+	return HINT_LOW + (((random >> 32) * HINT_SITES >> 32) << ARENA_SHIFT);
 }
 
-/* Reserves address space at a hint, or returns 0. The heap begins at a random place in its slot,
+/* Reserves address space at a hint, or returns 0. The heap begins at a random place in its site,
  * so that the address of an object does not tell where others are. A later place is tried near the
  * end of the one before first, because the window of arenas can grow to there. */
 static uintptr_t reserve_apart(struct arena_space *a, size_t nbytes)
@@ -178,8 +178,8 @@ static uintptr_t reserve_among_others(struct arena_space *a, size_t *nbytes)
 	size_t want = align_up(*nbytes, ARENA_SIZE);
 	uintptr_t addr = reserve_aligned(a, want, ARENA_SIZE);
 
-	/* There may be room for less than a slot. As long as it fits it still lies inside one
-	 * slot. */
+	/* There may be room for less than a site. As long as it fits it still lies inside one
+	 * site. */
 	while (addr == 0 && want > least) {
 		want = max_size(least, align_down(want / 2, CHUNK_SIZE));
 		addr = reserve_aligned(a, want, CHUNK_SIZE);
@@ -200,17 +200,17 @@ uintptr_t arena_space_extend(struct arena_space *a, size_t nbytes)
 		return 0;
 	if (a->end - a->next < nbytes) {
 		size_t missing = nbytes - (a->end - a->next);
-		size_t to_slot = align_up(a->end + missing, ARENA_SIZE) - a->end;
+		size_t to_site = align_up(a->end + missing, ARENA_SIZE) - a->end;
 		size_t to_chunk = align_up(a->end + missing, CHUNK_SIZE) - a->end;
 		size_t to_word = align_up(a->end + missing, WORD_SIZE) - a->end;
 
 		if (a->apart)
-			to_slot = to_chunk = to_word;
+			to_site = to_chunk = to_word;
 		give_back_owed(a);
-		/* Where the next slot is partly taken, a part of it may do. */
-		if (reserve_at(a, a->end, to_slot))
-			a->end += to_slot;
-		else if (to_chunk < to_slot && reserve_at(a, a->end, to_chunk))
+		/* Where the next site is partly taken, a part of it may do. */
+		if (reserve_at(a, a->end, to_site))
+			a->end += to_site;
+		else if (to_chunk < to_site && reserve_at(a, a->end, to_chunk))
 			a->end += to_chunk;
 		else if (to_word < to_chunk && reserve_at(a, a->end, to_word))
 			a->end += to_word;

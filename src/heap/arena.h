@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * arena.h - the heap's address space and the record of each 64 MiB slot of it. See arena.c.
+ * arena.h - the heap's address space and the record of each 64 MiB site of it. See arena.c.
  *
- * A slot of address space is the aligned place of one arena. Slots of spans are another thing.
+ * A site is the aligned address space of one arena.
  */
 #ifndef GOALLOC_ARENA_H
 #define GOALLOC_ARENA_H
@@ -42,7 +42,7 @@ struct arena_chunk {
 };
 
 /*
- * struct heap_arena - one 64 MiB slot of address space, of which the heap may have only a part.
+ * struct heap_arena - one site, of which the heap may have only a part.
  * The record lies in metadata memory, where no overflow in the heap reaches it.
  * Access: [c] constant once the arena table shows the record  [h] mheap.lock
  *         [a] atomic, loaded by any thread; stored by the owner of the page
@@ -77,7 +77,7 @@ struct address_range {
 struct arena_space {
 	uintptr_t next;    /* [h] first byte not handed out; everything before it is committed */
 	uintptr_t end;     /* [h] end of the reservation */
-	bool apart;        /* [h] nobody else maps memory there, so slots are reserved in parts */
+	bool apart;        /* [h] nobody else maps memory there, so sites are reserved in parts */
 	struct address_range owed[ARENA_SPACE_OWED];   /* [h] the system refused to take it */
 };
 
@@ -96,7 +96,7 @@ void arena_space_undo(struct arena_space *a, size_t nbytes);
  * heap continues where it was before. */
 void arena_space_undo_move(struct arena_space *a, size_t nbytes, const struct arena_space *before);
 
-/* Fills the record of the slot that holds addr, except for `spans`. No page of it is committed
+/* Fills the record of the site that holds addr, except for `spans`. No page of it is committed
  * yet. The record's memory is zeroed. */
 void heap_arena_init(struct heap_arena *ha, uintptr_t addr, uint32_t idx);
 

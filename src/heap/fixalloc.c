@@ -23,6 +23,10 @@
 #define SLAB_SIZE KiB(32)
 #define SLAB_MAX_RECORD (SLAB_SIZE / 3)
 
+/* Records begin in the middle of a cache line, so that the second half of a span's header shares a
+ * line with its first states (mspan.h). */
+#define SLAB_FIRST (CACHE_LINE + CACHE_LINE / 2)
+
 /* Bytes asked of the kernel at a time: a quarter of what there is, but METADATA_STEP at least, in
  * which the large records of a small program have room. When the kernel refuses it is asked for
  * less. */
@@ -42,7 +46,7 @@ struct slab {
 	uint32_t epoch;      /* [m] of `listed` */
 	bool listed;         /* [m] it is on the pool's list */
 };
-_Static_assert(sizeof(struct slab) <= CACHE_LINE, "records begin at the second cache line");
+_Static_assert(sizeof(struct slab) <= SLAB_FIRST, "the records lie behind it");
 
 /* A piece of memory that is handed out from its start. */
 struct piece {
@@ -148,7 +152,7 @@ static bool in_slabs(const struct fixalloc *f)
 
 static uint32_t slab_capacity(const struct fixalloc *f)
 {
-	return (uint32_t)((SLAB_SIZE - CACHE_LINE) / f->size);
+	return (uint32_t)((SLAB_SIZE - SLAB_FIRST) / f->size);
 }
 
 static void list_slab(struct fixalloc *f, struct slab *b)
@@ -203,7 +207,7 @@ static void *slab_alloc_locked(struct fixalloc *f, bool *fresh)
 	if (record != NULL)
 		b->free = *link_of(f, record);
 	else
-		record = (char *)b + CACHE_LINE + b->made++ * f->size;
+		record = (char *)b + SLAB_FIRST + b->made++ * f->size;
 	b->inuse++;
 	if (b->free == NULL && b->made == slab_capacity(f))
 		unlist_slab(f, b);
@@ -249,7 +253,7 @@ void fixalloc_release(struct fixalloc *f)
 			continue;
 		if (!os_release((char *)b + kept, SLAB_SIZE - kept))
 			continue;
-		clear_records((void *)((char *)b + CACHE_LINE), kept - CACHE_LINE);
+		clear_records((void *)((char *)b + SLAB_FIRST), kept - SLAB_FIRST);
 		b->free = NULL;
 		b->made = 0;
 		count_used_locked(0, SLAB_SIZE - kept);

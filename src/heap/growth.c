@@ -95,9 +95,12 @@ bool growth_extend_locked(struct growth *g, size_t npages, bool in_place)
 	/* By whole regions, because a region that is committed in parts gets no huge page. */
 	if (growth_wants_huge_locked(g))
 		nbytes = align_up(g->space.next + nbytes, REGION_SIZE) - g->space.next;
+	/* The first attempt commits a whole step behind the heap, so that system calls are few. The
+	 * second attempt commits only what the run lacks beyond the tail, because the system may
+	 * have memory or address space for that alone. If both fail the heap begins anew in another
+	 * place, where the tail is of no use. */
 	addr = commit_more_locked(g, nbytes, true);
 	if (addr == 0) {
-		/* Perhaps there is room for what is needed, but not for a step. */
 		nbytes = align_up(npages - tail, GROW_MIN_PAGES) * PAGE_SIZE;
 		addr = commit_more_locked(g, nbytes, true);
 	}

@@ -286,7 +286,7 @@ static bool load_word(struct bin *b, struct mspan *s, uint64_t random)
 	unsigned word;
 	size_t first;
 
-	if (!mspan_take_word_from(s, from, &word, &b->alloc_cache, &b->cache_fresh))
+	if (!mspan_take_word(s, from, &word, &b->alloc_cache, &b->cache_fresh))
 		return false;
 	first = (size_t)word * 64;
 	b->cache_word = (uint8_t)word;
@@ -501,6 +501,9 @@ FAST_PATH void free_into_span(uintptr_t addr, struct mspan *s, uint32_t slot, co
 	return_slot(c, s, slot, func);
 }
 
+/* A free for another thread deepens the stack, too, although it pushes nothing there: the stack is
+ * full, so the thread's next own free of the class would deepen it. Asking for the owner first
+ * would be one more test in front of every free that comes here. */
 static SLOW_PATH void deepen_and_free(uintptr_t addr, struct mspan *s, uint32_t slot,
 				      const char *func, struct mcache *c)
 {

@@ -148,8 +148,9 @@ static inline uintptr_t mcache_owner(const struct mcache *c)
 	return (uintptr_t)c;
 }
 
-/* Returns the entry at an offset of a bin. */
-static inline struct free_entry *stack_entry(struct mcache *c, uint32_t offset)
+/* Returns the entry at an offset of a bin. Fast paths hide the offset between two accesses by
+ * OPAQUE(). So each access adds it to c by itself, and no instruction forms the sum. */
+static inline struct free_entry *stack_entry(struct mcache *c, size_t offset)
 {
 	return (struct free_entry *)(void *)((char *)c + offset);
 }
@@ -164,13 +165,17 @@ static inline uint32_t stack_depth(const struct bin *b)
  * mcache_alloc_slow(). Not for SPANCLASS_TINY. *fresh becomes true if the object reads as zero. */
 FAST_PATH void *mcache_alloc_fast(struct mcache *c, unsigned bin, bool *fresh)
 {
-	struct bin *b = &c->bins[bin];
-	const struct free_entry *e = stack_entry(c, b->stack_top) - 1;
-	uintptr_t addr = e->addr;
+	struct bin *b = OPAQUE(&c->bins[bin]);
+	size_t top = b->stack_top;
+	uintptr_t addr = stack_entry(c, top)[-1].addr;
 
 	if (LIKELY(addr != 0)) {
-		b->stack_top -= (uint32_t)sizeof(struct free_entry);
-		slot_set(e->state, SLOT_LIVE);
+		_Atomic uint8_t *state;
+
+		top = OPAQUE(top);
+		state = stack_entry(c, top)[-1].state;
+		b->stack_top = (uint32_t)(top - sizeof(struct free_entry));
+		slot_set(state, SLOT_LIVE);
 		*fresh = false;
 		return (void *)addr;
 	}
@@ -196,20 +201,19 @@ FAST_PATH bool mcache_free_fast(struct mcache *c, const struct mspan *s, spancla
 				uintptr_t addr, _Atomic uint8_t *state)
 {
 	struct bin *b = &c->bins[sc];
-	uint32_t top = b->stack_top;
-	struct free_entry *e;
+	size_t top = b->stack_top;
 
 	if (UNLIKELY((mspan_owner_relaxed(s) & ~SPAN_FULL) != mcache_owner(c)))
 		return false;
 	if (UNLIKELY(top == b->stack_limit))
 		return false;
 	slot_set(state, SLOT_FREE);
-	e = stack_entry(c, top);
-	e->addr = addr;
-	e->state = state;
+	stack_entry(c, top)->addr = addr;
+	top = OPAQUE(top);
+	stack_entry(c, top)->state = state;
 	/* A child forked here finds the entry whole, or not on the stack. */
 	order_stores();
-	b->stack_top = top + (uint32_t)sizeof(struct free_entry);
+	b->stack_top = (uint32_t)(top + sizeof(struct free_entry));
 	return true;
 }
 

@@ -123,13 +123,7 @@ static void pin_blocks(struct mspan *s, unsigned word, uint64_t bits, uint8_t va
 		slot_set(&s->state[(word * 64 + ctz64(bits)) * TINY_SIZE + TINY_SIZE - 1], value);
 }
 
-bool mspan_take_word(struct mspan *s, unsigned *word, uint64_t *bits, bool *fresh)
-{
-	return mspan_take_word_from(s, 0, word, bits, fresh);
-}
-
-bool mspan_take_word_from(struct mspan *s, unsigned from, unsigned *word, uint64_t *bits,
-			  bool *fresh)
+bool mspan_take_word(struct mspan *s, unsigned from, unsigned *word, uint64_t *bits, bool *fresh)
 {
 	uint64_t *free_bits = mspan_free_bits(s);
 

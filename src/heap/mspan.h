@@ -51,27 +51,14 @@ enum span_kind {
  *         [r] constant for the life of the record  [a] atomic, any thread
  */
 struct mspan {
-	uintptr_t base;              /* [c] address of slot 0, page aligned */
-	_Atomic uintptr_t owner;     /* [a] see above */
-	uint32_t divmul;             /* [c] ceil(2^32 / elemsize); 0 unless SPAN_SMALL, so that
-				      *     mspan_slot_of() returns false for other kinds */
-	uint32_t elemsize;           /* [c] bytes in a slot; 0 for a big object */
-	uint32_t npages;             /* [c] pages; the owner of a big object may change it */
-	uint16_t nelems;             /* [c] slots */
-	spanclass_t spanclass;       /* [c] */
-	uint8_t kind;                /* [c] enum span_kind */
 	struct mspan *next;          /* [o] the next span on its list */
 	struct mspan *prev;          /* [o] the one before */
-	union {
-		uint16_t nfree;      /* [o] bits set in free_bits: slots neither live nor cached */
-		uint16_t slack;      /* [o] big, with hardened=1: unused bytes before its guard */
-	};
+	uint32_t npages;             /* [c] pages; the owner of a big object may change it */
+	uint32_t elemsize;           /* [c] bytes in a slot; 0 for a big object */
+	uint16_t seen_nfree;         /* [o] nfree when a look for unused spans came by; 0 */
+	uint8_t shape;               /* [r] which pool it is from */
 	uint8_t fresh_word;          /* [o] no slot of this word or a later one was handed out */
 	bool zeroed;                 /* [o] a slot that was never handed out reads as zero */
-	_Atomic int32_t credit;      /* [a] full, central: remote frees until it is worth owning */
-	uint16_t state_bytes;        /* [r] length of state */
-	uint8_t shape;               /* [r] which pool it is from */
-	uint8_t words;               /* [r] length of free_bits and of remote_bits */
 	union {
 		bool moved;          /* [c] big: its pages are mappings of their own, because they
 				      *     were moved here or one is guarded (hardened.c) */
@@ -82,11 +69,26 @@ struct mspan {
 		bool grown;          /* [o] big: realloc made it or made it longer */
 		uint8_t list;        /* [o] central: which of the lists in mcentral.h it is on */
 	};
-	uint16_t seen_nfree;         /* [o] nfree when a look for unused spans came by; 0 */
+	uint8_t kind;                /* [c] enum span_kind */
+	/* What a free reads. It shares a cache line with the first states: see fixalloc.c. */
+	uintptr_t base;              /* [c] address of slot 0, page aligned */
+	_Atomic uintptr_t owner;     /* [a] see above */
+	uint32_t divmul;             /* [c] ceil(2^32 / elemsize); 0 unless SPAN_SMALL, so that
+				      *     mspan_slot_of() returns false for other kinds */
+	_Atomic int32_t credit;      /* [a] full, central: remote frees until it is worth owning */
+	spanclass_t spanclass;       /* [c] */
+	uint8_t words;               /* [r] length of free_bits and of remote_bits */
+	uint16_t nelems;             /* [c] slots */
+	union {
+		uint16_t nfree;      /* [o] bits set in free_bits: slots neither live nor cached */
+		uint16_t slack;      /* [o] big, with hardened=1: unused bytes before its guard */
+	};
+	uint16_t state_bytes;        /* [r] length of state */
 	_Atomic uint8_t state[] ALIGNED(8);  /* [a] SLOT_...; stored by the owner of the object */
 };
 
-_Static_assert(sizeof(struct mspan) == CACHE_LINE, "every free reads one cache line");
+_Static_assert(sizeof(struct mspan) == CACHE_LINE, "states follow");
+_Static_assert(offsetof(struct mspan, base) == CACHE_LINE / 2, "every free reads one cache line");
 
 /* The span that the page map has for pages of freed spans. Any free there is a double free. */
 extern struct mspan mspan_dead;
@@ -213,14 +215,11 @@ FAST_PATH void mspan_free_local(struct mspan *s, uint32_t slot)
 	s->nfree++;
 }
 
-/* Takes the lowest word with free slots out of free_bits: slots 64 * *word + bit for each bit set
- * in *bits. *fresh tells that they were never handed out and read as zero. Tiny blocks are pinned.
- * Returns false when no slot is free. */
-bool mspan_take_word(struct mspan *s, unsigned *word, uint64_t *bits, bool *fresh);
-
-/* Takes a word as mspan_take_word() does, but the first one from word `from` on, and round. */
-bool mspan_take_word_from(struct mspan *s, unsigned from, unsigned *word, uint64_t *bits,
-			  bool *fresh);
+/* Takes a word with free slots out of free_bits: slots 64 * *word + bit for each bit set in *bits.
+ * It is the first such word from word `from` on; behind the last word the search goes on with the
+ * lowest. *fresh tells that the slots were never handed out and read as zero. Tiny blocks are
+ * pinned. Returns false when no slot is free. */
+bool mspan_take_word(struct mspan *s, unsigned from, unsigned *word, uint64_t *bits, bool *fresh);
 
 /* Puts back slots of a word that were taken and not handed out; unpins tiny blocks. */
 void mspan_put_word(struct mspan *s, unsigned word, uint64_t bits);

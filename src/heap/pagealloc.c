@@ -556,9 +556,9 @@ bool pagealloc_alloc_word(struct pagealloc *pa, unsigned npages, uint64_t *page,
 	return true;
 }
 
-/* Returns all bits of those aligned groups of `unit` bits that are completely in whole and have a
+/* Returns all bits of those aligned units of `unit` bits that are completely in whole and have a
  * bit in any. */
-static uint64_t groups(uint64_t whole, uint64_t any, unsigned unit)
+static uint64_t whole_units(uint64_t whole, uint64_t any, unsigned unit)
 {
 	uint64_t first = ~(uint64_t)0 / low_mask64(unit);
 
@@ -580,7 +580,7 @@ void pagealloc_take_dirty(struct pagealloc *pa, uint64_t chunk, unsigned unit,
 		bool huge = (ha->huge_regions >> w / (REGION_PAGES / 64) & 1) != 0;
 		uint64_t free = ~ha->alloc_bits[w];
 		uint64_t dirty = free & ~ha->clean_bits[w];
-		uint64_t bits = huge ? free : dirty | groups(free, dirty, unit);
+		uint64_t bits = huge ? free : dirty | whole_units(free, dirty, unit);
 
 		taken[w - first] = bits;
 		pa->nclean -= popcount64(ha->clean_bits[w] & bits);
@@ -600,7 +600,8 @@ bool pagealloc_has_dirty(const struct pagealloc *pa, uint64_t chunk, unsigned un
 	uint64_t found = 0;
 
 	for (unsigned w = first; w < first + CHUNK_PAGES / 64; w++)
-		found |= groups(~ha->alloc_bits[w], ~ha->alloc_bits[w] & ~ha->clean_bits[w], unit);
+		found |= whole_units(~ha->alloc_bits[w],
+				     ~ha->alloc_bits[w] & ~ha->clean_bits[w], unit);
 	return found != 0;
 }
 

@@ -119,9 +119,4 @@ static inline uint64_t pagealloc_page(const struct heap_arena *ha, uintptr_t add
 	return (uint64_t)ha->idx * ARENA_PAGES + (addr - ha->base) / PAGE_SIZE;
 }
 
-static inline struct arena_chunk *pagealloc_chunk(const struct pagealloc *pa, uint64_t page)
-{
-	return &pagealloc_arena(pa, page)->chunks[page % ARENA_PAGES / CHUNK_PAGES];
-}
-
 #endif

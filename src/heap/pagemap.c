@@ -28,7 +28,7 @@ void pagemap_hide(void)
 	page_map.hidden = true;
 }
 
-/* Returns the bytes of the page map for nbytes of whole slots. */
+/* Returns the bytes of the page map for nbytes of whole sites. */
 static size_t map_size(size_t nbytes)
 {
 	return nbytes / ARENA_SIZE * ARENA_MAP_SIZE;
@@ -71,7 +71,7 @@ static void publish_window_locked(uintptr_t end)
 	atomic_store_explicit(&arena_window.nbytes, end - base, memory_order_release);
 }
 
-/* Begins the window with the slots of [start, end). */
+/* Begins the window with the sites of [start, end). */
 static void begin_window_locked(bool apart, uintptr_t start, uintptr_t end)
 {
 	/* Where the system chooses places, later ones are below. */
@@ -84,7 +84,7 @@ static void begin_window_locked(bool apart, uintptr_t start, uintptr_t end)
 	publish_window_locked(end);
 }
 
-/* Makes the window reach to the end of the slots of [start, end). Does nothing when they are far
+/* Makes the window reach to the end of the sites of [start, end). Does nothing when they are far
  * from it, or when there is no memory. */
 static void extend_window_locked(bool apart, uintptr_t start, uintptr_t end)
 {
@@ -107,8 +107,8 @@ static bool in_window_locked(uintptr_t addr)
 	return addr >= page_map.window_base && addr < window_end_locked();
 }
 
-/* Returns the part of the page map for the slot at addr, or NULL when there is no memory. */
-static page_entry *map_of_slot_locked(uintptr_t addr)
+/* Returns the part of the page map for the site at addr, or NULL when there is no memory. */
+static page_entry *map_of_site_locked(uintptr_t addr)
 {
 	page_entry *spans;
 
@@ -121,8 +121,8 @@ static page_entry *map_of_slot_locked(uintptr_t addr)
 	return spans;
 }
 
-/* Returns the leaf of the arena table for the slot at addr, or NULL when there is no memory. */
-static struct arena_leaf *leaf_of_slot_locked(uintptr_t addr)
+/* Returns the leaf of the arena table for the site at addr, or NULL when there is no memory. */
+static struct arena_leaf *leaf_of_site_locked(uintptr_t addr)
 {
 	_Atomic(struct arena_leaf *) *at = &arena_table[addr >> ARENA_SHIFT >> ARENA_LEAF_SHIFT];
 	/* Relaxed: stored under this lock. */
@@ -136,15 +136,15 @@ static struct arena_leaf *leaf_of_slot_locked(uintptr_t addr)
 	return leaf;
 }
 
-/* Makes the record for the slot at addr, which has none. */
+/* Makes the record for the site at addr, which has none. */
 static bool add_arena_locked(struct pagealloc *pages, uintptr_t addr)
 {
-	struct arena_leaf *leaf = leaf_of_slot_locked(addr);
+	struct arena_leaf *leaf = leaf_of_site_locked(addr);
 	struct heap_arena *ha = leaf != NULL ? fixalloc_alloc(&page_map.arena_pool, NULL) : NULL;
 
 	if (ha == NULL)
 		return false;
-	ha->spans = map_of_slot_locked(addr);
+	ha->spans = map_of_site_locked(addr);
 	if (ha->spans == NULL || !pagealloc_add_arena(pages, ha, addr)) {
 		if (ha->spans != NULL && !in_window_locked(addr))
 			fixalloc_free(&page_map.map_pool, (void *)ha->spans);
@@ -171,15 +171,15 @@ bool pagemap_add_arenas(struct pagealloc *pages, bool apart, uintptr_t addr, siz
 
 /* --- entries --- */
 
-/* A bit of mapped_words stands for a group of 64 pages. */
-#define GROUP_SIZE (64 * PAGE_SIZE)
-_Static_assert(ARENA_SIZE % (64 * GROUP_SIZE) == 0, "a word of them is of one arena");
+/* A bit of mapped_words stands for a row of 64 pages. */
+#define ROW_SIZE (64 * PAGE_SIZE)
+_Static_assert(ARENA_SIZE % (64 * ROW_SIZE) == 0, "a word of them is of one arena");
 
 /* Returns the word of mapped_words that tells of the page at addr and its neighbours, and the bit
- * in it that stands for their group. */
+ * in it that stands for their row. */
 static _Atomic uint64_t *mapped_word(uintptr_t addr, uint64_t *bit)
 {
-	size_t word = addr % ARENA_SIZE / GROUP_SIZE;
+	size_t word = addr % ARENA_SIZE / ROW_SIZE;
 
 	*bit = (uint64_t)1 << word % 64;
 	return &arena_of(addr)->mapped_words[word / 64];
@@ -230,9 +230,9 @@ void pagemap_unmap_span(const struct mspan *s)
 		  (uint64_t)(uintptr_t)&mspan_dead << 16, 0);
 }
 
-/* Clears the entries of [addr, end), which lie in one group of 64 pages: the one that bit stands
+/* Clears the entries of [addr, end), which lie in one row of 64 pages: the one that bit stands
  * for in word. */
-static void clear_group(uintptr_t addr, uintptr_t end, _Atomic uint64_t *word, uint64_t bit)
+static void clear_row(uintptr_t addr, uintptr_t end, _Atomic uint64_t *word, uint64_t bit)
 {
 	page_entry *at = entry_in_arena(arena_of(addr), addr);
 	page_entry *stop = at + (end - addr) / PAGE_SIZE;
@@ -241,9 +241,9 @@ static void clear_group(uintptr_t addr, uintptr_t end, _Atomic uint64_t *word, u
 	for (; at < stop; at++)
 		if (atomic_load_explicit(at, memory_order_relaxed) != 0)
 			atomic_store_explicit(at, 0, memory_order_relaxed);
-	if (end - addr < GROUP_SIZE)
+	if (end - addr < ROW_SIZE)
 		return;
-	/* The caller has every page of the group, so no other thread sets the bit meanwhile. The
+	/* The caller has every page of the row, so no other thread sets the bit meanwhile. The
 	 * bit goes last, for a child forked here. Relaxed: see pagemap_clear(). */
 	order_stores();
 	atomic_fetch_and_explicit(word, ~bit, memory_order_relaxed);
@@ -254,7 +254,7 @@ void pagemap_clear(uintptr_t addr, size_t npages)
 	uintptr_t end = addr + npages * PAGE_SIZE;
 
 	while (addr < end) {
-		uintptr_t group = align_down(addr, GROUP_SIZE);
+		uintptr_t row = align_down(addr, ROW_SIZE);
 		uint64_t bit;
 		_Atomic uint64_t *word = mapped_word(addr, &bit);
 		/* Relaxed: the owner of a page has synchronised with its former owners, and so with
@@ -262,11 +262,11 @@ void pagemap_clear(uintptr_t addr, size_t npages)
 		uint64_t bits = atomic_load_explicit(word, memory_order_relaxed) / bit;
 
 		if ((bits & 1) != 0)
-			clear_group(addr, min_size(end, group + GROUP_SIZE), word, bit);
-		/* On to the next group whose bit is set, or to the next word. */
+			clear_row(addr, min_size(end, row + ROW_SIZE), word, bit);
+		/* On to the next row whose bit is set, or to the next word. */
 		bits &= ~(uint64_t)1;
-		addr = bits != 0 ? group + ctz64(bits) * GROUP_SIZE
-				 : align_down(addr, 64 * GROUP_SIZE) + 64 * GROUP_SIZE;
+		addr = bits != 0 ? row + ctz64(bits) * ROW_SIZE
+				 : align_down(addr, 64 * ROW_SIZE) + 64 * ROW_SIZE;
 	}
 }
 

@@ -49,7 +49,7 @@ struct pagemap {
 	struct fixalloc leaf_pool;         /* own lock: leaves of the arena table, never freed */
 	struct fixalloc map_pool;          /* own lock: parts of the map outside of the window */
 	uintptr_t window_base;             /* [h] the first address of the window */
-	_Atomic size_t window_nbytes;      /* [a] its length: 0, or whole slots */
+	_Atomic size_t window_nbytes;      /* [a] its length: 0, or whole sites */
 	char *window_map;                  /* [h] its page map, a page_entry for each page */
 	bool hidden;                       /* [c] fast paths see an empty window */
 };
@@ -64,17 +64,17 @@ static inline page_entry *page_entry_of(uintptr_t origin, uintptr_t addr)
 /* Returns the record of the arena that holds addr, or NULL. Any address is allowed. */
 static inline struct heap_arena *arena_of(uintptr_t addr)
 {
-	uintptr_t slot = addr >> ARENA_SHIFT;
+	uintptr_t site = addr >> ARENA_SHIFT;
 	struct arena_leaf *leaf;
 
-	if (slot >> ARENA_LEAF_SHIFT >= ARENA_TABLE_LEN)
+	if (site >> ARENA_LEAF_SHIFT >= ARENA_TABLE_LEN)
 		return NULL;
-	/* Acquire: the leaf is empty. Pairs with the release in leaf_of_slot_locked(). */
-	leaf = atomic_load_explicit(&arena_table[slot >> ARENA_LEAF_SHIFT], memory_order_acquire);
+	/* Acquire: the leaf is empty. Pairs with the release in leaf_of_site_locked(). */
+	leaf = atomic_load_explicit(&arena_table[site >> ARENA_LEAF_SHIFT], memory_order_acquire);
 	if (leaf == NULL)
 		return NULL;
 	/* Acquire: the record is complete. Pairs with the release in add_arena_locked(). */
-	return atomic_load_explicit(&leaf->arenas[slot % ARENA_LEAF_LEN], memory_order_acquire);
+	return atomic_load_explicit(&leaf->arenas[site % ARENA_LEAF_LEN], memory_order_acquire);
 }
 
 /* Returns where the page map has the entry of an address in the arena. */
@@ -128,14 +128,17 @@ static inline spanclass_t entry_spanclass(uint64_t entry)
 /* Finds the slot that starts at addr without looking at the span's record. divmul is the one of
  * the entry's span class, or 0 where no slot shall be found. Returns false unless addr is the
  * start of a slot of a small object. At the start of a slot the low half of the product is a
- * rounding error below divmul. Every byte from there to the next slot adds divmul to it. */
+ * rounding error below divmul. Every byte from there to the next slot adds divmul to it. OPAQUE()
+ * makes the compiler take the page number in one instruction, and use divmul as it was loaded. */
 static inline bool entry_slot_by(uint32_t divmul, uint64_t entry, uintptr_t addr, uint32_t *slot)
 {
-	uint64_t offset = ((entry >> 8 & 0xff) << PAGE_SHIFT) + addr % PAGE_SIZE;
-	uint64_t product = offset * divmul;
+	uint64_t page = OPAQUE(entry >> 8 & 0xff);
+	uint64_t offset = (page << PAGE_SHIFT) + addr % PAGE_SIZE;
+	uint64_t factor = OPAQUE((uint64_t)divmul);
+	uint64_t product = offset * factor;
 
 	*slot = (uint32_t)(product >> 32);
-	return GOALLOC_UNCHECKED ? divmul != 0 : (uint32_t)product < divmul;
+	return GOALLOC_UNCHECKED ? divmul != 0 : (uint32_t)product < (uint32_t)factor;
 }
 
 static inline bool entry_slot_of(uint64_t entry, uintptr_t addr, uint32_t *slot)
@@ -159,7 +162,7 @@ void pagemap_hide(void);
 /* Returns the bytes of the page map: those of the window, and the parts of other arenas. */
 size_t pagemap_nbytes(void);
 
-/* Makes records, with their parts of the page map, for the slots of [addr, addr + nbytes) that have
+/* Makes records, with their parts of the page map, for the sites of [addr, addr + nbytes) that have
  * none, and registers them with the page allocator. `apart` tells that the addresses lie where only
  * this heap maps memory. Returns false when there is no memory; some of the records may have been
  * made. The heap's lock is held. */

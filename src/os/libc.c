@@ -62,8 +62,7 @@ bool libc_contains(const struct loaded *libc, uintptr_t addr, bool *executable)
 	const ElfW(Ehdr) *header = (const void *)libc->bias;
 	const ElfW(Phdr) *segments;
 
-	if (header == NULL || header->e_ident[EI_MAG0] != ELFMAG0 ||
-	    header->e_ident[EI_MAG1] != ELFMAG1)
+	if (header == NULL || !is_elf64(header))
 		return false;
 	segments = (const void *)(libc->bias + header->e_phoff);
 	for (unsigned i = 0; i < header->e_phnum; i++) {

@@ -9,6 +9,14 @@
 
 #include <link.h>
 
+/* Returns true if the header is that of a 64-bit ELF file with program headers. */
+static inline bool is_elf64(const Elf64_Ehdr *header)
+{
+	return __builtin_memcmp(header->e_ident, ELFMAG, SELFMAG) == 0 &&
+	       header->e_ident[EI_CLASS] == ELFCLASS64 &&
+	       header->e_phentsize == sizeof(Elf64_Phdr);
+}
+
 /* An object, as its dynamic section describes it. The tables are the object's own memory. */
 struct loaded {
 	uintptr_t bias;              /* address in memory minus address in the file */

@@ -7,9 +7,9 @@
  * Owns     the address of the vector, and the page size.
  * Holds    errno is as the caller left it after every function.
  */
+#include "os/loaded.h"
 #include "os/os.h"
 
-#include <elf.h>
 #include <errno.h>
 #include <sys/auxv.h>
 
@@ -87,8 +87,7 @@ uintptr_t os_program_header(void)
 {
 	uintptr_t addr = os_auxiliary(AT_PHDR) - sizeof(Elf64_Ehdr);
 
-	if (addr % os_page_size() != 0 || !os_can_read(addr) ||
-	    __builtin_memcmp((const void *)addr, ELFMAG, SELFMAG) != 0)
+	if (addr % os_page_size() != 0 || !os_can_read(addr) || !is_elf64((const void *)addr))
 		return 0;
 	return addr;
 }

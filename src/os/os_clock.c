@@ -18,7 +18,6 @@
 #include "os/os.h"
 #include "os/os_call.h"
 
-#include <elf.h>
 #include <time.h>
 
 typedef long clock_function(long clock, struct timespec *ts);
@@ -36,8 +35,7 @@ static bool read_vdso(struct loaded *vdso, uintptr_t base)
 	const Elf64_Phdr *ph = (const void *)(base + header->e_phoff);
 	const Elf64_Dyn *dynamic = NULL;
 
-	if (__builtin_memcmp(header->e_ident, ELFMAG, SELFMAG) != 0 ||
-	    header->e_ident[EI_CLASS] != ELFCLASS64)
+	if (!is_elf64(header))
 		return false;
 	for (unsigned i = 0; i < header->e_phnum; i++) {
 		if (ph[i].p_type == PT_LOAD && ph[i].p_offset != ph[i].p_vaddr)

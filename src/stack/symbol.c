@@ -9,9 +9,8 @@
  *          replaced after it was mapped gives wrong names.
  */
 #include "stack/symbol.h"
+#include "os/loaded.h"
 #include "os/os.h"
-
-#include <elf.h>
 
 #define SYMBOLS_READ (sizeof(((struct symbols *)0)->buffer) / sizeof(Elf64_Sym))
 
@@ -111,9 +110,7 @@ static void open_file(struct symbols *s)
 	if (s->path[0] != '/')
 		return;
 	s->fd = os_open_read(s->path);
-	if (s->fd < 0 || !read_at(s->fd, &elf, sizeof(elf), 0) ||
-	    __builtin_memcmp(elf.e_ident, ELFMAG, SELFMAG) != 0 ||
-	    elf.e_ident[EI_CLASS] != ELFCLASS64 || elf.e_phentsize != sizeof(Elf64_Phdr) ||
+	if (s->fd < 0 || !read_at(s->fd, &elf, sizeof(elf), 0) || !is_elf64(&elf) ||
 	    !find_bias(s, &elf) || elf.e_shentsize != sizeof(Elf64_Shdr))
 		return;
 	find_tables(s, &elf);

@@ -212,8 +212,8 @@ static bool evaluate(struct walk *w, intptr_t distance, uintptr_t first, uintptr
 
 /*
  * The simple rule that most frames have. The CFA is sp or fp plus a distance. The return address
- * and fp lie at the CFA minus a distance. All distances are in words. 0 for fp: it has not changed.
- * 0 for the return address: there is none, the stack begins here.
+ * and fp lie at the CFA minus a distance. All distances are in words. Distance 0 of fp means that
+ * fp has not changed, and distance 0 of the return address that the stack begins here.
  * Access: [a] relaxed. The words of an entry need no order, and nothing else depends on them: each
  *          has a part of the tag. A reader computes the tag from the bytes that it found, so two
  *          words that do not belong together match no tag. Pairs with the loads in cached_rule()
@@ -261,8 +261,8 @@ static inline uint64_t hash_bytes(uint64_t hash, const struct dwarf_bytes *b)
 }
 
 /* Hashes everything that a rule is made from. The FDE contains the distance to its function and the
- * function's length, so with the same hash it is still the FDE of the pc. The lower half and the
- * upper bits of the hash are the tag. */
+ * function's length. So if the hash is equal, the FDE still is that of the pc. The lower half and
+ * the upper bits of the hash are the tag. */
 static inline uint64_t rule_hash(uintptr_t pc, const struct dwarf_bytes *fde,
 				 const struct dwarf_bytes *cie)
 {
@@ -490,7 +490,7 @@ static SLOW_PATH bool step_by_frame_pointer(struct walk *w)
 		w->known = BIT(CPU_SP) | BIT(CPU_FP) | BIT(CPU_PC);
 	}
 	w->exact = false;
-	/* The two words may have been anything. */
+	/* The two words may not have been a frame's. */
 	pc = w->reg[CPU_PC];
 	if (!is_in_object(&w->object, pc))
 		find_object(&w->object, pc);

@@ -18,11 +18,11 @@
 #include "base/format.h"
 #include "tools/gzip.h"
 #include "base/sort.h"
+#include "os/loaded.h"
 #include "os/os.h"
 #include "os/procmap.h"
 #include "stack/symbol.h"
 
-#include <elf.h>
 #include <errno.h>
 
 /* --- mappings --- */
@@ -75,9 +75,7 @@ static bool read_build_id(uintptr_t header, char hex[BUILD_ID_TEXT])
 	Elf64_Ehdr elf;
 	Elf64_Phdr segment;
 
-	if (!os_read_memory(header, &elf, sizeof(elf)) ||
-	    __builtin_memcmp(elf.e_ident, ELFMAG, SELFMAG) != 0 ||
-	    elf.e_ident[EI_CLASS] != ELFCLASS64 || elf.e_phentsize != sizeof(segment))
+	if (!os_read_memory(header, &elf, sizeof(elf)) || !is_elf64(&elf))
 		return false;
 	for (size_t i = 0; i < min_size(elf.e_phnum, SEGMENTS_MAX); i++) {
 		if (!os_read_memory(header + elf.e_phoff + i * sizeof(segment), &segment,

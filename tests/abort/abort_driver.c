@@ -44,7 +44,7 @@ static int complain(const char *what, const char *expected)
 	return 1;
 }
 
-/* ABORT_STACKS=1: the line is followed by stacks. */
+/* Checks that stacks follow the line, which ABORT_STACKS=1 asks for. */
 static bool is_said(const char *expected)
 {
 	if (getenv("ABORT_STACKS") == NULL)

@@ -36,7 +36,8 @@ static void huge_ones_go_back(void)
 	}
 }
 
-/* Of a huge calloc only what is touched has memory, although its pages were used before. */
+/* Only the touched pages of a huge object of calloc have memory, although its pages were used
+ * before. */
 static void calloc_touches_nothing(void)
 {
 	enum { N = 200000 };

@@ -273,7 +273,7 @@ static void check_daemon(int to_parent)
 	CHECK(write(to_parent, &word, 1) == 1);
 }
 
-/* Of the threads of the parent nothing is there; the first child ends at once. */
+/* The child has none of the parent's threads. The first child ends at once. */
 static void a_daemon_forks_twice(void)
 {
 	start_load();

@@ -186,7 +186,7 @@ static void in_a_thread(void *(*body)(void *))
 	CHECK(pthread_join(thread, NULL) == 0);
 }
 
-/* With hardened=1 the end of a slot is in use, of which the program is not told. */
+/* With hardened=1 the end of a slot is in use, although the program is not told of it. */
 static size_t most_left(void)
 {
 	const char *options = getenv("GOALLOC");

@@ -148,8 +148,8 @@ static void allocate_early(void)
 	churn(nth, 200);
 }
 
-/* The handler's threads are the first in the child to ask the heap for anything; they are where
- * threads of the parent were. */
+/* The handler's threads are the first in the child to use the heap. Their stacks lie where threads
+ * of the parent had theirs. */
 static void allocate_in_early_threads(void)
 {
 	pthread_t thread[2];
@@ -342,7 +342,7 @@ static int sharing(void *arg)
 	return 0;
 }
 
-/* It is no fork: nothing is put in order while the threads run on. */
+/* The child shares the memory, so it is no fork: nothing is mended while the threads run on. */
 static void children_that_share_memory_are_no_forks(void)
 {
 	static _Alignas(64) char stack[64 * 1024];
@@ -377,7 +377,7 @@ static void fork_in_handler(int number)
 	wait_for(child);
 }
 
-/* Where this thread is not inside malloc; the others are. */
+/* Forks in handlers that interrupt this thread outside malloc, while the others are inside. */
 static void handlers_may_fork_bare(void)
 {
 	struct sigaction action;

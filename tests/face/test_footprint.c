@@ -108,7 +108,7 @@ static int add_writable(struct dl_phdr_info *info, size_t size, void *arg)
 	return 0;
 }
 
-/* As libgc finds what it searches for pointers. */
+/* Finds the memory that libgc would search for pointers, in the way libgc does. */
 static void a_conservative_collector_has_little_to_search(void)
 {
 	size_t nbytes = 0;
@@ -135,8 +135,8 @@ static void locked_memory_has_room_below_8_mib(void)
 	}
 }
 
-/* A failing request leaves nothing behind. Several may succeed where the system promises
- * everything. */
+/* A failing request leaves nothing behind. Several requests may succeed where the system
+ * overcommits. */
 static void a_request_that_fails_costs_nothing(void)
 {
 	size_t before = proc_field("/proc/self/status", "VmRSS"), space = 0;
@@ -248,7 +248,7 @@ static size_t read_places(void)
 	return n;
 }
 
-/* The first mapping has at its ends nothing that can be touched. */
+/* Nothing beside the first mapping can be touched. */
 static bool stands_alone(size_t i, size_t n)
 {
 	return (i == 0 || places[i - 1].to != places[i].from || !places[i - 1].touchable) &&

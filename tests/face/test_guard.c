@@ -238,7 +238,7 @@ static void own_handler(void)
 	writing_function(object, 50);
 }
 
-/* As programs on small stacks have it. */
+/* Sets a handler on an alternate stack, as programs with small stacks do. */
 static void own_handler_on_its_stack(void)
 {
 	stack_t other = { .ss_size = 16 * KiB };
@@ -836,7 +836,7 @@ static void other_signals_take_their_course(void)
 	}
 }
 
-/* Within 7 standard deviations of a binomial. */
+/* Checks that the count is within 7 standard deviations of a binomial distribution. */
 static void expect_share(unsigned rate)
 {
 	char text[40];

@@ -48,7 +48,7 @@ static char *find_in_environ(const char *name)
 	return NULL;
 }
 
-/* A system call as the kernel takes it. */
+/* Makes a system call without libc. */
 static long call_kernel(long number, long a, long b, long c, long d, long e, long f)
 {
 #if defined(__x86_64__)

@@ -29,7 +29,8 @@ static const size_t sizes[] = { 1,   7,    8,    9,     16,    17,    20,     24
 #define SIZES (sizeof(sizes) / sizeof(sizes[0]))
 static const size_t too_large = (size_t)PTRDIFF_MAX + 1;
 
-/* GOALLOC has this: a guarded object has the size that was asked for, and libc other sizes. */
+/* Returns true if the variable GOALLOC has this. A guarded object has the size that was asked for,
+ * and libc's objects have other sizes. */
 static bool told(const char *option)
 {
 	const char *options = getenv("GOALLOC");

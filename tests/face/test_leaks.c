@@ -49,8 +49,8 @@ static void indirect(void)
 	global = NULL;
 }
 
-/* One object of a ring is a direct leak, whichever object has the lowest address. None is when
- * another lost object leads to the ring. */
+/* One object of a ring is a direct leak, whichever object has the lowest address. If another lost
+ * object leads to the ring, none of the ring is. */
 static void ring(void)
 {
 	hidden a = make(48), b = make(48), c = make(48), before = make(112), after = make(8);
@@ -254,7 +254,7 @@ static void mapped(void)
 	}
 }
 
-/* A page in an object that cannot be read is none of the reader's concern. */
+/* The check passes over a page of an object that cannot be read. */
 static void protected(void)
 {
 	char *p = aligned_alloc(65536, 65536);
@@ -315,7 +315,7 @@ static void forked(void)
 	CHECK_LEAKS(1);
 }
 
-/* No descriptor, no mapping and no thread stays. */
+/* A check leaves no descriptor, mapping or thread behind. */
 static void leaves_nothing(void)
 {
 	size_t mappings;

@@ -45,7 +45,7 @@ static void answer(long call, unsigned action)
 	CHECK(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0);
 }
 
-/* An object of which only memory knows that copies of the process do not get. */
+/* Holds an object's address only in memory that copies of the process do not get. */
 static void keep_out_of_copies(void)
 {
 	void **page = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -60,7 +60,7 @@ static void keep_out_of_copies(void)
 	CHECK(madvise(page, 4096, MADV_DONTFORK) == 0 && madvise(pages, 4096, MADV_DONTFORK) == 0);
 }
 
-/* An object of which only shared memory knows. */
+/* Holds an object's address only in shared memory. */
 static void keep_in_shared_memory(void)
 {
 	void **page = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
@@ -135,7 +135,7 @@ static int run(const char *options, const char *how)
 	return WEXITSTATUS(result.status);
 }
 
-/* What another one ends with is told. */
+/* Returns true if the last child wrote the text. */
 static bool said(const char *text)
 {
 	return strstr(result.err, text) != NULL;

@@ -43,7 +43,7 @@ static void check_zero(const unsigned char *p, size_t n)
 		CHECK(p[i] == 0);
 }
 
-/* At two places of the object, its end among them. */
+/* Maps the file over two places of the object. One of them is its end. */
 static void map_over(char *p, int fd, int flags)
 {
 	char *at = p + 2 * MiB;

@@ -303,7 +303,7 @@ static void no_thread(void)
 	CHECK(proc_threads() == 1);
 }
 
-/* libc ends a process whose last thread has ended, and counts ours. */
+/* libc ends a process when its last thread ends, but it counts the scavenging thread, too. */
 static void last_thread(void)
 {
 	(void)alarm(20);

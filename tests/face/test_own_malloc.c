@@ -196,7 +196,7 @@ void *aligned_alloc(size_t align, size_t n)
 static void *(*volatile do_malloc)(size_t) = malloc;
 static void (*volatile do_free)(void *) = free;
 
-/* Each name that allocates, freed by free. */
+/* Frees what each allocating function returns by free(). */
 static void free_takes_what_every_name_allocates(void)
 {
 	char *p = reallocarray(NULL, 10, 10);
@@ -222,7 +222,7 @@ static void free_takes_what_every_name_allocates(void)
 	do_free(strdup("by libc"));
 }
 
-/* Each name that frees, of what malloc allocates. */
+/* Frees what malloc() returns by each function that frees. */
 static void every_name_frees_what_malloc_allocates(void)
 {
 	_ZdlPv(do_malloc(100));
@@ -252,7 +252,7 @@ static void aligned_objects_have_one_malloc(void)
 #endif
 }
 
-/* jemalloc does not call malloc, whoever has it. */
+/* jemalloc's functions do not call malloc(), whichever library defines it. */
 static void jemallocs_names_are_a_pair(void)
 {
 	char *p = mallocx(100, 0);

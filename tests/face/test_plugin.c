@@ -159,7 +159,7 @@ static void thread_local_storage_of_many_libraries(void)
 	drop_copies();
 }
 
-/* Until there is no room for more: dlopen says so, and nothing else comes of it. */
+/* Loads libraries until there is no room for more. Then dlopen() fails, and nothing else does. */
 static void static_thread_local_storage_may_run_out(void)
 {
 	int n = 0;

@@ -102,7 +102,7 @@ static void own_handler(int signal)
 	own_signals++;
 }
 
-/* What the program installs later counts, and its default action. */
+/* A handler or default action that the program installs later wins. */
 static void own_handlers_win(void)
 {
 	struct sigaction before, action = {.sa_handler = own_handler};

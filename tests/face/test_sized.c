@@ -17,7 +17,7 @@ void sdallocx(void *p, size_t n, int flags);
 void _ZdlPvm(void *p, size_t n);
 void *_Znwm(size_t n);
 
-/* Each kind of request for n bytes, freed by its size. */
+/* Makes each kind of request for n bytes, and frees each object by its size. */
 static void free_each_kind(size_t n)
 {
 	void *p = malloc(n), *q = calloc(1, n), *r = realloc(malloc(n / 2 + 1), n), *s = _Znwm(n);

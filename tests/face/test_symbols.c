@@ -362,7 +362,7 @@ static bool is_nop(uint64_t pc)
 						   : *at == 0x90;
 }
 
-/* Three of "8@": unsigned, 8 bytes. */
+/* Returns true if the probe has three arguments of "8@": unsigned, 8 bytes. */
 static bool has_three_arguments(const char *arguments)
 {
 	size_t n = 0;

@@ -278,7 +278,7 @@ static bool is_aligned(const void *p, size_t align)
 	return ((uintptr_t)p & (align - 1)) == 0;
 }
 
-/* Of a type of that size. */
+/* Returns the alignment of a type of that size. */
 static size_t natural_align(size_t size)
 {
 	size_t align = 16;

@@ -212,7 +212,7 @@ idle:
 	:: atomic { ALLOCATES(me) && budget > 0 && stack[c] == 0 && word[c] == 0 -> MINE }
 		if
 		:: atomic {
-			/* load_word(), mspan_take_word_from() */
+			/* load_word(), mspan_take_word() */
 			place[c] == CURRENT && free_bits != 0 ->
 			PLAIN;
 			assert(lister == c);

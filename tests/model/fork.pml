@@ -429,7 +429,7 @@ inline flush_stack()
 	atomic { top[c] = 0; e = 0 }
 }
 
-/* load_word(), mspan_take_word_from() */
+/* load_word(), mspan_take_word() */
 inline load_word(s)
 {
 	atomic { taken = free_bits[s]; free_bits[s] = 0 }

@@ -21,7 +21,7 @@
 #define UNIT KiB(64)
 #define WINDOW_UNITS 16384
 #define WINDOW_BASE ((uintptr_t)0x700000000000)
-_Static_assert(WINDOW_BASE % ARENA_SIZE == 0, "slots are counted from the window's start");
+_Static_assert(WINDOW_BASE % ARENA_SIZE == 0, "sites are counted from the window's start");
 
 static struct {
 	uint8_t used[WINDOW_UNITS];
@@ -107,7 +107,7 @@ static bool is_reserved(uintptr_t addr, size_t nbytes)
 	return true;
 }
 
-/* Somebody else's mapping. */
+/* Marks address space as mapped by somebody else. */
 static void occupy(uintptr_t addr, size_t nbytes)
 {
 	memset(space.used + (addr - space.base) / UNIT, 1, nbytes / UNIT);
@@ -124,7 +124,7 @@ static void there_is_nothing_to_extend_before_the_first_place(void **state)
 	assert_int_equal(space.nused, 0);
 }
 
-static void a_place_is_a_whole_slot_and_what_is_asked_for_its_beginning(void **state)
+static void a_place_is_a_whole_site_and_what_is_asked_for_its_beginning(void **state)
 {
 	struct arena_space a = { .next = 0 };
 	uintptr_t addr = arena_space_move(&a, KiB(512));
@@ -138,7 +138,7 @@ static void a_place_is_a_whole_slot_and_what_is_asked_for_its_beginning(void **s
 	assert_int_equal(space.nused, ARENA_SIZE / UNIT);
 }
 
-static void a_place_for_more_than_a_slot_is_whole_slots(void **state)
+static void a_place_for_more_than_a_site_is_whole_sites(void **state)
 {
 	struct arena_space a = { .next = 0 };
 	uintptr_t addr = arena_space_move(&a, 2 * ARENA_SIZE + PAGE_SIZE);
@@ -157,7 +157,7 @@ static void the_edges_of_an_aligned_place_are_given_back(void **state)
 
 	(void)state;
 	space.ignore_hints = true;
-	/* Every position of the free room relative to a slot boundary, the boundary itself
+	/* Every position of the free room relative to a site boundary, the boundary itself
 	 * included. */
 	for (size_t shift = 0; shift < 3; shift++) {
 		memset(space.used, 0, sizeof(space.used));
@@ -186,7 +186,7 @@ static void extend_continues_what_was_handed_out_last(void **state)
 	assert_int_equal(space.nused, ARENA_SIZE / UNIT);
 }
 
-static void the_last_page_of_a_slot_needs_no_second_slot(void **state)
+static void the_last_page_of_a_site_needs_no_second_site(void **state)
 {
 	struct arena_space a = { .next = 0 };
 	uintptr_t addr;
@@ -199,15 +199,15 @@ static void the_last_page_of_a_slot_needs_no_second_slot(void **state)
 	assert_int_equal(space.nused, ARENA_SIZE / UNIT);
 }
 
-/* Puts a's place at the window's slot 1, with room above. */
-static uintptr_t place_in_slot_1(struct arena_space *a, size_t nbytes)
+/* Puts a's place at the window's site 1, with room above. */
+static uintptr_t place_in_site_1(struct arena_space *a, size_t nbytes)
 {
 	uintptr_t addr;
 
 	space.top = 2 * ARENA_SIZE / UNIT;
 	space.ignore_hints = true;
 	occupy(space.base, ARENA_SIZE);
-	/* reserve_aligned() takes a slot too much. */
+	/* reserve_aligned() takes a site too much. */
 	memset(space.used, 0, ARENA_SIZE / UNIT);
 	addr = arena_space_move(a, nbytes);
 	space.ignore_hints = false;
@@ -215,10 +215,10 @@ static uintptr_t place_in_slot_1(struct arena_space *a, size_t nbytes)
 	return addr;
 }
 
-static void extend_beyond_the_slot_takes_the_next_one_whole(void **state)
+static void extend_beyond_the_site_takes_the_next_one_whole(void **state)
 {
 	struct arena_space a = { .next = 0 };
-	uintptr_t addr = place_in_slot_1(&a, ARENA_SIZE - PAGE_SIZE);
+	uintptr_t addr = place_in_site_1(&a, ARENA_SIZE - PAGE_SIZE);
 
 	(void)state;
 	assert_int_equal(arena_space_extend(&a, 2 * PAGE_SIZE), addr + ARENA_SIZE - PAGE_SIZE);
@@ -227,10 +227,10 @@ static void extend_beyond_the_slot_takes_the_next_one_whole(void **state)
 	assert_true(is_reserved(addr, 2 * ARENA_SIZE));
 }
 
-static void extend_takes_chunks_when_a_whole_slot_is_refused(void **state)
+static void extend_takes_chunks_when_a_whole_site_is_refused(void **state)
 {
 	struct arena_space a = { .next = 0 };
-	uintptr_t addr = place_in_slot_1(&a, ARENA_SIZE);
+	uintptr_t addr = place_in_site_1(&a, ARENA_SIZE);
 
 	(void)state;
 	space.limit = space.nused + 2 * CHUNK_SIZE / UNIT;
@@ -243,7 +243,7 @@ static void extend_takes_chunks_when_a_whole_slot_is_refused(void **state)
 static void extend_takes_what_is_missing_when_a_chunk_is_refused(void **state)
 {
 	struct arena_space a = { .next = 0 };
-	uintptr_t addr = place_in_slot_1(&a, ARENA_SIZE);
+	uintptr_t addr = place_in_site_1(&a, ARENA_SIZE);
 	const size_t word = GROW_MIN_PAGES * PAGE_SIZE;
 
 	(void)state;
@@ -253,7 +253,7 @@ static void extend_takes_what_is_missing_when_a_chunk_is_refused(void **state)
 	assert_int_equal(arena_space_extend(&a, word), addr + ARENA_SIZE + 2 * word);
 	assert_int_equal(space.nused, space.limit);
 	assert_int_equal(arena_space_extend(&a, word), 0);
-	/* There is room again: the reservation ends on a chunk, then on a slot. */
+	/* There is room again: the reservation ends on a chunk, then on a site. */
 	space.limit += CHUNK_SIZE / UNIT;
 	assert_int_not_equal(arena_space_extend(&a, word), 0);
 	assert_int_equal(a.end, addr + ARENA_SIZE + CHUNK_SIZE);
@@ -269,7 +269,7 @@ static void extend_that_is_refused_changes_nothing(void **state)
 	size_t nused;
 
 	(void)state;
-	place_in_slot_1(&a, ARENA_SIZE - PAGE_SIZE);
+	place_in_site_1(&a, ARENA_SIZE - PAGE_SIZE);
 	occupy(a.end, UNIT);
 	before = a;
 	nused = space.nused;
@@ -299,7 +299,7 @@ static void undo_takes_back_what_was_handed_out_last(void **state)
 static void move_gives_back_what_was_left_of_the_old_place(void **state)
 {
 	struct arena_space a = { .next = 0 };
-	uintptr_t old = place_in_slot_1(&a, MiB(5));
+	uintptr_t old = place_in_site_1(&a, MiB(5));
 	uintptr_t addr = arena_space_move(&a, MiB(1));
 
 	(void)state;
@@ -309,7 +309,7 @@ static void move_gives_back_what_was_left_of_the_old_place(void **state)
 	assert_int_equal(space.nused, (MiB(5) + ARENA_SIZE) / UNIT);
 }
 
-static void a_smaller_reservation_is_taken_when_a_slot_cannot_be_had(void **state)
+static void a_smaller_reservation_is_taken_when_a_site_cannot_be_had(void **state)
 {
 	(void)state;
 	/* Aligning needs room for twice as much, a chunk's alignment a chunk more. */
@@ -363,7 +363,7 @@ static void a_place_may_be_smaller_than_a_chunk(void **state)
 static void what_the_system_does_not_take_back_is_offered_again(void **state)
 {
 	struct arena_space a = { .next = 0 };
-	uintptr_t old = place_in_slot_1(&a, MiB(5));
+	uintptr_t old = place_in_site_1(&a, MiB(5));
 	uintptr_t addr;
 
 	(void)state;
@@ -389,7 +389,7 @@ static void move_that_is_refused_keeps_the_old_place(void **state)
 	struct arena_space before;
 
 	(void)state;
-	place_in_slot_1(&a, MiB(5));
+	place_in_site_1(&a, MiB(5));
 	before = a;
 	space.limit = space.nused;
 	assert_int_equal(arena_space_move(&a, PAGE_SIZE), 0);
@@ -574,18 +574,18 @@ int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		test_in_space(there_is_nothing_to_extend_before_the_first_place),
-		test_in_space(a_place_is_a_whole_slot_and_what_is_asked_for_its_beginning),
-		test_in_space(a_place_for_more_than_a_slot_is_whole_slots),
+		test_in_space(a_place_is_a_whole_site_and_what_is_asked_for_its_beginning),
+		test_in_space(a_place_for_more_than_a_site_is_whole_sites),
 		test_in_space(the_edges_of_an_aligned_place_are_given_back),
 		test_in_space(extend_continues_what_was_handed_out_last),
-		test_in_space(the_last_page_of_a_slot_needs_no_second_slot),
-		test_in_space(extend_beyond_the_slot_takes_the_next_one_whole),
-		test_in_space(extend_takes_chunks_when_a_whole_slot_is_refused),
+		test_in_space(the_last_page_of_a_site_needs_no_second_site),
+		test_in_space(extend_beyond_the_site_takes_the_next_one_whole),
+		test_in_space(extend_takes_chunks_when_a_whole_site_is_refused),
 		test_in_space(extend_takes_what_is_missing_when_a_chunk_is_refused),
 		test_in_space(extend_that_is_refused_changes_nothing),
 		test_in_space(undo_takes_back_what_was_handed_out_last),
 		test_in_space(move_gives_back_what_was_left_of_the_old_place),
-		test_in_space(a_smaller_reservation_is_taken_when_a_slot_cannot_be_had),
+		test_in_space(a_smaller_reservation_is_taken_when_a_site_cannot_be_had),
 		test_in_space(a_smaller_reservation_still_holds_what_was_asked_for),
 		test_in_space(a_place_may_be_smaller_than_a_chunk),
 		test_in_space(what_the_system_does_not_take_back_is_offered_again),

@@ -36,7 +36,7 @@ static int remove_root(void **state)
 	return nftw(root, remove_one, 8, FTW_DEPTH | FTW_PHYS);
 }
 
-/* A file below root, with the folders it is in. */
+/* Writes a file below root, and makes its folders. */
 static void put(const char *name, const char *text)
 {
 	char path[2048];

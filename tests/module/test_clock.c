@@ -27,7 +27,7 @@ uintptr_t __wrap_os_auxiliary(unsigned long type)
 	return hide_vdso && type == AT_SYSINFO_EHDR ? 0 : __real_os_auxiliary(type);
 }
 
-/* The kernel refuses to tell the time from now on; 0 is what is read then. */
+/* Makes the kernel refuse to tell the time. The clock then reads as 0. */
 static void refuse_the_call(void)
 {
 	struct sock_filter code[] = {

@@ -33,7 +33,7 @@ static struct mspan *make_span_of(spanclass_t sc, size_t npages,
 	CHECK(s != NULL);
 	mspan_set_owner(s, ME);
 	memset((void *)s->base, 0x5a, mspan_nbytes(s));
-	while (mspan_take_word(s, &word, &bits, &fresh))
+	while (mspan_take_word(s, 0, &word, &bits, &fresh))
 		;
 	for (uint32_t slot = 0; slot < s->nelems; slot++) {
 		if (cut(slot, arg)) {
@@ -229,7 +229,7 @@ TEST_IN_CHILD(free_slots_in_no_bitmap_keep_their_pages)
 	start();
 	s = make_span(make_spanclass(40, SCAN), by_chance, &r);
 	/* As a cache does. */
-	while (mspan_take_word(s, &word, &bits, &fresh))
+	while (mspan_take_word(s, 0, &word, &bits, &fresh))
 		;
 	CHECK(drain_span(s) == 0);
 	for (uintptr_t page = s->base; page < s->base + mspan_nbytes(s); page += os_page_size())
@@ -249,7 +249,7 @@ TEST_IN_CHILD(blocks_of_tiny_objects_go_when_all_bytes_are_free)
 	mspan_set_owner(s, ME);
 	memset((void *)s->base, 1, mspan_nbytes(s));
 	/* The first word stays in a cache. */
-	CHECK(mspan_take_word(s, &word, &bits, &fresh) && word == 0);
+	CHECK(mspan_take_word(s, 0, &word, &bits, &fresh) && word == 0);
 	CHECK(drain_span(s) == 1);
 	CHECK(is_resident(s->base));
 	for (uintptr_t page = s->base + os_page_size(); page < s->base + mspan_nbytes(s);

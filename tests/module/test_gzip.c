@@ -40,7 +40,7 @@ static uint32_t le32(const uint8_t *p)
 	return p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
 }
 
-/* A bit at a time, as RFC 1952 has it. */
+/* Computes the CRC bit by bit, by the definition in RFC 1952. */
 static uint32_t slow_crc(const uint8_t *p, size_t n)
 {
 	uint32_t crc = UINT32_MAX;

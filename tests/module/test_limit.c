@@ -38,7 +38,7 @@ static void start(size_t bytes, bool hard)
 	os_fail_nth(OS_RELEASE, 0);
 }
 
-/* No round is due for a long time. */
+/* Puts off the next round for a long time. */
 static void put_off_rounds(void)
 {
 	limit.next_round = os_now_ms() + ((uint64_t)1 << 60);

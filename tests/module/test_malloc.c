@@ -131,7 +131,7 @@ TEST_IN_CHILD(a_free_slot_of_noscan_memory_is_taken_again)
 
 /* --- calloc of big objects --- */
 
-/* Big sizes, now and then of a huge object. */
+/* Returns a big size, now and then that of a huge object. */
 static size_t any_big_size(uint64_t *rnd)
 {
 	size_t most = rng_below(rnd, 40) == 0 ? MiB(48) : MiB(1) >> rng_below(rnd, 5);

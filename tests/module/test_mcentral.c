@@ -39,7 +39,7 @@ static struct mspan *span_with_live(spanclass_t sc, unsigned live)
 
 	CHECK(s != NULL);
 	mspan_set_owner(s, ME);
-	while (mspan_take_word(s, &word, &bits, &fresh))
+	while (mspan_take_word(s, 0, &word, &bits, &fresh))
 		for (; bits != 0; bits &= bits - 1)
 			slot_set(&s->state[word * 64 + ctz64(bits)], SLOT_LIVE);
 	for (uint32_t slot = live; slot < s->nelems; slot++) {
@@ -341,7 +341,7 @@ TEST_IN_CHILD(a_pass_that_finds_much_goes_on_at_the_next_poll)
 		uint64_t bits;
 		bool fresh;
 
-		CHECK(mspan_take_word(s, &word, &bits, &fresh));
+		CHECK(mspan_take_word(s, 0, &word, &bits, &fresh));
 		bits &= ~((uint64_t)1 << s->nelems / 2);
 		mspan_put_word(s, word, bits);
 		mcentral_put(s);

@@ -22,7 +22,7 @@
 #define PLACE ((uintptr_t)0x400000000000)
 
 /* Some sanitizers, and kernels with a small address space, do not let a mapping have the address it
- * asks for: then the heap is one place a slot, and the tests of what lies beside what are
+ * asks for: then the heap is one place a site, and the tests of what lies beside what are
  * skipped. */
 static void skip_unless_addresses_can_be_had(void)
 {
@@ -44,7 +44,7 @@ static void skip_unless_addresses_can_be_had(void)
 	} \
 	static void name##_body(void)
 
-/* The class of the longest spans. */
+/* Returns the class of the longest spans. */
 static spanclass_t long_class(void)
 {
 	unsigned longest = 1;
@@ -1079,7 +1079,7 @@ static void start_with_places(const struct place *places)
 	mheap_init();
 }
 
-/* From here on the kernel places. */
+/* Checks that all places were used, and lets the kernel choose addresses from now on. */
 static void end_of_places(void)
 {
 	CHECK(next_place->addr == 0);

@@ -40,7 +40,7 @@ static spanclass_t class_worth(unsigned slots)
 	return make_spanclass(c, SCAN);
 }
 
-/* A record with garbage in it and a guard behind it. */
+/* Returns a record that holds garbage and has a guard behind it. */
 static struct mspan *new_record(unsigned shape)
 {
 	size_t nbytes = align_up(mspan_shape_bytes(shape), CACHE_LINE) + GUARD;
@@ -102,7 +102,7 @@ static void hand_out_all(struct mspan *s)
 	uint64_t bits;
 	bool fresh;
 
-	while (mspan_take_word(s, &word, &bits, &fresh))
+	while (mspan_take_word(s, 0, &word, &bits, &fresh))
 		for (; bits != 0; bits &= bits - 1)
 			slot_set(&s->state[word * 64 + ctz64(bits)], SLOT_LIVE);
 }
@@ -258,10 +258,10 @@ static void words_are_taken_from_any_one_on_and_round(void **state)
 	(void)state;
 	assert_true(nwords > 3);
 	for (unsigned i = 0; i < nwords; i++) {
-		assert_true(mspan_take_word_from(s, 3, &word, &bits, &fresh));
+		assert_true(mspan_take_word(s, 3, &word, &bits, &fresh));
 		assert_int_equal(word, (3 + i) % nwords);
 	}
-	assert_false(mspan_take_word_from(s, 3, &word, &bits, &fresh));
+	assert_false(mspan_take_word(s, 3, &word, &bits, &fresh));
 	drop(s);
 }
 
@@ -337,14 +337,14 @@ static void words_are_taken_lowest_first_and_the_last_one_may_be_partial(void **
 		for (unsigned w = 0; w < (nelems + 63) / 64; w++) {
 			unsigned in_word = nelems - w * 64 < 64 ? nelems - w * 64 : 64;
 
-			assert_true(mspan_take_word(s, &word, &bits, &fresh));
+			assert_true(mspan_take_word(s, 0, &word, &bits, &fresh));
 			assert_int_equal(word, w);
 			assert_true(bits == low_mask64(in_word));
 			assert_true(fresh);
 			mspan_check(s);
 		}
 		assert_int_equal(s->nfree, 0);
-		assert_false(mspan_take_word(s, &word, &bits, &fresh));
+		assert_false(mspan_take_word(s, 0, &word, &bits, &fresh));
 		drop(s);
 	}
 }
@@ -366,11 +366,11 @@ static void slots_63_64_and_the_last_one_come_back_where_they_were(void **state)
 		mspan_check(s);
 	}
 	for (unsigned i = 0; i < 3; i++) {
-		assert_true(mspan_take_word(s, &word, &bits, &fresh));
+		assert_true(mspan_take_word(s, 0, &word, &bits, &fresh));
 		assert_int_equal(word, slots[i] / 64);
 		assert_true(bits == UINT64_C(1) << slots[i] % 64);
 	}
-	assert_false(mspan_take_word(s, &word, &bits, &fresh));
+	assert_false(mspan_take_word(s, 0, &word, &bits, &fresh));
 	drop(s);
 }
 
@@ -382,12 +382,12 @@ static void slots_put_back_can_be_taken_again(void **state)
 	bool fresh;
 
 	(void)state;
-	assert_true(mspan_take_word(s, &word, &bits, &fresh));
+	assert_true(mspan_take_word(s, 0, &word, &bits, &fresh));
 	slot_set(&s->state[0], SLOT_LIVE);
 	mspan_put_word(s, word, bits & ~UINT64_C(1));
 	mspan_check(s);
 	assert_int_equal(s->nfree, s->nelems - 1);
-	assert_true(mspan_take_word(s, &word, &bits, &fresh));
+	assert_true(mspan_take_word(s, 0, &word, &bits, &fresh));
 	assert_int_equal(word, 0);
 	assert_true(bits == ~UINT64_C(1));
 	drop(s);
@@ -402,18 +402,18 @@ static void only_slots_that_nobody_had_are_called_fresh(void **state)
 
 	(void)state;
 	mspan_set_owner(s, ME);
-	assert_true(mspan_take_word(s, &word, &bits, &fresh) && fresh);
+	assert_true(mspan_take_word(s, 0, &word, &bits, &fresh) && fresh);
 	for (unsigned i = 0; i < 64; i++)
 		slot_set(&s->state[i], SLOT_LIVE);
 	/* Freed at home and by others: neither is fresh, and the words not yet taken still are. */
 	free_local(s, 3);
 	free_remote(s, 4);
 	mspan_absorb(s);
-	assert_true(mspan_take_word(s, &word, &bits, &fresh));
+	assert_true(mspan_take_word(s, 0, &word, &bits, &fresh));
 	assert_int_equal(word, 0);
 	assert_true(bits == 0x18);
 	assert_false(fresh);
-	assert_true(mspan_take_word(s, &word, &bits, &fresh));
+	assert_true(mspan_take_word(s, 0, &word, &bits, &fresh));
 	assert_int_equal(word, 1);
 	assert_true(fresh);
 	drop(s);
@@ -428,7 +428,7 @@ static void a_span_of_used_pages_is_never_fresh(void **state)
 
 	(void)state;
 	mspan_init_small(s, BASE, SC_64, 1, false);
-	while (mspan_take_word(s, &word, &bits, &fresh))
+	while (mspan_take_word(s, 0, &word, &bits, &fresh))
 		assert_false(fresh);
 	drop(s);
 }
@@ -449,19 +449,19 @@ static void a_remote_free_is_seen_at_absorb_not_before(void **state)
 	free_remote(s, 64);
 	free_remote(s, s->nelems - 1u);
 	assert_int_equal(s->nfree, 0);
-	assert_false(mspan_take_word(s, &word, &bits, &fresh));
+	assert_false(mspan_take_word(s, 0, &word, &bits, &fresh));
 	mspan_check(s);
 	assert_int_equal(mspan_absorb(s), 3);
 	assert_int_equal(s->nfree, 3);
 	mspan_check(s);
 	assert_int_equal(mspan_absorb(s), 0);
-	assert_true(mspan_take_word(s, &word, &bits, &fresh));
+	assert_true(mspan_take_word(s, 0, &word, &bits, &fresh));
 	assert_int_equal(word, 0);
 	assert_true(bits == UINT64_C(1) << 63);
-	assert_true(mspan_take_word(s, &word, &bits, &fresh));
+	assert_true(mspan_take_word(s, 0, &word, &bits, &fresh));
 	assert_int_equal(word, 1);
 	assert_true(bits == 1);
-	assert_true(mspan_take_word(s, &word, &bits, &fresh));
+	assert_true(mspan_take_word(s, 0, &word, &bits, &fresh));
 	assert_int_equal(word, (s->nelems - 1) / 64);
 	drop(s);
 }
@@ -754,7 +754,7 @@ static struct mspan *tiny_span(void)
 	bool fresh;
 
 	mspan_set_owner(s, ME);
-	while (mspan_take_word(s, &word, &bits, &fresh))
+	while (mspan_take_word(s, 0, &word, &bits, &fresh))
 		for (; bits != 0; bits &= bits - 1) {
 			tiny_live(s, word * 64 + ctz64(bits), 0, 8);
 			/* The cache lets go of the block. */
@@ -831,7 +831,7 @@ static void blocks_in_a_cache_are_pinned_and_hold_no_object(void **state)
 
 	(void)state;
 	mspan_set_owner(s, ME);
-	assert_true(mspan_take_word(s, &word, &bits, &fresh));
+	assert_true(mspan_take_word(s, 0, &word, &bits, &fresh));
 	assert_int_equal(span_count_live(s), 0);
 	/* A mark that comes late, for an object that was in the block before. */
 	tiny_free_remote(s, 5, 0);
@@ -871,7 +871,7 @@ static void rebuild_makes_free_what_is_not_live_whoever_had_it(void **state)
 	for (uint32_t i = 0; i < s->nelems; i++)
 		live += i % 3 == 0;
 	assert_int_equal(s->nfree, s->nelems - live);
-	while (mspan_take_word(s, &word, &bits, &fresh)) {
+	while (mspan_take_word(s, 0, &word, &bits, &fresh)) {
 		assert_false(fresh);
 		for (unsigned i = 0; i < 64 && word * 64 + i < s->nelems; i++)
 			assert_int_equal(bits >> i & 1, (word * 64 + i) % 3 != 0);
@@ -971,7 +971,7 @@ static void history(spanclass_t sc, uint64_t seed, unsigned steps)
 
 		if (kind == 0) {
 			unsigned lowest = 0;
-			bool got = mspan_take_word(s, &word, &bits, &fresh);
+			bool got = mspan_take_word(s, 0, &word, &bits, &fresh);
 
 			while (lowest < s->nelems && model[lowest] != FREE_BIT)
 				lowest++;

@@ -100,7 +100,7 @@ static void assert_same(struct options a, struct options b)
 	assert_int_equal(a.report_fd, b.report_fd);
 }
 
-/* Each of the values is one line and no more. */
+/* Checks that each value gives exactly one line. */
 static void expect_refused(const char *key, const char *takes, const char *const *values, size_t n)
 {
 	for (size_t i = 0; i < n; i++) {

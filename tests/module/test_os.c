@@ -196,7 +196,7 @@ TEST_IN_CHILD(a_child_finds_its_mark_wiped_and_one_that_shares_memory_does_not)
 	CHECK(read_mark() == 4711 && !os_find_fork());
 }
 
-/* As kernels before 4.14 do. */
+/* Refuses the call, as kernels before 4.14 do. */
 static void refuse_to_wipe(void)
 {
 	static struct sock_filter code[] = {

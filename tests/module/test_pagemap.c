@@ -69,7 +69,7 @@ TEST_IN_CHILD(an_arena_has_its_bytes_and_no_others)
 	/* The same bits in another leaf, and behind the table's end, are other addresses. */
 	CHECK(arena_of(ARENA(1) + ARENA_LEAF_LEN * ARENA_SIZE) == NULL);
 	CHECK(arena_of(ARENA(1) | (uintptr_t)1 << 47) == NULL);
-	/* Any part of a slot makes its record, once. */
+	/* Any part of a site makes its record, once. */
 	CHECK(pagemap_add_arenas(&pages, true, ARENA(2) - PAGE_SIZE, 2 * PAGE_SIZE));
 	CHECK(arena_of(ARENA(1)) == first && arena_of(ARENA(2))->base == ARENA(2));
 	CHECK(arena_of(ARENA(3)) == NULL);

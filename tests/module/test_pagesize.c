@@ -168,7 +168,7 @@ static void no_call_is_for_a_part_of_a_page_of_64_kib(void **state)
 	run_in_child(use_hardened_with_64_kib);
 }
 
-/* The guard of a big object is a page that can be guarded, behind all of the object. */
+/* The guard of a big object is a whole kernel page behind the object. */
 static void find_the_guard(void)
 {
 	CHECK(setenv("GOALLOC", "hardened=1", 1) == 0);

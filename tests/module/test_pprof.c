@@ -90,7 +90,7 @@ static size_t write_file(bool as_text)
 
 static uint8_t message[8 << 20];
 
-/* test_gzip.c looks at the wrapping. */
+/* Removes the wrapping, which test_gzip.c checks. */
 static size_t unwrap(size_t len)
 {
 	size_t at = 10, n = 0, nbytes;

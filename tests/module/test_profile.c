@@ -523,8 +523,8 @@ static double deviations(double estimate, double truth, double variance)
 	return (estimate - truth) / sqrt(variance + 1);
 }
 
-/* Each estimate within five deviations, and their mean over all seeds, too: what is biased by a
- * quarter of one is found. */
+/* Checks that each estimate, and their mean over all seeds, is within five deviations. This finds a
+ * bias of a quarter of a deviation. */
 static void check_estimates(size_t rate)
 {
 	enum { SEEDS = 40 };

@@ -301,7 +301,7 @@ TEST_IN_CHILD(switching_while_threads_allocate_breaks_nothing)
 
 /* --- samples --- */
 
-/* n objects of size; how many of them were samples, and whether about the right number. */
+/* Makes objects of a size and checks that about the right number of them were sampled. */
 static void check_share(size_t size, size_t rate, bool noscan)
 {
 	size_t n = MAX_OBJECTS, nbytes = 0;

@@ -40,7 +40,7 @@ static size_t dirty_pages(void)
 	return mheap.pages.nfree - mheap.pages.nclean;
 }
 
-/* A heap that was polled at start_ms, and counts what it releases from here. */
+/* Makes a heap that was polled at start_ms and counts what it releases from now on. */
 static void start(uint32_t decay_ms)
 {
 	options.scavenge_ms = decay_ms;

@@ -54,7 +54,7 @@ static size_t caches_in_use(void)
 	return thread_count_caches().inuse;
 }
 
-/* Enough for slow paths of malloc and of free. */
+/* Allocates and frees enough for the slow paths of both. */
 static void use_heap(void)
 {
 	void *p[200];
@@ -167,7 +167,7 @@ static void *waiting_user(void *arg)
 	return arg;
 }
 
-/* NTHREADS threads have caches at the same time, and end. */
+/* Runs NTHREADS threads that have caches at the same time and end. */
 static void run_threads(void)
 {
 	pthread_t t[NTHREADS];

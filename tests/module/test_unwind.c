@@ -525,7 +525,7 @@ static void try_garbage(void)
 		garbage_code(look_alone, end);
 }
 
-/* Two words that could be a frame, but too far away. */
+/* Builds two words that could be a frame but are too far away. */
 static void try_far_frame(void)
 {
 	volatile unsigned char room[MiB(3)];
