@@ -110,6 +110,17 @@ static void begin_sampling(void)
 	sample_begin(rate, options.guardrate);
 }
 
+/* Returns true in a hook that begin_call_out() allowed, and while a thread that could call a hook
+ * holds the shared cache. Free pages stay dirty then, because a hook would not learn that they are
+ * gone. They are dropped later. */
+static bool can_call_out_later(void)
+{
+	if (thread_self.hidden != NULL || (scavthread_is_self() && thread_self.gone))
+		return true;
+	return (thread_self.cache != NULL || scavthread_is_self()) &&
+	       lock_held(&thread_shared.lock);
+}
+
 /* Hides the calling thread's cache from a hook of the program on libc's madvise(), which may
  * allocate while the thread is in the middle of an allocation. The requests of the hook go through
  * the shared cache. Returns false if no hook may be called: the thread uses the shared cache, sets
@@ -152,7 +163,7 @@ static void heap_init(void)
 		mheap_init();
 		mcache_flush_others = flush_others;
 		begin_sampling();
-		os_set_call_out(begin_call_out, end_call_out);
+		os_set_call_out(can_call_out_later, begin_call_out, end_call_out);
 		thread_set_ready();
 	}
 	lock_release(&start_lock);

@@ -169,6 +169,8 @@ bool scavenge_poll(struct scavenger *v, uint64_t now_ms, uint32_t decay_ms)
 {
 	bool all_old = true;
 
+	if (!os_can_drop())
+		return false;
 	lock_acquire(v->lock);
 	if (now_ms > v->now_ms)
 		v->now_ms = now_ms;
@@ -192,6 +194,10 @@ size_t scavenge_locked(struct scavenger *v, size_t nbytes)
 	uint32_t begun = ++v->releases;
 	size_t released = 0;
 
+	/* Nothing would be released, and all chunks would go to the end, where a thread that called
+	 * a hook meanwhile does not look. */
+	if (!os_can_drop())
+		return 0;
 	/* A chunk that is listed meanwhile, by any thread, goes to the end and is not looked at.
 	 * Signed: the count may overflow. */
 	while (released < nbytes && v->head != DIRTY_END &&

@@ -69,16 +69,21 @@ bool os_release(void *p, size_t nbytes);
  * Does what os_release() does, for memory that was the program's, by libc's madvise(3). A library
  * that registers memory with devices (UCX, libfabric, MPI) replaces that function, or patches it,
  * and must learn that the pages are gone. The caller holds no lock, because such a hook may
- * allocate and wait for other threads.
+ * allocate and wait for other threads. Returns false when os_can_drop() does.
  */
 bool os_drop(void *p, size_t nbytes);
 
+/* Returns false where os_drop() leaves pages for later: in a hook, which is not called within
+ * itself, and where the thread holds a lock that the hook may need. */
+bool os_can_drop(void);
+
 /*
  * Sets functions that surround such a call, because a hook may allocate while the thread is in the
- * middle of an allocation. begin() returns false when the thread must not call now; a system call
+ * middle of an allocation. is_later() returns true when the thread must not call now but can soon:
+ * the pages stay as they are. begin() returns false when the thread can never call: a system call
  * drops the pages then. They are set once, before the first object.
  */
-void os_set_call_out(bool (*begin)(void), void (*end)(void));
+void os_set_call_out(bool (*is_later)(void), bool (*begin)(void), void (*end)(void));
 
 /* Makes a range fault when it is touched: ready or in memory becomes reserved. After false the
  * bytes may be gone. */

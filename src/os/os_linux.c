@@ -162,14 +162,21 @@ bool os_release(void *p, size_t nbytes)
 
 /* Set by os_set_call_out(). */
 static struct {
+	bool (*is_later)(void);
 	bool (*begin)(void);
 	void (*end)(void);
 } call_out;
 
-void os_set_call_out(bool (*begin)(void), void (*end)(void))
+void os_set_call_out(bool (*is_later)(void), bool (*begin)(void), void (*end)(void))
 {
+	call_out.is_later = is_later;
 	call_out.begin = begin;
 	call_out.end = end;
+}
+
+bool os_can_drop(void)
+{
+	return call_out.is_later == NULL || !call_out.is_later();
 }
 
 /* Has the kernel, or a hook on madvise(3), drop the pages. Does not look at what is mapped there
@@ -193,8 +200,8 @@ static bool drop_by_libc(void *p, size_t nbytes)
 
 bool os_drop(void *p, size_t nbytes)
 {
-	return drop_by_libc(p, nbytes) && (is_anonymous(p, nbytes) ||
-					   locked_is_anonymous(p, nbytes) || os_remap(p, nbytes));
+	return os_can_drop() && drop_by_libc(p, nbytes) &&
+	       (is_anonymous(p, nbytes) || locked_is_anonymous(p, nbytes) || os_remap(p, nbytes));
 }
 
 bool os_guard(void *p, size_t nbytes)

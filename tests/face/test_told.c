@@ -21,12 +21,28 @@ static struct {
 } told[RANGES];
 static _Atomic unsigned ntold;
 
+/* The hook makes and frees a large object when it is called the next time, and notes where. */
+static _Atomic bool large_in_hook;
+static uintptr_t large;
+
+static void free_large(void)
+{
+	void *p = malloc(20 * MiB);
+
+	CHECK(p != NULL);
+	memset(p, 1, 20 * MiB);
+	large = (uintptr_t)p;
+	free(p);
+}
+
 int madvise(void *at, size_t n, int advice)
 {
 	void *volatile p = malloc(1000);
 	void *volatile q = malloc(200000);
 	unsigned i;
 
+	if (atomic_exchange(&large_in_hook, false))
+		free_large();
 	errno = 5;
 	if (advice == MADV_DONTNEED) {
 		i = atomic_fetch_add(&ntold, 1) % RANGES;
@@ -88,6 +104,19 @@ static void freed_memory_is_told(void)
 	malloc_trim(0);
 	gone = check_gone((uintptr_t)big, (uintptr_t)big + 20 * MiB);
 	CHECK(gone >= 19 * MiB / PAGE);
+}
+
+/* A large object's pages go back as soon as it is freed, and the hook is not called within itself:
+ * they stay until it can be told. */
+static void memory_freed_by_the_hook_is_told(void)
+{
+	atomic_store(&large_in_hook, true);
+	free_large();
+	malloc_trim(0);
+	CHECK(!atomic_load(&large_in_hook) && large != 0);
+	(void)check_gone(large, large + 20 * MiB);
+	malloc_trim(0);
+	CHECK_LE(19 * MiB / PAGE, check_gone(large, large + 20 * MiB));
 }
 
 /* Where realloc moves pages to another place, the old ones lose theirs. */
@@ -152,6 +181,9 @@ int main(void)
 {
 	CHECK(face_malloc_is_goalloc());
 	freed_memory_is_told();
+	/* With hardened=2 a large object is guarded when it is freed, even by the hook. */
+	if (getenv("GOALLOC") == NULL || strstr(getenv("GOALLOC"), "hardened") == NULL)
+		memory_freed_by_the_hook_is_told();
 	moved_memory_is_told();
 	atomic_store(&ntold, 0);
 	hooks_allocate_in_threads();
