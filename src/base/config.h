@@ -114,16 +114,21 @@ _Static_assert(PCACHE_PAGES % PCACHE_FIRST == 0, "a word has whole groups");
 
 /* Threads keep freed big objects. All values are in pages: the longest object that has a list for
  * its length; what the only thread may learn to keep; what several threads may keep together, and
- * the only one at first; and what each of them may keep at least. The last of the BIG_LISTS lists
- * is that of BIG_PAGES_ALONE pages. */
+ * the only one at first; what each of them may keep at least; what they may keep together when a
+ * limit is near; what each keeps in any case; and the most that it keeps when the heap has no room
+ * for another length and would grow. The last of the BIG_LISTS lists is that of BIG_PAGES_ALONE
+ * pages. */
 #define BIG_CACHE_MAX_RUN_SHIFT 7
 #define BIG_CACHE_MAX_RUN (1 << BIG_CACHE_MAX_RUN_SHIFT)
 #define BIG_PAGES_ALONE_SHIFT 14
 #define BIG_PAGES_ALONE (1 << BIG_PAGES_ALONE_SHIFT)
 #define BIG_LISTS \
 	(BIG_CACHE_MAX_RUN + 2 + 4 * (BIG_PAGES_ALONE_SHIFT - BIG_CACHE_MAX_RUN_SHIFT))
-#define BIG_PAGES_ALL 256
-#define BIG_PAGES_MIN 16
+#define BIG_PAGES_ALL 1024
+#define BIG_PAGES_MIN 128
+#define BIG_PAGES_NEAR 256
+#define BIG_PAGES_ALWAYS 16
+#define BIG_PAGES_GROWING 512
 
 /* A big object of so many pages goes back to the system when it is freed: to keep that much for a
  * next use costs more than its page faults. glibc has the same bound of 32 MiB, so that programs

@@ -37,13 +37,30 @@ struct mspan *bigcache_take_aligned(struct bigcache *bc, size_t npages, size_t a
 	return npages > BIG_PAGES_ALONE ? NULL : take_from(bc, npages, align_pages, scan);
 }
 
+/* Frees kept objects until npages are free for others: of each list the last one kept in turn. */
+static void evict(struct bigcache *bc, struct pcache *pc, uint32_t npages)
+{
+	while (bc->npages > npages) {
+		struct mspan *s = bc->list[bc->hand];
+
+		if (s == NULL) {
+			bc->hand = bc->hand + 1 < BIG_LISTS ? bc->hand + 1 : 0;
+			continue;
+		}
+		bc->list[bc->hand] = s->next;
+		bc->npages -= s->npages;
+		bc->hand = bc->hand + 1 < BIG_LISTS ? bc->hand + 1 : 0;
+		mheap_free_span(pc, s);
+	}
+}
+
 bool bigcache_make_room(struct bigcache *bc, struct pcache *pc, uint32_t npages, uint32_t most)
 {
 	if (bc->npages + npages <= most)
 		return true;
 	bc->overflow = npages;
 	if (npages <= most)
-		bigcache_flush(bc, pc);
+		evict(bc, pc, most - npages);
 	return npages <= most;
 }
 

@@ -19,6 +19,7 @@ struct bigcache {
 							  * since the last tick; UINT32_MAX */
 	uint32_t overflow;                               /* pages of an object that had no room;
 							  * 0 when one was asked for since */
+	uint32_t hand;                                   /* the list of the next object to go */
 	struct mspan *list[BIG_LISTS];                   /* by length, linked by next */
 };
 
@@ -83,8 +84,8 @@ FAST_PATH void bigcache_keep(struct bigcache *bc, struct mspan *s)
 	bc->npages += s->npages;
 }
 
-/* Makes room for npages where `most` may be kept: frees all objects if need be. Returns false when
- * npages are too many. */
+/* Makes room for npages where `most` may be kept: frees as many objects as need be. Returns false
+ * when npages are too many. */
 bool bigcache_make_room(struct bigcache *bc, struct pcache *pc, uint32_t npages, uint32_t most);
 
 /* Notes that an object of npages was asked for and none was kept. A thread that frees many objects

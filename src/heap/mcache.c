@@ -163,8 +163,9 @@ static uint32_t max_big_npages(const struct mcache *c)
 {
 	if (limit_get_state() == LIMIT_OVER)
 		return 0;
-	return share(limit_get_state() == LIMIT_FAR ? c->big.most : BIG_PAGES_ALL, BIG_PAGES_ALL,
-		     BIG_PAGES_MIN);
+	if (limit_get_state() != LIMIT_FAR)
+		return share(BIG_PAGES_NEAR, BIG_PAGES_NEAR, BIG_PAGES_ALWAYS);
+	return share(c->big.most, BIG_PAGES_ALL, BIG_PAGES_MIN);
 }
 
 static void partial_push(struct mcache *c, struct bin *b, struct mspan *s)
@@ -349,13 +350,15 @@ static struct mspan *flush_and_ask(struct mcache *c, const struct wanted *w)
 }
 
 /* Returns a span from the heap, or NULL. Freed big objects that the thread keeps are pages, too.
- * They are used before the heap grows. */
+ * When there are many they are used before the heap grows. */
 static struct mspan *new_span(struct mcache *c, const struct wanted *w)
 {
-	struct mspan *s = c->big.npages != 0 ? ask_heap(c, w, EFFORT_REUSE) : NULL;
+	bool many = c->big.npages > BIG_PAGES_GROWING;
+	struct mspan *s = many ? ask_heap(c, w, EFFORT_REUSE) : NULL;
 
 	if (s == NULL) {
-		bigcache_flush(&c->big, &c->pages);
+		if (many)
+			bigcache_flush(&c->big, &c->pages);
 		s = ask_heap(c, w, EFFORT_GROW);
 	}
 	if (s == NULL)
@@ -581,7 +584,7 @@ static SLOW_PATH void free_big_slow(struct mcache *c, struct mspan *s)
 		/* A program that is served from its caches alone comes by here, if anywhere. */
 		if (c->big.frees++ % BIG_FREES_PER_POLL == 0)
 			mcache_poll(c);
-		if (c->big.npages + s->npages <= BIG_PAGES_MIN ||
+		if (c->big.npages + s->npages <= BIG_PAGES_ALWAYS ||
 		    bigcache_make_room(&c->big, &c->pages, s->npages, max_big_npages(c))) {
 			bigcache_keep(&c->big, s);
 			return;
@@ -595,7 +598,7 @@ static SLOW_PATH void free_big_slow(struct mcache *c, struct mspan *s)
 void mcache_free_big(struct mcache *c, struct mspan *s)
 {
 	if (UNLIKELY(c->big.frees % BIG_FREES_PER_POLL == 0) || !bigcache_may_keep(s) ||
-	    c->big.npages + s->npages > BIG_PAGES_MIN) {
+	    c->big.npages + s->npages > BIG_PAGES_ALWAYS) {
 		free_big_slow(c, s);
 		return;
 	}

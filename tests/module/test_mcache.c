@@ -703,6 +703,8 @@ TEST_IN_CHILD(a_cache_whose_pages_come_again_stops_giving_up_what_it_keeps)
 
 	start();
 	options.scavenge_ms = 86400000;
+	/* With so many caches no one keeps objects of that length. */
+	atomic_store(&mcaches_made, 16);
 	put(&cache[0], get(&cache[0], SC_64));
 	CHECK(stack_depth(b) == 1);
 	put_big(&cache[0], get_big(&cache[0], 2 * GIVEN_PAGES_ALONE));
@@ -785,6 +787,28 @@ TEST_IN_CHILD(the_big_objects_that_a_cache_keeps_are_bounded)
 	s[0] = get_big(&cache[1], BIG_CACHE_MAX_RUN);
 	put_big(&cache[1], s[0]);
 	CHECK(cache[1].big.npages == BIG_CACHE_MAX_RUN);
+	end_with_empty_heap();
+}
+
+TEST_IN_CHILD(a_full_cache_frees_only_as_many_big_objects_as_have_to_go)
+{
+	struct mspan *s[BIG_PAGES_MIN / 8];
+	struct mspan *last;
+
+	start();
+	atomic_store(&mcaches_made, 1000);
+	for (size_t i = 0; i < BIG_PAGES_MIN / 8; i++)
+		s[i] = get_big(&cache[0], i % 2 == 0 ? 6 : 10);
+	last = get_big(&cache[0], 7);
+	for (size_t i = 0; i < BIG_PAGES_MIN / 8; i++)
+		put_big(&cache[0], s[i]);
+	CHECK(cache[0].big.npages == BIG_PAGES_MIN);
+	put_big(&cache[0], last);
+	/* One of the two lengths went, or both. */
+	CHECK(cache[0].big.npages >= BIG_PAGES_MIN - 16 + 7 &&
+	      cache[0].big.npages <= BIG_PAGES_MIN);
+	CHECK(get_big(&cache[0], 7) == last);
+	put_big(&cache[0], last);
 	end_with_empty_heap();
 }
 
@@ -1189,6 +1213,7 @@ int main(void)
 		cmocka_unit_test(
 			a_thread_alone_cuts_the_big_objects_it_keeps_before_the_heap_grows),
 		cmocka_unit_test(the_big_objects_that_a_cache_keeps_are_bounded),
+		cmocka_unit_test(a_full_cache_frees_only_as_many_big_objects_as_have_to_go),
 		cmocka_unit_test(a_thread_alone_learns_how_many_big_objects_to_keep),
 		cmocka_unit_test(a_big_object_of_any_length_comes_back_once_it_was_missed),
 		cmocka_unit_test(a_huge_object_that_is_freed_once_goes_back_at_once),
