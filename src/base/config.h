@@ -112,17 +112,23 @@ _Static_assert(PCACHE_PAGES % PCACHE_FIRST == 0, "a word has whole groups");
 #define GIVEN_PAGES_ALL 1024
 #define GIVEN_PAGES_MIN 16
 
-/* Threads keep freed big objects. All values are in pages: the largest object; what the only thread
- * may learn to keep; what several threads may keep together, and the only one at first; and what
- * each of them may keep at least. */
-#define BIG_CACHE_MAX_RUN 128
-#define BIG_PAGES_ALONE 16384
+/* Threads keep freed big objects. All values are in pages: the longest object that has a list for
+ * its length; what the only thread may learn to keep; what several threads may keep together, and
+ * the only one at first; and what each of them may keep at least. The last of the BIG_LISTS lists
+ * is that of BIG_PAGES_ALONE pages. */
+#define BIG_CACHE_MAX_RUN_SHIFT 7
+#define BIG_CACHE_MAX_RUN (1 << BIG_CACHE_MAX_RUN_SHIFT)
+#define BIG_PAGES_ALONE_SHIFT 14
+#define BIG_PAGES_ALONE (1 << BIG_PAGES_ALONE_SHIFT)
+#define BIG_LISTS \
+	(BIG_CACHE_MAX_RUN + 2 + 4 * (BIG_PAGES_ALONE_SHIFT - BIG_CACHE_MAX_RUN_SHIFT))
 #define BIG_PAGES_ALL 256
 #define BIG_PAGES_MIN 16
 
 /* A big object of so many pages goes back to the system when it is freed: to keep that much for a
  * next use costs more than its page faults. glibc has the same bound of 32 MiB, so that programs
- * have the buffers below it that they use again and again. */
+ * have the buffers below it that they use again and again. A thread alone learns to keep one that
+ * it asks for again. */
 #define HUGE_PAGES 4096
 
 /* With hardened=1 a thread keeps freed objects in quarantine: QUARANTINE_SMALL small objects, at

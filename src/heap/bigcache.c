@@ -3,68 +3,87 @@
  * bigcache.c - the freed big objects that a thread keeps for its next requests.
  * See malloc.c for the overview.
  *
- * Owns     struct bigcache: a list for each length up to BIG_CACHE_MAX_RUN pages. How much a cache
- *          may keep is decided in mcache.c, but for what a thread alone learns.
+ * Owns     struct bigcache: lists by length, up to BIG_PAGES_ALONE pages. How much a cache may keep
+ *          is decided in mcache.c, but for what a thread alone learns.
  * Locks    none: a bigcache belongs to one thread.
  * Holds    a kept object is in the page map, its state is free, and no one else can reach it. Lists
  *          change by one store at a time, so that a forked child can walk them.
  */
 #include "heap/bigcache.h"
 
-/* The kept objects of one length that a search for an aligned one looks at. */
-#define ALIGNED_TRIES 16
+/* The kept objects of a list that a search looks at. */
+#define TRIES 16
+
+/* Takes one of the first objects of a list that has the length and the alignment. */
+static struct mspan *take_from(struct bigcache *bc, size_t npages, size_t align_pages,
+			       enum scan scan)
+{
+	struct mspan **link = &bc->list[bigcache_list(npages)];
+
+	for (unsigned i = 0; i < TRIES && *link != NULL; i++, link = &(*link)->next)
+		if ((*link)->npages == npages && (*link)->base % (align_pages * PAGE_SIZE) == 0)
+			return bigcache_unlink(bc, link, scan);
+	return NULL;
+}
+
+struct mspan *bigcache_take_long(struct bigcache *bc, size_t npages, enum scan scan)
+{
+	return npages > BIG_PAGES_ALONE ? NULL : take_from(bc, npages, 1, scan);
+}
 
 struct mspan *bigcache_take_aligned(struct bigcache *bc, size_t npages, size_t align_pages,
 				    enum scan scan)
 {
-	struct mspan **link = &bc->list[min_size(npages, BIG_CACHE_MAX_RUN)];
-	struct mspan *s;
-
-	if (npages > BIG_CACHE_MAX_RUN)
-		return NULL;
-	for (unsigned i = 0; i < ALIGNED_TRIES && (s = *link) != NULL; i++, link = &s->next) {
-		if (s->base % (align_pages * PAGE_SIZE) != 0)
-			continue;
-		*link = s->next;
-		bc->npages -= (uint32_t)npages;
-		s->spanclass = make_spanclass(0, scan);
-		return s;
-	}
-	return NULL;
+	return npages > BIG_PAGES_ALONE ? NULL : take_from(bc, npages, align_pages, scan);
 }
 
 bool bigcache_make_room(struct bigcache *bc, struct pcache *pc, uint32_t npages, uint32_t most)
 {
-	if (npages > most)
-		return false;
-	if (bc->npages + npages > most) {
+	if (bc->npages + npages <= most)
+		return true;
+	bc->overflow = npages;
+	if (npages <= most)
 		bigcache_flush(bc, pc);
-		bc->overflowed = true;
-	}
-	return true;
+	return npages <= most;
 }
 
 void bigcache_missed(struct bigcache *bc, size_t npages)
 {
-	if (!bc->overflowed || npages > BIG_CACHE_MAX_RUN)
+	size_t overflow = bc->overflow;
+
+	if (overflow == 0 || npages > BIG_PAGES_ALONE)
 		return;
-	bc->overflowed = false;
-	bc->most = (uint32_t)min_size(2 * (size_t)bc->most, BIG_PAGES_ALONE);
+	bc->overflow = 0;
+	/* A buffer that grows does not come back to the length of its last place. */
+	if (npages <= max_size(overflow, BIG_CACHE_MAX_RUN))
+		bc->most = (uint32_t)min_size(max_size(2 * (size_t)bc->most, npages),
+					      BIG_PAGES_ALONE);
 }
 
 void bigcache_forget(struct bigcache *bc)
 {
 	bc->most = (uint32_t)max_size(bc->most / 2, BIG_PAGES_ALL);
+	bc->low = UINT32_MAX;
+}
+
+void bigcache_tick(struct bigcache *bc, struct pcache *pc)
+{
+	if (bc->low != 0) {
+		bigcache_flush(bc, pc);
+		bigcache_forget(bc);
+	}
+	bc->overflow = 0;
+	bc->low = UINT32_MAX;
 }
 
 void bigcache_flush(struct bigcache *bc, struct pcache *pc)
 {
-	for (unsigned n = 0; bc->npages != 0 && n <= BIG_CACHE_MAX_RUN; n++) {
+	for (unsigned n = 0; bc->npages != 0 && n < BIG_LISTS; n++) {
 		while (bc->list[n] != NULL) {
 			struct mspan *s = bc->list[n];
 
 			bc->list[n] = s->next;
-			bc->npages -= n;
+			bc->npages -= s->npages;
 			mheap_free_span(pc, s);
 		}
 	}
@@ -72,7 +91,7 @@ void bigcache_flush(struct bigcache *bc, struct pcache *pc)
 
 void bigcache_adopt(struct bigcache *dead)
 {
-	for (unsigned n = 0; n <= BIG_CACHE_MAX_RUN; n++) {
+	for (unsigned n = 0; n < BIG_LISTS; n++) {
 		struct mspan *s;
 
 		while ((s = dead->list[n]) != NULL) {

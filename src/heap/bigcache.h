@@ -15,26 +15,50 @@ struct bigcache {
 	uint32_t frees;                                  /* counts */
 	uint32_t most;                                   /* pages that the thread may keep if it is
 							  * alone: BIG_PAGES_ALL, or learnt */
-	bool overflowed;                                 /* they did not suffice, and no object was
-							  * asked for since */
-	struct mspan *list[BIG_CACHE_MAX_RUN + 1];       /* by length, linked by next */
+	uint32_t low;                                    /* the least npages that a take has left
+							  * since the last tick; UINT32_MAX */
+	uint32_t overflow;                               /* pages of an object that had no room;
+							  * 0 when one was asked for since */
+	struct mspan *list[BIG_LISTS];                   /* by length, linked by next */
 };
+
+/* Returns the list of objects of npages. Up to BIG_CACHE_MAX_RUN pages each length has its own, and
+ * above that four of a doubling. */
+static inline unsigned bigcache_list(size_t npages)
+{
+	unsigned log2;
+
+	if (LIKELY(npages <= BIG_CACHE_MAX_RUN))
+		return (unsigned)npages;
+	log2 = 63 - clz64(npages);
+	return BIG_CACHE_MAX_RUN + 1 + 4 * (log2 - BIG_CACHE_MAX_RUN_SHIFT) +
+	       (npages >> (log2 - 2) & 3);
+}
+
+/* Takes an object off its list. */
+static inline struct mspan *bigcache_unlink(struct bigcache *bc, struct mspan **link,
+					    enum scan scan)
+{
+	struct mspan *s = *link;
+
+	*link = s->next;
+	bc->npages -= s->npages;
+	if (bc->npages < bc->low)
+		bc->low = bc->npages;
+	s->spanclass = make_spanclass(0, scan);
+	return s;
+}
+
+/* Does the work of bigcache_take() for objects of more than BIG_CACHE_MAX_RUN pages. */
+struct mspan *bigcache_take_long(struct bigcache *bc, size_t npages, enum scan scan);
 
 /* Returns a kept object of npages, not zeroed, or NULL when there is none. Its state is free: see
  * mspan_set_big_live(). */
 FAST_PATH struct mspan *bigcache_take(struct bigcache *bc, size_t npages, enum scan scan)
 {
-	struct mspan *s;
-
-	if (npages > BIG_CACHE_MAX_RUN)
-		return NULL;
-	s = bc->list[npages];
-	if (s == NULL)
-		return NULL;
-	bc->list[npages] = s->next;
-	bc->npages -= (uint32_t)npages;
-	s->spanclass = make_spanclass(0, scan);
-	return s;
+	if (UNLIKELY(npages > BIG_CACHE_MAX_RUN))
+		return bigcache_take_long(bc, npages, scan);
+	return bc->list[npages] == NULL ? NULL : bigcache_unlink(bc, &bc->list[npages], scan);
 }
 
 /* Takes a kept object as bigcache_take() does, whose address is a multiple of align_pages pages, a
@@ -46,17 +70,17 @@ struct mspan *bigcache_take_aligned(struct bigcache *bc, size_t npages, size_t a
  * that grows begins at the heap, where there is room behind it. */
 FAST_PATH bool bigcache_may_keep(const struct mspan *s)
 {
-	return s->npages <= BIG_CACHE_MAX_RUN && !s->grown && !s->moved;
+	return s->npages <= BIG_PAGES_ALONE && !s->grown && !s->moved;
 }
 
 /* Keeps an object whose state is free. */
 FAST_PATH void bigcache_keep(struct bigcache *bc, struct mspan *s)
 {
-	uint32_t npages = s->npages;
+	struct mspan **list = &bc->list[bigcache_list(s->npages)];
 
-	s->next = bc->list[npages];
-	bc->list[npages] = s;
-	bc->npages += npages;
+	s->next = *list;
+	*list = s;
+	bc->npages += s->npages;
 }
 
 /* Makes room for npages where `most` may be kept: frees all objects if need be. Returns false when
@@ -69,6 +93,10 @@ void bigcache_missed(struct bigcache *bc, size_t npages);
 
 /* Makes the thread forget half of what it has learnt, or begin. */
 void bigcache_forget(struct bigcache *bc);
+
+/* Frees the kept objects, and makes the thread forget, unless it has taken all that it kept since
+ * the last tick. */
+void bigcache_tick(struct bigcache *bc, struct pcache *pc);
 
 /* Frees all kept objects to the page word or the heap. */
 void bigcache_flush(struct bigcache *bc, struct pcache *pc);

@@ -10,8 +10,9 @@
  *   2. A free that passes the cap releases pages until half the share is left beside the credit,
  *      so that the next release is some way off.
  *   3. Pages that are taken again within the decay time after their release are a regret. Each
- *      adds REGRET_WEIGHT pages to the credit. A program that takes and frees 100 MiB to and fro
- *      pays the faults of one turn.
+ *      adds several pages to the credit: most while the credit is less than what was dirty or
+ *      released lately. A program that takes and frees 100 MiB to and fro pays the faults of one
+ *      turn at most.
  *   4. Two pages that were released and not taken again take away one page of the credit for a
  *      decay time. A program that frees most of what it has does not keep what it has learnt to
  *      keep.
@@ -37,7 +38,9 @@
 /* The credit at the start. A small program never comes to the cap. */
 #define CREDIT_FIRST (MiB(16) / PAGE_SIZE)
 
-/* So many pages of credit come from one page of regret. With less it takes many turns to learn. */
+/* So many pages of credit come from one page of regret, up to as many pages as were dirty or
+ * released lately, and beyond that. With less it takes many turns to learn. */
+#define REGRET_WEIGHT_FIRST 8
 #define REGRET_WEIGHT 2
 
 /* No free pays for the release of more pages than this. */
@@ -101,14 +104,17 @@ void excess_released(struct excess *x, size_t wanted, size_t npages)
 
 void excess_taken(struct excess *x, size_t nclean, const struct excess_figures *f)
 {
-	size_t regret;
+	size_t regret, seen, first;
 
 	x->low = min_size(x->low, f->dirty);
 	if (nclean == 0 || x->released == 0)
 		return;
 	age(x, f);
 	regret = min_size(nclean, x->released);
+	seen = f->dirty + x->released;
 	x->released -= regret;
+	first = min_size(x->credit + REGRET_WEIGHT_FIRST * regret, seen);
 	/* More credit than there are pages would take long to go. */
 	x->credit = min_size(x->credit + REGRET_WEIGHT * regret, f->inuse + f->dirty);
+	x->credit = max_size(x->credit, first);
 }

@@ -207,6 +207,7 @@ static void give_unused(struct mcache *c);
 static void give_all_unused(struct mcache *c)
 {
 	c->giving = true;
+	bigcache_flush(&c->big, &c->pages);
 	give_unused(c);
 	c->giving = false;
 	c->given_npages = 0;
@@ -561,13 +562,15 @@ struct mspan *mcache_alloc_zeroed(struct mcache *c, size_t nbytes, size_t align_
 {
 	size_t npages = align_up(nbytes, PAGE_SIZE) / PAGE_SIZE;
 	struct wanted w = { make_spanclass(0, scan), npages, align_pages, ZERO };
-	struct mspan *s = take_big(c, npages, align_pages, scan);
+	/* A huge object gets clean pages of the heap: to clear one would touch all of it. */
+	struct mspan *s = npages < HUGE_PAGES ? take_big(c, npages, align_pages, scan) : NULL;
 
 	if (s != NULL) {
 		zero_bytes((void *)s->base, nbytes);
 		return s;
 	}
-	bigcache_missed(&c->big, npages);
+	if (npages < HUGE_PAGES)
+		bigcache_missed(&c->big, npages);
 	mcache_poll(c);
 	return new_span(c, &w);
 }
@@ -717,7 +720,7 @@ static void review(struct mcache *c)
 }
 
 /* Gives back what the cache keeps and does not use: stacks, which use refills; the empty span that
- * each bin keeps; big objects; pages. */
+ * each bin keeps; pages. */
 static void give_unused(struct mcache *c)
 {
 	mcache_flush_stacks(c);
@@ -737,7 +740,6 @@ static void give_unused(struct mcache *c)
 		if (had && b->span == NULL && b->partial == NULL)
 			b->span_length = first_length();
 	}
-	bigcache_flush(&c->big, &c->pages);
 	mheap_flush_pcache(&c->pages);
 }
 
@@ -752,6 +754,7 @@ static void tick(struct mcache *c)
 		c->review_at = c->bins[0].partial;
 	}
 	review(c);
+	bigcache_tick(&c->big, &c->pages);
 	give_unused(c);
 }
 
@@ -764,7 +767,8 @@ static SLOW_PATH void poll(struct mcache *c, uint64_t now_ms)
 	if (called || now_ms - c->tick_ms >= limit_decay_ms()) {
 		c->tick_ms = now_ms;
 		c->given_most = 0;
-		bigcache_forget(&c->big);
+		if (called)
+			bigcache_flush(&c->big, &c->pages);
 		tick(c);
 		mheap_release_records();
 		if (mcache_release_pooled != NULL)

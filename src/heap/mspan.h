@@ -45,7 +45,7 @@ enum span_kind {
 
 /*
  * struct mspan - npages heap pages in a row, cut into nelems slots of elemsize bytes. Behind it in
- * the same record are the state bytes, the words of remote_bits and those of free_bits. Their
+ * the same record are the state bytes, the words of free_bits and those of remote_bits. Their
  * places depend on the record's shape only, so that a late remote free finds its word.
  * Access: [c] constant while the span is in use  [o] owner only (see the table above)
  *         [r] constant for the life of the record  [a] atomic, any thread
@@ -116,12 +116,12 @@ void mspan_init_big(struct mspan *s, uintptr_t base, size_t npages, enum scan sc
 
 static inline _Atomic uint64_t *mspan_remote_bits(struct mspan *s)
 {
-	return (_Atomic uint64_t *)(void *)((char *)s->state + s->state_bytes);
+	return (_Atomic uint64_t *)(void *)((char *)s->state + s->state_bytes) + s->words;
 }
 
 static inline uint64_t *mspan_free_bits(struct mspan *s)
 {
-	return (uint64_t *)(void *)((char *)s->state + s->state_bytes) + s->words;
+	return (uint64_t *)(void *)((char *)s->state + s->state_bytes);
 }
 
 static inline size_t mspan_nbytes(const struct mspan *s)

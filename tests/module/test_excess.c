@@ -126,6 +126,26 @@ static void a_program_that_oscillates_pays_one_turn_however_long_it_runs(void **
 		CHECK(faults_of(to_and_fro) == 0);
 }
 
+static void a_tenth_of_a_turn_teaches_most_of_what_is_to_be_kept(void **state)
+{
+	size_t npages;
+
+	(void)state;
+	start();
+	take(PAGES(100));
+	drop(PAGES(100));
+	npages = sim.f.dirty + PAGES(10);
+	take(npages);
+	drop(npages);
+	/* What follows is fresh, and so teaches nothing. Later, because what was released does not
+	 * count against the credit any more. */
+	sim.clean = 0;
+	sim.f.now_ms += 8 * DECAY_MS;
+	take(PAGES(100));
+	drop(PAGES(100));
+	CHECK(sim.f.dirty > PAGES(70) && sim.f.dirty <= PAGES(100));
+}
+
 static void to_and_fro_slowly(void)
 {
 	take(PAGES(100));
@@ -228,6 +248,7 @@ int main(void)
 		cmocka_unit_test(an_eighth_of_what_is_in_use_may_stay),
 		cmocka_unit_test(a_small_program_never_releases),
 		cmocka_unit_test(a_program_that_oscillates_pays_one_turn_however_long_it_runs),
+		cmocka_unit_test(a_tenth_of_a_turn_teaches_most_of_what_is_to_be_kept),
 		cmocka_unit_test(pages_taken_after_the_decay_time_are_no_regret),
 		cmocka_unit_test(a_credit_that_is_not_used_goes_with_time),
 		cmocka_unit_test(a_program_that_frees_all_unlearns_what_its_phases_kept),

@@ -778,7 +778,7 @@ TEST_IN_CHILD(the_big_objects_that_a_cache_keeps_are_bounded)
 		CHECK(cache[0].big.npages <= BIG_PAGES_MIN);
 	}
 	atomic_store(&mcaches_made, BIG_PAGES_ALL / BIG_CACHE_MAX_RUN);
-	/* Longer than the longest goes to the heap at once. */
+	/* Longer than what it may keep goes to the heap at once. */
 	s[0] = get_big(&cache[1], BIG_CACHE_MAX_RUN + 1);
 	put_big(&cache[1], s[0]);
 	CHECK(cache[1].big.npages == 0 && span_of(s[0]->base) != s[0]);
@@ -804,6 +804,80 @@ TEST_IN_CHILD(a_thread_alone_learns_how_many_big_objects_to_keep)
 			CHECK(cache[0].big.npages <= BIG_PAGES_ALL);
 	}
 	CHECK(cache[0].big.npages == N * NPAGES);
+	end_with_empty_heap();
+}
+
+TEST_IN_CHILD(a_big_object_of_any_length_comes_back_once_it_was_missed)
+{
+	static const size_t npages[] = { 129, 144, 159, 160, 256, 257, 1000, 4096, 8192, 16384 };
+	struct mcache *c = &cache[0];
+	struct mspan *s, *other;
+
+	start();
+	atomic_store(&mcaches_made, 1);
+	for (size_t i = 0; i < sizeof(npages) / sizeof(npages[0]); i++) {
+		put_big(c, get_big(c, npages[i]));
+		s = get_big(c, npages[i]);
+		put_big(c, s);
+		CHECK(get_big(c, npages[i]) == s);
+		put_big(c, s);
+		/* Another length of the same list does not get it. */
+		other = get_big(c, npages[i] - 1);
+		CHECK(other->npages == npages[i] - 1);
+		bigcache_flush(&c->big, &c->pages);
+		put_big(c, other);
+	}
+	/* Longer than the longest never comes back. */
+	for (int i = 0; i < 3; i++) {
+		put_big(c, get_big(c, BIG_PAGES_ALONE + 1));
+		CHECK(c->big.npages <= BIG_PAGES_ALONE);
+	}
+	end_with_empty_heap();
+}
+
+TEST_IN_CHILD(a_huge_object_that_is_freed_once_goes_back_at_once)
+{
+	struct mcache *c = &cache[0];
+
+	start();
+	atomic_store(&mcaches_made, 1);
+	/* A buffer that grows: no length comes back. */
+	for (size_t n = HUGE_PAGES; n <= BIG_PAGES_ALONE; n *= 2) {
+		struct mspan *s = get_big(c, n);
+
+		*(char *)s->base = 1;
+		put_big(c, s);
+		CHECK(c->big.npages == 0 && mheap.pages.nclean + 2 * PCACHE_PAGES > n);
+	}
+	end_with_empty_heap();
+}
+
+TEST_IN_CHILD(a_tick_keeps_big_objects_that_come_back_all_the_time)
+{
+	struct mcache *c = &cache[0];
+	struct mspan *s;
+
+	start();
+	atomic_store(&mcaches_made, 1);
+	options.scavenge_ms = 1000000;
+	for (int i = 0; i < 2; i++)
+		put_big(c, get_big(c, 5000));
+	for (int i = 0; i < 3; i++) {
+		s = get_big(c, 5000);
+		put_big(c, s);
+		tick_now(c);
+		CHECK(c->big.npages == 5000);
+	}
+	/* One that is to read as zero is another, because this one may be dirty. */
+	s = mcache_alloc_zeroed(c, 5000 * PAGE_SIZE, 1, SCAN);
+	CHECK(s->zeroed && s->npages == 5000);
+	mcache_free_big(c, s);
+	put_big(c, get_big(c, 5000));
+	put_big(c, get_big(c, 5000));
+	tick_now(c);
+	/* Nobody has asked for it since the last tick. */
+	tick_now(c);
+	CHECK(c->big.npages == 0);
 	end_with_empty_heap();
 }
 
@@ -1116,6 +1190,9 @@ int main(void)
 			a_thread_alone_cuts_the_big_objects_it_keeps_before_the_heap_grows),
 		cmocka_unit_test(the_big_objects_that_a_cache_keeps_are_bounded),
 		cmocka_unit_test(a_thread_alone_learns_how_many_big_objects_to_keep),
+		cmocka_unit_test(a_big_object_of_any_length_comes_back_once_it_was_missed),
+		cmocka_unit_test(a_huge_object_that_is_freed_once_goes_back_at_once),
+		cmocka_unit_test(a_tick_keeps_big_objects_that_come_back_all_the_time),
 		cmocka_unit_test(a_thread_that_freed_all_keeps_little),
 		cmocka_unit_test(an_aligned_big_object_is_aligned_whatever_is_kept),
 		cmocka_unit_test(
