@@ -435,9 +435,9 @@ SLOW_PATH void *heap_malloc_slow(size_t size)
 
 	/* A kept big object is taken at once, because a program may use one buffer over and over.
 	 * It is this thread's alone, so even a forked child that is not mended may take it. */
-	if (size > MAX_SMALL_SIZE && size <= BIG_PAGES_ALONE * PAGE_SIZE && c != MCACHE_NONE &&
+	if (size > MAX_SMALL_SIZE && size <= BIG_CACHE_MAX_RUN * PAGE_SIZE && c != MCACHE_NONE &&
 	    !sample_counts()) {
-		struct mspan *s = bigcache_take(&c->big, pages_for(size), SCAN);
+		struct mspan *s = bigcache_take_short(&c->big, pages_for(size), SCAN);
 
 		if (s != NULL)
 			return mspan_set_big_live(s);

@@ -26,8 +26,10 @@ static struct mspan *take_from(struct bigcache *bc, size_t npages, size_t align_
 	return NULL;
 }
 
-struct mspan *bigcache_take_long(struct bigcache *bc, size_t npages, enum scan scan)
+struct mspan *bigcache_take(struct bigcache *bc, size_t npages, enum scan scan)
 {
+	if (npages <= BIG_CACHE_MAX_RUN)
+		return bigcache_take_short(bc, npages, scan);
 	return npages > BIG_PAGES_ALONE ? NULL : take_from(bc, npages, 1, scan);
 }
 
@@ -80,17 +82,17 @@ void bigcache_missed(struct bigcache *bc, size_t npages)
 void bigcache_forget(struct bigcache *bc)
 {
 	bc->most = (uint32_t)max_size(bc->most / 2, BIG_PAGES_ALL);
-	bc->low = UINT32_MAX;
 }
 
 void bigcache_tick(struct bigcache *bc, struct pcache *pc)
 {
-	if (bc->low != 0) {
+	if (!bc->emptied) {
 		bigcache_flush(bc, pc);
 		bigcache_forget(bc);
 	}
 	bc->overflow = 0;
-	bc->low = UINT32_MAX;
+	bc->emptied = false;
+	bc->ticked = bc->frees;
 }
 
 void bigcache_flush(struct bigcache *bc, struct pcache *pc)

@@ -15,8 +15,9 @@ struct bigcache {
 	uint32_t frees;                                  /* counts */
 	uint32_t most;                                   /* pages that the thread may keep if it is
 							  * alone: BIG_PAGES_ALL, or learnt */
-	uint32_t low;                                    /* the least npages that a take has left
-							  * since the last tick; UINT32_MAX */
+	uint32_t ticked;                                 /* frees at the last tick */
+	bool emptied;                                    /* since then the thread has taken all that
+							  * it kept: see free_big_slow() */
 	uint32_t overflow;                               /* pages of an object that had no room;
 							  * 0 when one was asked for since */
 	uint32_t hand;                                   /* the list of the next object to go */
@@ -44,23 +45,19 @@ static inline struct mspan *bigcache_unlink(struct bigcache *bc, struct mspan **
 
 	*link = s->next;
 	bc->npages -= s->npages;
-	if (bc->npages < bc->low)
-		bc->low = bc->npages;
 	s->spanclass = make_spanclass(0, scan);
 	return s;
 }
 
-/* Does the work of bigcache_take() for objects of more than BIG_CACHE_MAX_RUN pages. */
-struct mspan *bigcache_take_long(struct bigcache *bc, size_t npages, enum scan scan);
-
-/* Returns a kept object of npages, not zeroed, or NULL when there is none. Its state is free: see
- * mspan_set_big_live(). */
-FAST_PATH struct mspan *bigcache_take(struct bigcache *bc, size_t npages, enum scan scan)
+/* Returns a kept object of npages, at most BIG_CACHE_MAX_RUN, not zeroed, or NULL when there is
+ * none. Its state is free: see mspan_set_big_live(). */
+FAST_PATH struct mspan *bigcache_take_short(struct bigcache *bc, size_t npages, enum scan scan)
 {
-	if (UNLIKELY(npages > BIG_CACHE_MAX_RUN))
-		return bigcache_take_long(bc, npages, scan);
 	return bc->list[npages] == NULL ? NULL : bigcache_unlink(bc, &bc->list[npages], scan);
 }
+
+/* Does the same for any length. */
+struct mspan *bigcache_take(struct bigcache *bc, size_t npages, enum scan scan);
 
 /* Takes a kept object as bigcache_take() does, whose address is a multiple of align_pages pages, a
  * power of two. Looks only at the objects that were freed last. */
@@ -74,13 +71,11 @@ FAST_PATH bool bigcache_may_keep(const struct mspan *s)
 	return s->npages <= BIG_PAGES_ALONE && !s->grown && !s->moved;
 }
 
-/* Keeps an object whose state is free. */
-FAST_PATH void bigcache_keep(struct bigcache *bc, struct mspan *s)
+/* Keeps an object whose state is free and whose length has the list. */
+FAST_PATH void bigcache_keep(struct bigcache *bc, struct mspan *s, unsigned list)
 {
-	struct mspan **list = &bc->list[bigcache_list(s->npages)];
-
-	s->next = *list;
-	*list = s;
+	s->next = bc->list[list];
+	bc->list[list] = s;
 	bc->npages += s->npages;
 }
 

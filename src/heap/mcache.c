@@ -350,10 +350,10 @@ static struct mspan *flush_and_ask(struct mcache *c, const struct wanted *w)
 }
 
 /* Returns a span from the heap, or NULL. Freed big objects that the thread keeps are pages, too.
- * When there are many they are used before the heap grows. */
+ * When there are many, or below a limit, they are used before the heap grows. */
 static struct mspan *new_span(struct mcache *c, const struct wanted *w)
 {
-	bool many = c->big.npages > BIG_PAGES_GROWING;
+	bool many = c->big.npages > (limit_bytes() == 0 ? BIG_PAGES_GROWING : 0);
 	struct mspan *s = many ? ask_heap(c, w, EFFORT_REUSE) : NULL;
 
 	if (s == NULL) {
@@ -580,13 +580,16 @@ struct mspan *mcache_alloc_zeroed(struct mcache *c, size_t nbytes, size_t align_
 
 static SLOW_PATH void free_big_slow(struct mcache *c, struct mspan *s)
 {
+	/* To look at some frees will do. */
+	if (c->big.npages == 0 && c->big.frees != c->big.ticked)
+		c->big.emptied = true;
 	if (bigcache_may_keep(s)) {
 		/* A program that is served from its caches alone comes by here, if anywhere. */
 		if (c->big.frees++ % BIG_FREES_PER_POLL == 0)
 			mcache_poll(c);
 		if (c->big.npages + s->npages <= BIG_PAGES_ALWAYS ||
 		    bigcache_make_room(&c->big, &c->pages, s->npages, max_big_npages(c))) {
-			bigcache_keep(&c->big, s);
+			bigcache_keep(&c->big, s, bigcache_list(s->npages));
 			return;
 		}
 	}
@@ -597,13 +600,13 @@ static SLOW_PATH void free_big_slow(struct mcache *c, struct mspan *s)
 
 void mcache_free_big(struct mcache *c, struct mspan *s)
 {
-	if (UNLIKELY(c->big.frees % BIG_FREES_PER_POLL == 0) || !bigcache_may_keep(s) ||
+	if (UNLIKELY(c->big.frees % BIG_FREES_PER_POLL == 0) || s->grown || s->moved ||
 	    c->big.npages + s->npages > BIG_PAGES_ALWAYS) {
 		free_big_slow(c, s);
 		return;
 	}
 	c->big.frees++;
-	bigcache_keep(&c->big, s);
+	bigcache_keep(&c->big, s, s->npages);
 }
 
 /* --- giving back --- */

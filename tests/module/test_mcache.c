@@ -887,8 +887,8 @@ TEST_IN_CHILD(a_tick_keeps_big_objects_that_come_back_all_the_time)
 	for (int i = 0; i < 2; i++)
 		put_big(c, get_big(c, 5000));
 	for (int i = 0; i < 3; i++) {
-		s = get_big(c, 5000);
-		put_big(c, s);
+		put_big(c, get_big(c, 5000));
+		put_big(c, get_big(c, 5000));
 		tick_now(c);
 		CHECK(c->big.npages == 5000);
 	}
