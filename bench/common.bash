@@ -3,14 +3,14 @@
 #
 # common.bash - gives the scripts of the bench their options, allocators and errors. It is sourced.
 #
-# Sets $root, $build, $names (the allocators in the order of the columns) and $library (the file
-# that each of them preloads; nothing for glibc).
+# Sets $root, $build, $names (the allocators in the order of the columns), $library (the file that
+# each of them preloads; nothing for glibc) and $mode (what GOALLOC is for it; nothing for most).
 
 script=bench/$(basename "$0")
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 build=$root/build
 names=(goalloc glibc)
-declare -A library=([glibc]='')
+declare -A library=([glibc]='') mode=() best=()
 
 # fail STATUS MESSAGE: prints one line on standard error and exits.
 fail() {
@@ -63,4 +63,37 @@ need_built() {
 		[ -e "$file" ] || fail 2 "$file is missing; make it with: cmake --build $build"
 	done
 	library[goalloc]=$(readlink -f "${library[goalloc]}")
+}
+
+# find_best FIELD WORKLOAD...: runs a workload with each of $names in turn, $rounds times. FIELD is
+# the line of its output that counts. Puts the least value for each name into $best.
+find_best() {
+	local field=$1 round name printed value
+	shift
+	best=()
+	for ((round = 0; round < rounds; round++)); do
+		for name in "${names[@]}"; do
+			printed=$(GOALLOC=${mode[$name]-} LD_PRELOAD=${library[$name]} \
+				"$build/bench/bench_workload" "$@") || fail 1 "$* failed with $name"
+			value=$(awk -v field="$field" '$1 == field { print $2 }' <<<"$printed")
+			best[$name]=$(sort -g <<<"$value"$'\n'"${best[$name]-$value}" | head -n 1)
+		done
+	done
+}
+
+# instructions LIBRARY LOG OPERATION BYTES: prints how many instructions one operation takes by
+# callgrind, with those of the loop and of the PLT. A run of 10000 operations is subtracted from one
+# of 20000. Prints nothing if that failed; what valgrind printed is in LOG. GOALLOC is unset,
+# because options cost instructions.
+instructions() {
+	local lib=$1 log=$2 count runs=()
+	shift 2
+	for count in 10000 20000; do
+		env -u GOALLOC LD_PRELOAD="$lib" valgrind --tool=callgrind \
+			--callgrind-out-file=/dev/null --log-file="$log" \
+			"$build/bench/bench_count" "$@" $count || return 0
+		runs+=("$(sed -n 's/.*Collected : \([0-9]*\).*/\1/p' "$log")")
+	done
+	[ -z "${runs[0]}" ] || [ -z "${runs[1]}" ] ||
+		awk "BEGIN { printf \"%.1f\", (${runs[1]} - ${runs[0]}) / 10000 }"
 }

@@ -87,8 +87,8 @@
  *     blocks.
  *   - malloc(0) gets an address in pages that cannot be touched: an access there is a fault.
  *   - A thread that never had company keeps all partial spans that it uses, and as many freed big
- *     objects as it asks for. Others keep a share of 2 MiB of each: what one keeps the others
- *     cannot use.
+ *     objects as it asks for. Others keep a share of 2 MiB of spans and of 8 MiB of big objects:
+ *     what one keeps the others cannot use.
  *   - A thread takes its own full span back at the first free that overflows its stack, by one
  *     swap. Two atomic operations for every slot cost more (bench row "bulk 64 B x 10000").
  *   - The spans that a thread takes of the heap for one class begin short, with one slot or a page

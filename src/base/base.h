@@ -13,8 +13,8 @@
 #define GOALLOC_DEBUG 0
 #endif
 
-/* 1 builds a library that does not check what is freed. Only bench/price does, to measure the
- * checks. */
+/* With 1 the fast paths of free do not check the pointer. bench/price builds a library with it, to
+ * measure what the checks cost. */
 #ifndef GOALLOC_UNCHECKED
 #define GOALLOC_UNCHECKED 0
 #endif

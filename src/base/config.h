@@ -112,12 +112,17 @@ _Static_assert(PCACHE_PAGES % PCACHE_FIRST == 0, "a word has whole groups");
 #define GIVEN_PAGES_ALL 1024
 #define GIVEN_PAGES_MIN 16
 
-/* Threads keep freed big objects. All values are in pages: the longest object that has a list for
- * its length; what the only thread may learn to keep; what several threads may keep together, and
- * the only one at first; what each of them may keep at least; what they may keep together when a
- * limit is near; what each keeps in any case; and the most that it keeps when the heap has no room
- * for another length and would grow. The last of the BIG_LISTS lists is that of BIG_PAGES_ALONE
- * pages. */
+/*
+ * Threads keep freed big objects. All values are in pages.
+ *   BIG_CACHE_MAX_RUN    up to this length each length has a list of its own
+ *   BIG_PAGES_ALONE      a thread that was always alone may learn to keep so many, and the longest
+ *                        object that is kept; the last of the BIG_LISTS lists is for it
+ *   BIG_PAGES_ALL        several threads share so many; a thread alone keeps so many at first
+ *   BIG_PAGES_MIN        the least share of a thread
+ *   BIG_PAGES_NEAR       all threads share so many when a limit is near
+ *   BIG_PAGES_ALWAYS     a thread keeps so many without a look at its share
+ *   BIG_PAGES_GROWING    a thread that has more frees them before the heap grows
+ */
 #define BIG_CACHE_MAX_RUN_SHIFT 7
 #define BIG_CACHE_MAX_RUN (1 << BIG_CACHE_MAX_RUN_SHIFT)
 #define BIG_PAGES_ALONE_SHIFT 14

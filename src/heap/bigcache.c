@@ -14,45 +14,38 @@
 /* The kept objects of a list that a search looks at. */
 #define TRIES 16
 
-/* Takes one of the first objects of a list that has the length and the alignment. */
-static struct mspan *take_from(struct bigcache *bc, size_t npages, size_t align_pages,
-			       enum scan scan)
+struct mspan *bigcache_take(struct bigcache *bc, size_t npages, size_t align_pages,
+			    enum scan scan)
 {
-	struct mspan **link = &bc->list[bigcache_list(npages)];
+	struct mspan **link;
 
+	if (npages > BIG_PAGES_ALONE)
+		return NULL;
+	link = &bc->list[bigcache_list(npages)];
 	for (unsigned i = 0; i < TRIES && *link != NULL; i++, link = &(*link)->next)
 		if ((*link)->npages == npages && (*link)->base % (align_pages * PAGE_SIZE) == 0)
 			return bigcache_unlink(bc, link, scan);
 	return NULL;
 }
 
-struct mspan *bigcache_take(struct bigcache *bc, size_t npages, enum scan scan)
+/* Frees the first object of a list to the page word or the heap. */
+static void free_first(struct bigcache *bc, struct pcache *pc, unsigned list)
 {
-	if (npages <= BIG_CACHE_MAX_RUN)
-		return bigcache_take_short(bc, npages, scan);
-	return npages > BIG_PAGES_ALONE ? NULL : take_from(bc, npages, 1, scan);
+	struct mspan *s = bc->list[list];
+
+	bc->list[list] = s->next;
+	bc->npages -= s->npages;
+	mheap_free_span(pc, s);
 }
 
-struct mspan *bigcache_take_aligned(struct bigcache *bc, size_t npages, size_t align_pages,
-				    enum scan scan)
-{
-	return npages > BIG_PAGES_ALONE ? NULL : take_from(bc, npages, align_pages, scan);
-}
-
-/* Frees kept objects until npages are free for others: of each list the last one kept in turn. */
+/* Frees objects until at most npages are kept: one of each list in turn, so that some of every
+ * length stay. */
 static void evict(struct bigcache *bc, struct pcache *pc, uint32_t npages)
 {
 	while (bc->npages > npages) {
-		struct mspan *s = bc->list[bc->hand];
-
-		if (s == NULL) {
-			bc->hand = bc->hand + 1 < BIG_LISTS ? bc->hand + 1 : 0;
-			continue;
-		}
-		bc->list[bc->hand] = s->next;
-		bc->npages -= s->npages;
-		bc->hand = bc->hand + 1 < BIG_LISTS ? bc->hand + 1 : 0;
-		mheap_free_span(pc, s);
+		if (bc->list[bc->hand] != NULL)
+			free_first(bc, pc, bc->hand);
+		bc->hand = (bc->hand + 1) % BIG_LISTS;
 	}
 }
 
@@ -97,15 +90,9 @@ void bigcache_tick(struct bigcache *bc, struct pcache *pc)
 
 void bigcache_flush(struct bigcache *bc, struct pcache *pc)
 {
-	for (unsigned n = 0; bc->npages != 0 && n < BIG_LISTS; n++) {
-		while (bc->list[n] != NULL) {
-			struct mspan *s = bc->list[n];
-
-			bc->list[n] = s->next;
-			bc->npages -= s->npages;
-			mheap_free_span(pc, s);
-		}
-	}
+	for (unsigned n = 0; bc->npages != 0 && n < BIG_LISTS; n++)
+		while (bc->list[n] != NULL)
+			free_first(bc, pc, n);
 }
 
 void bigcache_adopt(struct bigcache *dead)

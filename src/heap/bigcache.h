@@ -56,22 +56,20 @@ FAST_PATH struct mspan *bigcache_take_short(struct bigcache *bc, size_t npages, 
 	return bc->list[npages] == NULL ? NULL : bigcache_unlink(bc, &bc->list[npages], scan);
 }
 
-/* Does the same for any length. */
-struct mspan *bigcache_take(struct bigcache *bc, size_t npages, enum scan scan);
+/* Returns a kept object as bigcache_take_short() does, but of any length, and with an address that
+ * is a multiple of align_pages pages, a power of two. Looks only at the objects of a list that were
+ * freed last. */
+struct mspan *bigcache_take(struct bigcache *bc, size_t npages, size_t align_pages,
+			    enum scan scan);
 
-/* Takes a kept object as bigcache_take() does, whose address is a multiple of align_pages pages, a
- * power of two. Looks only at the objects that were freed last. */
-struct mspan *bigcache_take_aligned(struct bigcache *bc, size_t npages, size_t align_pages,
-				    enum scan scan);
-
-/* Returns whether a thread may keep a span. It does not keep an object that grew: the next object
- * that grows begins at the heap, where there is room behind it. */
+/* Returns false for an object that no thread keeps, because it grew: the next object that grows
+ * begins at the heap, where there is room behind it. */
 FAST_PATH bool bigcache_may_keep(const struct mspan *s)
 {
-	return s->npages <= BIG_PAGES_ALONE && !s->grown && !s->moved;
+	return !s->grown && !s->moved;
 }
 
-/* Keeps an object whose state is free and whose length has the list. */
+/* Keeps an object whose state is free. The list is that of its length. */
 FAST_PATH void bigcache_keep(struct bigcache *bc, struct mspan *s, unsigned list)
 {
 	s->next = bc->list[list];
@@ -87,7 +85,7 @@ bool bigcache_make_room(struct bigcache *bc, struct pcache *pc, uint32_t npages,
  * and asks for as many again may keep more of them from then on. */
 void bigcache_missed(struct bigcache *bc, size_t npages);
 
-/* Makes the thread forget half of what it has learnt, or begin. */
+/* Makes the thread forget half of what it has learnt. Sets up a new cache, too. */
 void bigcache_forget(struct bigcache *bc);
 
 /* Frees the kept objects, and makes the thread forget, unless it has taken all that it kept since

@@ -9,7 +9,7 @@
  *
  * Owns     nothing. The flags has_deep and has_counted are the cache's.
  * Locks    none of its own. Takes the metadata lock.
- * Holds    what is given back belongs to a flushed cache: no stack is in it.
+ * Holds    a cache is flushed before its parts are given back, so that no stack is in them.
  */
 #include "heap/mcache.h"
 #include "heap/partalloc.h"

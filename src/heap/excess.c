@@ -38,8 +38,9 @@
 /* The credit at the start. A small program never comes to the cap. */
 #define CREDIT_FIRST (MiB(16) / PAGE_SIZE)
 
-/* So many pages of credit come from one page of regret, up to as many pages as were dirty or
- * released lately, and beyond that. With less it takes many turns to learn. */
+/* One page of regret adds REGRET_WEIGHT_FIRST pages of credit, as long as the credit is less than
+ * what was dirty or released lately, and REGRET_WEIGHT pages after that. With less it takes many
+ * turns to learn. */
 #define REGRET_WEIGHT_FIRST 8
 #define REGRET_WEIGHT 2
 
@@ -104,17 +105,17 @@ void excess_released(struct excess *x, size_t wanted, size_t npages)
 
 void excess_taken(struct excess *x, size_t nclean, const struct excess_figures *f)
 {
-	size_t regret, seen, first;
+	size_t regret, lately, fast;
 
 	x->low = min_size(x->low, f->dirty);
 	if (nclean == 0 || x->released == 0)
 		return;
 	age(x, f);
 	regret = min_size(nclean, x->released);
-	seen = f->dirty + x->released;
+	lately = f->dirty + x->released;
 	x->released -= regret;
-	first = min_size(x->credit + REGRET_WEIGHT_FIRST * regret, seen);
+	fast = min_size(x->credit + REGRET_WEIGHT_FIRST * regret, lately);
 	/* More credit than there are pages would take long to go. */
 	x->credit = min_size(x->credit + REGRET_WEIGHT * regret, f->inuse + f->dirty);
-	x->credit = max_size(x->credit, first);
+	x->credit = max_size(x->credit, fast);
 }

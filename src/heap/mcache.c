@@ -530,16 +530,10 @@ void mcache_free_slot(uintptr_t addr, struct mspan *s, uint32_t slot, const char
 
 /* --- big objects --- */
 
-static struct mspan *take_big(struct mcache *c, size_t npages, size_t align_pages, enum scan scan)
-{
-	return align_pages == 1 ? bigcache_take(&c->big, npages, scan)
-				: bigcache_take_aligned(&c->big, npages, align_pages, scan);
-}
-
 struct mspan *mcache_alloc_big(struct mcache *c, size_t npages, size_t align_pages, enum scan scan,
 			       bool *fresh)
 {
-	struct mspan *s = take_big(c, npages, align_pages, scan);
+	struct mspan *s = bigcache_take(&c->big, npages, align_pages, scan);
 
 	if (s == NULL)
 		return mcache_new_big(c, npages, align_pages, scan, fresh);
@@ -566,8 +560,10 @@ struct mspan *mcache_alloc_zeroed(struct mcache *c, size_t nbytes, size_t align_
 	size_t npages = align_up(nbytes, PAGE_SIZE) / PAGE_SIZE;
 	struct wanted w = { make_spanclass(0, scan), npages, align_pages, ZERO };
 	/* A huge object gets clean pages of the heap: to clear one would touch all of it. */
-	struct mspan *s = npages < HUGE_PAGES ? take_big(c, npages, align_pages, scan) : NULL;
+	struct mspan *s = NULL;
 
+	if (npages < HUGE_PAGES)
+		s = bigcache_take(&c->big, npages, align_pages, scan);
 	if (s != NULL) {
 		zero_bytes((void *)s->base, nbytes);
 		return s;
@@ -580,10 +576,11 @@ struct mspan *mcache_alloc_zeroed(struct mcache *c, size_t nbytes, size_t align_
 
 static SLOW_PATH void free_big_slow(struct mcache *c, struct mspan *s)
 {
-	/* To look at some frees will do. */
+	/* The thread has taken what it kept since the tick. Not every such free comes by here, but
+	 * one in BIG_FREES_PER_POLL does. */
 	if (c->big.npages == 0 && c->big.frees != c->big.ticked)
 		c->big.emptied = true;
-	if (bigcache_may_keep(s)) {
+	if (bigcache_may_keep(s) && s->npages <= BIG_PAGES_ALONE) {
 		/* A program that is served from its caches alone comes by here, if anywhere. */
 		if (c->big.frees++ % BIG_FREES_PER_POLL == 0)
 			mcache_poll(c);
@@ -600,7 +597,7 @@ static SLOW_PATH void free_big_slow(struct mcache *c, struct mspan *s)
 
 void mcache_free_big(struct mcache *c, struct mspan *s)
 {
-	if (UNLIKELY(c->big.frees % BIG_FREES_PER_POLL == 0) || s->grown || s->moved ||
+	if (UNLIKELY(c->big.frees % BIG_FREES_PER_POLL == 0) || !bigcache_may_keep(s) ||
 	    c->big.npages + s->npages > BIG_PAGES_ALWAYS) {
 		free_big_slow(c, s);
 		return;

@@ -15,7 +15,8 @@
  */
 #include "heap/mcentral.h"
 
-/* Initialised, not set up: so the classes that a program does not use cost it no memory. */
+/* The linker initialises the locks. A function would touch the memory of classes that the program
+ * never uses. */
 struct mcentral mcentrals[NUM_SPAN_CLASSES] = {
 	[0 ... NUM_SPAN_CLASSES - 1] = { .lock = LOCK_INITIALIZER(LOCK_MCENTRAL) },
 };

@@ -25,14 +25,15 @@ static _Atomic unsigned ntold;
 static _Atomic bool large_in_hook;
 static uintptr_t large;
 
-static void free_large(void)
+static uintptr_t free_large(void)
 {
 	void *p = malloc(20 * MiB);
+	uintptr_t addr = (uintptr_t)p;
 
 	CHECK(p != NULL);
 	memset(p, 1, 20 * MiB);
-	large = (uintptr_t)p;
 	free(p);
+	return addr;
 }
 
 int madvise(void *at, size_t n, int advice)
@@ -42,7 +43,7 @@ int madvise(void *at, size_t n, int advice)
 	unsigned i;
 
 	if (atomic_exchange(&large_in_hook, false))
-		free_large();
+		large = free_large();
 	errno = 5;
 	if (advice == MADV_DONTNEED) {
 		i = atomic_fetch_add(&ntold, 1) % RANGES;
@@ -106,12 +107,12 @@ static void freed_memory_is_told(void)
 	CHECK(gone >= 19 * MiB / PAGE);
 }
 
-/* A large object's pages go back as soon as it is freed, and the hook is not called within itself:
- * they stay until it can be told. */
+/* The hook is not called within itself. So the pages of an object that it frees stay until it can
+ * be told. */
 static void memory_freed_by_the_hook_is_told(void)
 {
 	atomic_store(&large_in_hook, true);
-	free_large();
+	(void)free_large();
 	malloc_trim(0);
 	CHECK(!atomic_load(&large_in_hook) && large != 0);
 	(void)check_gone(large, large + 20 * MiB);

@@ -812,6 +812,17 @@ TEST_IN_CHILD(a_full_cache_frees_only_as_many_big_objects_as_have_to_go)
 	end_with_empty_heap();
 }
 
+TEST_IN_CHILD(few_big_objects_stay_kept_where_the_heap_grows_for_another_length)
+{
+	struct mcache *c = &cache[0];
+
+	start();
+	atomic_store(&mcaches_made, 1);
+	put_big(c, get_big(c, 100));
+	(void)get_big(c, 2000);
+	CHECK(c->big.npages == 100);
+}
+
 TEST_IN_CHILD(a_thread_alone_learns_how_many_big_objects_to_keep)
 {
 	enum { N = 100, NPAGES = 100 };
@@ -1214,6 +1225,8 @@ int main(void)
 			a_thread_alone_cuts_the_big_objects_it_keeps_before_the_heap_grows),
 		cmocka_unit_test(the_big_objects_that_a_cache_keeps_are_bounded),
 		cmocka_unit_test(a_full_cache_frees_only_as_many_big_objects_as_have_to_go),
+		cmocka_unit_test(
+			few_big_objects_stay_kept_where_the_heap_grows_for_another_length),
 		cmocka_unit_test(a_thread_alone_learns_how_many_big_objects_to_keep),
 		cmocka_unit_test(a_big_object_of_any_length_comes_back_once_it_was_missed),
 		cmocka_unit_test(a_huge_object_that_is_freed_once_goes_back_at_once),
