@@ -4,7 +4,7 @@
  */
 #include "module.h"
 
-#include "os/loaded.h"
+#include "os/libc.h"
 
 #include <dlfcn.h>
 #include <stdio.h>
@@ -34,7 +34,9 @@ static void check_object(const char *file, bool gnu)
 	CHECK(loaded_function(&o, "puts") == NULL);
 	CHECK(strcmp(loaded_soname(&o), "loaded_module") == 0 && loaded_needs(&o, "libc.so.6"));
 	CHECK(!loaded_needs(&o, "libc.so"));
-	CHECK(loaded_map_of(dlsym(handle, names[0])) == map);
+	CHECK(loaded_variable(&o, "loaded_data") == dlsym(handle, "loaded_data"));
+	CHECK(loaded_variable(&o, names[0]) == NULL);
+	CHECK(libc_header_of((uintptr_t)dlsym(handle, names[0])) == map->l_addr);
 	CHECK(dlclose(handle) == 0);
 }
 
