@@ -54,42 +54,50 @@ WEAK const struct libc_linked libc_linked;
 
 /* --- the loader's list of objects --- */
 
-/* musl's loader has this variable, for debuggers. */
-extern struct r_debug *_dl_debug_addr WEAK;
-
 /* The linker's name for the dynamic section of the object that this code is part of. */
 extern ElfW(Dyn) _DYNAMIC[] WEAK HIDDEN;
 
-/* Returns the dynamic section of the program, or NULL if it has none. */
-static const ElfW(Dyn) *program_dynamic(void)
+/* Finds the dynamic section of the program. Returns false if it has none. */
+static bool find_program(uintptr_t *bias, const ElfW(Dyn) **dynamic)
 {
-	uintptr_t header = os_program_header(), bias = 0, dynamic = 0;
+	uintptr_t header = os_program_header(), at = 0;
 	const ElfW(Phdr) *segments;
 
 	if (header == 0)
-		return NULL;
+		return false;
+	*bias = 0;
 	segments = (const void *)(header + ((const ElfW(Ehdr) *)header)->e_phoff);
 	for (unsigned i = 0; i < ((const ElfW(Ehdr) *)header)->e_phnum; i++) {
-		if (segments[i].p_type == PT_LOAD && segments[i].p_offset == 0)
-			bias = header - segments[i].p_vaddr;
+		if (segments[i].p_type == PT_LOAD && segments[i].p_offset == 0 &&
+		    segments[i].p_filesz != 0)
+			*bias = header - segments[i].p_vaddr;
 		else if (segments[i].p_type == PT_DYNAMIC)
-			dynamic = segments[i].p_vaddr;
+			at = segments[i].p_vaddr;
 	}
-	return dynamic == 0 ? NULL : (const ElfW(Dyn) *)(bias + dynamic);
+	*dynamic = (const ElfW(Dyn) *)(*bias + at);
+	return at != 0;
 }
 
 /* Returns the first object of the loader's list, which is the program, or NULL if there is no
- * loader. The loader tells debuggers of its list by an entry in the program's dynamic section. */
+ * loader. The loader tells debuggers of its list by an entry in the program's dynamic section. If
+ * the program was started as an argument of the loader, musl leaves the kernel's word for it that
+ * the loader is the program; that has a variable. */
 static struct link_map *first_map(void)
 {
-	const ElfW(Dyn) *d;
+	const ElfW(Dyn) *dynamic;
+	struct r_debug *const *debug;
+	struct loaded program;
+	uintptr_t bias;
 
-	if (&_dl_debug_addr != NULL)
-		return _dl_debug_addr->r_map;
-	for (d = program_dynamic(); d != NULL && d->d_tag != DT_NULL; d++)
+	if (!find_program(&bias, &dynamic))
+		return NULL;
+	for (const ElfW(Dyn) *d = dynamic; d->d_tag != DT_NULL; d++)
 		if (d->d_tag == DT_DEBUG && d->d_un.d_ptr != 0)
 			return ((const struct r_debug *)d->d_un.d_ptr)->r_map;
-	return NULL;
+	if (!loaded_read(&program, bias, dynamic))
+		return NULL;
+	debug = loaded_variable(&program, "_dl_debug_addr");
+	return debug == NULL ? NULL : (*debug)->r_map;
 }
 
 /* A list with more objects than this has changed while it was read. */
@@ -110,7 +118,7 @@ static bool object_contains(uintptr_t header, uintptr_t addr)
 			return false;
 		if (segment.p_type != PT_LOAD)
 			continue;
-		if (segment.p_offset == 0)
+		if (segment.p_offset == 0 && segment.p_filesz != 0)
 			base = header - segment.p_vaddr;
 		end = max_size(end, base + segment.p_vaddr + segment.p_memsz);
 	}

@@ -134,7 +134,8 @@ static void ask_header(struct dwarf_object *o, uintptr_t header, uintptr_t pc)
 	uintptr_t base = header, end = 0, hdr = 0;
 
 	for (unsigned i = 0; i < elf->e_phnum; i++)
-		if (segments[i].p_type == PT_LOAD && segments[i].p_offset == 0)
+		if (segments[i].p_type == PT_LOAD && segments[i].p_offset == 0 &&
+		    segments[i].p_filesz != 0)
 			base = header - segments[i].p_vaddr;
 	for (unsigned i = 0; i < elf->e_phnum; i++) {
 		if (segments[i].p_type == PT_LOAD)
