@@ -22,6 +22,15 @@ struct sampling {
 
 extern struct sampling sampling;
 
+/* Access: [l] sample_lock */
+struct sample_totals {
+	struct lock lock;
+	struct alloc_counts base;     /* [l] while counting: added to the counts of caches */
+	struct alloc_counts freed;    /* [l] frees until counting was last switched off */
+	bool wanted;                  /* [l] sample_count() asked for counts */
+};
+extern struct sample_totals sample_totals;
+
 /* Returns whether allocations are counted. A thread that learns of a change late counts late.
  * Acquire: the profile's tables. Pairs with the release in switch_locked(). */
 static inline bool sample_counts(void)

@@ -7,6 +7,7 @@
 
 #include "heap.h"
 #include "tools/metric.h"
+#include "tools/stat.h"
 
 #include <string.h>
 
