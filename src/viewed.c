@@ -24,7 +24,7 @@ const struct viewed_root viewed_root = {
 	.options = &options,
 	.sampling = &sampling,
 	.totals = &sample_totals,
-	.profile = &profile_tables,
+	.profile = &profiled,
 	.profile_rate = &profile_rate,
 	.table_bytes = sizeof(arena_table) + sizeof(mheap) + sizeof(mcentrals) +
 		       sizeof(struct mcache),

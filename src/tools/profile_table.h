@@ -9,6 +9,8 @@
 #include "os/lock.h"
 #include "tools/pprof.h"
 
+struct profile_freed;
+
 /*
  * Access: [p] profile lock  [u] use lock  [c] constant while the profile lasts  [a] atomic
  */
@@ -50,9 +52,11 @@ struct profile_tables {
 	struct profile_bucket *newest_bucket;  /* [p] */
 	struct profile_place *newest_place;    /* [p] */
 	struct profile_object *free;           /* [p] records without an object */
+	struct profile_freed *freed;           /* [p] FREED_KEPT of them, or NULL */
+	uint32_t nfreed;               /* [p] how many there were so far */
 	struct profile_chunk *first, *current; /* [p] */
 	uintptr_t next, end;           /* [p] the rest of the current chunk */
 };
-extern struct profile_tables profile_tables;
+extern struct profile_tables profiled;
 
 #endif

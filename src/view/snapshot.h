@@ -9,7 +9,7 @@
  *	}
  *
  * All of it is checked: a run lies in its arena, a span class exists, objects are no more than
- * there is room for. While the threads of a process run, a figure may be a moment older than another.
+ * there is room for. While the threads of a process run, one figure may be older than another.
  */
 #ifndef GOALLOC_SNAPSHOT_H
 #define GOALLOC_SNAPSHOT_H
