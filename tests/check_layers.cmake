@@ -18,7 +18,7 @@ if(NOT ROOT)
 	get_filename_component(ROOT ${CMAKE_CURRENT_LIST_DIR}/.. ABSOLUTE)
 endif()
 
-set(LAYERS base os stack heap safe tools . face)
+set(LAYERS base os stack heap safe tools view . face)
 
 # Arrows that go up or close a circle today, as FROM>TO. Each is to become a return value, or a
 # function of the layer that knows both sides. One that is gone is reported, so that it leaves

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: MIT
 #
-# cmake -DTABLE=<sizeclass_table.inc> -DPAGE=<page.html to write> -DARRAY=<page.inc to write>
+# cmake -DTABLE=<sizeclass_table.inc> -DPAGE=<page.html to write> -DARRAY=<page_bytes.c to write>
 #   -P embed.cmake
 #
-# Puts the parts of this folder into one page: @name@ in page.html becomes the text of that file, and
-# @class_sizes@ the sizes of the table's rows. ARRAY has the page's bytes, as C reads them.
+# Puts the parts of this folder into one page: @name@ in page.html becomes the text of that file,
+# and @class_sizes@ the sizes of the table's rows. ARRAY is a C source that defines the page's
+# bytes.
 
 cmake_minimum_required(VERSION 3.20)
 
@@ -30,4 +31,6 @@ string(REPLACE "@class_sizes@" "${class_sizes}" page "${page}")
 file(WRITE ${PAGE} "${page}")
 file(READ ${PAGE} bytes HEX)
 string(REGEX REPLACE "(..)" "0x\\1," bytes "${bytes}")
-file(WRITE ${ARRAY} "${bytes}\n")
+file(WRITE ${ARRAY} "#include \"view/page.h\"\n"
+	"const unsigned char page_bytes[] = {\n${bytes}\n};\n"
+	"const size_t page_length = sizeof(page_bytes);\n")

@@ -314,7 +314,9 @@ function pageAt(cell) {
   const page = (row - arena.row) * map.columns + cell % map.columns;
   if (page >= arena.end) return null;
   const i = arena.cells[page];
-  if (i >= 0) return { arena, page, span: i, first: map.spans.first[i], pages: map.spans.pages[i] };
+  if (i >= 0) {
+    return { arena, page, span: i, first: map.spans.first[i], pages: map.spans.pages[i] };
+  }
   let first = page, end = page + 1;
   while (first > 0 && arena.cells[first - 1] === i) first--;
   while (end < arena.end && arena.cells[end] === i) end++;
@@ -328,7 +330,8 @@ function describe(at) {
   const bytes = at.pages * map.pageSize;
   const place = [["Address", address], ["Pages", count(at.pages) + ", " + wholeSize(bytes)]];
   if (at.span === undefined) {
-    const words = { [FREE]: "Free pages", [RELEASED]: "Free pages, released", [HOLE]: "Not in use" };
+    const words = { [FREE]: "Free pages", [RELEASED]: "Free pages, released",
+      [HOLE]: "Not in use" };
     return [words[at.kind], place];
   }
   const s = map.spans, i = at.span, slot = classSizes[s.cls[i]];
