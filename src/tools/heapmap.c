@@ -51,24 +51,9 @@ static uint8_t fill_of(const struct heap_run *r)
 /* An arena that is drawn. */
 struct map_arena {
 	uintptr_t base;
-	uint32_t begin, end; /* all committed pages lie between; multiples of 64 */
+	uint32_t begin, end; /* all committed pages lie between; multiples of 64, or both 0 */
 	struct map_cell cells[ARENA_PAGES];
 };
-
-/* Sets the first page of the arena's committed words and the page behind the last; 0 and 0 for
- * none. */
-static void set_extent(struct map_arena *a, const struct heapwalk *w)
-{
-	a->begin = 0;
-	a->end = 0;
-	for (uint32_t word = 0; word < ARENA_PAGES / 64; word++) {
-		if ((w->committed_words[word / 64] >> word % 64 & 1) == 0)
-			continue;
-		if (a->end == 0)
-			a->begin = word * 64;
-		a->end = (word + 1) * 64;
-	}
-}
 
 /* Fills in *a from the arena of the walk. */
 static void paint(struct map_arena *a, struct heapwalk *w)
@@ -76,10 +61,17 @@ static void paint(struct map_arena *a, struct heapwalk *w)
 	struct heap_run r;
 
 	a->base = w->ha->base;
-	set_extent(a, w);
+	a->begin = 0;
+	a->end = 0;
 	while (heapwalk_run(w, &r)) {
 		struct map_cell cell = { (uint8_t)kind_of(&r), fill_of(&r) };
 
+		/* A span may have grown beyond what was committed when the walk came here. */
+		if (cell.kind != KIND_NONE) {
+			if (a->end == 0)
+				a->begin = (uint32_t)align_down(r.page, 64);
+			a->end = (uint32_t)align_up(r.page + r.npages, 64);
+		}
 		for (uint32_t i = 0; i < r.npages; i++)
 			a->cells[r.page + i] = cell;
 	}
