@@ -38,6 +38,10 @@ void lock_init(struct lock *l, enum lock_rank rank);
 void lock_acquire(struct lock *l);
 void lock_release(struct lock *l);
 
+/* Takes l if it becomes free within some milliseconds, and returns whether it did. The caller ends
+ * the process: it may hold locks of any rank. */
+bool lock_try_ms(struct lock *l, unsigned ms);
+
 /*
  * A signal handler that wants a lock asks lock_defer() first, because it may have interrupted a
  * thread that holds one. lock_defer() returns false if the calling thread holds no lock. Otherwise

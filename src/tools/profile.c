@@ -3,8 +3,9 @@
  * profile.c - records which code allocated how much: a sample of the allocations, by call stack.
  *
  * Owns     three tables and their records: a bucket for each stack and slot size, an object for
- *          each live sampled object, and a place for each return address in a bucket. Records are
- *          cut from chunks of metadata memory. They are forgotten together, when a profile begins.
+ *          each live sampled object, and a place for each return address in a bucket. Also the
+ *          sampled objects that were freed last. Records are cut from chunks of metadata memory.
+ *          They are forgotten together, when a profile begins.
  * Locks    profile.lock (LOCK_PROFILE) covers all [p] fields. A stack is unwound before it is
  *          taken. profile.use_lock (LOCK_PROFILE_USE) is outside of it. It is held while a profile
  *          begins or is written, so that records stay while they are written without the inner
@@ -56,6 +57,19 @@ struct place {
 	struct pprof_place written;    /* pc [c]; the rest [u] */
 };
 
+/* How long a report waits for the lock, in milliseconds: its thread may hold others. */
+#define HISTORY_PATIENCE_MS 100
+
+/* How many sampled objects that were freed are remembered. */
+#define FREED_KEPT 64
+
+/* A sampled object that was freed. */
+struct freed {
+	uintptr_t addr;                /* [p] 0: none yet */
+	struct bucket *bucket;         /* [p] of its allocation */
+	struct guard_stack by;         /* [p] the free */
+};
+
 struct chunk {
 	struct chunk *next;
 };
@@ -73,6 +87,8 @@ static struct {
 	struct bucket *newest_bucket;  /* [p] */
 	struct place *newest_place;    /* [p] */
 	struct object *free;           /* [p] records without an object */
+	struct freed *freed;           /* [p] FREED_KEPT of them, or NULL */
+	uint32_t nfreed;               /* [p] how many there were so far */
 	struct chunk *first, *current; /* [p] */
 	uintptr_t next, end;           /* [p] the rest of the current chunk */
 } profile = { .use_lock = LOCK_INITIALIZER(LOCK_PROFILE_USE),
@@ -139,6 +155,7 @@ static void forget_locked(void)
 	profile.newest_bucket = NULL;
 	profile.newest_place = NULL;
 	profile.free = NULL;
+	profile.freed = NULL;
 	profile.samples = 0;
 	/* Relaxed: a figure. */
 	atomic_store_explicit(&profile.dropped, 0, memory_order_relaxed);
@@ -226,19 +243,42 @@ static struct object *take_object_locked(void)
 	return o;
 }
 
-/* Takes an object's record away. Returns the bytes of its slot, or 0 if it has no record. */
-static size_t forget_object_locked(uint64_t hash)
+/* Takes an object's record away. Returns its bucket, or NULL if it has no record. */
+static struct bucket *forget_object_locked(uint64_t hash)
 {
 	struct object *o = (struct object *)hashtable_remove(&profile.objects, hash);
 
 	if (o == NULL)
-		return 0;
+		return NULL;
 	order_stores();
 	o->bucket->frees++;
 	o->node.next = (struct hashtable_node *)profile.free;
 	order_stores();
 	profile.free = o;
-	return o->bucket->nbytes;
+	return o->bucket;
+}
+
+/* Remembers a free in place of the oldest. The address comes last, so that a record in a forked
+ * child is whole or unused. */
+static void remember_freed_locked(uintptr_t addr, struct bucket *b, const struct guard_stack *by)
+{
+	struct freed *f;
+
+	if (profile.freed == NULL) {
+		f = cut_locked(FREED_KEPT * sizeof(*f));
+		if (f == NULL)
+			return;
+		zero_bytes(f, FREED_KEPT * sizeof(*f));
+		order_stores();
+		profile.freed = f;
+	}
+	f = &profile.freed[profile.nfreed++ % FREED_KEPT];
+	f->addr = 0;
+	order_stores();
+	f->bucket = b;
+	f->by = *by;
+	order_stores();
+	f->addr = addr;
 }
 
 static bool record_locked(uint64_t object_hash, struct bucket *b)
@@ -325,15 +365,21 @@ void profile_alloc(uintptr_t addr, size_t nbytes)
 
 void profile_free(uintptr_t addr)
 {
-	size_t nbytes = 0;
+	struct bucket *b = NULL;
+	struct guard_stack by = { .n = 0 };
 
+	/* Where every object is a sample, a second stack for each would double the price. */
+	if (options.leakcheck < 2 && profile_is_on())
+		guard_stack_here(&by);
 	if (!take_lock())
 		return;
 	if (profile.rate != 0)
-		nbytes = forget_object_locked(hashtable_of_addr(addr));
+		b = forget_object_locked(hashtable_of_addr(addr));
+	if (b != NULL && by.n != 0)
+		remember_freed_locked(addr, b, &by);
 	drop_lock();
-	if (nbytes != 0)
-		PROBE_SAMPLED_FREE(addr, nbytes, spanclass_at(addr));
+	if (b != NULL)
+		PROBE_SAMPLED_FREE(addr, b->nbytes, spanclass_at(addr));
 }
 
 unsigned profile_stack_of(uintptr_t addr, uintptr_t *pcs, unsigned max)
@@ -353,6 +399,42 @@ unsigned profile_stack_of(uintptr_t addr, uintptr_t *pcs, unsigned max)
 	}
 	drop_lock();
 	return n;
+}
+
+/* Copies the stack of a bucket. */
+static void copy_stack(struct guard_stack *to, const struct bucket *b)
+{
+	to->thread = 0;
+	to->n = (uint32_t)min_size(b->npcs, GUARD_FRAMES);
+	copy_bytes(to->pcs, b->pcs, to->n * sizeof(to->pcs[0]));
+}
+
+bool profile_history(uintptr_t addr, struct guard_stack *allocated, struct guard_stack *freed)
+{
+	uint64_t hash = hashtable_of_addr(addr);
+	const struct object *o;
+	bool found = false;
+
+	freed->n = 0;
+	if (profile.rate == 0 || inside || !lock_try_ms(&profile.lock, HISTORY_PATIENCE_MS))
+		return false;
+	o = (const struct object *)hashtable_match(hashtable_chain(&profile.objects, hash), hash);
+	if (o != NULL) {
+		copy_stack(allocated, o->bucket);
+		found = true;
+	}
+	/* The newest free of the address is the one of its last object. */
+	for (uint32_t i = 0; !found && profile.freed != NULL && i < FREED_KEPT; i++) {
+		const struct freed *f = &profile.freed[(profile.nfreed - 1 - i) % FREED_KEPT];
+
+		if (f->addr != addr)
+			continue;
+		copy_stack(allocated, f->bucket);
+		*freed = f->by;
+		found = true;
+	}
+	lock_release(&profile.lock);
+	return found;
 }
 
 /* --- begin, end, write --- */
