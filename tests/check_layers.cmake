@@ -4,7 +4,7 @@
 #
 # Checks the rules of src/ that a compiler does not check:
 #   - A folder is a layer. A file includes only files of its own folder and of folders below: LAYERS
-#     lists them from the bottom. The files in src/ itself lie between tools and face.
+#     lists them from the bottom. The files in src/ itself lie between tools and view.
 #   - Files do not include each other in a circle. A .c file and its header count as one file.
 #   - Only the os folder includes <sys/mman.h>, and only the face includes goalloc.h.
 #   - Only base/compiler.h has __attribute__ or asks for the compiler, and only base/cpu.h asks for
@@ -18,7 +18,7 @@ if(NOT ROOT)
 	get_filename_component(ROOT ${CMAKE_CURRENT_LIST_DIR}/.. ABSOLUTE)
 endif()
 
-set(LAYERS base os stack heap safe tools . face)
+set(LAYERS base os stack heap safe tools . view face)
 
 # Arrows that go up or close a circle today, as FROM>TO. Each is to become a return value, or a
 # function of the layer that knows both sides. One that is gone is reported, so that it leaves

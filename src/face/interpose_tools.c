@@ -174,14 +174,15 @@ EXPORT const char *goalloc_metric_name(size_t i)
 
 /* --- the heap map --- */
 
-EXPORT int goalloc_heap_map_fd(int fd, int svg)
+EXPORT int goalloc_heap_map_fd(int fd)
 {
-	return result_of(heapmap_write_or_errno(fd, svg != 0));
+	return result_of(heapmap_write_or_errno(fd));
 }
 
 static int write_heap_map(int fd, const char *file)
 {
-	return heapmap_write_or_errno(fd, !heapmap_is_text(file));
+	(void)file;
+	return heapmap_write_or_errno(fd);
 }
 
 EXPORT int goalloc_heap_map(const char *file)
