@@ -7,7 +7,6 @@
  * parent writes to the semaphores of the child as a tracer does. Where they are stands in the
  * notes of the file that contains the probes.
  */
-#define _GNU_SOURCE
 #include "face.h"
 
 #include <elf.h>
