@@ -26,6 +26,7 @@ const struct viewed_root viewed_root = {
 	.totals = &sample_totals,
 	.profile = &profiled,
 	.profile_rate = &profile_rate,
+	.tracer = &tracer,
 	.table_bytes = sizeof(arena_table) + sizeof(mheap) + sizeof(mcentrals) +
 		       sizeof(struct mcache),
 };

@@ -15,6 +15,7 @@
 #include "tools/profile_table.h"
 #include "tools/profile.h"
 #include "tools/sample.h"
+#include "tools/tracer.h"
 
 /* The note's owner and type. */
 #define VIEWED_OWNER "goalloc"
@@ -42,6 +43,7 @@ struct viewed_root {
 	const struct sample_totals *totals;
 	const struct profile_tables *profile;
 	const _Atomic size_t *profile_rate;
+	struct tracer *tracer;                    /* what goalloc-view may write to */
 	uint64_t table_bytes;                     /* of static tables: see figures.h */
 };
 

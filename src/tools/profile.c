@@ -19,6 +19,7 @@
  */
 #include "tools/profile_table.h"
 #include "tools/profile.h"
+#include "base/chance.h"
 #include "base/config.h"
 #include "heap/fixalloc.h"
 #include "heap/hashtable.h"
@@ -297,6 +298,21 @@ static unsigned spanclass_at(uintptr_t addr)
 	return s != NULL ? s->spanclass : 0;
 }
 
+/* Returns the allocated bytes that a sample of nbytes stands for. */
+static uint64_t weight_of(size_t nbytes)
+{
+	/* Relaxed: see profile.h. */
+	size_t rate = atomic_load_explicit(&profile_rate, memory_order_relaxed);
+
+	return rate == 0 ? nbytes : (uint64_t)((double)nbytes / chance_of(nbytes, rate));
+}
+
+uint64_t profile_serial(void)
+{
+	/* Relaxed: see profile.h. */
+	return atomic_load_explicit(&profiled.serial, memory_order_relaxed);
+}
+
 void profile_alloc(uintptr_t addr, size_t nbytes)
 {
 	/* Relaxed: it is compared with the value under the lock. */
@@ -308,6 +324,7 @@ void profile_alloc(uintptr_t addr, size_t nbytes)
 	if (!profile_is_on())
 		return;
 	PROBE_SAMPLED_ALLOC(addr, nbytes, spanclass_at(addr));
+	PROBE_OTEL_ALLOC(addr, nbytes, weight_of(nbytes));
 	npcs = unwind_callers(pcs, PROFILE_MAX_FRAMES);
 	hash = hashtable_of_stack(pcs, npcs, nbytes);
 	if (!take_lock()) {
@@ -339,8 +356,10 @@ void profile_free(uintptr_t addr)
 	if (b != NULL && by.n != 0)
 		remember_freed_locked(addr, b, &by);
 	drop_lock();
-	if (b != NULL)
+	if (b != NULL) {
 		PROBE_SAMPLED_FREE(addr, b->nbytes, spanclass_at(addr));
+		PROBE_OTEL_FREE(addr);
+	}
 }
 
 unsigned profile_stack_of(uintptr_t addr, uintptr_t *pcs, unsigned max)

@@ -16,6 +16,7 @@
  */
 #include "tools/sample.h"
 #include "base/chance.h"
+#include "base/options.h"
 #include "os/os.h"
 #include "tools/heapwalk.h"
 #include "tools/profile.h"
@@ -242,6 +243,23 @@ void sample_end(void)
 	lock_acquire(&sample_totals.lock);
 	switch_locked(sample_totals.wanted, 0, 0);
 	lock_release(&sample_totals.lock);
+}
+
+bool sample_begin_profile(size_t rate)
+{
+	if (!profile_start(rate))
+		return false;
+	sample_begin(rate, options.guardrate);
+	return true;
+}
+
+void sample_end_profile(void)
+{
+	profile_stop();
+	if (options.guardrate != 0 || options.stats[0] != '\0')
+		sample_begin(0, options.guardrate);
+	else
+		sample_end();
 }
 
 void sample_count(bool on)

@@ -65,6 +65,14 @@ void sample_begin(uint64_t rate, uint64_t guardrate);
 /* Ends sampling and guarding, and counting unless sample_count() asked for it. */
 void sample_end(void);
 
+/* Begins a profile, and to sample for it one allocation every rate bytes on average, not 0. Returns
+ * false if there is no memory for its tables. Takes the locks of sample_begin() and of the
+ * profile. */
+bool sample_begin_profile(size_t rate);
+
+/* Ends the profile. What the options ask for besides goes on. */
+void sample_end_profile(void);
+
 /* Switches counting on or off. It stays on while allocations are sampled or guarded. */
 void sample_count(bool on);
 
