@@ -23,6 +23,7 @@
 #include "scavthread.h"
 #include "tools/profile.h"
 #include "tools/sample.h"
+#include "tools/tracer.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -256,6 +257,7 @@ void start_late_init(void)
 	(void)pthread_atfork(NULL, NULL, after_fork);
 	make_key();
 	scavthread_allow();
+	tracer_allow();
 	/* ld.so made the first allocations before the options were read. From now on malloc.c asks
 	 * libc. */
 	if (options.off) {
