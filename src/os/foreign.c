@@ -33,7 +33,7 @@ bool foreign_can_alloc(void)
 {
 	return !os_is_static() && libc_function(LIBC_FREE) != NULL &&
 	       libc_function(LIBC_MALLOC) != NULL && libc_function(LIBC_CALLOC) != NULL &&
-	       libc_function(LIBC_REALLOC) != NULL && libc_function(LIBC_MEMALIGN) != NULL;
+	       libc_function(LIBC_REALLOC) != NULL && libc_function(LIBC_ALIGNED_ALLOC) != NULL;
 }
 
 /* Returns whether libc's heap has, or had, memory from the system. glibc before 2.33 has figures of
@@ -123,7 +123,8 @@ void *foreign_calloc(size_t n, size_t size)
 	return CALL(LIBC_CALLOC, alloc2_fn *, n, size);
 }
 
+/* musl's memalign() calls aligned_alloc() by its name, which is this library's. */
 void *foreign_memalign(size_t align, size_t size)
 {
-	return CALL(LIBC_MEMALIGN, alloc2_fn *, align, size);
+	return CALL(LIBC_ALIGNED_ALLOC, alloc2_fn *, align, size);
 }
