@@ -11,6 +11,8 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+struct view_modifiers view_modifiers;
+
 int command_fail(const char *format, ...)
 {
 	va_list values;
@@ -51,8 +53,7 @@ int command_snapshot(struct snapshot *sn, struct target *t)
 	return VIEW_OK;
 }
 
-/* Returns VIEW_OK if all of standard output was written. */
-static int end_output(void)
+int command_end_output(void)
 {
 	return fflush(stdout) == 0 && !ferror(stdout) ?
 		       VIEW_OK :
@@ -76,14 +77,26 @@ int command_page(struct target *t, const char *value)
 	return out_flush(&o) ? VIEW_OK : command_fail("standard output: %s", out_reason(o.error));
 }
 
+static int end_json(int status, const struct target *t)
+{
+	if (status == VIEW_OK)
+		return command_end_output();
+	(void)command_fail_target(t);
+	return status;
+}
+
 int command_json(struct target *t, const char *value)
 {
 	struct snapshot sn;
 	bool heap = value != NULL && text_is(value, "heap");
 	int status;
 
+	if (value != NULL && text_is(value, "flame"))
+		return end_json(command_flame(stdout, t), t);
+	if (value != NULL && text_is(value, "leaks"))
+		return end_json(command_leaks_json(stdout, t), t);
 	if (value != NULL && !heap && !text_is(value, "stats"))
-		return command_fail("--json=%s: there are --json=stats and --json=heap", value);
+		return command_fail("--json=%s: there are stats, heap, flame and leaks", value);
 	status = command_snapshot(&sn, t);
 	if (status != VIEW_OK)
 		return status;
@@ -92,5 +105,5 @@ int command_json(struct target *t, const char *value)
 	else
 		json_stats(stdout, &sn);
 	snapshot_drop(&sn);
-	return end_output();
+	return command_end_output();
 }
