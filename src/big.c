@@ -101,7 +101,8 @@ void big_free(void *p, struct mspan *s, const char *func, struct mcache *c)
 	before = set_big_free(s);
 	/* Up to here: a leak check finds the live object by it. */
 	HOLD_ADDRESS(p);
-	if (UNLIKELY(before != SLOT_LIVE || s->moved || options.clobberfree || options.sbrk))
+	/* SLOT_LIVE and SLOT_RESIZED are usual: neither free nor flagged. */
+	if (UNLIKELY((unsigned)before - SLOT_LIVE > SLOT_RESIZED - SLOT_LIVE || s->moved || options.clobberfree || options.sbrk))
 		free_big_unusual(s, before, func, c);
 	else
 		mcache_free_big(c, s);

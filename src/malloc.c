@@ -439,8 +439,11 @@ SLOW_PATH void *heap_malloc_slow(size_t size)
 	    !sample_counts()) {
 		struct mspan *s = bigcache_take_short(&c->big, pages_for(size), SCAN);
 
-		if (s != NULL)
+		if (LIKELY(s != NULL))
 			return mspan_set_big_live(s);
+		s = bigcache_take_longer(&c->big, pages_for(size), SCAN);
+		if (s != NULL)
+			return mspan_set_big_resized(s);
 	}
 	return malloc_rest(size);
 }

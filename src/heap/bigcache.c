@@ -14,6 +14,16 @@
 /* The kept objects of a list that a search looks at. */
 #define TRIES 16
 
+struct mspan *bigcache_take_longer(struct bigcache *bc, size_t npages, enum scan scan)
+{
+	size_t most = min_size(npages + npages / 4, BIG_CACHE_MAX_RUN);
+
+	for (size_t n = npages + 1; n <= most; n++)
+		if (bc->list[n] != NULL)
+			return bigcache_unlink(bc, &bc->list[n], scan);
+	return NULL;
+}
+
 struct mspan *bigcache_take(struct bigcache *bc, size_t npages, size_t align_pages,
 			    enum scan scan)
 {
@@ -85,7 +95,6 @@ void bigcache_tick(struct bigcache *bc, struct pcache *pc)
 	}
 	bc->overflow = 0;
 	bc->emptied = false;
-	bc->ticked = bc->frees;
 }
 
 void bigcache_flush(struct bigcache *bc, struct pcache *pc)

@@ -7,6 +7,9 @@
 
 #include "heap/mheap.h"
 
+/* The number of kept objects between two looks at whether a poll is due. */
+#define BIG_FREES_PER_POLL 16
+
 /*
  * Access: the thread that owns it
  */
@@ -15,9 +18,10 @@ struct bigcache {
 	uint32_t frees;                                  /* counts */
 	uint32_t most;                                   /* pages that the thread may keep if it is
 							  * alone: BIG_PAGES_ALL, or learnt */
-	uint32_t ticked;                                 /* frees at the last tick */
-	bool emptied;                                    /* since then the thread has taken all that
-							  * it kept: see free_big_slow() */
+	uint32_t sure;                                   /* pages that it may keep without a look at
+							  * its share: see free_big_slow() */
+	bool emptied;                                    /* since the last tick the thread has taken
+							  * all that it kept */
 	uint32_t overflow;                               /* pages of an object that had no room;
 							  * 0 when one was asked for since */
 	uint32_t hand;                                   /* the list of the next object to go */
@@ -45,6 +49,7 @@ static inline struct mspan *bigcache_unlink(struct bigcache *bc, struct mspan **
 
 	*link = s->next;
 	bc->npages -= s->npages;
+	bc->emptied |= bc->npages == 0;
 	s->spanclass = make_spanclass(0, scan);
 	return s;
 }
@@ -55,6 +60,10 @@ FAST_PATH struct mspan *bigcache_take_short(struct bigcache *bc, size_t npages, 
 {
 	return bc->list[npages] == NULL ? NULL : bigcache_unlink(bc, &bc->list[npages], scan);
 }
+
+/* Returns a kept object as bigcache_take_short() does, but one that is longer, by a quarter at most:
+ * see mspan_set_big_resized(). */
+struct mspan *bigcache_take_longer(struct bigcache *bc, size_t npages, enum scan scan);
 
 /* Returns a kept object as bigcache_take_short() does, but of any length, and with an address that
  * is a multiple of align_pages pages, a power of two. Looks only at the objects of a list that were
@@ -69,12 +78,26 @@ FAST_PATH bool bigcache_may_keep(const struct mspan *s)
 	return !s->grown && !s->moved;
 }
 
-/* Keeps an object whose state is free. The list is that of its length. */
-FAST_PATH void bigcache_keep(struct bigcache *bc, struct mspan *s, unsigned list)
+/* Keeps an object whose state is free. */
+FAST_PATH void bigcache_keep(struct bigcache *bc, struct mspan *s)
 {
-	s->next = bc->list[list];
-	bc->list[list] = s;
+	struct mspan **list = &bc->list[bigcache_list(s->npages)];
+
+	s->next = *list;
+	*list = s;
 	bc->npages += s->npages;
+	bc->frees++;
+}
+
+/* Keeps an object whose state is free, unless the thread must look first: at its share, or at the
+ * clock, as it does once in BIG_FREES_PER_POLL objects. */
+FAST_PATH bool bigcache_keep_fast(struct bigcache *bc, struct mspan *s)
+{
+	if (UNLIKELY(bc->frees % BIG_FREES_PER_POLL == 0) || !bigcache_may_keep(s) ||
+	    bc->npages + s->npages > bc->sure)
+		return false;
+	bigcache_keep(bc, s);
+	return true;
 }
 
 /* Makes room for npages where `most` may be kept: frees as many objects as need be. Returns false
