@@ -434,7 +434,8 @@ SLOW_PATH void *heap_malloc_slow(size_t size)
 	struct mcache *c = thread_cache();
 
 	/* A kept big object is taken at once, because a program may use one buffer over and over.
-	 * It is this thread's alone, so even a forked child that is not mended may take it. */
+	 * One that is a little longer will do: buffers of many lengths would miss their own too
+	 * often. It is this thread's alone, so even a forked child that is not mended may take it. */
 	if (size > MAX_SMALL_SIZE && size <= BIG_CACHE_MAX_RUN * PAGE_SIZE && c != MCACHE_NONE &&
 	    !sample_counts()) {
 		struct mspan *s = bigcache_take_short(&c->big, pages_for(size), SCAN);
@@ -628,6 +629,13 @@ SLOW_PATH void heap_free_slow(void *p, struct mspan *s, const char *func)
 		free_tiny_or_rest(p, s, func, c);
 }
 
+/* Returns true if an object of this size may have the pages of a span: it was small before realloc
+ * gave it pages, or it has those of a longer object that was kept. */
+static bool may_have_pages(const struct mspan *s, size_t size)
+{
+	return s->npages <= max_size(bigcache_longest(pages_for(size)), pages_for(MAX_SMALL_SIZE));
+}
+
 bool request_fits(const struct object *o, size_t size, size_t align)
 {
 	const struct mspan *s = o->span;
@@ -637,7 +645,7 @@ bool request_fits(const struct object *o, size_t size, size_t align)
 		return o->nbytes == tiny_nbytes(size, max_size(align, 1)) ||
 		       o->nbytes == tiny_nbytes(size, options.tiny_align);
 	if ((slot_state(&s->state[o->slot]) & SLOT_RESIZED) != 0)
-		return size <= o->nbytes;
+		return size <= o->nbytes && (s->kind != SPAN_BIG || may_have_pages(s, size));
 	if (options.hardened || size > PTRDIFF_MAX - PAGE_SIZE)
 		return size == o->nbytes;
 	/* malloc aligns to 8, too. So an alignment of 8 may have been asked for or not. */

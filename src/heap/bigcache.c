@@ -16,9 +16,7 @@
 
 struct mspan *bigcache_take_longer(struct bigcache *bc, size_t npages, enum scan scan)
 {
-	size_t most = min_size(npages + npages / 4, BIG_CACHE_MAX_RUN);
-
-	for (size_t n = npages + 1; n <= most; n++)
+	for (size_t n = npages + 1; n <= bigcache_longest(npages); n++)
 		if (bc->list[n] != NULL)
 			return bigcache_unlink(bc, &bc->list[n], scan);
 	return NULL;

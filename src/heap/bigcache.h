@@ -61,8 +61,15 @@ FAST_PATH struct mspan *bigcache_take_short(struct bigcache *bc, size_t npages, 
 	return bc->list[npages] == NULL ? NULL : bigcache_unlink(bc, &bc->list[npages], scan);
 }
 
-/* Returns a kept object as bigcache_take_short() does, but one that is longer, by a quarter at most:
- * see mspan_set_big_resized(). */
+/* Returns the length of the longest object that may serve a request for npages, at most
+ * BIG_CACHE_MAX_RUN: it is longer by a quarter. */
+static inline size_t bigcache_longest(size_t npages)
+{
+	return min_size(npages + npages / 4, BIG_CACHE_MAX_RUN);
+}
+
+/* Returns a kept object as bigcache_take_short() does, but one that is longer than npages. Its
+ * state is to become SLOT_RESIZED: see mspan_set_big_resized(). */
 struct mspan *bigcache_take_longer(struct bigcache *bc, size_t npages, enum scan scan);
 
 /* Returns a kept object as bigcache_take_short() does, but of any length, and with an address that
