@@ -429,22 +429,26 @@ static SLOW_PATH void *malloc_rest(size_t size)
 	return p;
 }
 
+/* Serves a big request for which no object of its length is kept. A longer one will do, because
+ * buffers of many lengths often miss their own. */
+static SLOW_PATH void *malloc_longer(size_t size, struct mcache *c)
+{
+	struct mspan *s = bigcache_take_longer(&c->big, pages_for(size), SCAN);
+
+	return s != NULL ? mspan_set_big_resized(s) : malloc_rest(size);
+}
+
 SLOW_PATH void *heap_malloc_slow(size_t size)
 {
 	struct mcache *c = thread_cache();
 
 	/* A kept big object is taken at once, because a program may use one buffer over and over.
-	 * One that is a little longer will do: buffers of many lengths would miss their own too
-	 * often. It is this thread's alone, so even a forked child that is not mended may take it. */
+	 * It is this thread's alone, so even a forked child that is not mended may take it. */
 	if (size > MAX_SMALL_SIZE && size <= BIG_CACHE_MAX_RUN * PAGE_SIZE && c != MCACHE_NONE &&
 	    !sample_counts()) {
 		struct mspan *s = bigcache_take_short(&c->big, pages_for(size), SCAN);
 
-		if (LIKELY(s != NULL))
-			return mspan_set_big_live(s);
-		s = bigcache_take_longer(&c->big, pages_for(size), SCAN);
-		if (s != NULL)
-			return mspan_set_big_resized(s);
+		return LIKELY(s != NULL) ? mspan_set_big_live(s) : malloc_longer(size, c);
 	}
 	return malloc_rest(size);
 }

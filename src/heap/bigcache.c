@@ -30,9 +30,12 @@ struct mspan *bigcache_take(struct bigcache *bc, size_t npages, size_t align_pag
 	if (npages > BIG_PAGES_ALONE)
 		return NULL;
 	link = &bc->list[bigcache_list(npages)];
-	for (unsigned i = 0; i < TRIES && *link != NULL; i++, link = &(*link)->next)
-		if ((*link)->npages == npages && (*link)->base % (align_pages * PAGE_SIZE) == 0)
-			return bigcache_unlink(bc, link, scan);
+	for (unsigned i = 0; i < TRIES && *link != NULL; i++, link = &(*link)->next) {
+		if ((*link)->npages != npages || (*link)->base % (align_pages * PAGE_SIZE) != 0)
+			continue;
+		bc->emptied |= bc->npages == npages;
+		return bigcache_unlink(bc, link, scan);
+	}
 	return NULL;
 }
 
@@ -93,6 +96,7 @@ void bigcache_tick(struct bigcache *bc, struct pcache *pc)
 	}
 	bc->overflow = 0;
 	bc->emptied = false;
+	bc->ticked = bc->frees;
 }
 
 void bigcache_flush(struct bigcache *bc, struct pcache *pc)

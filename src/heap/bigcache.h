@@ -20,8 +20,9 @@ struct bigcache {
 							  * alone: BIG_PAGES_ALL, or learnt */
 	uint32_t sure;                                   /* pages that it may keep without a look at
 							  * its share: see free_big_slow() */
-	bool emptied;                                    /* since the last tick the thread has taken
-							  * all that it kept */
+	uint32_t ticked;                                 /* frees at the last tick */
+	bool emptied;                                    /* since then the thread has taken all that
+							  * it kept: see free_big_slow() */
 	uint32_t overflow;                               /* pages of an object that had no room;
 							  * 0 when one was asked for since */
 	uint32_t hand;                                   /* the list of the next object to go */
@@ -49,7 +50,6 @@ static inline struct mspan *bigcache_unlink(struct bigcache *bc, struct mspan **
 
 	*link = s->next;
 	bc->npages -= s->npages;
-	bc->emptied |= bc->npages == 0;
 	s->spanclass = make_spanclass(0, scan);
 	return s;
 }
@@ -78,11 +78,12 @@ struct mspan *bigcache_take_longer(struct bigcache *bc, size_t npages, enum scan
 struct mspan *bigcache_take(struct bigcache *bc, size_t npages, size_t align_pages,
 			    enum scan scan);
 
-/* Returns false for an object that no thread keeps, because it grew: the next object that grows
- * begins at the heap, where there is room behind it. */
+/* Returns false for an object that no thread keeps, because realloc made it or made it longer: the
+ * next object that grows begins at the heap, where there is room behind it. */
 FAST_PATH bool bigcache_may_keep(const struct mspan *s)
 {
-	return !s->grown && !s->moved;
+	DCHECK(s->grown || !s->moved);
+	return !s->grown;
 }
 
 /* Keeps an object whose state is free. */

@@ -575,6 +575,10 @@ static SLOW_PATH void free_big_slow(struct mcache *c, struct mspan *s)
 {
 	uint32_t most = max_big_npages(c);
 
+	/* The thread has taken what it kept since the tick. Not every such free comes by here, but
+	 * one in BIG_FREES_PER_POLL does. */
+	if (c->big.npages == 0 && c->big.frees != c->big.ticked)
+		c->big.emptied = true;
 	/* Near a limit a thread looks at its share each time. */
 	c->big.sure = limit_bytes() == 0 ? most : BIG_PAGES_ALWAYS;
 	if (bigcache_may_keep(s) && s->npages <= BIG_PAGES_ALONE) {
