@@ -111,7 +111,8 @@ static struct places *more_places(struct places *places)
 /* Adds memory to the list. If the list cannot grow, the memory is left out. */
 static void note_metadata(uintptr_t addr, size_t nbytes)
 {
-	for (struct places *places = &os_first_places; places != NULL; places = more_places(places)) {
+	for (struct places *places = &os_first_places; places != NULL;
+	     places = more_places(places)) {
 		/* Relaxed: no other thread gets the same number. The load keeps the count from
 		 * running over. */
 		uint32_t n = atomic_load_explicit(&places->len, memory_order_relaxed);

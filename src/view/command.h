@@ -22,6 +22,10 @@ int command_page(struct target *t, const char *value);
 int command_json(struct target *t, const char *value);
 int command_leaks(struct target *t, const char *value);
 int command_pprof(struct target *t, const char *value);
+int command_metrics(struct target *t, const char *value);
+int command_map(struct target *t, const char *value);
+int command_object(struct target *t, const char *value);
+int command_top(struct target *t, const char *value);
 
 /* Options that change what others do. */
 struct view_modifiers {
@@ -35,9 +39,6 @@ extern struct view_modifiers view_modifiers;
 int command_flame(FILE *out, struct target *t);
 int command_leaks_json(FILE *out, struct target *t);
 
-/* Returns VIEW_OK if all of standard output was written. */
-int command_end_output(void);
-
 /* Takes a snapshot, and says what goes wrong, or what of it makes no sense. Returns an exit status;
  * the caller drops the snapshot if it is VIEW_OK. */
 int command_snapshot(struct snapshot *sn, struct target *t);
@@ -47,5 +48,8 @@ int command_fail(const char *format, ...) FORMATS(1, 2);
 
 /* Says in one line which target failed, and why by its error. Returns VIEW_FAILED. */
 int command_fail_target(const struct target *t);
+
+/* Returns VIEW_OK if all of standard output was written, and says otherwise why it was not. */
+int command_end_output(void);
 
 #endif

@@ -7,8 +7,10 @@
 #include "os/out.h"
 #include "view/command.h"
 #include "view/find.h"
+#include "view/lines.h"
 #include "view/profile.h"
 #include "view/raise.h"
+#include "view/symbolize.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -88,6 +90,9 @@ static int write_file(const char *file, struct target *t, const struct samples *
 	error = fd < 0 ? errno : profile_write(fd, t, s, text);
 	if (fd >= 0 && close(fd) != 0 && error == 0)
 		error = errno;
+	/* Without lines it is a profile, too. */
+	if (plain && error == 0 && !text && symbolize_can())
+		(void)lines_into_profile(beside);
 	if (plain && error == 0 && rename(beside, file) != 0)
 		error = errno;
 	if (plain && error != 0 && fd >= 0)

@@ -55,7 +55,8 @@ static struct leaks_group *group_of(struct search *s, const struct samples_stack
 		if (is_group_of(&l->groups[i - 1], stack, size))
 			return &l->groups[i - 1];
 	l->groups = room_for_more(l->groups, l->ngroups, sizeof(*l->groups));
-	l->groups[l->ngroups++] = (struct leaks_group){ .stack = stack, .size = size, .next = *head };
+	l->groups[l->ngroups++] =
+		(struct leaks_group){ .stack = stack, .size = size, .next = *head };
 	*head = l->ngroups;
 	return &l->groups[l->ngroups - 1];
 }

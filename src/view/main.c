@@ -18,7 +18,15 @@ static const struct option {
 	int (*run)(struct target *t, const char *value);
 	const char *help;
 } options_of_view[] = {
-	{ "--json", MAYBE, command_json, "--json[=WHAT]      the figures as JSON; WHAT is stats, heap, flame or leaks" },
+	{ "--map", NOTHING, command_map, "--map              what each page is used for" },
+	{ "--top", MAYBE, command_top,
+	  "--top[=SECONDS]    what grows, by size and by thread, again and again" },
+	{ "--object", VALUE, command_object,
+	  "--object ADDRESS   what lies there, and what points to it" },
+	{ "--json", MAYBE, command_json,
+	  "--json[=WHAT]      the figures as JSON, or WHAT: heap, flame, leaks" },
+	{ "--metrics", NOTHING, command_metrics,
+	  "--metrics          the figures in the format of Prometheus" },
 	{ "--leaks", NOTHING, command_leaks, "--leaks            objects that nothing leads to" },
 	{ "--live", NOTHING, NULL, "--live             with leaks: the process is not stopped" },
 	{ "--pprof", VALUE, command_pprof, "--pprof FILE       the sampled allocations, for pprof" },

@@ -9,11 +9,11 @@
  * Owns     a copy of the contents of scan spans, and the marks.
  */
 #include "view/reach.h"
+#include "os/os.h"
 #include "tools/mark.h"
 #include "view/room.h"
 
 #include <stdlib.h>
-#include <sys/mman.h>
 
 /* Marks. */
 enum { REACHED = 1, FOLLOWED = 2, INDIRECT = 4 };
@@ -154,10 +154,12 @@ static void copy_pages(uintptr_t from, uintptr_t to, void *arg)
 
 static char *make_contents(void)
 {
-	void *p = mmap(NULL, ARENA_SIZE, PROT_READ | PROT_WRITE,
-		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	char *p = os_reserve(NULL, ARENA_SIZE);
 
-	return p == MAP_FAILED ? NULL : p;
+	if (p == NULL || os_commit(p, ARENA_SIZE))
+		return p;
+	(void)os_unreserve(p, ARENA_SIZE);
+	return NULL;
 }
 
 void reach_copy_heap(struct reach *r, int pagemap)
@@ -247,8 +249,9 @@ static void each_lost(struct reach *r, void (*visit)(struct reach *r, const stru
 	for (size_t n = 0; n < sn->nruns; n++) {
 		const struct snapshot_run *run = &sn->runs[n];
 		size_t step = run->kind == SPAN_TINY  ? 1
-			      : run->kind == SPAN_BIG ? run->run.span_npages * PAGE_SIZE
-						      : spanclass_info(run->run.spanclass)->elemsize;
+			      : run->kind == SPAN_BIG
+				      ? run->run.span_npages * PAGE_SIZE
+				      : spanclass_info(run->run.spanclass)->elemsize;
 		size_t count = run->run.nelems * (run->kind == SPAN_TINY ? (size_t)TINY_SIZE : 1);
 
 		if (run->run.use != RUN_SPAN || !run->run.first)
@@ -384,7 +387,7 @@ void reach_drop(struct reach *r)
 	for (size_t i = 0; i < r->sn->narenas; i++) {
 		free(r->run_of[i]);
 		if (r->contents[i] != NULL)
-			(void)munmap(r->contents[i], ARENA_SIZE);
+			(void)os_unreserve(r->contents[i], ARENA_SIZE);
 	}
 	free(r->run_of);
 	free(r->contents);

@@ -171,6 +171,17 @@ static char *next_line(char **rest)
 	return line;
 }
 
+/* Cuts off what tells a copy of a function from the function: " (.isra.0)", " [clone .isra.0]". */
+static void cut_clone(char *function)
+{
+	char *mark = strstr(function, " (.");
+
+	if (mark == NULL)
+		mark = strstr(function, " [clone ");
+	if (mark != NULL)
+		*mark = '\0';
+}
+
 /* Reads "FILE:LINE", which addr2line may follow by " (discriminator N)". */
 static void read_place(char *text, struct symbolized *to)
 {
@@ -216,6 +227,7 @@ static void read_frames(char *text, size_t naddrs, symbolize_visit *visit, void 
 				break;
 			if (n == MAX_INLINED)
 				continue;
+			cut_clone(line);
 			frames[n] = (struct symbolized){ .function = line[0] == '?' ? NULL : line };
 			read_place(place, &frames[n++]);
 		}
