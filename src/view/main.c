@@ -29,7 +29,8 @@ static const struct option {
 	  "--metrics          the figures in the format of Prometheus" },
 	{ "--leaks", NOTHING, command_leaks, "--leaks            objects that nothing leads to" },
 	{ "--live", NOTHING, NULL, "--live             with leaks: the process is not stopped" },
-	{ "--pprof", VALUE, command_pprof, "--pprof FILE       the sampled allocations, for pprof" },
+	{ "--pprof", VALUE, command_pprof,
+	  "--pprof FILE       the sampled allocations, for pprof" },
 	{ "--seconds", VALUE, NULL,
 	  "--seconds N        with --pprof: samples are taken for so long" },
 };
