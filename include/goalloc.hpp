@@ -7,8 +7,8 @@
  *     std::pmr::vector<float> samples(&resource);
  *
  * This noscan memory lies apart from memory with pointers, and the leak finder does not look into
- * it. std::vector and std::basic_string allocate elements only. Other containers also allocate nodes
- * or tables with pointers: the leak finder would report what only these lead to.
+ * it. A std::vector or std::basic_string allocates elements only. Other containers allocate nodes
+ * or tables with pointers, too: the leak finder would report what only these lead to.
  *
  * When there is no memory the new handler is called, as operator new does.
  */
@@ -26,8 +26,8 @@
 
 namespace goalloc {
 
-/* Allocates size bytes of noscan memory, aligned to `align`, a power of two. It never returns a null
- * pointer, and throws std::bad_alloc or what the new handler throws. */
+/* Allocates size bytes of noscan memory, aligned to `align`, a power of two. It returns no null
+ * pointer, but throws std::bad_alloc or what the new handler throws. */
 inline void *allocate_noscan(std::size_t size, std::size_t align)
 {
 	for (;;) {

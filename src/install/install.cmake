@@ -32,6 +32,7 @@ install(FILES ${PROJECT_BINARY_DIR}/goalloc.pc ${PROJECT_BINARY_DIR}/goalloc-all
   DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig ${development})
 install(FILES include/goalloc.h include/goalloc.hpp
   DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} ${development})
+install(TARGETS goalloc-view DESTINATION ${CMAKE_INSTALL_BINDIR} ${tools})
 install(PROGRAMS ${PROJECT_BINARY_DIR}/goalloc-run DESTINATION ${CMAKE_INSTALL_BINDIR} ${tools})
 
 # Installs one manual page of src/man, for a Debian package compressed as its policy wants.
@@ -53,6 +54,9 @@ if(GOALLOC_DEBIAN)
   include(src/install/debian/documents.cmake)
 endif()
 install_manual(goalloc-run.1 tools)
+if(EXISTS ${PROJECT_SOURCE_DIR}/src/man/goalloc-view.1)
+  install_manual(goalloc-view.1 tools)
+endif()
 install_manual(goalloc.3 development)
 install_manual(goalloc.7 runtime)
 

@@ -30,8 +30,6 @@ set(CPACK_DEBIAN_DEVELOPMENT_PACKAGE_SECTION libdevel)
 set(CPACK_DEBIAN_DEVELOPMENT_PACKAGE_SHLIBDEPS OFF)
 set(CPACK_DEBIAN_TOOLS_PACKAGE_NAME goalloc-tools)
 set(CPACK_DEBIAN_TOOLS_PACKAGE_SECTION utils)
-set(CPACK_DEBIAN_TOOLS_PACKAGE_SHLIBDEPS OFF)
-set(CPACK_DEBIAN_TOOLS_PACKAGE_ARCHITECTURE all)
 set(CPACK_DEBIAN_DEVELOPMENT_PACKAGE_DEPENDS
   "libgoalloc${PROJECT_VERSION_MAJOR} (= ${PROJECT_VERSION}), libc6-dev")
 set(CPACK_DEBIAN_TOOLS_PACKAGE_DEPENDS
@@ -52,12 +50,13 @@ This package contains the headers, the static library, and what pkg-config
 and CMake need to find them.")
 set(CPACK_COMPONENT_TOOLS_DESCRIPTION "malloc with the architecture of the Go runtime's - tools
 The command goalloc-run starts a program with another malloc, finds its
-leaks, and writes statistics, profiles and maps of its heap.")
+leaks, and writes statistics, profiles and maps of its heap. goalloc-view
+looks into the heap of a running process or of a core file.")
 set(control ${PROJECT_BINARY_DIR}/debian)
 file(MAKE_DIRECTORY ${control})
 configure_file(src/install/debian/shlibs.in ${control}/shlibs @ONLY)
 file(WRITE ${control}/triggers "activate-noawait ldconfig\n")
-# The last two do not exist: their names keep cpack from adding scripts that call ldconfig, which the
+# The last two do not exist: their names keep cpack from adding scripts that call ldconfig, as the
 # trigger does.
 set(CPACK_DEBIAN_RUNTIME_PACKAGE_CONTROL_EXTRA
   "${control}/shlibs;${control}/triggers;${control}/postinst;${control}/postrm")

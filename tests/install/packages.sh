@@ -28,13 +28,14 @@ cmake -S "$source" -B . -DGOALLOC_TESTS=OFF -DGOALLOC_BENCH=OFF >log 2>&1 &&
 	fail "no packages are made"
 }
 arch=$(dpkg --print-architecture)
-packages=(libgoalloc1_*_"$arch".deb libgoalloc-dev_*_"$arch".deb goalloc-tools_*_all.deb)
+packages=(libgoalloc1_*_"$arch".deb libgoalloc-dev_*_"$arch".deb goalloc-tools_*_"$arch".deb)
 for package in "${packages[@]}"; do
 	[ -s "$package" ] || fail "no $package"
 done
 triplet=$(dpkg-architecture -qDEB_HOST_MULTIARCH 2>/dev/null || cc -print-multiarch)
 for pair in "0 lib/$triplet/libgoalloc.so.1" "1 lib/$triplet/libgoalloc.a" \
-	"1 include/goalloc.h" "1 lib/$triplet/pkgconfig/goalloc.pc" "2 bin/goalloc-run"; do
+	"1 include/goalloc.h" "1 lib/$triplet/pkgconfig/goalloc.pc" \
+	"2 bin/goalloc-run" "2 bin/goalloc-view"; do
 	dpkg-deb -c "${packages[${pair%% *}]}" | grep -qF "./usr/${pair#* }" ||
 		fail "${packages[${pair%% *}]} has no ${pair#* }"
 done
