@@ -33,6 +33,7 @@ install(FILES ${PROJECT_BINARY_DIR}/goalloc.pc ${PROJECT_BINARY_DIR}/goalloc-all
 install(FILES include/goalloc.h include/goalloc.hpp
   DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} ${development})
 install(TARGETS goalloc-view DESTINATION ${CMAKE_INSTALL_BINDIR} ${tools})
+install(TARGETS goalloc-lines DESTINATION ${CMAKE_INSTALL_LIBEXECDIR}/goalloc ${tools})
 install(PROGRAMS ${PROJECT_BINARY_DIR}/goalloc-run DESTINATION ${CMAKE_INSTALL_BINDIR} ${tools})
 
 # Installs one manual page of src/man, for a Debian package compressed as its policy wants.

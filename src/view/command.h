@@ -18,6 +18,10 @@ struct snapshot;
  * NULL. What goes wrong has been said on standard error in one line. */
 int command_page(struct target *t, const char *value);
 int command_json(struct target *t, const char *value);
+int command_metrics(struct target *t, const char *value);
+int command_map(struct target *t, const char *value);
+int command_object(struct target *t, const char *value);
+int command_top(struct target *t, const char *value);
 
 /* Takes a snapshot, and says what goes wrong, or what of it makes no sense. Returns an exit status;
  * the caller drops the snapshot if it is VIEW_OK. */
@@ -29,5 +33,9 @@ int command_fail(const char *format, ...) FORMATS(1, 2);
 
 /* Says in one line which target failed, and why by its error. Returns VIEW_FAILED. */
 int command_fail_target(const struct target *t);
+
+
+/* Returns VIEW_OK if all of standard output was written, and says otherwise why it was not. */
+int command_end_output(void);
 
 #endif
