@@ -65,7 +65,8 @@ function showClasses(stats) {
   const key = c => c.size + (c.scan ? "s" : "n");
   const rows = stats.classes.filter(c => c.spans > 0 || c.live > 0).map(c => ({
     key: key(c), size: c.size, scan: c.scan, spans: c.spans, live: c.live, slots: c.slots,
-    bytes: c.size * c.live, free: c.size * (c.slots - c.live) }));
+    bytes: c.live_bytes === undefined ? c.size * c.live : c.live_bytes, tiny: c.tiny,
+    free: c.size * (c.slots - c.live) }));
   if (stats.big && stats.big.objects > 0) {
     rows.push({ key: "big", size: Infinity, scan: null, spans: stats.big.objects,
       live: stats.big.objects, slots: stats.big.objects, bytes: stats.big.bytes, free: 0 });
@@ -75,7 +76,7 @@ function showClasses(stats) {
   classRows.table = classRows.table || new Table("classes", [
     { name: "Size", value: r => r.size, show: r => r.size === Infinity ? "big" : slotSize(r.size) },
     { name: "Contents", value: r => String(r.scan), style: "left soft narrow-off", text: true,
-      show: r => r.scan === null ? "" : r.scan ? "pointers" : "no pointers" },
+      show: r => r.scan === null ? "" : r.tiny ? "tiny" : r.scan ? "pointers" : "no pointers" },
     { name: "Live", value: r => r.bytes, show: r => size(r.bytes) },
     { name: "Objects", value: r => r.live },
     { name: "Since opened", value: r => r.change, show: r => changed(r.change),
