@@ -146,6 +146,11 @@ void lock_release(struct lock *l)
 	lock_leave();
 }
 
+bool lock_any_held(void)
+{
+	return stays != 0;
+}
+
 bool lock_held(const struct lock *l)
 {
 	return atomic_load_explicit(&l->holder, memory_order_relaxed) == lock_self();

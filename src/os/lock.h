@@ -56,6 +56,9 @@ void lock_leave(void);
 /* Returns the identity of the calling thread, which stays the same in a forked child. */
 uintptr_t lock_self(void);
 
+/* Returns whether the calling thread holds any lock, or counts as holding one. */
+bool lock_any_held(void);
+
 /* Returns whether the calling thread holds l. */
 bool lock_held(const struct lock *l);
 

@@ -30,6 +30,10 @@ bool profile_start(size_t rate);
  * written. */
 void profile_stop(void);
 
+/* Returns the number of the current or the last profile, from 1; 0 if there was none. Relaxed: it
+ * only tells two profiles apart. */
+uint64_t profile_serial(void);
+
 /* Records that the calling thread has allocated a sampled object in a slot of nbytes. The thread
  * holds no lock, and no other thread knows the object yet. Without memory for a record the sample
  * is dropped, and counted as dropped. */
