@@ -85,19 +85,30 @@ int command_html(struct target *t, const char *value)
 	return status;
 }
 
+/* Removes a file that nothing was written to. */
+static void remove_empty(const char *file)
+{
+	struct stat st;
+
+	if (lstat(file, &st) == 0 && S_ISREG(st.st_mode) && st.st_size == 0)
+		(void)unlink(file);
+}
+
 /* Looks at the program that ends. */
-static void look(void *context, pid_t pid)
+static void look(void *context, pid_t tid)
 {
 	struct target t;
 
-	if (target_open_process(&t, pid))
-		(void)command_html(&t, context);
-	else
+	if (!target_open_process(&t, tid))
 		(void)command_fail_target(&t);
+	else if (command_html(&t, context) == VIEW_OK)
+		context = NULL;
+	if (context != NULL)
+		remove_empty(context);
 	target_close(&t);
 }
 
-int command_html_of_program(char **argv, const char *file, const char *preload)
+int command_html_of_program(char **argv, const char *file)
 {
 	/* Better now than when the program has run for an hour. */
 	FILE *out = fopen(file, "ae");
@@ -106,11 +117,9 @@ int command_html_of_program(char **argv, const char *file, const char *preload)
 		return command_fail("--html: cannot write to '%s': %s", file, strerror(errno));
 	fclose(out);
 	char *path = realpath(file, NULL);
-	struct stat st;
-	int status = attend(argv, preload, look, path != NULL ? path : (char *)file);
+	int status = attend(argv, look, path != NULL ? path : (char *)file);
 
-	if (stat(file, &st) == 0 && st.st_size == 0)
-		(void)unlink(file);
+	remove_empty(file);
 	free(path);
 	return status;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * fuzz_http.c - any bytes as the head of a request are read without harm. What is accepted is a path
- * that can be compared and printed, and nothing shorter would have been accepted.
+ * fuzz_http.c - any bytes as the head of a request are read without harm. What is accepted is a
+ * path that can be compared and printed, and nothing shorter would have been accepted.
  */
 #include "view/http.h"
 
@@ -63,8 +63,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 	check(bytes, n);
 	/* Random bytes seldom are a request: they become the target and the fields of one. */
 	int target = (int)(n < 60 ? n : n % 60);
-	int length = snprintf(head, sizeof(head), "GET /%.*s HTTP/1.1\r\nHost: localhost\r\n", target,
-			      bytes);
+	int length = snprintf(head, sizeof(head), "GET /%.*s HTTP/1.1\r\nHost: localhost\r\n",
+			      target, bytes);
 	size_t rest = n - (size_t)target, room = sizeof(head) - (size_t)length - 4;
 	rest = rest < room ? rest : room;
 	memcpy(head + length, bytes + target, rest);

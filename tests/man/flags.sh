@@ -86,6 +86,17 @@ expect 0 "" --stats=s.%p true
 [ "$(wc -l <err)" -gt 5 ] || complain "no statistics of a program that closes standard error"
 rm -f ./*
 
+# --- the page at exit: of a program as it is, whatever ends it ---
+expect 3 "" --report r.html sh -c 'exit 3'
+grep -q '"program":"sh"' r.html || complain "no page at exit"
+expect 0 "" --report=%p.html sh -c 'kill -0 $$ && printf "%s" $$'
+[ -s "$(cat out).html" ] || complain "the page does not have the process id of the program"
+expect 0 "" --report r.html sh -c 'test "$1" = "a  b" && test "$2" = "x=y"' sh "a  b" x=y
+expect 139 "" --report s.html sh -c 'kill -SEGV $$'
+[ -s s.html ] || complain "no page of a program that a signal ends"
+expect 137 "" --report k.html sh -c 'kill -KILL $$'
+rm -f ./*
+
 # --- mistakes ---
 expect 2 "goalloc-run: no program given (see goalloc-run --help)"
 expect 127 "goalloc-run: cannot find the program 'no-such-program'" no-such-program

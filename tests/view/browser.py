@@ -332,7 +332,8 @@ def main(directory):
 
 
 def run():
-    with tempfile.TemporaryDirectory(prefix="goalloc-page-", ignore_cleanup_errors=True) as directory:
+    with tempfile.TemporaryDirectory(prefix="goalloc-page-",
+                                     ignore_cleanup_errors=True) as directory:
         try:
             return main(directory)
         finally:

@@ -354,6 +354,7 @@ function describe(at) {
       "unchanged" : (s.live[i] > old.live ? "+" : "\u2212") +
       count(Math.abs(s.live[i] - old.live)) + " objects"]);
   }
+  if (slot === 0 && s.live[i] === 0) return ["Big object, freed and kept", place];
   return [slot === 0 ? "Big object" : "Objects of " + slotSize(slot), rows.concat(place)];
 }
 

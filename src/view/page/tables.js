@@ -103,10 +103,11 @@ function startTables() {
   });
 }
 
-const threadRows = { before: new Map(), time: 0, table: null };
+const threadRows = { before: new Map(), time: 0, table: null, counts: false };
 const THREADS_MAX = 200;
 
-// Allocations in a second are the difference to the statistics before.
+// Allocations in a second are the difference to the statistics before. They are counted only while
+// the process takes samples or keeps statistics.
 function showThreads(stats) {
   const seconds = stats.time - threadRows.time, before = threadRows.before;
   const rows = stats.threads.map(t => {
@@ -116,21 +117,28 @@ function showThreads(stats) {
   });
   threadRows.before = new Map(stats.threads.map(t => [t.tid, t]));
   threadRows.time = stats.time;
+  const counts = rows.some(t => t.objects_allocated > 0);
+  if (threadRows.table && threadRows.counts !== counts) {
+    $("threads").replaceChildren();
+    threadRows.table = null;
+  }
+  threadRows.counts = counts;
   threadRows.table = threadRows.table || new Table("threads", [
     { name: "Thread", value: t => t.name || "", style: "left", text: true,
       show: t => t.name || "\u2013" },
     { name: "Id", value: t => t.tid, show: t => t.tid ? String(t.tid) : "\u2013",
       style: "soft" },
+    { name: "In its spans", value: t => t.live_bytes || 0, show: t => size(t.live_bytes) },
     { name: "In its cache", value: t => t.cached_bytes, show: t => size(t.cached_bytes) },
-    { name: "Allocated", value: t => t.objects_allocated, style: "narrow-off" },
-    { name: "Freed", value: t => t.objects_freed, style: "narrow-off" },
-    ...isSaved ? [] : [{ name: "Allocations/s", value: t => t.rate,
-      show: t => t.rate ? count(t.rate) : "\u2013" }],
+    ...counts ? [{ name: "Allocated", value: t => t.objects_allocated, style: "narrow-off" }] : [],
+    ...counts && !isSaved ? [{ name: "Allocations/s", value: t => t.rate,
+      show: t => t.rate ? count(t.rate) : "\u2013", style: "narrow-off" }] : [],
   ], 2, true);
-  const most = rows.sort((a, b) => b.cached_bytes - a.cached_bytes).slice(0, THREADS_MAX);
+  const weight = t => (t.live_bytes || 0) + t.cached_bytes;
+  const most = rows.sort((a, b) => weight(b) - weight(a)).slice(0, THREADS_MAX);
   threadRows.table.show(most);
   $("threads-sum").textContent = plural(rows.length, "thread") +
-    (rows.length > most.length ? ", those with the largest caches" : "") + ", " +
+    (rows.length > most.length ? ", the " + most.length + " with most memory" : "") + ", " +
     size(rows.reduce((sum, t) => sum + t.cached_bytes, 0)) + " in caches";
 }
 
