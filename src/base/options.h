@@ -46,6 +46,8 @@ struct options {
 	uint32_t memlimit_percent; /* of the cgroup's limit; 0 none */
 	size_t memlimit;           /* bytes; 0 none */
 	size_t memprofilerate;     /* bytes between samples, the mean; 0 none, 1 every allocation */
+	char only[64];             /* name of the program that writes; "" any */
+	bool beside;               /* another process owns the plain names of files */
 	option_file stats;         /* appended to */
 	option_file profile;
 	option_file leakreport;    /* appended to; "" unless leakcheck */

@@ -21,8 +21,8 @@ int command_json(struct target *t, const char *value);
 int command_serve(struct target *t, const char *value);
 int command_html(struct target *t, const char *value);
 
-/* Becomes a program, and writes the page of --html when the program ends. Returns an exit status if
- * it cannot become the program. */
+/* Becomes a program, and writes the page of --html when the program ends. In the name of the file
+ * %p is the process id. Returns an exit status if it cannot become the program. */
 int command_html_of_program(char **argv, const char *file);
 
 /* Takes a snapshot, and says what goes wrong, or what of it makes no sense. Returns an exit status;

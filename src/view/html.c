@@ -108,18 +108,40 @@ static void look(void *context, pid_t tid)
 	target_close(&t);
 }
 
-int command_html_of_program(char **argv, const char *file)
+/* Returns a name in which %p is our process id, to be freed; NULL if there is no memory. */
+static char *fill_in(const char *pattern)
 {
-	/* Better now than when the program has run for an hour. */
-	FILE *out = fopen(file, "ae");
+	char *name = NULL;
+	size_t length;
+	FILE *out = open_memstream(&name, &length);
 
 	if (out == NULL)
-		return command_fail("--html: cannot write to '%s': %s", file, strerror(errno));
+		return NULL;
+	for (const char *at = pattern; *at != '\0'; at++) {
+		if (at[0] == '%' && at[1] == 'p') {
+			fprintf(out, "%d", (int)getpid());
+			at++;
+		} else {
+			fputc(*at, out);
+		}
+	}
+	return fclose(out) == 0 ? name : NULL;
+}
+
+int command_html_of_program(char **argv, const char *pattern)
+{
+	char *file = fill_in(pattern);
+	/* Better now than when the program has run for an hour. */
+	FILE *out = file != NULL ? fopen(file, "ae") : NULL;
+
+	if (out == NULL)
+		return command_fail("--html: cannot write to '%s': %s", pattern, strerror(errno));
 	fclose(out);
 	char *path = realpath(file, NULL);
-	int status = attend(argv, look, path != NULL ? path : (char *)file);
+	int status = attend(argv, look, path != NULL ? path : file);
 
 	remove_empty(file);
 	free(path);
+	free(file);
 	return status;
 }
