@@ -20,6 +20,10 @@ int command_page(struct target *t, const char *value);
 int command_json(struct target *t, const char *value);
 int command_serve(struct target *t, const char *value);
 int command_html(struct target *t, const char *value);
+int command_metrics(struct target *t, const char *value);
+int command_map(struct target *t, const char *value);
+int command_object(struct target *t, const char *value);
+int command_top(struct target *t, const char *value);
 
 /* Becomes a program, and writes the page of --html when the program ends. In the name of the file
  * %p is the process id. Returns an exit status if it cannot become the program. */
@@ -35,5 +39,9 @@ int command_fail(const char *format, ...) FORMATS(1, 2);
 
 /* Says in one line which target failed, and why by its error. Returns VIEW_FAILED. */
 int command_fail_target(const struct target *t);
+
+
+/* Returns VIEW_OK if all of standard output was written, and says otherwise why it was not. */
+int command_end_output(void);
 
 #endif

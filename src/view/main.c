@@ -18,11 +18,18 @@ static const struct option {
 	int (*run)(struct target *t, const char *value);
 	const char *help;
 } options_of_view[] = {
+	{ "--map", NOTHING, command_map, "--map              what each page is used for" },
+	{ "--top", MAYBE, command_top,
+	  "--top[=SECONDS]    what grows, by size and by thread, again and again" },
+	{ "--object", VALUE, command_object,
+	  "--object ADDRESS   what lies there, and what points to it" },
 	{ "--json", MAYBE, command_json, "--json[=heap]      the figures, or the map, as JSON" },
 	{ "--serve", VALUE, command_serve,
 	  "--serve ADDRESS    serves a page for the browser at 127.0.0.1:PORT or unix:PATH" },
 	{ "--html", VALUE, command_html,
 	  "--html FILE        writes that page with its data inside" },
+	{ "--metrics", NOTHING, command_metrics,
+	  "--metrics          the figures in the format of Prometheus" },
 };
 
 #define NUM_OPTIONS (sizeof(options_of_view) / sizeof(options_of_view[0]))
