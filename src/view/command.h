@@ -22,6 +22,8 @@ int command_page(struct target *t, const char *value);
 int command_json(struct target *t, const char *value);
 int command_leaks(struct target *t, const char *value);
 int command_pprof(struct target *t, const char *value);
+int command_serve(struct target *t, const char *value);
+int command_html(struct target *t, const char *value);
 int command_metrics(struct target *t, const char *value);
 int command_map(struct target *t, const char *value);
 int command_object(struct target *t, const char *value);
@@ -38,6 +40,13 @@ extern struct view_modifiers view_modifiers;
  * target.error. */
 int command_flame(FILE *out, struct target *t);
 int command_leaks_json(FILE *out, struct target *t);
+
+/* Writes the profile for pprof likewise. */
+int command_pprof_stream(FILE *out, struct target *t);
+
+/* Becomes a program, and writes the page of --html when the program ends. In the name of the file
+ * %p is the process id. Returns an exit status if it cannot become the program. */
+int command_html_of_program(char **argv, const char *file);
 
 /* Takes a snapshot, and says what goes wrong, or what of it makes no sense. Returns an exit status;
  * the caller drops the snapshot if it is VIEW_OK. */

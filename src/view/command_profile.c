@@ -124,6 +124,47 @@ int command_pprof(struct target *t, const char *value)
 	return status;
 }
 
+/* Copies a file to a stream. */
+static bool copy_file(FILE *out, int fd)
+{
+	char bytes[16384];
+	ssize_t n;
+
+	while ((n = read(fd, bytes, sizeof(bytes))) > 0)
+		if (fwrite(bytes, 1, (size_t)n, out) != (size_t)n)
+			return false;
+	return n == 0;
+}
+
+int command_pprof_stream(FILE *out, struct target *t)
+{
+	char file[] = "/tmp/goalloc-view.XXXXXX";
+	struct viewed_root root;
+	struct samples s = { .rate = 0 };
+	int fd, status = VIEW_FAILED;
+
+	if (find_root(t, &root) != FOUND)
+		return VIEW_FAILED;
+	fd = mkostemp(file, O_CLOEXEC);
+	if (fd < 0) {
+		(void)target_fail(t, "a file in /tmp cannot be made: %s", strerror(errno));
+		return VIEW_FAILED;
+	}
+	samples_read(&s, t, &root);
+	close(fd);
+	errno = write_file(file, t, &s);
+	fd = errno == 0 ? open(file, O_RDONLY | O_CLOEXEC) : -1;
+	if (fd >= 0 && copy_file(out, fd))
+		status = VIEW_OK;
+	else
+		(void)target_fail(t, "the profile cannot be written: %s", strerror(errno));
+	if (fd >= 0)
+		close(fd);
+	(void)unlink(file);
+	samples_drop(&s);
+	return status;
+}
+
 int command_flame(FILE *out, struct target *t)
 {
 	struct viewed_root root;

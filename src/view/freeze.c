@@ -75,6 +75,12 @@ static void begin_stop(struct freeze *f, int tid)
 	*thread = (struct frozen_thread){ .tid = tid };
 	error = os_trace_begin(tid);
 	thread->begun = error == 0;
+	/* This program may trace the thread already, and has stopped it: see attend.c. */
+	if (error == -EPERM) {
+		read_registers(f, thread);
+		thread->stopped = thread->stack != 0;
+		error = thread->stopped ? 0 : error;
+	}
 	f->refused |= error == -EPERM;
 	f->missed += error != 0 && error != -ESRCH;
 }
