@@ -9,7 +9,8 @@
  *	viewed fork         as quiet, but in a forked child
  *
  * What is printed comes from the library's own functions: a line "metric NAME VALUE" for each
- * metric, "memstats NAME VALUE", and the addresses of some objects. Nothing is allocated afterwards.
+ * metric, "memstats NAME VALUE", and the addresses of some objects. Nothing is allocated after
+ * that.
  */
 #include <goalloc.h>
 
