@@ -167,7 +167,8 @@ enum { FUNCTION_ID = 1, FUNCTION_NAME, FUNCTION_SYSTEM_NAME };
 	STRING(SPACE, "space") \
 	STRING(DROP_FRAMES, "malloc|calloc|realloc|reallocarray|memalign|aligned_alloc|" \
 			    "posix_memalign|valloc|pvalloc|operator new(\\[\\])?|_Zn[wa]m.*|" \
-			    "__alloc_token_.*|goalloc_.*")
+			    "__alloc_token_.*|"\
+			    "goalloc_(malloc|calloc|realloc|aligned_alloc)_noscan")
 #define STRING_NUMBER(name, text) STRING_##name,
 #define STRING_TEXT(name, text) text,
 enum { STRINGS(STRING_NUMBER) NUM_STRINGS };

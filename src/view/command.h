@@ -18,10 +18,16 @@ struct snapshot;
  * NULL. What goes wrong has been said on standard error in one line. */
 int command_page(struct target *t, const char *value);
 int command_json(struct target *t, const char *value);
+int command_serve(struct target *t, const char *value);
+int command_html(struct target *t, const char *value);
 int command_metrics(struct target *t, const char *value);
 int command_map(struct target *t, const char *value);
 int command_object(struct target *t, const char *value);
 int command_top(struct target *t, const char *value);
+
+/* Becomes a program, and writes the page of --html when the program ends. In the name of the file
+ * %p is the process id. Returns an exit status if it cannot become the program. */
+int command_html_of_program(char **argv, const char *file);
 
 /* Takes a snapshot, and says what goes wrong, or what of it makes no sense. Returns an exit status;
  * the caller drops the snapshot if it is VIEW_OK. */

@@ -24,6 +24,10 @@ static const struct option {
 	{ "--object", VALUE, command_object,
 	  "--object ADDRESS   what lies there, and what points to it" },
 	{ "--json", MAYBE, command_json, "--json[=heap]      the figures, or the map, as JSON" },
+	{ "--serve", VALUE, command_serve,
+	  "--serve ADDRESS    a page for the browser, at 127.0.0.1:PORT or unix:PATH" },
+	{ "--html", VALUE, command_html,
+	  "--html FILE        writes that page with its data inside" },
 	{ "--metrics", NOTHING, command_metrics,
 	  "--metrics          the figures in the format of Prometheus" },
 };
@@ -34,8 +38,10 @@ static void print_help(void)
 {
 	puts("usage: goalloc-view [OPTION] PID\n"
 	     "       goalloc-view [OPTION] PROGRAM CORE\n"
+	     "       goalloc-view --html FILE -- PROGRAM [ARGUMENT]...\n"
 	     "Looks into the heap of a process that has goalloc, or of its core.\n"
-	     "Without an option it prints a page of statistics.\n");
+	     "Without an option it prints a page of statistics. Behind -- a program is run, and\n"
+	     "looked at when it ends.\n");
 	for (size_t i = 0; i < NUM_OPTIONS; i++)
 		printf("  %s\n", options_of_view[i].help);
 	puts("  --help             these lines\n"
@@ -91,6 +97,16 @@ static int look_at_core(const struct option *o, const char *value, const char *p
 	return status;
 }
 
+/* Does what stands before "--" with the program behind it. */
+static int run_program(const struct option *o, const char *value, char **argv)
+{
+	if (o == NULL || o->run != command_html)
+		return command_fail("--: only --html FILE looks at a program when it ends");
+	if (argv[0] == NULL)
+		return command_fail("--: which program? See --help");
+	return command_html_of_program(argv, value);
+}
+
 int main(int argc, char **argv)
 {
 	const struct option *chosen = NULL;
@@ -102,6 +118,8 @@ int main(int argc, char **argv)
 		bool takes_next = false;
 		const struct option *o;
 
+		if (text_is(argv[i], "--") && nnames == 0)
+			return run_program(chosen, value, &argv[i + 1]);
 		if (argv[i][0] != '-') {
 			if (nnames == 2)
 				return command_fail("%s: there is one argument too many", argv[i]);

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * document.c - what can be asked about a target, by the names that the server and the page use.
+ */
+#include "view/document.h"
+#include "view/json.h"
+#include "view/page.h"
+#include "view/take.h"
+
+static int write_page(FILE *out, struct target *t, const char *query)
+{
+	(void)t;
+	(void)query;
+	page_write(out, NULL, 0);
+	return 200;
+}
+
+/* Writes what one snapshot tells. */
+static int write_of_snapshot(FILE *out, struct target *t,
+			     void (*print)(FILE *out, const struct snapshot *sn))
+{
+	struct snapshot sn;
+
+	if (!target_refresh(t) || take_snapshot(&sn, t) != TAKEN) {
+		fprintf(out, "%s\n", t->error);
+		return t->gone ? 410 : 503;
+	}
+	print(out, &sn);
+	snapshot_drop(&sn);
+	return 200;
+}
+
+static int write_stats(FILE *out, struct target *t, const char *query)
+{
+	(void)query;
+	return write_of_snapshot(out, t, json_stats);
+}
+
+static int write_heap(FILE *out, struct target *t, const char *query)
+{
+	(void)query;
+	return write_of_snapshot(out, t, json_heap);
+}
+
+#define JSON "application/json"
+
+const struct document documents[] = {
+	{ "/", NULL, "text/html; charset=utf-8", write_page },
+	{ "/stats.json", "stats", JSON, write_stats },
+	{ "/heap.json", "heap", JSON, write_heap },
+	{ NULL, NULL, NULL, NULL },
+};
