@@ -29,6 +29,7 @@ struct options {
 	bool sizemismatch_warn;
 	bool clobberfree;
 	bool efence;
+	bool guardexact;           /* guarded objects end at the guard, whatever their alignment */
 	bool sbrk;
 	bool hardened;
 	bool keyed;                /* hardened=2: records behind a key, too; see metakey.h */
