@@ -4,6 +4,7 @@
  */
 #include "view/document.h"
 #include "view/json.h"
+#include "view/metrics.h"
 #include "view/page.h"
 #include "view/take.h"
 
@@ -42,11 +43,18 @@ static int write_heap(FILE *out, struct target *t, const char *query)
 	return write_of_snapshot(out, t, json_heap);
 }
 
+static int write_metrics(FILE *out, struct target *t, const char *query)
+{
+	(void)query;
+	return write_of_snapshot(out, t, metrics_write);
+}
+
 #define JSON "application/json"
 
 const struct document documents[] = {
 	{ "/", NULL, "text/html; charset=utf-8", write_page },
 	{ "/stats.json", "stats", JSON, write_stats },
 	{ "/heap.json", "heap", JSON, write_heap },
+	{ "/metrics", NULL, METRICS_TYPE, write_metrics },
 	{ NULL, NULL, NULL, NULL },
 };
