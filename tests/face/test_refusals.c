@@ -276,7 +276,7 @@ static void supervise(int listener, const struct plan *plan)
 			return;
 		memset(&call, 0, sizeof(call));
 		/* The caller may be gone: the process was ended. */
-		if (ioctl(listener, SECCOMP_IOCTL_NOTIF_RECV, &call) != 0)
+		if (syscall(SYS_ioctl, listener, SECCOMP_IOCTL_NOTIF_RECV, &call) != 0)
 			continue;
 		memset(&answer, 0, sizeof(answer));
 		answer.id = call.id;
@@ -289,7 +289,7 @@ static void supervise(int listener, const struct plan *plan)
 				atomic_fetch_add(&shared->refused, 1);
 			}
 		}
-		(void)ioctl(listener, SECCOMP_IOCTL_NOTIF_SEND, &answer);
+		(void)syscall(SYS_ioctl, listener, SECCOMP_IOCTL_NOTIF_SEND, &answer);
 	}
 }
 

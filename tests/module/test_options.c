@@ -316,7 +316,8 @@ static void a_signal_has_a_number_or_a_name(void **state)
 	assert_int_equal(parse("signal=sigUsr2", "").signal, SIGUSR2);
 	assert_int_equal(parse("signal=RTMIN", "").signal, SIGRTMIN);
 	assert_int_equal(parse("signal=SIGRTMIN+3", "").signal, SIGRTMIN + 3);
-	assert_int_equal(parse("signal=rtmin+30", "").signal, SIGRTMAX);
+	/* glibc keeps two of the kernel's 33 for itself, musl three. */
+	assert_int_equal(parse("signal=rtmin+29", "").signal, SIGRTMIN + 29);
 	assert_int_equal(parse("signal=RTMAX-2", "").signal, SIGRTMAX - 2);
 	assert_same(parse("signal=10,signal=OFF", ""), defaults);
 	assert_same(parse("signal", bad_line("signal", "NUMBER|NAME|off")), defaults);
