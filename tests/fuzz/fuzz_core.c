@@ -27,7 +27,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
 
-enum { SEGMENTS_MOST = 200, PATCHES_MOST = 64, SEGMENT_MOST = 1 << 23 };
+enum { SEGMENTS_MOST = 200, PATCHES_MOST = 64, SEGMENT_MOST = 1 << 26 };
 
 static int core_fd;
 static size_t core_length;
