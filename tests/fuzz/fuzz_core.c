@@ -4,9 +4,10 @@
  *
  * The core is made once: the records of a heap with something of everything, and the program's own
  * data. An input begins with the number of changes. Four bytes each choose a part of the core (its
- * headers, the heap's record, an arena's, the page map, records of spans, a cache's, ...), an offset
- * there, and what is written. Then a snapshot is taken and printed in every form. It must not crash, and
- * must be possible: runs cover their arenas, and no span has more objects than slots.
+ * headers, the heap's record, an arena's, the page map, records of spans, a cache's, ...), an
+ * offset there, and what is written. Then a snapshot is taken and printed in every form. It must
+ * not crash, and must be possible: runs cover their arenas, and no span has more objects than
+ * slots.
  */
 #include "base/bits.h"
 #include "heap.h"
@@ -160,8 +161,8 @@ static void make_core(void)
 	write_core();
 }
 
-/* Returns the part that a byte chooses. Headers and the root are damaged rarely, because not much is
- * read then. */
+/* Returns the part that a byte chooses. Headers and the root are damaged rarely, because not much
+ * is read then. */
 static const struct part *part_of(unsigned byte)
 {
 	return byte < 8 ? &parts[byte % 2] : &parts[2 + byte % (nparts - 2)];
