@@ -18,6 +18,7 @@
 #include "heap/tiny.h"
 #include "os/fatal.h"
 #include "os/metakey.h"
+#include "os/os_process.h"
 #include "safe/guard.h"
 #include "safe/hardened.h"
 #include "scavthread.h"
@@ -76,6 +77,8 @@ static void read_options(void)
 		mcache_flush_stacks(thread_self.cache);
 	if (options.decoratemappings)
 		os_name_mappings();
+	if (options.view)
+		(void)os_allow_tracer(OS_ANY_TRACER);
 	read_limit();
 	if (options.tiny_align < sizeof(void *))
 		sizeclass_divert_least();
@@ -215,6 +218,9 @@ static SLOW_PATH void watch_exit(struct mcache *c)
 static void after_fork(void)
 {
 	forked_look_in_handler();
+	/* Yama's permission is not inherited. */
+	if (options.view)
+		(void)os_allow_tracer(OS_ANY_TRACER);
 	scavthread_after_fork();
 }
 

@@ -35,6 +35,7 @@ struct options {
 	bool keyed;                /* hardened=2: records behind a key, too; see metakey.h */
 	bool hard;                 /* no growth beyond the limit */
 	bool decoratemappings;
+	bool view;                 /* any process of the user may be a tracer */
 	bool help;
 	uint8_t realloczero;       /* enum realloc_zero */
 	uint8_t scavthread;        /* enum scavthread */

@@ -26,7 +26,7 @@ static const struct option {
 	{ "--json", MAYBE, command_json,
 	  "--json[=WHAT]      the figures as JSON, or WHAT: heap, flame, leaks" },
 	{ "--serve", VALUE, command_serve,
-	  "--serve ADDRESS    serves a page for the browser at 127.0.0.1:PORT or unix:PATH" },
+	  "--serve ADDRESS    a page for the browser, at 127.0.0.1:PORT or unix:PATH" },
 	{ "--html", VALUE, command_html,
 	  "--html FILE        writes that page with its data inside" },
 	{ "--metrics", NOTHING, command_metrics,

@@ -81,6 +81,7 @@ static void assert_same(struct options a, struct options b)
 	assert_int_equal(a.keyed, b.keyed);
 	assert_int_equal(a.hard, b.hard);
 	assert_int_equal(a.decoratemappings, b.decoratemappings);
+	assert_int_equal(a.view, b.view);
 	assert_int_equal(a.help, b.help);
 	assert_int_equal(a.realloczero, b.realloczero);
 	assert_int_equal(a.scavenge_ms, b.scavenge_ms);
@@ -130,6 +131,7 @@ static const struct flag flags[] = {
 	{ "sbrk", offsetof(struct options, sbrk) },
 	{ "hard", offsetof(struct options, hard) },
 	{ "decoratemappings", offsetof(struct options, decoratemappings) },
+	{ "view", offsetof(struct options, view) },
 	{ "help", offsetof(struct options, help) },
 };
 
