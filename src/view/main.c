@@ -48,8 +48,8 @@ static void print_help(void)
 	     "       goalloc-view [OPTION] PROGRAM CORE\n"
 	     "       goalloc-view --html FILE -- PROGRAM [ARGUMENT]...\n"
 	     "Looks into the heap of a process that has goalloc, or of its core.\n"
-	     "Without an option it prints a page of statistics. Behind -- a program is run, and\n"
-	     "looked at when it ends.\n");
+	     "Without an option it prints a page of statistics. Behind -- a program is run,\n"
+	     "and looked at when it ends.\n");
 	for (size_t i = 0; i < NUM_OPTIONS; i++)
 		printf("  %s\n", options_of_view[i].help);
 	puts("  --help             these lines\n"

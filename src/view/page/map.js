@@ -146,7 +146,7 @@ function colourOfFree(arena, page, kind) {
 }
 
 // Chooses how many pages a row has: so that the whole fills the canvas best, and the same as before
-// unless that has become much worse.
+// unless that has become worse. While a part is looked at, it has to be much worse.
 function arrange() {
   const canvas = $("map"), w = canvas.clientWidth, h = innerWidth <= 760 ? 380 : 460;
   const scaleOf = columns => {
@@ -157,7 +157,8 @@ function arrange() {
   for (let columns = 16; columns <= 4096; columns += columns < 512 ? 8 : 64) {
     if (scaleOf(columns) > scaleOf(best)) best = columns;
   }
-  const keep = map.columns && map.width === w && scaleOf(map.columns) > 0.8 * scaleOf(best);
+  const much = map.scale > map.fit * 1.001 ? 0.5 : 0.985;
+  const keep = map.columns && map.width === w && scaleOf(map.columns) > much * scaleOf(best);
   if (!keep) map.columns = best;
   map.width = w;
   let row = 0;
