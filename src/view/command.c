@@ -15,6 +15,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+struct view_modifiers view_modifiers;
+
 int command_fail(const char *format, ...)
 {
 	va_list values;
@@ -79,14 +81,26 @@ int command_page(struct target *t, const char *value)
 	return out_flush(&o) ? VIEW_OK : command_fail("standard output: %s", out_reason(o.error));
 }
 
+static int end_json(int status, const struct target *t)
+{
+	if (status == VIEW_OK)
+		return command_end_output();
+	(void)command_fail_target(t);
+	return status;
+}
+
 int command_json(struct target *t, const char *value)
 {
 	struct snapshot sn;
 	bool heap = value != NULL && text_is(value, "heap");
 	int status;
 
+	if (value != NULL && text_is(value, "flame"))
+		return end_json(command_flame(stdout, t), t);
+	if (value != NULL && text_is(value, "leaks"))
+		return end_json(command_leaks_json(stdout, t), t);
 	if (value != NULL && !heap && !text_is(value, "stats"))
-		return command_fail("--json=%s: there are --json=stats and --json=heap", value);
+		return command_fail("--json=%s: there are stats, heap, flame and leaks", value);
 	status = command_snapshot(&sn, t);
 	if (status != VIEW_OK)
 		return status;

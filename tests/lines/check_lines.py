@@ -46,7 +46,8 @@ class Profile:
         functions = {}
         for f in map(fields, top[5]):
             check(f[1][0] not in functions, "a function twice")
-            file = os.path.realpath(strings[f[4][0]]) if f[4] else ""
+            # A compiler cache may name the folder of another build.
+            file = os.path.basename(strings[f[4][0]]) if f[4] else ""
             functions[f[1][0]] = (strings[f[2][0]], file)
         self.mappings = {}
         for m in map(fields, top[3]):
@@ -87,7 +88,7 @@ def of_c(path):
     check(result.returncode == 0 and result.stderr == "", result)
     check(os.stat("p.pb.gz").st_mode & 0o777 == 0o600, "mode")
     check(os.listdir(".") == ["p.pb.gz"], os.listdir("."))
-    p, file = Profile("p.pb.gz"), os.path.realpath(os.path.join(source, "lines_load.c"))
+    p, file = Profile("p.pb.gz"), "lines_load.c"
     check(has(p, Line("make_buffer", file, line_of("lines_load.c", "line of make_buffer")),
               Line("main", file, line_of("lines_load.c", "line of main"))), p.stacks)
     check(has(p, Line("make_inlined", file, line_of("lines_load.c", "line of make_inlined")),
@@ -99,7 +100,7 @@ def of_cxx(path):
     result = run(["--profile", "p.pb.gz", "--profile-rate", "4KiB", program("lines_load_cxx")],
             path)
     check(result.returncode == 0 and result.stderr == "", result)
-    p, file = Profile("p.pb.gz"), os.path.realpath(os.path.join(source, "lines_load_cxx.cc"))
+    p, file = Profile("p.pb.gz"), "lines_load_cxx.cc"
     check(has(p, Line("shop::basket::take(int, char const*)", file,
                       line_of("lines_load_cxx.cc", "line of take"))), p.stacks)
 

@@ -93,6 +93,17 @@ expect 0 "" --stats=s.%p true
 [ "$(wc -l <err)" -gt 5 ] || complain "no statistics of a program that closes standard error"
 rm -f ./*
 
+# --- the page at exit: of a program as it is, whatever ends it ---
+expect 3 "" --report r.html sh -c 'exit 3'
+grep -q '"program":"sh"' r.html || complain "no page at exit"
+expect 0 "" --report=%p.html sh -c 'kill -0 $$ && printf "%s" $$'
+[ -s "$(cat out).html" ] || complain "the page does not have the process id of the program"
+expect 0 "" --report r.html sh -c 'test "$1" = "a  b" && test "$2" = "x=y"' sh "a  b" x=y
+expect 139 "" --report s.html sh -c 'kill -SEGV $$'
+[ -s s.html ] || complain "no page of a program that a signal ends"
+expect 137 "" --report k.html sh -c 'kill -KILL $$'
+rm -f ./*
+
 # --- several processes ---
 # A program that is not the one that was run, and a child that was forked, write beside.
 expect 0 "" --profile w.pb.gz perl -e 'system("perl", "-e", 1); wait if fork'
