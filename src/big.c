@@ -10,6 +10,7 @@
 #include "big.h"
 #include "base/options.h"
 #include "os/fatal.h"
+#include "os/libc.h"
 #include "os/os.h"
 #include "safe/hardened.h"
 #include "safe/no_reuse.h"

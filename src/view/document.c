@@ -5,6 +5,7 @@
 #include "view/document.h"
 #include "view/command.h"
 #include "view/json.h"
+#include "view/metrics.h"
 #include "view/page.h"
 #include "view/take.h"
 
@@ -43,6 +44,12 @@ static int write_heap(FILE *out, struct target *t, const char *query)
 {
 	(void)query;
 	return write_of_snapshot(out, t, json_heap);
+}
+
+static int write_metrics(FILE *out, struct target *t, const char *query)
+{
+	(void)query;
+	return write_of_snapshot(out, t, metrics_write);
 }
 
 /* Writes what one of the commands finds. */
@@ -84,6 +91,7 @@ const struct document documents[] = {
 	{ "/", NULL, "text/html; charset=utf-8", write_page },
 	{ "/stats.json", "stats", JSON, write_stats },
 	{ "/heap.json", "heap", JSON, write_heap },
+	{ "/metrics", NULL, METRICS_TYPE, write_metrics },
 	{ "/flame.json", "flame", JSON, write_flame },
 	{ "/leaks.json", "leaks", JSON, write_leaks },
 	{ "/debug/pprof/heap", NULL, PPROF, write_pprof },

@@ -26,7 +26,7 @@ static const struct option {
 	{ "--json", MAYBE, command_json,
 	  "--json[=WHAT]      the figures as JSON, or WHAT: heap, flame, leaks" },
 	{ "--serve", VALUE, command_serve,
-	  "--serve ADDRESS    serves a page for the browser at 127.0.0.1:PORT or unix:PATH" },
+	  "--serve ADDRESS    a page for the browser, at 127.0.0.1:PORT or unix:PATH" },
 	{ "--html", VALUE, command_html,
 	  "--html FILE        writes that page with its data inside" },
 	{ "--metrics", NOTHING, command_metrics,
@@ -48,8 +48,8 @@ static void print_help(void)
 	     "       goalloc-view [OPTION] PROGRAM CORE\n"
 	     "       goalloc-view --html FILE -- PROGRAM [ARGUMENT]...\n"
 	     "Looks into the heap of a process that has goalloc, or of its core.\n"
-	     "Without an option it prints a page of statistics. Behind -- a program is run, and\n"
-	     "looked at when it ends.\n");
+	     "Without an option it prints a page of statistics. Behind -- a program is run,\n"
+	     "and looked at when it ends.\n");
 	for (size_t i = 0; i < NUM_OPTIONS; i++)
 		printf("  %s\n", options_of_view[i].help);
 	puts("  --help             these lines\n"

@@ -146,7 +146,7 @@ static void print_sum(const char *name, size_t nbytes)
 	char text[24];
 
 	(void)format_buffer(text, sizeof(text), "%'zu", nbytes);
-	printf("  %s %s", name, text);
+	printf("%s %s", name, text);
 }
 
 static size_t rows_of_screen(void)
@@ -170,13 +170,14 @@ static void print_top(struct target *t, struct top *now, double first_time, bool
 
 	if (screen)
 		printf("\033[H\033[2J");
-	printf("goalloc-view: %s, pid %d, for %.0f s\n ", t->name, t->pid, k->time - first_time);
-	print_sum("live", k->live);
-	print_sum("slack", k->slack);
-	print_sum("free", k->free);
-	print_sum("released", k->released);
+	printf("goalloc-view: %s, pid %d, for %.0f s", t->name, t->pid, k->time - first_time);
 	if (k->resident != 0)
-		print_sum("resident", k->resident);
+		print_sum(", resident", k->resident);
+	printf("\n");
+	print_sum("live", k->live);
+	print_sum("  slack", k->slack);
+	print_sum("  free", k->free);
+	print_sum("  released", k->released);
 	printf("\n\n");
 	print_lines(&now->classes, "size", rows - rows / 3);
 	printf("\n");

@@ -3,7 +3,7 @@
 // The whole heap is one small picture with a pixel for each page, which the canvas scales. Spans
 // are drawn one by one only where cells are large enough to show more than a colour.
 
-const FREE = -1, RELEASED = -2, HOLE = -3;
+const FREE = -1, RELEASED = -2, HOLE = -3, HELD = -4;
 const DETAIL = 7;         // from this many CSS pixels a cell on, spans are drawn with their fill
 const SCALE_MAX = 72;
 
@@ -38,7 +38,8 @@ function readHeap(heap) {
   let i = 0;
   map.arenas = heap.arenas.map((arena, number) => {
     let begin = Infinity, end = 0;
-    for (const row of [...arena.spans, ...arena.free]) {
+    const held = arena.held || [];
+    for (const row of [...arena.spans, ...arena.free, ...held]) {
       begin = Math.min(begin, row[0]);
       end = Math.max(end, row[0] + row[1]);
     }
@@ -51,6 +52,7 @@ function readHeap(heap) {
       cells.fill(FREE, first, first + pages);
       cells.fill(RELEASED, first + pages - Math.min(pages, released), first + pages);
     }
+    for (const [page, pages] of held) cells.fill(HELD, page - begin, page - begin + pages);
     for (const row of arena.spans) {
       const first = row[0] - begin;
       cells.fill(i, first, first + row[1]);
@@ -142,11 +144,12 @@ function colourOfFree(arena, page, kind) {
       return colours.gone;
     }
   }
-  return kind === FREE ? colours.free : kind === RELEASED ? colours.released : colours.hole;
+  return kind === FREE || kind === HELD ? colours.free :
+    kind === RELEASED ? colours.released : colours.hole;
 }
 
 // Chooses how many pages a row has: so that the whole fills the canvas best, and the same as before
-// unless that has become much worse.
+// unless that has become worse. While a part is looked at, it has to be much worse.
 function arrange() {
   const canvas = $("map"), w = canvas.clientWidth, h = innerWidth <= 760 ? 380 : 460;
   const scaleOf = columns => {
@@ -157,7 +160,8 @@ function arrange() {
   for (let columns = 16; columns <= 4096; columns += columns < 512 ? 8 : 64) {
     if (scaleOf(columns) > scaleOf(best)) best = columns;
   }
-  const keep = map.columns && map.width === w && scaleOf(map.columns) > 0.8 * scaleOf(best);
+  const much = map.scale > map.fit * 1.001 ? 0.5 : 0.985;
+  const keep = map.columns && map.width === w && scaleOf(map.columns) > much * scaleOf(best);
   if (!keep) map.columns = best;
   map.width = w;
   let row = 0;
@@ -339,7 +343,7 @@ function describe(at) {
   const place = [["Address", address], ["Pages", count(at.pages) + ", " + wholeSize(bytes)]];
   if (at.span === undefined) {
     const words = { [FREE]: "Free pages", [RELEASED]: "Free pages, released",
-      [HOLE]: "Not in use" };
+      [HOLE]: "Not in use", [HELD]: "Free pages that a thread holds" };
     return [words[at.kind], place];
   }
   const s = map.spans, i = at.span, slot = classSizes[s.cls[i]];
