@@ -120,6 +120,7 @@
 #include "start.h"
 #include "tools/profile.h"
 #include "tools/sample.h"
+#include "tools/service.h"
 #include "tools/tracer.h"
 
 #include <errno.h>
@@ -404,6 +405,8 @@ void *request_alloc(const struct request *r)
 		tracer_look_at_lease();
 	}
 	metakey_close(rights);
+	if (UNLIKELY(sampled != 0))
+		service_after_sample();
 	scavthread_attend();
 	tracer_attend();
 	return p != NULL ? p : request_refuse();
