@@ -534,11 +534,13 @@ static SLOW_PATH bool step_by_frame_pointer(struct walk *w)
 		}
 		w->reg[CPU_PC] = cpu_strip_pc(pc);
 	} else {
-		if (!(w->known & BIT(CPU_FP)) || fp - sp > UNWIND_MAX_FRAME ||
-		    !read_word(w, fp, &outer_fp) || !read_word(w, fp + sizeof(fp), &pc))
+		uintptr_t record = fp - CPU_FRAME_RECORD;
+
+		if (!(w->known & BIT(CPU_FP)) || record - sp > UNWIND_MAX_FRAME ||
+		    !read_word(w, record, &outer_fp) || !read_word(w, record + sizeof(pc), &pc))
 			return false;
 		w->reg[CPU_FP] = outer_fp;
-		w->reg[CPU_SP] = fp + 2 * sizeof(fp);
+		w->reg[CPU_SP] = record + 2 * sizeof(pc);
 		w->reg[CPU_PC] = cpu_strip_pc(pc);
 		w->known = BIT(CPU_SP) | BIT(CPU_FP) | BIT(CPU_PC);
 	}

@@ -520,6 +520,14 @@ static machine_code put_code(const void *bytes, size_t nbytes)
 /* push %rbp; mov %rsp, %rbp  or  mov %rsi, %rbp; call *%rdi; pop %rbp; ret */
 static const char with_fp[] = "\x55\x48\x89\xe5\xff\xd7\x5d\xc3";
 static const char with_other_fp[] = "\x55\x48\x89\xf5\xff\xd7\x5d\xc3";
+#elif defined(__riscv)
+/* addi sp, sp, -16; sd ra, 8(sp); sd s0, 0(sp); addi s0, sp, 16  or  mv s0, a1; jalr a0;
+ * ld s0, 0(sp); ld ra, 8(sp); addi sp, sp, 16; ret */
+static const uint32_t with_fp[] = { 0xff010113, 0x00113423, 0x00813023, 0x01010413, 0x000500e7,
+				    0x00013403, 0x00813083, 0x01010113, 0x00008067 };
+static const uint32_t with_other_fp[] = { 0xff010113, 0x00113423, 0x00813023, 0x00058413,
+					  0x000500e7, 0x00013403, 0x00813083, 0x01010113,
+					  0x00008067 };
 #else
 /* stp x29, x30, [sp, #-16]!; mov x29, sp  or  mov x29, x1; blr x0; ldp x29, x30, [sp], #16; ret */
 static const uint32_t with_fp[] = { 0xa9bf7bfd, 0x910003fd, 0xd63f0000, 0xa8c17bfd, 0xd65f03c0 };
