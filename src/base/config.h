@@ -83,6 +83,12 @@ _Static_assert(PCACHE_PAGES % PCACHE_FIRST == 0, "a word has whole groups");
 #define PARTIAL_PAGES_ALL 256
 #define PARTIAL_PAGES_MIN 16
 
+/* The pages of the empty spans that a cache keeps: when it is the only one, and its share of what
+ * all caches may keep with a least one. */
+#define EMPTY_PAGES_ALONE 2048
+#define EMPTY_PAGES_ALL 1024
+#define EMPTY_PAGES_MIN 8
+
 /*
  * A free stack of one class has STACK_BYTES of objects at most, and STACK_MIN_ENTRIES to
  * STACK_MAX_ENTRIES entries. For objects of at most STACK_SMALL_SIZE bytes only the entries count.

@@ -19,7 +19,6 @@
 #include "os/fatal.h"
 #include "os/forked.h"
 #include "heap/limit.h"
-#include "heap/partalloc.h"
 #include "base/options.h"
 #include "os/os.h"
 
@@ -35,88 +34,9 @@
 /* How often in a decay time a thread that takes spans gives back what it does not use. */
 #define IDLE_PER_TICK 16
 
-/* The last empty span of a class is kept when it is no longer than this. */
-#define KEEP_EMPTY_PAGES 8
-
 _Atomic uint32_t mcaches_made;
 void (*mcache_flush_others)(struct mcache *c);
 void (*mcache_release_pooled)(uint32_t age_ms);
-
-static uint32_t count_caches(void)
-{
-	/* Relaxed: a hint, on which only what is kept depends. Written in thread.c. */
-	return atomic_load_explicit(&mcaches_made, memory_order_relaxed);
-}
-
-/* --- free stacks: one that is not deep costs no memory page of its own --- */
-
-static uint32_t first_bottom(spanclass_t sc)
-{
-	size_t i = (spanclass_scan(sc) == NOSCAN ? (size_t)NUM_SIZE_CLASSES : 0) + sc / 2u;
-
-	return (uint32_t)(offsetof(struct mcache, first_stacks) +
-			  (i * (1 + STACK_FIRST_ENTRIES) + 1) * sizeof(struct free_entry));
-}
-
-static uint32_t deep_bottom(const struct mcache *c, spanclass_t sc)
-{
-	return c->rest_at + (uint32_t)(offsetof(struct mcache_rest, deep_stacks) +
-				       spanclass_info(sc)->stack_first * sizeof(struct free_entry));
-}
-
-uint32_t mcache_stack_bottom(const struct mcache *c, spanclass_t sc)
-{
-	uint32_t first = first_bottom(sc);
-
-	return c->bins[sc].stack_top > first + STACK_FIRST_ENTRIES * sizeof(struct free_entry)
-		       ? deep_bottom(c, sc)
-		       : first;
-}
-
-void mcache_reset_stack(struct bin *b, spanclass_t sc)
-{
-	const struct sizeclass *info = spanclass_info(sc);
-	/* With these options every free takes the slow path. */
-	size_t entries = options.clobberfree || options.hardened || options.sbrk
-				 ? 0
-				 : min_size(info->stack_entries, STACK_FIRST_ENTRIES);
-
-	if (count_caches() > STACK_DEEP_CACHES)
-		entries = min_size(entries,
-				   max_size(STACK_BYTES_MANY / max_size(info->elemsize, 1), 1));
-	b->stack_bottom = first_bottom(sc);
-	b->stack_limit = b->stack_bottom + (uint32_t)(entries * sizeof(struct free_entry));
-	b->stack_grows = entries != 0 && info->stack_first != 0 && spanclass_scan(sc) == SCAN;
-	b->stack_top = b->stack_bottom;
-}
-
-static bool commit_deep(struct mcache *c)
-{
-	if (!c->has_deep && c->rest_at != 0)
-		c->has_deep = partalloc_commit(mcache_rest(c)->deep_stacks,
-					       sizeof(mcache_rest(c)->deep_stacks));
-	return c->has_deep;
-}
-
-/* Moves a full stack to its deep place. Without memory for that the stack stays as it is until it
- * is reset. */
-static void deepen_stack(struct mcache *c, struct bin *b, spanclass_t sc)
-{
-	uint32_t nbytes = b->stack_top - b->stack_bottom;
-	uint32_t bottom = deep_bottom(c, sc);
-
-	b->stack_grows = false;
-	if (!commit_deep(c))
-		return;
-
-	copy_bytes(stack_entry(c, bottom), stack_entry(c, b->stack_bottom), nbytes);
-	/* A child forked here finds the stack in the one place or in the other. */
-	order_stores();
-	b->stack_top = bottom + nbytes;
-	b->stack_bottom = bottom;
-	b->stack_limit =
-		bottom + spanclass_info(sc)->stack_entries * (uint32_t)sizeof(struct free_entry);
-}
 
 /* Returns the length of the first span of a bin: the shortest. With hardened=1 it is the longest,
  * because the more slots there are the less is known of where an object will be. */
@@ -147,7 +67,7 @@ void mcache_init(struct mcache *c, struct mcache_rest *rest)
  * it would hoard what their successors need. */
 static uint32_t share(uint32_t alone, uint32_t all, uint32_t least)
 {
-	uint32_t ncaches = count_caches();
+	uint32_t ncaches = mcaches_count();
 
 	return ncaches <= 1 ? alone : (uint32_t)max_size(all / ncaches, least);
 }
@@ -166,6 +86,14 @@ static uint32_t max_big_npages(const struct mcache *c)
 	if (limit_get_state() != LIMIT_FAR)
 		return share(BIG_PAGES_NEAR, BIG_PAGES_NEAR, BIG_PAGES_ALWAYS);
 	return share(c->big.most, BIG_PAGES_ALL, BIG_PAGES_MIN);
+}
+
+/* Returns the number of pages that its empty spans may have. */
+static uint32_t max_empty_npages(void)
+{
+	return limit_get_state() == LIMIT_FAR ?
+		       share(EMPTY_PAGES_ALONE, EMPTY_PAGES_ALL, EMPTY_PAGES_MIN) :
+		       0;
 }
 
 static void partial_push(struct mcache *c, struct bin *b, struct mspan *s)
@@ -215,8 +143,8 @@ static void give_all_unused(struct mcache *c)
 	c->taken_npages = 0;
 }
 
-/* Notes that pages of an empty span or of a big object went to the heap, while the cache took none.
- * When they are many the cache gives up what it keeps, too: perhaps the thread has freed all it
+/* Notes that a span became empty or that a big object went to the heap, while the cache took none.
+ * When these have many pages the cache gives up what it keeps: perhaps the thread has freed all it
  * had and will not come by again. A thread that has taken as many since the last time will take
  * more: the next time comes after twice as many, until the next tick. */
 static void note_given(struct mcache *c, size_t npages)
@@ -227,17 +155,32 @@ static void note_given(struct mcache *c, size_t npages)
 	c->given_npages += (uint32_t)npages;
 	if (c->giving || c->given_npages < most)
 		return;
-	c->given_most = c->taken_npages >= most ? (uint32_t)min_size(2 * (size_t)most, UINT32_MAX)
-						: most / 2;
+	if (c->given_most != 0 && c->taken_npages >= most)
+		c->given_most = (uint32_t)min_size(2 * (size_t)most, UINT32_MAX);
+	else
+		c->given_most = most;
 	give_all_unused(c);
 }
 
-/* Frees an empty span of ours that is on no list. */
-static void give_empty(struct mcache *c, struct mspan *s)
+/* Notes that the cache has taken pages. */
+static void note_taken(struct mcache *c, size_t npages)
+{
+	c->given_npages -= (uint32_t)min_size(npages, c->given_npages);
+	c->taken_npages += (uint32_t)min_size(npages, UINT32_MAX - c->taken_npages);
+}
+
+/* Keeps an empty span of ours that is on no list, or frees it. One that is shorter than the next of
+ * its class would be is not worth keeping. */
+static void keep_empty(struct mcache *c, struct mspan *s)
 {
 	size_t npages = s->npages;
 
-	mheap_free_span(&c->pages, s);
+	if (npages < spanclass_info(s->spanclass)->npages[c->bins[s->spanclass].span_length]) {
+		mheap_free_span(&c->pages, s);
+	} else {
+		emptypool_put(&c->empty, s);
+		emptypool_shrink(&c->empty, &c->pages, max_empty_npages());
+	}
 	note_given(c, npages);
 }
 
@@ -249,8 +192,8 @@ static void place_span(struct mcache *c, struct mspan *s)
 	if (!keep_if_free(c, s))
 		return;
 	b = &c->bins[s->spanclass];
-	if (mspan_is_empty(s) && (b->npartial != 0 || s->npages > KEEP_EMPTY_PAGES))
-		give_empty(c, s);
+	if (mspan_is_empty(s))
+		keep_empty(c, s);
 	else if (b->npartial == 0 || c->partial_npages + s->npages <= max_partial_npages())
 		partial_push(c, b, s);
 	else
@@ -263,10 +206,8 @@ SLOW_PATH void mcache_span_freed(struct mcache *c, struct mspan *s)
 
 	if (s == b->span)
 		return;
-	if (b->npartial == 1 && s->npages <= KEEP_EMPTY_PAGES)
-		return;
 	partial_remove(c, b, s);
-	give_empty(c, s);
+	keep_empty(c, s);
 	mcache_poll(c);
 }
 
@@ -349,24 +290,41 @@ static struct mspan *flush_and_ask(struct mcache *c, const struct wanted *w)
 	return s;
 }
 
-/* Returns a span from the heap, or NULL. Freed big objects that the thread keeps are pages, too.
- * When there are many, or below a limit, they are used before the heap grows. */
+/* Returns a span from the heap, or NULL. Freed big objects and empty spans that the thread keeps are
+ * pages, too. When there are many, or below a limit, they are used before the heap grows. */
 static struct mspan *new_span(struct mcache *c, const struct wanted *w)
 {
-	bool many = c->big.npages > (limit_bytes() == 0 ? BIG_PAGES_GROWING : 0);
+	bool many = c->big.npages + c->empty.npages >
+		    (limit_bytes() == 0 ? BIG_PAGES_GROWING : 0);
 	struct mspan *s = many ? ask_heap(c, w, EFFORT_REUSE) : NULL;
 
 	if (s == NULL) {
-		if (many)
+		if (many) {
 			bigcache_flush(&c->big, &c->pages);
+			emptypool_shrink(&c->empty, &c->pages, 0);
+		}
 		s = ask_heap(c, w, EFFORT_GROW);
 	}
 	if (s == NULL)
 		s = flush_and_ask(c, w);
-	if (s != NULL) {
-		c->given_npages -= (uint32_t)min_size(s->npages, c->given_npages);
-		c->taken_npages += (uint32_t)min_size(s->npages, UINT32_MAX - c->taken_npages);
-	}
+	if (s != NULL)
+		note_taken(c, s->npages);
+	return s;
+}
+
+/* Makes one of the empty spans that the cache keeps for other classes a span of this class. If none
+ * will do, the oldest give their pages to the heap, where the next span begins. */
+static struct mspan *recarve(struct mcache *c, spanclass_t sc)
+{
+	struct bin *b = &c->bins[sc];
+	struct mspan *s = emptypool_recarve(&c->empty, &c->pages, sc,
+					    spanclass_info(sc)->npages[b->span_length]);
+
+	if (s == NULL)
+		return NULL;
+	if (b->span_length < SPAN_LENGTHS - 1)
+		b->span_length++;
+	note_taken(c, s->npages);
 	return s;
 }
 
@@ -385,8 +343,12 @@ static struct mspan *next_span(struct mcache *c, spanclass_t sc)
 	s = b->partial;
 	if (s != NULL) {
 		partial_remove(c, b, s);
+	} else if ((s = emptypool_take(&c->empty, sc)) != NULL) {
+		note_taken(c, s->npages);
 	} else {
 		s = mcentral_take(sc, mcache_owner(c));
+		if (s == NULL)
+			s = recarve(c, sc);
 		if (s == NULL)
 			s = new_span(c, &(struct wanted){ .sc = sc });
 	}
@@ -511,7 +473,7 @@ FAST_PATH void free_into_span(uintptr_t addr, struct mspan *s, uint32_t slot, co
 static SLOW_PATH void deepen_and_free(uintptr_t addr, struct mspan *s, uint32_t slot,
 				      const char *func, struct mcache *c)
 {
-	deepen_stack(c, &c->bins[s->spanclass], s->spanclass);
+	mcache_deepen_stack(c, s->spanclass);
 	if (!mcache_free_fast(c, s, s->spanclass, addr, &s->state[slot]))
 		free_into_span(addr, s, slot, func, c);
 }
@@ -522,7 +484,7 @@ void mcache_free_slot(uintptr_t addr, struct mspan *s, uint32_t slot, const char
 	const struct bin *b = &c->bins[s->spanclass];
 
 	if (UNLIKELY(b->stack_grows && b->stack_top == b->stack_limit) &&
-	    count_caches() <= STACK_DEEP_CACHES)
+	    mcaches_count() <= STACK_DEEP_CACHES)
 		deepen_and_free(addr, s, slot, func, c);
 	else
 		free_into_span(addr, s, slot, func, c);
@@ -576,6 +538,8 @@ struct mspan *mcache_alloc_zeroed(struct mcache *c, size_t nbytes, size_t align_
 
 static SLOW_PATH void free_big_slow(struct mcache *c, struct mspan *s)
 {
+	size_t npages;
+
 	/* The thread has taken what it kept since the tick. Not every such free comes by here, but
 	 * one in BIG_FREES_PER_POLL does. */
 	if (c->big.npages == 0 && c->big.frees != c->big.ticked)
@@ -592,7 +556,9 @@ static SLOW_PATH void free_big_slow(struct mcache *c, struct mspan *s)
 	}
 	/* The poll comes first, so that the age of the pages is counted from now. */
 	mcache_poll(c);
-	give_empty(c, s);
+	npages = s->npages;
+	mheap_free_span(&c->pages, s);
+	note_given(c, npages);
 }
 
 void mcache_free_big(struct mcache *c, struct mspan *s)
@@ -669,6 +635,7 @@ void mcache_flush(struct mcache *c)
 			b->span_length--;
 	}
 	bigcache_flush(&c->big, &c->pages);
+	emptypool_shrink(&c->empty, &c->pages, 0);
 	mheap_flush_pcache(&c->pages);
 }
 
@@ -743,6 +710,7 @@ static void give_unused(struct mcache *c)
 		if (had && b->span == NULL && b->partial == NULL)
 			b->span_length = first_length();
 	}
+	emptypool_shrink(&c->empty, &c->pages, 0);
 	mheap_flush_pcache(&c->pages);
 }
 
