@@ -109,9 +109,9 @@ void adopt_spans(struct mcache *c, struct mcache *dead)
 			order_stores();
 			adopt_span(c, dead, s);
 		}
-		while ((s = dead->empty.list[sc]) != NULL &&
+		while ((s = dead->spares.list[sc]) != NULL &&
 		       mspan_owner_relaxed(s) == mcache_owner(dead)) {
-			dead->empty.list[sc] = s->next;
+			dead->spares.list[sc] = s->next;
 			order_stores();
 			adopt_span(c, dead, s);
 		}
@@ -121,7 +121,8 @@ void adopt_spans(struct mcache *c, struct mcache *dead)
 		b->alloc_cache = 0;
 	}
 	dead->partial_npages = 0;
-	dead->empty = (struct emptypool){ .npages = 0 };
+	dead->spares = (struct spares){ .npages = 0 };
+	spares_forget(&dead->spares);
 	dead->review_at = NULL;
 	bigcache_adopt(&dead->big);
 	mheap_flush_pcache(&dead->pages);

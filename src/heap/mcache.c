@@ -3,16 +3,16 @@
  * mcache.c - refills and empties the bins of a thread's cache.
  * See malloc.c for the overview.
  *
- * Owns     the bins of a thread: current and partial spans, free stacks; its pages and freed big
- *          spans.
+ * Owns     the bins of a thread: current and partial spans, free stacks; how much the thread may
+ *          keep of these, of spare spans (spares.c) and of big objects (bigcache.c).
  * Locks    none. Takes mcentral.lock and mheap.lock through those modules, never both.
  * Holds    mcache_check() tests what holds: current and partial spans have this cache as owner.
  *          A partial span has a free slot. An entry of a stack is a free slot of the class that no
  *          bitmap shows. What a cache keeps is bounded: bytes of a stack by STACK_BYTES, partial
- *          spans by their pages while there are other threads, big spans by what it has learnt or
- *          a share of BIG_PAGES_ALL, pages by one word. A cache that frees more than it takes
- *          gives all that up (note_given()). Lists change by one store at a time, so that a forked
- *          child can walk them.
+ *          spans by their pages while there are other threads, spare spans and big objects by what
+ *          it has learnt or a share of all threads', pages by one word. A cache that frees more
+ *          than it takes gives all that up (note_given()). Lists change by one store at a time, so
+ *          that a forked child can walk them.
  */
 #include "heap/mcache.h"
 #include "heap/mcentral.h"
@@ -56,6 +56,7 @@ void mcache_init(struct mcache *c, struct mcache_rest *rest)
 	}
 	mcache_init_counted(c);
 	bigcache_forget(&c->big);
+	spares_forget(&c->spares);
 	c->review_sc = NUM_SPAN_CLASSES;
 	c->tick_ms = c->poll_ms = c->idle_ms = os_now_ms();
 }
@@ -88,12 +89,13 @@ static uint32_t max_big_npages(const struct mcache *c)
 	return share(c->big.most, BIG_PAGES_ALL, BIG_PAGES_MIN);
 }
 
-/* Returns the number of pages that its empty spans may have. */
-static uint32_t max_empty_npages(void)
+/* Returns the number of pages that its spare spans may have. */
+static uint32_t max_spare_npages(const struct mcache *c)
 {
-	return limit_get_state() == LIMIT_FAR ?
-		       share(EMPTY_PAGES_ALONE, EMPTY_PAGES_ALL, EMPTY_PAGES_MIN) :
-		       0;
+	if (limit_get_state() != LIMIT_FAR)
+		return 0;
+	return (uint32_t)min_size(c->spares.most,
+				  share(SPARE_PAGES_ALONE, SPARE_PAGES_ALL, SPARE_PAGES_MIN));
 }
 
 static void partial_push(struct mcache *c, struct bin *b, struct mspan *s)
@@ -143,8 +145,8 @@ static void give_all_unused(struct mcache *c)
 	c->taken_npages = 0;
 }
 
-/* Notes that a span became empty or that a big object went to the heap, while the cache took none.
- * When these have many pages the cache gives up what it keeps: perhaps the thread has freed all it
+/* Notes that pages of an empty span or of a big object went to the heap, while the cache took none.
+ * When they are many the cache gives up what it keeps, too: perhaps the thread has freed all it
  * had and will not come by again. A thread that has taken as many since the last time will take
  * more: the next time comes after twice as many, until the next tick. */
 static void note_given(struct mcache *c, size_t npages)
@@ -155,33 +157,38 @@ static void note_given(struct mcache *c, size_t npages)
 	c->given_npages += (uint32_t)npages;
 	if (c->giving || c->given_npages < most)
 		return;
-	if (c->given_most != 0 && c->taken_npages >= most)
-		c->given_most = (uint32_t)min_size(2 * (size_t)most, UINT32_MAX);
-	else
-		c->given_most = most;
+	c->given_most = c->taken_npages >= most ? (uint32_t)min_size(2 * (size_t)most, UINT32_MAX)
+						: most / 2;
 	give_all_unused(c);
 }
 
-/* Notes that the cache has taken pages. */
+/* Notes that the cache has taken pages of the heap. */
 static void note_taken(struct mcache *c, size_t npages)
 {
 	c->given_npages -= (uint32_t)min_size(npages, c->given_npages);
 	c->taken_npages += (uint32_t)min_size(npages, UINT32_MAX - c->taken_npages);
 }
 
-/* Keeps an empty span of ours that is on no list, or frees it. One that is shorter than the next of
- * its class would be is not worth keeping. */
-static void keep_empty(struct mcache *c, struct mspan *s)
+/* Frees an empty span of ours, or a big object, that is on no list. */
+static void give_empty(struct mcache *c, struct mspan *s)
 {
 	size_t npages = s->npages;
 
-	if (npages < spanclass_info(s->spanclass)->npages[c->bins[s->spanclass].span_length]) {
-		mheap_free_span(&c->pages, s);
-	} else {
-		emptypool_put(&c->empty, s);
-		emptypool_shrink(&c->empty, &c->pages, max_empty_npages());
-	}
+	mheap_free_span(&c->pages, s);
 	note_given(c, npages);
+}
+
+/* Keeps an empty span of ours that is on no list as a spare, or frees it. One that is shorter than
+ * the next of its class would be is not worth keeping. */
+static void keep_spare(struct mcache *c, struct mspan *s)
+{
+	if (s->npages < spanclass_info(s->spanclass)->npages[c->bins[s->spanclass].span_length]) {
+		give_empty(c, s);
+		return;
+	}
+	spares_put(&c->spares, s);
+	while (c->spares.npages > max_spare_npages(c) && (s = spares_evict(&c->spares)) != NULL)
+		give_empty(c, s);
 }
 
 /* Finds the place for a span of ours that is on no list and is absorbed. */
@@ -193,7 +200,7 @@ static void place_span(struct mcache *c, struct mspan *s)
 		return;
 	b = &c->bins[s->spanclass];
 	if (mspan_is_empty(s))
-		keep_empty(c, s);
+		keep_spare(c, s);
 	else if (b->npartial == 0 || c->partial_npages + s->npages <= max_partial_npages())
 		partial_push(c, b, s);
 	else
@@ -207,7 +214,7 @@ SLOW_PATH void mcache_span_freed(struct mcache *c, struct mspan *s)
 	if (s == b->span)
 		return;
 	partial_remove(c, b, s);
-	keep_empty(c, s);
+	keep_spare(c, s);
 	mcache_poll(c);
 }
 
@@ -290,18 +297,18 @@ static struct mspan *flush_and_ask(struct mcache *c, const struct wanted *w)
 	return s;
 }
 
-/* Returns a span from the heap, or NULL. Freed big objects and empty spans that the thread keeps are
- * pages, too. When there are many, or below a limit, they are used before the heap grows. */
+/* Returns a span from the heap, or NULL. Freed big objects and spare spans that the thread keeps
+ * are pages, too. When there are many, or below a limit, they are used before the heap grows. */
 static struct mspan *new_span(struct mcache *c, const struct wanted *w)
 {
-	bool many = c->big.npages + c->empty.npages >
+	bool many = c->big.npages + c->spares.npages >
 		    (limit_bytes() == 0 ? BIG_PAGES_GROWING : 0);
 	struct mspan *s = many ? ask_heap(c, w, EFFORT_REUSE) : NULL;
 
 	if (s == NULL) {
 		if (many) {
 			bigcache_flush(&c->big, &c->pages);
-			emptypool_shrink(&c->empty, &c->pages, 0);
+			spares_shrink(&c->spares, &c->pages, 0);
 		}
 		s = ask_heap(c, w, EFFORT_GROW);
 	}
@@ -312,19 +319,18 @@ static struct mspan *new_span(struct mcache *c, const struct wanted *w)
 	return s;
 }
 
-/* Makes one of the empty spans that the cache keeps for other classes a span of this class. If none
- * will do, the oldest give their pages to the heap, where the next span begins. */
+/* Makes one of the spare spans of other classes a span of this class. If none
+ * will do, the oldest give their pages to the heap, for the next span, and NULL is returned. */
 static struct mspan *recarve(struct mcache *c, spanclass_t sc)
 {
 	struct bin *b = &c->bins[sc];
-	struct mspan *s = emptypool_recarve(&c->empty, &c->pages, sc,
-					    spanclass_info(sc)->npages[b->span_length]);
+	size_t npages = spanclass_info(sc)->npages[b->span_length];
+	struct mspan *s = spares_recarve(&c->spares, &c->pages, sc, npages);
 
 	if (s == NULL)
-		return NULL;
-	if (b->span_length < SPAN_LENGTHS - 1)
+		spares_missed(&c->spares, npages);
+	if (s != NULL && b->span_length < SPAN_LENGTHS - 1)
 		b->span_length++;
-	note_taken(c, s->npages);
 	return s;
 }
 
@@ -341,17 +347,16 @@ static struct mspan *next_span(struct mcache *c, spanclass_t sc)
 		give_all_unused(c);
 	}
 	s = b->partial;
-	if (s != NULL) {
+	if (s != NULL)
 		partial_remove(c, b, s);
-	} else if ((s = emptypool_take(&c->empty, sc)) != NULL) {
-		note_taken(c, s->npages);
-	} else {
+	else
+		s = spares_take(&c->spares, sc);
+	if (s == NULL)
 		s = mcentral_take(sc, mcache_owner(c));
-		if (s == NULL)
-			s = recarve(c, sc);
-		if (s == NULL)
-			s = new_span(c, &(struct wanted){ .sc = sc });
-	}
+	if (s == NULL)
+		s = recarve(c, sc);
+	if (s == NULL)
+		s = new_span(c, &(struct wanted){ .sc = sc });
 	if (s != NULL) {
 		mspan_absorb(s);
 		mspan_begin_use(s);
@@ -538,8 +543,6 @@ struct mspan *mcache_alloc_zeroed(struct mcache *c, size_t nbytes, size_t align_
 
 static SLOW_PATH void free_big_slow(struct mcache *c, struct mspan *s)
 {
-	size_t npages;
-
 	/* The thread has taken what it kept since the tick. Not every such free comes by here, but
 	 * one in BIG_FREES_PER_POLL does. */
 	if (c->big.npages == 0 && c->big.frees != c->big.ticked)
@@ -556,9 +559,7 @@ static SLOW_PATH void free_big_slow(struct mcache *c, struct mspan *s)
 	}
 	/* The poll comes first, so that the age of the pages is counted from now. */
 	mcache_poll(c);
-	npages = s->npages;
-	mheap_free_span(&c->pages, s);
-	note_given(c, npages);
+	give_empty(c, s);
 }
 
 void mcache_free_big(struct mcache *c, struct mspan *s)
@@ -635,7 +636,7 @@ void mcache_flush(struct mcache *c)
 			b->span_length--;
 	}
 	bigcache_flush(&c->big, &c->pages);
-	emptypool_shrink(&c->empty, &c->pages, 0);
+	spares_shrink(&c->spares, &c->pages, 0);
 	mheap_flush_pcache(&c->pages);
 }
 
@@ -689,8 +690,8 @@ static void review(struct mcache *c)
 	}
 }
 
-/* Gives back what the cache keeps and does not use: stacks, which use refills; the empty span that
- * each bin keeps; pages. */
+/* Gives back what the cache keeps and does not use: stacks, which use refills; spare spans;
+ * pages. */
 static void give_unused(struct mcache *c)
 {
 	mcache_flush_stacks(c);
@@ -710,7 +711,7 @@ static void give_unused(struct mcache *c)
 		if (had && b->span == NULL && b->partial == NULL)
 			b->span_length = first_length();
 	}
-	emptypool_shrink(&c->empty, &c->pages, 0);
+	spares_shrink(&c->spares, &c->pages, 0);
 	mheap_flush_pcache(&c->pages);
 }
 
@@ -727,6 +728,7 @@ static void tick(struct mcache *c)
 	review(c);
 	bigcache_tick(&c->big, &c->pages);
 	give_unused(c);
+	spares_forget(&c->spares);
 }
 
 static SLOW_PATH void poll(struct mcache *c, uint64_t now_ms)

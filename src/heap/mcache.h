@@ -10,7 +10,7 @@
 #define GOALLOC_MCACHE_H
 
 #include "heap/bigcache.h"
-#include "heap/emptypool.h"
+#include "heap/spares.h"
 
 /* A freed slot that is handed out soon, with its state byte so that malloc need not find it. */
 struct free_entry {
@@ -102,7 +102,7 @@ struct mcache {
 	struct mspan *review_at;                         /* the partial span to be looked at next */
 	unsigned review_sc;                              /* its class; NUM_SPAN_CLASSES: none */
 	struct bigcache big;
-	struct emptypool empty;
+	struct spares spares;
 	struct mcache *next_free;                        /* [t] link of the pool */
 	struct mcache *next_used;                        /* [t] link of a chain of those in use */
 	uintptr_t user;                                  /* [t] lock_self() of its thread */
