@@ -226,19 +226,18 @@ const char *goalloc_metric_name(size_t i);
  * Other threads run on, and each arena is shown as it is at one moment. The function allocates
  * nothing from the heap, and needs 64 KiB of stack.
  *
- * file   a picture (SVG), or text when the name ends with ".txt". In the name %p is replaced by the
- *        process id and %n by the number of the file.
+ * file   a file of text. In the name %p is replaced by the process id and %n by the number of the
+ *        file.
  * Returns 0, or -1 with errno of open(2) or write(2), ENOMEM when there is no memory.
  */
 int goalloc_heap_map(const char *file);
 
 /*
- * Writes a map of the heap to an open descriptor.
+ * Writes a map of the heap to an open descriptor, as text.
  *
- * svg    not 0 writes a picture, 0 text.
  * Returns 0, or -1 with errno of write(2), ENOMEM when there is no memory.
  */
-int goalloc_heap_map_fd(int fd, int svg);
+int goalloc_heap_map_fd(int fd);
 
 /* --- the memory limit --- */
 

@@ -25,6 +25,7 @@
 #include "safe/hardened.h"
 #include "tools/profile.h"
 #include "tools/sample.h"
+#include "tools/tracer.h"
 
 struct lock start_lock = LOCK_INITIALIZER(LOCK_INIT);
 
@@ -244,6 +245,7 @@ static void mend(bool by_forker)
 	if (thread_is_ready()) {
 		sample_after_fork();
 		profile_after_fork();
+		tracer_after_fork();
 		mcentral_after_fork();
 		rebuilt = mheap_after_fork();
 		in_shared = lock_reset_orphan(&thread_shared.lock);

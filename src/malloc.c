@@ -69,8 +69,8 @@
  *     address; realloc.c resizes; scavthread.c is a thread that gives memory back.
  *   - While allocations are counted or sampled, malloc's table leads to the counted bins. These are
  *     refilled up to the next sample only, so that the slow path comes at just that object. A
- *     sampled object has a flag in its state byte, which sends its free to the slow path.
- *     [sample.c, profile.c]
+ *     sampled object has a flag in its state byte, which sends its free to the slow path. A tracer
+ *     outside of the process may ask for samples. [sample.c, profile.c, tracer.c]
  *   - Guarded objects lie outside of the arenas, where fast paths find nothing. [guard.c, fault.c]
  *   - Statistics and maps walk the pages while threads run (heapwalk.c). The leak finder marks in a
  *     copy of the process (snapshot.c). service.c writes what was asked for, at exit and on a
@@ -126,6 +126,7 @@
 #include "start.h"
 #include "tools/profile.h"
 #include "tools/sample.h"
+#include "tools/tracer.h"
 
 #include <errno.h>
 
@@ -404,10 +405,13 @@ void *request_alloc(const struct request *r)
 	}
 	p = alloc(c, r, &sampled);
 	thread_leave(c);
-	if (UNLIKELY(sampled != 0))
+	if (UNLIKELY(sampled != 0)) {
 		profile_alloc((uintptr_t)p, sampled);
+		tracer_look_at_lease();
+	}
 	metakey_close(rights);
 	scavthread_attend();
+	tracer_attend();
 	return p != NULL ? p : request_refuse();
 }
 
@@ -432,6 +436,7 @@ static SLOW_PATH void *malloc_rest(size_t size)
 	if (p == NULL)
 		return request_alloc(&(struct request){ .size = size });
 	scavthread_attend();
+	tracer_attend();
 	return p;
 }
 
@@ -442,7 +447,7 @@ SLOW_PATH void *heap_malloc_slow(size_t size)
 	/* A kept big object is taken at once, because a program may use one buffer over and over.
 	 * It is this thread's alone, so even a forked child that is not mended may take it. */
 	if (size > MAX_SMALL_SIZE && size <= BIG_CACHE_MAX_RUN * PAGE_SIZE && c != MCACHE_NONE &&
-	    !sample_counts()) {
+	    !sample_counts() && !tracer_waits()) {
 		struct mspan *s = bigcache_take_short(&c->big, pages_for(size), SCAN);
 
 		if (s != NULL)
@@ -459,6 +464,7 @@ SLOW_PATH void *heap_calloc_slow(size_t size)
 		return request_alloc(&(struct request){ .size = size, .content = ZERO });
 	zero_bytes(p, size);
 	scavthread_attend();
+	tracer_attend();
 	return p;
 }
 

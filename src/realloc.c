@@ -27,6 +27,7 @@
 #include "scavthread.h"
 #include "start.h"
 #include "tools/profile.h"
+#include "tools/tracer.h"
 
 #include <errno.h>
 
@@ -334,6 +335,7 @@ void *heap_realloc(void *p, size_t size, enum scan scan, const char *func)
 	HOLD_ADDRESS(p);
 	metakey_close(rights);
 	scavthread_attend();
+	tracer_attend();
 	return to;
 }
 

@@ -23,6 +23,7 @@
 #include "scavthread.h"
 #include "tools/profile.h"
 #include "tools/sample.h"
+#include "tools/tracer.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -240,6 +241,7 @@ void start_late_init(void)
 	/* Release: the key. Pairs with the acquire in watch_exit(). */
 	atomic_store_explicit(&late_state, LATE_DONE, memory_order_release);
 	scavthread_allow();
+	tracer_allow();
 	/* ld.so made the first allocations before the options were read. From now on malloc.c asks
 	 * libc. */
 	if (options.off) {

@@ -50,6 +50,7 @@
 /* The function has a format of printf(3) as its argument f, and the values from argument v on. */
 #define FORMATS(f, v) __attribute__((format(printf, f, v)))
 #define ALIGNED(n) __attribute__((aligned(n)))
+#define IN_SECTION(name) __attribute__((section(name)))
 
 /* gcc wants the other name of a function to have the attributes that libc's header gives it. */
 #if defined(__has_attribute) && !defined(__clang__)

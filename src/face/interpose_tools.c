@@ -174,14 +174,15 @@ EXPORT const char *goalloc_metric_name(size_t i)
 
 /* --- the heap map --- */
 
-EXPORT int goalloc_heap_map_fd(int fd, int svg)
+EXPORT int goalloc_heap_map_fd(int fd)
 {
-	return result_of(heapmap_write_or_errno(fd, svg != 0));
+	return result_of(heapmap_write_or_errno(fd));
 }
 
 static int write_heap_map(int fd, const char *file)
 {
-	return heapmap_write_or_errno(fd, !heapmap_is_text(file));
+	(void)file;
+	return heapmap_write_or_errno(fd);
 }
 
 EXPORT int goalloc_heap_map(const char *file)
@@ -206,9 +207,7 @@ EXPORT int goalloc_profile_start(size_t rate)
 		return result_of(error);
 	start_attend();
 	rights = metakey_open();
-	if (profile_start(rate))
-		sample_begin(rate, options.guardrate);
-	else
+	if (!sample_begin_profile(rate))
 		error = ENOMEM;
 	metakey_close(rights);
 	return result_of(error);
@@ -222,11 +221,7 @@ EXPORT int goalloc_profile_stop(void)
 	if (error != 0)
 		return result_of(error);
 	rights = metakey_open();
-	profile_stop();
-	if (options.guardrate != 0 || options.stats[0] != '\0')
-		sample_begin(0, options.guardrate);
-	else
-		sample_end();
+	sample_end_profile();
 	metakey_close(rights);
 	return 0;
 }

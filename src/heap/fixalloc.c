@@ -9,14 +9,13 @@
  * Owns     the pieces of metadata memory that all pools cut their records from. They are far from
  *          the arenas and from the program's own mappings, between guards, so that no overflow
  *          reaches them. They are never unmapped.
- * Locks    metadata.lock (LOCK_METADATA) covers them and all pools.
+ * Locks    fixalloc_memory.lock (LOCK_METADATA) covers them and all pools.
  * Holds    a record's memory is handed out by its own pool only: a stale pointer to a record still
  *          points to a record of that type, or to zeros. A slab is on its pool's list exactly
  *          while it has a free record, unless the process was forked while a list was changed.
  */
 #include "heap/fixalloc.h"
 #include "base/config.h"
-#include "os/lock.h"
 #include "os/os.h"
 
 /* A slab is aligned to its size, so that a record tells its slab. */
@@ -48,22 +47,7 @@ struct slab {
 };
 _Static_assert(sizeof(struct slab) <= SLAB_FIRST, "the records lie behind it");
 
-/* A piece of memory that is handed out from its start. */
-struct piece {
-	uintptr_t next;    /* [m] first byte not handed out */
-	uintptr_t end;     /* [m] end of the memory */
-};
-
-static struct {
-	struct lock lock;
-	struct piece slabs;       /* [m] for slabs */
-	struct piece records;     /* [m] for large records */
-	struct piece reserve;     /* [m] for when the system gives no more */
-	size_t sys_bytes;         /* [m] of all pieces and tables */
-	_Atomic size_t used_bytes;    /* [m] of slabs and records made and not released;
-				       *     loaded by any thread */
-	uint32_t epoch;           /* [m] counts forks that found a list torn */
-} metadata = { .lock = LOCK_INITIALIZER(LOCK_METADATA) };
+struct fixalloc_memory fixalloc_memory = { .lock = LOCK_INITIALIZER(LOCK_METADATA) };
 
 void fixalloc_init(struct fixalloc *f, size_t size, size_t link_offset)
 {
@@ -86,10 +70,10 @@ static void **link_of(const struct fixalloc *f, void *record)
 /* Makes the reserve the new piece, if it is large enough. */
 static bool take_reserve_locked(struct piece *r, size_t least)
 {
-	if (metadata.reserve.end - metadata.reserve.next < least)
+	if (fixalloc_memory.reserve.end - fixalloc_memory.reserve.next < least)
 		return false;
-	*r = metadata.reserve;
-	metadata.reserve = (struct piece){ 0, 0 };
+	*r = fixalloc_memory.reserve;
+	fixalloc_memory.reserve = (struct piece){ 0, 0 };
 	return true;
 }
 
@@ -105,7 +89,7 @@ static bool map_piece_locked(struct piece *r, size_t nbytes)
 		r->next = r->end = (uintptr_t)p;
 	}
 	r->end += nbytes;
-	metadata.sys_bytes += nbytes;
+	fixalloc_memory.sys_bytes += nbytes;
 	return true;
 }
 
@@ -113,7 +97,8 @@ static bool map_piece_locked(struct piece *r, size_t nbytes)
 static bool grow_piece_locked(struct piece *r, size_t nbytes, size_t align)
 {
 	size_t least = nbytes + align;
-	size_t want = max_size(METADATA_STEP, align_up(metadata.sys_bytes / 4, METADATA_MIN));
+	size_t quarter = align_up(fixalloc_memory.sys_bytes / 4, METADATA_MIN);
+	size_t want = max_size(METADATA_STEP, quarter);
 
 	for (want = max_size(want, align_up(least, METADATA_MIN)); want >= least; want /= 2)
 		if (map_piece_locked(r, align_up(want, os_page_size())))
@@ -124,9 +109,9 @@ static bool grow_piece_locked(struct piece *r, size_t nbytes, size_t align)
 static void count_used_locked(size_t more, size_t less)
 {
 	/* Relaxed, both: a count, stored under the lock. */
-	size_t n = atomic_load_explicit(&metadata.used_bytes, memory_order_relaxed);
+	size_t n = atomic_load_explicit(&fixalloc_memory.used_bytes, memory_order_relaxed);
 
-	atomic_store_explicit(&metadata.used_bytes, n + more - less, memory_order_relaxed);
+	atomic_store_explicit(&fixalloc_memory.used_bytes, n + more - less, memory_order_relaxed);
 }
 
 static void *take_from_piece_locked(struct piece *r, size_t nbytes, size_t align)
@@ -179,9 +164,9 @@ static void unlist_slab(struct fixalloc *f, struct slab *b)
 /* Forgets the pool's list if a fork has torn it. */
 static void begin_epoch(struct fixalloc *f)
 {
-	if (f->epoch != metadata.epoch)
+	if (f->epoch != fixalloc_memory.epoch)
 		f->avail = NULL;
-	f->epoch = metadata.epoch;
+	f->epoch = fixalloc_memory.epoch;
 }
 
 static void *slab_alloc_locked(struct fixalloc *f, bool *fresh)
@@ -192,11 +177,11 @@ static void *slab_alloc_locked(struct fixalloc *f, bool *fresh)
 	begin_epoch(f);
 	b = f->avail;
 	if (b == NULL) {
-		b = take_from_piece_locked(&metadata.slabs, SLAB_SIZE, SLAB_SIZE);
+		b = take_from_piece_locked(&fixalloc_memory.slabs, SLAB_SIZE, SLAB_SIZE);
 		if (b == NULL)
 			return NULL;
 		f->bytes += SLAB_SIZE;
-		b->epoch = metadata.epoch;
+		b->epoch = fixalloc_memory.epoch;
 		list_slab(f, b);
 	} else if (b->made == 0) {
 		/* The slab was released. */
@@ -222,8 +207,8 @@ static void slab_free_locked(struct fixalloc *f, void *record)
 	order_stores();
 	b->free = record;
 	b->inuse--;
-	if (b->epoch != metadata.epoch) {
-		b->epoch = metadata.epoch;
+	if (b->epoch != fixalloc_memory.epoch) {
+		b->epoch = fixalloc_memory.epoch;
 		b->listed = false;
 	}
 	begin_epoch(f);
@@ -246,7 +231,7 @@ void fixalloc_release(struct fixalloc *f)
 
 	if (!in_slabs(f) || kept >= SLAB_SIZE)
 		return;
-	lock_acquire(&metadata.lock);
+	lock_acquire(&fixalloc_memory.lock);
 	begin_epoch(f);
 	for (struct slab *b = f->avail; b != NULL; b = b->next) {
 		if (b->inuse != 0 || b->made == 0)
@@ -258,7 +243,7 @@ void fixalloc_release(struct fixalloc *f)
 		b->made = 0;
 		count_used_locked(0, SLAB_SIZE - kept);
 	}
-	lock_release(&metadata.lock);
+	lock_release(&fixalloc_memory.lock);
 }
 
 /* --- large records --- */
@@ -272,7 +257,7 @@ static void *large_alloc_locked(struct fixalloc *f, bool *fresh)
 		f->free = *link_of(f, record);
 		return record;
 	}
-	record = take_from_piece_locked(&metadata.records, f->size, CACHE_LINE);
+	record = take_from_piece_locked(&fixalloc_memory.records, f->size, CACHE_LINE);
 	f->bytes += record != NULL ? f->size : 0;
 	return record;
 }
@@ -282,13 +267,13 @@ void *fixalloc_alloc(struct fixalloc *f, bool *fresh)
 	bool is_fresh = false;
 	void *record;
 
-	lock_acquire(&metadata.lock);
+	lock_acquire(&fixalloc_memory.lock);
 	record = in_slabs(f) ? slab_alloc_locked(f, &is_fresh) : large_alloc_locked(f, &is_fresh);
 	if (record != NULL) {
 		f->inuse++;
 		f->total += is_fresh;
 	}
-	lock_release(&metadata.lock);
+	lock_release(&fixalloc_memory.lock);
 	if (fresh != NULL)
 		*fresh = is_fresh;
 	return record;
@@ -296,7 +281,7 @@ void *fixalloc_alloc(struct fixalloc *f, bool *fresh)
 
 void fixalloc_free(struct fixalloc *f, void *record)
 {
-	lock_acquire(&metadata.lock);
+	lock_acquire(&fixalloc_memory.lock);
 	if (in_slabs(f)) {
 		slab_free_locked(f, record);
 	} else {
@@ -305,35 +290,36 @@ void fixalloc_free(struct fixalloc *f, void *record)
 		f->free = record;
 	}
 	f->inuse--;
-	lock_release(&metadata.lock);
+	lock_release(&fixalloc_memory.lock);
 }
 
 void fixalloc_keep_reserve(size_t nbytes)
 {
-	lock_acquire(&metadata.lock);
-	if (metadata.reserve.end == 0) {
+	lock_acquire(&fixalloc_memory.lock);
+	if (fixalloc_memory.reserve.end == 0) {
 		void *p = os_alloc_metadata(nbytes);
 
 		if (p != NULL) {
-			metadata.reserve = (struct piece){ (uintptr_t)p, (uintptr_t)p + nbytes };
-			metadata.sys_bytes += nbytes;
+			fixalloc_memory.reserve =
+				(struct piece){ (uintptr_t)p, (uintptr_t)p + nbytes };
+			fixalloc_memory.sys_bytes += nbytes;
 		}
 	}
-	lock_release(&metadata.lock);
+	lock_release(&fixalloc_memory.lock);
 }
 
 void fixalloc_count_reserved(size_t nbytes)
 {
-	lock_acquire(&metadata.lock);
-	metadata.sys_bytes += nbytes;
-	lock_release(&metadata.lock);
+	lock_acquire(&fixalloc_memory.lock);
+	fixalloc_memory.sys_bytes += nbytes;
+	lock_release(&fixalloc_memory.lock);
 }
 
 void fixalloc_count_used(size_t more, size_t less)
 {
-	lock_acquire(&metadata.lock);
+	lock_acquire(&fixalloc_memory.lock);
 	count_used_locked(more, less);
-	lock_release(&metadata.lock);
+	lock_release(&fixalloc_memory.lock);
 }
 
 void *fixalloc_table(size_t nbytes)
@@ -362,29 +348,29 @@ bool fixalloc_extend_table(void *end, size_t nbytes)
 
 void fixalloc_count(const struct fixalloc *f, size_t *inuse, size_t *bytes)
 {
-	lock_acquire(&metadata.lock);
+	lock_acquire(&fixalloc_memory.lock);
 	*inuse = f->inuse;
 	*bytes = f->bytes;
-	lock_release(&metadata.lock);
+	lock_release(&fixalloc_memory.lock);
 }
 
 size_t fixalloc_sys_bytes(void)
 {
 	size_t n;
 
-	lock_acquire(&metadata.lock);
-	n = metadata.sys_bytes;
-	lock_release(&metadata.lock);
+	lock_acquire(&fixalloc_memory.lock);
+	n = fixalloc_memory.sys_bytes;
+	lock_release(&fixalloc_memory.lock);
 	return n;
 }
 
 size_t fixalloc_used_bytes(void)
 {
-	return atomic_load_explicit(&metadata.used_bytes, memory_order_relaxed);
+	return atomic_load_explicit(&fixalloc_memory.used_bytes, memory_order_relaxed);
 }
 
 void fixalloc_after_fork(void)
 {
-	if (lock_reset_orphan(&metadata.lock))
-		metadata.epoch++;
+	if (lock_reset_orphan(&fixalloc_memory.lock))
+		fixalloc_memory.epoch++;
 }

@@ -5,7 +5,7 @@
 #ifndef GOALLOC_FIXALLOC_H
 #define GOALLOC_FIXALLOC_H
 
-#include "base/base.h"
+#include "os/lock.h"
 
 /*
  * A pool of records of one size.
@@ -21,6 +21,25 @@ struct fixalloc {
 	size_t total;         /* [m] records ever made */
 	size_t bytes;         /* [m] taken for records, never given to another pool */
 };
+
+/* A piece of memory that is handed out from its start. */
+struct piece {
+	uintptr_t next;    /* [m] first byte not handed out */
+	uintptr_t end;     /* [m] end of the memory */
+};
+
+/* The memory of all pools. */
+struct fixalloc_memory {
+	struct lock lock;
+	struct piece slabs;       /* [m] for slabs */
+	struct piece records;     /* [m] for large records */
+	struct piece reserve;     /* [m] for when the system gives no more */
+	size_t sys_bytes;         /* [m] of all pieces and tables */
+	_Atomic size_t used_bytes;    /* [m] of slabs and records made and not released;
+				       *     loaded by any thread */
+	uint32_t epoch;           /* [m] counts forks that found a list torn */
+};
+extern struct fixalloc_memory fixalloc_memory;
 
 void fixalloc_init(struct fixalloc *f, size_t size, size_t link_offset);
 

@@ -113,6 +113,8 @@ struct mcache {
 	bool has_deep;                                   /* the deep stacks are committed */
 	bool has_counted;                                /* so are those of the counted bins */
 	uint32_t rest_at;                                /* const: offset of the rest; 0: none */
+	uint32_t tid;                                    /* [t] the kernel's number of its thread,
+							  * for goalloc-view */
 	/* Each stack is behind an entry of address 0. Scan classes, then noscan ones; these have no
 	 * deep stacks. */
 	struct free_entry first_stacks[NUM_SPAN_CLASSES][1 + STACK_FIRST_ENTRIES];

@@ -21,17 +21,6 @@
 #define BLOCK_MIN_RECORDS 2
 #define BLOCK_MAX_RECORDS 64
 
-/* The beginning of a block, in a kernel page of its own. Access: [l] the pool's lock  [c] constant
- * once the block is on the list */
-struct part_block {
-	struct part_block *next;   /* [c] */
-	char *firsts;              /* [c] first parts */
-	char *rests;               /* [c] */
-	unsigned nrecords;         /* [c] */
-	uint64_t taken;            /* [l] a bit for each record that is not free */
-	uint64_t shown;            /* [l] of these, those that walks find */
-};
-
 void partalloc_init(struct partalloc *f, size_t first_nbytes, size_t rest_nbytes)
 {
 	f->first_nbytes = align_up(first_nbytes, os_page_size());

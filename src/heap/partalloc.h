@@ -18,6 +18,17 @@ struct partalloc {
 	struct part_block *blocks;   /* [l] last come first */
 };
 
+/* The beginning of a block, in a kernel page of its own. Access: [l] the pool's lock  [c] constant
+ * once the block is on the list */
+struct part_block {
+	struct part_block *next;   /* [c] */
+	char *firsts;              /* [c] first parts */
+	char *rests;               /* [c] */
+	unsigned nrecords;         /* [c] */
+	uint64_t taken;            /* [l] a bit for each record that is not free */
+	uint64_t shown;            /* [l] of these, those that walks find */
+};
+
 void partalloc_init(struct partalloc *f, size_t first_nbytes, size_t rest_nbytes);
 
 /* Returns a record that no other caller has, and its rest, or NULL when there is no address space.

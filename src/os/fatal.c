@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * fatal.c - one line on stderr, then abort.
+ * fatal.c - one line on stderr, stacks below it, then abort.
  *
  * Owns     the report line, on the caller's stack.
  * Locks    none. Every function may be called with any lock held.
  * Holds    nothing here allocates. A line is one write(2) by os_write(), because libc's write(2) is
- *          a cancellation point: a thread would end instead of the process. errno is kept.
+ *          a cancellation point: a thread would end instead of the process. errno is kept. The
+ *          line is written before anything looks at the stack, which may be damaged.
  */
 #include "os/fatal.h"
 #include "os/os.h"
@@ -84,10 +85,18 @@ int report_write(struct report *r, int fd)
 	return 0;
 }
 
+/* Writes the stacks and aborts. */
+static _Noreturn SLOW_PATH void end(const void *p)
+{
+	if (fatal_stacks != NULL)
+		fatal_stacks(p);
+	abort();
+}
+
 _Noreturn void fatal_pointer(const char *func, const void *p, const char *fault)
 {
 	(void)report_line(2, "%s(%#zx): %s", func, (uintptr_t)p, fault);
-	abort();
+	end(p);
 }
 
 static void report_size(struct report *r, const char *func, const void *p, size_t given,
@@ -103,7 +112,7 @@ _Noreturn void fatal_size(const char *func, const void *p, size_t given, size_t 
 
 	report_size(&r, func, p, given, slot);
 	report_write(&r, 2);
-	abort();
+	end(p);
 }
 
 void warn_size(const char *func, const void *p, size_t given, size_t slot, uint64_t now_ms)
@@ -130,7 +139,7 @@ void warn_size(const char *func, const void *p, size_t given, size_t slot, uint6
 _Noreturn void fatal_error(const char *what)
 {
 	(void)report_line(2, "%s", what);
-	abort();
+	end(NULL);
 }
 
 /* Lets the handler of SIGABRT run once only. The caller may hold locks, and the handler may call
@@ -154,5 +163,5 @@ _Noreturn void fatal_assert(const char *file, int line, const char *condition)
 {
 	(void)report_line(2, "%s:%u: broken: %s", file, (unsigned)line, condition);
 	call_no_handler_twice();
-	abort();
+	end(NULL);
 }

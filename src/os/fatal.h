@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * fatal.h - one line on stderr, then abort. See fatal.c.
+ * fatal.h - one line on stderr, stacks below it, then abort. See fatal.c.
  */
 #ifndef GOALLOC_FATAL_H
 #define GOALLOC_FATAL_H
@@ -25,6 +25,10 @@ int report_write(struct report *r, int fd);
 
 /* Writes a line at once. Returns as report_write() does. */
 int report_line(int fd, const char *format, ...) FORMATS(2, 3);
+
+/* Writes the stacks that follow a fatal line: the caller's, and what is known of the object at p;
+ * NULL for none. The library defines it in misuse.c. It may be called with any lock held. */
+void fatal_stacks(const void *p) WEAK HIDDEN;
 
 /* Reports the program's misuse of a pointer, "goalloc: FUNC(0xADDR): FAULT", and aborts. */
 _Noreturn void fatal_pointer(const char *func, const void *p, const char *fault);

@@ -114,6 +114,25 @@ void lock_acquire(struct lock *l)
 		ranks_held |= (uint32_t)1 << l->rank;
 }
 
+bool lock_try_ms(struct lock *l, unsigned ms)
+{
+	uint32_t free_word = 0;
+
+	/* Acquire: pairs with the release in lock_release(). */
+	while (!atomic_compare_exchange_strong_explicit(&l->word, &free_word, 1,
+							memory_order_acquire,
+							memory_order_relaxed)) {
+		if (ms-- == 0)
+			return false;
+		os_sleep_ms(1);
+		free_word = 0;
+	}
+	lock_stay();
+	/* Relaxed: as in lock_acquire(). */
+	atomic_store_explicit(&l->holder, lock_self(), memory_order_relaxed);
+	return true;
+}
+
 void lock_release(struct lock *l)
 {
 	DCHECK(lock_held(l));
@@ -125,6 +144,11 @@ void lock_release(struct lock *l)
 	if (UNLIKELY(atomic_exchange_explicit(&l->word, 0, memory_order_release) == 2))
 		os_futex_wake(&l->word);
 	lock_leave();
+}
+
+bool lock_any_held(void)
+{
+	return stays != 0;
 }
 
 bool lock_held(const struct lock *l)

@@ -38,6 +38,10 @@ void lock_init(struct lock *l, enum lock_rank rank);
 void lock_acquire(struct lock *l);
 void lock_release(struct lock *l);
 
+/* Takes l if it becomes free within some milliseconds, and returns whether it did. The caller ends
+ * the process: it may hold locks of any rank. */
+bool lock_try_ms(struct lock *l, unsigned ms);
+
 /*
  * A signal handler that wants a lock asks lock_defer() first, because it may have interrupted a
  * thread that holds one. lock_defer() returns false if the calling thread holds no lock. Otherwise
@@ -51,6 +55,9 @@ void lock_leave(void);
 
 /* Returns the identity of the calling thread, which stays the same in a forked child. */
 uintptr_t lock_self(void);
+
+/* Returns whether the calling thread holds any lock, or counts as holding one. */
+bool lock_any_held(void);
 
 /* Returns whether the calling thread holds l. */
 bool lock_held(const struct lock *l);

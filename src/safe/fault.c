@@ -5,9 +5,9 @@
  * A report has one line that says what happened, then up to three stacks: where the object was
  * used, where it was allocated, and where it was freed.
  *
- * Owns     the handler of SIGSEGV and SIGBUS, the handlers that were there before, and the report
- *          that is being written.
- * Locks    none. One report is written at a time. A second one waits for a while.
+ * Owns     the handler of SIGSEGV and SIGBUS, the handlers that were there before, and the note of
+ *          the last reported fault.
+ * Locks    none. One report is written at a time; see stacks.c.
  * Holds    the handler puts back the handler that was there before. Then the instruction is
  *          executed once more, so the signal takes the course that it had without us. fault_watch()
  *          installs the handler again before the next guarded object. Everything is
@@ -17,14 +17,10 @@
 #include "os/fatal.h"
 #include "os/os.h"
 #include "os/metakey.h"
-#include "stack/symbol.h"
-#include "stack/unwind.h"
+#include "safe/stacks.h"
 
 #include <signal.h>
 #include <stdlib.h>
-
-/* How long one report waits for another, in milliseconds. */
-#define PATIENCE_MS 2000
 
 /* The program's or the system's handlers. fault_watch() writes them. Threads that write them at the
  * same time write the same values. */
@@ -35,71 +31,16 @@ static struct {
 
 #define NUM_WATCHED (sizeof(watched) / sizeof(watched[0]))
 
-/* The report that is being written. It is not on the stack, because a signal stack may be small. */
+/* The last reported fault, which is not reported twice. It belongs to the writer of the report. */
 static struct {
-	_Atomic uint64_t writer;      /* process and thread that write it; 0: none */
-	struct out out;
-	struct symbols symbols;
-	struct guard_stack used;
-	uint32_t last_thread;         /* of the last reported fault, which is not reported twice */
-	uintptr_t last_addr;
-} report;
+	uint32_t thread;
+	uintptr_t addr;
+} last;
 
 /* --- the report --- */
 
-/* Takes the report for the calling thread. Returns false if the thread is writing it already, or if
- * another thread takes too long. In a forked child the writer may be a thread of the parent, which
- * does not count. */
-static bool report_begin(void)
-{
-	uint64_t self = (uint64_t)os_pid() << 32 | (uint32_t)os_thread();
-
-	for (unsigned waited = 0; waited < PATIENCE_MS; waited++) {
-		/* Relaxed: the exchange decides. */
-		uint64_t writer = atomic_load_explicit(&report.writer, memory_order_relaxed);
-
-		if (writer == self)
-			return false;
-		/* Acquire: the last report is whole. Pairs with the release in report_end(). */
-		if (writer >> 32 != self >> 32 &&
-		    atomic_compare_exchange_strong_explicit(&report.writer, &writer, self,
-							    memory_order_acquire,
-							    memory_order_relaxed)) {
-			out_init(&report.out, 2);
-			symbols_init(&report.symbols);
-			return true;
-		}
-		os_sleep_ms(1);
-	}
-	return false;
-}
-
-static void report_end(void)
-{
-	(void)out_flush(&report.out);
-	symbols_close(&report.symbols);
-	/* Release: the report. Pairs with the acquire in report_begin(). */
-	atomic_store_explicit(&report.writer, 0, memory_order_release);
-}
-
-/* Prints a stack. With exact, the first address is that of an instruction, not the one behind a
- * call. */
-static void print_stack(const char *what, const struct guard_stack *stack, bool exact)
-{
-	struct out *out = &report.out;
-
-	out_format(out, "  %s by thread %u:\n", what, stack->thread);
-	for (uint32_t i = 0; i < stack->n; i++) {
-		out_format(out, "    #%u ", i);
-		symbols_print(&report.symbols, out, stack->pcs[i], !(exact && i == 0));
-		out_str(out, "\n");
-	}
-	if (stack->n == 0)
-		out_str(out, "    (unknown)\n");
-}
-
 /* Prints "4 bytes behind the end of an object of 100 bytes at 0x7f0123456f90". */
-static void print_position(const struct guarded *g, uintptr_t addr)
+static void print_position(struct out *out, const struct guarded *g, uintptr_t addr)
 {
 	const char *where = "into";
 	size_t distance = addr - g->addr;
@@ -111,8 +52,8 @@ static void print_position(const struct guarded *g, uintptr_t addr)
 		distance = addr - (g->addr + g->size);
 		where = "behind the end of";
 	}
-	out_format(&report.out, "%zu bytes %s an object of %zu bytes at %#zx", distance, where,
-		   g->size, g->addr);
+	out_format(out, "%zu bytes %s an object of %zu bytes at %#zx", distance, where, g->size,
+		   g->addr);
 }
 
 static bool is_forgotten(const struct guarded *g)
@@ -131,29 +72,29 @@ static void print_history(const struct guarded *g)
 {
 	if (is_forgotten(g))
 		return;
-	print_stack("allocated", &g->allocated, false);
+	stacks_print("allocated", &g->allocated, false);
 	if (g->freed.n != 0)
-		print_stack("freed", &g->freed, false);
+		stacks_print("freed", &g->freed, false);
 }
 
 _Noreturn void fault_misuse(const char *func, const void *p, const struct guard_finding *finding)
 {
 	const struct guarded *g = finding->object;
 	uintptr_t at = finding->at;
-	struct out *out = &report.out;
+	struct out *out;
 
 	report_line(2, "%s(%#zx): %s", func, (uintptr_t)p, finding->fault);
-	if (!report_begin())
+	out = stacks_begin();
+	if (out == NULL)
 		abort();
 	if (!is_forgotten(g)) {
 		out_str(out, at != 0 ? "  written to: " : "  it is ");
-		print_position(g, at != 0 ? at : (uintptr_t)p);
+		print_position(out, g, at != 0 ? at : (uintptr_t)p);
 		out_str(out, g->freed.n != 0 ? ", freed before\n" : "\n");
 	}
-	guard_stack_here(&report.used);
-	print_stack(at != 0 ? "found" : "used", &report.used, false);
+	stacks_print_here(at != 0 ? "found" : "used");
 	print_history(g);
-	report_end();
+	stacks_end();
 	abort();
 }
 
@@ -191,21 +132,19 @@ static const char *fault_name(const struct guarded *g, uintptr_t addr)
 	return addr < g->addr ? "heap underflow" : "heap overflow";
 }
 
-static void report_fault(const struct guarded *g, uintptr_t addr, const void *context)
+static void report_fault(struct out *out, const struct guarded *g, uintptr_t addr,
+			 const void *context)
 {
 	const char *access = cpu_fault_access(context);
-	struct out *out = &report.out;
 
 	out_format(out, "goalloc: %s: %s at %#zx", fault_name(g, addr),
 		   access != NULL ? access : "access", addr);
 	if (!is_forgotten(g)) {
 		out_str(out, ", ");
-		print_position(g, addr);
+		print_position(out, g, addr);
 	}
 	out_str(out, "\n");
-	report.used.thread = (uint32_t)os_thread();
-	report.used.n = unwind_context(context, report.used.pcs, GUARD_FRAMES);
-	print_stack("used", &report.used, true);
+	stacks_print_context("used", context);
 	print_history(g);
 }
 
@@ -213,18 +152,20 @@ static void report_fault(const struct guarded *g, uintptr_t addr, const void *co
 static void report_once(uintptr_t addr, const void *context)
 {
 	const struct guarded *g = guard_nearest(addr);
+	struct out *out;
 
 	/* The program itself made a live object inaccessible. */
 	if (g != NULL && is_live(g) && addr - g->addr < g->size)
 		return;
-	if (!report_begin())
+	out = stacks_begin();
+	if (out == NULL)
 		return;
-	if (report.last_thread != (uint32_t)os_thread() || report.last_addr != addr) {
-		report.last_thread = (uint32_t)os_thread();
-		report.last_addr = addr;
-		report_fault(g, addr, context);
+	if (last.thread != (uint32_t)os_thread() || last.addr != addr) {
+		last.thread = (uint32_t)os_thread();
+		last.addr = addr;
+		report_fault(out, g, addr, context);
 	}
-	report_end();
+	stacks_end();
 }
 
 static void handle(int number, siginfo_t *info, void *context)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * heapmap.c - a map of the heap, with every page by its use; as text.
+ * heapmap.c - a map of the heap, with every page by its use, as text.
  *
  * Locks    those of heapwalk.h; none while anything is written.
  * Holds    every committed page is in exactly one cell, so the totals under the map are those of
@@ -12,7 +12,6 @@
 #include "os/out.h"
 #include "os/metakey.h"
 #include "tools/stat.h"
-#include "base/text.h"
 
 #include <errno.h>
 
@@ -24,7 +23,8 @@
 
 /* --- cells --- */
 
-unsigned map_kind(const struct heap_run *r)
+/* Returns the kind of a run. */
+static unsigned kind_of(const struct heap_run *r)
 {
 	switch (r->use) {
 	case RUN_SPAN:
@@ -40,63 +40,40 @@ unsigned map_kind(const struct heap_run *r)
 	}
 }
 
-uint8_t map_fill(const struct heap_run *r)
+/* Returns the share of slots in use, of 255. It is not 0 if any slot is in use. */
+static uint8_t fill_of(const struct heap_run *r)
 {
 	if (r->use != RUN_SPAN)
 		return 0;
-	/* It is not 0 if any slot is in use. */
 	return (uint8_t)((r->fill.slots * 255 + r->nelems - 1) / r->nelems);
 }
 
-void map_extent(const struct heapwalk *w, uint32_t *begin, uint32_t *end)
-{
-	*begin = 0;
-	*end = 0;
-	for (uint32_t word = 0; word < ARENA_PAGES / 64; word++) {
-		if ((w->committed_words[word / 64] >> word % 64 & 1) == 0)
-			continue;
-		if (*end == 0)
-			*begin = word * 64;
-		*end = (word + 1) * 64;
-	}
-}
+/* An arena that is drawn. */
+struct map_arena {
+	uintptr_t base;
+	uint32_t begin, end; /* all committed pages lie between; multiples of 64, or both 0 */
+	struct map_cell cells[ARENA_PAGES];
+};
 
-void map_add(struct map_total totals[NUM_KINDS], const struct heap_run *r)
-{
-	struct map_total *t = &totals[map_kind(r)];
-
-	t->npages += r->npages;
-	if (r->use != RUN_SPAN || !r->first)
-		return;
-	t->spans++;
-	t->slots += r->nelems;
-	t->used += r->fill.slots;
-}
-
-bool map_next(struct heapwalk *w, struct heap_run *r, uint32_t end)
-{
-	if (!heapwalk_run(w, r) || r->page >= end)
-		return false;
-	r->npages = (uint32_t)min_size(r->npages, end - r->page);
-	return true;
-}
-
-void map_paint(struct map_arena *a, struct heapwalk *w, uint32_t end,
-	       struct map_total totals[NUM_KINDS])
+/* Fills in *a from the arena of the walk. */
+static void paint(struct map_arena *a, struct heapwalk *w)
 {
 	struct heap_run r;
 
 	a->base = w->ha->base;
-	a->huge_regions = w->huge_regions;
-	map_extent(w, &a->begin, &a->end);
-	a->end = (uint32_t)min_size(a->end, end);
-	while (map_next(w, &r, end)) {
-		struct map_cell cell = { (uint8_t)map_kind(&r), map_fill(&r), false };
+	a->begin = 0;
+	a->end = 0;
+	while (heapwalk_run(w, &r)) {
+		struct map_cell cell = { (uint8_t)kind_of(&r), fill_of(&r) };
 
-		map_add(totals, &r);
+		/* A span may have grown beyond what was committed when the walk came here. */
+		if (cell.kind != KIND_NONE) {
+			if (a->end == 0)
+				a->begin = (uint32_t)align_down(r.page, 64);
+			a->end = (uint32_t)align_up(r.page + r.npages, 64);
+		}
 		for (uint32_t i = 0; i < r.npages; i++)
 			a->cells[r.page + i] = cell;
-		a->cells[r.page].first = r.use == RUN_SPAN && r.first;
 	}
 }
 
@@ -121,7 +98,7 @@ static struct map_cell merge(const struct map_cell *cells, unsigned n)
 	return best;
 }
 
-void map_merge(struct map_cell *cells, size_t ncells, unsigned n)
+void heapmap_merge(struct map_cell *cells, size_t ncells, unsigned n)
 {
 	/* This works in place, because a cell is read before it is written. */
 	for (size_t i = 0; n > 1 && i < ncells; i++)
@@ -209,7 +186,7 @@ static void print_arena(struct out *o, struct map_arena *a, unsigned cell_pages)
 	size_t nlines = (a->end - begin + line_pages - 1) / line_pages, same = 0;
 	struct map_cell *cells = &a->cells[begin];
 
-	map_merge(cells, nlines * LINE_CELLS, cell_pages);
+	heapmap_merge(cells, nlines * LINE_CELLS, cell_pages);
 	for (size_t i = 0; i < nlines; i++, cells += LINE_CELLS) {
 		if (i > 0 && is_same_line(cells, cells - LINE_CELLS)) {
 			same++;
@@ -290,7 +267,6 @@ static void print_head(struct out *o, unsigned cell_pages)
 
 /* The memory that the map needs while it is written. */
 struct text_map {
-	struct map_total totals[NUM_KINDS];
 	struct letters letters;
 	struct map_arena arena;
 	struct heapwalk walk;
@@ -309,7 +285,7 @@ static int write_text(int fd)
 	print_head(&map->out, cell_pages);
 	heapwalk_init(&map->walk);
 	while (heapwalk_arena(&map->walk)) {
-		map_paint(&map->arena, &map->walk, ARENA_PAGES, map->totals);
+		paint(&map->arena, &map->walk);
 		count_letters(&map->letters, &map->arena);
 		print_arena(&map->out, &map->arena, cell_pages);
 	}
@@ -320,16 +296,11 @@ static int write_text(int fd)
 	return error;
 }
 
-int heapmap_write_or_errno(int fd, bool svg)
+int heapmap_write_or_errno(int fd)
 {
 	uint32_t rights = metakey_open();
-	int error = svg ? heapsvg_write_or_errno(fd) : write_text(fd);
+	int error = write_text(fd);
 
 	metakey_close(rights);
 	return error;
-}
-
-bool heapmap_is_text(const char *file)
-{
-	return text_ends(file, ".txt");
 }

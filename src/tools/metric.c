@@ -9,15 +9,14 @@
  *          figure would be true.
  */
 #include "tools/metric.h"
-#include "heap/limit.h"
 #include "base/text.h"
 
 /* What Go gives for no limit: math.MaxInt64. */
 #define NO_LIMIT ((uint64_t)INT64_MAX)
 
-static uint64_t memory_limit(void)
+static uint64_t memory_limit(const struct stat_snapshot *st)
 {
-	return limit_bytes() != 0 ? limit_bytes() : NO_LIMIT;
+	return st->limit_bytes != 0 ? st->limit_bytes : NO_LIMIT;
 }
 
 /* The counts of the classes that a histogram has; NONE: the metric is a number. */
@@ -25,7 +24,7 @@ enum counts { NONE, MALLOCS, FREES };
 
 /* Name, figure of a snapshot st, counts. */
 #define METRICS(METRIC) \
-	METRIC("/gc/gomemlimit:bytes", memory_limit(), NONE) \
+	METRIC("/gc/gomemlimit:bytes", memory_limit(st), NONE) \
 	METRIC("/gc/heap/allocs-by-size:bytes", st->all.mallocs, MALLOCS) \
 	METRIC("/gc/heap/allocs:bytes", st->all.malloc_bytes, NONE) \
 	METRIC("/gc/heap/allocs:objects", st->all.mallocs, NONE) \

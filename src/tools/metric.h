@@ -5,7 +5,7 @@
 #ifndef GOALLOC_METRIC_H
 #define GOALLOC_METRIC_H
 
-#include "tools/stat.h"
+#include "tools/figures.h"
 
 /* Counts by size. Bucket i has the objects of bounds[i] <= size < bounds[i + 1]. Big objects are in
  * the last bucket. */

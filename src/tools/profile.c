@@ -3,10 +3,11 @@
  * profile.c - records which code allocated how much: a sample of the allocations, by call stack.
  *
  * Owns     three tables and their records: a bucket for each stack and slot size, an object for
- *          each live sampled object, and a place for each return address in a bucket. Records are
- *          cut from chunks of metadata memory. They are forgotten together, when a profile begins.
- * Locks    profile.lock (LOCK_PROFILE) covers all [p] fields. A stack is unwound before it is
- *          taken. profile.use_lock (LOCK_PROFILE_USE) is outside of it. It is held while a profile
+ *          each live sampled object, and a place for each return address in a bucket. Also the
+ *          sampled objects that were freed last. Records are cut from chunks of metadata memory.
+ *          They are forgotten together, when a profile begins.
+ * Locks    profiled.lock (LOCK_PROFILE) covers all [p] fields. A stack is unwound before it is
+ *          taken. profiled.use_lock (LOCK_PROFILE_USE) is outside of it. It is held while a profile
  *          begins or is written, so that records stay while they are written without the inner
  *          lock.
  * Holds    the allocs of a bucket are its frees plus the objects that lead to it. Stores are in
@@ -16,7 +17,9 @@
  *          dropped, and the record of an object that the handler frees stays until the address is
  *          sampled again.
  */
+#include "tools/profile_table.h"
 #include "tools/profile.h"
+#include "base/chance.h"
 #include "base/config.h"
 #include "heap/fixalloc.h"
 #include "heap/hashtable.h"
@@ -33,76 +36,48 @@
 
 _Atomic size_t profile_rate;
 
-/*
- * Access: [p] profile lock  [u] use lock  [c] constant while the profile lasts  [a] atomic
- */
-struct bucket {
-	struct hashtable_node node;    /* [p] of stack and size; first */
-	struct bucket *older;          /* [c] */
-	size_t nbytes;                 /* [c] of a slot */
-	uint64_t allocs, frees;        /* [p] samples */
-	unsigned npcs;                 /* [c] */
-	uintptr_t pcs[];               /* [c] return addresses, innermost first */
+/* How long a report waits for the lock, in milliseconds: its thread may hold others. */
+#define HISTORY_PATIENCE_MS 100
+
+/* How many sampled objects that were freed are remembered. */
+#define FREED_KEPT 64
+
+/* A sampled object that was freed. */
+struct profile_freed {
+	uintptr_t addr;                /* [p] 0: none yet */
+	struct profile_bucket *bucket;         /* [p] of its allocation */
+	struct guard_stack by;         /* [p] the free */
 };
 
-struct object {
-	struct hashtable_node node;    /* [p] of the address; first. Links free records */
-	struct bucket *bucket;         /* [p] */
-};
-
-struct place {
-	struct hashtable_node node;    /* [p] of pc; first */
-	struct place *older;           /* [c] */
-	struct pprof_place written;    /* pc [c]; the rest [u] */
-};
-
-struct chunk {
-	struct chunk *next;
-};
-
-static struct {
-	struct lock use_lock;
-	struct lock lock;
-	size_t rate;                   /* [p] of the current or last profile */
-	_Atomic uint64_t serial;       /* [p] number of the profile; read by any thread */
-	_Atomic uint64_t dropped;      /* [a] samples without a record */
-	uint64_t samples;              /* [p] */
-	uint32_t writes;               /* [u] how many times it was written */
-	struct hashtable buckets, objects, places;    /* [p] */
-	bool forgetting;               /* [p] the tables are being emptied */
-	struct bucket *newest_bucket;  /* [p] */
-	struct place *newest_place;    /* [p] */
-	struct object *free;           /* [p] records without an object */
-	struct chunk *first, *current; /* [p] */
-	uintptr_t next, end;           /* [p] the rest of the current chunk */
-} profile = { .use_lock = LOCK_INITIALIZER(LOCK_PROFILE_USE),
-	      .lock = LOCK_INITIALIZER(LOCK_PROFILE) };
+struct profile_tables profiled = { .use_lock = LOCK_INITIALIZER(LOCK_PROFILE_USE),
+					 .lock = LOCK_INITIALIZER(LOCK_PROFILE) };
 
 /* This thread holds the lock, or is taking or releasing it. */
 THREAD_LOCAL bool inside;
 
 /* --- memory for records --- */
 
-static void enter_chunk_locked(struct chunk *c)
+static void enter_chunk_locked(struct profile_chunk *c)
 {
-	profile.current = c;
-	profile.next = (uintptr_t)(c + 1);
-	profile.end = (uintptr_t)c + PROFILE_CHUNK;
+	profiled.current = c;
+	profiled.next = (uintptr_t)(c + 1);
+	profiled.end = (uintptr_t)c + PROFILE_CHUNK;
 }
 
 static SLOW_PATH bool next_chunk_locked(void)
 {
-	struct chunk *c = profile.current != NULL ? profile.current->next : profile.first;
+	struct profile_chunk *c =
+		profiled.current != NULL ? profiled.current->next : profiled.first;
 
 	if (c == NULL) {
 		c = fixalloc_table(PROFILE_CHUNK);
 		if (c == NULL)
 			return false;
 		order_stores();
-		if (profile.current != NULL)
-			profile.current->next = c;
+		if (profiled.current != NULL)
+			profiled.current->next = c;
 		else
-			profile.first = c;
+			profiled.first = c;
 	}
 	enter_chunk_locked(c);
 	return true;
@@ -111,18 +86,18 @@ static SLOW_PATH bool next_chunk_locked(void)
 /* Cuts a record, which is not zeroed. A child that is forked in between has lost it. */
 static void *cut_locked(size_t nbytes)
 {
-	uintptr_t at = profile.next;
+	uintptr_t at = profiled.next;
 
-	_Static_assert(sizeof(struct bucket) + PROFILE_MAX_FRAMES * sizeof(uintptr_t) +
-				       sizeof(struct chunk) <=
+	_Static_assert(sizeof(struct profile_bucket) + PROFILE_MAX_FRAMES * sizeof(uintptr_t) +
+				       sizeof(struct profile_chunk) <=
 			       PROFILE_CHUNK,
 		       "the largest record has room in a chunk");
-	if (profile.end - at < nbytes) {
+	if (profiled.end - at < nbytes) {
 		if (!next_chunk_locked())
 			return NULL;
-		at = profile.next;
+		at = profiled.next;
 	}
-	profile.next = at + nbytes;
+	profiled.next = at + nbytes;
 	order_stores();
 	return (void *)at;
 }
@@ -131,58 +106,60 @@ static void *cut_locked(size_t nbytes)
 
 static void forget_locked(void)
 {
-	profile.forgetting = true;
+	profiled.forgetting = true;
 	order_stores();
-	hashtable_clear(&profile.objects);
-	hashtable_clear(&profile.buckets);
-	hashtable_clear(&profile.places);
-	profile.newest_bucket = NULL;
-	profile.newest_place = NULL;
-	profile.free = NULL;
-	profile.samples = 0;
+	hashtable_clear(&profiled.objects);
+	hashtable_clear(&profiled.buckets);
+	hashtable_clear(&profiled.places);
+	profiled.newest_bucket = NULL;
+	profiled.newest_place = NULL;
+	profiled.free = NULL;
+	profiled.freed = NULL;
+	profiled.samples = 0;
 	/* Relaxed: a figure. */
-	atomic_store_explicit(&profile.dropped, 0, memory_order_relaxed);
-	if (profile.first != NULL)
-		enter_chunk_locked(profile.first);
+	atomic_store_explicit(&profiled.dropped, 0, memory_order_relaxed);
+	if (profiled.first != NULL)
+		enter_chunk_locked(profiled.first);
 	order_stores();
-	profile.forgetting = false;
+	profiled.forgetting = false;
 }
 
 static bool make_tables_locked(void)
 {
-	return profile.places.bits != 0 ||
-	       (hashtable_init(&profile.objects) && hashtable_init(&profile.buckets) &&
-		hashtable_init(&profile.places));
+	return profiled.places.bits != 0 ||
+	       (hashtable_init(&profiled.objects) && hashtable_init(&profiled.buckets) &&
+		hashtable_init(&profiled.places));
 }
 
 static bool add_place_locked(uintptr_t pc)
 {
 	uint64_t hash = hashtable_of_addr(pc);
-	struct place *place;
+	struct profile_place *place;
 
-	if (hashtable_match(hashtable_chain(&profile.places, hash), hash) != NULL)
+	if (hashtable_match(hashtable_chain(&profiled.places, hash), hash) != NULL)
 		return true;
 	place = cut_locked(sizeof(*place));
 	if (place == NULL)
 		return false;
 	place->node.hash = hash;
 	place->written = (struct pprof_place){ pc, 0 };
-	place->older = profile.newest_place;
+	place->older = profiled.newest_place;
 	order_stores();
-	profile.newest_place = place;
-	hashtable_insert(&profile.places, &place->node);
+	profiled.newest_place = place;
+	hashtable_insert(&profiled.places, &place->node);
 	return true;
 }
 
-static bool is_bucket_of(const struct bucket *b, const uintptr_t *pcs, unsigned npcs, size_t nbytes)
+static bool is_bucket_of(const struct profile_bucket *b, const uintptr_t *pcs, unsigned npcs,
+			 size_t nbytes)
 {
 	return b->npcs == npcs && b->nbytes == nbytes && same_words(b->pcs, pcs, npcs);
 }
 
-static SLOW_PATH struct bucket *make_bucket_locked(uint64_t hash, const uintptr_t *pcs,
+static SLOW_PATH struct profile_bucket *make_bucket_locked(uint64_t hash, const uintptr_t *pcs,
 						   unsigned npcs, size_t nbytes)
 {
-	struct bucket *b;
+	struct profile_bucket *b;
 
 	/* Places come first, so that a bucket that is written finds its places. */
 	for (unsigned i = 0; i < npcs; i++)
@@ -197,53 +174,78 @@ static SLOW_PATH struct bucket *make_bucket_locked(uint64_t hash, const uintptr_
 	b->frees = 0;
 	b->npcs = npcs;
 	copy_bytes(b->pcs, pcs, npcs * sizeof(pcs[0]));
-	b->older = profile.newest_bucket;
+	b->older = profiled.newest_bucket;
 	order_stores();
-	profile.newest_bucket = b;
-	hashtable_insert(&profile.buckets, &b->node);
+	profiled.newest_bucket = b;
+	hashtable_insert(&profiled.buckets, &b->node);
 	return b;
 }
 
-static struct bucket *bucket_of_locked(uint64_t hash, const uintptr_t *pcs, unsigned npcs,
+static struct profile_bucket *bucket_of_locked(uint64_t hash, const uintptr_t *pcs, unsigned npcs,
 				       size_t nbytes)
 {
-	struct hashtable_node *n = hashtable_chain(&profile.buckets, hash);
+	struct hashtable_node *n = hashtable_chain(&profiled.buckets, hash);
 
 	for (n = hashtable_match(n, hash); n != NULL; n = hashtable_match(n->next, hash))
-		if (is_bucket_of((struct bucket *)n, pcs, npcs, nbytes))
-			return (struct bucket *)n;
+		if (is_bucket_of((struct profile_bucket *)n, pcs, npcs, nbytes))
+			return (struct profile_bucket *)n;
 	return make_bucket_locked(hash, pcs, npcs, nbytes);
 }
 
-static struct object *take_object_locked(void)
+static struct profile_object *take_object_locked(void)
 {
-	struct object *o = profile.free;
+	struct profile_object *o = profiled.free;
 
 	if (o == NULL)
 		return cut_locked(sizeof(*o));
-	profile.free = (struct object *)o->node.next;
+	profiled.free = (struct profile_object *)o->node.next;
 	order_stores();
 	return o;
 }
 
-/* Takes an object's record away. Returns the bytes of its slot, or 0 if it has no record. */
-static size_t forget_object_locked(uint64_t hash)
+/* Takes an object's record away. Returns its bucket, or NULL if it has no record. */
+static struct profile_bucket *forget_object_locked(uint64_t hash)
 {
-	struct object *o = (struct object *)hashtable_remove(&profile.objects, hash);
+	struct profile_object *o =
+		(struct profile_object *)hashtable_remove(&profiled.objects, hash);
 
 	if (o == NULL)
-		return 0;
+		return NULL;
 	order_stores();
 	o->bucket->frees++;
-	o->node.next = (struct hashtable_node *)profile.free;
+	o->node.next = (struct hashtable_node *)profiled.free;
 	order_stores();
-	profile.free = o;
-	return o->bucket->nbytes;
+	profiled.free = o;
+	return o->bucket;
 }
 
-static bool record_locked(uint64_t object_hash, struct bucket *b)
+/* Remembers a free in place of the oldest. The address comes last, so that a record in a forked
+ * child is whole or unused. */
+static void remember_freed_locked(uintptr_t addr, struct profile_bucket *b,
+				  const struct guard_stack *by)
 {
-	struct object *o;
+	struct profile_freed *f;
+
+	if (profiled.freed == NULL) {
+		f = cut_locked(FREED_KEPT * sizeof(*f));
+		if (f == NULL)
+			return;
+		zero_bytes(f, FREED_KEPT * sizeof(*f));
+		order_stores();
+		profiled.freed = f;
+	}
+	f = &profiled.freed[profiled.nfreed++ % FREED_KEPT];
+	f->addr = 0;
+	order_stores();
+	f->bucket = b;
+	f->by = *by;
+	order_stores();
+	f->addr = addr;
+}
+
+static bool record_locked(uint64_t object_hash, struct profile_bucket *b)
+{
+	struct profile_object *o;
 
 	/* The last object at this address may have been freed while its record could not be
 	 * reached. */
@@ -255,7 +257,7 @@ static bool record_locked(uint64_t object_hash, struct bucket *b)
 	o->bucket = b;
 	b->allocs++;
 	order_stores();
-	hashtable_insert(&profile.objects, &o->node);
+	hashtable_insert(&profiled.objects, &o->node);
 	return true;
 }
 
@@ -270,13 +272,13 @@ static bool take_lock(void)
 	lock_stay();
 	inside = true;
 	order_stores();
-	lock_acquire(&profile.lock);
+	lock_acquire(&profiled.lock);
 	return true;
 }
 
 static void drop_lock(void)
 {
-	lock_release(&profile.lock);
+	lock_release(&profiled.lock);
 	order_stores();
 	inside = false;
 	lock_leave();
@@ -285,7 +287,7 @@ static void drop_lock(void)
 static void count_dropped(void)
 {
 	/* Relaxed: a figure. */
-	atomic_fetch_add_explicit(&profile.dropped, 1, memory_order_relaxed);
+	atomic_fetch_add_explicit(&profiled.dropped, 1, memory_order_relaxed);
 }
 
 /* Returns the span class of the object at addr, for the probes. */
@@ -296,10 +298,25 @@ static unsigned spanclass_at(uintptr_t addr)
 	return s != NULL ? s->spanclass : 0;
 }
 
+/* Returns the allocated bytes that a sample of nbytes stands for. */
+static uint64_t weight_of(size_t nbytes)
+{
+	/* Relaxed: see profile.h. */
+	size_t rate = atomic_load_explicit(&profile_rate, memory_order_relaxed);
+
+	return rate == 0 ? nbytes : (uint64_t)((double)nbytes / chance_of(nbytes, rate));
+}
+
+uint64_t profile_serial(void)
+{
+	/* Relaxed: see profile.h. */
+	return atomic_load_explicit(&profiled.serial, memory_order_relaxed);
+}
+
 void profile_alloc(uintptr_t addr, size_t nbytes)
 {
 	/* Relaxed: it is compared with the value under the lock. */
-	uint64_t serial = atomic_load_explicit(&profile.serial, memory_order_relaxed);
+	uint64_t serial = atomic_load_explicit(&profiled.serial, memory_order_relaxed);
 	uintptr_t pcs[PROFILE_MAX_FRAMES];
 	unsigned npcs;
 	uint64_t hash;
@@ -307,6 +324,7 @@ void profile_alloc(uintptr_t addr, size_t nbytes)
 	if (!profile_is_on())
 		return;
 	PROBE_SAMPLED_ALLOC(addr, nbytes, spanclass_at(addr));
+	PROBE_OTEL_ALLOC(addr, nbytes, weight_of(nbytes));
 	npcs = unwind_callers(pcs, PROFILE_MAX_FRAMES);
 	hash = hashtable_of_stack(pcs, npcs, nbytes);
 	if (!take_lock()) {
@@ -314,8 +332,8 @@ void profile_alloc(uintptr_t addr, size_t nbytes)
 		return;
 	}
 	if (profile_is_on() &&
-	    serial == atomic_load_explicit(&profile.serial, memory_order_relaxed)) {
-		profile.samples++;
+	    serial == atomic_load_explicit(&profiled.serial, memory_order_relaxed)) {
+		profiled.samples++;
 		if (!record_locked(hashtable_of_addr(addr),
 				   bucket_of_locked(hash, pcs, npcs, nbytes)))
 			count_dropped();
@@ -325,34 +343,80 @@ void profile_alloc(uintptr_t addr, size_t nbytes)
 
 void profile_free(uintptr_t addr)
 {
-	size_t nbytes = 0;
+	struct profile_bucket *b = NULL;
+	struct guard_stack by = { .n = 0 };
 
+	/* Where every object is a sample, a second stack for each would double the price. */
+	if (options.leakcheck < 2 && profile_is_on())
+		guard_stack_here(&by);
 	if (!take_lock())
 		return;
-	if (profile.rate != 0)
-		nbytes = forget_object_locked(hashtable_of_addr(addr));
+	if (profiled.rate != 0)
+		b = forget_object_locked(hashtable_of_addr(addr));
+	if (b != NULL && by.n != 0)
+		remember_freed_locked(addr, b, &by);
 	drop_lock();
-	if (nbytes != 0)
-		PROBE_SAMPLED_FREE(addr, nbytes, spanclass_at(addr));
+	if (b != NULL) {
+		PROBE_SAMPLED_FREE(addr, b->nbytes, spanclass_at(addr));
+		PROBE_OTEL_FREE(addr);
+	}
 }
 
 unsigned profile_stack_of(uintptr_t addr, uintptr_t *pcs, unsigned max)
 {
 	uint64_t hash = hashtable_of_addr(addr);
-	const struct object *o = NULL;
+	const struct profile_object *o = NULL;
 	unsigned n = 0;
 
 	if (!take_lock())
 		return 0;
-	if (profile.rate != 0)
-		o = (const struct object *)hashtable_match(hashtable_chain(&profile.objects, hash),
-							   hash);
+	if (profiled.rate != 0)
+		o = (const struct profile_object *)hashtable_match(
+			hashtable_chain(&profiled.objects, hash), hash);
 	if (o != NULL) {
 		n = (unsigned)min_size(o->bucket->npcs, max);
 		copy_bytes(pcs, o->bucket->pcs, n * sizeof(pcs[0]));
 	}
 	drop_lock();
 	return n;
+}
+
+/* Copies the stack of a bucket. */
+static void copy_stack(struct guard_stack *to, const struct profile_bucket *b)
+{
+	to->thread = 0;
+	to->n = (uint32_t)min_size(b->npcs, GUARD_FRAMES);
+	copy_bytes(to->pcs, b->pcs, to->n * sizeof(to->pcs[0]));
+}
+
+bool profile_history(uintptr_t addr, struct guard_stack *allocated, struct guard_stack *freed)
+{
+	uint64_t hash = hashtable_of_addr(addr);
+	const struct profile_object *o;
+	bool found = false;
+
+	freed->n = 0;
+	if (profiled.rate == 0 || inside || !lock_try_ms(&profiled.lock, HISTORY_PATIENCE_MS))
+		return false;
+	o = (const struct profile_object *)hashtable_match(hashtable_chain(&profiled.objects, hash),
+							   hash);
+	if (o != NULL) {
+		copy_stack(allocated, o->bucket);
+		found = true;
+	}
+	/* The newest free of the address is the one of its last object. */
+	for (uint32_t i = 0; !found && profiled.freed != NULL && i < FREED_KEPT; i++) {
+		const struct profile_freed *f =
+			&profiled.freed[(profiled.nfreed - 1 - i) % FREED_KEPT];
+
+		if (f->addr != addr)
+			continue;
+		copy_stack(allocated, f->bucket);
+		*freed = f->by;
+		found = true;
+	}
+	lock_release(&profiled.lock);
+	return found;
 }
 
 /* --- begin, end, write --- */
@@ -366,9 +430,9 @@ static bool start_in_use(size_t rate)
 	made = make_tables_locked();
 	if (made) {
 		forget_locked();
-		profile.rate = rate;
+		profiled.rate = rate;
 		/* Relaxed: the lock orders it. */
-		atomic_fetch_add_explicit(&profile.serial, 1, memory_order_relaxed);
+		atomic_fetch_add_explicit(&profiled.serial, 1, memory_order_relaxed);
 	}
 	/* Relaxed: see profile.h. */
 	atomic_store_explicit(&profile_rate, made ? rate : 0, memory_order_relaxed);
@@ -381,11 +445,11 @@ bool profile_start(size_t rate)
 	bool started;
 
 	/* This is a signal handler that interrupted a write. */
-	if (lock_held(&profile.use_lock))
+	if (lock_held(&profiled.use_lock))
 		return false;
-	lock_acquire(&profile.use_lock);
+	lock_acquire(&profiled.use_lock);
 	started = start_in_use(rate);
-	lock_release(&profile.use_lock);
+	lock_release(&profiled.use_lock);
 	return started;
 }
 
@@ -399,10 +463,10 @@ void profile_stop(void)
  * here. */
 static void each_sample(void (*visit)(const struct pprof_sample *sample, void *arg), void *arg)
 {
-	struct bucket *b = NULL;
+	struct profile_bucket *b = NULL;
 
 	if (take_lock()) {
-		b = profile.newest_bucket;
+		b = profiled.newest_bucket;
 		drop_lock();
 	}
 	for (; b != NULL; b = b->older) {
@@ -419,10 +483,10 @@ static void each_sample(void (*visit)(const struct pprof_sample *sample, void *a
 
 static void each_place(void (*visit)(struct pprof_place *place, void *arg), void *arg)
 {
-	struct place *place = NULL;
+	struct profile_place *place = NULL;
 
 	if (take_lock()) {
-		place = profile.newest_place;
+		place = profiled.newest_place;
 		drop_lock();
 	}
 	for (; place != NULL; place = place->older)
@@ -436,16 +500,16 @@ int profile_write_or_errno(int fd, bool text)
 	uint32_t rights;
 	int error;
 
-	if (inside || lock_held(&profile.use_lock))
+	if (inside || lock_held(&profiled.use_lock))
 		return EDEADLK;
 	rights = metakey_open();
-	lock_acquire(&profile.use_lock);
+	lock_acquire(&profiled.use_lock);
 	profile_count(&totals);
 	source.rate = totals.rate;
 	source.dropped = totals.dropped;
-	source.number = ++profile.writes;
+	source.number = ++profiled.writes;
 	error = text ? pprof_write_text(fd, &source) : pprof_write_proto(fd, &source);
-	lock_release(&profile.use_lock);
+	lock_release(&profiled.use_lock);
 	metakey_close(rights);
 	return error;
 }
@@ -457,25 +521,25 @@ bool profile_is_text(const char *file)
 
 void profile_count(struct profile_totals *totals)
 {
-	*totals = (struct profile_totals){ .dropped = atomic_load_explicit(&profile.dropped,
+	*totals = (struct profile_totals){ .dropped = atomic_load_explicit(&profiled.dropped,
 									   memory_order_relaxed) };
 	if (!take_lock())
 		return;
-	totals->rate = profile.rate;
-	totals->nstacks = profile.buckets.count;
-	totals->live = profile.objects.count;
-	totals->samples = profile.samples;
+	totals->rate = profiled.rate;
+	totals->nstacks = profiled.buckets.count;
+	totals->live = profiled.objects.count;
+	totals->samples = profiled.samples;
 	drop_lock();
 }
 
 void profile_after_fork(void)
 {
-	(void)lock_reset_orphan(&profile.use_lock);
-	if (!lock_reset_orphan(&profile.lock) || profile.rate == 0)
+	(void)lock_reset_orphan(&profiled.use_lock);
+	if (!lock_reset_orphan(&profiled.lock) || profiled.rate == 0)
 		return;
 	/* The rest of the current chunk is lost, because next and end may not belong together. */
-	profile.next = profile.end = 0;
-	if (profile.forgetting || profile.objects.moving || profile.buckets.moving ||
-	    profile.places.moving)
+	profiled.next = profiled.end = 0;
+	if (profiled.forgetting || profiled.objects.moving || profiled.buckets.moving ||
+	    profiled.places.moving)
 		forget_locked();
 }

@@ -10,7 +10,7 @@
 #ifndef GOALLOC_PROFILE_H
 #define GOALLOC_PROFILE_H
 
-#include "base/base.h"
+#include "safe/guard.h"
 
 /* Mean bytes from one sample to the next; 0 while no profile is taken. Relaxed wherever it is read:
  * it only tells whether to look, and the profile's lock decides. */
@@ -30,6 +30,10 @@ bool profile_start(size_t rate);
  * written. */
 void profile_stop(void);
 
+/* Returns the number of the current or the last profile, from 1; 0 if there was none. Relaxed: it
+ * only tells two profiles apart. */
+uint64_t profile_serial(void);
+
 /* Records that the calling thread has allocated a sampled object in a slot of nbytes. The thread
  * holds no lock, and no other thread knows the object yet. Without memory for a record the sample
  * is dropped, and counted as dropped. */
@@ -42,6 +46,11 @@ void profile_free(uintptr_t addr);
 /* Stores the stack of the allocation of a live sampled object: return addresses, innermost first,
  * at most max. Returns how many; 0 if it has no record. */
 unsigned profile_stack_of(uintptr_t addr, uintptr_t *pcs, unsigned max);
+
+/* Sets *allocated to the stack of the allocation of the sampled object at addr. Sets *freed to the
+ * stack of its free if that was one of the last; freed->n is 0 otherwise. Returns false if nothing
+ * is known. The process is about to end: any lock may be held. */
+bool profile_history(uintptr_t addr, struct guard_stack *allocated, struct guard_stack *freed);
 
 /* Writes the profile as gzipped profile.proto, or as heap_v2 text. Without a profile it is an empty
  * one. Returns 0, or the errno of the write that failed. Not for signal handlers. */

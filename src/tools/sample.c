@@ -16,19 +16,14 @@
  */
 #include "tools/sample.h"
 #include "base/chance.h"
+#include "base/options.h"
 #include "os/os.h"
 #include "tools/heapwalk.h"
 #include "tools/profile.h"
 
 struct sampling sampling;
 
-/* Access: [l] sample_lock */
-static struct {
-	struct lock lock;
-	struct alloc_counts base;     /* [l] while counting: added to the counts of caches */
-	struct alloc_counts freed;    /* [l] frees until counting was last switched off */
-	bool wanted;                  /* [l] sample_count() asked for counts */
-} counts = { .lock = LOCK_INITIALIZER(LOCK_SAMPLE) };
+struct sample_totals sample_totals = { .lock = LOCK_INITIALIZER(LOCK_SAMPLE) };
 
 /* --- marks --- */
 
@@ -179,11 +174,11 @@ static void read_counts_locked(const struct live_counts *live, struct alloc_coun
 
 	set_counts(&work.now, live);
 	if (!sample_counts()) {
-		combine(sum, now, &counts.freed, &nothing);
+		combine(sum, now, &sample_totals.freed, &nothing);
 		return;
 	}
 	thread_read_counts(sum);
-	combine(sum, sum, &counts.base, &nothing);
+	combine(sum, sum, &sample_totals.base, &nothing);
 	/* While threads run, the walk and the counts belong to different moments. */
 	for (unsigned sc = 0; sc < NUM_SPAN_CLASSES; sc++)
 		sum->mallocs[sc] = not_below(sum->mallocs[sc], now->mallocs[sc]);
@@ -193,9 +188,9 @@ static void read_counts_locked(const struct live_counts *live, struct alloc_coun
 
 void sample_read_counts(const struct live_counts *live, struct alloc_counts *sum)
 {
-	lock_acquire(&counts.lock);
+	lock_acquire(&sample_totals.lock);
 	read_counts_locked(live, sum);
-	lock_release(&counts.lock);
+	lock_release(&sample_totals.lock);
 }
 
 /* --- switching --- */
@@ -205,7 +200,7 @@ static void begin_counting_locked(void)
 	read_live_locked();
 	set_counts(&work.now, &work.live);
 	thread_read_counts(&work.made);
-	combine(&counts.base, &work.now, &counts.freed, &work.made);
+	combine(&sample_totals.base, &work.now, &sample_totals.freed, &work.made);
 	sizeclass_count(true);
 }
 
@@ -214,7 +209,7 @@ static void end_counting_locked(void)
 	read_live_locked();
 	/* This leaves the counts of live objects in work.now. */
 	read_counts_locked(&work.live, &work.made);
-	combine(&counts.freed, &work.made, &nothing, &work.now);
+	combine(&sample_totals.freed, &work.made, &nothing, &work.now);
 	sizeclass_count(false);
 }
 
@@ -238,33 +233,50 @@ static void switch_locked(bool on, uint64_t rate, uint64_t guardrate)
 
 void sample_begin(uint64_t rate, uint64_t guardrate)
 {
-	lock_acquire(&counts.lock);
+	lock_acquire(&sample_totals.lock);
 	switch_locked(true, rate, guardrate);
-	lock_release(&counts.lock);
+	lock_release(&sample_totals.lock);
 }
 
 void sample_end(void)
 {
-	lock_acquire(&counts.lock);
-	switch_locked(counts.wanted, 0, 0);
-	lock_release(&counts.lock);
+	lock_acquire(&sample_totals.lock);
+	switch_locked(sample_totals.wanted, 0, 0);
+	lock_release(&sample_totals.lock);
+}
+
+bool sample_begin_profile(size_t rate)
+{
+	if (!profile_start(rate))
+		return false;
+	sample_begin(rate, options.guardrate);
+	return true;
+}
+
+void sample_end_profile(void)
+{
+	profile_stop();
+	if (options.guardrate != 0 || options.stats[0] != '\0')
+		sample_begin(0, options.guardrate);
+	else
+		sample_end();
 }
 
 void sample_count(bool on)
 {
 	uint64_t rate, guardrate;
 
-	lock_acquire(&counts.lock);
-	counts.wanted = on;
+	lock_acquire(&sample_totals.lock);
+	sample_totals.wanted = on;
 	/* Relaxed: written under the lock. */
 	rate = atomic_load_explicit(&sampling.rate, memory_order_relaxed);
 	guardrate = atomic_load_explicit(&sampling.guardrate, memory_order_relaxed);
 	if (on != sample_counts() && rate == 0 && guardrate == 0)
 		switch_locked(on, 0, 0);
-	lock_release(&counts.lock);
+	lock_release(&sample_totals.lock);
 }
 
 void sample_after_fork(void)
 {
-	(void)lock_reset_orphan(&counts.lock);
+	(void)lock_reset_orphan(&sample_totals.lock);
 }

@@ -22,6 +22,15 @@ struct sampling {
 
 extern struct sampling sampling;
 
+/* Access: [l] sample_lock */
+struct sample_totals {
+	struct lock lock;
+	struct alloc_counts base;     /* [l] while counting: added to the counts of caches */
+	struct alloc_counts freed;    /* [l] frees until counting was last switched off */
+	bool wanted;                  /* [l] sample_count() asked for counts */
+};
+extern struct sample_totals sample_totals;
+
 /* Returns whether allocations are counted. A thread that learns of a change late counts late.
  * Acquire: the profile's tables. Pairs with the release in switch_locked(). */
 static inline bool sample_counts(void)
@@ -55,6 +64,14 @@ void sample_begin(uint64_t rate, uint64_t guardrate);
 
 /* Ends sampling and guarding, and counting unless sample_count() asked for it. */
 void sample_end(void);
+
+/* Begins a profile, and to sample for it one allocation every rate bytes on average, not 0. Returns
+ * false if there is no memory for its tables. Takes the locks of sample_begin() and of the
+ * profile. */
+bool sample_begin_profile(size_t rate);
+
+/* Ends the profile. What the options ask for besides goes on. */
+void sample_end_profile(void);
 
 /* Switches counting on or off. It stays on while allocations are sampled or guarded. */
 void sample_count(bool on);

@@ -75,7 +75,8 @@ static int write_profile(int fd, const char *file)
 
 static int write_heapmap(int fd, const char *file)
 {
-	return heapmap_write_or_errno(fd, !heapmap_is_text(file) && !option_file_is_stderr(file));
+	(void)file;
+	return heapmap_write_or_errno(fd);
 }
 
 static const struct output outputs[] = {

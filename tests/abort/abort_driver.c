@@ -2,10 +2,10 @@
 /*
  * abort_driver.c - runs one program of this directory and looks at how it ends.
  *
- * Usage: abort_driver PROGRAM [ARGUMENT] -- MESSAGE... The program must end by SIGABRT, and its
- * stderr must be exactly one of the messages and a newline. In a message, %p and %u stand for the
- * pointer and the size that the program announced. With --clean for the messages, the program must
- * exit with 0 and write nothing to stderr.
+ * Usage: abort_driver PROGRAM [ARGUMENT] -- MESSAGE... The program must end by SIGABRT. The first
+ * line of its stderr must be exactly one of the messages, and a stack must follow. In a message, %p
+ * and %u stand for the pointer and the size that the program announced. With --clean for the
+ * messages, the program must exit with 0 and write nothing to stderr.
  *
  * The driver runs on glibc's malloc. The program inherits the environment, with
  * LD_PRELOAD=$ABORT_PRELOAD when that is set.
@@ -44,13 +44,27 @@ static int complain(const char *what, const char *expected)
 	return 1;
 }
 
-/* Checks that stacks follow the line, which ABORT_STACKS=1 asks for. */
+/* Checks the line, and that a stack follows it. ABORT_OBJECT=1: what is known of the object may
+ * stand between them. ABORT_HISTORY=1: the stacks of the allocation and of the first free
+ * follow. */
 static bool is_said(const char *expected)
 {
-	if (getenv("ABORT_STACKS") == NULL)
-		return strcmp(result.err, expected) == 0;
-	return strncmp(result.err, expected, strlen(expected)) == 0 &&
-	       strstr(result.err, " by thread ") != NULL;
+	static const char used[] = "  used by thread ", found[] = "  found by thread ";
+	size_t n = strlen(expected);
+	const char *rest = result.err + n, *frame;
+
+	if (strncmp(result.err, expected, n) != 0)
+		return false;
+	if (getenv("ABORT_OBJECT") != NULL && strncmp(rest, used, strlen(used)) != 0)
+		rest = strchr(rest, '\n') + 1;
+	frame = strstr(rest, ":\n    #0 0x");
+	if (getenv("ABORT_HISTORY") != NULL &&
+	    (strstr(rest, "\n  allocated:\n    #0 0x") == NULL ||
+	     strstr(rest, "\n  freed by thread ") == NULL))
+		return false;
+	return (strncmp(rest, used, strlen(used)) == 0 ||
+		strncmp(rest, found, strlen(found)) == 0) &&
+	       frame != NULL && frame - rest < 40;
 }
 
 static int check_misuse(char **messages)
@@ -67,7 +81,7 @@ static int check_misuse(char **messages)
 	if (result.timed_out || !WIFSIGNALED(result.status) || WTERMSIG(result.status) != SIGABRT)
 		return complain("the program was not ended by SIGABRT", expected);
 	if (*messages == NULL)
-		return complain("stderr is not the one line expected", expected);
+		return complain("stderr is not the line expected and a stack", expected);
 	return 0;
 }
 

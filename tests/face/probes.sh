@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 #
 # probes.sh PROGRAM [LIBRARY] - gdb stops at the probes of a program and shows what the program says
-# that it allocated and freed.
+# that it allocated and freed. gdb raises the probes' semaphores, so that it needs no profile.
 #
 # PROGRAM is probed.c with goalloc in it. With LIBRARY it is not: a stripped copy of that one is
 # preloaded. Exit status 77: there is no gdb, or it may not trace.
@@ -19,8 +19,11 @@ if [ -n "$library" ]; then
 	preload="set environment LD_PRELOAD $scratch/stripped.so"
 fi
 
-# session OPTIONS...: runs the program with them, to $scratch/seen and $scratch/said.
+# session PROVIDER OPTIONS...: runs the program with them, to $scratch/seen and $scratch/said.
 session() {
+	provider=$1 prefix=sampled_ args='$_probe_arg0, $_probe_arg1, $_probe_arg2 % 2'
+	[ "$provider" = goalloc ] || prefix='' args='$_probe_arg0, $_probe_arg1, $_probe_arg2'
+	shift
 	rm -f "$scratch/said"
 	{
 		echo 'set confirm off'
@@ -31,11 +34,14 @@ session() {
 		echo 'break main'
 		echo "run $scratch/said"
 		for probe in alloc free; do
-			echo "break -probe-stap goalloc:sampled_$probe"
+			echo "break -probe-stap $provider:$prefix$probe"
 			echo 'commands'
 			echo 'silent'
-			args='$_probe_arg0, $_probe_arg1, $_probe_arg2 % 2'
-			printf '%s\n' "printf \"$probe %#lx %lu %lu\\n\", $args"
+			if [ "$prefix$probe" = free ]; then
+				printf '%s\n' 'printf "free %#lx\n", $_probe_arg0'
+			else
+				printf '%s\n' "printf \"$probe %#lx %lu %lu\\n\", $args"
+			fi
 			echo 'continue'
 			echo 'end'
 		done
@@ -55,14 +61,26 @@ fail() {
 	exit 1
 }
 
-session GOALLOC=memprofilerate=1 GOALLOC_PROFILE=/dev/null
-[ -s "$scratch/said" ] || fail 'the program says nothing'
-# Each line once and in this order; libc allocates for itself, too.
-awk 'NR == FNR { want[++n] = $0; next }
-	$0 == want[seen + 1] { seen++ }
-	END { exit n == 0 || seen != n }' \
-	"$scratch/said" "$scratch/seen" || fail 'not all that the program says is seen'
+# all_seen FIRST [FORMAT]: each line from that on is seen once, in this order; libc allocates
+# for itself, too. FORMAT is what awk prints of a line.
+all_seen() {
+	[ -s "$scratch/said" ] || fail 'the program says nothing'
+	awk -v first="$1" "NR >= first { print ${2-} }" "$scratch/said" >"$scratch/want"
+	awk 'NR == FNR { want[++n] = $0; next }
+		$0 == want[seen + 1] { seen++ }
+		END { exit n == 0 || seen != n }' \
+		"$scratch/want" "$scratch/seen" || fail 'not all that the program says is seen'
+}
 
-session
-[ -s "$scratch/said" ] || fail 'the program says nothing'
-[ ! -s "$scratch/seen" ] || fail 'samples without a profile'
+session goalloc GOALLOC=memprofilerate=1 GOALLOC_PROFILE=/dev/null
+all_seen 1
+
+# The first slow path after main() has begun sees the semaphore: at the latest that of a big object.
+# With every allocation sampled, the weight is the size.
+session goalloc GOALLOC=memprofilerate=1
+all_seen 31
+session otel_memory GOALLOC=memprofilerate=1
+all_seen 31 '($1 == "free" ? $1 " " $2 : $1 " " $2 " " $3 " " $3)'
+
+session goalloc GOALLOC=memprofilerate=0
+[ ! -s "$scratch/seen" ] || fail 'samples with memprofilerate=0'

@@ -362,8 +362,8 @@ static bool is_nop(uint64_t pc)
 						   : *at == 0x90;
 }
 
-/* Returns true if the probe has three arguments of "8@": unsigned, 8 bytes. */
-static bool has_three_arguments(const char *arguments)
+/* Returns true if the probe has so many arguments of "8@": unsigned, 8 bytes. */
+static bool has_arguments(const char *arguments, size_t want)
 {
 	size_t n = 0;
 
@@ -372,22 +372,28 @@ static bool has_three_arguments(const char *arguments)
 		if (strncmp(at, "8@", 2) != 0 || at[2] == ' ' || at[2] == '\0')
 			return false;
 	}
-	return n == 3;
+	return n == want;
 }
 
-static void a_probe_is_a_nop_with_three_arguments(void **state)
+static void a_probe_is_a_nop_with_arguments_and_a_semaphore(void **state)
 {
 	const Elf64_Shdr *notes = section(".note.stapsdt"), *base = section(".stapsdt.base");
-	size_t allocs = 0, frees = 0, next;
+	const Elf64_Shdr *semaphores = section(".probes");
+	static const char *const names[] = { "goalloc:sampled_alloc", "goalloc:sampled_free",
+					     "otel_memory:alloc", "otel_memory:free" };
+	size_t seen[4] = { 0 }, next;
+	uint64_t raised[2] = { 0 };
 
 	(void)state;
 	assert_non_null(notes);
 	assert_non_null(base);
+	assert_non_null(semaphores);
 	/* In the file only. */
 	assert_int_equal(notes->sh_type, SHT_NOTE);
 	assert_false(notes->sh_flags & SHF_ALLOC);
 	for (size_t at = 0; at < notes->sh_size; at = next) {
 		const struct probe_note *note = (const void *)(lib.bytes + notes->sh_offset + at);
+		char full[64];
 		const char *name = note->strings + strlen(note->strings) + 1,
 			   *arguments = name + strlen(name) + 1;
 
@@ -395,16 +401,26 @@ static void a_probe_is_a_nop_with_three_arguments(void **state)
 		assert_int_equal(note->header.n_namesz, 8);
 		assert_int_equal(note->header.n_type, 3);
 		assert_string_equal(note->owner, "stapsdt");
-		assert_string_equal(note->strings, "goalloc");
 		assert_int_equal(note->base, base->sh_addr);
-		assert_int_equal(note->semaphore, 0);
+		/* The kernel finds it through the file. */
+		assert_true(note->semaphore >= semaphores->sh_addr &&
+			    note->semaphore + 2 <= semaphores->sh_addr + semaphores->sh_size);
 		assert_true(is_nop(note->pc));
-		assert_true(has_three_arguments(arguments));
-		allocs += strcmp(name, "sampled_alloc") == 0;
-		frees += strcmp(name, "sampled_free") == 0;
+		(void)snprintf(full, sizeof(full), "%s:%s", note->strings, name);
+		for (size_t i = 0; i < 4; i++) {
+			if (strcmp(full, names[i]) != 0)
+				continue;
+			seen[i]++;
+			assert_true(has_arguments(arguments, i == 3 ? 1 : 3));
+			assert_true(raised[i % 2] == 0 || raised[i % 2] == note->semaphore);
+			raised[i % 2] = note->semaphore;
+		}
 	}
-	assert_int_equal(allocs, 1);
-	assert_int_equal(frees, 1);
+	for (size_t i = 0; i < 4; i++)
+		assert_int_equal(seen[i], 1);
+	assert_int_not_equal(raised[0], raised[1]);
+	assert_int_equal(semaphores->sh_type, SHT_PROGBITS);
+	assert_true(semaphores->sh_flags & SHF_WRITE);
 }
 
 int main(void)
@@ -419,7 +435,7 @@ int main(void)
 		cmocka_unit_test(soname_carries_the_major_version),
 		cmocka_unit_test(it_is_bound_at_load_never_unloaded_and_not_symbolic),
 		cmocka_unit_test(thread_local_storage_is_small_and_initial_exec),
-		cmocka_unit_test(a_probe_is_a_nop_with_three_arguments),
+		cmocka_unit_test(a_probe_is_a_nop_with_arguments_and_a_semaphore),
 	};
 	return cmocka_run_group_tests(tests, open_library, NULL);
 }

@@ -69,8 +69,8 @@ GOALLOC_MEMLIMIT=1GiB environment GOALLOC_MEMLIMIT unset --memlimit 2GiB
 environment GOALLOC signal=USR1 --signal USR1
 environment GOALLOC guardrate=1000 --guard-rate 1000
 environment GOALLOC efence=1 --efence
-environment GOALLOC "heapmap=$PWD/m.svg" --heap-map m.svg
-environment GOALLOC heapmap=/tmp/%p.svg --heap-map=/tmp/%p.svg
+environment GOALLOC "heapmap=$PWD/m.txt" --heap-map m.txt
+environment GOALLOC heapmap=/tmp/%p.txt --heap-map=/tmp/%p.txt
 environment GOALLOC_PROFILE "$PWD/p, q.pb.gz" --profile "p, q.pb.gz"
 environment GOALLOC_STATS "$PWD/st.txt" --stats=st.txt
 rm -f ./*

@@ -316,7 +316,7 @@ static void files_are_0_or_1_or_a_name(void **state)
 	assert_string_equal(o.stats, "-");
 	assert_string_equal(o.profile, "goalloc.%p.pb.gz");
 	assert_string_equal(o.leakreport, "-");
-	assert_string_equal(o.heapmap, "goalloc.%p.svg");
+	assert_string_equal(o.heapmap, "goalloc.%p.txt");
 	assert_string_equal(parse("profile=1", "").profile, "goalloc.%p.pb.gz");
 	assert_string_equal(parse("profile=a,profile=0", "").profile, "");
 	assert_string_equal(parse("profile=/a b/%p=x", "").profile, "/a b/%p=x");

@@ -736,6 +736,37 @@ TEST_IN_CHILD(a_child_goes_on_with_its_parents_profile)
 	CHECK(total.live == 2 && total.allocs == 2);
 }
 
+TEST_IN_CHILD(a_report_learns_of_the_allocation_and_of_a_late_free)
+{
+	struct guard_stack allocated, freed;
+
+	CHECK(!profile_history(0x10000, &allocated, &freed));
+	CHECK(profile_start(64));
+	CHECK(!profile_history(0x10000, &allocated, &freed));
+	alloc_at(1, 0x10000, 64);
+	CHECK(profile_history(0x10000, &allocated, &freed));
+	CHECK(allocated.n == 4 && allocated.pcs[0] == 0x101000 && freed.n == 0);
+	set_stack(2, 3);
+	profile_free(0x10000);
+	CHECK(profile_history(0x10000, &allocated, &freed));
+	CHECK(allocated.n == 4 && allocated.pcs[0] == 0x101000);
+	CHECK(freed.n == 3 && freed.pcs[0] == 0x201000 && freed.thread != 0);
+	/* The object that is there now counts, not the one before. */
+	alloc_at(3, 0x10000, 64);
+	CHECK(profile_history(0x10000, &allocated, &freed));
+	CHECK(allocated.pcs[0] == 0x301000 && freed.n == 0);
+	profile_free(0x10000);
+	/* 63 frees later it is remembered, 64 later it is not. */
+	for (uintptr_t i = 1; i <= 64; i++) {
+		CHECK(profile_history(0x10000, &allocated, &freed));
+		alloc_at(4, 0x10000 + i * 64, 64);
+		profile_free(0x10000 + i * 64);
+	}
+	CHECK(!profile_history(0x10000, &allocated, &freed));
+	CHECK(profile_start(64));
+	CHECK(!profile_history(0x10040, &allocated, &freed));
+}
+
 static void the_name_says_which_format(void **state)
 {
 	(void)state;
@@ -769,6 +800,7 @@ int main(void)
 		cmocka_unit_test(a_child_has_a_sound_profile_whenever_it_is_forked),
 		cmocka_unit_test(a_child_has_a_sound_profile_at_every_point_of_another_threads_way),
 		cmocka_unit_test(a_child_goes_on_with_its_parents_profile),
+		cmocka_unit_test(a_report_learns_of_the_allocation_and_of_a_late_free),
 		cmocka_unit_test(the_name_says_which_format),
 	};
 

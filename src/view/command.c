@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * command.c - what goalloc-view does with a target: the page of statistics, and JSON.
+ */
+#include "view/command.h"
+#include "base/text.h"
+#include "tools/statpage.h"
+#include "view/json.h"
+#include "view/take.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+int command_fail(const char *format, ...)
+{
+	va_list values;
+
+	va_start(values, format);
+	(void)fputs("goalloc-view: ", stderr);
+	(void)vfprintf(stderr, format, values);
+	(void)fputc('\n', stderr);
+	va_end(values);
+	return VIEW_FAILED;
+}
+
+int command_fail_target(const struct target *t)
+{
+	if (t->file != NULL)
+		return command_fail("%s: %s", t->file, t->error);
+	if (t->name[0] != '\0')
+		return command_fail("process %d (%s): %s", t->pid, t->name, t->error);
+	return command_fail("process %d: %s", t->pid, t->error);
+}
+
+int command_snapshot(struct snapshot *sn, struct target *t)
+{
+	enum taken taken = take_snapshot(sn, t);
+
+	if (taken != TAKEN) {
+		(void)command_fail_target(t);
+		return taken == TAKEN_OTHER ? VIEW_OTHER : VIEW_FAILED;
+	}
+	if (sn->nmissing != 0)
+		(void)command_fail("%zu record%s could not be read%s; the figures lack what is in "
+				   "them", sn->nmissing, sn->nmissing == 1 ? "" : "s",
+				   t->truncated ? ", since the core is truncated" : "");
+	if (sn->ndamaged != 0)
+		(void)command_fail("%zu record%s %s no sense; the figures lack what is in them",
+				   sn->ndamaged, sn->ndamaged == 1 ? "" : "s",
+				   sn->ndamaged == 1 ? "makes" : "make");
+	return VIEW_OK;
+}
+
+/* Returns VIEW_OK if all of standard output was written. */
+static int end_output(void)
+{
+	return fflush(stdout) == 0 && !ferror(stdout) ?
+		       VIEW_OK :
+		       command_fail("standard output cannot be written to");
+}
+
+int command_page(struct target *t, const char *value)
+{
+	struct snapshot sn;
+	struct out o;
+	int status = command_snapshot(&sn, t);
+
+	(void)value;
+	if (status != VIEW_OK)
+		return status;
+	out_init(&o, 1);
+	out_format(&o, "goalloc %s: %.*s, %s %u\n", sn.root.version, (int)string_length(t->name),
+		   t->name, t->is_core ? "core of pid" : "pid", (unsigned)t->pid);
+	statpage_print(&o, &sn.stat, sn.resident);
+	snapshot_drop(&sn);
+	return out_flush(&o) ? VIEW_OK : command_fail("standard output: %s", out_reason(o.error));
+}
+
+int command_json(struct target *t, const char *value)
+{
+	struct snapshot sn;
+	bool heap = value != NULL && text_is(value, "heap");
+	int status;
+
+	if (value != NULL && !heap && !text_is(value, "stats"))
+		return command_fail("--json=%s: there are --json=stats and --json=heap", value);
+	status = command_snapshot(&sn, t);
+	if (status != VIEW_OK)
+		return status;
+	if (heap)
+		json_heap(stdout, &sn);
+	else
+		json_stats(stdout, &sn);
+	snapshot_drop(&sn);
+	return end_output();
+}
