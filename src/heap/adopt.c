@@ -122,7 +122,6 @@ void adopt_spans(struct mcache *c, struct mcache *dead)
 	}
 	dead->partial_npages = 0;
 	dead->spares = (struct spares){ .npages = 0 };
-	spares_forget(&dead->spares);
 	dead->review_at = NULL;
 	bigcache_adopt(&dead->big);
 	mheap_flush_pcache(&dead->pages);

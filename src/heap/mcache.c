@@ -56,7 +56,6 @@ void mcache_init(struct mcache *c, struct mcache_rest *rest)
 	}
 	mcache_init_counted(c);
 	bigcache_forget(&c->big);
-	spares_forget(&c->spares);
 	c->review_sc = NUM_SPAN_CLASSES;
 	c->tick_ms = c->poll_ms = c->idle_ms = os_now_ms();
 }
@@ -94,7 +93,7 @@ static uint32_t max_spare_npages(const struct mcache *c)
 {
 	if (limit_get_state() != LIMIT_FAR)
 		return 0;
-	return (uint32_t)min_size(c->spares.most,
+	return (uint32_t)min_size(SPARE_PAGES_MIN + (size_t)c->spares.learnt,
 				  share(SPARE_PAGES_ALONE, SPARE_PAGES_ALL, SPARE_PAGES_MIN));
 }
 

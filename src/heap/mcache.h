@@ -102,7 +102,6 @@ struct mcache {
 	struct mspan *review_at;                         /* the partial span to be looked at next */
 	unsigned review_sc;                              /* its class; NUM_SPAN_CLASSES: none */
 	struct bigcache big;
-	struct spares spares;
 	struct mcache *next_free;                        /* [t] link of the pool */
 	struct mcache *next_used;                        /* [t] link of a chain of those in use */
 	uintptr_t user;                                  /* [t] lock_self() of its thread */
@@ -118,6 +117,7 @@ struct mcache {
 	/* Each stack is behind an entry of address 0. Scan classes, then noscan ones; these have no
 	 * deep stacks. */
 	struct free_entry first_stacks[NUM_SPAN_CLASSES][1 + STACK_FIRST_ENTRIES];
+	struct spares spares;
 	struct quarantine quarantine;                    /* with hardened=1 */
 	struct counted counted;
 };

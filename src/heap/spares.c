@@ -41,6 +41,8 @@ static struct mspan *take_oldest(struct spares *p)
 {
 	unsigned sc;
 
+	if (p->npages == 0)
+		return NULL;
 	while ((sc = next_class(p, p->hand)) != NUM_SPAN_CLASSES) {
 		uint64_t bit = (uint64_t)1 << sc % 64;
 		uint64_t used = p->used[sc / 64] & bit;
@@ -71,14 +73,18 @@ void spares_missed(struct spares *p, size_t npages)
 {
 	uint32_t n = (uint32_t)min_size(npages, p->evicted);
 
+	if (n == 0)
+		return;
 	p->evicted -= n;
-	p->most = (uint32_t)min_size((size_t)p->most + n, SPARE_PAGES_ALONE);
+	p->learnt = (uint32_t)min_size((size_t)p->learnt + n, SPARE_PAGES_ALONE);
 }
 
 void spares_forget(struct spares *p)
 {
-	p->most = (uint32_t)max_size(p->most / 2, SPARE_PAGES_MIN);
-	p->evicted = 0;
+	if (p->learnt != 0)
+		p->learnt /= 2;
+	if (p->evicted != 0)
+		p->evicted = 0;
 }
 
 /* Makes a spare span one of another class, if it has the length and its record the shape for it.

@@ -10,6 +10,8 @@
 #define SPARES_WORDS ((NUM_SPAN_CLASSES + 63) / 64)
 
 /*
+ * All 0 is without spares. Nothing is stored before the first is kept, so that a thread without any
+ * has no memory for them.
  * Access: the thread that owns it
  */
 struct spares {
@@ -18,7 +20,8 @@ struct spares {
 	uint64_t used[SPARES_WORDS];          /* took a span since the hand passed it */
 	unsigned hand;                           /* the class that was passed last */
 	uint32_t npages;                         /* pages of all spans */
-	uint32_t most;                           /* pages that are worth keeping, as learnt */
+	uint32_t learnt;                         /* pages that are worth keeping, besides the
+						  * first SPARE_PAGES_MIN */
 	uint32_t evicted;                        /* pages for which there was no room, less those
 						  * that were missed since */
 };
@@ -62,7 +65,7 @@ struct mspan *spares_evict(struct spares *p);
  * many more are worth keeping. */
 void spares_missed(struct spares *p, size_t npages);
 
-/* Forgets half of what was learnt. Sets up the spares of a new cache, too. */
+/* Forgets half of what was learnt. */
 void spares_forget(struct spares *p);
 
 /* Returns a span of npages for another class, whose owner is still the caller, or NULL. Until there

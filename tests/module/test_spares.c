@@ -137,28 +137,28 @@ TEST_IN_CHILD(a_class_that_took_a_span_lately_is_passed_over_once)
 TEST_IN_CHILD(what_was_evicted_and_then_missed_is_worth_keeping)
 {
 	start();
-	CHECK(kept->most == SPARE_PAGES_MIN);
+	CHECK(kept->learnt == 0);
 	/* A thread that only takes, or only frees, learns nothing. */
 	spares_missed(kept, 100);
-	CHECK(kept->most == SPARE_PAGES_MIN);
+	CHECK(kept->learnt == 0);
 	for (int i = 0; i < 10; i++) {
 		spares_put(kept, make_empty(SC_8192, 4));
 		mheap_free_span(NULL, spares_evict(kept));
 	}
-	CHECK(kept->most == SPARE_PAGES_MIN && kept->evicted == 40);
+	CHECK(kept->learnt == 0 && kept->evicted == 40);
 	spares_missed(kept, 30);
-	CHECK(kept->most == SPARE_PAGES_MIN + 30);
+	CHECK(kept->learnt == 30);
 	spares_missed(kept, 30);
 	spares_missed(kept, 30);
-	CHECK(kept->most == SPARE_PAGES_MIN + 40);
+	CHECK(kept->learnt == 40);
 	kept->evicted = UINT32_MAX;
 	spares_missed(kept, SPARE_PAGES_ALONE);
-	CHECK(kept->most == SPARE_PAGES_ALONE);
+	CHECK(kept->learnt == SPARE_PAGES_ALONE);
 	spares_forget(kept);
-	CHECK(kept->most == SPARE_PAGES_ALONE / 2 && kept->evicted == 0);
+	CHECK(kept->learnt == SPARE_PAGES_ALONE / 2 && kept->evicted == 0);
 	for (int i = 0; i < 20; i++)
 		spares_forget(kept);
-	CHECK(kept->most == SPARE_PAGES_MIN);
+	CHECK(kept->learnt == 0);
 	end_with_empty_heap();
 }
 
@@ -241,17 +241,17 @@ static void fill(void)
 
 TEST_IN_CHILD(after_a_tick_a_flush_or_too_many_given_pages_there_are_none)
 {
-	uint32_t most;
+	uint32_t learnt;
 
 	start();
 	fill();
-	most = kept->most;
+	learnt = kept->learnt;
 	options.scavenge_ms = 0;
 	cache[0].poll_ms -= UINT64_C(1) << 40;
 	mcache_poll(&cache[0]);
 	options.scavenge_ms = 1000000;
 	/* So much is not kept again before it was missed. */
-	CHECK(kept->npages == 0 && kept->most == most / 2);
+	CHECK(kept->npages == 0 && kept->learnt == learnt / 2);
 	check_all();
 	fill();
 	mcache_flush(&cache[0]);
