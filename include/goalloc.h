@@ -177,7 +177,7 @@ void goalloc_count(int on);
 enum goalloc_metric_kind {
 	GOALLOC_METRIC_BAD = 0,    /* there is no metric of that name */
 	GOALLOC_METRIC_UINT64,
-	GOALLOC_METRIC_HISTOGRAM,
+	GOALLOC_METRIC_HISTOGRAM
 };
 
 /* A distribution with Go's bounds: counts[i] objects have at least bounds[i] and less than

@@ -10,6 +10,7 @@
 #include "big.h"
 #include "base/options.h"
 #include "os/fatal.h"
+#include "os/libc.h"
 #include "os/os.h"
 #include "safe/hardened.h"
 #include "safe/no_reuse.h"
@@ -47,7 +48,13 @@ static uint8_t set_big_free(struct mspan *s)
 	return atomic_exchange_explicit(&s->state[0], SLOT_FREE, memory_order_relaxed);
 }
 
-/* Looks at the state that a freed big object had before, which was not SLOT_LIVE. */
+/* Returns true if an object with this state was live and is no sample. */
+static bool is_usual(uint8_t state)
+{
+	return state == SLOT_LIVE || state == SLOT_RESIZED;
+}
+
+/* Looks at the state that a freed big object had before, which was not a usual one. */
 static SLOW_PATH void freed_unusual(struct mspan *s, uint8_t before, const char *func)
 {
 	if (before == SLOT_FREE || before == SLOT_DEAD)
@@ -63,7 +70,7 @@ static SLOW_PATH void free_big_hardened(struct mcache *c, struct mspan *s, const
 	if (slot_is_live(&s->state[0]))
 		(void)hardened_big_size(s, func);
 	before = set_big_free(s);
-	if (before != SLOT_LIVE)
+	if (!is_usual(before))
 		freed_unusual(s, before, func);
 	if (options.sbrk)
 		no_reuse_free(s, 0, func);
@@ -76,7 +83,7 @@ static SLOW_PATH void free_big_hardened(struct mcache *c, struct mspan *s, const
 static SLOW_PATH void free_big_unusual(struct mspan *s, uint8_t before, const char *func,
 				       struct mcache *c)
 {
-	if (before != SLOT_LIVE)
+	if (!is_usual(before))
 		freed_unusual(s, before, func);
 	if (options.sbrk) {
 		no_reuse_free(s, 0, func);
@@ -101,7 +108,7 @@ void big_free(void *p, struct mspan *s, const char *func, struct mcache *c)
 	before = set_big_free(s);
 	/* Up to here: a leak check finds the live object by it. */
 	HOLD_ADDRESS(p);
-	if (UNLIKELY(before != SLOT_LIVE || s->moved || options.clobberfree || options.sbrk))
+	if (UNLIKELY(!is_usual(before) || s->moved || options.clobberfree || options.sbrk))
 		free_big_unusual(s, before, func, c);
 	else
 		mcache_free_big(c, s);

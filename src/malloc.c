@@ -440,6 +440,15 @@ static SLOW_PATH void *malloc_rest(size_t size)
 	return p;
 }
 
+/* Serves a big request for which no object of its length is kept. A longer one will do, because
+ * buffers of many lengths often miss their own. */
+static SLOW_PATH void *malloc_longer(size_t size, struct mcache *c)
+{
+	struct mspan *s = bigcache_take_longer(&c->big, pages_for(size), SCAN);
+
+	return s != NULL ? mspan_set_big_resized(s) : malloc_rest(size);
+}
+
 SLOW_PATH void *heap_malloc_slow(size_t size)
 {
 	struct mcache *c = thread_cache();
@@ -450,8 +459,7 @@ SLOW_PATH void *heap_malloc_slow(size_t size)
 	    !sample_counts() && !tracer_waits()) {
 		struct mspan *s = bigcache_take_short(&c->big, pages_for(size), SCAN);
 
-		if (s != NULL)
-			return mspan_set_big_live(s);
+		return LIKELY(s != NULL) ? mspan_set_big_live(s) : malloc_longer(size, c);
 	}
 	return malloc_rest(size);
 }
@@ -637,6 +645,13 @@ SLOW_PATH void heap_free_slow(void *p, struct mspan *s, const char *func)
 		free_tiny_or_rest(p, s, func, c);
 }
 
+/* Returns true if an object of this size may have the pages of a span: it was small before realloc
+ * gave it pages, or it has those of a longer object that was kept. */
+static bool may_have_pages(const struct mspan *s, size_t size)
+{
+	return s->npages <= max_size(bigcache_longest(pages_for(size)), pages_for(MAX_SMALL_SIZE));
+}
+
 bool request_fits(const struct object *o, size_t size, size_t align)
 {
 	const struct mspan *s = o->span;
@@ -646,7 +661,7 @@ bool request_fits(const struct object *o, size_t size, size_t align)
 		return o->nbytes == tiny_nbytes(size, max_size(align, 1)) ||
 		       o->nbytes == tiny_nbytes(size, options.tiny_align);
 	if ((slot_state(&s->state[o->slot]) & SLOT_RESIZED) != 0)
-		return size <= o->nbytes;
+		return size <= o->nbytes && (s->kind != SPAN_BIG || may_have_pages(s, size));
 	if (options.hardened || size > PTRDIFF_MAX - PAGE_SIZE)
 		return size == o->nbytes;
 	/* malloc aligns to 8, too. So an alignment of 8 may have been asked for or not. */

@@ -16,7 +16,9 @@
 #include "os/os.h"
 #include "os/out.h"
 
+#include <elf.h>
 #include <errno.h>
+#include <limits.h>
 #include <signal.h>
 
 extern char **environ;
@@ -61,6 +63,21 @@ static bool piece_is(struct piece p, const char *word)
 	while (n < p.len && word[n] != '\0' && p.text[n] == word[n])
 		n++;
 	return n == p.len && word[n] == '\0';
+}
+
+static char lower(char c)
+{
+	return c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
+}
+
+/* Returns whether the piece begins with the word, in capitals or not. */
+static bool piece_begins(struct piece p, const char *word)
+{
+	size_t n = 0;
+
+	while (n < p.len && word[n] != '\0' && lower(p.text[n]) == lower(word[n]))
+		n++;
+	return word[n] == '\0';
 }
 
 /* Returns the text up to the first stop character, and sets *rest to the text behind that. */
@@ -124,6 +141,15 @@ static bool set_hardened(struct options *o, struct piece value)
 		return false;
 	o->hardened = level >= 1;
 	o->keyed = level == 2;
+	return true;
+}
+
+static bool set_only(struct options *o, struct piece value)
+{
+	if (value.len == 0 || value.len >= sizeof(o->only))
+		return false;
+	copy_bytes(o->only, value.text, value.len);
+	o->only[value.len] = '\0';
 	return true;
 }
 
@@ -198,14 +224,34 @@ static bool is_usable_signal(uint64_t n)
 	       n != SIGBUS && n != SIGFPE && n != SIGSEGV && n != SIGSYS && n != 32 && n != 33;
 }
 
-/* Takes the number of a signal, or its name with or without SIG. */
+/* Reads "RTMIN+3" and "RTMAX-1", and the two names alone. */
+static bool piece_realtime(struct piece p, uint64_t *n)
+{
+	bool from_top = piece_begins(p, "RTMAX");
+	struct piece rest = { p.text + 5, p.len - 5 };
+	uint64_t distance = 0;
+
+	if (!from_top && !piece_begins(p, "RTMIN"))
+		return false;
+	if (rest.len != 0) {
+		if (rest.text[0] != (from_top ? '-' : '+'))
+			return false;
+		rest = (struct piece){ rest.text + 1, rest.len - 1 };
+		if (!piece_number(rest, 0, (uint64_t)(SIGRTMAX - SIGRTMIN), &distance))
+			return false;
+	}
+	*n = from_top ? (uint64_t)SIGRTMAX - distance : (uint64_t)SIGRTMIN + distance;
+	return true;
+}
+
+/* Takes the number of a signal, or its name with or without SIG, in capitals or not. */
 static bool set_signal(struct options *o, struct piece value)
 {
 	static const struct {
 		const char *name;
 		uint32_t number;
 	} names[] = {
-		{ "off", 0 }, { "HUP", SIGHUP }, { "INT", SIGINT }, { "QUIT", SIGQUIT },
+		{ "OFF", 0 }, { "HUP", SIGHUP }, { "INT", SIGINT }, { "QUIT", SIGQUIT },
 		{ "USR1", SIGUSR1 }, { "USR2", SIGUSR2 }, { "PIPE", SIGPIPE },
 		{ "ALRM", SIGALRM }, { "TERM", SIGTERM }, { "CHLD", SIGCHLD },
 		{ "CONT", SIGCONT }, { "TSTP", SIGTSTP }, { "TTIN", SIGTTIN },
@@ -219,10 +265,15 @@ static bool set_signal(struct options *o, struct piece value)
 		o->signal = (uint32_t)n;
 		return true;
 	}
-	if (value.len > 3 && value.text[0] == 'S' && value.text[1] == 'I' && value.text[2] == 'G')
+	if (value.len > 3 && piece_begins(value, "SIG"))
 		value = (struct piece){ value.text + 3, value.len - 3 };
+	if (piece_realtime(value, &n)) {
+		o->signal = (uint32_t)n;
+		return true;
+	}
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-		if (!piece_is(value, names[i].name))
+		if (!piece_begins(value, names[i].name) ||
+		    value.len != string_length(names[i].name))
 			continue;
 		o->signal = names[i].number;
 		return true;
@@ -344,11 +395,6 @@ static const char *option_set(struct options *o, const struct option *option, st
 
 /* --- the option that was meant --- */
 
-static char lower(char c)
-{
-	return c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
-}
-
 #define LONGEST_WORD 24
 
 /* Returns how many slips turn the word into the key: a slip is a letter that is changed, missing or
@@ -445,6 +491,31 @@ static void warn_unknown(const char *name, struct piece item, const struct optio
 	report_write(&r, 2);
 }
 
+/* Adds what was meant by a number of bytes with a unit that is not Go's, such as 2G or 2mb. */
+static void add_unit_that_was_meant(struct report *r, struct piece item)
+{
+	static const char units[] = "kmgt", names[] = "KMGT";
+	size_t start, end;
+
+	for (start = item.len; start > 0 && item.text[start - 1] != '='; start--)
+		continue;
+	for (end = start; end < item.len && item.text[end] >= '0' && item.text[end] <= '9'; end++)
+		continue;
+	for (size_t i = 0; end != start && end < item.len && units[i] != '\0'; i++) {
+		struct piece rest = { item.text + end + 1, item.len - end - 1 };
+
+		/* With Go's own unit the number is wrong. */
+		if (item.text[end] == names[i] && rest.len == 2 && rest.text[0] == 'i' &&
+		    rest.text[1] == 'B')
+			continue;
+		if (lower(item.text[end]) == units[i] &&
+		    (rest.len == 0 || (piece_begins(rest, "b") && rest.len == 1) ||
+		     (piece_begins(rest, "ib") && rest.len == 2)))
+			report_add(r, "; did you mean %.*s%ciB?", (int)(end - start),
+				   item.text + start, names[i]);
+	}
+}
+
 static void warn_value(const char *name, const char *what, struct piece item,
 		       const struct option *option)
 {
@@ -454,6 +525,8 @@ static void warn_value(const char *name, const char *what, struct piece item,
 		    dots(item));
 	if (what == bad_value)
 		report_add(&r, "; it takes %s", option->values);
+	if (what == bad_value && starts_with(option->values, (struct piece){ "BYTES", 5 }))
+		add_unit_that_was_meant(&r, item);
 	report_write(&r, 2);
 }
 
@@ -525,9 +598,14 @@ static void read_variable(struct options *o, const char *variable, const char *n
 static void read_environment(struct options *o)
 {
 	const char *text = env("GOALLOC");
+	uint64_t pid = 0;
 
 	if (text != NULL)
 		options_parse(o, "GOALLOC", text);
+	text = env("GOALLOC_RUN_PID");
+	if (text != NULL)
+		o->beside = !piece_number((struct piece){ text, string_length(text) }, 1, INT_MAX,
+					  &pid) || pid != (uint64_t)os_pid();
 	read_variable(o, "GOALLOC_STATS", "stats");
 	read_variable(o, "GOALLOC_PROFILE", "profile");
 	read_variable(o, "GOALLOC_MEMLIMIT", "memlimit");
@@ -576,6 +654,40 @@ static void check_file(const char *name, char *file, bool append, bool secure)
 	file[0] = '\0';
 }
 
+static const char *name_in(const char *path)
+{
+	const char *name = path;
+
+	for (; *path != '\0'; path++)
+		if (*path == '/')
+			name = path + 1;
+	return name;
+}
+
+/* Returns whether this is the program of that name: of the file that was executed, which may be a
+ * script, or of the program that the process was told to be. */
+static bool is_program(const char *name)
+{
+	const char *file = (const char *)os_auxiliary(AT_EXECFN);
+
+	return (file != NULL && text_is(name_in(file), name)) ||
+	       (program_invocation_short_name != NULL &&
+		text_is(program_invocation_short_name, name));
+}
+
+/* Keeps only=NAME: another program writes nothing. */
+static void keep_only(struct options *o)
+{
+	if (o->only[0] == '\0')
+		return;
+	o->beside = false;
+	if (is_program(o->only))
+		return;
+	o->stats[0] = o->profile[0] = o->leakreport[0] = o->heapmap[0] = '\0';
+	o->leakcheck = 0;
+	o->signal = 0;
+}
+
 /* Gives the leak report a place if leaks are looked for, and only then. */
 static void complete(struct options *o)
 {
@@ -621,6 +733,7 @@ void options_init(void)
 		read_environment(&options);
 	if (options.help)
 		options_print(2);
+	keep_only(&options);
 	for (size_t i = 0; i < NUM_OPTIONS; i++)
 		if (table[i].type == OPTION_FILE)
 			check_file(table[i].name, (char *)&options + table[i].field,

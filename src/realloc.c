@@ -72,6 +72,7 @@ static void *move_big(struct mcache *c, struct mspan *s, size_t npages, enum sca
 		return NULL;
 	}
 	to->moved = true;
+	to->grown = true;
 	to->zeroed = false;
 	atomic_fetch_add_explicit(&moved_spans, 1, memory_order_relaxed);
 	return p;

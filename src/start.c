@@ -18,6 +18,7 @@
 #include "heap/tiny.h"
 #include "os/fatal.h"
 #include "os/metakey.h"
+#include "os/os_process.h"
 #include "safe/guard.h"
 #include "safe/hardened.h"
 #include "scavthread.h"
@@ -35,7 +36,8 @@ extern char **environ;
  * to end the thread's own record. */
 #define DESTRUCTOR_ROUNDS (GOALLOC_SANITIZED ? 2 : 4)
 
-enum { LATE_NOT_YET, LATE_RUNNING, LATE_DONE };
+/* LATE_NO_KEY: all is done, but libc has no key for the ends of threads yet. */
+enum { LATE_NOT_YET, LATE_RUNNING, LATE_NO_KEY, LATE_DONE };
 static _Atomic int late_state;
 
 _Atomic bool start_attention = true;
@@ -76,6 +78,8 @@ static void read_options(void)
 		mcache_flush_stacks(thread_self.cache);
 	if (options.decoratemappings)
 		os_name_mappings();
+	if (options.view)
+		(void)os_allow_tracer(OS_ANY_TRACER);
 	read_limit();
 	if (options.tiny_align < sizeof(void *))
 		sizeclass_divert_least();
@@ -192,14 +196,32 @@ static void thread_exit(void *value)
 	metakey_close(rights);
 }
 
+/* Makes the key. The state is LATE_RUNNING. */
+static void make_key(void)
+{
+	bool made = pthread_key_create(&exit_key, thread_exit) == 0;
+
+	/* Release: the key. Pairs with the acquire in watch_exit(). */
+	atomic_store_explicit(&late_state, made ? LATE_DONE : LATE_NO_KEY, memory_order_release);
+}
+
 /* Asks libc to call thread_exit() when the calling thread ends. While another thread is still
- * making the key nothing happens, and the next slow path asks. */
+ * making the key nothing happens, and the next slow path asks. With glibc before 2.34 a process may
+ * load libpthread, which makes the key, after the start. */
 static SLOW_PATH void watch_exit(struct mcache *c)
 {
-	int saved_errno = errno;
+	int saved_errno = errno, state = LATE_NO_KEY;
 
-	/* Acquire: the key. Pairs with the release in start_late_init(). */
-	if (atomic_load_explicit(&late_state, memory_order_acquire) != LATE_DONE)
+	/* Acquire: one thread makes the key anew. Pairs with the release in make_key(). */
+	if (UNLIKELY(atomic_compare_exchange_strong_explicit(
+		    &late_state, &state, LATE_RUNNING, memory_order_acquire, memory_order_acquire)))
+		make_key();
+	/* Acquire: the key. Pairs with the release in make_key(). */
+	state = atomic_load_explicit(&late_state, memory_order_acquire);
+	/* Without libpthread there is one thread, which need not be watched. */
+	if (state == LATE_NO_KEY)
+		c->watched = true;
+	if (state != LATE_DONE)
 		return;
 	/* Set first, because libc may allocate. It may also find no memory, and free() may be what
 	 * brought us here: so errno is kept. */
@@ -215,6 +237,9 @@ static SLOW_PATH void watch_exit(struct mcache *c)
 static void after_fork(void)
 {
 	forked_look_in_handler();
+	/* Yama's permission is not inherited. */
+	if (options.view)
+		(void)os_allow_tracer(OS_ANY_TRACER);
 	scavthread_after_fork();
 }
 
@@ -236,10 +261,7 @@ void start_late_init(void)
 	begin_sampling();
 	metakey_close(rights);
 	(void)pthread_atfork(NULL, NULL, after_fork);
-	if (pthread_key_create(&exit_key, thread_exit) != 0)
-		return;
-	/* Release: the key. Pairs with the acquire in watch_exit(). */
-	atomic_store_explicit(&late_state, LATE_DONE, memory_order_release);
+	make_key();
 	scavthread_allow();
 	tracer_allow();
 	/* ld.so made the first allocations before the options were read. From now on malloc.c asks

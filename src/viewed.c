@@ -29,6 +29,12 @@ const struct viewed_root viewed_root = {
 	.tracer = &tracer,
 	.table_bytes = sizeof(arena_table) + sizeof(mheap) + sizeof(mcentrals) +
 		       sizeof(struct mcache),
+	.metadata = &os_first_places,
+	.records_in_data = { { &mheap, sizeof(mheap) },
+			     { &page_map, sizeof(page_map) },
+			     { arena_table, sizeof(arena_table) },
+			     { &arena_window, sizeof(arena_window) },
+			     { &thread_shared.cache, sizeof(thread_shared.cache) } },
 };
 
 NOTE_LEADING_TO(viewed_root, VIEWED_OWNER, 7);

@@ -11,6 +11,7 @@
 
 #include "heap/mcentral.h"
 #include "heap/thread.h"
+#include "os/places.h"
 #include "heap/limit.h"
 #include "tools/profile_table.h"
 #include "tools/profile.h"
@@ -45,6 +46,11 @@ struct viewed_root {
 	const _Atomic size_t *profile_rate;
 	struct tracer *tracer;                    /* what goalloc-view may write to */
 	uint64_t table_bytes;                     /* of static tables: see figures.h */
+	const struct places *metadata;            /* where all other records lie */
+	struct {
+		const void *at;
+		uint64_t nbytes;
+	} records_in_data[5];                     /* records in the library's own data */
 };
 
 /* The number of bytes of the fields that are the same in all versions. */

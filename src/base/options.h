@@ -29,11 +29,13 @@ struct options {
 	bool sizemismatch_warn;
 	bool clobberfree;
 	bool efence;
+	bool guardexact;           /* guarded objects end at the guard, whatever their alignment */
 	bool sbrk;
 	bool hardened;
 	bool keyed;                /* hardened=2: records behind a key, too; see metakey.h */
 	bool hard;                 /* no growth beyond the limit */
 	bool decoratemappings;
+	bool view;                 /* any process of the user may be a tracer */
 	bool help;
 	uint8_t realloczero;       /* enum realloc_zero */
 	uint8_t scavthread;        /* enum scavthread */
@@ -46,6 +48,8 @@ struct options {
 	uint32_t memlimit_percent; /* of the cgroup's limit; 0 none */
 	size_t memlimit;           /* bytes; 0 none */
 	size_t memprofilerate;     /* bytes between samples, the mean; 0 none, 1 every allocation */
+	char only[64];             /* name of the program that writes; "" any */
+	bool beside;               /* another process owns the plain names of files */
 	option_file stats;         /* appended to */
 	option_file profile;
 	option_file leakreport;    /* appended to; "" unless leakcheck */

@@ -27,6 +27,13 @@ static inline bool text_is(const char *text, const char *other)
 	return rest != NULL && *rest == '\0';
 }
 
+static inline bool text_has(const char *text, const char *word)
+{
+	while (*text != '\0' && text_after(text, word) == NULL)
+		text++;
+	return *text != '\0';
+}
+
 static inline bool text_ends(const char *text, const char *end)
 {
 	size_t n = string_length(text), nend = string_length(end);

@@ -9,10 +9,10 @@
 #define GOALLOC_FACE_H
 
 #include "heap.h"
+#include "os/libc_types.h"
 #include "os/os.h"
 
 #include <errno.h>
-#include <malloc.h>
 
 /* Functions of interpose.c, by names that no other library can replace. Compare them only as
  * OPAQUE(). */

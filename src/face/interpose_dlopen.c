@@ -17,9 +17,9 @@
  *          as the caller and finds its RUNPATH.
  */
 #include "os/libc.h"
+#include "os/libc_types.h"
 #include "os/os.h"
 
-#include <dlfcn.h>
 #include <pthread.h>
 
 /* The functions that libc defines and this library replaces. */
@@ -67,17 +67,17 @@ static void *dlmopen_for_libc(Lmid_t space, const char *file, int mode);
 
 static void redirect_dlopen(void)
 {
-	struct loaded libc;
+	struct loaded part;
 
 	/* Finds the functions while libc's entries still lead to libc. */
 	(void)libc_function(LIBC_DLOPEN);
 	(void)libc_function(LIBC_DLMOPEN);
 	(void)libc_next_function(LIBC_DLOPEN);
 	(void)libc_next_function(LIBC_DLMOPEN);
-	if (!libc_tables(&libc))
-		return;
-	redirect(&libc, "dlopen", (uintptr_t)dlopen_for_libc);
-	redirect(&libc, "dlmopen", (uintptr_t)dlmopen_for_libc);
+	if (libc_tables_with(LIBC_DLOPEN, &part))
+		redirect(&part, "dlopen", (uintptr_t)dlopen_for_libc);
+	if (libc_tables_with(LIBC_DLMOPEN, &part))
+		redirect(&part, "dlmopen", (uintptr_t)dlmopen_for_libc);
 }
 
 /* Prepares libc's symbol table for a load in this mode. */

@@ -13,8 +13,6 @@
  */
 #include "face/face.h"
 
-#include <malloc.h>
-
 #define FACE(type, name, params) \
 	type name params; \
 	EXPORT type name params

@@ -8,6 +8,7 @@
  * Locks    none. fork has nothing to lock: os/forked.c mends the heap of a child.
  * Holds    this file is in goalloc.o and in the archive, and not in the shared library.
  */
+#include "os/libc_linked.h"
 #include "os/os.h"
 
 #define FACE(type, name, params) \
@@ -18,6 +19,12 @@ bool os_is_static(void)
 {
 	return true;
 }
+
+/* glibc has these since 2.35 and 2.32. */
+extern int _dl_find_object(void *addr, struct libc_object *found) WEAK;
+extern char __libc_single_threaded WEAK;
+
+const struct libc_linked libc_linked = { _dl_find_object, &__libc_single_threaded };
 
 FACE(void, __malloc_fork_lock_parent, (void)) {}
 FACE(void, __malloc_fork_unlock_parent, (void)) {}

@@ -46,7 +46,7 @@ static uint8_t whose(const char *name, const void *bound, const void *own)
 
 	if (bound == own)
 		return OURS;
-	us = map = loaded_map_of(own);
+	us = map = libc_own_map();
 	while (map != NULL && map->l_prev != NULL)
 		map = map->l_prev;
 	for (; map != NULL && map != us; map = map->l_next)

@@ -14,6 +14,14 @@
 /* The kept objects of a list that a search looks at. */
 #define TRIES 16
 
+struct mspan *bigcache_take_longer(struct bigcache *bc, size_t npages, enum scan scan)
+{
+	for (size_t n = npages + 1; n <= bigcache_longest(npages); n++)
+		if (bc->list[n] != NULL)
+			return bigcache_unlink(bc, &bc->list[n], scan);
+	return NULL;
+}
+
 struct mspan *bigcache_take(struct bigcache *bc, size_t npages, size_t align_pages,
 			    enum scan scan)
 {
@@ -22,9 +30,12 @@ struct mspan *bigcache_take(struct bigcache *bc, size_t npages, size_t align_pag
 	if (npages > BIG_PAGES_ALONE)
 		return NULL;
 	link = &bc->list[bigcache_list(npages)];
-	for (unsigned i = 0; i < TRIES && *link != NULL; i++, link = &(*link)->next)
-		if ((*link)->npages == npages && (*link)->base % (align_pages * PAGE_SIZE) == 0)
-			return bigcache_unlink(bc, link, scan);
+	for (unsigned i = 0; i < TRIES && *link != NULL; i++, link = &(*link)->next) {
+		if ((*link)->npages != npages || (*link)->base % (align_pages * PAGE_SIZE) != 0)
+			continue;
+		bc->emptied |= bc->npages == npages;
+		return bigcache_unlink(bc, link, scan);
+	}
 	return NULL;
 }
 

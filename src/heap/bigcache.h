@@ -7,6 +7,9 @@
 
 #include "heap/mheap.h"
 
+/* The number of kept objects between two looks at whether a poll is due. */
+#define BIG_FREES_PER_POLL 16
+
 /*
  * Access: the thread that owns it
  */
@@ -15,6 +18,8 @@ struct bigcache {
 	uint32_t frees;                                  /* counts */
 	uint32_t most;                                   /* pages that the thread may keep if it is
 							  * alone: BIG_PAGES_ALL, or learnt */
+	uint32_t sure;                                   /* pages that it may keep without a look at
+							  * its share: see free_big_slow() */
 	uint32_t ticked;                                 /* frees at the last tick */
 	bool emptied;                                    /* since then the thread has taken all that
 							  * it kept: see free_big_slow() */
@@ -56,25 +61,51 @@ FAST_PATH struct mspan *bigcache_take_short(struct bigcache *bc, size_t npages, 
 	return bc->list[npages] == NULL ? NULL : bigcache_unlink(bc, &bc->list[npages], scan);
 }
 
+/* Returns the length of the longest object that may serve a request for npages, at most
+ * BIG_CACHE_MAX_RUN: it is longer by a quarter. */
+static inline size_t bigcache_longest(size_t npages)
+{
+	return min_size(npages + npages / 4, BIG_CACHE_MAX_RUN);
+}
+
+/* Returns a kept object as bigcache_take_short() does, but one that is longer than npages. Its
+ * state is to become SLOT_RESIZED: see mspan_set_big_resized(). */
+struct mspan *bigcache_take_longer(struct bigcache *bc, size_t npages, enum scan scan);
+
 /* Returns a kept object as bigcache_take_short() does, but of any length, and with an address that
  * is a multiple of align_pages pages, a power of two. Looks only at the objects of a list that were
  * freed last. */
 struct mspan *bigcache_take(struct bigcache *bc, size_t npages, size_t align_pages,
 			    enum scan scan);
 
-/* Returns false for an object that no thread keeps, because it grew: the next object that grows
- * begins at the heap, where there is room behind it. */
+/* Returns false for an object that no thread keeps, because realloc made it or made it longer: the
+ * next object that grows begins at the heap, where there is room behind it. */
 FAST_PATH bool bigcache_may_keep(const struct mspan *s)
 {
-	return !s->grown && !s->moved;
+	DCHECK(s->grown || !s->moved);
+	return !s->grown;
 }
 
-/* Keeps an object whose state is free. The list is that of its length. */
-FAST_PATH void bigcache_keep(struct bigcache *bc, struct mspan *s, unsigned list)
+/* Keeps an object whose state is free. */
+FAST_PATH void bigcache_keep(struct bigcache *bc, struct mspan *s)
 {
-	s->next = bc->list[list];
-	bc->list[list] = s;
+	struct mspan **list = &bc->list[bigcache_list(s->npages)];
+
+	s->next = *list;
+	*list = s;
 	bc->npages += s->npages;
+	bc->frees++;
+}
+
+/* Keeps an object whose state is free, unless the thread must look first: at its share, or at the
+ * clock, as it does once in BIG_FREES_PER_POLL objects. */
+FAST_PATH bool bigcache_keep_fast(struct bigcache *bc, struct mspan *s)
+{
+	if (UNLIKELY(bc->frees % BIG_FREES_PER_POLL == 0) || !bigcache_may_keep(s) ||
+	    bc->npages + s->npages > bc->sure)
+		return false;
+	bigcache_keep(bc, s);
+	return true;
 }
 
 /* Makes room for npages where `most` may be kept: frees as many objects as need be. Returns false

@@ -25,9 +25,6 @@
 /* The least number of milliseconds between two polls. */
 #define POLL_MS 2
 
-/* The number of kept big objects between two looks at whether a poll is due. */
-#define BIG_FREES_PER_POLL 16
-
 /* The number of partial spans that a poll looks at. */
 #define REVIEW_SPANS 4096
 
@@ -542,17 +539,23 @@ struct mspan *mcache_alloc_zeroed(struct mcache *c, size_t nbytes, size_t align_
 
 static SLOW_PATH void free_big_slow(struct mcache *c, struct mspan *s)
 {
+	uint32_t most = max_big_npages(c);
+
 	/* The thread has taken what it kept since the tick. Not every such free comes by here, but
 	 * one in BIG_FREES_PER_POLL does. */
 	if (c->big.npages == 0 && c->big.frees != c->big.ticked)
 		c->big.emptied = true;
+	/* Near a limit a thread looks at its share each time. */
+	c->big.sure = limit_bytes() == 0 ? most : BIG_PAGES_ALWAYS;
 	if (bigcache_may_keep(s) && s->npages <= BIG_PAGES_ALONE) {
 		/* A program that is served from its caches alone comes by here, if anywhere. */
-		if (c->big.frees++ % BIG_FREES_PER_POLL == 0)
+		if (c->big.frees % BIG_FREES_PER_POLL == 0) {
 			mcache_poll(c);
+			most = max_big_npages(c);
+		}
 		if (c->big.npages + s->npages <= BIG_PAGES_ALWAYS ||
-		    bigcache_make_room(&c->big, &c->pages, s->npages, max_big_npages(c))) {
-			bigcache_keep(&c->big, s, bigcache_list(s->npages));
+		    bigcache_make_room(&c->big, &c->pages, s->npages, most)) {
+			bigcache_keep(&c->big, s);
 			return;
 		}
 	}
@@ -563,13 +566,8 @@ static SLOW_PATH void free_big_slow(struct mcache *c, struct mspan *s)
 
 void mcache_free_big(struct mcache *c, struct mspan *s)
 {
-	if (UNLIKELY(c->big.frees % BIG_FREES_PER_POLL == 0) || !bigcache_may_keep(s) ||
-	    c->big.npages + s->npages > BIG_PAGES_ALWAYS) {
+	if (!bigcache_keep_fast(&c->big, s))
 		free_big_slow(c, s);
-		return;
-	}
-	c->big.frees++;
-	bigcache_keep(&c->big, s, s->npages);
 }
 
 /* --- giving back --- */

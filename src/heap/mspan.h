@@ -29,7 +29,8 @@
  * byte for each byte of a block: the size of the object that starts there, or SLOT_FREE. */
 #define SLOT_FREE 0
 #define SLOT_LIVE 1
-#define SLOT_RESIZED 2    /* live, and realloc left it in a slot that malloc would not choose */
+#define SLOT_RESIZED 2    /* live, and its slot has not the size that a new one would have: realloc
+			   * left it there, or a kept big object was longer */
 #define SLOT_SAMPLED 4    /* flag of a live slot: its allocation was sampled. Not in tiny spans */
 #define SLOT_DEAD 24      /* freed for ever. No tiny object has this size, and no mark this value */
 
@@ -178,6 +179,16 @@ static inline void *mspan_set_big_live(struct mspan *s)
 
 	HOLD_ADDRESS(addr);
 	slot_set(&s->state[0], SLOT_LIVE);
+	return (void *)addr;
+}
+
+/* Does the same to an object whose span is longer than a new span would be. */
+static inline void *mspan_set_big_resized(struct mspan *s)
+{
+	uintptr_t addr = s->base;
+
+	HOLD_ADDRESS(addr);
+	slot_set(&s->state[0], SLOT_RESIZED);
 	return (void *)addr;
 }
 

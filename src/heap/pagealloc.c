@@ -4,10 +4,10 @@
  * See malloc.c for the overview.
  *
  * A summary tells the free runs in a piece of the pages: at its start, the longest, at its end.
- * Each chunk has one. An inner node of the tree sums up 16 nodes below it. A search begins at the
- * chunk of the lowest free page. It goes up the tree and then down, past at most 16 nodes of each
- * level each time: two levels up to 1 GiB, five at 2 TiB. The tree is kept up to the lowest level
- * that has at most 16 nodes in use.
+ * Each chunk has one (chunksum.c). An inner node of the tree sums up 16 nodes below it. A search
+ * begins at the chunk of the lowest free page. It goes up the tree and then down, past at most 16
+ * nodes of each level each time: two levels up to 1 GiB, five at 2 TiB. The tree is kept up to the
+ * lowest level that has at most 16 nodes in use.
  *
  * Owns     alloc_bits, clean_bits and the chunk summaries of the arenas, and the tree above them.
  * Locks    none of its own, and no global data: the caller locks.
@@ -15,6 +15,7 @@
  *          no free page is below search; clean pages are free.
  */
 #include "heap/pagealloc.h"
+#include "heap/chunksum.h"
 
 #define CHUNK_SHIFT 9
 _Static_assert(1 << CHUNK_SHIFT == CHUNK_PAGES, "a leaf of the tree is a chunk");
@@ -72,59 +73,6 @@ static bool sum_equal(struct page_sum a, struct page_sum b)
 	return a.start == b.start && a.max == b.max && a.end == b.end;
 }
 
-/* Returns the length of the longest run of ones in w. */
-static unsigned longest_ones(uint64_t w)
-{
-	unsigned n = 0;
-
-	while (w != 0) {
-		w &= w << 1;
-		n++;
-	}
-	return n;
-}
-
-static struct page_sum sum_chunk(const uint64_t *alloc)
-{
-	struct page_sum s = { 0, 0, 0 };
-	unsigned run = 0;
-	bool any_used = false;
-
-	for (unsigned i = 0; i < CHUNK_PAGES / 64; i++) {
-		uint64_t w = alloc[i];
-		unsigned low, high;
-
-		if (w == 0) {
-			run += 64;
-			continue;
-		}
-		low = ctz64(w);
-		high = clz64(w);
-		run += low;
-		if (!any_used)
-			s.start = run;
-		any_used = true;
-		if (run > s.max)
-			s.max = run;
-		/* Free pages between the lowest and the highest page in use matter only if they
-		 * may be the longest run. */
-		if (64 - low - high > s.max + 2) {
-			uint64_t between = low_mask64(64 - high) & ~low_mask64(low);
-			unsigned inner = longest_ones(~w & between);
-
-			if (inner > s.max)
-				s.max = inner;
-		}
-		run = high;
-	}
-	if (!any_used)
-		s.start = run;
-	if (run > s.max)
-		s.max = run;
-	s.end = run;
-	return s;
-}
-
 static struct page_sum sum_children(const struct pagealloc *pa, unsigned level, uint64_t i)
 {
 	const uint32_t full = (uint32_t)1 << level_shift(level + 1);
@@ -165,28 +113,66 @@ static bool update_chunk(struct pagealloc *pa, uint64_t i)
 {
 	struct heap_arena *ha = pa->arenas[i / ARENA_CHUNKS];
 	unsigned chunk = (unsigned)(i % ARENA_CHUNKS);
-	struct page_sum s = sum_chunk(&ha->alloc_bits[chunk * (CHUNK_PAGES / 64)]);
+	struct page_sum s = chunksum_of(&ha->alloc_bits[chunk * (CHUNK_PAGES / 64)]);
 	bool changed = !sum_equal(s, ha->chunks[chunk].sum);
 
 	ha->chunks[chunk].sum = s;
 	return changed;
 }
 
-/* Brings the summaries over [page, page + npages) up to date, from the chunks to the root. The
- * pages are all free, or all in use, so that a chunk between the first and the last one need not be
- * looked at: nfree says how many of its pages are free. */
-static void update(struct pagealloc *pa, uint64_t page, size_t npages, uint32_t nfree)
+enum change { TAKEN, FREED };
+
+/* Does the work of update() for pages of one chunk. It stops at the first node that stays as it
+ * is. */
+static void update_one(struct pagealloc *pa, uint64_t page, size_t npages, enum change change)
+{
+	uint64_t i = page >> CHUNK_SHIFT;
+	struct heap_arena *ha = pa->arenas[i / ARENA_CHUNKS];
+	const uint64_t *alloc = &ha->alloc_bits[i % ARENA_CHUNKS * (CHUNK_PAGES / 64)];
+	struct page_sum *sum = &ha->chunks[i % ARENA_CHUNKS].sum;
+	unsigned from = (unsigned)(page % CHUNK_PAGES), to = from + (unsigned)npages;
+	struct page_sum before = *sum;
+
+	*sum = change == TAKEN ? chunksum_taken(alloc, from, to, before)
+			       : chunksum_freed(alloc, from, to, before);
+	for (unsigned level = LEVEL_CHUNK; level-- > top_level(pa);) {
+		struct page_sum now = *sum;
+
+		if (sum_equal(now, before))
+			return;
+		i >>= SUMMARY_FANOUT_SHIFT;
+		sum = (struct page_sum *)(uintptr_t)node(pa, level, i);
+		/* The node has a longer run elsewhere, and nothing changed at the borders of its
+		 * child. */
+		if (now.start == before.start && now.end == before.end && now.max < sum->max &&
+		    before.max < sum->max)
+			return;
+		before = *sum;
+		*sum = sum_children(pa, level, i);
+	}
+}
+
+/* Brings the summaries over [page, page + npages) up to date, from the chunks to the root. All
+ * pages of the range were taken, or freed, so that a chunk between the first and the last one need
+ * not be looked at. In a range of one word that was freed, and in a range of one chunk that was
+ * taken, some pages may have stayed as they were. */
+static void update(struct pagealloc *pa, uint64_t page, size_t npages, enum change change)
 {
 	uint64_t first = page >> CHUNK_SHIFT;
 	uint64_t last = (page + npages - 1) >> CHUNK_SHIFT;
-	bool changed = update_chunk(pa, first);
+	uint32_t nfree = change == FREED ? CHUNK_PAGES : 0;
+	bool changed;
 
+	if (first == last) {
+		update_one(pa, page, npages, change);
+		return;
+	}
+	changed = update_chunk(pa, first);
 	for (uint64_t i = first + 1; i < last; i++)
 		pa->arenas[i / ARENA_CHUNKS]->chunks[i % ARENA_CHUNKS].sum =
 			(struct page_sum){ nfree, nfree, nfree };
 	changed |= last > first + 1;
-	if (last > first)
-		changed |= update_chunk(pa, last);
+	changed |= update_chunk(pa, last);
 	for (unsigned level = LEVEL_CHUNK; changed && level-- > top_level(pa);) {
 		changed = false;
 		first >>= SUMMARY_FANOUT_SHIFT;
@@ -382,7 +368,7 @@ static void take(struct pagealloc *pa, uint64_t page, size_t npages, size_t *ncl
 	if (page == pa->search)
 		pa->search = page + npages;
 	*nclean = clean;
-	update(pa, page, npages, 0);
+	update(pa, page, npages, TAKEN);
 }
 
 /* Recomputes a level from the one below. */
@@ -550,7 +536,7 @@ bool pagealloc_alloc_word(struct pagealloc *pa, unsigned npages, uint64_t *page,
 	ha->clean_bits[w] = 0;
 	pa->nfree -= popcount64(*free);
 	pa->nclean -= popcount64(*clean);
-	update(pa, *page, 64, 0);
+	update(pa, *page, 64, TAKEN);
 	if (npages == 1 || pa->search / 64 == *page / 64)
 		pa->search = *page + 64;
 	return true;
@@ -590,7 +576,7 @@ void pagealloc_take_dirty(struct pagealloc *pa, uint64_t chunk, unsigned unit,
 	}
 	pa->nfree -= npages;
 	if (npages != 0)
-		update(pa, chunk * CHUNK_PAGES, CHUNK_PAGES, 0);
+		update(pa, chunk * CHUNK_PAGES, CHUNK_PAGES, TAKEN);
 }
 
 bool pagealloc_has_dirty(const struct pagealloc *pa, uint64_t chunk, unsigned unit)
@@ -632,7 +618,7 @@ void pagealloc_free(struct pagealloc *pa, uint64_t page, size_t npages, bool cle
 		pa->nclean += npages;
 	if (page < pa->search)
 		pa->search = page;
-	update(pa, page, npages, CHUNK_PAGES);
+	update(pa, page, npages, FREED);
 }
 
 void pagealloc_free_word(struct pagealloc *pa, uint64_t page, uint64_t free, uint64_t clean)
@@ -649,7 +635,7 @@ void pagealloc_free_word(struct pagealloc *pa, uint64_t page, uint64_t free, uin
 	pa->nclean += popcount64(clean);
 	if (page + ctz64(free) < pa->search)
 		pa->search = page + ctz64(free);
-	update(pa, page, 64, CHUNK_PAGES);
+	update(pa, page + ctz64(free), 64 - clz64(free) - ctz64(free), FREED);
 }
 
 size_t pagealloc_free_before(const struct pagealloc *pa, uint64_t page)
@@ -716,7 +702,7 @@ void pagealloc_check(const struct pagealloc *pa)
 		}
 		for (unsigned c = 0; c < ARENA_CHUNKS; c++)
 			CHECK(sum_equal(ha->chunks[c].sum,
-					sum_chunk(&ha->alloc_bits[c * (CHUNK_PAGES / 64)])));
+					chunksum_of(&ha->alloc_bits[c * (CHUNK_PAGES / 64)])));
 	}
 	CHECK(nfree == pa->nfree && nclean == pa->nclean);
 	for (unsigned level = top_level(pa); level < SUMMARY_LEVELS; level++) {

@@ -14,9 +14,8 @@
 #include "base/config.h"
 #include "os/fatal.h"
 #include "os/libc.h"
+#include "os/libc_types.h"
 #include "base/options.h"
-
-#include <malloc.h>
 
 #define CALL(name, type, ...) ((type)libc_function(name))(__VA_ARGS__)
 
@@ -25,6 +24,7 @@ typedef void *alloc2_fn(size_t, size_t);
 typedef void free_fn(void *);
 typedef void *realloc_fn(void *, size_t);
 typedef size_t usable_size_fn(void *);
+typedef struct mallinfo mallinfo_fn(void);
 typedef struct mallinfo2 mallinfo2_fn(void);
 
 /* In a static program libc's names lead to this library (interpose_libc.c): there is no other
@@ -33,26 +33,39 @@ bool foreign_can_alloc(void)
 {
 	return !os_is_static() && libc_function(LIBC_FREE) != NULL &&
 	       libc_function(LIBC_MALLOC) != NULL && libc_function(LIBC_CALLOC) != NULL &&
-	       libc_function(LIBC_REALLOC) != NULL && libc_function(LIBC_MEMALIGN) != NULL;
+	       libc_function(LIBC_REALLOC) != NULL && libc_function(LIBC_ALIGNED_ALLOC) != NULL;
 }
 
-/* Returns whether libc's heap was used: it has, or had, memory from the system. */
+/* Returns whether libc's heap has, or had, memory from the system. glibc before 2.33 has figures of
+ * 32 bits only. musl has none; its heap was used if programs take its malloc. */
+static bool libc_heap_has_memory(void)
+{
+	mallinfo2_fn *info2 = (mallinfo2_fn *)libc_function(LIBC_MALLINFO2);
+	mallinfo_fn *info = (mallinfo_fn *)libc_function(LIBC_MALLINFO);
+
+	if (info2 != NULL) {
+		struct mallinfo2 mi = info2();
+
+		return mi.arena != 0 || mi.hblkhd != 0;
+	}
+	if (info != NULL) {
+		struct mallinfo mi = info();
+
+		return mi.arena != 0 || mi.hblkhd != 0;
+	}
+	return !libc_is_behind();
+}
+
+/* Returns whether libc's heap was used. */
 static bool libc_heap_used(void)
 {
 	/* Relaxed: every thread that asks finds the same answer. */
 	static _Atomic bool used;
-	mallinfo2_fn *info2;
 
 	if (atomic_load_explicit(&used, memory_order_relaxed) || options.off)
 		return true;
-	info2 = (mallinfo2_fn *)libc_function(LIBC_MALLINFO2);
-	/* glibc before 2.33 does not tell, so its heap may have been used. */
-	if (info2 != NULL) {
-		struct mallinfo2 mi = info2();
-
-		if (mi.arena == 0 && mi.hblkhd == 0)
-			return false;
-	}
+	if (!libc_heap_has_memory())
+		return false;
 	atomic_store_explicit(&used, true, memory_order_relaxed);
 	return true;
 }
@@ -110,7 +123,8 @@ void *foreign_calloc(size_t n, size_t size)
 	return CALL(LIBC_CALLOC, alloc2_fn *, n, size);
 }
 
+/* musl's memalign() calls aligned_alloc() by its name, which is this library's. */
 void *foreign_memalign(size_t align, size_t size)
 {
-	return CALL(LIBC_MEMALIGN, alloc2_fn *, align, size);
+	return CALL(LIBC_ALIGNED_ALLOC, alloc2_fn *, align, size);
 }

@@ -5,18 +5,13 @@
  * dlsym() is not asked for two reasons. It waits for the dynamic linker's lock, which another
  * thread may hold while it waits for this one; and a program may have a dlsym of its own.
  *
- * Locks    none. loaded_map_of() calls _dl_find_object(), or dladdr1() where libc is older than
- *          2.35; the latter takes the dynamic linker's lock.
  * Holds    an object stays loaded while it is read here. It is libc, this library or the kernel's
  *          vDSO, or a lock of the caller's holds it.
  */
 #include "os/loaded.h"
 #include "base/text.h"
 
-#include <dlfcn.h>
 #include <elf.h>
-
-extern __typeof__(_dl_find_object) _dl_find_object WEAK;
 
 /* Returns the address in memory. The dynamic linker has relocated the addresses of most dynamic
  * sections already, but not those of read-only sections. */
@@ -70,9 +65,15 @@ static bool is_function(const ElfW(Sym) *s)
 	return ELF64_ST_TYPE(s->st_info) == STT_FUNC || is_resolver(s);
 }
 
+static bool is_variable(const ElfW(Sym) *s)
+{
+	return ELF64_ST_TYPE(s->st_info) == STT_OBJECT;
+}
+
 static bool is_wanted(const struct loaded *o, const ElfW(Sym) *s, const char *name)
 {
-	return is_function(s) && s->st_shndx != SHN_UNDEF && text_is(o->names + s->st_name, name);
+	return (is_function(s) || is_variable(s)) && s->st_shndx != SHN_UNDEF &&
+	       text_is(o->names + s->st_name, name);
 }
 
 /* The table has the numbers of buckets, of the first symbol, and of filter words; a shift; the
@@ -137,16 +138,13 @@ void *loaded_function(const struct loaded *o, const char *name)
 {
 	const ElfW(Sym) *s = loaded_next(o, name, NULL);
 
-	return s == NULL || is_resolver(s) ? NULL : (void *)(o->bias + s->st_value);
+	return s == NULL || !is_function(s) || is_resolver(s) ? NULL
+							      : (void *)(o->bias + s->st_value);
 }
 
-struct link_map *loaded_map_of(const void *addr)
+void *loaded_variable(const struct loaded *o, const char *name)
 {
-	struct link_map *map = NULL;
-	struct dl_find_object found;
-	Dl_info info;
+	const ElfW(Sym) *s = loaded_next(o, name, NULL);
 
-	if (&_dl_find_object != NULL)
-		return _dl_find_object((void *)addr, &found) == 0 ? found.dlfo_link_map : NULL;
-	return dladdr1(addr, &info, (void **)&map, RTLD_DL_LINKMAP) != 0 ? map : NULL;
+	return s == NULL || !is_variable(s) ? NULL : (void *)(o->bias + s->st_value);
 }

@@ -37,15 +37,14 @@ const char *loaded_soname(const struct loaded *o);
 /* Returns true if the object's DT_NEEDED entries include the name. */
 bool loaded_needs(const struct loaded *o, const char *soname);
 
-/* Returns the next function after `before` that the object defines by the name, in any version.
- * The first one follows NULL. NULL means that there are no more. */
+/* Returns the next function or variable after `before` that the object defines by the name, in any
+ * version. The first one follows NULL. NULL means that there are no more. */
 ElfW(Sym) *loaded_next(const struct loaded *o, const char *name, const ElfW(Sym) *before);
 
 /* Returns the address of the function that the object defines by the name, or NULL. */
 void *loaded_function(const struct loaded *o, const char *name);
 
-/* Returns the dynamic linker's record of the object that has this code or data, or NULL. Takes no
- * lock with glibc 2.35 and later. */
-struct link_map *loaded_map_of(const void *addr);
+/* Returns the address of the variable that the object defines by the name, or NULL. */
+void *loaded_variable(const struct loaded *o, const char *name);
 
 #endif

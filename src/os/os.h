@@ -246,14 +246,6 @@ void os_futex_wake_all(const _Atomic uint32_t *word);
 
 void os_sleep_ms(uint32_t ms);
 
-/* Is nonzero while the process has one thread (glibc 2.32 and later; older ones do not tell). */
-extern char __libc_single_threaded WEAK;
-
-static inline bool os_single_threaded(void)
-{
-	return &__libc_single_threaded != NULL && __libc_single_threaded != 0;
-}
-
 int os_pid(void);
 
 /* Returns the calling thread's number. That of the first thread is os_pid(). */

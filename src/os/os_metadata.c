@@ -11,6 +11,7 @@
  */
 #include "os/os.h"
 #include "os/os_call.h"
+#include "os/places.h"
 #include "base/config.h"
 
 #include <sys/mman.h>
@@ -83,23 +84,7 @@ static uintptr_t next_place(size_t nbytes)
 	return atomic_fetch_add_explicit(&next, nbytes + 2 * os_page_size(), memory_order_relaxed);
 }
 
-#define PLACES 255
-
-/*
- * The list of all records' memory.
- * Access: [a] atomic, any thread; [w] written once by the thread that took the entry
- */
-struct places {
-	_Atomic uint32_t len;              /* [a] entries taken */
-	_Atomic(struct places *) next;     /* [a] NULL, or the rest of the list; set once */
-	struct place {
-		uintptr_t addr;            /* [w] written before nbytes */
-		_Atomic size_t nbytes;     /* [a] 0 until the entry is written */
-	} at[PLACES];
-};
-_Static_assert(sizeof(struct places) == 4096, "the struct fills a kernel page");
-
-static struct places first_places;
+struct places os_first_places;
 
 /* Returns the places behind these, and makes them if need be. NULL means that there is no
  * memory. */
@@ -126,7 +111,8 @@ static struct places *more_places(struct places *places)
 /* Adds memory to the list. If the list cannot grow, the memory is left out. */
 static void note_metadata(uintptr_t addr, size_t nbytes)
 {
-	for (struct places *places = &first_places; places != NULL; places = more_places(places)) {
+	for (struct places *places = &os_first_places; places != NULL;
+	     places = more_places(places)) {
 		/* Relaxed: no other thread gets the same number. The load keeps the count from
 		 * running over. */
 		uint32_t n = atomic_load_explicit(&places->len, memory_order_relaxed);
@@ -145,7 +131,7 @@ static void note_metadata(uintptr_t addr, size_t nbytes)
 void os_each_metadata(void (*visit)(uintptr_t addr, size_t nbytes, void *arg), void *arg)
 {
 	/* Acquire: the places are zero. Pairs with the release in more_places(). */
-	for (struct places *places = &first_places; places != NULL;
+	for (struct places *places = &os_first_places; places != NULL;
 	     places = atomic_load_explicit(&places->next, memory_order_acquire)) {
 		for (size_t i = 0; i < PLACES; i++) {
 			/* Acquire: the address. Pairs with the release in note_metadata(). */

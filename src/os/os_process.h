@@ -48,8 +48,9 @@ void os_restore_signals(uint64_t before);
  * 2. */
 int os_get_dumpable(void);
 
-/* Lets the process pid trace the caller under Yama; 0 lets no process. Returns false if there is no
- * Yama. */
+/* Lets the process pid trace the caller under Yama; 0 lets no process, OS_ANY_TRACER every process
+ * of the same user. Returns false if there is no Yama. */
+#define OS_ANY_TRACER (-1)
 bool os_allow_tracer(int pid);
 
 /* --- threads of another process --- */

@@ -309,14 +309,15 @@ void *guard_alloc(size_t size, size_t align, enum scan scan)
 	bool left;
 
 	if (align == 0)
-		align = natural_align(size, scan);
+		align = options.guardexact ? 1 : natural_align(size, scan);
 	if (size > PTRDIFF_MAX / 4 || align > PTRDIFF_MAX / 4)
 		return NULL;
 	nbytes = align_up(max_size(size, 1), page);
 	lock_acquire(&guard.lock);
 	g = take_slot_locked(nbytes, align);
 	guard.ends += UINT64_C(0x9e3779b97f4a7c15);
-	left = (guard.ends >> 32) % (options.efence ? EFENCE_LEFT : 2) == 0;
+	left = !options.guardexact &&
+	       (guard.ends >> 32) % (options.efence ? EFENCE_LEFT : 2) == 0;
 	lock_release(&guard.lock);
 	if (g == NULL)
 		return refuse(nbytes);

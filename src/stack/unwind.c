@@ -6,8 +6,8 @@
  * left by its frame pointer. Most rules are simple and are kept in a cache.
  *
  * Of libc only _dl_find_object() is called, which takes no lock and may be called in signal
- * handlers. glibc has it since 2.35. Elsewhere, and in a static program before main, only the
- * program and this library are found.
+ * handlers. glibc has it since 2.35. Elsewhere the loader's list of objects is read. In a static
+ * program before main, only the program is found.
  *
  * Owns     the cache of unwind rules, and the note whether libc can be asked.
  * Holds    a word is read only in a page known to be readable. The stack pointer never falls,
@@ -19,10 +19,10 @@
  */
 #include "stack/unwind.h"
 #include "base/config.h"
+#include "os/libc.h"
 #include "os/os.h"
 #include "stack/dwarf.h"
 
-#include <dlfcn.h>
 #include <elf.h>
 
 #define BIT(r) (UINT64_C(1) << (r))
@@ -108,33 +108,23 @@ CONSTRUCTOR static void note_start(void)
 	atomic_store_explicit(&constructors_run, true, memory_order_relaxed);
 }
 
-#ifdef DLFO_STRUCT_HAS_EH_DBASE
-extern __typeof__(_dl_find_object) _dl_find_object WEAK;
-
 /* Looks the pc up in the loader's list. Returns false if the loader cannot be asked. */
 static bool ask_loader(struct dwarf_object *o, uintptr_t pc)
 {
-	struct dl_find_object found;
+	struct libc_object found;
+	int error;
 
 	/* Relaxed: pairs with the store in note_start(). */
-	if (&_dl_find_object == NULL ||
-	    (os_is_static() && !atomic_load_explicit(&constructors_run, memory_order_relaxed)))
+	if (os_is_static() && !atomic_load_explicit(&constructors_run, memory_order_relaxed))
 		return false;
-	if (_dl_find_object((void *)pc, &found) == 0) {
-		o->start = (uintptr_t)found.dlfo_map_start;
-		o->size = (uintptr_t)found.dlfo_map_end - o->start;
-		o->hdr = found.dlfo_eh_frame;
+	error = libc_find_object(pc, &found);
+	if (error == 0) {
+		o->start = (uintptr_t)found.start;
+		o->size = (uintptr_t)found.end - o->start;
+		o->hdr = found.eh_frame;
 	}
-	return true;
+	return error != LIBC_CANNOT_FIND;
 }
-#else
-static bool ask_loader(struct dwarf_object *o, uintptr_t pc)
-{
-	(void)o;
-	(void)pc;
-	return false;
-}
-#endif
 
 /* Sets *o to the object that begins with this header, if it contains the pc. */
 static void ask_header(struct dwarf_object *o, uintptr_t header, uintptr_t pc)
@@ -144,7 +134,8 @@ static void ask_header(struct dwarf_object *o, uintptr_t header, uintptr_t pc)
 	uintptr_t base = header, end = 0, hdr = 0;
 
 	for (unsigned i = 0; i < elf->e_phnum; i++)
-		if (segments[i].p_type == PT_LOAD && segments[i].p_offset == 0)
+		if (segments[i].p_type == PT_LOAD && segments[i].p_offset == 0 &&
+		    segments[i].p_filesz != 0)
 			base = header - segments[i].p_vaddr;
 	for (unsigned i = 0; i < elf->e_phnum; i++) {
 		if (segments[i].p_type == PT_LOAD)
@@ -164,7 +155,7 @@ extern const char __ehdr_start[] WEAK HIDDEN;
 
 static SLOW_PATH void find_object(struct dwarf_object *o, uintptr_t pc)
 {
-	uintptr_t program;
+	uintptr_t header;
 
 	o->start = 0;
 	o->size = 0;
@@ -173,9 +164,9 @@ static SLOW_PATH void find_object(struct dwarf_object *o, uintptr_t pc)
 	if (!ask_loader(o, pc)) {
 		if (__ehdr_start != NULL)
 			ask_header(o, (uintptr_t)__ehdr_start, pc);
-		program = o->size == 0 ? os_program_header() : 0;
-		if (program != 0)
-			ask_header(o, program, pc);
+		header = o->size == 0 ? libc_header_of(pc) : 0;
+		if (header != 0)
+			ask_header(o, header, pc);
 	}
 	dwarf_read_header(o);
 }

@@ -39,15 +39,21 @@ static uint64_t hash_name(const struct mapping *m)
 	return hash;
 }
 
+static bool read_memory(const struct pprof_memory *memory, uintptr_t addr, void *to, size_t nbytes)
+{
+	return memory != NULL ? memory->read(addr, to, nbytes) : os_read_memory(addr, to, nbytes);
+}
+
 /* Finds the build ID among the notes at addr, as hexadecimal text. */
-static bool find_build_id(uintptr_t addr, size_t nbytes, char hex[BUILD_ID_TEXT])
+static bool find_build_id(const struct pprof_memory *memory, uintptr_t addr, size_t nbytes,
+			  char hex[BUILD_ID_TEXT])
 {
 	uint8_t notes[512];
 	size_t at = 0;
 	Elf64_Nhdr note;
 
 	nbytes = min_size(nbytes, sizeof(notes));
-	if (!os_read_memory(addr, notes, nbytes))
+	if (!read_memory(memory, addr, notes, nbytes))
 		return false;
 	while (at + sizeof(note) <= nbytes) {
 		size_t name = at + sizeof(note), text;
@@ -70,21 +76,22 @@ static bool find_build_id(uintptr_t addr, size_t nbytes, char hex[BUILD_ID_TEXT]
 }
 
 /* Reads the build ID of the object whose file begins at this address. */
-static bool read_build_id(uintptr_t header, char hex[BUILD_ID_TEXT])
+static bool read_build_id(const struct pprof_memory *memory, uintptr_t header,
+			  char hex[BUILD_ID_TEXT])
 {
 	Elf64_Ehdr elf;
 	Elf64_Phdr segment;
 
-	if (!os_read_memory(header, &elf, sizeof(elf)) || !is_elf64(&elf))
+	if (!read_memory(memory, header, &elf, sizeof(elf)) || !is_elf64(&elf))
 		return false;
 	for (size_t i = 0; i < min_size(elf.e_phnum, SEGMENTS_MAX); i++) {
-		if (!os_read_memory(header + elf.e_phoff + i * sizeof(segment), &segment,
-				    sizeof(segment)))
+		if (!read_memory(memory, header + elf.e_phoff + i * sizeof(segment), &segment,
+				 sizeof(segment)))
 			return false;
 		/* Linkers put the note into the first pages, which are mapped as they are in the
 		 * file. */
 		if (segment.p_type == PT_NOTE &&
-		    find_build_id(header + segment.p_offset, segment.p_filesz, hex))
+		    find_build_id(memory, header + segment.p_offset, segment.p_filesz, hex))
 			return true;
 	}
 	return false;
@@ -167,7 +174,8 @@ enum { FUNCTION_ID = 1, FUNCTION_NAME, FUNCTION_SYSTEM_NAME };
 	STRING(SPACE, "space") \
 	STRING(DROP_FRAMES, "malloc|calloc|realloc|reallocarray|memalign|aligned_alloc|" \
 			    "posix_memalign|valloc|pvalloc|operator new(\\[\\])?|_Zn[wa]m.*|" \
-			    "__alloc_token_.*|goalloc_.*")
+			    "__alloc_token_.*|"\
+			    "goalloc_(malloc|calloc|realloc|aligned_alloc)_noscan")
 #define STRING_NUMBER(name, text) STRING_##name,
 #define STRING_TEXT(name, text) text,
 enum { STRINGS(STRING_NUMBER) NUM_STRINGS };
@@ -190,6 +198,7 @@ struct writer {
 	size_t first, end;          /* spots in the mapping */
 	struct symbols symbols;
 	struct message message;     /* the message that is built */
+	size_t nmappings;           /* that were visited */
 	struct procmap_reader maps;
 };
 
@@ -416,10 +425,16 @@ static void write_mapping(struct writer *w, uintptr_t header, bool named)
 	add_number(&w->message, MAPPING_LIMIT, m->end);
 	add_number(&w->message, MAPPING_OFFSET, m->offset);
 	add_number(&w->message, MAPPING_FILE, file);
-	if (header != 0 && read_build_id(header, build_id))
+	if (header != 0 && read_build_id(w->source->memory, header, build_id))
 		add_number(&w->message, MAPPING_BUILD_ID, write_string(w, build_id));
 	add_number(&w->message, MAPPING_HAS_FUNCTIONS, named);
 	write_message(w, PROFILE_MAPPING);
+}
+
+static bool next_mapping(struct writer *w, struct mapping *m)
+{
+	return w->source->memory != NULL ? w->source->memory->mapping(w->nmappings++, m)
+					 : procmap_next(&w->maps, m);
 }
 
 /* Writes the mappings with code, the program's first, and the places in each. */
@@ -429,7 +444,7 @@ static void write_mappings(struct writer *w)
 	uintptr_t header = 0;
 	uint64_t header_file = 0;
 
-	while (procmap_next(&w->maps, m)) {
+	while (next_mapping(w, m)) {
 		uint64_t file = hash_name(m);
 
 		if (m->offset == 0) {
@@ -451,7 +466,9 @@ static void write_places(struct writer *w)
 {
 	symbols_init(&w->symbols);
 	make_spots(w);
-	if (procmap_open(&w->maps)) {
+	if (w->source->memory != NULL) {
+		write_mappings(w);
+	} else if (procmap_open(&w->maps)) {
 		write_mappings(w);
 		procmap_close(&w->maps);
 	}
@@ -532,6 +549,19 @@ static void print_sample(const struct pprof_sample *s, void *arg)
 	out_str(o, "\n");
 }
 
+/* Prints the mappings of another process as /proc/PID/maps has them. */
+static void print_mappings(struct out *o, const struct pprof_memory *memory)
+{
+	struct mapping m;
+
+	for (size_t i = 0; memory->mapping(i, &m); i++)
+		out_format(o, "%zx-%zx %c%c%cp %zx 00:00 0 %.*s\n", m.start, m.end,
+			   (m.flags & MAPPING_READ) != 0 ? 'r' : '-',
+			   (m.flags & MAPPING_WRITE) != 0 ? 'w' : '-',
+			   (m.flags & MAPPING_EXEC) != 0 ? 'x' : '-', (size_t)m.offset,
+			   (int)m.name_len, m.name);
+}
+
 int pprof_write_text(int fd, const struct pprof_source *source)
 {
 	uint64_t sums[4] = { 0, 0, 0, 0 };
@@ -552,7 +582,9 @@ int pprof_write_text(int fd, const struct pprof_source *source)
 	out_format(o, " heap_v2/%zu\n", source->rate);
 	source->each_sample(print_sample, o);
 	out_str(o, "\nMAPPED_LIBRARIES:\n");
-	maps = os_open_read("/proc/self/maps");
+	if (source->memory != NULL)
+		print_mappings(o, source->memory);
+	maps = source->memory != NULL ? -1 : os_open_read("/proc/self/maps");
 	while (maps >= 0 && (n = os_read(maps, work->text, sizeof(work->text))) > 0)
 		out_bytes(o, work->text, (size_t)n);
 	if (maps >= 0)

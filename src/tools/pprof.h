@@ -20,6 +20,16 @@ struct pprof_place {
 	uint32_t written;       /* number of the last write that it was in */
 };
 
+struct mapping;
+
+/* The memory of another process, for a profile of it. */
+struct pprof_memory {
+	/* Sets *m to the mapping of this number, by address. Returns false behind the last one. */
+	bool (*mapping)(size_t i, struct mapping *m);
+	/* Copies bytes. Returns false if they cannot be read. */
+	bool (*read)(uintptr_t addr, void *to, size_t nbytes);
+};
+
 /* The profile that is written. Counts may change meanwhile. Samples that a walk saw, and their
  * places, stay. */
 struct pprof_source {
@@ -29,6 +39,7 @@ struct pprof_source {
 	void (*each_sample)(void (*visit)(const struct pprof_sample *sample, void *arg), void *arg);
 	void (*each_place)(void (*visit)(struct pprof_place *place, void *arg),
 			   void *arg); /* each pc once */
+	const struct pprof_memory *memory;    /* NULL: the calling process's */
 };
 
 /* Writes a gzipped profile.proto. Returns 0, the errno of a failed write, or ENOMEM if there is no

@@ -14,7 +14,9 @@
 #include "tools/heapmap.h"
 #include "tools/leak.h"
 #include "os/lock.h"
+#include "base/format.h"
 #include "base/options.h"
+#include "base/text.h"
 #include "os/os.h"
 #include "os/os_process.h"
 #include "os/out.h"
@@ -107,8 +109,33 @@ static int find_kept(const struct output *output)
 	return -1;
 }
 
-static void write_output(const struct output *output)
+/* Returns the file's name for this process. A file that is replaced belongs to the process that
+ * goalloc-run has started, or else to the one that was not forked. Other processes write beside it,
+ * with their number before the ending: w.1234.pb.gz. */
+static const char *name_of(const struct output *output, char *beside)
 {
+	const char *file = output->file, *end = file + string_length(file), *dot = end;
+
+	if (output->append || option_file_is_stderr(file) || text_has(file, "%p") ||
+	    text_after(file, "/dev/") != NULL || text_after(file, "/proc/") != NULL ||
+	    (!options.beside && os_pid() == service.pid))
+		return file;
+	for (const char *at = end; at > file && at[-1] != '/'; at--)
+		if (*at == '.' && (dot == end || text_is(at, ".pb.gz")))
+			dot = at;
+	/* A name that has no room for the number stays as it is. */
+	if ((size_t)(end - file) + 16 > OPTION_PATH_MAX)
+		return file;
+	copy_bytes(beside, file, (size_t)(dot - file));
+	(void)format_buffer(beside + (dot - file), OPTION_PATH_MAX - (size_t)(dot - file), ".%u%s",
+			    (unsigned)os_pid(), dot);
+	return beside;
+}
+
+static SLOW_PATH void write_output(const struct output *output)
+{
+	option_file beside;
+	const char *file = name_of(output, beside);
 	int kept = find_kept(output), error;
 
 	/* If standard error is closed, the output is dropped. */
@@ -117,13 +144,13 @@ static void write_output(const struct output *output)
 	if (kept >= 0)
 		error = output->write(kept, output->file);
 	else
-		error = out_to_file(output->file, output->append, service.writings, output->write);
+		error = out_to_file(file, output->append, service.writings, output->write);
 	if (error == 0)
 		return;
 	/* If its file could not be opened, there was no check. */
 	if (output->write == write_leaks && service.leaks.write_error == 0)
 		service.leaks.error = error;
-	options_warn_file(output->option, output->file, out_reason(error));
+	options_warn_file(output->option, file, out_reason(error));
 }
 
 static void write_all_locked(void)

@@ -20,6 +20,7 @@
  *          process outlives the thread that made it. wait(2) in the program does not see them.
  */
 #include "tools/snapshot.h"
+#include "base/options.h"
 #include "os/forked.h"
 #include "heap/mheap.h"
 #include "os/os.h"
@@ -270,7 +271,7 @@ static int run_helper(struct snapshot *sn, bool allowed)
 	os_futex_wake(&sn->go);
 	status = os_wait_exit(pid);
 	if (yama)
-		(void)os_allow_tracer(0);
+		(void)os_allow_tracer(options.view ? OS_ANY_TRACER : 0);
 	return status;
 }
 

@@ -77,18 +77,21 @@ static void seize_thread(pid_t tid)
 		PTRACE_O_TRACECLONE));
 }
 
-/* Follows the program until its end. */
-static void follow(pid_t pid, void (*look)(void *context, pid_t pid), void *context)
+/* Follows the program until its end. If it never becomes one, there is nothing to look at. */
+static void follow(pid_t pid, void (*look)(void *context, pid_t tid), void *context)
 {
 	int status;
 	pid_t tid;
+	bool became = false;
 	while ((tid = waitpid(-1, &status, __WALL)) > 0 || errno == EINTR) {
 		if (tid <= 0 || !WIFSTOPPED(status))
 			continue;
 		int event = status >> 16, sig = WSTOPSIG(status);
-		if (event == PTRACE_EVENT_EXIT && look != NULL) {
+		if (event == PTRACE_EVENT_EXEC)
+			became = true;
+		if (event == PTRACE_EVENT_EXIT && look != NULL && became) {
 			if (other_threads(pid, tid, NULL) == 0) {
-				look(context, pid);
+				look(context, tid);
 				look = NULL;
 			} else {
 				other_threads(pid, tid, seize_thread);
@@ -102,13 +105,14 @@ static void follow(pid_t pid, void (*look)(void *context, pid_t pid), void *cont
 }
 
 /* Is the tracer: says over the pipe with which error it could not trace, or 0, and follows. */
-static void trace(pid_t pid, int told, void (*look)(void *context, pid_t pid), void *context)
+static void trace(pid_t pid, int told, void (*look)(void *context, pid_t tid), void *context)
 {
 	setsid();
 	signal(SIGHUP, SIG_IGN);
 	signal(SIGPIPE, SIG_IGN);
 	int error = 0;
-	if (ptrace(PTRACE_SEIZE, pid, NULL, (void *)(uintptr_t)PTRACE_O_TRACEEXIT) != 0)
+	if (ptrace(PTRACE_SEIZE, pid, NULL,
+		   (void *)(uintptr_t)(PTRACE_O_TRACEEXIT | PTRACE_O_TRACEEXEC)) != 0)
 		error = errno;
 	/* A reader of the program's output waits for its end alone. */
 	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
@@ -124,7 +128,7 @@ static void trace(pid_t pid, int told, void (*look)(void *context, pid_t pid), v
 }
 
 /* Starts the tracer. Returns 0, or the errno that keeps it from tracing us. */
-static int start_tracer(void (*look)(void *context, pid_t pid), void *context)
+static int start_tracer(void (*look)(void *context, pid_t tid), void *context)
 {
 	int pipe_fds[2], error = 0;
 	if (pipe2(pipe_fds, O_CLOEXEC) != 0)
@@ -156,20 +160,7 @@ static int start_tracer(void (*look)(void *context, pid_t pid), void *context)
 	return error;
 }
 
-/* Puts a library first into LD_PRELOAD. Returns false if there is no memory. */
-static bool set_preload(const char *library)
-{
-	const char *before = getenv("LD_PRELOAD");
-	char *all;
-	if (asprintf(&all, "%s%s%s", library, before && *before ? ":" : "",
-		     before ? before : "") < 0)
-		return false;
-	bool set = setenv("LD_PRELOAD", all, 1) == 0;
-	free(all);
-	return set;
-}
-
-int attend(char **argv, const char *preload, void (*look)(void *context, pid_t pid), void *context)
+int attend(char **argv, void (*look)(void *context, pid_t tid), void *context)
 {
 	int error = start_tracer(look, context);
 	if (error != 0) {
@@ -178,8 +169,6 @@ int attend(char **argv, const char *preload, void (*look)(void *context, pid_t p
 			" (is it traced already, or is ptrace refused here, as by seccomp?)" : "");
 		return 1;
 	}
-	if (preload != NULL && !set_preload(preload))
-		return 1;
 	execvp(argv[0], argv);
 	error = errno;
 	fprintf(stderr, "goalloc-view: cannot run '%s': %s\n", argv[0], strerror(error));

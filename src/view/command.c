@@ -5,11 +5,17 @@
 #include "view/command.h"
 #include "base/text.h"
 #include "tools/statpage.h"
+#include "tools/textmap.h"
 #include "view/json.h"
+#include "view/metrics.h"
+#include "view/room.h"
 #include "view/take.h"
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
+
+struct view_modifiers view_modifiers;
 
 int command_fail(const char *format, ...)
 {
@@ -51,8 +57,7 @@ int command_snapshot(struct snapshot *sn, struct target *t)
 	return VIEW_OK;
 }
 
-/* Returns VIEW_OK if all of standard output was written. */
-static int end_output(void)
+int command_end_output(void)
 {
 	return fflush(stdout) == 0 && !ferror(stdout) ?
 		       VIEW_OK :
@@ -76,14 +81,26 @@ int command_page(struct target *t, const char *value)
 	return out_flush(&o) ? VIEW_OK : command_fail("standard output: %s", out_reason(o.error));
 }
 
+static int end_json(int status, const struct target *t)
+{
+	if (status == VIEW_OK)
+		return command_end_output();
+	(void)command_fail_target(t);
+	return status;
+}
+
 int command_json(struct target *t, const char *value)
 {
 	struct snapshot sn;
 	bool heap = value != NULL && text_is(value, "heap");
 	int status;
 
+	if (value != NULL && text_is(value, "flame"))
+		return end_json(command_flame(stdout, t), t);
+	if (value != NULL && text_is(value, "leaks"))
+		return end_json(command_leaks_json(stdout, t), t);
 	if (value != NULL && !heap && !text_is(value, "stats"))
-		return command_fail("--json=%s: there are --json=stats and --json=heap", value);
+		return command_fail("--json=%s: there are stats, heap, flame and leaks", value);
 	status = command_snapshot(&sn, t);
 	if (status != VIEW_OK)
 		return status;
@@ -92,5 +109,43 @@ int command_json(struct target *t, const char *value)
 	else
 		json_stats(stdout, &sn);
 	snapshot_drop(&sn);
-	return end_output();
+	return command_end_output();
+}
+
+int command_metrics(struct target *t, const char *value)
+{
+	struct snapshot sn;
+	int status = command_snapshot(&sn, t);
+
+	(void)value;
+	if (status != VIEW_OK)
+		return status;
+	metrics_write(stdout, &sn);
+	snapshot_drop(&sn);
+	return command_end_output();
+}
+
+int command_map(struct target *t, const char *value)
+{
+	struct snapshot sn;
+	struct textmap *map;
+	int status = command_snapshot(&sn, t), error;
+
+	(void)value;
+	if (status != VIEW_OK)
+		return status;
+	map = room_for(1, sizeof(*map));
+	textmap_begin(map, 1, t->name, (unsigned)t->pid, sn.stat.heap_bytes);
+	for (size_t i = 0; i < sn.narenas; i++) {
+		const struct snapshot_arena *a = &sn.arenas[i];
+
+		textmap_begin_arena(map, a->base);
+		for (size_t k = 0; k < a->nruns; k++)
+			textmap_add(map, &sn.runs[a->first_run + k].run);
+		textmap_end_arena(map);
+	}
+	error = textmap_end_or_errno(map);
+	free(map);
+	snapshot_drop(&sn);
+	return error == 0 ? VIEW_OK : command_fail("standard output: %s", out_reason(error));
 }

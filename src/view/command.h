@@ -7,6 +7,8 @@
 
 #include "view/target.h"
 
+#include <stdio.h>
+
 /* Exit statuses. */
 #define VIEW_OK 0
 #define VIEW_FAILED 1       /* a bad option, or the target cannot be read */
@@ -18,6 +20,33 @@ struct snapshot;
  * NULL. What goes wrong has been said on standard error in one line. */
 int command_page(struct target *t, const char *value);
 int command_json(struct target *t, const char *value);
+int command_leaks(struct target *t, const char *value);
+int command_pprof(struct target *t, const char *value);
+int command_serve(struct target *t, const char *value);
+int command_html(struct target *t, const char *value);
+int command_metrics(struct target *t, const char *value);
+int command_map(struct target *t, const char *value);
+int command_object(struct target *t, const char *value);
+int command_top(struct target *t, const char *value);
+
+/* Options that change what others do. */
+struct view_modifiers {
+	bool live;                /* --live: the process is not stopped */
+	unsigned seconds;         /* --seconds: how long samples are taken; 0: none are */
+};
+extern struct view_modifiers view_modifiers;
+
+/* Write flame.json and leaks.json. They return an exit status; what goes wrong is in
+ * target.error. */
+int command_flame(FILE *out, struct target *t);
+int command_leaks_json(FILE *out, struct target *t);
+
+/* Writes the profile for pprof likewise. */
+int command_pprof_stream(FILE *out, struct target *t);
+
+/* Becomes a program, and writes the page of --html when the program ends. In the name of the file
+ * %p is the process id. Returns an exit status if it cannot become the program. */
+int command_html_of_program(char **argv, const char *file);
 
 /* Takes a snapshot, and says what goes wrong, or what of it makes no sense. Returns an exit status;
  * the caller drops the snapshot if it is VIEW_OK. */
@@ -26,8 +55,10 @@ int command_snapshot(struct snapshot *sn, struct target *t);
 /* Says in one line on standard error that something failed. Returns VIEW_FAILED. */
 int command_fail(const char *format, ...) FORMATS(1, 2);
 
-
 /* Says in one line which target failed, and why by its error. Returns VIEW_FAILED. */
 int command_fail_target(const struct target *t);
+
+/* Returns VIEW_OK if all of standard output was written, and says otherwise why it was not. */
+int command_end_output(void);
 
 #endif

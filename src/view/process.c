@@ -34,28 +34,27 @@ static long read_proc(int pid, const char *file, char *text, size_t room)
 	if (fd < 0)
 		return fd;
 	n = read(fd, text, room - 1);
-	text[max_size((size_t)(n < 0 ? 0 : n), 0)] = '\0';
+	text[n < 0 ? 0 : n] = '\0';
 	n = n < 0 ? -errno : n;
 	close(fd);
 	return n;
 }
 
-/* Returns the number behind a field of /proc/PID/status, the last of its line if asked for, or -1
- * if there is none. */
+/* Returns the first number in a line of /proc/PID/status, or the last one, or -1 if there is none.
+ * The field is given with the newline before it. */
 static long status_field(const char *status, const char *field, bool last)
 {
 	const char *at = strstr(status, field);
-	const char *end = at != NULL ? strchr(at, '\n') : NULL;
 	long value = -1;
 
-	if (end == NULL)
+	if (at == NULL)
 		return -1;
-	for (at += strlen(field); at < end; at++) {
-		if (!isdigit((unsigned char)*at))
+	for (at += strlen(field); *at != '\n' && *at != '\0'; at++) {
+		if (!isdigit((unsigned char)*at) || (value >= 0 && !last))
 			continue;
-		value = strtol(at, (char **)&at, 10);
-		if (!last)
-			break;
+		for (value = 0; isdigit((unsigned char)*at); at++)
+			value = value * 10 + (*at - '0');
+		at--;
 	}
 	return value;
 }
@@ -106,7 +105,7 @@ static bool fail_refused(struct target *t)
 		return target_fail(t,
 				   "it belongs to user %ld: run goalloc-view as the same user, or "
 				   "with CAP_SYS_PTRACE, as root has it", uid);
-	(void)snprintf(path, sizeof(path), "/proc/%d", t->pid);
+	(void)snprintf(path, sizeof(path), "/proc/%d/maps", t->pid);
 	if (uid > 0 && stat(path, &st) == 0 && st.st_uid != (uid_t)uid)
 		return target_fail(t,
 				   "it has made itself undumpable, or changed its user: only "

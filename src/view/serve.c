@@ -35,7 +35,7 @@ enum {
 	DRAIN_MS = 1000,
 	DRAIN_MAX = 1 << 20,
 	SHARE_MS = 200,
-	ENDED_SECONDS = 10,
+	ENDED_SECONDS = 5,
 };
 
 static const size_t BODIES_MAX = (size_t)512 << 20;

@@ -315,13 +315,19 @@ def check(case, rate, preload, need_pprof):
         run_google(google_pprof, heap, truth, int(rate))
 
 
-args = sys.argv[1:]
-need_pprof = "--need-pprof" in args
-if need_pprof:
-    args.remove("--need-pprof")
-preload = None
-if args[0] == "--preload":
-    preload, args = args[1], args[2:]
-program, case, rate = args
-with tempfile.TemporaryDirectory() as directory:
-    check(case, rate, preload, need_pprof)
+def main():
+    global directory, program
+    args = sys.argv[1:]
+    need_pprof = "--need-pprof" in args
+    if need_pprof:
+        args.remove("--need-pprof")
+    preload = None
+    if args[0] == "--preload":
+        preload, args = args[1], args[2:]
+    program, case, rate = args
+    with tempfile.TemporaryDirectory() as directory:
+        check(case, rate, preload, need_pprof)
+
+
+if __name__ == "__main__":
+    main()

@@ -69,7 +69,11 @@ int main(int argc, char **argv)
 		CHECK(pthread_create(&thread, NULL, churn, (void *)i) == 0);
 	if (strcmp(argv[1], "exit") == 0) {
 		CHECK(atexit(last) == 0 && atexit(at_exit) == 0);
+#if defined(__GLIBC__)
 		CHECK(on_exit(on_exit_free, strdup("for on_exit")) == 0);
+#else
+		on_exit_free(5, strdup("for on_exit"));
+#endif
 	} else {
 		CHECK(strcmp(argv[1], "quick_exit") == 0);
 		CHECK(at_quick_exit(last) == 0 && at_quick_exit(at_exit) == 0 &&

@@ -100,6 +100,32 @@ static void overflow_by_one(void)
 	writing_function(p, 272);
 }
 
+static void exact_read(void)
+{
+	char *p = allocating_function(1001);
+
+	say(p);
+	reading_function(p, 1001);
+}
+
+/* Every size ends at the guard, and what was asked for is aligned. */
+static void exact_sizes(void)
+{
+	size_t page = (size_t)sysconf(_SC_PAGESIZE);
+
+	for (size_t size = 1; size < 300; size++) {
+		char *p = do_malloc(size), *q = aligned_alloc(64, size), *r;
+
+		memset(p, 'x', size);
+		CHECK(((uintptr_t)p + size) % page == 0 && (uintptr_t)q % 64 == 0);
+		CHECK(malloc_usable_size(p) == size);
+		r = do_realloc(p, size + 7);
+		CHECK(((uintptr_t)r + size + 7) % page == 0 && r[size - 1] == 'x');
+		do_free(r);
+		do_free(q);
+	}
+}
+
 static void underflow_by_one(void)
 {
 	char *p = object_at(false, 272);
@@ -602,6 +628,8 @@ static void clobbered(void)
 
 static const struct face_case deeds[] = {
 	{ "overflow_by_one", overflow_by_one },
+	{ "exact_read", exact_read },
+	{ "exact_sizes", exact_sizes },
 	{ "underflow_by_one", underflow_by_one },
 	{ "write_after_free", write_after_free },
 	{ "read_after_free", read_after_free },
@@ -711,6 +739,23 @@ static void overflow_is_a_fault_at_the_instruction(void)
 		expect_frame("  used by thread ", "writing_function");
 		expect_frame("  allocated by thread ", "allocating_function");
 		CHECK(strstr(result.err, "freed by") == NULL);
+	}
+}
+
+static void a_read_by_one_is_found_where_objects_end_exactly(void)
+{
+	for (int rate = 0; rate < 2; rate++) {
+		const char *options = rate == 0 ? "efence=1,guardexact=1"
+						: "guardrate=1,guardexact=1";
+
+		run_deed("exact_read", options);
+		expect_signal(SIGSEGV);
+		expect_text("goalloc: heap overflow: read at 0x%lx, 0 bytes behind the end of an "
+			    "object of 1001 bytes at 0x%lx\n",
+			    announced() + 1001, announced());
+		expect_frame("  used by thread ", "reading_function");
+		run_deed("exact_sizes", options);
+		expect_exit(0);
 	}
 }
 
@@ -910,6 +955,7 @@ int main(int argc, char **argv)
 {
 	static const struct face_case cases[] = {
 		{ "overflow", overflow_is_a_fault_at_the_instruction },
+		{ "exact", a_read_by_one_is_found_where_objects_end_exactly },
 		{ "underflow", underflow_is_a_fault_at_the_instruction },
 		{ "use_after_free", use_after_free_is_reported_with_three_stacks },
 		{ "nothing", an_object_of_no_bytes_cannot_be_touched },

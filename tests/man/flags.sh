@@ -9,7 +9,7 @@ run=$prefix/bin/goalloc-run
 scratch=$(mktemp -d) || exit 1
 trap 'rm -rf "$scratch"' EXIT
 cd "$scratch" || exit 1
-unset GOALLOC GOALLOC_STATS GOALLOC_PROFILE GOALLOC_MEMLIMIT LD_PRELOAD
+unset GOALLOC_RUN_PID GOALLOC GOALLOC_STATS GOALLOC_PROFILE GOALLOC_MEMLIMIT LD_PRELOAD
 export LC_ALL=C
 failures=0
 
@@ -73,6 +73,13 @@ environment GOALLOC "heapmap=$PWD/m.txt" --heap-map m.txt
 environment GOALLOC heapmap=/tmp/%p.txt --heap-map=/tmp/%p.txt
 environment GOALLOC_PROFILE "$PWD/p, q.pb.gz" --profile "p, q.pb.gz"
 environment GOALLOC_STATS "$PWD/st.txt" --stats=st.txt
+# The command line counts more than the environment, and the later flag than the earlier.
+GOALLOC_PROFILE=/e environment GOALLOC_PROFILE unset -o profile=p.heap
+GOALLOC_STATS=/e environment GOALLOC_STATS unset -o stats=s.txt
+GOALLOC_MEMLIMIT=1GiB environment GOALLOC_MEMLIMIT unset -o memlimit=2GiB
+GOALLOC=leakcheck=2 environment GOALLOC leakcheck=2,leakcheck=1 --leaks
+environment GOALLOC_PROFILE unset --profile a.heap -o profile=p.heap
+environment GOALLOC_PROFILE "$PWD/a.heap" -o profile=p.heap --profile a.heap
 rm -f ./*
 
 # --- files ---
@@ -84,6 +91,51 @@ expect 0 "" --stats=s.%p true
 [ "$(cat s.[0-9]* | wc -l)" -gt 5 ] || complain "no statistics"
 "$run" --stats ls >out 2>err
 [ "$(wc -l <err)" -gt 5 ] || complain "no statistics of a program that closes standard error"
+rm -f ./*
+
+# --- the page at exit: of a program as it is, whatever ends it ---
+expect 3 "" --report r.html sh -c 'exit 3'
+grep -q '"program":"sh"' r.html || complain "no page at exit"
+expect 0 "" --report=%p.html sh -c 'kill -0 $$ && printf "%s" $$'
+[ -s "$(cat out).html" ] || complain "the page does not have the process id of the program"
+expect 0 "" --report r.html sh -c 'test "$1" = "a  b" && test "$2" = "x=y"' sh "a  b" x=y
+expect 139 "" --report s.html sh -c 'kill -SEGV $$'
+[ -s s.html ] || complain "no page of a program that a signal ends"
+expect 137 "" --report k.html sh -c 'kill -KILL $$'
+rm -f ./*
+
+# --- several processes ---
+# A program that is not the one that was run, and a child that was forked, write beside.
+expect 0 "" --profile w.pb.gz perl -e 'system("perl", "-e", 1); wait if fork'
+[ "$(ls w.pb.gz w.[0-9]*.pb.gz | wc -l)" = 3 ] || complain "not two profiles beside: $(ls)"
+rm -f ./*
+expect 0 "" --profile w.heap -o only=perl sh -c 'perl -e "fork; wait"; ls >/dev/null'
+[ "$(ls w.heap w.[0-9]*.heap | wc -l)" = 2 ] || complain "not perl and its child: $(ls)"
+rm -f ./*
+printf '#!/bin/sh\nperl -e 1\ntrue\n' >script
+chmod +x script
+expect 0 "goalloc-run: './script' is a shell script: each program .* -o only=NAME chooses .*" \
+	--profile w.heap ./script
+{ [ ! -e w.heap ] && ls w.[0-9]*.heap >/dev/null; } || complain "of a script: $(ls)"
+rm -f w.*
+expect 0 "" --profile w.heap -o only=perl ./script
+[ "$(ls w.*)" = w.heap ] || complain "only=perl: $(ls)"
+expect 0 "" --profile w.heap -o only=script ./script
+expect 0 "" --stats -o only=no-such ./script
+rm -f ./*
+
+# --- programs that nothing can be preloaded into ---
+if cc -static -o static -x c - <<<'int main(void) { return 5; }' 2>/dev/null; then
+	expect 2 "goalloc-run: './static' is statically linked: no library can be preloaded .*" \
+		./static
+fi
+if [ "$(id -u)" = 0 ]; then
+	cp "$(command -v perl)" setuid
+	chown 1 setuid
+	chmod u+s setuid
+	expect 2 "goalloc-run: './setuid' is setuid or setgid: no library can be preloaded .*" \
+		./setuid
+fi
 rm -f ./*
 
 # --- mistakes ---
@@ -105,7 +157,8 @@ expect 2 "goalloc-run: --leaks: cannot write to '/no/such/l': no such directory"
 expect 2 "goalloc-run: --heap-map: no comma can be in the name of the file '$PWD/a,b'" \
 	--heap-map a,b true
 expect 2 "goalloc-run: bad value in 'memprofilerate=x'; it takes BYTES" --profile-rate x true
-expect 2 "goalloc-run: bad value in 'memlimit=2G'; it takes BYTES|N%|off" --memlimit 2G true
+expect 2 "goalloc-run: bad value in 'memlimit=2G'; it takes BYTES|N%|off; did you mean 2GiB?" \
+	--memlimit 2G true
 expect 2 "goalloc-run: bad value in 'leakexit=300'; it takes 0..255" --leak-exit 300 true
 expect 2 "goalloc-run: bad value in 'signal=KILL'; it takes NUMBER|NAME|off" --signal KILL true
 expect 2 "goalloc-run: bad value in 'guardrate=-1'; it takes 0..1000000000" --guard-rate -1 true

@@ -701,6 +701,8 @@ request:
 	:: late = true; goto thread_enter
 	:: skip
 	fi;
+	/* --- make_key(). LATE_NO_KEY is left out: only glibc before 2.34 comes there, in a process
+	 * without libpthread, which has one thread. --- */
 late_go_on:
 #ifdef MUTANT_DONE_BEFORE_KEY
 	atomic { late_state = LATE_DONE }

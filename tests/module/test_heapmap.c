@@ -5,6 +5,7 @@
 #include "module.h"
 
 #include "tools/heapmap.h"
+#include "tools/textmap.h"
 #include "heap.h"
 #include "tools/stat.h"
 
@@ -74,11 +75,11 @@ TEST_IN_CHILD(merged_cells_are_what_most_of_them_are)
 	/* The first of as many. */
 	struct map_cell even[4] = { { 4, 1 }, { 4, 1 }, { 6, 1 }, { 6, 1 } };
 
-	heapmap_merge(cells, 2, 4);
+	textmap_merge(cells, 2, 4);
 	CHECK(cells[0].kind == 6 && cells[0].fill == 205);
 	CHECK(cells[1].kind == KIND_FREE);
 	CHECK(cells[7].kind == 8);
-	heapmap_merge(even, 1, 4);
+	textmap_merge(even, 1, 4);
 	CHECK(even[0].kind == 4);
 }
 
@@ -125,10 +126,11 @@ static size_t legend_of(char letter)
 {
 	char key[3] = { '\n', letter, '\0' };
 	const char *at = text;
+	char word[5];
 	size_t n;
 
 	while ((at = strstr(at + 1, key)) != NULL)
-		if (sscanf(at + 2, "%zu page", &n) == 1)
+		if (sscanf(at + 2, "%zu %4[page]", &n, word) == 2)
 			return n;
 	return 0;
 }
@@ -169,7 +171,7 @@ TEST_IN_CHILD(the_letters_of_the_text_are_those_of_the_legend)
 	CHECK(count['B'] * PAGE_SIZE == st.classes[SPANCLASS_TINY].span_bytes);
 }
 
-TEST_IN_CHILD(no_line_is_longer_than_100_columns)
+TEST_IN_CHILD(no_line_is_longer_than_80_columns)
 {
 	size_t columns = 0;
 
@@ -178,7 +180,7 @@ TEST_IN_CHILD(no_line_is_longer_than_100_columns)
 	for (const char *s = strchr(text, '\n') + 1; *s != '\0'; s++) {
 		/* What continues a character is none. */
 		columns = *s == '\n' ? 0 : columns + ((*s & 0xc0) != 0x80);
-		CHECK(columns <= 100);
+		CHECK(columns <= 80);
 	}
 }
 
@@ -228,7 +230,7 @@ int main(void)
 		cmocka_unit_test(merged_cells_are_what_most_of_them_are),
 		cmocka_unit_test(a_big_heap_of_fragments_stays_small),
 		cmocka_unit_test(the_letters_of_the_text_are_those_of_the_legend),
-		cmocka_unit_test(no_line_is_longer_than_100_columns),
+		cmocka_unit_test(no_line_is_longer_than_80_columns),
 		cmocka_unit_test(a_map_is_whole_while_others_allocate),
 		cmocka_unit_test(what_cannot_be_written_is_said),
 	};

@@ -235,6 +235,62 @@ TEST_IN_CHILD(a_big_object_stays_at_half_of_its_pages_and_where_it_is_much_to_co
 	}
 }
 
+/* Frees an object of so many pages, and returns how many one of `wanted` pages has then. */
+static size_t pages_after(size_t kept, size_t wanted)
+{
+	void *p = heap_malloc(kept * PAGE_SIZE), *q;
+	size_t size = wanted * PAGE_SIZE - 100, nbytes;
+
+	heap_free(p, "free");
+	q = heap_malloc(size);
+	CHECK(q != NULL);
+	nbytes = heap_usable_size(q, "test");
+	CHECK((q == p) == (nbytes == kept * PAGE_SIZE));
+	CHECK((slot_state(&span_of((uintptr_t)q)->state[0]) == SLOT_RESIZED) ==
+	      (nbytes > wanted * PAGE_SIZE));
+	/* The size that was asked for is right wherever the object is. */
+	heap_free_sized(q, size, 0, "free_sized");
+	bigcache_flush(&thread_cache()->big, &thread_cache()->pages);
+	return nbytes / PAGE_SIZE;
+}
+
+TEST_IN_CHILD(a_big_object_gets_the_pages_of_a_kept_one_that_is_a_quarter_longer_at_most)
+{
+	CHECK(pages_after(6, 5) == 6 && pages_after(7, 5) == 5);
+	CHECK(pages_after(9, 8) == 9 && pages_after(10, 8) == 10 && pages_after(11, 8) == 8);
+	CHECK(pages_after(7, 8) == 8);
+	CHECK(pages_after(125, 100) == 125 && pages_after(126, 100) == 100);
+	CHECK(pages_after(BIG_CACHE_MAX_RUN, BIG_CACHE_MAX_RUN - 1) == BIG_CACHE_MAX_RUN);
+	CHECK(pages_after(BIG_CACHE_MAX_RUN + 1, BIG_CACHE_MAX_RUN) == BIG_CACHE_MAX_RUN);
+	heapcheck();
+}
+
+TEST_IN_CHILD(a_kept_big_object_of_the_right_length_comes_before_a_longer_one)
+{
+	void *longer = heap_malloc(10 * PAGE_SIZE), *right = heap_malloc(9 * PAGE_SIZE);
+
+	heap_free(right, "free");
+	heap_free(longer, "free");
+	CHECK(heap_malloc(9 * PAGE_SIZE) == right);
+	CHECK(heap_malloc(9 * PAGE_SIZE) == longer);
+	/* It is as long as before when it is freed. */
+	heap_free(longer, "free");
+	CHECK(heap_malloc(10 * PAGE_SIZE) == longer);
+	CHECK(slot_state(&span_of((uintptr_t)longer)->state[0]) == SLOT_LIVE);
+	heapcheck();
+}
+
+TEST_IN_CHILD(a_counted_big_object_has_the_length_that_is_counted)
+{
+	void *p = heap_malloc(10 * PAGE_SIZE);
+
+	heap_free(p, "free");
+	sample_count(true);
+	p = heap_malloc(9 * PAGE_SIZE);
+	CHECK(heap_usable_size(p, "test") == 9 * PAGE_SIZE);
+	heapcheck();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -248,6 +304,11 @@ int main(void)
 			a_big_object_below_half_of_its_pages_is_copied_and_leaves_them_whole),
 		cmocka_unit_test(
 			a_big_object_stays_at_half_of_its_pages_and_where_it_is_much_to_copy),
+		cmocka_unit_test(
+			a_big_object_gets_the_pages_of_a_kept_one_that_is_a_quarter_longer_at_most),
+		cmocka_unit_test(
+			a_kept_big_object_of_the_right_length_comes_before_a_longer_one),
+		cmocka_unit_test(a_counted_big_object_has_the_length_that_is_counted),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -790,6 +790,24 @@ TEST_IN_CHILD(the_big_objects_that_a_cache_keeps_are_bounded)
 	end_with_empty_heap();
 }
 
+TEST_IN_CHILD(a_cache_keeps_no_more_than_its_new_share_soon_after_other_caches_came)
+{
+	struct mspan *s[BIG_PAGES_ALL / 10];
+
+	start();
+	atomic_store(&mcaches_made, 1);
+	for (size_t i = 0; i < BIG_PAGES_ALL / 10; i++)
+		s[i] = get_big(&cache[0], 10);
+	for (size_t i = 0; i < BIG_PAGES_ALL / 10; i++)
+		put_big(&cache[0], s[i]);
+	CHECK(cache[0].big.npages > BIG_PAGES_ALL - 10);
+	atomic_store(&mcaches_made, 1000);
+	for (size_t i = 0; i < BIG_FREES_PER_POLL; i++)
+		put_big(&cache[0], get_big(&cache[0], 10));
+	CHECK(cache[0].big.npages <= BIG_PAGES_MIN);
+	end_with_empty_heap();
+}
+
 TEST_IN_CHILD(a_full_cache_frees_only_as_many_big_objects_as_have_to_go)
 {
 	struct mspan *s[BIG_PAGES_MIN / 8];
@@ -1224,6 +1242,8 @@ int main(void)
 		cmocka_unit_test(
 			a_thread_alone_cuts_the_big_objects_it_keeps_before_the_heap_grows),
 		cmocka_unit_test(the_big_objects_that_a_cache_keeps_are_bounded),
+		cmocka_unit_test(
+			a_cache_keeps_no_more_than_its_new_share_soon_after_other_caches_came),
 		cmocka_unit_test(a_full_cache_frees_only_as_many_big_objects_as_have_to_go),
 		cmocka_unit_test(
 			few_big_objects_stay_kept_where_the_heap_grows_for_another_length),

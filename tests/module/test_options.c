@@ -81,6 +81,7 @@ static void assert_same(struct options a, struct options b)
 	assert_int_equal(a.keyed, b.keyed);
 	assert_int_equal(a.hard, b.hard);
 	assert_int_equal(a.decoratemappings, b.decoratemappings);
+	assert_int_equal(a.view, b.view);
 	assert_int_equal(a.help, b.help);
 	assert_int_equal(a.realloczero, b.realloczero);
 	assert_int_equal(a.scavenge_ms, b.scavenge_ms);
@@ -130,6 +131,7 @@ static const struct flag flags[] = {
 	{ "sbrk", offsetof(struct options, sbrk) },
 	{ "hard", offsetof(struct options, hard) },
 	{ "decoratemappings", offsetof(struct options, decoratemappings) },
+	{ "view", offsetof(struct options, view) },
 	{ "help", offsetof(struct options, help) },
 };
 
@@ -236,9 +238,13 @@ static void bytes_take_the_units_of_go(void **state)
 	assert_int_equal(parse("memprofilerate=3MiB", "").memprofilerate, 3145728);
 	assert_int_equal(parse("memprofilerate=1GiB", "").memprofilerate, 1073741824);
 	assert_int_equal(parse("memprofilerate=1048576KiB", "").memprofilerate, 1073741824);
-	EXPECT_REFUSED("memprofilerate", "BYTES", "", "KiB", "1K", "1KB", "1kib", "64 KiB",
+	EXPECT_REFUSED("memprofilerate", "BYTES", "", "KiB", "64 KiB",
 		       "1.5KiB", "-1", "1073741825", "1025MiB", "2GiB", "1TiB",
 		       "18014398509481985KiB", "99999999999999999999");
+	/* A unit that is not Go's is told what it may have meant. */
+	EXPECT_REFUSED("memprofilerate", "BYTES; did you mean 1KiB?", "1K", "1k", "1KB", "1kib");
+	EXPECT_REFUSED("memprofilerate", "BYTES; did you mean 25MiB?", "25M", "25mb", "25Mib");
+	EXPECT_REFUSED("memprofilerate", "BYTES", "1Kx", "1KiBs", "K", "1kbb", "1P", "0x1K");
 	assert_same(parse("memprofilerate", bad_line("memprofilerate", "BYTES")), defaults);
 }
 
@@ -257,7 +263,7 @@ static void memlimit_is_bytes_or_a_share_or_off(void **state)
 	assert_int_equal(parse("memlimit=1GiB,memlimit=50%", "").memlimit, 0);
 	assert_int_equal(parse("memlimit=50%,memlimit=1GiB", "").memlimit_percent, 0);
 	EXPECT_REFUSED("memlimit", "BYTES|N%|off", "", "0", "0KiB", "%", "0%", "101%", "-1%", "5%%",
-		       "banana", "2G", "offf", "9223372036854775808", "8388608TiB",
+		       "banana", "offf", "9223372036854775808", "8388608TiB",
 		       "9007199254740992KiB");
 	assert_same(parse("memlimit", bad_line("memlimit", "BYTES|N%|off")), defaults);
 }
@@ -303,8 +309,16 @@ static void a_signal_has_a_number_or_a_name(void **state)
 	assert_same(parse("signal=10,signal=off", ""), defaults);
 	/* KILL and STOP; those of faults; the two that are glibc's. */
 	EXPECT_REFUSED("signal", "NUMBER|NAME|off", "9", "19", "4", "5", "6", "7", "8", "11", "31",
-		       "32", "33", "KILL", "SEGV", "65", "-1", "", "SIG", "usr1", "USR3",
-		       "SIGSIGUSR1");
+		       "32", "33", "KILL", "SEGV", "65", "-1", "", "SIG", "USR3",
+		       "SIGSIGUSR1", "USR", "RTMIN-1", "RTMIN+", "RTMIN+31", "RTMAX+1", "RTMAX-31",
+		       "RTMIN+x", "RTMI", "RTMIN3");
+	assert_int_equal(parse("signal=usr1", "").signal, SIGUSR1);
+	assert_int_equal(parse("signal=sigUsr2", "").signal, SIGUSR2);
+	assert_int_equal(parse("signal=RTMIN", "").signal, SIGRTMIN);
+	assert_int_equal(parse("signal=SIGRTMIN+3", "").signal, SIGRTMIN + 3);
+	assert_int_equal(parse("signal=rtmin+30", "").signal, SIGRTMAX);
+	assert_int_equal(parse("signal=RTMAX-2", "").signal, SIGRTMAX - 2);
+	assert_same(parse("signal=10,signal=OFF", ""), defaults);
 	assert_same(parse("signal", bad_line("signal", "NUMBER|NAME|off")), defaults);
 }
 
@@ -692,7 +706,8 @@ static void a_bad_variable_is_one_line(void **state)
 	memset(path, 'x', sizeof(path) - 1);
 	snprintf(lines, sizeof(lines),
 		 "goalloc: GOALLOC_PROFILE: file name too long in '%.200s...', ignored\n"
-		 "goalloc: GOALLOC_MEMLIMIT: bad value in '2gb', ignored; it takes BYTES|N%%|off\n",
+		 "goalloc: GOALLOC_MEMLIMIT: bad value in '2gb', ignored; it takes BYTES|N%%|off; "
+		 "did you mean 2GiB?\n",
 		 path);
 	in_environment(&e, lines);
 }

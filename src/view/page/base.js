@@ -29,7 +29,8 @@ const size = bytes => bytes === null || bytes === undefined ? "\u2013" :
   sizeParts(bytes).join("\u00a0");
 
 // The same for lengths that are mostly whole: 8 KiB, not 8.00 KiB.
-const wholeSize = bytes => size(bytes).replace(/\.0+(?=\u00a0)/, "");
+const wholeSize = bytes => size(bytes).replace(/(\.\d*?)0+(?=\u00a0)/,
+  (all, kept) => kept === "." ? "" : kept);
 const signed = bytes => (bytes > 0 ? "+" : "") + size(bytes);
 const count = n => Math.round(n).toLocaleString("en-US");
 const share = x => (100 * x).toFixed(x > 0 && x < 0.0995 ? 1 : 0) + "\u00a0%";

@@ -7,7 +7,7 @@ function showStats(stats, time) {
   process = stats.program || "the process";
   document.title = process + " \u00b7 goalloc-view";
   $("program").textContent = process;
-  $("process").textContent = "pid " + stats.pid;
+  $("process").textContent = (stats.core ? "core of " : "") + "pid " + stats.pid;
   $("footer").textContent = "goalloc " + stats.version + ", read from outside by goalloc-view. " +
     "Pages of " + wholeSize(stats.page_size) + ". Slack is memory of spans that no object uses.";
   addSample(stats, time);

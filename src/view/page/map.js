@@ -26,7 +26,8 @@ const map = {
 const classSizes = [@class_sizes@];
 
 // Takes a heap.json apart into typed arrays: per page the number of its span or what it is
-// otherwise, per span its place and numbers.
+// otherwise, per span its place and numbers. Pages are counted from the first one of the arena that
+// is in use; page0 is that one's number among all addresses.
 function readHeap(heap) {
   map.pageSize = heap.page_size;
   let nspans = 0;
@@ -36,19 +37,25 @@ function readHeap(heap) {
     live: new Uint32Array(nspans), slots: new Uint32Array(nspans) };
   let i = 0;
   map.arenas = heap.arenas.map((arena, number) => {
-    let end = 0;
-    for (const row of arena.spans) end = Math.max(end, row[0] + row[1]);
-    for (const row of arena.free) end = Math.max(end, row[0] + row[1]);
+    let begin = Infinity, end = 0;
+    for (const row of [...arena.spans, ...arena.free]) {
+      begin = Math.min(begin, row[0]);
+      end = Math.max(end, row[0] + row[1]);
+    }
+    begin = Math.min(begin - begin % 64, end);
+    end -= begin;
     const cells = new Int32Array(end).fill(HOLE);
     // A free run says how many of its pages are released, not which: they are shown at its end.
-    for (const [first, pages, released] of arena.free) {
+    for (const [page, pages, released] of arena.free) {
+      const first = page - begin;
       cells.fill(FREE, first, first + pages);
       cells.fill(RELEASED, first + pages - Math.min(pages, released), first + pages);
     }
     for (const row of arena.spans) {
-      cells.fill(i, row[0], row[0] + row[1]);
+      const first = row[0] - begin;
+      cells.fill(i, first, first + row[1]);
       s.arena[i] = number;
-      s.first[i] = row[0];
+      s.first[i] = first;
       s.pages[i] = row[1];
       s.cls[i] = row[2];
       s.scan[i] = row[3] ? 1 : 0;
@@ -56,7 +63,8 @@ function readHeap(heap) {
       s.slots[i] = row[5];
       i++;
     }
-    return { address: arena.address, cells, end };
+    return { address: arena.address, cells, end,
+      page0: Number(arena.address) / map.pageSize + begin };
   });
   map.spans = s;
 }
@@ -68,21 +76,22 @@ function groupOf(i) {
   return groups.findIndex(g => g.holds(slot));
 }
 
-// Returns the spans of this moment by address, to compare later ones with.
+// The number of a span's first page among all addresses.
+const pageOf = i => map.arenas[map.spans.arena[i]].page0 + map.spans.first[i];
+
+// Returns the spans of this moment by their pages, to compare later ones with.
 function takeMark() {
   const marked = new Map(), s = map.spans;
   for (let i = 0; i < s.n; i++) {
-    marked.set(map.arenas[s.arena[i]].address + ":" + s.first[i],
-      { pages: s.pages[i], cls: s.cls[i], live: s.live[i] });
+    marked.set(pageOf(i), { pages: s.pages[i], cls: s.cls[i], live: s.live[i] });
   }
-  return { spans: marked, time: map.time,
-    cells: new Map(map.arenas.map(a => [a.address, a.cells])) };
+  return { spans: marked, time: map.time, arenas: new Map(map.arenas.map(a => [a.address, a])) };
 }
 
 // What became of a span since the mark: "new", "more", "less" or "same".
 function changeOf(i) {
   const s = map.spans;
-  const old = map.mark && map.mark.spans.get(map.arenas[s.arena[i]].address + ":" + s.first[i]);
+  const old = map.mark && map.mark.spans.get(pageOf(i));
   if (!old || old.pages !== s.pages[i] || old.cls !== s.cls[i]) return map.mark ? "new" : "same";
   return s.live[i] > old.live ? "more" : s.live[i] < old.live ? "less" : "same";
 }
@@ -127,8 +136,8 @@ function colourSpans() {
 // The colour of a page without a span; with the changes, a page that had one at the mark.
 function colourOfFree(arena, page, kind) {
   if (map.mode === "change" && map.mark) {
-    const old = map.mark.cells.get(arena.address);
-    if (old && old[page] >= 0) {
+    const old = map.mark.arenas.get(arena.address);
+    if (old && old.cells[arena.page0 + page - old.page0] >= 0) {
       map.gone += map.pageSize;
       return colours.gone;
     }
@@ -137,7 +146,7 @@ function colourOfFree(arena, page, kind) {
 }
 
 // Chooses how many pages a row has: so that the whole fills the canvas best, and the same as before
-// unless that has become much worse.
+// unless that has become worse. While a part is looked at, it has to be much worse.
 function arrange() {
   const canvas = $("map"), w = canvas.clientWidth, h = innerWidth <= 760 ? 380 : 460;
   const scaleOf = columns => {
@@ -148,7 +157,8 @@ function arrange() {
   for (let columns = 16; columns <= 4096; columns += columns < 512 ? 8 : 64) {
     if (scaleOf(columns) > scaleOf(best)) best = columns;
   }
-  const keep = map.columns && map.width === w && scaleOf(map.columns) > 0.8 * scaleOf(best);
+  const much = map.scale > map.fit * 1.001 ? 0.5 : 0.985;
+  const keep = map.columns && map.width === w && scaleOf(map.columns) > much * scaleOf(best);
   if (!keep) map.columns = best;
   map.width = w;
   let row = 0;
@@ -325,8 +335,7 @@ function pageAt(cell) {
 
 // Returns the title and the rows that describe it.
 function describe(at) {
-  const address = "0x" + (BigInt(at.arena.address) + BigInt(at.first) *
-    BigInt(map.pageSize)).toString(16);
+  const address = "0x" + ((at.arena.page0 + at.first) * map.pageSize).toString(16);
   const bytes = at.pages * map.pageSize;
   const place = [["Address", address], ["Pages", count(at.pages) + ", " + wholeSize(bytes)]];
   if (at.span === undefined) {
@@ -339,14 +348,14 @@ function describe(at) {
   const rows = slot === 0 ? [["Contents", pointers]] :
     [["Live", count(s.live[i]) + " of " + count(s.slots[i]) + " slots, " + share(spanFill(s, i))],
       ["Contents", pointers]];
-  const old = map.mark &&
-    map.mark.spans.get(at.arena.address + ":" + s.first[i]);
+  const old = map.mark && map.mark.spans.get(pageOf(i));
   if (map.mode === "change" && map.mark) {
     const word = changeOf(i);
     rows.push(["Since " + clock(map.mark.time), word === "new" ? "new" : word === "same" ?
       "unchanged" : (s.live[i] > old.live ? "+" : "\u2212") +
       count(Math.abs(s.live[i] - old.live)) + " objects"]);
   }
+  if (slot === 0 && s.live[i] === 0) return ["Big object, freed and kept", place];
   return [slot === 0 ? "Big object" : "Objects of " + slotSize(slot), rows.concat(place)];
 }
 

@@ -126,8 +126,8 @@ function drawGrid(g, to) {
 
 const drawChart = oncePerFrame(() => {
   const canvas = $("chart");
-  canvas.hidden = isSaved || samples.length < 2;
-  if (canvas.hidden) return;
+  canvas.hidden = isSaved;
+  if (isSaved || samples.length === 0) return;
   const g = prepare(canvas), to = chartScale(canvas);
   drawGrid(g, to);
   const below = samples.map(() => 0);

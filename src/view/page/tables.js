@@ -65,7 +65,8 @@ function showClasses(stats) {
   const key = c => c.size + (c.scan ? "s" : "n");
   const rows = stats.classes.filter(c => c.spans > 0 || c.live > 0).map(c => ({
     key: key(c), size: c.size, scan: c.scan, spans: c.spans, live: c.live, slots: c.slots,
-    bytes: c.size * c.live, free: c.size * (c.slots - c.live) }));
+    bytes: c.live_bytes === undefined ? c.size * c.live : c.live_bytes, tiny: c.tiny,
+    free: c.size * (c.slots - c.live) }));
   if (stats.big && stats.big.objects > 0) {
     rows.push({ key: "big", size: Infinity, scan: null, spans: stats.big.objects,
       live: stats.big.objects, slots: stats.big.objects, bytes: stats.big.bytes, free: 0 });
@@ -75,7 +76,7 @@ function showClasses(stats) {
   classRows.table = classRows.table || new Table("classes", [
     { name: "Size", value: r => r.size, show: r => r.size === Infinity ? "big" : slotSize(r.size) },
     { name: "Contents", value: r => String(r.scan), style: "left soft narrow-off", text: true,
-      show: r => r.scan === null ? "" : r.scan ? "pointers" : "no pointers" },
+      show: r => r.scan === null ? "" : r.tiny ? "tiny" : r.scan ? "pointers" : "no pointers" },
     { name: "Live", value: r => r.bytes, show: r => size(r.bytes) },
     { name: "Objects", value: r => r.live },
     { name: "Since opened", value: r => r.change, show: r => changed(r.change),
@@ -102,10 +103,11 @@ function startTables() {
   });
 }
 
-const threadRows = { before: new Map(), time: 0, table: null };
+const threadRows = { before: new Map(), time: 0, table: null, counts: false };
 const THREADS_MAX = 200;
 
-// Allocations in a second are the difference to the statistics before.
+// Allocations in a second are the difference to the statistics before. They are counted only while
+// the process takes samples or keeps statistics.
 function showThreads(stats) {
   const seconds = stats.time - threadRows.time, before = threadRows.before;
   const rows = stats.threads.map(t => {
@@ -115,21 +117,28 @@ function showThreads(stats) {
   });
   threadRows.before = new Map(stats.threads.map(t => [t.tid, t]));
   threadRows.time = stats.time;
+  const counts = rows.some(t => t.objects_allocated > 0);
+  if (threadRows.table && threadRows.counts !== counts) {
+    $("threads").replaceChildren();
+    threadRows.table = null;
+  }
+  threadRows.counts = counts;
   threadRows.table = threadRows.table || new Table("threads", [
     { name: "Thread", value: t => t.name || "", style: "left", text: true,
       show: t => t.name || "\u2013" },
     { name: "Id", value: t => t.tid, show: t => t.tid ? String(t.tid) : "\u2013",
       style: "soft" },
+    { name: "In its spans", value: t => t.live_bytes || 0, show: t => size(t.live_bytes) },
     { name: "In its cache", value: t => t.cached_bytes, show: t => size(t.cached_bytes) },
-    { name: "Allocated", value: t => t.objects_allocated, style: "narrow-off" },
-    { name: "Freed", value: t => t.objects_freed, style: "narrow-off" },
-    ...isSaved ? [] : [{ name: "Allocations/s", value: t => t.rate,
-      show: t => t.rate ? count(t.rate) : "\u2013" }],
+    ...counts ? [{ name: "Allocated", value: t => t.objects_allocated, style: "narrow-off" }] : [],
+    ...counts && !isSaved ? [{ name: "Allocations/s", value: t => t.rate,
+      show: t => t.rate ? count(t.rate) : "\u2013", style: "narrow-off" }] : [],
   ], 2, true);
-  const most = rows.sort((a, b) => b.cached_bytes - a.cached_bytes).slice(0, THREADS_MAX);
+  const weight = t => (t.live_bytes || 0) + t.cached_bytes;
+  const most = rows.sort((a, b) => weight(b) - weight(a)).slice(0, THREADS_MAX);
   threadRows.table.show(most);
   $("threads-sum").textContent = plural(rows.length, "thread") +
-    (rows.length > most.length ? ", those with the largest caches" : "") + ", " +
+    (rows.length > most.length ? ", the " + most.length + " with most memory" : "") + ", " +
     size(rows.reduce((sum, t) => sum + t.cached_bytes, 0)) + " in caches";
 }
 

@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * raise.c - makes a process sample its allocations for a while.
+ *
+ * It writes to the words of tools/tracer.h, which the process's next slow path sees. From
+ * raise_begin() to raise_end(), the signals that would end this program are blocked, so that the
+ * wish is withdrawn. A program that is killed leaves it to the lease.
+ */
+#include "view/raise.h"
+#include "os/os.h"
+#include "tools/tracer.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/uio.h>
+#include <time.h>
+#include <unistd.h>
+
+/* The lease is longer than what was asked for by so many seconds. */
+#define GRACE 30
+
+/* Writes a word of the process. Where process_vm_writev(2) is refused, /proc/PID/mem may not be. */
+static bool write_word(struct target *t, uintptr_t addr, uint32_t value)
+{
+	struct iovec from = { &value, sizeof(value) };
+	struct iovec to = { (void *)addr, sizeof(value) };
+	char path[32];
+	bool written;
+	int fd;
+
+	if (process_vm_writev(t->pid, &from, 1, &to, 1, 0) == (ssize_t)sizeof(value))
+		return true;
+	(void)snprintf(path, sizeof(path), "/proc/%d/mem", t->pid);
+	fd = open(path, O_WRONLY | O_CLOEXEC);
+	if (fd < 0)
+		return false;
+	written = pwrite(fd, &value, sizeof(value), (off_t)addr) == (ssize_t)sizeof(value);
+	close(fd);
+	return written;
+}
+
+static void block_signals(sigset_t *set)
+{
+	(void)sigemptyset(set);
+	(void)sigaddset(set, SIGINT);
+	(void)sigaddset(set, SIGTERM);
+	(void)sigaddset(set, SIGHUP);
+	(void)sigaddset(set, SIGQUIT);
+	(void)sigprocmask(SIG_BLOCK, set, NULL);
+}
+
+bool raise_begin(struct raised *r, struct target *t, const struct viewed_root *root, size_t rate,
+		 unsigned seconds)
+{
+	uintptr_t words = (uintptr_t)root->tracer;
+	sigset_t set;
+
+	*r = (struct raised){ .target = t };
+	block_signals(&set);
+	if (!write_word(t, words + offsetof(struct tracer, lease_ms), (seconds + GRACE) * 1000) ||
+	    !write_word(t, words + offsetof(struct tracer, rate),
+			(uint32_t)min_size(rate, UINT32_MAX)))
+		return target_fail(t, "its memory cannot be written to, so it cannot be asked to "
+				      "sample");
+	r->tracer = words;
+	return true;
+}
+
+bool raise_wait(const struct raised *r, unsigned seconds)
+{
+	struct timespec piece = { 0, 100000000 };
+	uint64_t end = os_now_ms() + (uint64_t)seconds * 1000;
+	sigset_t set;
+
+	block_signals(&set);
+	while (os_now_ms() < end) {
+		if (sigtimedwait(&set, NULL, &piece) > 0)
+			return true;
+		if (kill(r->target->pid, 0) != 0 && errno == ESRCH)
+			return false;
+	}
+	return true;
+}
+
+void raise_end(struct raised *r)
+{
+	if (r->tracer != 0)
+		(void)write_word(r->target, r->tracer + offsetof(struct tracer, rate), 0);
+	r->tracer = 0;
+}
