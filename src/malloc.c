@@ -126,6 +126,7 @@
 #include "start.h"
 #include "tools/profile.h"
 #include "tools/sample.h"
+#include "tools/service.h"
 #include "tools/tracer.h"
 
 #include <errno.h>
@@ -410,6 +411,8 @@ void *request_alloc(const struct request *r)
 		tracer_look_at_lease();
 	}
 	metakey_close(rights);
+	if (UNLIKELY(sampled != 0))
+		service_after_sample();
 	scavthread_attend();
 	tracer_attend();
 	return p != NULL ? p : request_refuse();
@@ -429,10 +432,25 @@ static void *alloc_plain(struct mcache *c, size_t size)
 	return sc == SPANCLASS_BIG ? NULL : sample_plain(c, sc);
 }
 
+/* Returns true if malloc may take a big object that the thread keeps, without more ado. It is this
+ * thread's alone, so even a forked child that is not mended may take it. */
+FAST_PATH bool may_take_kept(const struct mcache *c)
+{
+	return c != MCACHE_NONE && !sample_counts() && !tracer_waits();
+}
+
 static SLOW_PATH void *malloc_rest(size_t size)
 {
-	void *p = alloc_plain(cache_for_slow_path(), size);
+	struct mcache *c = cache_for_slow_path();
+	void *p = alloc_plain(c, size);
 
+	if (p == NULL && size > BIG_CACHE_MAX_RUN * PAGE_SIZE &&
+	    size <= BIG_PAGES_ALONE * PAGE_SIZE && may_take_kept(c)) {
+		struct mspan *s = bigcache_take(&c->big, pages_for(size), 1, SCAN);
+
+		if (s != NULL)
+			return mspan_set_big_live(s);
+	}
 	if (p == NULL)
 		return request_alloc(&(struct request){ .size = size });
 	scavthread_attend();
@@ -453,10 +471,8 @@ SLOW_PATH void *heap_malloc_slow(size_t size)
 {
 	struct mcache *c = thread_cache();
 
-	/* A kept big object is taken at once, because a program may use one buffer over and over.
-	 * It is this thread's alone, so even a forked child that is not mended may take it. */
-	if (size > MAX_SMALL_SIZE && size <= BIG_CACHE_MAX_RUN * PAGE_SIZE && c != MCACHE_NONE &&
-	    !sample_counts() && !tracer_waits()) {
+	/* At once, because a program may use one buffer over and over. */
+	if (size > MAX_SMALL_SIZE && size <= BIG_CACHE_MAX_RUN * PAGE_SIZE && may_take_kept(c)) {
 		struct mspan *s = bigcache_take_short(&c->big, pages_for(size), SCAN);
 
 		return LIKELY(s != NULL) ? mspan_set_big_live(s) : malloc_longer(size, c);

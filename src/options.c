@@ -245,6 +245,29 @@ static bool piece_realtime(struct piece p, uint64_t *n)
 }
 
 /* Takes the number of a signal, or its name with or without SIG, in capitals or not. */
+static bool set_every(struct options *o, struct piece value)
+{
+	static const char *const units[] = { "", "s", "m", "h" };
+	static const uint32_t seconds[] = { 1, 1, 60, 3600 };
+	struct piece digits = { value.text, 0 }, unit;
+	uint64_t n;
+
+	o->every_s = 0;
+	if (piece_is(value, "off"))
+		return true;
+	while (digits.len < value.len && value.text[digits.len] >= '0' &&
+	       value.text[digits.len] <= '9')
+		digits.len++;
+	unit = (struct piece){ value.text + digits.len, value.len - digits.len };
+	for (unsigned i = 0; i < sizeof(units) / sizeof(units[0]); i++) {
+		if (!piece_is(unit, units[i]) || !piece_number(digits, 1, 86400 / seconds[i], &n))
+			continue;
+		o->every_s = (uint32_t)n * seconds[i];
+		return true;
+	}
+	return false;
+}
+
 static bool set_signal(struct options *o, struct piece value)
 {
 	static const struct {

@@ -45,6 +45,8 @@ struct options {
 	uint32_t leakcheck;        /* 0 none, 1 with sampled stacks, 2 with all */
 	uint32_t leakexit;         /* exit status when there are leaks; 0 the program's own */
 	uint32_t signal;           /* number; 0 none */
+	uint32_t every_s;          /* seconds between profiles; 0: at exit only */
+	uint32_t peak;             /* 1: profiles of peaks */
 	uint32_t memlimit_percent; /* of the cgroup's limit; 0 none */
 	size_t memlimit;           /* bytes; 0 none */
 	size_t memprofilerate;     /* bytes between samples, the mean; 0 none, 1 every allocation */

@@ -102,6 +102,28 @@ static void *cut_locked(size_t nbytes)
 	return (void *)at;
 }
 
+/* --- what samples stand for --- */
+
+/* Returns the allocated bytes that a sample of nbytes stands for. */
+static uint64_t weight_of(size_t nbytes, size_t rate)
+{
+	return rate == 0 ? nbytes : (uint64_t)((double)nbytes / chance_of(nbytes, rate));
+}
+
+/* Adds to the live bytes. Relaxed: a figure, changed under the lock. */
+static void add_live_locked(uint64_t nbytes)
+{
+	atomic_store_explicit(&profiled.live_bytes,
+			      atomic_load_explicit(&profiled.live_bytes, memory_order_relaxed) +
+				      nbytes,
+			      memory_order_relaxed);
+}
+
+uint64_t profile_live_bytes(void)
+{
+	return atomic_load_explicit(&profiled.live_bytes, memory_order_relaxed);
+}
+
 /* --- the tables --- */
 
 static void forget_locked(void)
@@ -118,6 +140,7 @@ static void forget_locked(void)
 	profiled.samples = 0;
 	/* Relaxed: a figure. */
 	atomic_store_explicit(&profiled.dropped, 0, memory_order_relaxed);
+	atomic_store_explicit(&profiled.live_bytes, 0, memory_order_relaxed);
 	if (profiled.first != NULL)
 		enter_chunk_locked(profiled.first);
 	order_stores();
@@ -213,6 +236,7 @@ static struct profile_bucket *forget_object_locked(uint64_t hash)
 		return NULL;
 	order_stores();
 	o->bucket->frees++;
+	add_live_locked(-weight_of(o->bucket->nbytes, profiled.rate));
 	o->node.next = (struct hashtable_node *)profiled.free;
 	order_stores();
 	profiled.free = o;
@@ -256,6 +280,7 @@ static bool record_locked(uint64_t object_hash, struct profile_bucket *b)
 	o->node.hash = object_hash;
 	o->bucket = b;
 	b->allocs++;
+	add_live_locked(weight_of(b->nbytes, profiled.rate));
 	order_stores();
 	hashtable_insert(&profiled.objects, &o->node);
 	return true;
@@ -298,15 +323,6 @@ static unsigned spanclass_at(uintptr_t addr)
 	return s != NULL ? s->spanclass : 0;
 }
 
-/* Returns the allocated bytes that a sample of nbytes stands for. */
-static uint64_t weight_of(size_t nbytes)
-{
-	/* Relaxed: see profile.h. */
-	size_t rate = atomic_load_explicit(&profile_rate, memory_order_relaxed);
-
-	return rate == 0 ? nbytes : (uint64_t)((double)nbytes / chance_of(nbytes, rate));
-}
-
 uint64_t profile_serial(void)
 {
 	/* Relaxed: see profile.h. */
@@ -324,7 +340,9 @@ void profile_alloc(uintptr_t addr, size_t nbytes)
 	if (!profile_is_on())
 		return;
 	PROBE_SAMPLED_ALLOC(addr, nbytes, spanclass_at(addr));
-	PROBE_OTEL_ALLOC(addr, nbytes, weight_of(nbytes));
+	PROBE_OTEL_ALLOC(addr, nbytes,
+			 weight_of(nbytes, atomic_load_explicit(&profile_rate,
+								memory_order_relaxed)));
 	npcs = unwind_callers(pcs, PROFILE_MAX_FRAMES);
 	hash = hashtable_of_stack(pcs, npcs, nbytes);
 	if (!take_lock()) {

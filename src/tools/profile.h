@@ -34,6 +34,9 @@ void profile_stop(void);
  * only tells two profiles apart. */
 uint64_t profile_serial(void);
 
+/* Returns how many bytes are live, as the samples tell. */
+uint64_t profile_live_bytes(void);
+
 /* Records that the calling thread has allocated a sampled object in a slot of nbytes. The thread
  * holds no lock, and no other thread knows the object yet. Without memory for a record the sample
  * is dropped, and counted as dropped. */

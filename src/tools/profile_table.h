@@ -46,6 +46,7 @@ struct profile_tables {
 	_Atomic uint64_t serial;       /* [p] number of the profile; read by any thread */
 	_Atomic uint64_t dropped;      /* [a] samples without a record */
 	uint64_t samples;              /* [p] */
+	_Atomic uint64_t live_bytes;   /* [p] that live samples stand for; read by any thread */
 	uint32_t writes;               /* [u] how many times it was written */
 	struct hashtable buckets, objects, places;    /* [p] */
 	bool forgetting;               /* [p] the tables are being emptied */

@@ -43,6 +43,9 @@ static struct {
 	uint64_t stats_id;           /* [c] the file that options.stats_fd was open on */
 	uint64_t report_id;          /* [c] the file that options.report_fd was open on */
 	int pid;                     /* [c] the process that the descriptors were opened for */
+	bool peak_written;           /* [l] the profile of a peak was */
+	_Atomic uint64_t peak;       /* [a] live bytes when a profile was written last */
+	_Atomic uint64_t next_ms;    /* [a] when the next profile may be written */
 	_Atomic int locker;          /* [a] process that may take the lock; negative: soon */
 } service = { .lock = LOCK_INITIALIZER(LOCK_SERVICE) };
 
@@ -153,6 +156,16 @@ static SLOW_PATH void write_output(const struct output *output)
 	options_warn_file(output->option, file, out_reason(error));
 }
 
+/* Returns false for a profile of peaks at exit, if the file has a higher one. */
+static bool is_wanted(const struct output *output)
+{
+	/* Relaxed: the last writing has the lock. */
+	return output->write != write_profile || !service.ended || options.peak == 0 ||
+	       !service.peak_written ||
+	       profile_live_bytes() >
+		       atomic_load_explicit(&service.peak, memory_order_relaxed);
+}
+
 static void write_all_locked(void)
 {
 	bool any = false;
@@ -162,7 +175,8 @@ static void write_all_locked(void)
 		if (outputs[i].file[0] == '\0')
 			continue;
 		any = true;
-		write_output(&outputs[i]);
+		if (is_wanted(&outputs[i]))
+			write_output(&outputs[i]);
 	}
 	/* A signal without an output means statistics. */
 	if (!any && options.signal != 0 && !service.ended)
@@ -253,22 +267,28 @@ static void answer(void *stack)
 	metakey_close(rights);
 }
 
-/* Answers a signal on a stack of our own. The calling thread holds no lock. */
-static SLOW_PATH void answer_on_own_stack(void)
+/* Calls write(end of the program's stack) on a stack of our own. The calling thread holds no lock.
+ * option is what wants it, for the message if there is no memory. */
+static SLOW_PATH void write_on_own_stack(void (*write)(void *stack), const char *option)
 {
 	uint64_t signals = os_block_signals();
 	char *stack = GOALLOC_SANITIZED ? NULL : os_alloc_scratch(ANSWER_STACK);
 
 	SPILL_REGISTERS();
 	if (stack != NULL)
-		cpu_call_on_stack(stack + ANSWER_STACK, answer, (void *)cpu_stack_pointer());
+		cpu_call_on_stack(stack + ANSWER_STACK, write, (void *)cpu_stack_pointer());
 	else if (GOALLOC_SANITIZED)
-		answer((void *)cpu_stack_pointer());
+		write((void *)cpu_stack_pointer());
 	else
-		options_warn_file("signal", "-", out_reason(ENOMEM));
+		options_warn_file(option, "-", out_reason(ENOMEM));
 	if (stack != NULL)
 		os_free_scratch(stack, ANSWER_STACK);
 	os_restore_signals(signals);
+}
+
+static void answer_on_own_stack(void)
+{
+	write_on_own_stack(answer, "signal");
 }
 
 static void on_signal(int number)
@@ -282,6 +302,68 @@ static void on_signal(int number)
 	if (os_pid() != service.here || lock_defer())
 		return;
 	answer_on_own_stack();
+}
+
+/* --- the profile, while the program runs --- */
+
+/* The least milliseconds from one profile to the next, unless the peak is this part higher. */
+#define PEAK_PAUSE_MS 5000
+#define PEAK_STEP 4
+
+static void write_one_profile(void *stack)
+{
+	uint32_t rights = metakey_open();
+
+	(void)stack;
+	lock_service();
+	for (size_t i = 0; !service.ended && i < NUM_OUTPUTS; i++) {
+		if (outputs[i].write != write_profile)
+			continue;
+		service.writings++;
+		service.peak_written = true;
+		write_output(&outputs[i]);
+	}
+	lock_release(&service.lock);
+	metakey_close(rights);
+}
+
+/* Returns whether live memory has a new peak that is to be written. Of a peak that grows on, each
+ * quarter is written at once, and what is less after a pause. */
+static bool is_peak(uint64_t live, uint64_t now_ms)
+{
+	/* Relaxed, all: several threads may come, and one goes on. */
+	uint64_t peak = atomic_load_explicit(&service.peak, memory_order_relaxed);
+	uint64_t next = atomic_load_explicit(&service.next_ms, memory_order_relaxed);
+
+	return live > peak + peak / PEAK_STEP || (live > peak && now_ms >= next);
+}
+
+/* Returns whether this thread is to write the profile. */
+static bool is_due(void)
+{
+	uint64_t next = atomic_load_explicit(&service.next_ms, memory_order_relaxed);
+	uint64_t now_ms = os_now_ms(), live = profile_live_bytes();
+	bool due = options.peak != 0 ? is_peak(live, now_ms) : now_ms >= next;
+	uint64_t pause = options.every_s != 0 ? (uint64_t)options.every_s * 1000 : PEAK_PAUSE_MS;
+
+	if (options.peak != 0 && options.every_s != 0)
+		due = due || now_ms >= next;
+	/* One thread goes on. */
+	if (!due || !atomic_compare_exchange_strong_explicit(&service.next_ms, &next,
+							     now_ms + pause, memory_order_relaxed,
+							     memory_order_relaxed))
+		return false;
+	atomic_store_explicit(&service.peak, live, memory_order_relaxed);
+	return true;
+}
+
+SLOW_PATH void service_write_profile(void)
+{
+	/* In a handler that interrupted a thread with a lock, the next sample decides. A child that
+	 * is being forked, or of vfork(2), is not the program. */
+	if (options.profile[0] == '\0' || os_pid() != service.here || lock_any_held() || !is_due())
+		return;
+	write_on_own_stack(write_one_profile, "profile");
 }
 
 static void before_fork(void)
@@ -318,6 +400,8 @@ void service_start(void)
 	service.report_id = os_file_id(options.report_fd);
 	service.pid = os_pid();
 	service.here = service.pid;
+	atomic_store_explicit(&service.next_ms, os_now_ms() + (uint64_t)options.every_s * 1000,
+			      memory_order_relaxed);
 	lock_when_free = answer_on_own_stack;
 	(void)pthread_atfork(before_fork, NULL, begin_in_child);
 	if (options.signal == 0)

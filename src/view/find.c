@@ -37,11 +37,13 @@ static bool read_root(struct search *s, uintptr_t addr)
 	if (!target_read_all(s->t, addr, &root, VIEWED_FIXED) || root.magic != VIEWED_MAGIC)
 		return false;
 	root.version[sizeof(root.version) - 1] = '\0';
-	if (root.layout != known_layout || !target_read_all(s->t, addr, &root, sizeof(root))) {
+	if (root.layout != known_layout) {
 		s->other = true;
 		*s->root = root;
 		return false;
 	}
+	if (!target_read_all(s->t, addr, &root, sizeof(root)))
+		return false;
 	/* A program may contain goalloc and have it preloaded, too: then one of the two is used. */
 	if (target_read_all(s->t, (uintptr_t)root.mheap + offsetof(struct mheap, ready), &ready,
 			    sizeof(ready)) &&
@@ -126,6 +128,10 @@ enum found find_root(struct target *t, struct viewed_root *root)
 	}
 	if (found)
 		return FOUND;
+	if (t->gone) {
+		(void)target_fail(t, "it ended while it was read");
+		return FOUND_NONE;
+	}
 	if (s.other) {
 		(void)target_fail(t, "it has goalloc %s, whose records differ from those of "
 				     "goalloc-view " GOALLOC_VERSION,

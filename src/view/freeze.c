@@ -17,8 +17,10 @@
  * since the last pass. */
 #define MAX_PASSES 1000
 
-/* How long to wait for a thread to stop. A thread that waits for a disk does not. */
-#define PATIENCE_MS 200
+/* How long to wait for a thread to stop: one that waits for a processor, and one that waits for a
+ * disk, which does not stop. */
+#define PATIENCE_MS 5000
+#define PATIENCE_DISK_MS 200
 
 /* Bytes of the registers of one kind. */
 #define REGISTERS_MOST 4096
@@ -85,14 +87,19 @@ static void begin_stop(struct freeze *f, int tid)
 	f->missed += error != 0 && error != -ESRCH;
 }
 
-static void await_stop(struct freeze *f, struct frozen_thread *thread)
+static void await_stop(struct freeze *f, struct frozen_thread *thread, int pid)
 {
-	uint64_t end = os_now_ms() + PATIENCE_MS;
+	uint64_t began = os_now_ms();
 	enum os_trace trace;
 
-	while ((trace = os_trace_poll(thread->tid, &thread->signal)) == OS_TRACE_RUNS &&
-	       os_now_ms() < end)
+	while ((trace = os_trace_poll(thread->tid, &thread->signal)) == OS_TRACE_RUNS) {
+		uint64_t waited = os_now_ms() - began;
+
+		if (waited > PATIENCE_MS ||
+		    (waited > PATIENCE_DISK_MS && os_thread_state(pid, thread->tid) == 'D'))
+			break;
 		os_sleep_ms(1);
+	}
 	thread->stopped = trace == OS_TRACE_STOPPED;
 	f->missed += trace == OS_TRACE_RUNS;
 	if (thread->stopped)
@@ -115,7 +122,7 @@ static bool stop_listed(struct freeze *f, int pid)
 	free(tids);
 	for (size_t i = before; i < f->nthreads; i++)
 		if (f->threads[i].begun)
-			await_stop(f, &f->threads[i]);
+			await_stop(f, &f->threads[i], pid);
 	return f->nthreads != before;
 }
 

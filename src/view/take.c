@@ -155,6 +155,16 @@ static int by_record(const void *a, const void *b)
 	return x->record < y->record ? -1 : x->record > y->record;
 }
 
+/* Returns the bytes of the live objects in a span of small ones. */
+static size_t live_bytes(const struct snapshot_run *r)
+{
+	if (r->kind == SPAN_TINY)
+		return r->run.fill.nbytes;
+	return r->run.spanclass == SPANCLASS_ZERO ?
+		       0 :
+		       (size_t)r->run.fill.slots * spanclass_info(r->run.spanclass)->elemsize;
+}
+
 /* Adds the live objects of each span to its owner, or last owner. */
 static void add_owned(struct snapshot *sn)
 {
@@ -172,10 +182,7 @@ static void add_owned(struct snapshot *sn)
 		if (c == NULL)
 			continue;
 		c->live_objects += r->run.fill.objects;
-		c->live_bytes += r->kind == SPAN_TINY ?
-					 r->run.fill.nbytes :
-					 (size_t)r->run.fill.slots *
-						 spanclass_info(r->run.spanclass)->elemsize;
+		c->live_bytes += live_bytes(r);
 	}
 }
 

@@ -280,6 +280,22 @@ TEST_IN_CHILD(a_kept_big_object_of_the_right_length_comes_before_a_longer_one)
 	heapcheck();
 }
 
+TEST_IN_CHILD(an_object_above_the_longest_short_one_comes_back_by_its_own_length_only)
+{
+	size_t npages = BIG_CACHE_MAX_RUN + 1;
+	void *p = heap_malloc(npages * PAGE_SIZE);
+
+	heap_free(p, "free");
+	CHECK(heap_malloc(npages * PAGE_SIZE) == p);
+	CHECK(slot_state(&span_of((uintptr_t)p)->state[0]) == SLOT_LIVE);
+	heap_free(p, "free");
+	CHECK(heap_malloc((npages + 1) * PAGE_SIZE) != p);
+	CHECK(heap_malloc((npages - 1) * PAGE_SIZE + 1) == p);
+	/* Rounded up to pages, these sizes would be small numbers. */
+	CHECK(heap_malloc(SIZE_MAX) == NULL && heap_malloc(SIZE_MAX - PAGE_SIZE) == NULL);
+	heapcheck();
+}
+
 TEST_IN_CHILD(a_counted_big_object_has_the_length_that_is_counted)
 {
 	void *p = heap_malloc(10 * PAGE_SIZE);
@@ -308,6 +324,8 @@ int main(void)
 			a_big_object_gets_the_pages_of_a_kept_one_that_is_a_quarter_longer_at_most),
 		cmocka_unit_test(
 			a_kept_big_object_of_the_right_length_comes_before_a_longer_one),
+		cmocka_unit_test(
+			an_object_above_the_longest_short_one_comes_back_by_its_own_length_only),
 		cmocka_unit_test(a_counted_big_object_has_the_length_that_is_counted),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -90,6 +90,8 @@ static void assert_same(struct options a, struct options b)
 	assert_int_equal(a.leakcheck, b.leakcheck);
 	assert_int_equal(a.leakexit, b.leakexit);
 	assert_int_equal(a.signal, b.signal);
+	assert_int_equal(a.every_s, b.every_s);
+	assert_int_equal(a.peak, b.peak);
 	assert_int_equal(a.memlimit_percent, b.memlimit_percent);
 	assert_int_equal(a.memlimit, b.memlimit);
 	assert_int_equal(a.memprofilerate, b.memprofilerate);
@@ -225,6 +227,19 @@ static void numbers_have_their_bounds(void **state)
 	assert_int_equal(parse("guardrate=1000000000", "").guardrate, 1000000000);
 	EXPECT_REFUSED("guardrate", "0..1000000000", "1000000001", "4294967297", "1k");
 	assert_same(parse("guardrate", bad_line("guardrate", "0..1000000000")), defaults);
+}
+
+static void every_is_a_time_up_to_a_day(void **state)
+{
+	(void)state;
+	assert_int_equal(parse("every=1", "").every_s, 1);
+	assert_int_equal(parse("every=60s", "").every_s, 60);
+	assert_int_equal(parse("every=10m", "").every_s, 600);
+	assert_int_equal(parse("every=24h", "").every_s, 86400);
+	assert_int_equal(parse("every=1440m", "").every_s, 86400);
+	assert_same(parse("every=5s,every=off", ""), defaults);
+	EXPECT_REFUSED("every", "TIME|off", "", "0", "0s", "86401", "25h", "1441m", "5x", "5ms",
+		       "s", "-1s", "1.5h", "18446744073709551617");
 }
 
 static void bytes_take_the_units_of_go(void **state)
@@ -865,6 +880,7 @@ int main(void)
 		cmocka_unit_test(leakcheck_has_two_levels),
 		cmocka_unit_test(scavenge_is_a_number_of_ms_up_to_a_day),
 		cmocka_unit_test(numbers_have_their_bounds),
+		cmocka_unit_test(every_is_a_time_up_to_a_day),
 		cmocka_unit_test(bytes_take_the_units_of_go),
 		cmocka_unit_test(memlimit_is_bytes_or_a_share_or_off),
 		cmocka_unit_test(tiny_align_is_1_2_4_or_8),

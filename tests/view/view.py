@@ -201,11 +201,13 @@ def case_agree():
         # A stopped process serves as well.
         os.kill(p.pid, signal.SIGSTOP)
         check_agrees(p, p.pid)
-    for options in "stats=out", "hardened=1", "memlimit=1GiB", "sbrk=1", "scavenge=0":
+    for options in ("stats=out", "hardened=1", "memlimit=1GiB", "sbrk=1", "scavenge=0",
+                    "hardened=2", "guardrate=10", "tiny_align=1", "leakcheck=1"):
         with Program("quiet", options=options) as p:
             stats = check_agrees(p, p.pid)
             check((stats["limit_bytes"] is None) == ("memlimit" not in options))
-            check(stats["counting"] == ("stats" in options))
+            counts = options.split("=")[0] in ("stats", "guardrate", "leakcheck")
+            check(stats["counting"] == counts, options)
     with Program("fork") as p:
         check_threads(p, check_agrees(p, p.pid))
 
@@ -430,6 +432,22 @@ def case_refused():
         scope = int(open("/proc/sys/kernel/yama/ptrace_scope").read())
         look(p.pid, user=65534, status=1 if scope else 0,
              stderr=line(".*ptrace_scope is.*") if scope else "")
+
+
+def case_by_file():
+    """Where process_vm_readv(2) is refused, memory is read through /proc/PID/mem."""
+    if not shutil.which("strace"):
+        skip("there is no strace")
+    with Program("quiet") as p:
+        trace = os.path.join(tmp, "trace")
+        done = subprocess.run(["strace", "-o", trace, "-e",
+                               "inject=process_vm_readv:error=EPERM", view, "--json",
+                               str(p.pid)], capture_output=True, text=True)
+        text = open(trace).read() if os.path.exists(trace) else ""
+        if "INJECTED" not in text:
+            skip("strace does not work here: " + done.stderr[-100:])
+        check(done.returncode == 0, done.stderr)
+        check(json.loads(done.stdout)["live_bytes"] == p.memstats["HeapAlloc"])
 
 
 def case_declares():

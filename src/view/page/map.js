@@ -3,7 +3,7 @@
 // The whole heap is one small picture with a pixel for each page, which the canvas scales. Spans
 // are drawn one by one only where cells are large enough to show more than a colour.
 
-const FREE = -1, RELEASED = -2, HOLE = -3;
+const FREE = -1, RELEASED = -2, HOLE = -3, HELD = -4;
 const DETAIL = 7;         // from this many CSS pixels a cell on, spans are drawn with their fill
 const SCALE_MAX = 72;
 
@@ -38,7 +38,8 @@ function readHeap(heap) {
   let i = 0;
   map.arenas = heap.arenas.map((arena, number) => {
     let begin = Infinity, end = 0;
-    for (const row of [...arena.spans, ...arena.free]) {
+    const held = arena.held || [];
+    for (const row of [...arena.spans, ...arena.free, ...held]) {
       begin = Math.min(begin, row[0]);
       end = Math.max(end, row[0] + row[1]);
     }
@@ -51,6 +52,7 @@ function readHeap(heap) {
       cells.fill(FREE, first, first + pages);
       cells.fill(RELEASED, first + pages - Math.min(pages, released), first + pages);
     }
+    for (const [page, pages] of held) cells.fill(HELD, page - begin, page - begin + pages);
     for (const row of arena.spans) {
       const first = row[0] - begin;
       cells.fill(i, first, first + row[1]);
@@ -142,7 +144,8 @@ function colourOfFree(arena, page, kind) {
       return colours.gone;
     }
   }
-  return kind === FREE ? colours.free : kind === RELEASED ? colours.released : colours.hole;
+  return kind === FREE || kind === HELD ? colours.free :
+    kind === RELEASED ? colours.released : colours.hole;
 }
 
 // Chooses how many pages a row has: so that the whole fills the canvas best, and the same as before
@@ -340,7 +343,7 @@ function describe(at) {
   const place = [["Address", address], ["Pages", count(at.pages) + ", " + wholeSize(bytes)]];
   if (at.span === undefined) {
     const words = { [FREE]: "Free pages", [RELEASED]: "Free pages, released",
-      [HOLE]: "Not in use" };
+      [HOLE]: "Not in use", [HELD]: "Free pages that a thread holds" };
     return [words[at.kind], place];
   }
   const s = map.spans, i = at.span, slot = classSizes[s.cls[i]];
