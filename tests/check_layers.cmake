@@ -142,7 +142,7 @@ foreach(file IN LISTS files)
 			endif()
 		endif()
 		if(NOT file STREQUAL "base/cpu.h" AND
-				line MATCHES "${asks}(__x86_64__|__aarch64__)")
+				line MATCHES "${asks}(__x86_64__|__aarch64__|__riscv)")
 			report(${file} ${number} "only base/cpu.h asks for the machine")
 		endif()
 		if(line MATCHES "__asm__" AND

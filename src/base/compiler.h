@@ -49,6 +49,8 @@
 #define DESTRUCTOR __attribute__((destructor))
 /* The function has a format of printf(3) as its argument f, and the values from argument v on. */
 #define FORMATS(f, v) __attribute__((format(printf, f, v)))
+/* The name that the linker sees, of a function whose C name is another. */
+#define LINKER_NAME(name) __asm__(name)
 #define ALIGNED(n) __attribute__((aligned(n)))
 #define IN_SECTION(name) __attribute__((section(name)))
 

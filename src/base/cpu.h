@@ -42,7 +42,11 @@
  * CPU_REGS, CPU_FP, CPU_SP, CPU_PC, CPU_KEPT_REGS, CPU_LINK_REG
  *     The number of registers in DWARF's numbering; frame pointer, stack pointer and pc; a mask of
  *     the registers that calls preserve, with sp and pc; the register with the return address. The
- *     pc is the return address's column on x86-64, and has a place of its own on arm64.
+ *     pc is the return address's column on x86-64, and has a place of its own elsewhere.
+ *
+ * CPU_FRAME_RECORD
+ *     In code with frame pointers, the two words so many bytes below the frame pointer are the
+ *     caller's frame pointer and the return address.
  *
  * CPU_CAPTURE(reg)
  *     Stores the registers of CPU_KEPT_REGS into reg[], all as of one moment.
@@ -72,8 +76,10 @@
 #include "base/cpu_x86_64.h"
 #elif defined(__aarch64__)
 #include "base/cpu_aarch64.h"
+#elif defined(__riscv) && __riscv_xlen == 64
+#include "base/cpu_riscv64.h"
 #else
-#error "goalloc runs on x86-64 and arm64: write base/cpu_NAME.h for this processor"
+#error "goalloc runs on x86-64, arm64 and riscv64: write base/cpu_NAME.h for this processor"
 #endif
 
 #endif

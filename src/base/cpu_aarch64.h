@@ -116,6 +116,7 @@ static inline void cpu_write_rights(uint32_t rights)
 /* x30 is among them: its function has saved it or not used it. */
 #define CPU_KEPT_REGS (UINT64_C(0x1fff) << 19 | UINT64_C(1) << CPU_PC)
 #define CPU_LINK_REG 30
+#define CPU_FRAME_RECORD 0
 #define CPU_CONTEXT_WORDS \
 	{ 23, 24, 25, 26, 27, 28, 29, 30, 31, 32, 33, 34, 35, 36, 37, 38, 39, \
 	  40, 41, 42, 43, 44, 45, 46, 47, 48, 49, 50, 51, 52, 53, 54, 55 }

@@ -112,6 +112,7 @@ static inline bool cpu_has_rights(void)
 #define CPU_KEPT_REGS (1 << 3 | 1 << CPU_FP | 1 << CPU_SP | 0xf << 12 | 1 << CPU_PC)
 /* There is no such register: calls push the return address. */
 #define CPU_LINK_REG CPU_REGS
+#define CPU_FRAME_RECORD 0
 #define CPU_CONTEXT_WORDS { 18, 17, 19, 16, 14, 13, 15, 20, 5, 6, 7, 8, 9, 10, 11, 12, 21 }
 #define CPU_SIGNAL_CONTEXT 0
 #define CPU_SIGRETURN_CODE "\x48\xc7\xc0\x0f\x00\x00\x00\x0f\x05"       /* mov $15, %rax; syscall */

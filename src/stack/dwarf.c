@@ -424,6 +424,8 @@ SLOW_PATH enum dwarf_found dwarf_find_row(const struct dwarf_object *o, struct d
 
 	zero_bytes(row, sizeof(*row));
 	row->cfa_reg = CPU_REGS;
+	/* riscv64's programs name the register first and an offset only when it is not 0. */
+	row->cfa = make_rule(&cie, RULE_IS, 0);
 	run_program(&p, pc);
 	initial = *row;
 	p.b = &fde;

@@ -47,6 +47,7 @@ struct walk {
 	bool exact;                 /* pc is the next instruction, not the one behind a call */
 	bool use_cache;
 	struct code_range own;      /* leading frames in this code are left out */
+	struct recollection *past;  /* frames of the last walk and of this one; NULL */
 	bool missed;                /* a lost register was asked for */
 };
 
@@ -329,6 +330,56 @@ static void remember_rule(uintptr_t pc, const struct dwarf_function *f, const st
 			      memory_order_relaxed);
 }
 
+/* --- frames of the last walk --- */
+
+/* Frames of a memo: those of the last walk, and those of this one. */
+struct recollection {
+	const struct unwind_frame *old;
+	uint32_t nold, at;         /* at: the first old frame that the walk has not passed */
+	struct unwind_frame *now;
+	uint32_t nnow;
+};
+
+/* Notes the frame that the walk is about to leave. */
+static inline void note_frame(struct walk *w, const struct unwind_frame *f)
+{
+	struct recollection *r = w->past;
+
+	if (UNLIKELY(r != NULL) && r->nnow != UNWIND_REMEMBERED)
+		r->now[r->nnow++] = *f;
+}
+
+/* Returns the frame of the last walk with this frame's sp and pc, or NULL. */
+static inline const struct unwind_frame *recall(struct walk *w, struct recollection *r)
+{
+	const struct unwind_frame *f;
+
+	while (r->at < r->nold && r->old[r->at].sp < w->reg[CPU_SP])
+		r->at++;
+	f = &r->old[r->at];
+	if (r->at == r->nold || f->sp != w->reg[CPU_SP] || f->pc != w->reg[CPU_PC] ||
+	    (f->fp != 0 && f->fp != w->reg[CPU_FP]))
+		return NULL;
+	r->at++;
+	return f;
+}
+
+/* Leaves a frame as the last walk has left it. The kernel is not asked whether its words can be
+ * read: the function that runs in the frame has pushed them. */
+static inline bool step_by_memo(struct walk *w, const struct unwind_frame *f)
+{
+	note_frame(w, f);
+	if (f->cfa == 0)
+		return false;
+	w->reg[CPU_SP] = f->cfa;
+	w->reg[CPU_PC] = cpu_strip_pc(*(const uintptr_t *)f->ra_at);
+	if (f->fp_at != 0)
+		w->reg[CPU_FP] = *(const uintptr_t *)f->fp_at;
+	w->known = BIT(CPU_SP) | BIT(CPU_FP) | BIT(CPU_PC);
+	w->exact = false;
+	return w->reg[CPU_PC] != 0;
+}
+
 /* --- steps: from a frame to its caller's; they return false at the last frame --- */
 
 static bool step_by_rule(struct walk *w, uint64_t rule)
@@ -339,10 +390,21 @@ static bool step_by_rule(struct walk *w, uint64_t rule)
 	uintptr_t fp = rule_field(rule, RULE_FP_SHIFT);
 	uintptr_t pc;
 
-	if (ra == 0 || cfa <= w->reg[CPU_SP] || !read_word(w, cfa - ra, &pc))
+	struct unwind_frame f = { .sp = w->reg[CPU_SP], .pc = w->reg[CPU_PC] };
+
+	if (ra == 0) {
+		note_frame(w, &f);
 		return false;
+	}
+	if (cfa <= w->reg[CPU_SP] || !read_word(w, cfa - ra, &pc))
+		return false;
+	f.fp = rule & RULE_FROM_FP ? w->reg[CPU_FP] : 0;
 	if (fp != 0 && !read_word(w, cfa - fp, &w->reg[CPU_FP]))
 		return false;
+	f.cfa = cfa;
+	f.ra_at = cfa - ra;
+	f.fp_at = fp != 0 ? cfa - fp : 0;
+	note_frame(w, &f);
 	w->reg[CPU_SP] = cfa;
 	w->reg[CPU_PC] = cpu_strip_pc(pc);
 	w->known = BIT(CPU_SP) | BIT(CPU_FP) | BIT(CPU_PC);
@@ -472,11 +534,13 @@ static SLOW_PATH bool step_by_frame_pointer(struct walk *w)
 		}
 		w->reg[CPU_PC] = cpu_strip_pc(pc);
 	} else {
-		if (!(w->known & BIT(CPU_FP)) || fp - sp > UNWIND_MAX_FRAME ||
-		    !read_word(w, fp, &outer_fp) || !read_word(w, fp + sizeof(fp), &pc))
+		uintptr_t record = fp - CPU_FRAME_RECORD;
+
+		if (!(w->known & BIT(CPU_FP)) || record - sp > UNWIND_MAX_FRAME ||
+		    !read_word(w, record, &outer_fp) || !read_word(w, record + sizeof(pc), &pc))
 			return false;
 		w->reg[CPU_FP] = outer_fp;
-		w->reg[CPU_SP] = fp + 2 * sizeof(fp);
+		w->reg[CPU_SP] = record + 2 * sizeof(pc);
 		w->reg[CPU_PC] = cpu_strip_pc(pc);
 		w->known = BIT(CPU_SP) | BIT(CPU_FP) | BIT(CPU_PC);
 	}
@@ -518,6 +582,12 @@ static inline bool step(struct walk *w)
 {
 	uintptr_t pc = w->reg[CPU_PC] - !w->exact;
 
+	if (UNLIKELY(w->past != NULL)) {
+		const struct unwind_frame *f = recall(w, w->past);
+
+		if (f != NULL)
+			return step_by_memo(w, f);
+	}
 	if (UNLIKELY(!is_in_object(&w->object, pc)))
 		find_object(&w->object, pc);
 	if (LIKELY(w->use_cache)) {
@@ -555,12 +625,14 @@ static void start(struct walk *w, bool use_cache)
 	w->use_cache = use_cache;
 	w->missed = false;
 	w->own = (struct code_range){ 0, 0 };
+	w->past = NULL;
 }
 
 /* Walks up the calling thread's stack. The registers are captured in the function that this one is
  * inlined into, whose frame lasts until the walk ends. It is the first frame that the walk
  * leaves. */
-FAST_PATH unsigned walk_here(struct code_range own, uintptr_t *pcs, unsigned max, unsigned skip)
+FAST_PATH unsigned walk_here(struct code_range own, struct recollection *past, uintptr_t *pcs,
+			     unsigned max, unsigned skip)
 {
 	struct walk w;
 	unsigned n = 0;
@@ -568,6 +640,7 @@ FAST_PATH unsigned walk_here(struct code_range own, uintptr_t *pcs, unsigned max
 	for (unsigned use_cache = 1; use_cache < 2; use_cache--) {
 		start(&w, use_cache != 0);
 		w.own = own;
+		w.past = use_cache != 0 ? past : NULL;
 		CPU_CAPTURE(w.reg);
 		w.good = align_down(w.reg[CPU_SP], os_page_size());
 		w.good_nbytes = os_page_size();
@@ -581,7 +654,7 @@ FAST_PATH unsigned walk_here(struct code_range own, uintptr_t *pcs, unsigned max
 
 SLOW_PATH unsigned unwind_stack(uintptr_t *pcs, unsigned max, unsigned skip)
 {
-	return walk_here((struct code_range){ 0, 0 }, pcs, max, skip);
+	return walk_here((struct code_range){ 0, 0 }, NULL, pcs, max, skip);
 }
 
 /* The ends of the library's code in a program that it is part of; see goalloc_object.ld. */
@@ -593,7 +666,7 @@ extern const char etext[] WEAK HIDDEN;
 
 /* Returns where this library's code is. In a program that was linked with our objects one by one,
  * our code cannot be told from the program's, and the range is empty. */
-static struct code_range own_code(void)
+static struct code_range find_own_code(void)
 {
 	uintptr_t start = (uintptr_t)goalloc_text, end = (uintptr_t)goalloc_text_end;
 
@@ -606,9 +679,40 @@ static struct code_range own_code(void)
 	return (struct code_range){ start, end - start };
 }
 
+/* Returns the range of find_own_code(), which asks the kernel, and so is called once. */
+static struct code_range own_code(void)
+{
+	/* Relaxed: every thread finds the same range. A length of 1 stands for an empty one. */
+	static _Atomic uintptr_t start, nbytes;
+	struct code_range own;
+
+	/* Acquire: the start. Pairs with the release below. */
+	own.nbytes = atomic_load_explicit(&nbytes, memory_order_acquire);
+	own.start = atomic_load_explicit(&start, memory_order_relaxed);
+	if (own.nbytes == 0) {
+		own = find_own_code();
+		own.nbytes = max_size(own.nbytes, 1);
+		/* Release: the start. Pairs with the acquire above. */
+		atomic_store_explicit(&start, own.start, memory_order_relaxed);
+		atomic_store_explicit(&nbytes, own.nbytes, memory_order_release);
+	}
+	return own;
+}
+
 SLOW_PATH unsigned unwind_callers(uintptr_t *pcs, unsigned max)
 {
-	return walk_here(own_code(), pcs, max, 0);
+	return walk_here(own_code(), NULL, pcs, max, 0);
+}
+
+SLOW_PATH unsigned unwind_callers_again(struct unwind_memo *memo, uintptr_t *pcs, unsigned max)
+{
+	uint32_t old = memo->current, now = 1 - old;
+	struct recollection past = { memo->frames[old], memo->n[old], 0, memo->frames[now], 0 };
+	unsigned n = walk_here(own_code(), &past, pcs, max, 0);
+
+	memo->n[now] = past.nnow;
+	memo->current = now;
+	return n;
 }
 
 unsigned unwind_context(const void *ucontext, uintptr_t *pcs, unsigned max)

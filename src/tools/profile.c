@@ -28,9 +28,9 @@
 #include "heap/mheap.h"
 #include "os/os.h"
 #include "base/text.h"
+#include "tools/laststack.h"
 #include "tools/pprof.h"
 #include "base/probe.h"
-#include "stack/unwind.h"
 
 #include <errno.h>
 
@@ -38,6 +38,9 @@ _Atomic size_t profile_rate;
 
 /* How long a report waits for the lock, in milliseconds: its thread may hold others. */
 #define HISTORY_PATIENCE_MS 100
+
+/* Samples this near to each other are taken with what the last walk has found. */
+#define LAST_STACK_RATE KiB(16)
 
 /* How many sampled objects that were freed are remembered. */
 #define FREED_KEPT 64
@@ -343,7 +346,7 @@ void profile_alloc(uintptr_t addr, size_t nbytes)
 	PROBE_OTEL_ALLOC(addr, nbytes,
 			 weight_of(nbytes, atomic_load_explicit(&profile_rate,
 								memory_order_relaxed)));
-	npcs = unwind_callers(pcs, PROFILE_MAX_FRAMES);
+	npcs = laststack_find(pcs, PROFILE_MAX_FRAMES);
 	hash = hashtable_of_stack(pcs, npcs, nbytes);
 	if (!take_lock()) {
 		count_dropped();
@@ -448,6 +451,8 @@ static bool start_in_use(size_t rate)
 	made = make_tables_locked();
 	if (made) {
 		forget_locked();
+		if (rate <= LAST_STACK_RATE)
+			laststack_prepare();
 		profiled.rate = rate;
 		/* Relaxed: the lock orders it. */
 		atomic_fetch_add_explicit(&profiled.serial, 1, memory_order_relaxed);

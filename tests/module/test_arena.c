@@ -546,6 +546,10 @@ static const struct {
 	{ "AddressSanitizer's shadow", 0x1000000000, 0x201000000000 },
 	{ "ThreadSanitizer, shadow", 0x0a0000000000, 0xaaaa00000000 },
 	{ "MemorySanitizer, shadow", 0x100000000000, 0xa00000000000 },
+#elif defined(__riscv)
+	{ "programs at fixed addresses", 0, 0x100000000 },
+	{ "programs (PIE) with addresses of 38 bits", 0x2aaaaaa000, 0x3000000000 },
+	{ "mappings with addresses of 38 bits", 0x3000000000, 0x4000000000 },
 #endif
 };
 

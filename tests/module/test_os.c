@@ -44,6 +44,9 @@ static bool refuse_names;
 #elif defined(__aarch64__)
 #define ARGUMENT(context, n) ((context)->uc_mcontext.regs[n])
 #define RESULT(context) ((context)->uc_mcontext.regs[0])
+#elif defined(__riscv)
+#define ARGUMENT(context, n) ((context)->uc_mcontext.__gregs[10 + (n)])
+#define RESULT(context) ((context)->uc_mcontext.__gregs[10])
 #endif
 
 /* Answers a call for a name in place of the kernel. */
@@ -57,7 +60,7 @@ static void on_name(int number, siginfo_t *info, void *arg)
 	named.addr = (uintptr_t)ARGUMENT(context, 2);
 	named.nbytes = (size_t)ARGUMENT(context, 3);
 	snprintf(named.name, sizeof(named.name), "%.79s", (const char *)ARGUMENT(context, 4));
-	RESULT(context) = refuse_names ? -EINVAL : 0;
+	RESULT(context) = (__typeof__(RESULT(context)))(refuse_names ? -EINVAL : 0);
 }
 
 /* Sends calls of prctl(PR_SET_VMA, PR_SET_VMA_ANON_NAME) to on_name() from now on. */

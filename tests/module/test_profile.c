@@ -12,6 +12,7 @@
 #include "base/config.h"
 #include "heap/hashtable.h"
 #include "os_fail.h"
+#include "stack/unwind.h"
 #include "tools/profile.h"
 
 #include <errno.h>
@@ -30,6 +31,7 @@ static _Thread_local unsigned depth;
 static _Thread_local void (*in_unwind)(void);
 
 unsigned __wrap_unwind_callers(uintptr_t *pcs, unsigned max);
+unsigned __wrap_unwind_callers_again(struct unwind_memo *memo, uintptr_t *pcs, unsigned max);
 
 unsigned __wrap_unwind_callers(uintptr_t *pcs, unsigned max)
 {
@@ -39,6 +41,12 @@ unsigned __wrap_unwind_callers(uintptr_t *pcs, unsigned max)
 	if (in_unwind != NULL)
 		in_unwind();
 	return n;
+}
+
+unsigned __wrap_unwind_callers_again(struct unwind_memo *memo, uintptr_t *pcs, unsigned max)
+{
+	(void)memo;
+	return __wrap_unwind_callers(pcs, max);
 }
 
 /* Makes unwind_callers() return a stack of its own for every number. */

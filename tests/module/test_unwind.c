@@ -10,6 +10,7 @@
 #include "base/config.h"
 #include "os/os.h"
 #include "stack/unwind.h"
+#include "rng.h"
 #include "unwind_frames.h"
 
 #include <dlfcn.h>
@@ -214,6 +215,53 @@ static void frames_of_libc(void **state)
 	assert_seen(7);
 	(void)search(numbers, numbers, 4, sizeof(int), look_and_compare);
 	assert_seen(6);
+}
+
+/* --- with the frames of the last walk --- */
+
+static struct unwind_memo memo;
+static unsigned compared;
+
+static void look_with_memo(void)
+{
+	uintptr_t plain[64], again[64];
+	unsigned n = unwind_callers(plain, 64);
+	unsigned nagain = unwind_callers_again(&memo, again, 64);
+
+	/* The innermost addresses are behind these two calls. */
+	assert_int_equal(n, nagain);
+	assert_true(n > 1);
+	for (unsigned i = 1; i < n; i++)
+		assert_int_equal(plain[i], again[i]);
+	compared++;
+}
+
+static int look_with_memo_and_compare(const void *a, const void *b)
+{
+	look_with_memo();
+	return *(const int *)a - *(const int *)b;
+}
+
+static void the_last_walk_changes_nothing(void **state)
+{
+	const struct frames *const kinds[] = { &frames_with_fp, &frames_without_fp };
+	uint64_t rng = 7;
+	int numbers[4] = { 4, 3, 2, 1 };
+
+	(void)state;
+	for (unsigned i = 0; i < 3000; i++) {
+		const struct frames *f = kinds[rng_next(&rng) % 2];
+		unsigned depth = (unsigned)(1 + rng_next(&rng) % 30);
+
+		switch (rng_next(&rng) % 5) {
+		case 0: f->deep(depth, look_with_memo); break;
+		case 1: f->variable(depth * 100, look_with_memo); break;
+		case 2: f->aligned(depth % 9 + 1, look_with_memo); break;
+		case 3: f->saving(depth % 9 + 1, look_with_memo); break;
+		default: qsort(numbers, 4, sizeof(int), look_with_memo_and_compare); break;
+		}
+	}
+	assert_true(compared >= 3000);
 }
 
 /* --- beginnings of stacks --- */
@@ -472,6 +520,14 @@ static machine_code put_code(const void *bytes, size_t nbytes)
 /* push %rbp; mov %rsp, %rbp  or  mov %rsi, %rbp; call *%rdi; pop %rbp; ret */
 static const char with_fp[] = "\x55\x48\x89\xe5\xff\xd7\x5d\xc3";
 static const char with_other_fp[] = "\x55\x48\x89\xf5\xff\xd7\x5d\xc3";
+#elif defined(__riscv)
+/* addi sp, sp, -16; sd ra, 8(sp); sd s0, 0(sp); addi s0, sp, 16  or  mv s0, a1; jalr a0;
+ * ld s0, 0(sp); ld ra, 8(sp); addi sp, sp, 16; ret */
+static const uint32_t with_fp[] = { 0xff010113, 0x00113423, 0x00813023, 0x01010413, 0x000500e7,
+				    0x00013403, 0x00813083, 0x01010113, 0x00008067 };
+static const uint32_t with_other_fp[] = { 0xff010113, 0x00113423, 0x00813023, 0x00058413,
+					  0x000500e7, 0x00013403, 0x00813083, 0x01010113,
+					  0x00008067 };
 #else
 /* stp x29, x30, [sp, #-16]!; mov x29, sp  or  mov x29, x1; blr x0; ldp x29, x30, [sp], #16; ret */
 static const uint32_t with_fp[] = { 0xa9bf7bfd, 0x910003fd, 0xd63f0000, 0xa8c17bfd, 0xd65f03c0 };
@@ -969,6 +1025,7 @@ int main(void)
 		cmocka_unit_test(no_more_than_max_and_without_skip),
 		cmocka_unit_test(errno_stays),
 		cmocka_unit_test(frames_of_libc),
+		cmocka_unit_test(the_last_walk_changes_nothing),
 		cmocka_unit_test(a_constructor_is_called_by_the_loader),
 		cmocka_unit_test(main_is_called_by_libc),
 		cmocka_unit_test(a_thread_has_a_beginning),

@@ -17,6 +17,12 @@ __asm__(".text\n.globl through_module\n.type through_module, %function\nthrough_
 	"sub $" NUMBER(FRAME) ", %rsp\n.cfi_adjust_cfa_offset " NUMBER(FRAME) "\n"
 	"call *%rdi\n"
 	"add $" NUMBER(FRAME) ", %rsp\n.cfi_adjust_cfa_offset -" NUMBER(FRAME) "\n"
+#elif defined(__riscv)
+	"addi sp, sp, -" NUMBER(FRAME) " - 8\n.cfi_adjust_cfa_offset " NUMBER(FRAME) " + 8\n"
+	"sd ra, 0(sp)\n.cfi_rel_offset ra, 0\n"
+	"jalr a0\n"
+	"ld ra, 0(sp)\n.cfi_restore ra\n"
+	"addi sp, sp, " NUMBER(FRAME) " + 8\n.cfi_adjust_cfa_offset -" NUMBER(FRAME) " - 8\n"
 #else
 	"sub sp, sp, #" NUMBER(FRAME) " + 8\n.cfi_adjust_cfa_offset " NUMBER(FRAME) " + 8\n"
 	"str x30, [sp]\n.cfi_rel_offset x30, 0\n"

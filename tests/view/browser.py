@@ -131,7 +131,14 @@ class Browser:
                         "(document.querySelector(%s))" % json.dumps(selector))
 
     def click(self, selector, count=1):
-        x, y = self.box(selector)
+        # What was just drawn above it may still move it.
+        x, y = before = self.box(selector)
+        for _ in range(50):
+            time.sleep(0.05)
+            x, y = self.box(selector)
+            if [x, y] == before:
+                break
+            before = [x, y]
         self.mouse("mouseMoved", x, y)
         for n in range(1, count + 1):
             for kind in ["mousePressed", "mouseReleased"]:
@@ -235,6 +242,39 @@ def hovers_and_zooms(browser):
         browser.until("map.mode === '%s'" % mode, 5)
 
 
+def shows_call_stacks(browser):
+    """The flame graph hovers, zooms, finds functions, and changes what it counts."""
+    browser.until("flame.root !== null && flame.root.value > 0 && flame.boxes.length > 5")
+    browser.box("#flame")
+    place = ("(() => { const b = flame.boxes.find(b => b.node.depth === 3), "
+             "r = $('flame').getBoundingClientRect();"
+             "return [r.x + b.x + b.w / 2, r.y + b.y + 9]; })()")
+    x, y = browser.ask(place)
+    browser.mouse("mouseMoved", x, y)
+    browser.until("!$('tip').hidden && /Live/.test($('tip').textContent)", 5)
+    for kind in ["mousePressed", "mouseReleased"]:
+        browser.mouse(kind, x, y, button="left", clickCount=1)
+    browser.until("flame.zoom !== null && flame.zoom.depth === 3", 5)
+    browser.ask("$('flame').focus()")
+    browser.key("Escape")
+    browser.until("flame.zoom === null", 5)
+    browser.click("#flame-mode [data-value=alloc]")
+    browser.click("#flame-unit [data-value=objects]")
+    browser.until("flame.mode === 'alloc' && flame.unit === 'objects'", 5)
+    check(browser.ask("document.querySelectorAll('#flame-top tbody tr').length") > 3, "functions")
+
+
+def says_how_to_sample(browser):
+    browser.until("!$('flame-note').hidden && /takes no samples/.test($('flame-note').textContent)")
+
+
+def looks_for_leaks(browser):
+    browser.click("#leaks-look")
+    browser.until("$('leaks-look').textContent === 'Look again'", 60)
+    check(browser.ask("/none|object/.test($('leaks-sum').textContent)"),
+          browser.ask("$('leaks').textContent"))
+
+
 def is_fluent(browser):
     """Draws the map 60 times while it is zoomed and moved. Returns ms a frame."""
     ms = browser.ask("(async () => { const begin = performance.now();"
@@ -277,8 +317,9 @@ def nothing_from_outside(browser, url):
 def redis(directory):
     port = 20000 + os.getpid() % 20000
     process = start([shutil.which("redis-server"), "--port", str(port), "--save", "",
-                     "--dir", directory], env={**os.environ, "LD_PRELOAD": LIBRARY},
-                    stdout=subprocess.DEVNULL)
+                     "--dir", directory], stdout=subprocess.DEVNULL,
+                    env={**os.environ, "LD_PRELOAD": LIBRARY,
+                         "GOALLOC": "memprofilerate=64KiB,profile=%s/redis.pb.gz" % directory})
     for _ in range(300):
         try:
             with socket.create_connection(("127.0.0.1", port)) as s:
@@ -323,6 +364,11 @@ def main(directory):
         shows_its_numbers(browser, url)
         hovers_and_zooms(browser)
         is_fluent(browser)
+        if name == "redis":
+            shows_call_stacks(browser)
+        else:
+            says_how_to_sample(browser)
+        looks_for_leaks(browser)
         fits(browser, name)
         survives_the_end(browser, process)
         nothing_from_outside(browser, url)

@@ -79,7 +79,8 @@ function paintBox(g, box) {
     g.strokeRect(box.x + 1, box.y + 1, Math.max(box.w - 3, 1), FLAME_ROW - 3);
   }
   if (box.w < 28) return;
-  const all = node.parent === null ? flame.mode + " " + amount(node.value) : node.name;
+  const all = node.parent === null ? (flame.mode === "live" ? "live " : "allocated ") +
+    amount(node.value) : node.name;
   let text = all, room = box.w - 10;
   if (g.measureText(text).width > room) {
     let low = 0, high = all.length;
@@ -180,7 +181,7 @@ function retree() {
   flame.zoom = flame.focus = null;
   const n = flame.data.stacks.length;
   $("flame-sum").textContent = amount(flame.root.value) + " in " + plural(n, "stack") +
-    (flame.data.period > 1 ? ", a sample each " + size(flame.data.period) : "");
+    (flame.data.period > 1 ? ", a sample each " + wholeSize(flame.data.period) : "");
   showHeaviest();
   drawFlame();
 }

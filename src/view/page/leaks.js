@@ -11,7 +11,10 @@ function showLeaks(data) {
     plural(objects, "object")) + (data.likely ? " (likely: the process ran on)" : "") +
     (isSaved ? "" : ", at " + clock(Date.now()));
   const lines = [];
-  if (data.note) lines.push(make("p", { className: "hint" }, data.note));
+  if (data.note) {
+    lines.push(make("p", { className: "hint" },
+      data.note[0].toUpperCase() + data.note.slice(1) + (data.note.endsWith(".") ? "" : ".")));
+  }
   if (list.length === 0) {
     lines.push(make("p", { className: "hint" }, "Every object can be reached" +
       (data.reachable_bytes ? ": " + size(data.reachable_bytes) + "." : ".")));
