@@ -120,7 +120,7 @@ _Static_assert(PCACHE_PAGES % PCACHE_FIRST == 0, "a word has whole groups");
  *   BIG_PAGES_ALL        several threads share so many; a thread alone keeps so many at first
  *   BIG_PAGES_MIN        the least share of a thread
  *   BIG_PAGES_NEAR       all threads share so many when a limit is near
- *   BIG_PAGES_ALWAYS     a thread keeps so many without a look at its share
+ *   BIG_PAGES_ALWAYS     a thread keeps so many whatever its share is
  *   BIG_PAGES_GROWING    a thread that has more frees them before the heap grows
  */
 #define BIG_CACHE_MAX_RUN_SHIFT 7

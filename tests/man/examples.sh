@@ -1,9 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
 #
-# examples.sh PREFIX SOURCE - executes every example of the manual pages, and those of the README
-# that are marked, against an installed goalloc, in the order of each text and in one directory
-# each.
+# examples.sh PREFIX SOURCE - executes every example of the manual pages, and those of README.md and
+# recipes.md that are marked, against an installed goalloc, in the order of each text and in one
+# directory each.
 #
 # An example is what is between .EX and .EE, or between fences in the README. Before it stands, as a
 # comment,
@@ -121,7 +121,8 @@ execute() {
 }
 
 status=0
-for text in "$source"/src/man/goalloc-run.1 "$source"/src/man/goalloc.[37] "$source/README.md"; do
+for text in "$source"/src/man/goalloc-run.1 "$source"/src/man/goalloc.[37] \
+	"$source/README.md" "$source/src/man/recipes.md"; do
 	mkdir "$scratch/$(basename "$text")" && cd "$scratch/$(basename "$text")" || exit 1
 	script "$text" >../script || status=1
 	execute <../script >../commands

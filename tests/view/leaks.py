@@ -210,10 +210,15 @@ def case_core():
     program.end()
 
 
-def wait_until_off(program):
+def wait_until(program, sampling):
+    """Waits until samples are taken, or not. Without a PATH no tool is asked for lines."""
     end = time.monotonic() + PATIENCE
-    while json.loads(must("--json=flame", program.pid))["sampling"]:
-        check(time.monotonic() < end, "sampling did not end")
+    while True:
+        run = subprocess.run([VIEW, "--json=flame", str(program.pid)], env={"PATH": ""},
+                             stdout=subprocess.PIPE, check=True, timeout=PATIENCE)
+        if json.loads(run.stdout)["sampling"] == sampling:
+            return
+        check(time.monotonic() < end, "sampling did not %s" % ("begin" if sampling else "end"))
         time.sleep(0.05)
 
 
@@ -229,7 +234,7 @@ def case_pprof():
             profile = f.read()
         check(b"turn" in profile and b"alloc_space" in profile, "no stacks in the profile")
         check(os.listdir(scratch) == ["p.pb.gz"], "more than one file")
-        wait_until_off(program)
+        wait_until(program, False)
         flame = json.loads(must("--json=flame", program.pid))
         check(flame["period"] == 16384 and flame["stacks"], "no stacks")
         names = [f if isinstance(f, str) else f["name"]
@@ -244,16 +249,14 @@ def case_pprof():
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             looker = subprocess.Popen([VIEW, "--seconds", "1000", "--pprof", file,
                                        str(program.pid)], stdout=subprocess.PIPE)
-            end = time.monotonic() + PATIENCE
-            while not json.loads(must("--json=flame", program.pid))["sampling"]:
-                check(time.monotonic() < end, "sampling did not begin")
-                time.sleep(0.02)
+            wait_until(program, True)
             looker.send_signal(number)
             check(looker.wait(PATIENCE) == 0, "an interrupted profile is a profile")
-            wait_until_off(program)
+            wait_until(program, False)
         # The end of the process is told.
         looker = subprocess.Popen([VIEW, "--seconds", "1000", "--pprof", file,
                                    str(program.pid)], stderr=subprocess.PIPE, text=True)
+        wait_until(program, True)
         program.end()
         check(looker.wait(PATIENCE) == 1 and "ended" in looker.stderr.read(),
               "an end is a failure")
