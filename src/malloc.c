@@ -17,8 +17,9 @@
  *   5. mcentral   for each span class, spans with free slots that no thread has. [mcentral.c,
  *                 drain.c]
  *   6. mcache     what one thread has: for each span class a bin with a stack of freed slots, a
- *                 current span and a current word of 64 slots of it, partial spans; pages; big
- *                 objects. thread.c gives each thread its cache. [mcache.c, bigcache.c, ...]
+ *                 current span and a current word of 64 slots of it, partial spans; spare spans of
+ *                 any class; pages; big objects. thread.c gives each thread its cache. [mcache.c,
+ *                 spares.c, bigcache.c, ...]
  *
  * The records of all parts have memory of their own, far from objects. [fixalloc.c, partalloc.c]
  *
@@ -31,8 +32,9 @@
  *      in the first call of the process it sets the heap up. [start.c, thread.c]
  *   3. mcache_refill() [mcache.c] takes the next word of the current span (load_word()).
  *   4. A current span without a free bit becomes full: it has no owner and is on no list. Then
- *      next_span() takes a partial span of the bin, or a span that mcentral_take() has.
- *      mspan_absorb() adds the slots that other threads freed there.
+ *      next_span() takes a partial span of the bin, a spare span of the class, or a span that
+ *      mcentral_take() has. mspan_absorb() adds the slots that other threads freed there. If there
+ *      is none of these, spares_recarve() makes a spare span of another class one of this class.
  *   5. Otherwise mheap_alloc_small() [mheap.c] makes a span. Its pages come from the thread's page
  *      word: up to 64 neighbouring pages that the thread has taken in advance [pcache.c].
  *   6. If the word has no such run, refill_word() exchanges it for another, under mheap.lock. The
@@ -44,7 +46,8 @@
  * byte says that the object is live. If this thread owns the span, or was the last owner of a span
  * that is full, mcache_free_fast() pushes the slot on the bin's stack. That takes no lock, no
  * atomic read-modify-write and no call. If the stack is full, heap_free_slot() and
- * mcache_free_slot() return the slot to the span (mspan_free_local()).
+ * mcache_free_slot() return the slot to the span (mspan_free_local()). A span that has become empty
+ * becomes a spare span of the thread, or its pages go back to the heap (keep_spare()).
  *
  * free(p) of another thread: a thread without a cache gets one in request_free(). Then
  * mcache_free_slot() comes to mspan_free_remote(), which sets the slot's bit in the span's
@@ -89,6 +92,9 @@
  *   - A thread that never had company keeps all partial spans that it uses, and as many freed big
  *     objects as it asks for. Others keep a share of 2 MiB of spans and of 8 MiB of big objects:
  *     what one keeps the others cannot use.
+ *   - Any class may have the spare spans of a thread, so that memory goes where it is needed. How
+ *     many it keeps it learns from those that it had to give away and missed later. A
+ *     thread that frees all it had, and ends or waits then, has learnt nothing and keeps little.
  *   - A thread takes its own full span back at the first free that overflows its stack, by one
  *     swap. Two atomic operations for every slot cost more (bench row "bulk 64 B x 10000").
  *   - The spans that a thread takes of the heap for one class begin short, with one slot or a page

@@ -474,6 +474,37 @@ static const struct option *nearest_option(struct piece key)
 	return best;
 }
 
+/* The columns of a terminal, and the column that help begins in. */
+#define COLUMNS 80
+#define HELP_COLUMN 40
+
+/* Prints the next words, on a new line if the line has no room for them. Returns the new column. */
+static size_t print_word(struct out *out, size_t column, const char *word, size_t n)
+{
+	if (column != HELP_COLUMN && column + 1 + n > COLUMNS) {
+		out_format(out, "\n%40s", "");
+		column = HELP_COLUMN;
+	}
+	out_format(out, "%s%.*s", column == HELP_COLUMN ? "" : " ", (int)n, word);
+	return column + n + (column != HELP_COLUMN);
+}
+
+static void print_option(struct out *out, const struct option *option)
+{
+	const char *rest = option->help;
+	size_t column = HELP_COLUMN;
+
+	out_format(out, "  %-18s%-20s", option->name, option->values);
+	while (*rest != '\0') {
+		struct piece word = piece_cut(&rest, ' ');
+
+		column = print_word(out, column, word.text, word.len);
+	}
+	if (column + 3 + string_length(option->initial) > COLUMNS)
+		out_format(out, "\n%39s", "");
+	out_format(out, " [%s]\n", option->initial);
+}
+
 void options_print(int fd)
 {
 	struct out *out = os_alloc_scratch(sizeof(*out));
@@ -482,8 +513,7 @@ void options_print(int fd)
 		return;
 	out_init(out, fd);
 	for (size_t i = 0; i < NUM_OPTIONS; i++)
-		out_format(out, "  %-18s%-20s%s [%s]\n", table[i].name, table[i].values,
-			   table[i].help, table[i].initial);
+		print_option(out, &table[i]);
 	(void)out_flush(out);
 	os_free_scratch(out, sizeof(*out));
 }

@@ -83,6 +83,12 @@ _Static_assert(PCACHE_PAGES % PCACHE_FIRST == 0, "a word has whole groups");
 #define PARTIAL_PAGES_ALL 256
 #define PARTIAL_PAGES_MIN 16
 
+/* A cache keeps SPARE_PAGES_MIN pages of spare spans at first and learns how many are worth it: up
+ * to SPARE_PAGES_ALONE if it is the only one, else up to its share of SPARE_PAGES_ALL. */
+#define SPARE_PAGES_ALONE 2048
+#define SPARE_PAGES_ALL 1024
+#define SPARE_PAGES_MIN 8
+
 /*
  * A free stack of one class has STACK_BYTES of objects at most, and STACK_MIN_ENTRIES to
  * STACK_MAX_ENTRIES entries. For objects of at most STACK_SMALL_SIZE bytes only the entries count.
@@ -121,7 +127,8 @@ _Static_assert(PCACHE_PAGES % PCACHE_FIRST == 0, "a word has whole groups");
  *   BIG_PAGES_MIN        the least share of a thread
  *   BIG_PAGES_NEAR       all threads share so many when a limit is near
  *   BIG_PAGES_ALWAYS     a thread keeps so many whatever its share is
- *   BIG_PAGES_GROWING    a thread that has more frees them before the heap grows
+ *   BIG_PAGES_GROWING    a thread that has more, its spare spans among them, frees all of them
+ *                        before the heap grows
  */
 #define BIG_CACHE_MAX_RUN_SHIFT 7
 #define BIG_CACHE_MAX_RUN (1 << BIG_CACHE_MAX_RUN_SHIFT)

@@ -109,12 +109,19 @@ void adopt_spans(struct mcache *c, struct mcache *dead)
 			order_stores();
 			adopt_span(c, dead, s);
 		}
+		while ((s = dead->spares.list[sc]) != NULL &&
+		       mspan_owner_relaxed(s) == mcache_owner(dead)) {
+			dead->spares.list[sc] = s->next;
+			order_stores();
+			adopt_span(c, dead, s);
+		}
 		b->span = NULL;
 		b->partial = NULL;
 		b->npartial = 0;
 		b->alloc_cache = 0;
 	}
 	dead->partial_npages = 0;
+	dead->spares = (struct spares){ .npages = 0 };
 	dead->review_at = NULL;
 	bigcache_adopt(&dead->big);
 	mheap_flush_pcache(&dead->pages);

@@ -4,7 +4,7 @@
  * See malloc.c for the overview.
  *
  * A record has the struct mcache, committed while a thread has the cache or may get it soon, and
- * behind it a struct mcache_rest of two parts. mcache.c commits the deep stacks and counted.c those
+ * behind it a struct mcache_rest of two parts. freestack.c commits the deep stacks, counted.c those
  * of the counted bins, each when the first of them is needed.
  *
  * Owns     nothing. The flags has_deep and has_counted are the cache's.

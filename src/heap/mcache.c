@@ -3,23 +3,22 @@
  * mcache.c - refills and empties the bins of a thread's cache.
  * See malloc.c for the overview.
  *
- * Owns     the bins of a thread: current and partial spans, free stacks; its pages and freed big
- *          spans.
+ * Owns     the bins of a thread: current and partial spans, free stacks; how much the thread may
+ *          keep of these, of spare spans (spares.c) and of big objects (bigcache.c).
  * Locks    none. Takes mcentral.lock and mheap.lock through those modules, never both.
  * Holds    mcache_check() tests what holds: current and partial spans have this cache as owner.
  *          A partial span has a free slot. An entry of a stack is a free slot of the class that no
  *          bitmap shows. What a cache keeps is bounded: bytes of a stack by STACK_BYTES, partial
- *          spans by their pages while there are other threads, big spans by what it has learnt or
- *          a share of BIG_PAGES_ALL, pages by one word. A cache that frees more than it takes
- *          gives all that up (note_given()). Lists change by one store at a time, so that a forked
- *          child can walk them.
+ *          spans by their pages while there are other threads, spare spans and big objects by what
+ *          it has learnt or a share of all threads', pages by one word. A cache that frees more
+ *          than it takes gives all that up (note_given()). Lists change by one store at a time, so
+ *          that a forked child can walk them.
  */
 #include "heap/mcache.h"
 #include "heap/mcentral.h"
 #include "os/fatal.h"
 #include "os/forked.h"
 #include "heap/limit.h"
-#include "heap/partalloc.h"
 #include "base/options.h"
 #include "os/os.h"
 
@@ -32,88 +31,9 @@
 /* How often in a decay time a thread that takes spans gives back what it does not use. */
 #define IDLE_PER_TICK 16
 
-/* The last empty span of a class is kept when it is no longer than this. */
-#define KEEP_EMPTY_PAGES 8
-
 _Atomic uint32_t mcaches_made;
 void (*mcache_flush_others)(struct mcache *c);
 void (*mcache_release_pooled)(uint32_t age_ms);
-
-static uint32_t count_caches(void)
-{
-	/* Relaxed: a hint, on which only what is kept depends. Written in thread.c. */
-	return atomic_load_explicit(&mcaches_made, memory_order_relaxed);
-}
-
-/* --- free stacks: one that is not deep costs no memory page of its own --- */
-
-static uint32_t first_bottom(spanclass_t sc)
-{
-	size_t i = (spanclass_scan(sc) == NOSCAN ? (size_t)NUM_SIZE_CLASSES : 0) + sc / 2u;
-
-	return (uint32_t)(offsetof(struct mcache, first_stacks) +
-			  (i * (1 + STACK_FIRST_ENTRIES) + 1) * sizeof(struct free_entry));
-}
-
-static uint32_t deep_bottom(const struct mcache *c, spanclass_t sc)
-{
-	return c->rest_at + (uint32_t)(offsetof(struct mcache_rest, deep_stacks) +
-				       spanclass_info(sc)->stack_first * sizeof(struct free_entry));
-}
-
-uint32_t mcache_stack_bottom(const struct mcache *c, spanclass_t sc)
-{
-	uint32_t first = first_bottom(sc);
-
-	return c->bins[sc].stack_top > first + STACK_FIRST_ENTRIES * sizeof(struct free_entry)
-		       ? deep_bottom(c, sc)
-		       : first;
-}
-
-void mcache_reset_stack(struct bin *b, spanclass_t sc)
-{
-	const struct sizeclass *info = spanclass_info(sc);
-	/* With these options every free takes the slow path. */
-	size_t entries = options.clobberfree || options.hardened || options.sbrk
-				 ? 0
-				 : min_size(info->stack_entries, STACK_FIRST_ENTRIES);
-
-	if (count_caches() > STACK_DEEP_CACHES)
-		entries = min_size(entries,
-				   max_size(STACK_BYTES_MANY / max_size(info->elemsize, 1), 1));
-	b->stack_bottom = first_bottom(sc);
-	b->stack_limit = b->stack_bottom + (uint32_t)(entries * sizeof(struct free_entry));
-	b->stack_grows = entries != 0 && info->stack_first != 0 && spanclass_scan(sc) == SCAN;
-	b->stack_top = b->stack_bottom;
-}
-
-static bool commit_deep(struct mcache *c)
-{
-	if (!c->has_deep && c->rest_at != 0)
-		c->has_deep = partalloc_commit(mcache_rest(c)->deep_stacks,
-					       sizeof(mcache_rest(c)->deep_stacks));
-	return c->has_deep;
-}
-
-/* Moves a full stack to its deep place. Without memory for that the stack stays as it is until it
- * is reset. */
-static void deepen_stack(struct mcache *c, struct bin *b, spanclass_t sc)
-{
-	uint32_t nbytes = b->stack_top - b->stack_bottom;
-	uint32_t bottom = deep_bottom(c, sc);
-
-	b->stack_grows = false;
-	if (!commit_deep(c))
-		return;
-
-	copy_bytes(stack_entry(c, bottom), stack_entry(c, b->stack_bottom), nbytes);
-	/* A child forked here finds the stack in the one place or in the other. */
-	order_stores();
-	b->stack_top = bottom + nbytes;
-	b->stack_bottom = bottom;
-	b->stack_limit =
-		bottom + spanclass_info(sc)->stack_entries * (uint32_t)sizeof(struct free_entry);
-}
 
 /* Returns the length of the first span of a bin: the shortest. With hardened=1 it is the longest,
  * because the more slots there are the less is known of where an object will be. */
@@ -144,7 +64,7 @@ void mcache_init(struct mcache *c, struct mcache_rest *rest)
  * it would hoard what their successors need. */
 static uint32_t share(uint32_t alone, uint32_t all, uint32_t least)
 {
-	uint32_t ncaches = count_caches();
+	uint32_t ncaches = mcaches_count();
 
 	return ncaches <= 1 ? alone : (uint32_t)max_size(all / ncaches, least);
 }
@@ -163,6 +83,15 @@ static uint32_t max_big_npages(const struct mcache *c)
 	if (limit_get_state() != LIMIT_FAR)
 		return share(BIG_PAGES_NEAR, BIG_PAGES_NEAR, BIG_PAGES_ALWAYS);
 	return share(c->big.most, BIG_PAGES_ALL, BIG_PAGES_MIN);
+}
+
+/* Returns the number of pages that its spare spans may have. */
+static uint32_t max_spare_npages(const struct mcache *c)
+{
+	if (limit_get_state() != LIMIT_FAR)
+		return 0;
+	return (uint32_t)min_size(SPARE_PAGES_MIN + (size_t)c->spares.learnt,
+				  share(SPARE_PAGES_ALONE, SPARE_PAGES_ALL, SPARE_PAGES_MIN));
 }
 
 static void partial_push(struct mcache *c, struct bin *b, struct mspan *s)
@@ -229,13 +158,33 @@ static void note_given(struct mcache *c, size_t npages)
 	give_all_unused(c);
 }
 
-/* Frees an empty span of ours that is on no list. */
+/* Notes that the cache has taken pages of the heap. */
+static void note_taken(struct mcache *c, size_t npages)
+{
+	c->given_npages -= (uint32_t)min_size(npages, c->given_npages);
+	c->taken_npages += (uint32_t)min_size(npages, UINT32_MAX - c->taken_npages);
+}
+
+/* Frees an empty span of ours, or a big object, that is on no list. */
 static void give_empty(struct mcache *c, struct mspan *s)
 {
 	size_t npages = s->npages;
 
 	mheap_free_span(&c->pages, s);
 	note_given(c, npages);
+}
+
+/* Keeps an empty span of ours that is on no list as a spare, or frees it. One that is shorter than
+ * the next of its class would be is not worth keeping. */
+static void keep_spare(struct mcache *c, struct mspan *s)
+{
+	if (s->npages < spanclass_info(s->spanclass)->npages[c->bins[s->spanclass].span_length]) {
+		give_empty(c, s);
+		return;
+	}
+	spares_put(&c->spares, s);
+	while (c->spares.npages > max_spare_npages(c) && (s = spares_evict(&c->spares)) != NULL)
+		give_empty(c, s);
 }
 
 /* Finds the place for a span of ours that is on no list and is absorbed. */
@@ -246,8 +195,8 @@ static void place_span(struct mcache *c, struct mspan *s)
 	if (!keep_if_free(c, s))
 		return;
 	b = &c->bins[s->spanclass];
-	if (mspan_is_empty(s) && (b->npartial != 0 || s->npages > KEEP_EMPTY_PAGES))
-		give_empty(c, s);
+	if (mspan_is_empty(s))
+		keep_spare(c, s);
 	else if (b->npartial == 0 || c->partial_npages + s->npages <= max_partial_npages())
 		partial_push(c, b, s);
 	else
@@ -260,10 +209,8 @@ SLOW_PATH void mcache_span_freed(struct mcache *c, struct mspan *s)
 
 	if (s == b->span)
 		return;
-	if (b->npartial == 1 && s->npages <= KEEP_EMPTY_PAGES)
-		return;
 	partial_remove(c, b, s);
-	give_empty(c, s);
+	keep_spare(c, s);
 	mcache_poll(c);
 }
 
@@ -346,24 +293,40 @@ static struct mspan *flush_and_ask(struct mcache *c, const struct wanted *w)
 	return s;
 }
 
-/* Returns a span from the heap, or NULL. Freed big objects that the thread keeps are pages, too.
- * When there are many, or below a limit, they are used before the heap grows. */
+/* Returns a span from the heap, or NULL. Freed big objects and spare spans that the thread keeps
+ * are pages, too. When there are many, or below a limit, they are used before the heap grows. */
 static struct mspan *new_span(struct mcache *c, const struct wanted *w)
 {
-	bool many = c->big.npages > (limit_bytes() == 0 ? BIG_PAGES_GROWING : 0);
+	bool many = c->big.npages + c->spares.npages >
+		    (limit_bytes() == 0 ? BIG_PAGES_GROWING : 0);
 	struct mspan *s = many ? ask_heap(c, w, EFFORT_REUSE) : NULL;
 
 	if (s == NULL) {
-		if (many)
+		if (many) {
 			bigcache_flush(&c->big, &c->pages);
+			spares_shrink(&c->spares, &c->pages, 0);
+		}
 		s = ask_heap(c, w, EFFORT_GROW);
 	}
 	if (s == NULL)
 		s = flush_and_ask(c, w);
-	if (s != NULL) {
-		c->given_npages -= (uint32_t)min_size(s->npages, c->given_npages);
-		c->taken_npages += (uint32_t)min_size(s->npages, UINT32_MAX - c->taken_npages);
-	}
+	if (s != NULL)
+		note_taken(c, s->npages);
+	return s;
+}
+
+/* Makes one of the spare spans of other classes a span of this class. If none
+ * will do, the oldest give their pages to the heap, for the next span, and NULL is returned. */
+static struct mspan *recarve(struct mcache *c, spanclass_t sc)
+{
+	struct bin *b = &c->bins[sc];
+	size_t npages = spanclass_info(sc)->npages[b->span_length];
+	struct mspan *s = spares_recarve(&c->spares, &c->pages, sc, npages);
+
+	if (s == NULL)
+		spares_missed(&c->spares, npages);
+	if (s != NULL && b->span_length < SPAN_LENGTHS - 1)
+		b->span_length++;
 	return s;
 }
 
@@ -380,13 +343,16 @@ static struct mspan *next_span(struct mcache *c, spanclass_t sc)
 		give_all_unused(c);
 	}
 	s = b->partial;
-	if (s != NULL) {
+	if (s != NULL)
 		partial_remove(c, b, s);
-	} else {
+	else
+		s = spares_take(&c->spares, sc);
+	if (s == NULL)
 		s = mcentral_take(sc, mcache_owner(c));
-		if (s == NULL)
-			s = new_span(c, &(struct wanted){ .sc = sc });
-	}
+	if (s == NULL)
+		s = recarve(c, sc);
+	if (s == NULL)
+		s = new_span(c, &(struct wanted){ .sc = sc });
 	if (s != NULL) {
 		mspan_absorb(s);
 		mspan_begin_use(s);
@@ -508,7 +474,7 @@ FAST_PATH void free_into_span(uintptr_t addr, struct mspan *s, uint32_t slot, co
 static SLOW_PATH void deepen_and_free(uintptr_t addr, struct mspan *s, uint32_t slot,
 				      const char *func, struct mcache *c)
 {
-	deepen_stack(c, &c->bins[s->spanclass], s->spanclass);
+	mcache_deepen_stack(c, s->spanclass);
 	if (!mcache_free_fast(c, s, s->spanclass, addr, &s->state[slot]))
 		free_into_span(addr, s, slot, func, c);
 }
@@ -519,7 +485,7 @@ void mcache_free_slot(uintptr_t addr, struct mspan *s, uint32_t slot, const char
 	const struct bin *b = &c->bins[s->spanclass];
 
 	if (UNLIKELY(b->stack_grows && b->stack_top == b->stack_limit) &&
-	    count_caches() <= STACK_DEEP_CACHES)
+	    mcaches_count() <= STACK_DEEP_CACHES)
 		deepen_and_free(addr, s, slot, func, c);
 	else
 		free_into_span(addr, s, slot, func, c);
@@ -667,6 +633,7 @@ void mcache_flush(struct mcache *c)
 			b->span_length--;
 	}
 	bigcache_flush(&c->big, &c->pages);
+	spares_shrink(&c->spares, &c->pages, 0);
 	mheap_flush_pcache(&c->pages);
 }
 
@@ -720,8 +687,8 @@ static void review(struct mcache *c)
 	}
 }
 
-/* Gives back what the cache keeps and does not use: stacks, which use refills; the empty span that
- * each bin keeps; pages. */
+/* Gives back what the cache keeps and does not use: stacks, which use refills; spare spans;
+ * pages. */
 static void give_unused(struct mcache *c)
 {
 	mcache_flush_stacks(c);
@@ -741,6 +708,7 @@ static void give_unused(struct mcache *c)
 		if (had && b->span == NULL && b->partial == NULL)
 			b->span_length = first_length();
 	}
+	spares_shrink(&c->spares, &c->pages, 0);
 	mheap_flush_pcache(&c->pages);
 }
 
@@ -757,6 +725,7 @@ static void tick(struct mcache *c)
 	review(c);
 	bigcache_tick(&c->big, &c->pages);
 	give_unused(c);
+	spares_forget(&c->spares);
 }
 
 static SLOW_PATH void poll(struct mcache *c, uint64_t now_ms)

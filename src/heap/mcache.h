@@ -10,6 +10,7 @@
 #define GOALLOC_MCACHE_H
 
 #include "heap/bigcache.h"
+#include "heap/spares.h"
 
 /* A freed slot that is handed out soon, with its state byte so that malloc need not find it. */
 struct free_entry {
@@ -116,6 +117,7 @@ struct mcache {
 	/* Each stack is behind an entry of address 0. Scan classes, then noscan ones; these have no
 	 * deep stacks. */
 	struct free_entry first_stacks[NUM_SPAN_CLASSES][1 + STACK_FIRST_ENTRIES];
+	struct spares spares;
 	struct quarantine quarantine;                    /* with hardened=1 */
 	struct counted counted;
 };
@@ -124,6 +126,12 @@ _Static_assert(sizeof(struct mcache) <= KiB(56), "a thread costs what goalloc(7)
 
 /* The number of caches made. Relaxed: a hint, on which depends how much one cache may keep. */
 extern _Atomic uint32_t mcaches_made;
+
+static inline uint32_t mcaches_count(void)
+{
+	/* Relaxed: a hint, on which only what is kept depends. Written in thread.c. */
+	return atomic_load_explicit(&mcaches_made, memory_order_relaxed);
+}
 
 /* Makes an empty cache of a record that reads as zero or was a flushed cache. A flushed cache need
  * not be made again. The rest lies behind the cache and is not committed; NULL: there is none. */
@@ -299,6 +307,10 @@ void mcache_poll(struct mcache *c);
 /* For adopt.c. Returns where the stack of a bin begins, by its top alone; makes the stack empty. */
 uint32_t mcache_stack_bottom(const struct mcache *c, spanclass_t sc);
 void mcache_reset_stack(struct bin *b, spanclass_t sc);
+
+/* Moves a full stack to its deep place. Without memory for that the stack stays as it is until it
+ * is reset. */
+void mcache_deepen_stack(struct mcache *c, spanclass_t sc);
 
 /* Gives a span of ours that is on no list to mcentral; to mheap if it is empty. */
 void mcache_give_span(struct mcache *c, struct mspan *s);

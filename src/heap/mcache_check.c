@@ -21,7 +21,7 @@ void mcache_check_kept(struct mcache *c, uintptr_t addr)
 
 void mcache_check(struct mcache *c)
 {
-	size_t partial_npages = 0;
+	size_t partial_npages = 0, spare_npages = 0;
 
 	mcache_check_counted(c);
 	CHECK(c->tiny.block == 0 || c->tiny.span == c->bins[SPANCLASS_TINY].span);
@@ -47,6 +47,13 @@ void mcache_check(struct mcache *c)
 			partial_npages += s->npages;
 		}
 		CHECK(n == b->npartial);
+		CHECK((c->spares.list[sc] != NULL) == (c->spares.has[sc / 64] >> sc % 64 & 1));
+		for (struct mspan *s = c->spares.list[sc]; s != NULL; s = s->next) {
+			CHECK(mspan_owner_relaxed(s) == mcache_owner(c));
+			CHECK(s->spanclass == sc && mspan_is_empty(s));
+			mspan_check(s);
+			spare_npages += s->npages;
+		}
 		for (uint32_t i = 0; i < stack_depth(b); i++) {
 			struct free_entry e = stack_entry(c, b->stack_bottom)[i];
 			struct mspan *s = span_of(e.addr);
@@ -57,7 +64,7 @@ void mcache_check(struct mcache *c)
 			      e.state == &s->state[slot]);
 		}
 	}
-	CHECK(partial_npages == c->partial_npages);
+	CHECK(partial_npages == c->partial_npages && spare_npages == c->spares.npages);
 	for (unsigned i = 0; options.hardened && i < QUARANTINE_SMALL; i++)
 		if (c->quarantine.small[i] != 0)
 			mcache_check_kept(c, c->quarantine.small[i]);

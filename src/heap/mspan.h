@@ -7,6 +7,7 @@
  *   state     owner word               plain fields belong to       where it is found
  *   current   mcache                   the cache's thread           the cache's bin
  *   partial   mcache                   the cache's thread           the bin's list
+ *   spare     mcache                   the cache's thread           the cache's list
  *   full      mcache | SPAN_FULL       nobody; the last owner       nowhere
  *                                      is its home
  *   central   mcentral | SPAN_CENTRAL  holder of mcentral.lock      the central list

@@ -8,6 +8,7 @@
  *          exact when the program is quiet.
  */
 #include "tools/stat.h"
+#include "tools/heading.h"
 #include "tools/heapwalk.h"
 #include "heap/mcentral.h"
 #include "base/options.h"
@@ -183,8 +184,9 @@ int stat_print(int fd)
 	o = &page->out;
 	stat_read(&page->st);
 	out_init(o, fd);
-	out_format(o, "goalloc: %.*s, pid %u\n", (int)stat_program(name), name,
-		   (unsigned)os_pid());
+	out_str(o, "goalloc: ");
+	heading_print(o, name, stat_program(name));
+	out_str(o, "\n");
 	statpage_print(o, &page->st, resident_bytes());
 	(void)out_flush(o);
 	error = o->error;

@@ -139,6 +139,6 @@ enum found find_root(struct target *t, struct viewed_root *root)
 		return FOUND_OTHER;
 	}
 	(void)target_fail(t, s.narrow ? "it is a 32-bit process, which goalloc does not serve" :
-					"there is no goalloc in it, or one before 1.1");
+					"there is no goalloc in it");
 	return FOUND_NONE;
 }

@@ -8,9 +8,9 @@
  */
 #include "view/raise.h"
 #include "os/os.h"
+#include "os/os_process.h"
 #include "tools/tracer.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
@@ -73,12 +73,15 @@ bool raise_wait(const struct raised *r, unsigned seconds)
 	struct timespec piece = { 0, 100000000 };
 	uint64_t end = os_now_ms() + (uint64_t)seconds * 1000;
 	sigset_t set;
+	char state;
 
 	block_signals(&set);
 	while (os_now_ms() < end) {
 		if (sigtimedwait(&set, NULL, &piece) > 0)
 			return true;
-		if (kill(r->target->pid, 0) != 0 && errno == ESRCH)
+		/* It may have ended and wait for its parent. */
+		state = os_thread_state(r->target->pid, r->target->pid);
+		if (state == 0 || state == 'Z' || state == 'X')
 			return false;
 	}
 	return true;

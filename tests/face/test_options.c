@@ -176,7 +176,7 @@ static void help_prints_the_table(void **state)
 {
 	(void)state;
 	assert_string_equal(run("run", "GOALLOC=help=1", NULL), "ok\n");
-	assert_in_range(count_lines(result.err), 20, 40);
+	assert_in_range(count_lines(result.err), 20, 120);
 	assert_non_null(strstr(result.err, "  scavenge "));
 	assert_non_null(strstr(result.err, "  help "));
 }

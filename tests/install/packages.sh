@@ -36,7 +36,8 @@ triplet=$(dpkg-architecture -qDEB_HOST_MULTIARCH 2>/dev/null || cc -print-multia
 for pair in "0 lib/$triplet/libgoalloc.so.1" "1 lib/$triplet/libgoalloc.a" \
 	"1 include/goalloc.h" "1 lib/$triplet/pkgconfig/goalloc.pc" \
 	"2 bin/goalloc-run" "2 bin/goalloc-view"; do
-	dpkg-deb -c "${packages[${pair%% *}]}" | grep -qF "./usr/${pair#* }" ||
+	dpkg-deb -c "${packages[${pair%% *}]}" >contents
+	grep -qF "./usr/${pair#* }" contents ||
 		fail "${packages[${pair%% *}]} has no ${pair#* }"
 done
 if type -P lintian >/dev/null; then

@@ -170,6 +170,7 @@ out" ] || complain "files are left: $(ls)"
 # --- help ---
 expect 0 "" --help
 grep -q '^Usage: goalloc-run' out && grep -q '^  scavenge  *0\.\.86400000' out || complain "no help"
+[ "$(awk 'length > 80' out)" = "" ] || complain "--help is wider than 80 columns"
 # Every flag that is taken is told of.
 sed -n 's/^\t\(-[a-z-]* | \)*\(--[a-z-]*\)[)=|* ].*/\2/p; s/.* | \(--[a-z-]*\)).*/\1/p' "$run" |
 	sort -u | grep -vx -e -- |

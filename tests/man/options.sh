@@ -15,6 +15,10 @@ export LC_ALL=C
 
 env -i "PATH=$PATH" LD_PRELOAD="$(echo "$prefix"/lib*/libgoalloc.so.1)" GOALLOC=help=1 true \
 	2>"$scratch/printed"
+# A long line goes on below.
+awk '/^ {39}/ { sub(/^ +/, " "); line = line $0; next } { if (NR > 1) print line; line = $0 }
+	END { print line }' "$scratch/printed" >"$scratch/joined"
+mv "$scratch/joined" "$scratch/printed"
 sed -n 's/^  \([a-z_]*\)  *\([^ ]*\)  *.*\[\(.*\)\]$/\1 \2 \3/p' "$scratch/printed" |
 	sort >"$scratch/table"
 [ "$(wc -l <"$scratch/table")" -ge 20 ] &&

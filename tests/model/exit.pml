@@ -8,7 +8,8 @@
  * Thread 1 allocates, frees and ends, thread 2 frees what it finds, claims the span and ends;
  * thread 3 begins when a cache is in the pool, takes that record, whose address is still the home
  * in owner words, and does what thread 1 did. A cache has a stack with room for one slot, a word of
- * slots taken, a tiny block without objects, and the span as current or partial.
+ * slots taken, a tiny block without objects, and the span as current, partial or
+ * spare.
  *
  * Steps    as in span.pml. A cache is touched by the thread that has it: MINE asserts.
  * Order    as in span.pml. That a thread compares an owner word, loaded relaxed, with its own
@@ -77,6 +78,7 @@ bool central;
 #define NOWHERE 0
 #define CURRENT 1
 #define PARTIAL 2
+#define SPARE 3           /* kept by the cache, empty */
 #define NCACHES NTHREADS
 byte stack[NCACHES + 1];
 byte word[NCACHES + 1];        /* alloc_cache */
@@ -224,6 +226,17 @@ idle:
 		/* next_span() */
 		:: atomic { place[c] == PARTIAL -> PLAIN; place[c] = CURRENT }
 			ABSORB
+		/* spares_take() */
+		:: atomic { place[c] == SPARE -> PLAIN; assert(free_bits == ALL);
+			place[c] = CURRENT }
+			ABSORB
+		/* spares_recarve(), recarve() */
+		:: atomic { place[c] == SPARE -> PLAIN; UNLIST; owner = 0 }
+			atomic { assert(free_bits == ALL && remote == 0); free_bits = ALL }
+			atomic { remote = 0 }
+			atomic { owner = c; LIST(CURRENT) }
+		/* spares_evict() */
+		:: atomic { place[c] == SPARE -> PLAIN; UNLIST; goto free_span }
 		:: place[c] == NOWHERE -> goto take
 		fi;
 		goto idle
@@ -344,13 +357,14 @@ free_home:
 	goto place_span;
 free_local:
 	atomic {
-		/* mspan_free_local(), mcache_span_freed(): a last empty span may stay. */
+		/* mspan_free_local(), mcache_span_freed(), keep_spare() */
 		PLAIN;
 		assert(lister == c && (free_bits & slot) == 0);
 		free_bits = free_bits | slot;
 		o = 0;
 		if
 		:: free_bits == ALL && place[c] == PARTIAL -> UNLIST; goto free_span
+		:: free_bits == ALL && place[c] == PARTIAL -> place[c] = SPARE; REST
 		:: REST
 		fi
 	}
@@ -427,8 +441,9 @@ claimed:
 place_span:
 	atomic { PLAIN; assert(place[c] == NOWHERE && word[c] == 0 && lister == 0) }
 	if
-	/* Another empty span is kept already, or not. */
+	/* It is kept as a spare, or there is no room. */
 	:: free_bits == ALL -> goto free_span
+	:: atomic { free_bits == ALL -> LIST(SPARE); REST }
 	/* keep_if_free() */
 	:: free_bits == 0 -> goto set_full
 	/* partial_push() */
@@ -479,6 +494,12 @@ give_current:
 		if
 		:: place[c] == NOWHERE -> goto gave
 		:: place[c] == PARTIAL
+		/* spares_shrink() */
+#ifdef MUTANT_SPARE_STAYS
+		:: place[c] == SPARE -> goto gave
+#else
+		:: place[c] == SPARE -> PLAIN; UNLIST; goto free_span
+#endif
 		:: place[c] == CURRENT ->
 #ifndef MUTANT_NO_WORD
 			/* return_word(), mspan_put_word() */

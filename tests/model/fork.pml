@@ -67,6 +67,7 @@ byte free_bits[N];
 byte nfree[N];
 byte live[N];              /* states: SLOT_LIVE */
 bool dead[N];              /* not in the page map */
+bool torn[N];              /* its record, or the page map, is being made that of another class */
 byte next[N];
 byte prev[N];
 
@@ -86,6 +87,7 @@ byte top[NCACHE + 1];
 byte word[NCACHE + 1];
 byte current[NCACHE + 1];
 byte partial[NCACHE + 1];
+byte kept[NCACHE + 1];    /* spare spans; their classes are one here */
 bool in_use[NCACHE + 1];
 bool orphan[NCACHE + 1];
 
@@ -246,6 +248,36 @@ inline free_span(s)
 	atomic { next[s] = 0; span_hand[s] = span_hand[s] & ~hand }
 }
 
+/* keep_spare(), spares_put(): the span has left another list, if it was on one. */
+inline keep_spare(s)
+{
+#ifdef MUTANT_SPARE_HEAD_FIRST
+	atomic { old = kept[c]; kept[c] = s }
+	atomic { next[s] = old; old = 0; span_hand[s] = span_hand[s] & ~hand }
+#else
+	next[s] = kept[c];
+	/* order_stores() */
+	atomic { kept[c] = s; span_hand[s] = span_hand[s] & ~hand }
+#endif
+}
+
+/* recarve(): mspan_set_owner(), order_stores(), mspan_init_small(), pagemap_map_span() */
+inline recarve(s)
+{
+	assert(EMPTY(s) && live[s] == 0 && remote[s] == 0 && owner[s] == c);
+#ifndef MUTANT_RECARVE_OWNED
+	owner[s] = 0;
+#endif
+	atomic { torn[s] = true; next[s] = 0; prev[s] = 0 }
+#ifdef MUTANT_RECARVE_MAP_LAST
+	owner[s] = c;
+	torn[s] = false
+#else
+	torn[s] = false;
+	owner[s] = c
+#endif
+}
+
 /* mcentral_put() */
 inline put(s)
 {
@@ -325,6 +357,7 @@ inline place(s)
 	if
 	:: !got
 	:: got && EMPTY(s) -> free_span(s)
+	:: got && EMPTY(s) -> keep_spare(s)
 	:: got && !EMPTY(s) -> put(s)
 	:: got -> list_push(partial[c], s); span_hand[s] = span_hand[s] & ~hand
 	fi
@@ -395,7 +428,10 @@ inline return_slot(s, b)
 		if
 		:: atomic { EMPTY(s) && current[c] != s -> span_hand[s] = span_hand[s] | hand }
 			list_remove(partial[c], s);
-			free_span(s)
+			if
+			:: free_span(s)
+			:: keep_spare(s)
+			fi
 		:: true
 		fi
 	:: atomic { owner[s] == (c | FULL) -> span_hand[s] = span_hand[s] | hand; owner[s] = c }
@@ -495,7 +531,7 @@ proctype gone(byte c; byte born)
 		/* order_stores() */
 		atomic { top[c]++; slot_hand[s] = slot_hand[s] & ~b }
 #endif
-	/* deepen_and_free(): deepen_stack() */
+	/* deepen_and_free(): mcache_deepen_stack() */
 	:: SLOW && top[c] == DEPTH ->
 #ifdef MUTANT_DEEPEN_TOP_FIRST
 		top[c] = DEEP + DEPTH;
@@ -554,6 +590,16 @@ proctype gone(byte c; byte born)
 		span_hand[s] = span_hand[s] | hand }
 		list_remove(partial[c], s);
 		goto takes
+	/* spares_take(), take_oldest(): for the same class, for another, or there is no room.
+	 * spares_recarve(), spares_evict(), spares_shrink() */
+	:: atomic { SLOW && kept[c] != 0 -> s = kept[c]; span_hand[s] = span_hand[s] | hand }
+		kept[c] = next[s];
+		/* order_stores() */
+		if
+		:: current[c] == 0 -> goto takes
+		:: current[c] == 0 -> recarve(s); goto takes
+		:: free_span(s); goto over
+		fi
 	/* mcentral_take() */
 	:: atomic { SLOW && current[c] == 0 && central != 0 && central_holder != 0 &&
 		generation == 1 && !mended }
@@ -660,7 +706,7 @@ inline adopt_span(d, s)
 {
 	if
 	:: atomic { s != 0 && owner[s] == d ->
-		assert(!dead[s]);
+		assert(!dead[s] && !torn[s]);
 		span_hand[s] = span_hand[s] | hand;
 		remote[s] = 0;
 		slot_hand[s] = 0
@@ -711,8 +757,19 @@ inline adopt_spans(d)
 			fi
 		}
 	od;
+	/* Spares: each leaves the list before it is the adopter's. */
+	do
+	:: atomic { kept[d] != 0 && owner[kept[d]] == d ->
+		s = kept[d];
+		kept[d] = next[s];
+		span_hand[s] = span_hand[s] | hand
+	}
+		adopt_span(d, s)
+	:: kept[d] == 0 || owner[kept[d]] != d -> break
+	od;
 	current[d] = 0;
 	partial[d] = 0;
+	kept[d] = 0;
 	atomic { word[d] = 0; i = 0; at = 0; s = 0 }
 }
 
@@ -946,7 +1003,7 @@ inline mend_by_other()
 			top[SHARED_CACHE]--
 		:: else -> break
 		od;
-		current[SHARED_CACHE] = 0; partial[SHARED_CACHE] = 0;
+		current[SHARED_CACHE] = 0; partial[SHARED_CACHE] = 0; kept[SHARED_CACHE] = 0;
 		word[SHARED_CACHE] = 0; top[SHARED_CACHE] = 0
 	:: else
 	fi;
@@ -1000,12 +1057,15 @@ inline begin_span(s)
 		:: owner[s] = c | FULL
 		:: owner[s] = c; ONLY_IF(current[c] == 0); current[c] = s
 		:: owner[s] = c
+		:: owner[s] = c; free_bits[s] = ALL; nfree[s] = 2; next[s] = kept[c]; kept[c] = s
 		fi
 	:: owner[s] = CENTRAL
 	fi;
 	if
 	:: dead[s]
-	:: !dead[s] ->
+	/* A spare. */
+	:: !dead[s] && nfree[s] == 2
+	:: !dead[s] && nfree[s] != 2 ->
 		if
 		:: s == varied ->
 			begin_slot(s, 1);
@@ -1077,10 +1137,13 @@ inline check_span(s)
 {
 	if
 	:: dead[s] -> assert(owner[s] == 0)
+	:: !dead[s] && torn[s] -> assert(owner[s] == 0 && span_hand[s] != 0)
 	/* Lost: a thread that is gone had it in hand. */
-	:: !dead[s] && owner[s] < FULL && (owner[s] == 0 || !in_order[owner[s]]) ->
+	:: !dead[s] && !torn[s] && owner[s] < FULL &&
+			(owner[s] == 0 || !in_order[owner[s]]) ->
 		assert(LOST || span_hand[s] != 0)
-	:: !dead[s] && !(owner[s] < FULL && (owner[s] == 0 || !in_order[owner[s]])) ->
+	:: !dead[s] && !torn[s] &&
+			!(owner[s] < FULL && (owner[s] == 0 || !in_order[owner[s]])) ->
 		assert(nfree[s] == POP(free_bits[s]));
 		count_places(s, 1);
 		count_places(s, 2);
@@ -1094,6 +1157,19 @@ inline check_span(s)
 		:: owner[s] < FULL -> assert(lists[s] == owner[s])
 		fi
 	fi
+}
+
+/* mcache_check() of spare spans */
+inline check_spares(list, who)
+{
+	s = list;
+	do
+	:: s != 0 ->
+		assert(lists[s] == 0 && !dead[s] && owner[s] == who && EMPTY(s));
+		lists[s] = who;
+		s = next[s]
+	:: s == 0 -> break
+	od
 }
 
 /* mcache_check(), mcentral_check() */
@@ -1238,9 +1314,10 @@ init
 			:: else
 			fi;
 			if
-			:: in_order[c] -> check_list(partial[c], c)
+			:: in_order[c] -> check_list(partial[c], c); check_spares(kept[c], c)
 			:: else ->
-				assert(LOST || (top[c] == 0 && current[c] == 0 && partial[c] == 0))
+				assert(LOST || (top[c] == 0 && current[c] == 0 && partial[c] == 0 &&
+					kept[c] == 0))
 			fi;
 			c++
 		:: c > NCACHE -> break

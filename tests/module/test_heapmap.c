@@ -130,7 +130,8 @@ static size_t legend_of(char letter)
 	size_t n;
 
 	while ((at = strstr(at + 1, key)) != NULL)
-		if (sscanf(at + 2, "%zu %4[page]", &n, word) == 2)
+		/* An address may begin like a number of pages, as in 51ea0. */
+		if (sscanf(at + 2, "%zu %4[page]", &n, word) == 2 && strcmp(word, "page") == 0)
 			return n;
 	return 0;
 }

@@ -493,13 +493,17 @@ static void the_table_has_a_line_for_each_option_with_its_true_default(void **st
 
 	(void)state;
 	capture_stderr(call_print, NULL, text, sizeof(text));
+	for (const char *line = text; *line != '\0'; line += strcspn(line, "\n") + 1)
+		assert_in_range(strcspn(line, "\n"), 1, 80);
+	/* A long line goes on below. */
+	for (char *more = text; (more = strstr(more, "\n                    ")) != NULL; more++)
+		*more = ' ';
 	for (char *line = strtok(text, "\n"); line != NULL; line = strtok(NULL, "\n")) {
 		char name[32], values[32], item[128];
 		const char *initial = strrchr(line, '[');
 
 		assert_int_equal(sscanf(line, " %31s %31s", name, values), 2);
 		assert_non_null(initial);
-		assert_in_range(strlen(line), 1, 130);
 		snprintf(item, sizeof(item), "%s=%.*s", name, (int)strcspn(initial + 1, "]"),
 			 initial + 1);
 		options_parse(&printed, "GOALLOC", item);

@@ -256,6 +256,7 @@ def case_pprof():
         # The end of the process is told.
         looker = subprocess.Popen([VIEW, "--seconds", "1000", "--pprof", file,
                                    str(program.pid)], stderr=subprocess.PIPE, text=True)
+        wait_until(program, True)
         program.end()
         check(looker.wait(PATIENCE) == 1 and "ended" in looker.stderr.read(),
               "an end is a failure")

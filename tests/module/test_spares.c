@@ -1,0 +1,404 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * test_spares.c - spare spans come back as they were, or as spans of another class; a thread
+ * keeps as many as it has missed, and nothing keeps them from going.
+ */
+#include "caches.h"
+#include "heap/adopt.h"
+#include "heap/limit.h"
+#include "heap.h"
+#include "module.h"
+
+#include "os/os.h"
+
+/* Their spans have 16 and 32 slots at most, and records of one shape. */
+#define SC_4096 make_spanclass(sizeclass_for(4096, 16), SCAN)
+#define SC_8192 make_spanclass(sizeclass_for(8192, 16), SCAN)
+#define SC_8192_NOSCAN make_spanclass(sizeclass_for(8192, 16), NOSCAN)
+#define SC_16 make_spanclass(sizeclass_for(16, 16), SCAN)
+
+/* Returns an empty span of cache 0 that is on no list. */
+static struct mspan *make_empty(spanclass_t sc, size_t npages)
+{
+	struct mspan *s = mheap_alloc_small(NULL, sc, npages, EFFORT_GROW);
+
+	CHECK(s != NULL);
+	mspan_set_owner(s, mcache_owner(&cache[0]));
+	return s;
+}
+
+static struct spares *const kept = &place.c[0].spares;
+
+TEST_IN_CHILD(a_class_gets_the_span_that_it_kept_last)
+{
+	struct mspan *a, *b, *c;
+
+	start();
+	a = make_empty(SC_4096, 2);
+	b = make_empty(SC_4096, 4);
+	c = make_empty(SC_8192, 2);
+	spares_put(kept, a);
+	spares_put(kept, b);
+	spares_put(kept, c);
+	CHECK(kept->npages == 8);
+	mcache_check(&cache[0]);
+	CHECK(spares_take(kept, SC_4096) == b);
+	CHECK(spares_take(kept, SC_4096) == a);
+	CHECK(spares_take(kept, SC_4096) == NULL);
+	CHECK(spares_take(kept, SC_8192_NOSCAN) == NULL);
+	CHECK(spares_take(kept, SC_8192) == c && kept->npages == 0);
+	mcache_check(&cache[0]);
+}
+
+TEST_IN_CHILD(a_span_of_another_class_is_recarved_where_length_and_shape_are_those)
+{
+	struct mcache *c = &cache[0];
+	struct mspan *s, *t;
+	uintptr_t base;
+
+	start();
+	s = make_empty(SC_8192, 8);
+	base = s->base;
+	spares_put(kept, s);
+	t = spares_recarve(kept, &c->pages, SC_4096, 8);
+	CHECK(t == s && t->base == base && t->npages == 8 && t->spanclass == SC_4096);
+	CHECK(t->nelems == 16 && mspan_is_empty(t) && !t->zeroed);
+	CHECK(mspan_owner_relaxed(t) == mcache_owner(c));
+	mspan_check(t);
+	for (size_t page = 0; page < 8; page++) {
+		uint64_t entry = entry_of_any(base + page * PAGE_SIZE + 100);
+
+		CHECK(entry_span(entry) == s && entry_spanclass(entry) == SC_4096);
+		CHECK((entry >> 8 & 0xff) == page);
+	}
+	CHECK(kept->npages == 0);
+	/* With pointers or without is another class, too. */
+	spares_put(kept, t);
+	t = spares_recarve(kept, &c->pages, SC_8192_NOSCAN, 8);
+	CHECK(t == s && t->spanclass == SC_8192_NOSCAN);
+	CHECK(entry_spanclass(entry_of_any(base)) == SC_8192_NOSCAN);
+	mspan_check(t);
+	mheap_free_span(NULL, t);
+	end_with_empty_heap();
+}
+
+TEST_IN_CHILD(other_lengths_and_shapes_give_as_many_pages_as_are_wanted)
+{
+	struct mcache *c = &cache[0];
+	const struct mspan *stays;
+
+	start();
+	spares_put(kept, make_empty(SC_4096, 4));
+	spares_put(kept, make_empty(SC_16, 1));
+	spares_put(kept, make_empty(SC_8192, 8));
+	/* The lists of SC_16, SC_4096 and SC_8192 are looked at in this order. */
+	stays = kept->list[SC_8192];
+	CHECK(spares_recarve(kept, &c->pages, SC_8192_NOSCAN, 5) == NULL);
+	CHECK(kept->npages == 8 && kept->list[SC_8192] == stays);
+	mcache_check(c);
+	CHECK(spares_recarve(kept, &c->pages, SC_8192_NOSCAN, 9) == NULL);
+	CHECK(kept->npages == 0);
+	end_with_empty_heap();
+}
+
+TEST_IN_CHILD(objects_of_size_0_get_no_span_of_others_and_give_none)
+{
+	struct mcache *c = &cache[0];
+
+	start();
+	spares_put(kept, make_empty(SPANCLASS_ZERO, 1));
+	CHECK(spares_recarve(kept, &c->pages, SC_16, 1) == NULL && kept->npages == 0);
+	CHECK(mheap.guarded != NULL);
+	spares_put(kept, make_empty(SC_4096, 1));
+	CHECK(spares_recarve(kept, &c->pages, SPANCLASS_ZERO, 1) == NULL);
+	end_with_empty_heap();
+}
+
+TEST_IN_CHILD(a_class_that_took_a_span_lately_is_passed_over_once)
+{
+	struct mspan *busy, *other, *idle;
+
+	start();
+	busy = make_empty(SC_4096, 1);
+	other = make_empty(SC_4096, 1);
+	idle = make_empty(SC_8192, 1);
+	spares_put(kept, other);
+	spares_put(kept, busy);
+	CHECK(spares_take(kept, SC_4096) == busy);
+	spares_put(kept, busy);
+	spares_put(kept, idle);
+	CHECK(spares_evict(kept) == idle);
+	CHECK(spares_evict(kept) == busy);
+	CHECK(spares_evict(kept) == other);
+	CHECK(spares_evict(kept) == NULL && kept->npages == 0);
+	mcache_check(&cache[0]);
+}
+
+TEST_IN_CHILD(what_was_evicted_and_then_missed_is_worth_keeping)
+{
+	start();
+	CHECK(kept->learnt == 0);
+	/* A thread that only takes, or only frees, learns nothing. */
+	spares_missed(kept, 100);
+	CHECK(kept->learnt == 0);
+	for (int i = 0; i < 10; i++) {
+		spares_put(kept, make_empty(SC_8192, 4));
+		mheap_free_span(NULL, spares_evict(kept));
+	}
+	CHECK(kept->learnt == 0 && kept->evicted == 40);
+	spares_missed(kept, 30);
+	CHECK(kept->learnt == 30);
+	spares_missed(kept, 30);
+	spares_missed(kept, 30);
+	CHECK(kept->learnt == 40);
+	kept->evicted = UINT32_MAX;
+	spares_missed(kept, SPARE_PAGES_ALONE);
+	CHECK(kept->learnt == SPARE_PAGES_ALONE);
+	spares_forget(kept);
+	CHECK(kept->learnt == SPARE_PAGES_ALONE / 2 && kept->evicted == 0);
+	for (int i = 0; i < 20; i++)
+		spares_forget(kept);
+	CHECK(kept->learnt == 0);
+	end_with_empty_heap();
+}
+
+/* --- as a thread uses it --- */
+
+enum { MANY = 500 };
+static void *many[MANY];
+
+/* Allocates MANY objects of the class, and frees them in the same order. */
+static void cycle(struct mcache *c, spanclass_t sc)
+{
+	bool fresh;
+
+	for (unsigned i = 0; i < MANY; i++) {
+		many[i] = mcache_alloc_fast(c, sc, &fresh);
+		if (many[i] == NULL)
+			many[i] = mcache_alloc_slow(c, sc, &fresh);
+		CHECK(many[i] != NULL);
+		pattern_fill(many[i], 64, i);
+	}
+	for (unsigned i = 0; i < MANY; i++) {
+		struct mspan *s = span_of((uintptr_t)many[i]);
+		uint32_t slot;
+
+		CHECK(pattern_holds(many[i], 64, i));
+		CHECK(mspan_slot_of(s, (uintptr_t)many[i], &slot));
+		if (!mcache_free_fast(c, s, sc, (uintptr_t)many[i], &s->state[slot]))
+			heap_free_slot((uintptr_t)many[i], s, slot, "free", c);
+	}
+	check_all();
+}
+
+TEST_IN_CHILD(a_thread_alone_that_needs_its_spans_again_keeps_them)
+{
+	size_t nfree = 0;
+
+	start();
+	atomic_store(&mcaches_made, 1);
+	cycle(&cache[0], SC_4096);
+	/* What was used once is not kept. */
+	CHECK(kept->npages <= SPARE_PAGES_MIN);
+	for (int round = 0; round < 8; round++) {
+		cycle(&cache[0], SC_4096);
+		if (round == 3)
+			nfree = mheap.pages.nfree;
+	}
+	/* Nothing goes to the heap and comes back any more. */
+	CHECK(mheap.pages.nfree == nfree && kept->npages > MANY / 4);
+	/* Another class takes them over, and the heap does not grow for it. */
+	cycle(&cache[0], SC_8192);
+	CHECK(kept->list[SC_4096] == NULL || kept->list[SC_8192] != NULL);
+	cycle(&cache[0], SC_8192_NOSCAN);
+	CHECK(mheap.pages.ntotal <= 3 * MANY);
+	end_with_empty_heap();
+}
+
+TEST_IN_CHILD(of_many_threads_each_keeps_a_share)
+{
+	start();
+	atomic_store(&mcaches_made, 8);
+	for (int round = 0; round < 8; round++) {
+		cycle(&cache[0], SC_4096);
+		CHECK(kept->npages <= SPARE_PAGES_ALL / 8);
+	}
+	CHECK(kept->npages > SPARE_PAGES_ALL / 8 - 16);
+	atomic_store(&mcaches_made, 100000);
+	cycle(&cache[0], SC_4096);
+	CHECK(kept->npages <= SPARE_PAGES_MIN);
+	end_with_empty_heap();
+}
+
+/* Has the first cache keep many. */
+static void fill(void)
+{
+	atomic_store(&mcaches_made, 1);
+	for (int round = 0; round < 8; round++)
+		cycle(&cache[0], SC_4096);
+	CHECK(kept->npages > MANY / 4);
+}
+
+TEST_IN_CHILD(after_a_tick_a_flush_or_too_many_given_pages_there_are_none)
+{
+	uint32_t learnt;
+
+	start();
+	fill();
+	learnt = kept->learnt;
+	options.scavenge_ms = 0;
+	cache[0].poll_ms -= UINT64_C(1) << 40;
+	mcache_poll(&cache[0]);
+	options.scavenge_ms = 1000000;
+	/* So much is not kept again before it was missed. */
+	CHECK(kept->npages == 0 && kept->learnt == learnt / 2);
+	check_all();
+	fill();
+	mcache_flush(&cache[0]);
+	CHECK(kept->npages == 0);
+	check_all();
+	fill();
+	/* A thread that frees a big object of more pages than it has taken may have freed all. */
+	cache[0].given_most = 0;
+	cache[0].taken_npages = 0;
+	{
+		struct mspan *s = mheap_alloc_big(NULL, 2 * BIG_PAGES_ALONE, 1, SCAN, EFFORT_GROW);
+
+		CHECK(s != NULL);
+		mcache_free_big(&cache[0], s);
+	}
+	CHECK(kept->npages == 0);
+	end_with_empty_heap();
+}
+
+TEST_IN_CHILD(near_a_limit_nothing_is_kept)
+{
+	start();
+	fill();
+	(void)mheap_set_limit(MiB(64));
+	{
+		size_t near_at = MiB(64) - mheap_used_bytes() - KiB(512);
+		struct mspan *s = mheap_alloc_big(NULL, near_at / PAGE_SIZE, 1, SCAN, EFFORT_GROW);
+
+		CHECK(s != NULL && limit_get_state() == LIMIT_NEAR);
+		cycle(&cache[0], SC_4096);
+		CHECK(kept->npages == 0);
+		mheap_free_span(NULL, s);
+	}
+	end_with_empty_heap();
+}
+
+/* --- fork --- */
+
+TEST_IN_CHILD(the_spares_of_the_dead_are_adopted_wherever_its_thread_stopped)
+{
+	struct mcache *dead = &cache[0];
+	struct mspan *s;
+
+	start();
+	fill();
+	/* The thread has taken a span off its list, and has not counted that. */
+	s = kept->list[SC_4096];
+	kept->list[SC_4096] = s->next;
+	adopt_stacks(&cache[1], dead);
+	adopt_all_spans(&cache[1], dead);
+	CHECK(kept->npages == 0 && kept->list[SC_4096] == NULL);
+	check_all();
+	end_with_empty_heap();
+}
+
+TEST_IN_CHILD(a_span_that_its_thread_was_recarving_is_left_alone)
+{
+	struct mcache *dead = &cache[0];
+	struct mspan *s;
+	size_t lost;
+
+	start();
+	fill();
+	s = spares_take(kept, SC_4096);
+	lost = s->npages;
+	mspan_set_owner(s, 0);
+	mspan_init_small(s, s->base, SC_8192, s->npages, false);
+	/* The page map still has the old class. */
+	adopt_stacks(&cache[1], dead);
+	adopt_all_spans(&cache[1], dead);
+	CHECK(mspan_owner_relaxed(s) == 0 && span_of(s->base) == s);
+	for (int i = 0; i < NCACHES; i++)
+		mcache_flush(&cache[i]);
+	CHECK(mheap.pages.nfree + lost == mheap.pages.ntotal);
+}
+
+TEST_IN_CHILD(bits_and_a_count_that_are_behind_the_lists_do_no_harm)
+{
+	start();
+	spares_put(kept, make_empty(SC_4096, 1));
+	spares_put(kept, make_empty(SC_8192, 1));
+	/* The lost thread was in spares_take(). */
+	mheap_free_span(NULL, kept->list[SC_4096]);
+	kept->list[SC_4096] = NULL;
+	CHECK(spares_evict(kept)->spanclass == SC_8192);
+	CHECK(spares_evict(kept) == NULL && kept->npages == 0);
+	mcache_check(&cache[0]);
+}
+
+/* --- the checker --- */
+
+static void check_finds_a_live_object(void)
+{
+	start();
+	spares_put(kept, make_empty(SC_4096, 1));
+	slot_set(&kept->list[SC_4096]->state[0], SLOT_LIVE);
+	mcache_check(&cache[0]);
+}
+
+static void check_finds_a_span_of_another_class(void)
+{
+	start();
+	spares_put(kept, make_empty(SC_4096, 1));
+	kept->list[SC_8192] = kept->list[SC_4096];
+	kept->list[SC_4096] = NULL;
+	mcache_check(&cache[0]);
+}
+
+static void check_finds_wrong_pages(void)
+{
+	start();
+	spares_put(kept, make_empty(SC_4096, 1));
+	kept->npages = 2;
+	mcache_check(&cache[0]);
+}
+
+static void mcache_check_stops_at_each_kind_of_lie(void **state)
+{
+	static void (*const lies[])(void) = {
+		check_finds_a_live_object,
+		check_finds_a_span_of_another_class,
+		check_finds_wrong_pages,
+	};
+
+	(void)state;
+	each_body_aborts(lies, sizeof(lies) / sizeof(lies[0]), "broken:");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_class_gets_the_span_that_it_kept_last),
+		cmocka_unit_test(
+			a_span_of_another_class_is_recarved_where_length_and_shape_are_those),
+		cmocka_unit_test(other_lengths_and_shapes_give_as_many_pages_as_are_wanted),
+		cmocka_unit_test(objects_of_size_0_get_no_span_of_others_and_give_none),
+		cmocka_unit_test(a_class_that_took_a_span_lately_is_passed_over_once),
+		cmocka_unit_test(what_was_evicted_and_then_missed_is_worth_keeping),
+		cmocka_unit_test(a_thread_alone_that_needs_its_spans_again_keeps_them),
+		cmocka_unit_test(of_many_threads_each_keeps_a_share),
+		cmocka_unit_test(after_a_tick_a_flush_or_too_many_given_pages_there_are_none),
+		cmocka_unit_test(near_a_limit_nothing_is_kept),
+		cmocka_unit_test(the_spares_of_the_dead_are_adopted_wherever_its_thread_stopped),
+		cmocka_unit_test(a_span_that_its_thread_was_recarving_is_left_alone),
+		cmocka_unit_test(bits_and_a_count_that_are_behind_the_lists_do_no_harm),
+		cmocka_unit_test(mcache_check_stops_at_each_kind_of_lie),
+	};
+
+	return cmocka_run_group_tests_name("spares", tests, NULL, NULL);
+}
