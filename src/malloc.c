@@ -733,8 +733,10 @@ bool heap_trim(void)
 {
 	uint32_t rights = metakey_open();
 	struct mcache *c = start_enter();
+	size_t used = mheap_used_bytes();
 	bool given;
 
+	/* The heap itself releases some of what comes to it, if that is more than it may keep. */
 	mcache_flush(c);
 	mcache_release_rest(c);
 	thread_leave(c);
@@ -743,6 +745,7 @@ bool heap_trim(void)
 	thread_release_caches(0);
 	mheap_release_records();
 	given |= mheap_scavenge_all() != 0;
+	given |= mheap_used_bytes() < used;
 	metakey_close(rights);
 	return given;
 }

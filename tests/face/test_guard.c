@@ -35,12 +35,19 @@ static volatile size_t steps;
 
 /* --- deeds: what children do --- */
 
+/* The reports name these functions. gcc may also make copies of them with longer names. */
+#if __has_attribute(noipa)
+#define NAMED __attribute__((noipa))
+#else
+#define NAMED __attribute__((noinline))
+#endif
+
 void *allocating_function(size_t size);
 void freeing_function(void *p);
 void writing_function(volatile char *p, ptrdiff_t at);
 int reading_function(const volatile char *p, ptrdiff_t at);
 
-__attribute__((noinline)) void *allocating_function(size_t size)
+NAMED void *allocating_function(size_t size)
 {
 	void *p = do_malloc(size);
 
@@ -48,19 +55,19 @@ __attribute__((noinline)) void *allocating_function(size_t size)
 	return p;
 }
 
-__attribute__((noinline)) void freeing_function(void *p)
+NAMED void freeing_function(void *p)
 {
 	do_free(p);
 	steps++;
 }
 
-__attribute__((noinline)) void writing_function(volatile char *p, ptrdiff_t at)
+NAMED void writing_function(volatile char *p, ptrdiff_t at)
 {
 	p[at] = 1;
 	steps++;
 }
 
-__attribute__((noinline)) int reading_function(const volatile char *p, ptrdiff_t at)
+NAMED int reading_function(const volatile char *p, ptrdiff_t at)
 {
 	int c = p[at];
 

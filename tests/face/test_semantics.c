@@ -759,14 +759,19 @@ static void free_aligned_sized_takes_what_was_asked_of_aligned_alloc(void **stat
 					     sizes[i]);
 }
 
+/* A big object may have the pages of a kept one that is longer by a quarter. */
 static void nallocx_tells_the_usable_size_in_advance(void **state)
 {
 	(void)state;
 	for (size_t n = 1; n < 70000; n += n < 1100 ? 1 : 71) {
 		void *p = malloc(n);
-		assert_true(p_nallocx(n, 0) >= n);
-		if (n >= 16)
-			assert_int_equal(p_nallocx(n, 0), malloc_usable_size(p));
+		size_t told = p_nallocx(n, 0), usable = malloc_usable_size(p);
+
+		assert_true(told >= n);
+		if (n >= 16 && n <= 32768)
+			assert_int_equal(told, usable);
+		else if (n > 32768)
+			assert_in_range(usable, told, told + told / 4);
 		p_sdallocx(p, n, 0);
 	}
 	assert_int_equal(p_nallocx(huge_sizes[1], 0), 0);

@@ -34,6 +34,8 @@ static void start(size_t bytes, bool hard)
 	options.memlimit = bytes;
 	options.hard = hard;
 	options.scavenge_ms = FOREVER_MS;
+	/* The tests look at the heap without a lock. */
+	options.scavthread = SCAVTHREAD_OFF;
 	heap_free(heap_malloc(1), "free");
 	os_fail_nth(OS_RELEASE, 0);
 }

@@ -179,6 +179,8 @@ int main(int argc, char **argv)
 	struct stat_snapshot st;
 
 	heap_free(heap_malloc(1), "free");
+	/* keeper() does its work, and ends with each round. */
+	options.scavthread = SCAVTHREAD_OFF;
 	do {
 		options.hard = rounds % 2 == 0;
 		heap_set_scavenge_ms(rounds % 4 < 2 ? 1000 : 0);
