@@ -5,14 +5,18 @@
 # compiler, and runs the module, stress and face tests under qemu-user. cmocka is built from
 # Debian's source package. 77 when the compiler, qemu or the package is not to be had.
 #
-# What cannot run there, on arm64 and riscv64 alike:
+# Modules that are left out. Messages of failures were looked at for most of them on riscv64; which
+# are qemu's fault and which are ours is not sorted out for each:
 #   fault guard heapmap pagesize scavenge limit   qemu keeps pages of its own beside the program's:
 #       MADV_DONTNEED, guards, /proc/self/smaps and faults are not what the kernel makes of them
 #   leak mark roots service snapshot              qemu does not trace (ptrace)
 #   os clock                                      no seccomp, no MADV_WIPEONFORK, no vDSO
 #   arena pprof                                   /proc/self/maps shows qemu's own file names
 #   mheap                                         takes longer than ten minutes
-#   unwind                                        handlers return to other code
+#   unwind                                        on riscv64 8 of its cases fail, unexplained
+# Of the face tests, introspection, symbols, told, own_malloc.nothing_fixed, mapped_over and
+# early_fork failed on riscv64 and semantics ran out of time; none of that is explained. arm64's
+# face tests were not run by this script.
 set -u
 arch=$1 source=$(cd "$2" && pwd) folder=$3
 cannot='os|clock|pprof|arena|mheap|scavenge|limit|mark|heapmap|service|guard|fault|leak|roots'
