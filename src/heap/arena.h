@@ -81,8 +81,8 @@ struct arena_space {
 	struct address_range owed[ARENA_SPACE_OWED];   /* [h] the system refused to take it */
 };
 
-/* Hands out the nbytes of reserved address space behind what was handed out last. nbytes is a
- * multiple of the page size. Returns their address, or 0 if there is no room. */
+/* Hands out the next nbytes of the reserved address space, a multiple of the page size. Returns
+ * their address, or 0 if the reservation has no room left. */
 uintptr_t arena_space_extend(struct arena_space *a, size_t nbytes);
 
 /* Returns nbytes of reserved address space in another place, or 0. The place is aligned as far as

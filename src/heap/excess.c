@@ -10,9 +10,10 @@
  *   2. A free that passes the cap releases pages until half the share is left beside the credit,
  *      so that the next release is some way off.
  *   3. Pages that are taken again within the decay time after their release are a regret. Each
- *      adds several pages to the credit: most while the credit is less than what was dirty or
- *      released lately. A program that takes and frees 100 MiB to and fro pays the faults of one
- *      turn at most.
+ *      adds REGRET_WEIGHT_FIRST pages to a small credit, and REGRET_WEIGHT pages to a large one.
+ *      A credit is small if it is less than the dirty pages and the released ones of the last
+ *      time. A program that frees 100 MiB and takes them again, over and over, pays the faults
+ *      of one turn at most.
  *   4. Two pages that were released and not taken again take away one page of the credit for a
  *      decay time. A program that frees most of what it has does not keep what it has learnt to
  *      keep.
@@ -38,9 +39,8 @@
 /* The credit at the start. A small program never comes to the cap. */
 #define CREDIT_FIRST (MiB(16) / PAGE_SIZE)
 
-/* One page of regret adds REGRET_WEIGHT_FIRST pages of credit, as long as the credit is less than
- * what was dirty or released lately, and REGRET_WEIGHT pages after that. With less it takes many
- * turns to learn. */
+/* A page of regret adds so many pages to a small credit, and so many to a large one. With fewer the
+ * heap takes many turns to learn. */
 #define REGRET_WEIGHT_FIRST 8
 #define REGRET_WEIGHT 2
 

@@ -29,22 +29,6 @@ struct reach_range {
 
 /* --- the way from an address to an object --- */
 
-/* Returns the number of the arena that contains addr, or narenas. */
-static size_t arena_at(const struct snapshot *sn, uintptr_t addr)
-{
-	size_t low = 0, high = sn->narenas;
-
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
-
-		if (sn->arenas[middle].base + ARENA_SIZE <= addr)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return low < sn->narenas && sn->arenas[low].base <= addr ? low : sn->narenas;
-}
-
 /* An object, and where its mark is. */
 struct hit {
 	uintptr_t addr;
@@ -94,12 +78,12 @@ static bool find_in_run(const struct snapshot *sn, const struct snapshot_run *ru
 static bool find(const struct reach *r, uintptr_t addr, struct hit *f)
 {
 	const struct snapshot *sn = r->sn;
-	size_t arena = arena_at(sn, addr);
+	const struct snapshot_arena *a = snapshot_arena_of(sn, addr);
 	uint32_t number;
 
-	if (arena == sn->narenas)
+	if (a == NULL)
 		return false;
-	number = r->run_of[arena][(addr - sn->arenas[arena].base) >> PAGE_SHIFT];
+	number = r->run_of[a - sn->arenas][(addr - a->base) >> PAGE_SHIFT];
 	return number != 0 && find_in_run(sn, &sn->runs[number - 1], addr, f);
 }
 
@@ -216,15 +200,18 @@ static void search(struct reach *r, struct reach_range range)
 	const struct snapshot *sn = r->sn;
 
 	while (range.nbytes >= sizeof(uintptr_t)) {
-		size_t arena = arena_at(sn, range.addr), offset, n;
+		const struct snapshot_arena *a = snapshot_arena_of(sn, range.addr);
+		const char *contents;
+		size_t offset, n;
 		const uintptr_t *words;
 
-		if (arena == sn->narenas)
+		if (a == NULL)
 			return;
-		offset = range.addr - sn->arenas[arena].base;
+		contents = r->contents[a - sn->arenas];
+		offset = range.addr - a->base;
 		n = min_size(range.nbytes, ARENA_SIZE - offset);
-		words = (const uintptr_t *)(const void *)(r->contents[arena] + offset);
-		for (size_t i = 0; r->contents[arena] != NULL && i < n / sizeof(*words); i++)
+		words = (const uintptr_t *)(const void *)(contents + offset);
+		for (size_t i = 0; contents != NULL && i < n / sizeof(*words); i++)
 			mark_word(r, words[i]);
 		range.addr += n;
 		range.nbytes -= n;

@@ -205,15 +205,6 @@ static void read_present(uintptr_t from, uintptr_t to, void *arg)
 	}
 }
 
-/* Returns the arena that contains addr, or NULL. */
-static const struct snapshot_arena *arena_at(const struct snapshot *sn, uintptr_t addr)
-{
-	for (size_t i = 0; i < sn->narenas; i++)
-		if (addr - sn->arenas[i].base < ARENA_SIZE)
-			return &sn->arenas[i];
-	return NULL;
-}
-
 static bool is_heap(const struct snapshot_arena *a, uintptr_t addr)
 {
 	size_t word = (addr - a->base) / HEAP_UNIT;
@@ -227,7 +218,7 @@ static void read_outside(struct roots *r, const struct target_map *m, int pagema
 	uintptr_t from = m->start, to;
 
 	for (; from < m->end; from = to) {
-		const struct snapshot_arena *a = arena_at(r->r->sn, from);
+		const struct snapshot_arena *a = snapshot_arena_of(r->r->sn, from);
 		size_t unit = a != NULL ? HEAP_UNIT : ARENA_SIZE;
 
 		to = from + min_size(unit - from % unit, m->end - from);

@@ -19,11 +19,9 @@ void snapshot_drop(struct snapshot *sn)
 	*sn = (struct snapshot){ .target = NULL };
 }
 
-/* Returns the run that contains addr, which may be a later run of its span. */
-static const struct snapshot_run *run_at(const struct snapshot *sn, uintptr_t addr)
+const struct snapshot_arena *snapshot_arena_of(const struct snapshot *sn, uintptr_t addr)
 {
 	size_t low = 0, high = sn->narenas;
-	const struct snapshot_arena *a;
 
 	while (low < high) {
 		size_t middle = low + (high - low) / 2;
@@ -33,9 +31,17 @@ static const struct snapshot_run *run_at(const struct snapshot *sn, uintptr_t ad
 		else
 			high = middle;
 	}
-	if (low == sn->narenas || sn->arenas[low].base > addr)
+	return low < sn->narenas && sn->arenas[low].base <= addr ? &sn->arenas[low] : NULL;
+}
+
+/* Returns the run that contains addr, which may be a later run of its span. */
+static const struct snapshot_run *run_at(const struct snapshot *sn, uintptr_t addr)
+{
+	const struct snapshot_arena *a = snapshot_arena_of(sn, addr);
+	size_t low, high;
+
+	if (a == NULL)
 		return NULL;
-	a = &sn->arenas[low];
 	low = a->first_run;
 	high = low + a->nruns;
 	/* The runs of an arena cover it. */

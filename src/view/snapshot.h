@@ -70,6 +70,9 @@ struct snapshot {
 
 void snapshot_drop(struct snapshot *sn);
 
+/* Returns the arena that contains addr, or NULL. */
+const struct snapshot_arena *snapshot_arena_of(const struct snapshot *sn, uintptr_t addr);
+
 /* Returns the first run of the span that contains addr, or the run of free pages there, or NULL
  * outside of the heap. */
 const struct snapshot_run *snapshot_run_of(const struct snapshot *sn, uintptr_t addr);
