@@ -471,7 +471,8 @@ SLOW_PATH void *heap_malloc_slow(size_t size)
 	struct mcache *c = thread_cache();
 
 	/* At once, because a program may use one buffer over and over. */
-	if (size > MAX_SMALL_SIZE && size <= BIG_CACHE_MAX_RUN * PAGE_SIZE && LIKELY(may_take_kept())) {
+	if (size > MAX_SMALL_SIZE && size <= BIG_CACHE_MAX_RUN * PAGE_SIZE &&
+	    LIKELY(may_take_kept())) {
 		void *p = bigcache_take_short(&c->big, pages_for(size), mcache_owner(c));
 
 		return LIKELY(p != NULL) ? p : malloc_longer(size, c);
@@ -638,8 +639,8 @@ static SLOW_PATH void free_rest(void *p, const char *func)
 	metakey_close(rights);
 }
 
-/* Frees what heap_free_slow() does not. It is a function of its own, because heap_free_slow() would
- * have to save registers for it. */
+/* Frees what free_slower() does not. It is a function of its own, because free_slower() would have
+ * to save registers for it. */
 static SLOW_PATH void free_tiny_or_rest(void *p, struct mspan *s, const char *func,
 					struct mcache *c)
 {
@@ -665,7 +666,8 @@ SLOW_PATH void heap_free_slow(void *p, struct mspan *s, const char *func)
 {
 	struct mcache *c = thread_cache();
 
-	if (UNLIKELY(s == NULL) || !bigcache_free_home(&c->big, s, (uintptr_t)p, mcache_owner(c)))
+	if (UNLIKELY(s == NULL) ||
+	    !bigcache_free_home(&c->big, s, (uintptr_t)p, mcache_owner(c)))
 		free_slower(p, s, func);
 }
 

@@ -6,8 +6,15 @@
  * Owns     struct bigcache: lists by length, up to BIG_PAGES_ALONE pages. How much a cache may keep
  *          is decided in mcache.c, but for what a thread alone learns.
  * Locks    none: a bigcache belongs to one thread.
- * Holds    a kept object is in the page map, its state is free, and no one else can reach it. Lists
- *          change by one store at a time, so that a forked child can walk them.
+ * Holds    a kept object is in the page map, its state is free, its owner word says who keeps it,
+ *          and no one else can reach it: mcache_check() tests that. Lists change by one store at a
+ *          time, so that a forked child can walk them.
+ *
+ * The thread that keeps an object is its home. When that thread takes the object and frees it
+ * again, the owner word alone tells that the free is right, and no atomic read-modify-write is
+ * needed. All other frees exchange the state: see big.c. If two threads free one object at the same
+ * moment, the home may not see it. Then the object may be on two lists, and the owner word tells in
+ * which thread it does not belong there: bigcache_unlink() looks at it.
  */
 #include "heap/bigcache.h"
 #include "os/fatal.h"
@@ -71,10 +78,20 @@ struct mspan *bigcache_take(struct bigcache *bc, size_t npages, size_t align_pag
 
 void bigcache_keep(struct bigcache *bc, struct mspan *s)
 {
+	bc->sum += s->npages;
+	bc->room += s->npages;
+	(void)bigcache_keep_in_room(bc, s);
+	bc->freed = true;
+}
+
+bool bigcache_keep_in_room(struct bigcache *bc, struct mspan *s)
+{
+	if (!bigcache_may_keep(s) || s->npages > bc->room)
+		return false;
+	bc->room -= s->npages;
 	s->keep_list = (uint16_t)bigcache_list(s->npages);
 	bigcache_push(bc, s, s->base, bc->home);
-	bc->sum += s->npages;
-	bc->freed = true;
+	return true;
 }
 
 void bigcache_set_room(struct bigcache *bc, uint32_t npages)

@@ -16,12 +16,12 @@
  */
 struct bigcache {
 	uintptr_t home;                                  /* const: owner word of its cache */
-	uint32_t sum;                                    /* pages of all kept objects, and room, and
-							  * taken: so a free and a malloc each
-							  * change one word only */
+	uint32_t sum;                                    /* pages kept, room and taken together: a
+							  * free and a malloc change one of these
+							  * three words each */
 	uint32_t room;                                   /* pages that the thread may keep before it
 							  * looks: see mcache_free_big() */
-	uint32_t taken;                                  /* pages that malloc took since it looked */
+	uint32_t taken;                                  /* pages that malloc took since then */
 	uint32_t most;                                   /* pages that the thread may keep if it is
 							  * alone: BIG_PAGES_ALL, or learnt */
 	bool freed;                                      /* an object was kept since the last
@@ -125,9 +125,10 @@ FAST_PATH bool bigcache_may_keep(const struct mspan *s)
 	return !s->grown;
 }
 
-/* Puts an object whose state is free on its list, s->keep_list. Its address is addr, which goes from
- * free to malloc by itself, so that malloc need not wait until free has found the record. */
-FAST_PATH void bigcache_push(struct bigcache *bc, struct mspan *s, uintptr_t addr, uintptr_t home)
+/* Puts an object whose state is free on its list, s->keep_list. The link has its address addr, so
+ * that malloc need not wait for the record. */
+FAST_PATH void bigcache_push(struct bigcache *bc, struct mspan *s, uintptr_t addr,
+			     uintptr_t home)
 {
 	struct mspan_link *list = &bc->list[s->keep_list];
 
@@ -161,6 +162,10 @@ FAST_PATH bool bigcache_free_home(struct bigcache *bc, struct mspan *s, uintptr_
 
 /* Keeps an object whose state is free. */
 void bigcache_keep(struct bigcache *bc, struct mspan *s);
+
+/* Keeps an object whose state is free, unless the thread must look first. Returns false if nothing
+ * was done. */
+bool bigcache_keep_in_room(struct bigcache *bc, struct mspan *s);
 
 /* Sets the pages that the thread may keep before it looks. */
 void bigcache_set_room(struct bigcache *bc, uint32_t npages);

@@ -547,13 +547,16 @@ static uint32_t room_for_big(const struct mcache *c, size_t npages, uint32_t mos
 		most = BIG_PAGES_ALWAYS;
 	if (bigcache_npages(&c->big) >= most)
 		return 0;
-	return (uint32_t)min_size(most - bigcache_npages(&c->big), npages * (BIG_FREES_PER_LOOK - 1));
+	return (uint32_t)min_size(most - bigcache_npages(&c->big),
+				  npages * (BIG_FREES_PER_LOOK - 1));
 }
 
 void mcache_free_big(struct mcache *c, struct mspan *s)
 {
 	uint32_t most;
 
+	if (bigcache_keep_in_room(&c->big, s))
+		return;
 	/* The thread has taken what it kept since the tick. Not every such free comes by here, but
 	 * one in BIG_FREES_PER_LOOK does. */
 	if (bigcache_npages(&c->big) == 0 && c->big.freed)

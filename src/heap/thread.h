@@ -16,7 +16,8 @@ struct mcache_nobody {
 	struct free_entry nothing[CACHE_LINE / sizeof(struct free_entry)] ALIGNED(CACHE_LINE);
 	struct bin bins[NUM_BINS];
 	/* A cache from its bins to the end of its kept big objects. */
-	char more[offsetof(struct mcache, big) + sizeof(struct bigcache) - sizeof(struct bin[NUM_BINS])];
+	char more[offsetof(struct mcache, big) + sizeof(struct bigcache) -
+		  sizeof(struct bin[NUM_BINS])];
 };
 extern struct mcache_nobody mcache_nobody;
 #define MCACHE_NONE ((struct mcache *)(void *)mcache_nobody.bins)
