@@ -2,12 +2,12 @@
 /*
  * leaky.cc - a C++ program with threads that leaks what it says, and then waits.
  *
- * Usage: leaky [THREADS [storm|ignored]]. It leaks, in each thread: a chain of 10 nodes of 48 bytes,
- * and 5 blocks of 3000 bytes. What it keeps: a vector of 1000 strings of 100 bytes, a node that only
- * a register and the stack of a thread lead to, and in the middle of a block of 2 MiB the only
- * address of another. Then it writes "ready", and ends when its input does. With storm, the threads
- * allocate and free without end meanwhile. With ignored, goalloc_ignore() is called for the first
- * node of each chain, and its address is printed.
+ * Usage: leaky [THREADS [storm|ignored]]. It leaks, in each thread: a chain of 10 nodes of 48
+ * bytes, and 5 blocks of 3000 bytes. What it keeps: a vector of 1000 strings of 100 bytes, a node
+ * that only a register and the stack of a thread lead to, and in the middle of a block of 2 MiB the
+ * only address of another. Then it writes "ready", and ends when its input does. With storm, the
+ * threads allocate and free without end meanwhile. With ignored, goalloc_ignore() is called for the
+ * first node of each chain, and its address is printed.
  */
 #include <atomic>
 #include <cstdio>
