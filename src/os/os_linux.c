@@ -231,8 +231,8 @@ bool os_uncommit(void *p, size_t nbytes)
 	return os_release(p, nbytes) && SYSCALL(SYS_mprotect, p, nbytes, PROT_NONE) == 0;
 }
 
-/* Returns true under an emulator of system calls such as qemu-user: it takes advice that it does not
- * know and does nothing, where a kernel refuses it. */
+/* Returns true under an emulator of system calls such as qemu-user. It takes advice that it does
+ * not know and does nothing. A kernel refuses such advice. */
 static bool is_emulated(void *p, size_t nbytes)
 {
 	enum { NOT_ASKED, KERNEL, EMULATOR };
