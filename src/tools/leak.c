@@ -298,6 +298,7 @@ static const char *find(const struct snapshot *sn, struct leak *leak)
 		return "no memory";
 	if (!roots_mark(&mark, sn, &maps, leak))
 		return "no memory";
+	mark_ignored(&mark);
 	if (leak->again) {
 		struct second_look l = { &mark, leak, 0 };
 

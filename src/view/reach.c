@@ -46,9 +46,11 @@ static bool find_tiny(const struct snapshot *sn, const struct snapshot_run *run,
 	if (offset >= (size_t)run->run.nelems * TINY_SIZE)
 		return false;
 	for (size_t at = align_down(offset, TINY_SIZE); at <= offset; at++) {
-		if (states[at] == SLOT_FREE || states[at] > TINY_SIZE || at + states[at] <= offset)
+		uint8_t nbytes = tiny_size_in(states[at]);
+
+		if (nbytes == SLOT_FREE || nbytes > TINY_SIZE || at + nbytes <= offset)
 			continue;
-		*f = (struct hit){ run->run.base + at, states[at], run->states_at + at, false };
+		*f = (struct hit){ run->run.base + at, nbytes, run->states_at + at, false };
 		return true;
 	}
 	return false;
@@ -270,6 +272,16 @@ static struct snapshot_object object_of(const struct reach *r, const struct hit 
 
 /* --- what is spared --- */
 
+/* The program said by goalloc_ignore() that the object is no leak. */
+static void spare_ignored(struct reach *r, const struct hit *f, void *arg)
+{
+	(void)arg;
+	if ((r->sn->states[f->mark] & SLOT_IGNORED) == 0)
+		return;
+	mark_word(r, f->addr);
+	drain(r);
+}
+
 struct sparing {
 	bool (*spare)(const struct snapshot_object *o, void *arg);
 	void *arg;
@@ -340,6 +352,7 @@ void reach_mark(struct reach *r, bool (*spare)(const struct snapshot_object *o, 
 	for (size_t i = 0; i < r->nwords; i++)
 		mark_word(r, r->words[i]);
 	drain(r);
+	each_lost(r, spare_ignored, NULL, &totals);
 	if (spare != NULL)
 		each_lost(r, spare_one, &sparing, &totals);
 	mark_indirect(r);

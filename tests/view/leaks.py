@@ -147,6 +147,18 @@ def case_inside():
               inside + outside)
 
 
+def case_ignored():
+    """What goalloc_ignore() was called for, and all that it leads to, is no leak."""
+    program = Program([LEAKY, "1", "ignored"], ready=False)
+    first = program.process.stdout.readline().strip()
+    check(program.process.stdout.readline() == "ready\n", "not ready")
+    _, found = leaks_of(program.pid)
+    check(found == {3072: LEAKED[3072]}, "found %s" % found)
+    text = must("--object", first, program.pid)
+    check(", live, ignored" in text, text)
+    program.end()
+
+
 def case_storm():
     """While threads allocate, nothing is reported that is not lost, and nobody hangs."""
     program = Program([LEAKY, "4", "storm"])
