@@ -367,6 +367,19 @@ int goalloc_profile_write_fd(int fd, int text);
  */
 ssize_t goalloc_leak_check(int fd);
 
+/*
+ * Tells the leak finder that an object is no leak: it counts as reached, and so does all that it
+ * leads to. goalloc-view --leaks knows it, too, and so does a forked child.
+ *
+ * This holds until the object is freed; the next object at its address is an object like any other.
+ * realloc(3) keeps it, also where the object moves.
+ *
+ * p      the start of an object; NULL has no effect.
+ * Returns 0, or -1 with errno EINVAL when no live object of this library starts at p: it was freed,
+ * lies inside of an object, or is of another allocator.
+ */
+int goalloc_ignore(void *p);
+
 #ifdef __cplusplus
 }
 #endif

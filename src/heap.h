@@ -164,6 +164,11 @@ size_t heap_usable_size(void *p, const char *func);
  * live object is. */
 size_t heap_usable_size_or_0(void *p, const char *func);
 
+/* Makes the leak finder take the object that starts at p, and so all that it leads to, as reached,
+ * until the object is freed. Returns false where no live object of this heap starts. p may be
+ * anything. */
+bool heap_ignore(void *p, const char *func);
+
 /* Returns the bytes that malloc(size) would give, or with align != 0 heap_aligned(). Returns 0 for
  * sizes that are too large and for malloc(0). */
 size_t heap_good_size(size_t size, size_t align);

@@ -93,7 +93,22 @@ _Atomic uint8_t *object_state(void *p)
 
 	if (s->kind == SPAN_SMALL)
 		(void)mspan_slot_of(s, (uintptr_t)p, &slot);
+	else if (s->kind == SPAN_TINY)
+		slot = (uint32_t)((uintptr_t)p - s->base);
 	return &s->state[slot];
+}
+
+bool heap_ignore(void *p, const char *func)
+{
+	uint32_t rights = metakey_open();
+	struct mspan *s = span_of((uintptr_t)p);
+	struct object o;
+	bool found = s != NULL ? object_find(p, s, &o, func) : guard_ignore(p);
+
+	if (found && s != NULL)
+		slot_set(object_state(p), slot_state(object_state(p)) | SLOT_IGNORED);
+	metakey_close(rights);
+	return found;
 }
 
 /* --- usable sizes --- */

@@ -26,7 +26,7 @@ bool object_find(void *p, struct mspan *s, struct object *o, const char *func);
  * is. */
 _Noreturn void object_bad_pointer(const void *p, const struct mspan *s, const char *func);
 
-/* Returns the state byte of the small or big object at p. */
+/* Returns the state byte of the object at p, which lies in a span. */
 _Atomic uint8_t *object_state(void *p);
 
 #endif

@@ -82,7 +82,16 @@ static void *move_big(struct mcache *c, struct mspan *s, size_t npages, enum sca
  * would get another slot. */
 static void set_resized(_Atomic uint8_t *state, bool resized)
 {
-	slot_set(state, (resized ? SLOT_RESIZED : SLOT_LIVE) | (slot_state(state) & SLOT_SAMPLED));
+	slot_set(state, (resized ? SLOT_RESIZED : SLOT_LIVE) |
+				(slot_state(state) & (SLOT_SAMPLED | SLOT_IGNORED)));
+}
+
+/* Frees an object that has moved. Where the leak finder ignored it, it ignores the new one. */
+static void free_moved(const struct object *o, void *p, void *to, const char *func)
+{
+	if (UNLIKELY((slot_state(object_state(p)) & SLOT_IGNORED) != 0))
+		(void)heap_ignore(to, func);
+	request_free(o, p, func);
 }
 
 /* Marks a big object as resized if its size is that of a small one. */
@@ -97,7 +106,7 @@ static void *resized_in_place(struct mcache *c, struct mspan *s, size_t size)
 	bool was_sampled = (slot_state(&s->state[0]) & SLOT_SAMPLED) != 0;
 	size_t sampled = 0;
 
-	slot_set(&s->state[0], SLOT_LIVE);
+	slot_set(&s->state[0], SLOT_LIVE | (slot_state(&s->state[0]) & SLOT_IGNORED));
 	mark_resized(s, size);
 	s->grown = true;
 	request_count_big(c, s, &sampled);
@@ -185,7 +194,7 @@ static void *realloc_big(const struct object *o, size_t size, enum scan scan, co
 		return NULL;
 	if (UNLIKELY(sampled != 0))
 		profile_alloc((uintptr_t)p, sampled);
-	request_free(o, (void *)s->base, func);
+	free_moved(o, (void *)s->base, p, func);
 	return p;
 }
 
@@ -236,7 +245,7 @@ static void *move_object(const struct object *o, void *p, size_t size, enum scan
 	if (to == NULL)
 		return NULL;
 	copy_bytes(to, p, min_size(o->nbytes, size));
-	request_free(o, p, func);
+	free_moved(o, p, to, func);
 	return to;
 }
 
@@ -272,7 +281,7 @@ static void *realloc_copy(const struct object *o, void *p, size_t size, enum sca
 		return to;
 	}
 	copy_bytes(to, p, min_size(o->nbytes, size));
-	request_free(o, p, func);
+	free_moved(o, p, to, func);
 	return to;
 }
 
@@ -311,6 +320,8 @@ static void *realloc_outside(void *p, size_t size, enum scan scan, const char *f
 	if (to == NULL)
 		return NULL;
 	copy_bytes(to, p, min_size(nbytes, size));
+	if (guard_is_ignored(p))
+		(void)heap_ignore(to, func);
 	fault_guarded_free(p, func);
 	return to;
 }

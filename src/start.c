@@ -24,6 +24,7 @@
 #include "scavthread.h"
 #include "tools/profile.h"
 #include "tools/sample.h"
+#include "tools/suppressed.h"
 #include "tools/tracer.h"
 
 #include <errno.h>
@@ -80,6 +81,8 @@ static void read_options(void)
 		os_name_mappings();
 	if (options.view)
 		(void)os_allow_tracer(OS_ANY_TRACER);
+	if (options.suppressions[0] != '\0')
+		suppressed_load(options.suppressions);
 	read_limit();
 	if (options.tiny_align < sizeof(void *))
 		sizeclass_divert_least();

@@ -268,6 +268,11 @@ EXPORT void goalloc_thread_idle(void)
 
 /* --- the leak finder --- */
 
+EXPORT int goalloc_ignore(void *p)
+{
+	return result_of(p == NULL || heap_ignore(p, "goalloc_ignore") ? 0 : EINVAL);
+}
+
 EXPORT ssize_t goalloc_leak_check(int fd)
 {
 	struct leak_result result;

@@ -26,31 +26,30 @@ void adopt_slot(struct mcache *c, unsigned sc, uintptr_t addr)
 		mcache_claim(c, s);
 }
 
-/* Frees the entries of a bin's stack, down to bottom. */
-static void adopt_stack(struct mcache *c, struct mcache *dead, unsigned bin, uint32_t bottom)
+/* Frees the entries of a bin's stack, down to the entry of address 0. */
+static void adopt_stack(struct mcache *c, struct mcache *dead, unsigned bin)
 {
 	struct bin *b = &dead->bins[bin];
 	unsigned sc =
 		bin < NUM_SPAN_CLASSES ? bin : make_spanclass(bin - NUM_SPAN_CLASSES, SCAN);
+	uintptr_t addr;
 
-	while (b->stack_top > bottom) {
+	while ((addr = stack_entry(dead, b->stack_top)[-1].addr) != 0) {
 		b->stack_top -= (uint32_t)sizeof(struct free_entry);
 		order_stores();
-		adopt_slot(c, sc, stack_entry(dead, b->stack_top)->addr);
+		adopt_slot(c, sc, addr);
 	}
 }
 
 void adopt_stacks(struct mcache *c, struct mcache *dead)
 {
 	for (unsigned sc = 0; sc < NUM_SPAN_CLASSES; sc++) {
-		struct bin *b = &dead->bins[sc];
-
-		adopt_stack(c, dead, sc, mcache_stack_bottom(dead, (spanclass_t)sc));
-		mcache_reset_stack(b, (spanclass_t)sc);
+		adopt_stack(c, dead, sc);
+		mcache_reset_stack(&dead->bins[sc], (spanclass_t)sc);
 	}
+	mcache_reset_area(dead);
 	for (unsigned class = 1; class < NUM_SIZE_CLASSES; class++)
-		adopt_stack(c, dead, COUNTED_BIN(class),
-			    dead->bins[COUNTED_BIN(class)].stack_bottom);
+		adopt_stack(c, dead, COUNTED_BIN(class));
 	mcache_init_counted(dead);
 }
 

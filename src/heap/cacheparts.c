@@ -4,10 +4,10 @@
  * See malloc.c for the overview.
  *
  * A record has the struct mcache, committed while a thread has the cache or may get it soon, and
- * behind it a struct mcache_rest of two parts. freestack.c commits the deep stacks, counted.c those
- * of the counted bins, each when the first of them is needed.
+ * behind it a struct mcache_rest of two parts. freestack.c commits the stack area, counted.c the
+ * stacks of the counted bins, each when it is first needed.
  *
- * Owns     nothing. The flags has_deep and has_counted are the cache's.
+ * Owns     nothing. The flags has_area and has_counted are the cache's.
  * Locks    none of its own. Takes the metadata lock.
  * Holds    a cache is flushed before its parts are given back, so that no stack is in them.
  */
@@ -18,7 +18,7 @@
 READS_OTHERS size_t mcache_nbytes(const struct mcache *c)
 {
 	return sizeof(*c) +
-	       (PEEK(c->has_deep) ? sizeof(((struct mcache_rest *)NULL)->deep_stacks) : 0) +
+	       (PEEK(c->has_area) ? sizeof(((struct mcache_rest *)NULL)->stack_area) : 0) +
 	       (PEEK(c->has_counted) ? sizeof(((struct mcache_rest *)NULL)->counted_stacks) : 0);
 }
 
@@ -30,7 +30,7 @@ void mcache_release_rest(struct mcache *c)
 	uintptr_t from = align_up(rest, os_page_size());
 	uintptr_t to = align_down(rest + nbytes, os_page_size());
 
-	if (c->has_deep)
+	if (c->has_area)
 		(void)os_release((void *)from, to - from);
 }
 

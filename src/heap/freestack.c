@@ -1,16 +1,26 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * freestack.c - the places of a cache's free stacks: one that is not deep costs no memory page of
- * its own.
+ * freestack.c - the places of a cache's free stacks, and how deep the stacks may be.
  * See malloc.c for the overview.
+ *
+ * A stack begins in its first place, which is in the cache. When it is full it moves to a place in
+ * the cache's stack area, where places lie one behind the other in the order in which they were
+ * taken. So a stack that is not deep costs no memory page of its own. In a thread alone a stack
+ * that was emptied, and is full again, moves on to a place of four times the entries: a program
+ * that frees many objects of a class and asks for as many again is served by the stack alone. All
+ * places in the area are given up together, when the stacks are flushed.
  *
  * Owns     the bounds of the stacks. What is on them belongs to mcache.c.
  * Locks    none: a cache belongs to one thread. Takes the metadata lock.
- * Holds    the top of a stack alone says in which of its two places the stack is.
+ * Holds    below the bottom of a place lies an entry of address 0, so that the top of a stack alone
+ *          leads to all its entries. No two places overlap while one of them has an entry.
  */
 #include "heap/mcache.h"
 #include "base/options.h"
+#include "heap/limit.h"
 #include "heap/partalloc.h"
+
+#define ENTRY_NBYTES ((uint32_t)sizeof(struct free_entry))
 
 static uint32_t first_bottom(spanclass_t sc)
 {
@@ -20,21 +30,6 @@ static uint32_t first_bottom(spanclass_t sc)
 			  (i * (1 + STACK_FIRST_ENTRIES) + 1) * sizeof(struct free_entry));
 }
 
-static uint32_t deep_bottom(const struct mcache *c, spanclass_t sc)
-{
-	return c->rest_at + (uint32_t)(offsetof(struct mcache_rest, deep_stacks) +
-				       spanclass_info(sc)->stack_first * sizeof(struct free_entry));
-}
-
-uint32_t mcache_stack_bottom(const struct mcache *c, spanclass_t sc)
-{
-	uint32_t first = first_bottom(sc);
-
-	return c->bins[sc].stack_top > first + STACK_FIRST_ENTRIES * sizeof(struct free_entry)
-		       ? deep_bottom(c, sc)
-		       : first;
-}
-
 void mcache_reset_stack(struct bin *b, spanclass_t sc)
 {
 	const struct sizeclass *info = spanclass_info(sc);
@@ -42,39 +37,86 @@ void mcache_reset_stack(struct bin *b, spanclass_t sc)
 	size_t entries = options.clobberfree || options.hardened || options.sbrk
 				 ? 0
 				 : min_size(info->stack_entries, STACK_FIRST_ENTRIES);
+	bool grows = entries != 0 && info->stack_entries > STACK_FIRST_ENTRIES &&
+		     spanclass_scan(sc) == SCAN;
 
 	if (mcaches_count() > STACK_DEEP_CACHES)
 		entries = min_size(entries,
 				   max_size(STACK_BYTES_MANY / max_size(info->elemsize, 1), 1));
 	b->stack_bottom = first_bottom(sc);
-	b->stack_limit = b->stack_bottom + (uint32_t)(entries * sizeof(struct free_entry));
-	b->stack_grows = entries != 0 && info->stack_first != 0 && spanclass_scan(sc) == SCAN;
+	b->stack_limit = b->stack_bottom + (uint32_t)entries * ENTRY_NBYTES;
+	b->stack_growth = grows ? STACK_GROWS : STACK_STAYS;
 	b->stack_top = b->stack_bottom;
 }
 
-static bool commit_deep(struct mcache *c)
+void mcache_reset_area(struct mcache *c)
 {
-	if (!c->has_deep && c->rest_at != 0)
-		c->has_deep = partalloc_commit(mcache_rest(c)->deep_stacks,
-					       sizeof(mcache_rest(c)->deep_stacks));
-	return c->has_deep;
+	/* A child forked here finds no stack in the area. */
+	order_stores();
+	c->area_entries = 0;
+	c->learnt_nbytes = 0;
+}
+
+bool mcache_must_unlearn(const struct mcache *c)
+{
+	return c->learnt_nbytes != 0 && (mcaches_count() > 1 || limit_get_state() != LIMIT_FAR);
+}
+
+/* Returns how many entries the next place of a stack has. Returns 0 if the stack stays in its
+ * place. */
+static uint32_t next_entries(const struct mcache *c, spanclass_t sc)
+{
+	const struct bin *b = &c->bins[sc];
+	uint32_t usual = spanclass_info(sc)->stack_entries;
+	uint32_t n = (b->stack_limit - b->stack_bottom) / ENTRY_NBYTES;
+	uint32_t next = (uint32_t)min_size(4 * (size_t)n, STACK_MAX_ENTRIES);
+
+	if (n < usual)
+		return usual;
+	if (mcaches_count() > 1 || limit_get_state() != LIMIT_FAR ||
+	    c->learnt_nbytes + (next - n) * b->elemsize > STACK_LEARNT_BYTES)
+		return 0;
+	return next > n ? next : 0;
+}
+
+/* Takes a place of so many entries in the area, behind an entry of address 0. Returns its bottom.
+ * Returns 0 if there is no room or no memory. */
+static uint32_t take_place(struct mcache *c, uint32_t entries)
+{
+	uint32_t bottom = c->rest_at +
+			  (uint32_t)offsetof(struct mcache_rest, stack_area) +
+			  (c->area_entries + 1) * ENTRY_NBYTES;
+
+	if (entries == 0 || c->area_entries + 1 + entries > STACK_AREA_ENTRIES)
+		return 0;
+	if (!c->has_area && c->rest_at != 0)
+		c->has_area = partalloc_commit(mcache_rest(c)->stack_area,
+					       sizeof(mcache_rest(c)->stack_area));
+	if (!c->has_area)
+		return 0;
+	c->area_entries += 1 + entries;
+	stack_entry(c, bottom)[-1].addr = 0;
+	return bottom;
 }
 
 void mcache_deepen_stack(struct mcache *c, spanclass_t sc)
 {
 	struct bin *b = &c->bins[sc];
 	uint32_t nbytes = b->stack_top - b->stack_bottom;
-	uint32_t bottom = deep_bottom(c, sc);
+	uint32_t entries = next_entries(c, sc);
+	uint32_t bottom = take_place(c, entries);
 
-	b->stack_grows = false;
-	if (!commit_deep(c))
+	b->stack_growth = STACK_STAYS;
+	if (bottom == 0)
 		return;
 
+	if (entries > spanclass_info(sc)->stack_entries)
+		c->learnt_nbytes += (entries - nbytes / ENTRY_NBYTES) * b->elemsize;
 	copy_bytes(stack_entry(c, bottom), stack_entry(c, b->stack_bottom), nbytes);
 	/* A child forked here finds the stack in the one place or in the other. */
 	order_stores();
 	b->stack_top = bottom + nbytes;
 	b->stack_bottom = bottom;
-	b->stack_limit =
-		bottom + spanclass_info(sc)->stack_entries * (uint32_t)sizeof(struct free_entry);
+	b->stack_limit = bottom + entries * ENTRY_NBYTES;
+	b->stack_growth = STACK_WAITS;
 }

@@ -8,9 +8,10 @@
  * Locks    none. Takes mcentral.lock and mheap.lock through those modules, never both.
  * Holds    mcache_check() tests what holds: current and partial spans have this cache as owner.
  *          A partial span has a free slot. An entry of a stack is a free slot of the class that no
- *          bitmap shows. What a cache keeps is bounded: bytes of a stack by STACK_BYTES, partial
- *          spans by their pages while there are other threads, spare spans and big objects by what
- *          it has learnt or a share of all threads', pages by one word. A cache that frees more
+ *          bitmap shows. What a cache keeps is bounded: bytes of a stack by STACK_BYTES, and all
+ *          stacks of a thread alone by what it has learnt; partial spans by their pages while there
+ *          are other threads; spare spans and big objects by what it has learnt or a share of all
+ *          threads'; pages by one word. A cache that frees more
  *          than it takes gives all that up (note_given()). Lists change by one store at a time, so
  *          that a forked child can walk them.
  */
@@ -45,7 +46,8 @@ static uint8_t first_length(void)
 void mcache_init(struct mcache *c, struct mcache_rest *rest)
 {
 	c->rest_at = rest != NULL ? (uint32_t)((uintptr_t)rest - (uintptr_t)c) : 0;
-	c->has_deep = false;
+	c->has_area = false;
+	mcache_reset_area(c);
 	for (unsigned sc = 0; sc < NUM_SPAN_CLASSES; sc++) {
 		c->bins[sc].elemsize = spanclass_info((spanclass_t)sc)->elemsize;
 		c->bins[sc].span_length = first_length();
@@ -294,15 +296,18 @@ static struct mspan *flush_and_ask(struct mcache *c, const struct wanted *w)
 }
 
 /* Returns a span from the heap, or NULL. Freed big objects and spare spans that the thread keeps
- * are pages, too. When there are many, or below a limit, they are used before the heap grows. */
+ * are pages, too, and so may be what is on its stacks. When there are many, or below a limit, they
+ * are used before the heap grows. */
 static struct mspan *new_span(struct mcache *c, const struct wanted *w)
 {
-	bool many = c->big.npages + c->spares.npages >
-		    (limit_bytes() == 0 ? BIG_PAGES_GROWING : 0);
+	bool many = c->learnt_nbytes != 0 ||
+		    c->big.npages + c->spares.npages >
+			    (limit_bytes() == 0 ? BIG_PAGES_GROWING : 0);
 	struct mspan *s = many ? ask_heap(c, w, EFFORT_REUSE) : NULL;
 
 	if (s == NULL) {
 		if (many) {
+			mcache_flush_stacks(c);
 			bigcache_flush(&c->big, &c->pages);
 			spares_shrink(&c->spares, &c->pages, 0);
 		}
@@ -366,6 +371,8 @@ bool mcache_refill(struct mcache *c, spanclass_t sc, uint64_t random)
 	struct mspan *s = b->span;
 
 	DCHECK(b->alloc_cache == 0);
+	if (b->stack_growth == STACK_WAITS)
+		b->stack_growth = STACK_GROWS;
 	if (s != NULL) {
 		if (load_word(b, s, random))
 			return true;
@@ -484,7 +491,7 @@ void mcache_free_slot(uintptr_t addr, struct mspan *s, uint32_t slot, const char
 {
 	const struct bin *b = &c->bins[s->spanclass];
 
-	if (UNLIKELY(b->stack_grows && b->stack_top == b->stack_limit) &&
+	if (UNLIKELY(b->stack_growth == STACK_GROWS && b->stack_top == b->stack_limit) &&
 	    mcaches_count() <= STACK_DEEP_CACHES)
 		deepen_and_free(addr, s, slot, func, c);
 	else
@@ -588,6 +595,7 @@ void mcache_flush_stacks(struct mcache *c)
 	mcache_flush_counted(c);
 	for (unsigned sc = 0; sc < NUM_SPAN_CLASSES; sc++)
 		flush_stack(c, (spanclass_t)sc);
+	mcache_reset_area(c);
 }
 
 /* Returns the slots of the current word that were not handed out to their span. */
@@ -734,6 +742,8 @@ static SLOW_PATH void poll(struct mcache *c, uint64_t now_ms)
 	bool called = c->limit_calls != calls;
 
 	c->limit_calls = calls;
+	if (mcache_must_unlearn(c))
+		mcache_flush_stacks(c);
 	if (called || now_ms - c->tick_ms >= limit_decay_ms()) {
 		c->tick_ms = now_ms;
 		c->given_most = 0;

@@ -18,12 +18,19 @@ struct free_entry {
 	_Atomic uint8_t *state;
 };
 
+/* What becomes of a stack that is full. */
+enum stack_growth {
+	STACK_STAYS = 0,    /* it stays in its place until it is reset */
+	STACK_GROWS,        /* it moves to a larger place */
+	STACK_WAITS,        /* it stays, and grows when it was emptied and is full again */
+};
+
 /*
  * Where a thread allocates objects of one span class. Objects come from the free stack, then from
  * alloc_cache: a word of the current span, bit i being the slot at cache_base + i * elemsize.
  * Offsets of the stack are bytes from the start of the cache. Below its bottom lies an entry of
- * address 0, so that a pop looks at the entry alone. stack_top alone says which of its two places
- * the stack is in.
+ * address 0, so that a pop looks at the entry alone. stack_top alone leads to all entries: see
+ * freestack.c.
  * Access: the thread that owns the cache
  */
 struct bin {
@@ -36,7 +43,7 @@ struct bin {
 	_Atomic uint8_t *cache_state;     /* its state byte */
 	uint8_t cache_word;               /* which word of the span alloc_cache is */
 	bool cache_fresh;                 /* its slots were never handed out and read as zero */
-	bool stack_grows;                 /* it is in its first place, and has a deep one */
+	uint8_t stack_growth;             /* enum stack_growth */
 	uint8_t span_length;              /* which length the next new span has */
 	uint32_t npartial;                /* spans on the list */
 	struct mspan *span;               /* current span; NULL */
@@ -79,7 +86,7 @@ struct counted {
 /* What a cache has behind it. Each part is committed when it is first needed, and a cache may do
  * without either. Each stack is behind an entry of address 0. */
 struct mcache_rest {
-	struct free_entry deep_stacks[STACK_TOTAL_ENTRIES];
+	struct free_entry stack_area[STACK_AREA_ENTRIES];    /* places of deep stacks */
 	struct free_entry counted_stacks[COUNTED_TOTAL];  /* of the counted bins, side by side */
 };
 
@@ -109,11 +116,14 @@ struct mcache {
 	bool orphan;                                     /* in a forked child: its thread is gone */
 	bool giving;                                     /* in note_given() */
 	bool watched;                                    /* libc tells when its thread ends */
-	bool has_deep;                                   /* the deep stacks are committed */
-	bool has_counted;                                /* so are those of the counted bins */
+	bool has_area;                                   /* the stack area is committed */
+	bool has_counted;                                /* so are the counted bins' stacks */
 	uint32_t rest_at;                                /* const: offset of the rest; 0: none */
 	uint32_t tid;                                    /* [t] the kernel's number of its thread,
 							  * for goalloc-view */
+	uint32_t area_entries;                           /* of the stack area: taken */
+	uint32_t learnt_nbytes;                          /* by which stacks may be deeper than
+							  * those of a thread with company */
 	/* Each stack is behind an entry of address 0. Scan classes, then noscan ones; these have no
 	 * deep stacks. */
 	struct free_entry first_stacks[NUM_SPAN_CLASSES][1 + STACK_FIRST_ENTRIES];
@@ -146,7 +156,7 @@ static inline struct mcache_rest *mcache_rest(struct mcache *c)
  * more. */
 size_t mcache_nbytes(const struct mcache *c);
 
-/* Gives back the memory of a flushed cache's deep and counted stacks, which stay ready. */
+/* Gives back the memory of a flushed cache's stack area and counted stacks, which stay ready. */
 void mcache_release_rest(struct mcache *c);
 
 /* Gives back the memory of a flushed cache that no thread has: it cannot be accessed then. */
@@ -304,13 +314,19 @@ void mcache_flush_stacks(struct mcache *c);
  * this. */
 void mcache_poll(struct mcache *c);
 
-/* For adopt.c. Returns where the stack of a bin begins, by its top alone; makes the stack empty. */
-uint32_t mcache_stack_bottom(const struct mcache *c, spanclass_t sc);
+/* Makes a stack that has no entries that of its first place. */
 void mcache_reset_stack(struct bin *b, spanclass_t sc);
 
-/* Moves a full stack to its deep place. Without memory for that the stack stays as it is until it
- * is reset. */
+/* Gives up all places in the stack area. Every stack was reset. */
+void mcache_reset_area(struct mcache *c);
+
+/* Moves a full stack to a larger place. Without room or memory for that the stack stays as it is
+ * until it is reset. */
 void mcache_deepen_stack(struct mcache *c, spanclass_t sc);
+
+/* Returns true if stacks may be deeper than they should be now: the thread is no longer alone, or a
+ * limit is near. They are to be flushed then. */
+bool mcache_must_unlearn(const struct mcache *c);
 
 /* Gives a span of ours that is on no list to mcentral; to mheap if it is empty. */
 void mcache_give_span(struct mcache *c, struct mspan *s);

@@ -159,19 +159,14 @@ static void prove(unsigned c, size_t size, size_t npages)
 		fail(size, "the multiply does not divide");
 }
 
-/* Prints a row for each class. Returns the entries of all deep stacks. */
-static unsigned print_rows(void)
+static void print_rows(void)
 {
-	unsigned stack_first = 1;
-
 	printf("#ifdef SIZECLASS_ROWS\n"
-	       "/* elemsize, divmul, npages, stack_entries, stack_first */\n"
-	       "{ 0, 0, { 0 }, 0, 0 },\n");
+	       "/* elemsize, divmul, npages, stack_entries */\n"
+	       "{ 0, 0, { 0 }, 0 },\n");
 	for (unsigned c = 1; c < NUM_SIZE_CLASSES; c++) {
 		size_t size = go_classes[c].size;
 		size_t npages = choose_npages(size, go_classes[c].go_npages, magic_of(size));
-		size_t entries = choose_entries(size);
-		bool deep = entries > STACK_FIRST_ENTRIES;
 		size_t lengths[SPAN_LENGTHS];
 
 		choose_lengths(size, npages, lengths);
@@ -180,11 +175,8 @@ static unsigned print_rows(void)
 			prove(c, size, lengths[i]);
 			printf("%s %zu", i == 0 ? "" : ",", lengths[i]);
 		}
-		printf(" }, %zu, %u },\n", entries, deep ? stack_first : 0);
-		if (deep)
-			stack_first += (unsigned)entries + 1;
+		printf(" }, %zu },\n", choose_entries(size));
 	}
-	return stack_first - 1;
 }
 
 static void print_lookup(void)
@@ -215,34 +207,30 @@ static void print_divmul(void)
 }
 
 /* Prints what follows from all classes together. Each bin's entries are behind an empty one. */
-static void print_totals(unsigned deep_entries)
+static void print_totals(void)
 {
 	size_t counted = 0;
 
 	for (unsigned c = 0; c < NUM_SIZE_CLASSES; c++)
 		counted += 1 + choose_counted(go_classes[c].size);
 	printf("\n#endif\n#ifdef SIZECLASS_TOTALS\n"
-	       "#define STACK_TOTAL_ENTRIES %u\n#define COUNTED_TOTAL %zu\n"
+	       "#define COUNTED_TOTAL %zu\n"
 	       "#define SPANCLASS_TINY %u\n#define SPANCLASS_ZERO %u\n#endif\n",
-	       deep_entries, counted, 2 * class_of(TINY_SIZE) + 1, 2 * class_of(8) + 1);
+	       counted, 2 * class_of(TINY_SIZE) + 1, 2 * class_of(8) + 1);
 }
 
 int main(void)
 {
-	unsigned total;
-
 	printf("/* Printed by mksizeclass.c; do not edit.\n"
 	       " * elemsize: bytes of a slot; npages: heap pages of a span, from the shortest to"
 	       " the longest;\n"
 	       " * divmul: ceil(2^32 / elemsize);"
-	       " stack_entries: most entries of a free stack;\n"
-	       " * stack_first: where the deep stack begins,"
-	       " behind those before and an empty entry; 0: none. */\n");
-	total = print_rows();
+	       " stack_entries: most entries of a free stack. */\n");
+	print_rows();
 	if (go_classes[NUM_SIZE_CLASSES - 1].size != MAX_SMALL_SIZE)
 		fail(MAX_SMALL_SIZE, "the last class is the largest small size");
 	print_lookup();
 	print_divmul();
-	print_totals(total);
+	print_totals();
 	return 0;
 }

@@ -26,13 +26,16 @@
 #define SPAN_TAGS (SPAN_FULL | SPAN_CENTRAL)
 
 /* The state of a slot is one byte, so that it is changed by a plain store. Tiny spans have a state
- * byte for each byte of a block: the size of the object that starts there, or SLOT_FREE. */
+ * byte for each byte of a block: the size of the object that starts there, with SLOT_IGNORED or
+ * without, or SLOT_FREE. */
 #define SLOT_FREE 0
 #define SLOT_LIVE 1
 #define SLOT_RESIZED 2    /* live, and its slot has not the size that a new one would have: realloc
 			   * left it there, or a kept big object was longer */
 #define SLOT_SAMPLED 4    /* flag of a live slot: its allocation was sampled. Not in tiny spans */
 #define SLOT_DEAD 24      /* freed for ever. No tiny object has this size, and no mark this value */
+#define SLOT_IGNORED 32   /* flag of a live slot or tiny object: the leak finder takes the object as
+			   * reached, because of goalloc_ignore() */
 
 /* The last state byte of a tiny block that is in a cache, so that the block does not count as
  * free. No object is that large. */
@@ -161,10 +164,18 @@ static inline bool slot_is_live(const _Atomic uint8_t *state)
 	return (slot_state(state) & (SLOT_LIVE | SLOT_RESIZED)) != 0;
 }
 
-/* Returns true when the slot has an object that was neither resized nor sampled. */
+/* Returns true when the slot has an object whose state has no flag: it was neither resized nor
+ * sampled, and is not ignored. */
 static inline bool slot_is_plain_live(const _Atomic uint8_t *state)
 {
 	return GOALLOC_UNCHECKED || slot_state(state) == SLOT_LIVE;
+}
+
+/* Returns the bytes of the tiny object that starts at a byte with this state. More than TINY_SIZE:
+ * no object starts there, because the state is TINY_PIN. */
+static inline uint8_t tiny_size_in(uint8_t state)
+{
+	return state & (uint8_t)~SLOT_IGNORED;
 }
 
 static inline void slot_set(_Atomic uint8_t *state, uint8_t value)

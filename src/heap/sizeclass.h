@@ -12,10 +12,9 @@
 
 typedef uint8_t spanclass_t;
 
-/* STACK_TOTAL_ENTRIES and COUNTED_TOTAL are the entries of all deep and of all counted stacks.
- * SPANCLASS_TINY has tiny blocks. SPANCLASS_ZERO is the span class of malloc(0): slots of 8 bytes
- * in pages that cannot be accessed. It is free for this because noscan objects of 8 bytes are
- * tiny. */
+/* COUNTED_TOTAL is the number of entries of all counted stacks. SPANCLASS_TINY has tiny blocks.
+ * SPANCLASS_ZERO is the span class of malloc(0): slots of 8 bytes in pages that cannot be accessed.
+ * It is free for this because noscan objects of 8 bytes are tiny. */
 #define SIZECLASS_TOTALS
 #include "heap/sizeclass_table.inc"
 #undef SIZECLASS_TOTALS
@@ -25,8 +24,8 @@ struct sizeclass {
 	uint32_t elemsize;        /* bytes of a slot */
 	uint32_t divmul;          /* ceil(2^32 / elemsize) */
 	uint8_t npages[SPAN_LENGTHS];    /* heap pages of a span, the shortest first */
-	uint16_t stack_entries;   /* the most entries of a free stack */
-	uint16_t stack_first;     /* where its deep stack begins; 0 for none */
+	uint16_t stack_entries;   /* the most entries of a free stack, unless a thread alone has
+				   * learnt that more are worth it */
 };
 
 extern const struct sizeclass sizeclasses[NUM_SIZE_CLASSES];

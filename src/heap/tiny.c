@@ -132,7 +132,7 @@ size_t tiny_object_size(const struct mspan *s, uintptr_t addr)
 
 	if (offset >= (size_t)s->nelems * TINY_SIZE)
 		return 0;
-	nbytes = slot_state(&s->state[offset]);
+	nbytes = tiny_size_in(slot_state(&s->state[offset]));
 	return nbytes <= TINY_SIZE ? nbytes : 0;
 }
 

@@ -333,6 +333,8 @@ void *guard_alloc(size_t size, size_t align, enum scan scan)
 	(void)each_rest(g, fill);
 	guard_stack_here(&g->allocated);
 	g->freed.n = 0;
+	/* Relaxed: the state follows. */
+	atomic_store_explicit(&g->ignored, false, memory_order_relaxed);
 	atomic_fetch_add_explicit(&guard.live, 1, memory_order_relaxed);
 	addr = g->addr;
 	HOLD_ADDRESS(addr);
@@ -356,6 +358,23 @@ bool guard_size(const void *p, size_t *nbytes)
 		return false;
 	*nbytes = g->size;
 	return true;
+}
+
+/* Relaxed, here and below: the object is the caller's. */
+bool guard_ignore(const void *p)
+{
+	struct guarded *g = live_at(p);
+
+	if (g != NULL)
+		atomic_store_explicit(&g->ignored, true, memory_order_relaxed);
+	return g != NULL;
+}
+
+bool guard_is_ignored(const void *p)
+{
+	const struct guarded *g = live_at(p);
+
+	return g != NULL && atomic_load_explicit(&g->ignored, memory_order_relaxed);
 }
 
 /* Makes the caller the thread that frees the object. Returns false if another thread does. */

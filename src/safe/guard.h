@@ -40,6 +40,8 @@ struct guarded {
 	enum scan scan;                    /* [c] */
 	bool fenced;                       /* [c] fences open and close its pages */
 	bool mapped;                       /* [c] it counts as a mapping of its own */
+	_Atomic bool ignored;              /* [a] goalloc_ignore(): what realloc() makes of it is no
+					    * leak */
 	uintptr_t start;                   /* [c] of the slot, which lies between two guards */
 	size_t nbytes;                     /* [c] of the slot */
 	uintptr_t addr;                    /* [c] of the object */
@@ -74,6 +76,11 @@ bool guard_owns(uintptr_t addr);
 
 /* Sets *nbytes to the size of the live object that starts at p. Returns false if there is none. */
 bool guard_size(const void *p, size_t *nbytes);
+
+/* Notes that the leak finder is to ignore the live object that starts at p, wherever realloc()
+ * moves it. Returns false if there is none. */
+bool guard_ignore(const void *p);
+bool guard_is_ignored(const void *p);
 
 /* Frees the object at p. Returns false, with a finding, if no live object starts at p, or if
  * something was written beside it. Takes the guard lock. */

@@ -40,7 +40,7 @@ static struct span_fill fill_of_small(const struct mspan *s, unsigned nelems)
 static void add_tiny(struct span_fill *f, uint64_t states)
 {
 	for (; states != 0; states >>= 8) {
-		uint8_t nbytes = (uint8_t)states;
+		uint8_t nbytes = tiny_size_in((uint8_t)states);
 
 		f->objects += nbytes != SLOT_FREE && nbytes <= TINY_SIZE;
 		f->nbytes += nbytes <= TINY_SIZE ? nbytes : 0;

@@ -81,10 +81,10 @@ static void mark_candidate(struct mark *m, const struct mark_candidate *c)
 {
 	uint8_t state = slot_state(c->state);
 
-	if (state == SLOT_FREE || state == SLOT_DEAD || (state & (MARK_REACHED | m->flag)) != 0 ||
+	if (state == SLOT_FREE || state == SLOT_DEAD || (state & MARK_BITS) != m->before ||
 	    c->state == m->leader)
 		return;
-	slot_set(c->state, state | m->flag);
+	slot_set(c->state, state ^ m->before ^ m->after);
 	if (LIKELY(c->span == NULL)) {
 		if (spanclass_scan(c->spanclass) == SCAN)
 			push_to_search(m, c->base, spanclass_info(c->spanclass)->elemsize);
@@ -103,6 +103,10 @@ static void add_candidate(struct mark *m, struct mark_candidate c)
 	m->candidates[m->candidate_in++ % MARK_AHEAD] = c;
 }
 
+/* The bits of a tiny object's state that have its size. */
+#define TINY_SIZES (2 * TINY_SIZE - 1)
+_Static_assert(((SLOT_IGNORED | MARK_BITS) & TINY_SIZES) == 0, "a flag is no part of the size");
+
 /* Returns the state byte of the tiny object that contains addr, or NULL. */
 static _Atomic uint8_t *tiny_object_at(struct mspan *s, uintptr_t addr, uintptr_t *base)
 {
@@ -118,7 +122,7 @@ static _Atomic uint8_t *tiny_object_at(struct mspan *s, uintptr_t addr, uintptr_
 			return NULL;
 		if (size != SLOT_FREE) {
 			*base = start;
-			return (size & (2 * TINY_SIZE - 1)) > addr - start ? state : NULL;
+			return (size & TINY_SIZES) > addr - start ? state : NULL;
 		}
 		if (start == block)
 			return NULL;
@@ -290,7 +294,9 @@ static void fill_page_map(struct mspan *s, void *arg)
 
 bool mark_start(struct mark *m)
 {
-	*m = (struct mark){ .pagemap = os_open_read("/proc/self/pagemap"), .flag = MARK_REACHED };
+	*m = (struct mark){ .pagemap = os_open_read("/proc/self/pagemap"),
+			    .before = MARK_NONE,
+			    .after = MARK_REACHED };
 	(void)lock_reset_orphan(&mheap.lock);
 	each_arena(m, add_bounds);
 	mheap_each_span(fill_page_map, NULL);
@@ -307,22 +313,20 @@ struct visit_lost {
 
 static void visit_object(const struct mark_object *o, const struct visit_lost *v)
 {
-	uint8_t state = slot_state(o->state);
-
 	v->counts->nlive++;
 	v->counts->live_bytes += o->nbytes;
-	if ((state & MARK_REACHED) != 0)
+	if (mark_of(o->state) == MARK_REACHED)
 		return;
 	v->counts->nlost++;
 	v->counts->lost_bytes += o->nbytes;
-	v->visit(o, (state & MARK_INDIRECT) == 0, v->arg);
+	v->visit(o, mark_of(o->state) != MARK_INDIRECT, v->arg);
 }
 
 static void visit_tiny(struct mspan *s, const struct visit_lost *v)
 {
 	for (size_t i = 0; i < (size_t)s->nelems * TINY_SIZE; i++) {
 		uint8_t state = slot_state(&s->state[i]);
-		struct mark_object o = { s->base + i, state & (2 * TINY_SIZE - 1), &s->state[i],
+		struct mark_object o = { s->base + i, state & TINY_SIZES, &s->state[i],
 					 s->spanclass };
 
 		if (state != SLOT_FREE && state != TINY_PIN)
@@ -374,6 +378,20 @@ void mark_object(struct mark *m, const struct mark_object *o)
 	drain(m);
 }
 
+static void mark_if_ignored(const struct mark_object *o, bool direct, void *arg)
+{
+	(void)direct;
+	if ((slot_state(o->state) & SLOT_IGNORED) != 0)
+		mark_object(arg, o);
+}
+
+void mark_ignored(struct mark *m)
+{
+	struct mark_counts counts;
+
+	mark_each_lost(mark_if_ignored, m, &counts);
+}
+
 /* --- direct and indirect --- */
 
 /* Makes a lost object a leader if no object before it, by address, leads to it. */
@@ -382,7 +400,7 @@ static void follow(const struct mark_object *o, bool direct, void *arg)
 	struct mark *m = arg;
 
 	(void)direct;
-	if ((slot_state(o->state) & MARK_FOLLOWED) != 0)
+	if (mark_of(o->state) != MARK_NONE)
 		return;
 	slot_set(o->state, slot_state(o->state) | MARK_FOLLOWED);
 	if (spanclass_scan(o->spanclass) == NOSCAN)
@@ -402,11 +420,12 @@ void mark_lost(struct mark *m)
 	struct mark_candidate c;
 	struct mark_range r;
 
-	m->flag = MARK_FOLLOWED;
+	m->after = MARK_FOLLOWED;
 	mark_each_lost(follow, m, &counts);
-	m->flag = MARK_INDIRECT;
+	m->before = MARK_FOLLOWED;
+	m->after = MARK_INDIRECT;
 	while (pop(&m->leaders, &r)) {
-		if (!find_candidate(m, r.base, &c) || (slot_state(c.state) & MARK_INDIRECT) != 0)
+		if (!find_candidate(m, r.base, &c) || mark_of(c.state) == MARK_INDIRECT)
 			continue;
 		m->leader = c.state;
 		push_to_search(m, r.base, r.nbytes);

@@ -11,15 +11,21 @@
 
 #include "heap/mheap.h"
 
-/* Bits of a state byte, beside those of the slot's state. The last byte of a tiny block in a cache,
- * which is no object, has all of them. */
-#define MARK_REACHED 0x80
+/* The two bits of a state byte that have an object's mark, beside those of the slot's state. */
+#define MARK_BITS 0xc0
+#define MARK_NONE 0
 #define MARK_FOLLOWED 0x40     /* lost; a leader, or a leader leads to it: see mark_lost() */
-#define MARK_INDIRECT 0x20     /* lost, and another lost object leads to it */
-_Static_assert((TINY_PIN & MARK_REACHED) != 0, "pinned blocks are passed over");
-_Static_assert(((SLOT_LIVE | SLOT_RESIZED | SLOT_SAMPLED | SLOT_DEAD | TINY_SIZE) &
-		(MARK_REACHED | MARK_FOLLOWED | MARK_INDIRECT)) == 0,
+#define MARK_INDIRECT 0x80     /* lost, followed, and another lost object leads to it */
+#define MARK_REACHED 0xc0
+_Static_assert((TINY_PIN & MARK_BITS) == MARK_REACHED, "pinned blocks are passed over");
+_Static_assert(((SLOT_LIVE | SLOT_RESIZED | SLOT_SAMPLED | SLOT_IGNORED | SLOT_DEAD | TINY_SIZE) &
+		MARK_BITS) == 0,
 	       "states and sizes of tiny objects have other bits");
+
+static inline uint8_t mark_of(const _Atomic uint8_t *state)
+{
+	return slot_state(state) & MARK_BITS;
+}
 
 /* An object. */
 struct mark_object {
@@ -61,9 +67,9 @@ struct mark {
 	uintptr_t low, span;           /* all arenas lie in [low, low + span) */
 	int pagemap;                   /* descriptor, or -1 */
 	bool failed;                   /* there was no memory for a stack, so marks are missing */
-	uint8_t flag;                  /* the MARK_* bit that found objects get */
-	_Atomic uint8_t
-		*leader; /* state of the object that is searched, which does not get the flag */
+	uint8_t before, after;         /* found objects with the one mark get the other */
+	_Atomic uint8_t *leader;       /* state of the object that is searched, which keeps its
+					* mark */
 	struct mark_stack stack;       /* memory to be searched */
 	struct mark_stack leaders;
 	struct mark_candidate candidates[MARK_AHEAD];
@@ -86,6 +92,9 @@ void mark_roots(struct mark *m, uintptr_t from, uintptr_t to);
 
 /* Marks an object, and all objects that it leads to. */
 void mark_object(struct mark *m, const struct mark_object *o);
+
+/* Marks the objects that goalloc_ignore() was called for, and all objects that these lead to. */
+void mark_ignored(struct mark *m);
 
 /* Tells direct from indirect leaks, after all marking. */
 void mark_lost(struct mark *m);

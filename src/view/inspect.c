@@ -93,6 +93,8 @@ static void print_object(const struct snapshot_run *r, const struct snapshot_obj
 		printf(", resized");
 	if (!tiny && o->live && (o->state & SLOT_SAMPLED) != 0)
 		printf(", sampled");
+	if (o->live && (o->state & SLOT_IGNORED) != 0)
+		printf(", ignored");
 	if (addr != o->addr)
 		printf("; the address is byte %zu of it", addr - o->addr);
 	printf("\n");

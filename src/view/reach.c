@@ -46,9 +46,11 @@ static bool find_tiny(const struct snapshot *sn, const struct snapshot_run *run,
 	if (offset >= (size_t)run->run.nelems * TINY_SIZE)
 		return false;
 	for (size_t at = align_down(offset, TINY_SIZE); at <= offset; at++) {
-		if (states[at] == SLOT_FREE || states[at] > TINY_SIZE || at + states[at] <= offset)
+		uint8_t nbytes = tiny_size_in(states[at]);
+
+		if (nbytes == SLOT_FREE || nbytes > TINY_SIZE || at + nbytes <= offset)
 			continue;
-		*f = (struct hit){ run->run.base + at, states[at], run->states_at + at, false };
+		*f = (struct hit){ run->run.base + at, nbytes, run->states_at + at, false };
 		return true;
 	}
 	return false;
@@ -270,6 +272,26 @@ static struct snapshot_object object_of(const struct reach *r, const struct hit 
 
 /* --- what is spared --- */
 
+/* Marks an object that the program called goalloc_ignore() for. */
+static void spare_ignored(struct reach *r, const struct hit *f, void *arg)
+{
+	(void)arg;
+	if ((r->sn->states[f->mark] & SLOT_IGNORED) == 0)
+		return;
+	mark_word(r, f->addr);
+	drain(r);
+}
+
+void reach_mark(struct reach *r)
+{
+	struct reach_totals totals;
+
+	for (size_t i = 0; i < r->nwords; i++)
+		mark_word(r, r->words[i]);
+	drain(r);
+	each_lost(r, spare_ignored, NULL, &totals);
+}
+
 struct sparing {
 	bool (*spare)(const struct snapshot_object *o, void *arg);
 	void *arg;
@@ -284,6 +306,15 @@ static void spare_one(struct reach *r, const struct hit *f, void *arg)
 		return;
 	mark_word(r, f->addr);
 	drain(r);
+}
+
+void reach_spare(struct reach *r, bool (*spare)(const struct snapshot_object *o, void *arg),
+		 void *arg)
+{
+	struct sparing sparing = { spare, arg };
+	struct reach_totals totals;
+
+	each_lost(r, spare_one, &sparing, &totals);
 }
 
 /* --- direct and indirect --- */
@@ -309,9 +340,8 @@ static void follow(struct reach *r, const struct hit *f, void *arg)
 	drain(r);
 }
 
-/* Finds the lost objects that other lost objects lead to. See mark_lost() in tools/mark.c for why
- * leaders are searched from the last to the first. */
-static void mark_indirect(struct reach *r)
+/* See mark_lost() in tools/mark.c for why leaders are searched from the last to the first. */
+void reach_split(struct reach *r)
 {
 	struct leaders leaders = { NULL, 0 };
 	struct reach_totals totals;
@@ -329,20 +359,6 @@ static void mark_indirect(struct reach *r)
 		drain(r);
 	}
 	free(leaders.at);
-}
-
-void reach_mark(struct reach *r, bool (*spare)(const struct snapshot_object *o, void *arg),
-		void *arg)
-{
-	struct sparing sparing = { spare, arg };
-	struct reach_totals totals;
-
-	for (size_t i = 0; i < r->nwords; i++)
-		mark_word(r, r->words[i]);
-	drain(r);
-	if (spare != NULL)
-		each_lost(r, spare_one, &sparing, &totals);
-	mark_indirect(r);
 }
 
 /* --- what is lost --- */

@@ -77,11 +77,12 @@ static void tiny_object(const uint8_t *states, size_t offset, uintptr_t base,
 	*o = (struct snapshot_object){ .addr = base + offset, .nbytes = 1,
 				       .slot = (unsigned)(offset / TINY_SIZE) };
 	for (size_t at = block; at <= offset; at++) {
-		if (states[at] == SLOT_FREE || states[at] > TINY_SIZE ||
-		    at + states[at] <= offset)
+		uint8_t nbytes = tiny_size_in(states[at]);
+
+		if (nbytes == SLOT_FREE || nbytes > TINY_SIZE || at + nbytes <= offset)
 			continue;
 		o->addr = base + at;
-		o->nbytes = states[at];
+		o->nbytes = nbytes;
 		o->state = states[at];
 		o->live = true;
 	}

@@ -8,6 +8,7 @@
 #include "leaks.h"
 
 #include <dlfcn.h>
+#include <malloc.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 
@@ -187,6 +188,139 @@ static void nothing(void)
 	CHECK(getenv("GOALLOC") != NULL || reported(1, 0, "; live: "));
 }
 
+/* Calls goalloc_ignore(). Returns 0, or errno. */
+__attribute__((noinline)) static int ignore(void *p)
+{
+	static int (*goalloc_ignore)(void *);
+	void *f = face_sym("goalloc_ignore");
+
+	memcpy(&goalloc_ignore, &f, sizeof(f));
+	errno = 0;
+	return goalloc_ignore(p) == 0 && errno == 0 ? 0 : errno;
+}
+
+/* What an ignored object leads to is no leak, what leads to it is one. */
+static void ignored(void)
+{
+	hidden before = make(112), h = make(48), behind = chain(10, 112), big = make(200000);
+	hidden tiny = make_noscan(5), zero = hide(malloc(0));
+
+	lead(before, 0, h, 0);
+	lead(h, 8, behind, 0);
+	CHECK_LEAKS(15);
+	CHECK(ignore(show(h)) == 0);
+	CHECK_LEAKS(4);
+	CHECK(reported(1, slot(112), ", "));
+	CHECK(ignore(show(big)) == 0 && ignore(show(tiny)) == 0 && ignore(show(zero)) == 0);
+	CHECK(ignore(show(big)) == 0);
+	CHECK_LEAKS(1);
+	drop(h);
+	drop(tiny);
+	drop(big);
+	drop(zero);
+	CHECK_LEAKS(11);
+}
+
+/* A slot that was ignored has an object like any other after a free, and a tiny object keeps its
+ * size. */
+static void ignored_slot_is_used_again(void)
+{
+	static const size_t sizes[] = { 5, 48, 40000, 200000 };
+
+	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+		hidden h = i == 0 ? make_noscan(sizes[i]) : make(sizes[i]);
+		size_t usable = malloc_usable_size(show(h));
+
+		CHECK(ignore(show(h)) == 0);
+		CHECK(malloc_usable_size(show(h)) == usable);
+		CHECK_LEAKS((long)i);
+		for (int n = 0; n < 1000; n++) {
+			drop(h);
+			h = i == 0 ? make_noscan(sizes[i]) : make(sizes[i]);
+		}
+		CHECK_LEAKS((long)i + 1);
+	}
+}
+
+/* realloc() keeps the mark: in the slot, in another slot, and in pages that grow, move and
+ * shrink. */
+static void ignored_is_resized(void)
+{
+	static const size_t sizes[] = { 40, 47, 300, 30000, 33000, 400000, 4000000, 40000000,
+					3000000, 70, 3 };
+	hidden h = make(33);
+	void *room;
+
+	CHECK(ignore(show(h)) == 0);
+	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+		h = hide(realloc(show(h), sizes[i]));
+		CHECK_LEAKS(0);
+		/* What comes behind it lies in the way of the next step. */
+		globals[i] = malloc(sizes[i]);
+	}
+	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+		room = globals[i];
+		globals[i] = NULL;
+		free(room);
+	}
+	room = NULL;
+	CHECK_LEAKS(0);
+	drop(h);
+	(void)make(3);
+	CHECK_LEAKS(1);
+}
+
+/* With guardrate=2 the object is between guards, in the heap, and between guards again. */
+static void ignored_between_guards(void)
+{
+	hidden h = make(33);
+
+	CHECK(ignore(show(h)) == 0);
+	for (size_t i = 0; i < 50; i++) {
+		h = hide(realloc(show(h), 33 + 100 * (i % 7)));
+		CHECK_LEAKS(0);
+	}
+}
+
+static void ignored_child(void)
+{
+	pid_t pid;
+	hidden h = make(64);
+
+	CHECK(ignore(show(h)) == 0);
+	pid = fork();
+	CHECK(pid >= 0);
+	if (pid == 0) {
+		CHECK_LEAKS(0);
+		drop(h);
+		(void)make(64);
+		CHECK_LEAKS(1);
+		_exit(0);
+	}
+	CHECK(child_wait(pid) == 0);
+	CHECK_LEAKS(0);
+}
+
+/* What is no object of the heap is refused, and nothing else happens. */
+static void ignored_by_mistake(void)
+{
+	char *p = show(make(64)), *q = show(make(100000)), *t = show(make_noscan(12));
+	int local = 0;
+
+	CHECK(ignore(NULL) == 0);
+	CHECK(ignore(p + 8) == EINVAL && ignore(q + 8192) == EINVAL && ignore(t + 4) == EINVAL);
+	CHECK(ignore(&local) == EINVAL && ignore((void *)8) == EINVAL);
+	CHECK(ignore((void *)~(uintptr_t)0) == EINVAL);
+	globals[0] = p;
+	globals[1] = q;
+	globals[2] = t;
+	CHECK_LEAKS(0);
+	for (int i = 0; i < 3; i++) {
+		free(globals[i]);
+		CHECK(ignore(globals[i]) == EINVAL);
+	}
+}
+
 static __thread void *volatile in_tls;
 
 static void tls(void)
@@ -355,6 +489,12 @@ static const struct face_case cases[] = {
 	{ "noscan", noscan },
 	{ "tiny", tiny },
 	{ "nothing", nothing },
+	{ "ignored", ignored },
+	{ "ignored_slot_is_used_again", ignored_slot_is_used_again },
+	{ "ignored_is_resized", ignored_is_resized },
+	{ "ignored_between_guards", ignored_between_guards },
+	{ "ignored_child", ignored_child },
+	{ "ignored_by_mistake", ignored_by_mistake },
 	{ "tls", tls },
 	{ "own_register", own_register },
 	{ "dynamic_tls", dynamic_tls },

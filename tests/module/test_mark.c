@@ -59,6 +59,16 @@ static void *make_big(size_t npages, enum scan scan)
 	return mspan_set_big_live(s);
 }
 
+/* Removes the mark of an object. */
+static void unmark(void *p)
+{
+	struct mspan *s = span_of((uintptr_t)p);
+	uint32_t slot = 0;
+
+	CHECK(s->kind == SPAN_BIG || mspan_slot_of(s, (uintptr_t)p, &slot));
+	slot_set(&s->state[slot], SLOT_LIVE);
+}
+
 static void count(const struct mark_object *o, bool direct, void *arg)
 {
 	(void)o;
@@ -110,7 +120,7 @@ TEST_IN_CHILD(an_address_leads_to_its_object_alone)
 
 		root(class % 2 != 0 ? at[class] : at[class] + nbytes - 1);
 		CHECK(num_lost() == before - 1);
-		CHECK((slot_state(&s->state[slot]) & MARK_REACHED) != 0);
+		CHECK(mark_of(&s->state[slot]) == MARK_REACHED);
 		root(at[class] + nbytes / 2);
 		CHECK(num_lost() == before - 1);
 	}
@@ -133,7 +143,7 @@ TEST_IN_CHILD(every_byte_of_a_span)
 		for (size_t at = 0; at < mspan_nbytes(s); at += step) {
 			root((char *)s->base + at);
 			for (uint32_t slot = 0; slot < s->nelems; slot++)
-				CHECK(((slot_state(&s->state[slot]) & MARK_REACHED) != 0) ==
+				CHECK((mark_of(&s->state[slot]) == MARK_REACHED) ==
 				      (slot == at / s->elemsize));
 			if (at / s->elemsize < s->nelems)
 				slot_set(&s->state[at / s->elemsize], SLOT_LIVE);
@@ -209,6 +219,37 @@ TEST_IN_CHILD(every_page_of_a_big_object)
 	CHECK(num_lost() <= 3);
 }
 
+/* An ignored object and what it leads to is reached; a lost object that leads to it is not. */
+TEST_IN_CHILD(ignored_objects_are_roots)
+{
+	void **before, **ignored, **behind;
+	char *tiny;
+	size_t ndirect;
+
+	start();
+	before = make_scan(4);
+	ignored = make_big(3, SCAN);
+	behind = make_scan(5);
+	tiny = tiny_alloc(&cache, 3, 1);
+	(void)tiny_alloc(&cache, 3, 1);
+	before[0] = ignored;
+	ignored[1000] = behind;
+	CHECK(mark_start(&mark));
+	CHECK(num_lost() == 5);
+	for (int i = 0; i < 2; i++) {
+		void *p = i == 0 ? (void *)ignored : tiny;
+		struct mspan *s = span_of((uintptr_t)p);
+		_Atomic uint8_t *state = &s->state[i == 0 ? 0 : (uintptr_t)p - s->base];
+
+		slot_set(state, slot_state(state) | SLOT_IGNORED);
+	}
+	mark_ignored(&mark);
+	CHECK(num_lost() == 2);
+	mark_lost(&mark);
+	CHECK(lost(&ndirect) == 2 && ndirect == 2);
+	CHECK(mark_of(&span_of((uintptr_t)before)->state[0]) == MARK_FOLLOWED);
+}
+
 /* With what can be in a word of a tiny block that is in a cache. */
 TEST_IN_CHILD(tiny_objects_by_each_byte)
 {
@@ -258,6 +299,9 @@ TEST_IN_CHILD(many_at_once)
 	mark_lost(&mark);
 	CHECK(!mark.failed);
 	CHECK(lost(&ndirect) == N / 2 + 2 && ndirect == 1);
+	for (int i = 0; i < N; i++)
+		unmark(wide[i]);
+	unmark(wide);
 	CHECK(mark_start(&mark));
 	root(wide);
 	CHECK(num_lost() == 0);
@@ -321,11 +365,7 @@ TEST_IN_CHILD(graphs)
 
 		memset(leads, 0, sizeof(leads));
 		for (int i = 0; i < NODES; i++) {
-			slot_set(&span_of((uintptr_t)node[i])
-					  ->state[((uintptr_t)node[i] -
-						   span_of((uintptr_t)node[i])->base) /
-						  32],
-				 SLOT_LIVE);
+			unmark(node[i]);
 			for (int e = 0; e < EDGES; e++)
 				node[i][e] =
 					rng_below(&r, 4) == 0 ? node[rng_below(&r, NODES)] : NULL;
@@ -456,6 +496,7 @@ int main(void)
 		cmocka_unit_test(free_and_foreign_addresses_lead_nowhere),
 		cmocka_unit_test(noscan_is_not_searched),
 		cmocka_unit_test(every_page_of_a_big_object),
+		cmocka_unit_test(ignored_objects_are_roots),
 		cmocka_unit_test(tiny_objects_by_each_byte),
 		cmocka_unit_test(many_at_once),
 		cmocka_unit_test(graphs),

@@ -98,27 +98,136 @@ static void fill_stack(struct mcache *c, spanclass_t sc)
 	CHECK(stack_depth(&c->bins[sc]) == most);
 }
 
-TEST_IN_CHILD(deep_stacks_of_the_classes_do_not_overlap)
+TEST_IN_CHILD(deep_stacks_lie_one_behind_the_other_in_the_area)
 {
 	struct mcache *c = &cache[0];
 	uint32_t end;
 
 	start();
-	end = (uint32_t)((char *)mcache_rest(c)->deep_stacks - (char *)c);
-	for (unsigned class = 1; class < NUM_SIZE_CLASSES; class++) {
+	end = (uint32_t)((char *)mcache_rest(c)->stack_area - (char *)c);
+	for (unsigned class = NUM_SIZE_CLASSES - 1; class > 0; class--) {
 		spanclass_t sc = make_spanclass(class, SCAN);
 
 		if (class > 2)
 			fill_stack(c, make_spanclass(class, NOSCAN));
 		fill_stack(c, sc);
-		if (sizeclasses[class].stack_first == 0) {
-			CHECK(sizeclasses[class].stack_entries <= STACK_FIRST_ENTRIES);
+		if (sizeclasses[class].stack_entries <= STACK_FIRST_ENTRIES) {
+			CHECK(c->bins[sc].stack_bottom < sizeof(struct mcache));
 			continue;
 		}
 		CHECK(c->bins[sc].stack_bottom == end + sizeof(struct free_entry));
 		end = c->bins[sc].stack_limit;
 	}
-	CHECK(stack_entry(c, end) == mcache_rest(c)->counted_stacks);
+	CHECK(stack_entry(c, end) < mcache_rest(c)->counted_stacks);
+	check_all();
+	end_with_empty_heap();
+}
+
+/* Allocates n objects of the class and frees them all, so often. */
+static void cycles(struct mcache *c, spanclass_t sc, unsigned n, unsigned times)
+{
+	for (unsigned k = 0; k < times; k++) {
+		for (unsigned i = 0; i < n; i++)
+			many[i] = get(c, sc);
+		for (unsigned i = 0; i < n; i++)
+			put(c, many[i]);
+	}
+}
+
+TEST_IN_CHILD(a_thread_alone_learns_how_deep_a_stack_it_needs)
+{
+	struct bin *t = &cache[0].bins[SC_1024];
+
+	start();
+	/* To free many objects once teaches nothing. */
+	cycles(&cache[0], SC_1024, 1000, 1);
+	CHECK(stack_depth(t) == STACK_BYTES / 1024 && cache[0].learnt_nbytes == 0);
+	cycles(&cache[0], SC_1024, 1000, 1);
+	CHECK(stack_depth(t) == 4 * STACK_BYTES / 1024);
+	check_all();
+	cycles(&cache[0], SC_1024, 1000, 2);
+	CHECK(stack_depth(t) == 1000 && t->stack_limit - t->stack_bottom ==
+						STACK_MAX_ENTRIES * sizeof(struct free_entry));
+	CHECK(cache[0].learnt_nbytes == STACK_MAX_ENTRIES * 1024 - STACK_BYTES);
+	check_all();
+	end_with_empty_heap();
+}
+
+/* Returns how many bytes of objects the stacks have above STACK_BYTES each. */
+static size_t nbytes_above(const struct mcache *c)
+{
+	size_t nbytes = 0;
+
+	for (unsigned class = 1; class < NUM_SIZE_CLASSES; class++) {
+		size_t depth = stack_depth(&c->bins[make_spanclass(class, SCAN)]);
+		size_t usual = sizeclasses[class].stack_entries;
+
+		nbytes += (depth - min_size(depth, usual)) * sizeclasses[class].elemsize;
+	}
+	return nbytes;
+}
+
+TEST_IN_CHILD(all_stacks_together_learn_within_a_bound)
+{
+	size_t most = 0;
+
+	start();
+	for (unsigned class = 1; class < NUM_SIZE_CLASSES; class++) {
+		cycles(&cache[0], make_spanclass(class, SCAN), STACK_MAX_ENTRIES, 5);
+		most = max_size(most, nbytes_above(&cache[0]));
+		CHECK(nbytes_above(&cache[0]) <= cache[0].learnt_nbytes);
+		CHECK(cache[0].learnt_nbytes <= STACK_LEARNT_BYTES);
+	}
+	CHECK(most > STACK_LEARNT_BYTES / 2);
+	check_all();
+	end_with_empty_heap();
+}
+
+TEST_IN_CHILD(a_thread_with_company_learns_nothing)
+{
+	struct bin *t = &cache[0].bins[SC_1024];
+
+	start();
+	atomic_store(&mcaches_made, 2);
+	cycles(&cache[0], SC_1024, 1000, 5);
+	CHECK(stack_depth(t) == STACK_BYTES / 1024 && cache[0].learnt_nbytes == 0);
+	check_all();
+	end_with_empty_heap();
+}
+
+TEST_IN_CHILD(a_thread_forgets_what_it_learnt_when_company_comes)
+{
+	struct bin *t = &cache[0].bins[SC_1024];
+
+	start();
+	cycles(&cache[0], SC_1024, 1000, 4);
+	CHECK(stack_depth(t) == 1000);
+	atomic_store(&mcaches_made, 2);
+	/* The next poll gives all but what has company may keep. */
+	cache[0].poll_ms = 0;
+	mcache_poll(&cache[0]);
+	CHECK(stack_depth(t) == 0 && cache[0].learnt_nbytes == 0 && cache[0].area_entries == 0);
+	cycles(&cache[0], SC_1024, 1000, 4);
+	CHECK(stack_depth(t) == STACK_BYTES / 1024);
+	check_all();
+	end_with_empty_heap();
+}
+
+TEST_IN_CHILD(what_was_learnt_serves_other_classes_before_the_heap_grows)
+{
+	size_t committed;
+	unsigned n = 0;
+	void *p[1000];
+
+	start();
+	cycles(&cache[0], SC_1024, 1000, 4);
+	CHECK(stack_depth(&cache[0].bins[SC_1024]) == 1000);
+	committed = mheap.growth.committed;
+	while (n < 1000 && cache[0].learnt_nbytes != 0)
+		p[n++] = get(&cache[0], SC_32768);
+	CHECK(cache[0].learnt_nbytes == 0 && mheap.growth.committed == committed);
+	while (n > 0)
+		put(&cache[0], p[--n]);
 	check_all();
 	end_with_empty_heap();
 }
@@ -1212,7 +1321,12 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(an_empty_cache_fails_fast),
 		cmocka_unit_test(the_stacks_of_the_classes_do_not_overlap),
-		cmocka_unit_test(deep_stacks_of_the_classes_do_not_overlap),
+		cmocka_unit_test(deep_stacks_lie_one_behind_the_other_in_the_area),
+		cmocka_unit_test(a_thread_alone_learns_how_deep_a_stack_it_needs),
+		cmocka_unit_test(all_stacks_together_learn_within_a_bound),
+		cmocka_unit_test(a_thread_with_company_learns_nothing),
+		cmocka_unit_test(a_thread_forgets_what_it_learnt_when_company_comes),
+		cmocka_unit_test(what_was_learnt_serves_other_classes_before_the_heap_grows),
 		cmocka_unit_test(a_stack_that_was_flushed_is_in_its_first_place_again),
 		cmocka_unit_test(
 			a_stack_without_memory_to_grow_stays_as_it_is_and_grows_after_a_flush),

@@ -2,11 +2,12 @@
 /*
  * leaky.cc - a C++ program with threads that leaks what it says, and then waits.
  *
- * Usage: leaky [THREADS [storm]]. It leaks, in each thread: a chain of 10 nodes of 48 bytes, and 5
- * blocks of 3000 bytes. What it keeps: a vector of 1000 strings of 100 bytes, a node that only a
- * register and the stack of a thread lead to, and in the middle of a block of 2 MiB the only
- * address of another. Then it writes "ready", and ends when its input does. With storm, the threads
- * allocate and free without end meanwhile.
+ * Usage: leaky [THREADS [storm|ignored]]. It leaks, in each thread: a chain of 10 nodes of 48
+ * bytes, and 5 blocks of 3000 bytes. What it keeps: a vector of 1000 strings of 100 bytes, a node
+ * that only a register and the stack of a thread lead to, and in the middle of a block of 2 MiB the
+ * only address of another. Then it writes "ready", and ends when its input does. With storm, the
+ * threads allocate and free without end meanwhile. With ignored, goalloc_ignore() is called for the
+ * first node of each chain, and its address is printed.
  */
 #include <atomic>
 #include <cstdio>
@@ -16,6 +17,7 @@
 #include <thread>
 #include <vector>
 
+#include <dlfcn.h>
 #include <unistd.h>
 
 struct node {
@@ -28,6 +30,7 @@ char **large; /* not static, or the compiler would drop it */
 static std::atomic<int> ready;
 static std::atomic<bool> over;
 static bool storm;
+static int (*ignore)(void *);
 
 __attribute__((noinline)) static void leak_chain(void)
 {
@@ -40,6 +43,8 @@ __attribute__((noinline)) static void leak_chain(void)
 		n->next = first;
 		first = n;
 	}
+	if (ignore != nullptr && ignore(first) == 0)
+		printf("%p\n", static_cast<void *>(first));
 	asm volatile("" : : "r"(first) : "memory");
 }
 
@@ -100,7 +105,9 @@ int main(int argc, char **argv)
 	std::vector<std::thread> threads;
 	char byte;
 
-	storm = argc > 2;
+	storm = argc > 2 && strcmp(argv[2], "storm") == 0;
+	if (argc > 2 && !storm)
+		ignore = reinterpret_cast<int (*)(void *)>(dlsym(RTLD_DEFAULT, "goalloc_ignore"));
 	for (int i = 0; i < 1000; i++)
 		kept.push_back(std::string(100, 'k'));
 	large = static_cast<char **>(malloc(2 << 20));
