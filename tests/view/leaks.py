@@ -122,6 +122,8 @@ def case_quiet():
     check_exact(found, 3)
     check(not data["likely"], "the process was stopped")
     text = must("--leaks", program.pid)
+    check(re.match(r"goalloc: leaks of view_leaky, pid %d, 20.* UTC, up \d+ s, goalloc 1\." %
+                   program.pid, text), text)
     check(totals(text)[:2] == (45, 3 * (10 * 48 + 5 * 3072)), text)
     check("leak: 15 objects, 46080 bytes, 3072 bytes each" in text, text)
     check("leak: 30 objects, 1440 bytes, of these 3 objects, 144 bytes direct" in text, text)
