@@ -35,6 +35,8 @@
 #define MADV_GUARD_INSTALL 102
 #define MADV_GUARD_REMOVE 103
 #endif
+/* No kernel knows it. */
+#define MADV_UNKNOWN 9999
 #ifndef MADV_FREE
 #define MADV_FREE 8
 #endif
@@ -229,9 +231,26 @@ bool os_uncommit(void *p, size_t nbytes)
 	return os_release(p, nbytes) && SYSCALL(SYS_mprotect, p, nbytes, PROT_NONE) == 0;
 }
 
+/* Returns true under an emulator of system calls such as qemu-user. It takes advice that it does
+ * not know and does nothing. A kernel refuses such advice. */
+static bool is_emulated(void *p, size_t nbytes)
+{
+	enum { NOT_ASKED, KERNEL, EMULATOR };
+	/* Relaxed: every thread gets the same answer. */
+	static _Atomic int answer;
+	int known = atomic_load_explicit(&answer, memory_order_relaxed);
+
+	if (known == NOT_ASKED) {
+		known = SYSCALL(SYS_madvise, p, nbytes, MADV_UNKNOWN) == 0 ? EMULATOR : KERNEL;
+		atomic_store_explicit(&answer, known, memory_order_relaxed);
+	}
+	return known == EMULATOR;
+}
+
 bool os_fence(void *p, size_t nbytes)
 {
-	return SYSCALL(SYS_madvise, p, nbytes, MADV_GUARD_INSTALL) == 0;
+	return !is_emulated(p, nbytes) &&
+	       SYSCALL(SYS_madvise, p, nbytes, MADV_GUARD_INSTALL) == 0;
 }
 
 bool os_unfence(void *p, size_t nbytes)
@@ -263,6 +282,9 @@ static void fill_hole(void *p, size_t nbytes)
 
 bool os_move_pages(void *from, void *to, size_t nbytes)
 {
+	/* qemu-user takes the old range for unmapped, and its pages cannot be released any more. */
+	if (is_emulated(from, nbytes))
+		return false;
 	/* A hook must learn that both ranges lose their pages. It learns that by madvise(3),
 	 * because hooks on mremap(3) drop the fifth argument. */
 	(void)drop_by_libc(to, nbytes);

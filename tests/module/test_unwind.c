@@ -69,6 +69,9 @@ static void look_into(struct seen *s)
 	s->nwanted = wanted.n;
 	s->again = unwind_stack(pcs, MAX_FRAMES, 0) == s->n &&
 		   memcmp(pcs + 1, s->pcs + 1, (s->n - 1) * sizeof(*pcs)) == 0;
+	/* libc for riscv64 has little call frame information, where the oracle gives up. */
+	if (CPU_FRAME_RECORD != 0 && s->nwanted > 1 && s->nwanted < s->n)
+		s->n = s->nwanted;
 	s->same = s->n == s->nwanted && s->n > 1;
 	for (unsigned i = 1; s->same && i < s->n; i++)
 		s->same = s->pcs[i] == wanted.pcs[i];
@@ -373,8 +376,9 @@ static void little_stack_is_used(void **state)
 	before = on_own_stack(KiB(64), do_nothing);
 	cold = on_own_stack(KiB(64), unwind_few) - before;
 	warm = on_own_stack(KiB(64), unwind_few) - before;
-	assert_in_range(cold, 1, 1536);
-	assert_in_range(warm, 1, 1536);
+	/* A walk keeps the registers, of which x86-64 has the fewest. */
+	assert_in_range(cold, 1, 1280 + CPU_REGS * 16);
+	assert_in_range(warm, 1, 1280 + CPU_REGS * 16);
 	assert_true(nsome >= 2);
 }
 
@@ -520,6 +524,7 @@ static machine_code put_code(const void *bytes, size_t nbytes)
 /* push %rbp; mov %rsp, %rbp  or  mov %rsi, %rbp; call *%rdi; pop %rbp; ret */
 static const char with_fp[] = "\x55\x48\x89\xe5\xff\xd7\x5d\xc3";
 static const char with_other_fp[] = "\x55\x48\x89\xf5\xff\xd7\x5d\xc3";
+#define CODE_BEHIND_CALL 6
 #elif defined(__riscv)
 /* addi sp, sp, -16; sd ra, 8(sp); sd s0, 0(sp); addi s0, sp, 16  or  mv s0, a1; jalr a0;
  * ld s0, 0(sp); ld ra, 8(sp); addi sp, sp, 16; ret */
@@ -528,12 +533,20 @@ static const uint32_t with_fp[] = { 0xff010113, 0x00113423, 0x00813023, 0x010104
 static const uint32_t with_other_fp[] = { 0xff010113, 0x00113423, 0x00813023, 0x00058413,
 					  0x000500e7, 0x00013403, 0x00813083, 0x01010113,
 					  0x00008067 };
+#define CODE_BEHIND_CALL 20
 #else
 /* stp x29, x30, [sp, #-16]!; mov x29, sp  or  mov x29, x1; blr x0; ldp x29, x30, [sp], #16; ret */
 static const uint32_t with_fp[] = { 0xa9bf7bfd, 0x910003fd, 0xd63f0000, 0xa8c17bfd, 0xd65f03c0 };
 static const uint32_t with_other_fp[] = { 0xa9bf7bfd, 0xaa0103fd, 0xd63f0000, 0xa8c17bfd,
 					  0xd65f03c0 };
+#define CODE_BEHIND_CALL 12
 #endif
+
+/* The frame pointer of a frame whose two words are at p. */
+static uintptr_t fp_of(const void *p)
+{
+	return (uintptr_t)p + CPU_FRAME_RECORD;
+}
 
 static uintptr_t sp_here;
 
@@ -560,7 +573,7 @@ static void frames_of_machine_code_by_frame_pointer(void **state)
 	(void)state;
 	for (unsigned i = 0; i < 3; i++) {
 		assert_true(through_code(code, 0));
-		assert_int_equal(seen.pcs[1] - (uintptr_t)code, sizeof(with_fp) == 20 ? 12 : 6);
+		assert_int_equal(seen.pcs[1] - (uintptr_t)code, CODE_BEHIND_CALL);
 	}
 	munmap((void *)code, os_page_size());
 }
@@ -573,7 +586,7 @@ static void try_garbage(void)
 	for (unsigned i = 0; i < sizeof(garbage) / sizeof(garbage[0]); i++) {
 		garbage_code(look_alone, garbage[i]);
 		CHECK(seen.n >= 2 && seen.n <= MAX_FRAMES);
-		CHECK(seen.pcs[1] - (uintptr_t)garbage_code < 16);
+		CHECK(seen.pcs[1] - (uintptr_t)garbage_code == CODE_BEHIND_CALL);
 	}
 	/* Around the stack's end, beyond which nothing can be read. */
 	for (uintptr_t end = align_up(sp_here, KiB(4)) - 64; end < align_up(sp_here, KiB(4)) + 64;
@@ -589,7 +602,7 @@ static void try_far_frame(void)
 
 	frame[0] = 0;
 	frame[1] = (uintptr_t)garbage_code + 4;
-	garbage_code(look_alone, (uintptr_t)frame);
+	garbage_code(look_alone, (uintptr_t)frame + CPU_FRAME_RECORD);
 	CHECK(seen.n == 2);
 	CHECK(frame[0] == 0);
 }
@@ -601,29 +614,29 @@ static void a_frame_pointer_that_is_none_is_not_followed(void **state)
 
 	(void)state;
 	garbage_code = put_code(with_other_fp, sizeof(with_other_fp));
-	garbage_code(look_alone, (uintptr_t)none);
+	garbage_code(look_alone, fp_of(none));
 	assert_int_equal(seen.n, 2);
 	/* A frame, and then one that is not above it. */
-	loop[0] = (uintptr_t)loop;
+	loop[0] = fp_of(loop);
 	loop[1] = (uintptr_t)garbage_code + 4;
 	loop[2] = 0;
-	garbage_code(look_alone, (uintptr_t)loop);
+	garbage_code(look_alone, fp_of(loop));
 	assert_int_equal(seen.n, 3);
 	/* A frame that would return to where there is no code. */
 	loop[1] = (uintptr_t)none + 16;
-	garbage_code(look_alone, (uintptr_t)loop);
+	garbage_code(look_alone, fp_of(loop));
 	assert_int_equal(seen.n, 2);
 	garbage[1] = 1;
 	garbage[2] = UINTPTR_MAX;
 	garbage[3] = UINTPTR_MAX - 7;
-	garbage[4] = (uintptr_t)none;
-	garbage[5] = (uintptr_t)none - 8;
+	garbage[4] = fp_of(none);
+	garbage[5] = fp_of(none) - 8;
 	garbage[6] = UINT64_C(1) << 63;
-	garbage[7] = (uintptr_t)loop;
-	garbage[8] = (uintptr_t)loop + 4;
-	garbage[9] = (uintptr_t)&garbage;
-	garbage[10] = (uintptr_t)loop + MiB(2);
-	garbage[11] = (uintptr_t)loop - KiB(4);
+	garbage[7] = fp_of(loop);
+	garbage[8] = fp_of(loop) + 4;
+	garbage[9] = fp_of(garbage);
+	garbage[10] = fp_of(loop) + MiB(2);
+	garbage[11] = fp_of(loop) - KiB(4);
 	garbage[12] = UINT64_C(0x0000800000000000);
 	garbage[13] = UINT64_C(0x00007ffffffffff8);
 	garbage[14] = KiB(4);

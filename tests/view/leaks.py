@@ -57,6 +57,19 @@ class Program:
             check(time.monotonic() < end, "state %s, not %s" % (self.status("State"), letters))
             time.sleep(0.01)
 
+    def report(self, file):
+        """Returns the report of leaks that a signal asks for."""
+        os.kill(self.pid, signal.SIGUSR1)
+        end = time.monotonic() + PATIENCE
+        text = ""
+        while "leaked:" not in text:
+            check(time.monotonic() < end, "no report from inside")
+            time.sleep(0.02)
+            if os.path.exists(file):
+                with open(file) as f:
+                    text = f.read()
+        return text
+
     def end(self):
         self.process.stdin.close()
         try:
@@ -124,15 +137,7 @@ def case_inside():
         report = os.path.join(scratch, "inside")
         program = Program([LEAKY, "2"], "leakcheck=2,signal=USR1,leakreport=" + report)
         outside = must("--leaks", program.pid)
-        os.kill(program.pid, signal.SIGUSR1)
-        end = time.monotonic() + PATIENCE
-        inside = ""
-        while "leaked:" not in inside:
-            check(time.monotonic() < end, "no report from inside")
-            time.sleep(0.02)
-            if os.path.exists(report):
-                with open(report) as f:
-                    inside = f.read()
+        inside = program.report(report)
         program.process.send_signal(signal.SIGKILL)
         program.process.wait()
     check(totals(inside)[:2] == totals(outside)[:2], inside + outside)
@@ -157,6 +162,42 @@ def case_ignored():
     text = must("--object", first, program.pid)
     check(", live, ignored" in text, text)
     program.end()
+
+
+def case_suppressed():
+    """Inside and outside the same leaks are suppressed; outside also by file and full name."""
+    with tempfile.TemporaryDirectory() as scratch:
+        report, known = os.path.join(scratch, "inside"), os.path.join(scratch, "known")
+
+        def write(lines):
+            with open(known, "w") as f:
+                f.write(lines)
+
+        # The name of a C++ function, which the symbol table has as _ZL10leak_chainv.
+        write("# two lines\nleak:^leak_chain\n")
+        program = Program([LEAKY, "2"], "leakcheck=2,signal=USR1,leakreport=%s,suppressions=%s" %
+                          (report, known))
+        outside = must("--leaks", "--suppressions", known, program.pid)
+        inside = program.report(report)
+        for text in (inside, outside):
+            check(totals(text)[:2] == (10, 2 * 5 * 3072), text)
+            check("suppressed: 20 objects, 960 bytes by leak:^leak_chain, line 2\n" in text, text)
+        data = json.loads(must("--json=leaks", "--suppressions", known, program.pid))
+        check(data["suppressed"] == [{"line": 2, "objects": 20, "bytes": 960}] and
+              data["leaked_objects"] == 10, data)
+        write("leak:leak_blocks()$\nleak:/leaky.cc$\nleak:view_leaky")
+        outside = must("--leaks", "--suppressions", known, program.pid)
+        check(totals(outside)[0] == 0, outside)
+        if "leaky.cc" in must("--leaks", program.pid):
+            check("10 objects, 30720 bytes by leak:leak_blocks()$, line 1\n" in outside and
+                  "20 objects, 960 bytes by leak:/leaky.cc$, line 2\n" in outside, outside)
+        write("leak:main\nleek:main\n")
+        for file, complaint in ((known, "'%s', line 2: no leak:PATTERN" % known),
+                                ("/nowhere", "cannot read '/nowhere': No such file")):
+            status, out, err = view("--leaks", "--suppressions", file, program.pid)
+            check(status == 1 and out == "" and err.count("\n") == 1 and complaint in err, err)
+        program.process.send_signal(signal.SIGKILL)
+        program.process.wait()
 
 
 def case_storm():
