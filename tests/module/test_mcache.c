@@ -317,6 +317,22 @@ TEST_IN_CHILD(a_deep_stack_of_the_dead_is_adopted_wherever_its_move_stopped)
 	end_with_empty_heap();
 }
 
+TEST_IN_CHILD(a_cache_of_the_dead_that_was_not_made_yet_is_empty)
+{
+	struct mcache *dead = &cache[1];
+
+	start();
+	/* What lies before the cache is no stack. */
+	memset(dead, 0, sizeof(*dead));
+	memset((char *)dead - sizeof(struct free_entry), 0x10, sizeof(struct free_entry));
+	adopt_stacks(&cache[0], dead);
+	adopt_spans(&cache[0], dead);
+	mcache_init(dead, mcache_rest(&cache[0]));
+	for (unsigned sc = 0; sc < NUM_SPAN_CLASSES; sc++)
+		CHECK(stack_depth(&dead->bins[sc]) == 0);
+	mcache_check(dead);
+}
+
 TEST_IN_CHILD(the_object_freed_last_is_handed_out_first)
 {
 	void *a, *b;
@@ -1342,6 +1358,7 @@ int main(void)
 			a_stack_without_memory_to_grow_stays_as_it_is_and_grows_after_a_flush),
 		cmocka_unit_test(a_released_rest_is_as_good_as_new),
 		cmocka_unit_test(a_deep_stack_of_the_dead_is_adopted_wherever_its_move_stopped),
+		cmocka_unit_test(a_cache_of_the_dead_that_was_not_made_yet_is_empty),
 		cmocka_unit_test(the_object_freed_last_is_handed_out_first),
 		cmocka_unit_test(objects_of_every_class_are_distinct_aligned_and_keep_their_bytes),
 		cmocka_unit_test(a_free_stack_is_bounded_and_the_rest_goes_to_the_span),
