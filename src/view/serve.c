@@ -6,9 +6,9 @@
  *   connections   CLIENTS_MAX; above that, the client whose request is longest in coming is closed
  *   head          HTTP_HEAD_MAX bytes, within HEAD_SECONDS
  *   answer        a client that takes nothing for SEND_SECONDS is closed
- *   slow answers  one at a time, in a child process (job.c). Who asks for the same waits for it, too;
- *                 who asks for another gets 503 and when to come again. Without anybody who waits
- *                 it ends.
+ *   slow answers  one at a time, in a child process (job.c). A client that asks for the same one
+ *                 waits for it, too. One that asks for another gets 503, and is told when to come
+ *                 again. The child ends when no client waits.
  *   memory        answers that wait to be sent are shared: what is asked for again within
  *                 SHARE_MS gets the same bytes. Above BODIES_MAX bytes new requests get 503.
  *
