@@ -180,8 +180,9 @@ static void heap_init(void)
 /* --- the ends of threads --- */
 
 /* Gives the thread's cache back, in the last of the rounds. The value of the key counts the rounds
- * that are left. */
-static void thread_exit(void *value)
+ * that are left. A thread may be cancelled at any instruction, and musl before 1.2.4 does not align
+ * its stack then. */
+static ON_ANY_STACK void thread_exit(void *value)
 {
 	uintptr_t rounds_left = (uintptr_t)value;
 	uint32_t rights = metakey_open();

@@ -18,6 +18,7 @@
 #include "base/sort.h"
 #include "heap/hashtable.h"
 #include "os/fatal.h"
+#include "tools/heading.h"
 #include "tools/mark.h"
 #include "os/os.h"
 #include "os/os_process.h"
@@ -223,7 +224,10 @@ static void write_report(struct leak *leak, struct groups *g, const struct mark_
 			 const struct snapshot *sn)
 {
 	struct out *o = &leak->out;
+	char heading[HEADING_MAX];
 
+	heading_of_self(heading, sn->pid);
+	out_format(o, "goalloc: leak check of %s\n", heading);
 	sort_groups(g);
 	for (uint32_t i = 0; i < g->len && i < GROUPS_SHOWN; i++)
 		write_group(o, &leak->symbols, g->order[i]);

@@ -28,6 +28,7 @@
 #include "heap/mheap.h"
 #include "os/os.h"
 #include "base/text.h"
+#include "tools/heading.h"
 #include "tools/laststack.h"
 #include "tools/pprof.h"
 #include "base/probe.h"
@@ -534,13 +535,16 @@ static void each_place(void (*visit)(struct pprof_place *place, void *arg), void
 
 int profile_write_or_errno(int fd, bool text)
 {
-	struct pprof_source source = { .each_sample = each_sample, .each_place = each_place };
+	char heading[HEADING_MAX];
+	struct pprof_source source = { .heading = heading, .each_sample = each_sample,
+				       .each_place = each_place };
 	struct profile_totals totals;
 	uint32_t rights;
 	int error;
 
 	if (inside || lock_held(&profiled.use_lock))
 		return EDEADLK;
+	heading_of_self(heading, os_pid());
 	rights = metakey_open();
 	lock_acquire(&profiled.use_lock);
 	profile_count(&totals);

@@ -11,6 +11,7 @@
  *          file's length, and with limits.
  */
 #include "view/target.h"
+#include "tools/heading.h"
 #include "view/range.h"
 #include "view/room.h"
 
@@ -349,7 +350,8 @@ bool target_open_core_fd(struct target *t, const char *program, int fd)
 	struct core *own = room_for(1, sizeof(*own));
 	struct stat st;
 
-	*t = (struct target){ .ops = &ops, .own = own, .is_core = true };
+	*t = (struct target){ .ops = &ops, .own = own, .is_core = true,
+			     .up_s = HEADING_UP_UNKNOWN };
 	own->fd = fd;
 	own->program = program;
 	if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode))
@@ -368,7 +370,7 @@ bool target_open_core(struct target *t, const char *program, const char *core)
 	bool opened = fd >= 0 && target_open_core_fd(t, program, fd);
 
 	if (fd < 0) {
-		*t = (struct target){ .is_core = true };
+		*t = (struct target){ .is_core = true, .up_s = HEADING_UP_UNKNOWN };
 		(void)target_fail(t, "%s", strerror(errno));
 	}
 	t->file = core;

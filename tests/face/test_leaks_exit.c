@@ -264,7 +264,7 @@ static void drive(void)
 	(void)snprintf(options, sizeof(options), "leakcheck=1,signal=USR1,leakreport=%s", file);
 	CHECK(run(options, "signal") == 7 && result.err[0] == '\0');
 	CHECK(proc_read_file(file, report, sizeof(report)) && unlink(file) == 0 &&
-	      count_lines(report) == 4);
+	      count_lines(report) == 6);
 	/* It is appended to. */
 	(void)snprintf(options, sizeof(options), "leakcheck=1,leakreport=%s", file);
 	CHECK(run(options, "leak") == 7 && result.err[0] == '\0');
