@@ -27,6 +27,7 @@ EXCEPTIONS="
 init_common          before the span is in the page map: nobody else knows the record
 mspan_check          reads, in tests and debug builds
 mspan_owner_relaxed  the models have its load where it is called
+mspan_set_grown      a big object: the program gives it from thread to thread
 slot_state           state bytes: the models have them as what is live or out
 slot_set             the same
 thread_is_ready      start-up, once, before there is a second thread

@@ -134,7 +134,7 @@ static void cycles(struct mcache *c, spanclass_t sc, unsigned n, unsigned times)
 	}
 }
 
-TEST_IN_CHILD(a_thread_alone_learns_how_deep_a_stack_it_needs)
+TEST_IN_CHILD(a_thread_learns_how_deep_a_stack_it_needs)
 {
 	struct bin *t = &cache[0].bins[SC_1024];
 
@@ -183,19 +183,26 @@ TEST_IN_CHILD(all_stacks_together_learn_within_a_bound)
 	end_with_empty_heap();
 }
 
-TEST_IN_CHILD(a_thread_with_company_learns_nothing)
+TEST_IN_CHILD(threads_share_what_their_stacks_may_learn)
 {
 	struct bin *t = &cache[0].bins[SC_1024];
 
 	start();
-	atomic_store(&mcaches_made, 2);
+	/* 4 * STACK_BYTES are within the share, and 16 are not. */
+	atomic_store(&mcaches_made, 8);
 	cycles(&cache[0], SC_1024, 1000, 5);
-	CHECK(stack_depth(t) == STACK_BYTES / 1024 && cache[0].learnt_nbytes == 0);
+	CHECK(stack_depth(t) == 4 * STACK_BYTES / 1024);
+	CHECK(cache[0].learnt_nbytes == 3 * STACK_BYTES &&
+	      16 * STACK_BYTES > STACK_LEARNT_BYTES / 8);
+	mcache_flush_stacks(&cache[0]);
+	atomic_store(&mcaches_made, STACK_DEEP_CACHES + 1);
+	cycles(&cache[0], SC_1024, 1000, 5);
+	CHECK(stack_depth(t) <= STACK_FIRST_ENTRIES && cache[0].learnt_nbytes == 0);
 	check_all();
 	end_with_empty_heap();
 }
 
-TEST_IN_CHILD(a_thread_forgets_what_it_learnt_when_company_comes)
+TEST_IN_CHILD(a_thread_forgets_what_it_learnt_when_its_share_falls)
 {
 	struct bin *t = &cache[0].bins[SC_1024];
 
@@ -203,12 +210,15 @@ TEST_IN_CHILD(a_thread_forgets_what_it_learnt_when_company_comes)
 	cycles(&cache[0], SC_1024, 1000, 4);
 	CHECK(stack_depth(t) == 1000);
 	atomic_store(&mcaches_made, 2);
-	/* The next poll gives all but what has company may keep. */
+	cache[0].poll_ms = 0;
+	mcache_poll(&cache[0]);
+	CHECK(stack_depth(t) == 1000);
+	atomic_store(&mcaches_made, 16);
 	cache[0].poll_ms = 0;
 	mcache_poll(&cache[0]);
 	CHECK(stack_depth(t) == 0 && cache[0].learnt_nbytes == 0 && cache[0].area_entries == 0);
 	cycles(&cache[0], SC_1024, 1000, 4);
-	CHECK(stack_depth(t) == STACK_BYTES / 1024);
+	CHECK(stack_depth(t) == 4 * STACK_BYTES / 1024);
 	check_all();
 	end_with_empty_heap();
 }
@@ -305,6 +315,22 @@ TEST_IN_CHILD(a_deep_stack_of_the_dead_is_adopted_wherever_its_move_stopped)
 	adopt_spans(&cache[0], dead);
 	check_all();
 	end_with_empty_heap();
+}
+
+TEST_IN_CHILD(a_cache_of_the_dead_that_was_not_made_yet_is_empty)
+{
+	struct mcache *dead = &cache[1];
+
+	start();
+	/* What lies before the cache is no stack. */
+	memset(dead, 0, sizeof(*dead));
+	memset((char *)dead - sizeof(struct free_entry), 0x10, sizeof(struct free_entry));
+	adopt_stacks(&cache[0], dead);
+	adopt_spans(&cache[0], dead);
+	mcache_init(dead, mcache_rest(&cache[0]));
+	for (unsigned sc = 0; sc < NUM_SPAN_CLASSES; sc++)
+		CHECK(stack_depth(&dead->bins[sc]) == 0);
+	mcache_check(dead);
 }
 
 TEST_IN_CHILD(the_object_freed_last_is_handed_out_first)
@@ -859,12 +885,12 @@ TEST_IN_CHILD(a_thread_alone_cuts_the_big_objects_it_keeps_before_the_heap_grows
 		s[i] = get_big(&cache[0], 10 + i % 50);
 	for (size_t i = 0; i < N; i++)
 		put_big(&cache[0], s[i]);
-	CHECK(cache[0].big.npages == 4 * (10 + 59) * 50 / 2);
+	CHECK(bigcache_npages(&cache[0].big) == 4 * (10 + 59) * 50 / 2);
 	total = mheap.pages.ntotal;
 	/* Longer than any of them, then smaller. */
 	s[0] = get_big(&cache[0], total / 2);
 	CHECK(mheap.pages.ntotal == total);
-	CHECK(cache[0].big.npages == 0);
+	CHECK(bigcache_npages(&cache[0].big) == 0);
 	put_big(&cache[0], s[0]);
 	put_big(&cache[0], get_big(&cache[0], 100));
 	for (size_t i = 0; i < 64 * 1024; i++)
@@ -886,16 +912,16 @@ TEST_IN_CHILD(the_big_objects_that_a_cache_keeps_are_bounded)
 		s[i] = get_big(&cache[0], 10 + i);
 	for (size_t i = 0; i < 60; i++) {
 		put_big(&cache[0], s[i]);
-		CHECK(cache[0].big.npages <= BIG_PAGES_MIN);
+		CHECK(bigcache_npages(&cache[0].big) <= BIG_PAGES_MIN);
 	}
 	atomic_store(&mcaches_made, BIG_PAGES_ALL / BIG_CACHE_MAX_RUN);
 	/* Longer than what it may keep goes to the heap at once. */
 	s[0] = get_big(&cache[1], BIG_CACHE_MAX_RUN + 1);
 	put_big(&cache[1], s[0]);
-	CHECK(cache[1].big.npages == 0 && span_of(s[0]->base) != s[0]);
+	CHECK(bigcache_npages(&cache[1].big) == 0 && span_of(s[0]->base) != s[0]);
 	s[0] = get_big(&cache[1], BIG_CACHE_MAX_RUN);
 	put_big(&cache[1], s[0]);
-	CHECK(cache[1].big.npages == BIG_CACHE_MAX_RUN);
+	CHECK(bigcache_npages(&cache[1].big) == BIG_CACHE_MAX_RUN);
 	end_with_empty_heap();
 }
 
@@ -909,11 +935,11 @@ TEST_IN_CHILD(a_cache_keeps_no_more_than_its_new_share_soon_after_other_caches_c
 		s[i] = get_big(&cache[0], 10);
 	for (size_t i = 0; i < BIG_PAGES_ALL / 10; i++)
 		put_big(&cache[0], s[i]);
-	CHECK(cache[0].big.npages > BIG_PAGES_ALL - 10);
+	CHECK(bigcache_npages(&cache[0].big) > BIG_PAGES_ALL - 10);
 	atomic_store(&mcaches_made, 1000);
-	for (size_t i = 0; i < BIG_FREES_PER_POLL; i++)
+	for (size_t i = 0; i < BIG_FREES_PER_LOOK; i++)
 		put_big(&cache[0], get_big(&cache[0], 10));
-	CHECK(cache[0].big.npages <= BIG_PAGES_MIN);
+	CHECK(bigcache_npages(&cache[0].big) <= BIG_PAGES_MIN);
 	end_with_empty_heap();
 }
 
@@ -929,11 +955,11 @@ TEST_IN_CHILD(a_full_cache_frees_only_as_many_big_objects_as_have_to_go)
 	last = get_big(&cache[0], 7);
 	for (size_t i = 0; i < BIG_PAGES_MIN / 8; i++)
 		put_big(&cache[0], s[i]);
-	CHECK(cache[0].big.npages == BIG_PAGES_MIN);
+	CHECK(bigcache_npages(&cache[0].big) == BIG_PAGES_MIN);
 	put_big(&cache[0], last);
 	/* One of the two lengths went, or both. */
-	CHECK(cache[0].big.npages >= BIG_PAGES_MIN - 16 + 7 &&
-	      cache[0].big.npages <= BIG_PAGES_MIN);
+	CHECK(bigcache_npages(&cache[0].big) >= BIG_PAGES_MIN - 16 + 7 &&
+	      bigcache_npages(&cache[0].big) <= BIG_PAGES_MIN);
 	CHECK(get_big(&cache[0], 7) == last);
 	put_big(&cache[0], last);
 	end_with_empty_heap();
@@ -947,7 +973,7 @@ TEST_IN_CHILD(few_big_objects_stay_kept_where_the_heap_grows_for_another_length)
 	atomic_store(&mcaches_made, 1);
 	put_big(c, get_big(c, 100));
 	(void)get_big(c, 2000);
-	CHECK(c->big.npages == 100);
+	CHECK(bigcache_npages(&c->big) == 100);
 }
 
 TEST_IN_CHILD(a_thread_alone_learns_how_many_big_objects_to_keep)
@@ -963,9 +989,9 @@ TEST_IN_CHILD(a_thread_alone_learns_how_many_big_objects_to_keep)
 		for (size_t i = 0; i < N; i++)
 			put_big(&cache[0], s[i]);
 		if (turn == 0)
-			CHECK(cache[0].big.npages <= BIG_PAGES_ALL);
+			CHECK(bigcache_npages(&cache[0].big) <= BIG_PAGES_ALL);
 	}
-	CHECK(cache[0].big.npages == N * NPAGES);
+	CHECK(bigcache_npages(&cache[0].big) == N * NPAGES);
 	end_with_empty_heap();
 }
 
@@ -992,7 +1018,7 @@ TEST_IN_CHILD(a_big_object_of_any_length_comes_back_once_it_was_missed)
 	/* Longer than the longest never comes back. */
 	for (int i = 0; i < 3; i++) {
 		put_big(c, get_big(c, BIG_PAGES_ALONE + 1));
-		CHECK(c->big.npages <= BIG_PAGES_ALONE);
+		CHECK(bigcache_npages(&c->big) <= BIG_PAGES_ALONE);
 	}
 	end_with_empty_heap();
 }
@@ -1009,7 +1035,7 @@ TEST_IN_CHILD(a_huge_object_that_is_freed_once_goes_back_at_once)
 
 		*(char *)s->base = 1;
 		put_big(c, s);
-		CHECK(c->big.npages == 0 && mheap.pages.nclean + 2 * PCACHE_PAGES > n);
+		CHECK(bigcache_npages(&c->big) == 0 && mheap.pages.nclean + 2 * PCACHE_PAGES > n);
 	}
 	end_with_empty_heap();
 }
@@ -1028,7 +1054,7 @@ TEST_IN_CHILD(a_tick_keeps_big_objects_that_come_back_all_the_time)
 		put_big(c, get_big(c, 5000));
 		put_big(c, get_big(c, 5000));
 		tick_now(c);
-		CHECK(c->big.npages == 5000);
+		CHECK(bigcache_npages(&c->big) == 5000);
 	}
 	/* One that is to read as zero is another, because this one may be dirty. */
 	s = mcache_alloc_zeroed(c, 5000 * PAGE_SIZE, 1, SCAN);
@@ -1039,7 +1065,7 @@ TEST_IN_CHILD(a_tick_keeps_big_objects_that_come_back_all_the_time)
 	tick_now(c);
 	/* Nobody has asked for it since the last tick. */
 	tick_now(c);
-	CHECK(c->big.npages == 0);
+	CHECK(bigcache_npages(&c->big) == 0);
 	end_with_empty_heap();
 }
 
@@ -1093,13 +1119,13 @@ TEST_IN_CHILD(an_aligned_big_object_that_was_freed_is_handed_out_again_among_oth
 		if (i == 5)
 			put_big(&cache[0], s);
 	}
-	CHECK(cache[0].big.npages == 11 * 8);
+	CHECK(bigcache_npages(&cache[0].big) == 11 * 8);
 	CHECK(mcache_alloc_big(&cache[0], 8, 64, NOSCAN, &fresh) == s && !fresh);
-	CHECK(spanclass_scan(s->spanclass) == NOSCAN && cache[0].big.npages == 10 * 8);
+	CHECK(spanclass_scan(s->spanclass) == NOSCAN && bigcache_npages(&cache[0].big) == 10 * 8);
 	/* The others are still there, last freed first. */
 	for (int i = 10; i-- > 0;)
 		CHECK(get_big(&cache[0], 8) == other[i]);
-	CHECK(cache[0].big.npages == 0);
+	CHECK(bigcache_npages(&cache[0].big) == 0);
 	CHECK(mcache_alloc_big(&cache[0], BIG_CACHE_MAX_RUN + 1, 2, SCAN, &fresh) != NULL);
 }
 
@@ -1122,7 +1148,7 @@ TEST_IN_CHILD(a_flushed_cache_has_nothing_and_is_as_good_as_new)
 			CHECK(stack_depth(&c->bins[sc]) == 0 && c->bins[sc].alloc_cache == 0);
 			CHECK(c->bins[sc].span == NULL && c->bins[sc].partial == NULL);
 		}
-		CHECK(c->big.npages == 0 && c->pages.free == 0 && c->tiny.block == 0);
+		CHECK(bigcache_npages(&c->big) == 0 && c->pages.free == 0 && c->tiny.block == 0);
 		check_all();
 		for (int i = 1; i < 500; i += 2)
 			put(c, p[i]);
@@ -1322,16 +1348,17 @@ int main(void)
 		cmocka_unit_test(an_empty_cache_fails_fast),
 		cmocka_unit_test(the_stacks_of_the_classes_do_not_overlap),
 		cmocka_unit_test(deep_stacks_lie_one_behind_the_other_in_the_area),
-		cmocka_unit_test(a_thread_alone_learns_how_deep_a_stack_it_needs),
+		cmocka_unit_test(a_thread_learns_how_deep_a_stack_it_needs),
 		cmocka_unit_test(all_stacks_together_learn_within_a_bound),
-		cmocka_unit_test(a_thread_with_company_learns_nothing),
-		cmocka_unit_test(a_thread_forgets_what_it_learnt_when_company_comes),
+		cmocka_unit_test(threads_share_what_their_stacks_may_learn),
+		cmocka_unit_test(a_thread_forgets_what_it_learnt_when_its_share_falls),
 		cmocka_unit_test(what_was_learnt_serves_other_classes_before_the_heap_grows),
 		cmocka_unit_test(a_stack_that_was_flushed_is_in_its_first_place_again),
 		cmocka_unit_test(
 			a_stack_without_memory_to_grow_stays_as_it_is_and_grows_after_a_flush),
 		cmocka_unit_test(a_released_rest_is_as_good_as_new),
 		cmocka_unit_test(a_deep_stack_of_the_dead_is_adopted_wherever_its_move_stopped),
+		cmocka_unit_test(a_cache_of_the_dead_that_was_not_made_yet_is_empty),
 		cmocka_unit_test(the_object_freed_last_is_handed_out_first),
 		cmocka_unit_test(objects_of_every_class_are_distinct_aligned_and_keep_their_bytes),
 		cmocka_unit_test(a_free_stack_is_bounded_and_the_rest_goes_to_the_span),
