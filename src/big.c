@@ -4,8 +4,9 @@
  * See malloc.c for the overview.
  *
  * Locks    none of its own.
- * Holds    The state of a big object is its one state byte. If two threads free the same object,
- *          one of them sees that it is free already.
+ * Holds    The state of a big object is its one state byte. If two threads free the same object by
+ *          big_free(), one of them sees that it is free already. Most frees do not come here,
+ *          because the thread is the object's home: see bigcache.c.
  */
 #include "big.h"
 #include "base/options.h"

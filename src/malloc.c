@@ -436,9 +436,9 @@ static void *alloc_plain(struct mcache *c, size_t size)
 
 /* Returns true if malloc may take a big object that the thread keeps, without more ado. It is this
  * thread's alone, so even a forked child that is not mended may take it. */
-FAST_PATH bool may_take_kept(const struct mcache *c)
+FAST_PATH bool may_take_kept(void)
 {
-	return c != MCACHE_NONE && !sample_counts() && !tracer_waits();
+	return !sample_counts() && !tracer_waits();
 }
 
 static SLOW_PATH void *malloc_rest(size_t size)
@@ -447,11 +447,10 @@ static SLOW_PATH void *malloc_rest(size_t size)
 	void *p = alloc_plain(c, size);
 
 	if (p == NULL && size > BIG_CACHE_MAX_RUN * PAGE_SIZE &&
-	    size <= BIG_PAGES_ALONE * PAGE_SIZE && may_take_kept(c)) {
-		struct mspan *s = bigcache_take(&c->big, pages_for(size), 1, SCAN);
-
-		if (s != NULL)
-			return mspan_set_big_live(s);
+	    size <= BIG_PAGES_ALONE * PAGE_SIZE && c != MCACHE_NONE && may_take_kept()) {
+		p = bigcache_take_long(&c->big, pages_for(size));
+		if (p != NULL)
+			return p;
 	}
 	if (p == NULL)
 		return request_alloc(&(struct request){ .size = size });
@@ -464,9 +463,9 @@ static SLOW_PATH void *malloc_rest(size_t size)
  * buffers of many lengths often miss their own. */
 static SLOW_PATH void *malloc_longer(size_t size, struct mcache *c)
 {
-	struct mspan *s = bigcache_take_longer(&c->big, pages_for(size), SCAN);
+	void *p = bigcache_take_longer(&c->big, pages_for(size));
 
-	return s != NULL ? mspan_set_big_resized(s) : malloc_rest(size);
+	return p != NULL ? p : malloc_rest(size);
 }
 
 SLOW_PATH void *heap_malloc_slow(size_t size)
@@ -474,10 +473,11 @@ SLOW_PATH void *heap_malloc_slow(size_t size)
 	struct mcache *c = thread_cache();
 
 	/* At once, because a program may use one buffer over and over. */
-	if (size > MAX_SMALL_SIZE && size <= BIG_CACHE_MAX_RUN * PAGE_SIZE && may_take_kept(c)) {
-		struct mspan *s = bigcache_take_short(&c->big, pages_for(size), SCAN);
+	if (size > MAX_SMALL_SIZE && size <= BIG_CACHE_MAX_RUN * PAGE_SIZE &&
+	    LIKELY(may_take_kept())) {
+		void *p = bigcache_take_short(&c->big, pages_for(size), mcache_owner(c));
 
-		return LIKELY(s != NULL) ? mspan_set_big_live(s) : malloc_longer(size, c);
+		return LIKELY(p != NULL) ? p : malloc_longer(size, c);
 	}
 	return malloc_rest(size);
 }
@@ -641,8 +641,8 @@ static SLOW_PATH void free_rest(void *p, const char *func)
 	metakey_close(rights);
 }
 
-/* Frees what heap_free_slow() does not. It is a function of its own, because heap_free_slow() would
- * have to save registers for it. */
+/* Frees what free_slower() does not. It is a function of its own, because free_slower() would have
+ * to save registers for it. */
 static SLOW_PATH void free_tiny_or_rest(void *p, struct mspan *s, const char *func,
 					struct mcache *c)
 {
@@ -653,7 +653,8 @@ static SLOW_PATH void free_tiny_or_rest(void *p, struct mspan *s, const char *fu
 		free_rest(p, func);
 }
 
-SLOW_PATH void heap_free_slow(void *p, struct mspan *s, const char *func)
+/* Frees what bigcache_free_home() does not. */
+static SLOW_PATH void free_slower(void *p, struct mspan *s, const char *func)
 {
 	struct mcache *c = cache_for_slow_path();
 
@@ -661,6 +662,15 @@ SLOW_PATH void heap_free_slow(void *p, struct mspan *s, const char *func)
 		big_free(p, s, func, c);
 	else if (p != NULL)
 		free_tiny_or_rest(p, s, func, c);
+}
+
+SLOW_PATH void heap_free_slow(void *p, struct mspan *s, const char *func)
+{
+	struct mcache *c = thread_cache();
+
+	if (UNLIKELY(s == NULL) ||
+	    !bigcache_free_home(&c->big, s, (uintptr_t)p, mcache_owner(c)))
+		free_slower(p, s, func);
 }
 
 /* Returns true if an object of this size may have the pages of a span: it was small before realloc

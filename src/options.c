@@ -11,6 +11,7 @@
  */
 #include "base/options.h"
 #include "base/config.h"
+#include "base/spelling.h"
 #include "base/text.h"
 #include "os/fatal.h"
 #include "os/os.h"
@@ -65,17 +66,12 @@ static bool piece_is(struct piece p, const char *word)
 	return n == p.len && word[n] == '\0';
 }
 
-static char lower(char c)
-{
-	return c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
-}
-
 /* Returns whether the piece begins with the word, in capitals or not. */
 static bool piece_begins(struct piece p, const char *word)
 {
 	size_t n = 0;
 
-	while (n < p.len && word[n] != '\0' && lower(p.text[n]) == lower(word[n]))
+	while (n < p.len && word[n] != '\0' && spelling_lower(p.text[n]) == spelling_lower(word[n]))
 		n++;
 	return word[n] == '\0';
 }
@@ -144,12 +140,25 @@ static bool set_hardened(struct options *o, struct piece value)
 	return true;
 }
 
+static bool set_text(char *text, size_t room, struct piece value)
+{
+	if (value.len == 0 || value.len >= room)
+		return false;
+	copy_bytes(text, value.text, value.len);
+	text[value.len] = '\0';
+	return true;
+}
+
 static bool set_only(struct options *o, struct piece value)
 {
-	if (value.len == 0 || value.len >= sizeof(o->only))
-		return false;
-	copy_bytes(o->only, value.text, value.len);
-	o->only[value.len] = '\0';
+	return set_text(o->only, sizeof(o->only), value);
+}
+
+static bool set_suppressions(struct options *o, struct piece value)
+{
+	if (!piece_is(value, "off"))
+		return set_text(o->suppressions, sizeof(o->suppressions), value);
+	o->suppressions[0] = '\0';
 	return true;
 }
 
@@ -418,33 +427,6 @@ static const char *option_set(struct options *o, const struct option *option, st
 
 /* --- the option that was meant --- */
 
-#define LONGEST_WORD 24
-
-/* Returns how many slips turn the word into the key: a slip is a letter that is changed, missing or
- * added, or two neighbours that are swapped. */
-static unsigned distance(struct piece key, const char *word)
-{
-	uint8_t d[LONGEST_WORD + 1][LONGEST_WORD + 1];
-	size_t nword = string_length(word);
-
-	if (key.len > LONGEST_WORD || nword > LONGEST_WORD)
-		return LONGEST_WORD;
-	for (size_t i = 0; i <= key.len; i++)
-		for (size_t j = 0; j <= nword; j++) {
-			bool same = i > 0 && j > 0 && lower(key.text[i - 1]) == word[j - 1];
-			size_t least = i + j;
-
-			if (i > 0 && j > 0)
-				least = min_size(d[i - 1][j - 1] + !same,
-						 min_size(d[i - 1][j], d[i][j - 1]) + 1u);
-			if (i > 1 && j > 1 && key.text[i - 1] == word[j - 2] &&
-			    key.text[i - 2] == word[j - 1])
-				least = min_size(least, d[i - 2][j - 2] + 1u);
-			d[i][j] = (uint8_t)least;
-		}
-	return d[key.len][nword];
-}
-
 static bool starts_with(const char *word, struct piece p)
 {
 	size_t n = 0;
@@ -462,7 +444,7 @@ static const struct option *nearest_option(struct piece key)
 	unsigned least = key.len >= 6 ? 3 : 2;
 
 	for (size_t i = 0; i < NUM_OPTIONS; i++) {
-		unsigned d = distance(key, table[i].name);
+		unsigned d = spelling_slips(key.text, key.len, table[i].name);
 
 		if (key.len >= 3 && starts_with(table[i].name, key))
 			return &table[i];
@@ -561,7 +543,7 @@ static void add_unit_that_was_meant(struct report *r, struct piece item)
 		if (item.text[end] == names[i] && rest.len == 2 && rest.text[0] == 'i' &&
 		    rest.text[1] == 'B')
 			continue;
-		if (lower(item.text[end]) == units[i] &&
+		if (spelling_lower(item.text[end]) == units[i] &&
 		    (rest.len == 0 || (piece_begins(rest, "b") && rest.len == 1) ||
 		     (piece_begins(rest, "ib") && rest.len == 2)))
 			report_add(r, "; did you mean %.*s%ciB?", (int)(end - start),

@@ -72,7 +72,7 @@ static void *move_big(struct mcache *c, struct mspan *s, size_t npages, enum sca
 		return NULL;
 	}
 	to->moved = true;
-	to->grown = true;
+	mspan_set_grown(to);
 	to->zeroed = false;
 	atomic_fetch_add_explicit(&moved_spans, 1, memory_order_relaxed);
 	return p;
@@ -108,7 +108,7 @@ static void *resized_in_place(struct mcache *c, struct mspan *s, size_t size)
 
 	slot_set(&s->state[0], SLOT_LIVE | (slot_state(&s->state[0]) & SLOT_IGNORED));
 	mark_resized(s, size);
-	s->grown = true;
+	mspan_set_grown(s);
 	request_count_big(c, s, &sampled);
 	thread_leave(c);
 	if (UNLIKELY(was_sampled))
@@ -180,7 +180,7 @@ static void *realloc_big(const struct object *o, size_t size, enum scan scan, co
 		return NULL;
 	if (npages == s->npages) {
 		mark_resized(s, size);
-		s->grown = true;
+		mspan_set_grown(s);
 		return (void *)s->base;
 	}
 	c = start_enter();
@@ -217,7 +217,7 @@ static void *grow_to_pages(const struct object *o, size_t size, enum scan scan)
 	if (s != NULL) {
 		p = mspan_set_big_live(s);
 		mark_resized(s, size);
-		s->grown = true;
+		mspan_set_grown(s);
 		request_count_big(c, s, &sampled);
 	}
 	thread_leave(c);

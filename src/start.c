@@ -24,6 +24,7 @@
 #include "scavthread.h"
 #include "tools/profile.h"
 #include "tools/sample.h"
+#include "tools/suppressed.h"
 #include "tools/tracer.h"
 
 #include <errno.h>
@@ -80,6 +81,8 @@ static void read_options(void)
 		os_name_mappings();
 	if (options.view)
 		(void)os_allow_tracer(OS_ANY_TRACER);
+	if (options.suppressions[0] != '\0')
+		suppressed_load(options.suppressions);
 	read_limit();
 	if (options.tiny_align < sizeof(void *))
 		sizeclass_divert_least();
@@ -177,8 +180,9 @@ static void heap_init(void)
 /* --- the ends of threads --- */
 
 /* Gives the thread's cache back, in the last of the rounds. The value of the key counts the rounds
- * that are left. */
-static void thread_exit(void *value)
+ * that are left. A thread may be cancelled at any instruction, and musl before 1.2.4 does not align
+ * its stack then. */
+static ON_ANY_STACK void thread_exit(void *value)
 {
 	uintptr_t rounds_left = (uintptr_t)value;
 	uint32_t rights = metakey_open();

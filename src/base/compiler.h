@@ -54,6 +54,15 @@
 #define ALIGNED(n) __attribute__((aligned(n)))
 #define IN_SECTION(name) __attribute__((section(name)))
 
+/* The function may be called while the stack is not aligned as the processor's ABI asks. */
+#define ON_ANY_STACK
+#if defined(__has_attribute)
+#if __has_attribute(force_align_arg_pointer)
+#undef ON_ANY_STACK
+#define ON_ANY_STACK __attribute__((force_align_arg_pointer))
+#endif
+#endif
+
 /* gcc wants the other name of a function to have the attributes that libc's header gives it. */
 #if defined(__has_attribute) && !defined(__clang__)
 #if __has_attribute(copy)

@@ -55,6 +55,7 @@ struct options {
 	option_file stats;         /* appended to */
 	option_file profile;
 	option_file leakreport;    /* appended to; "" unless leakcheck */
+	option_file suppressions;  /* read; "" none */
 	option_file heapmap;
 	int stats_fd;              /* where statistics go; below 0: nowhere, or no reader yet */
 	int report_fd;             /* standard error as it was at start; -1: no report asked for */

@@ -20,11 +20,14 @@ bool os_is_static(void)
 	return true;
 }
 
-/* glibc has these since 2.35 and 2.32. */
+/* glibc has these since 2.35, 2.32 and 2.30, musl has the last of them. */
 extern int _dl_find_object(void *addr, struct libc_object *found) WEAK;
 extern char __libc_single_threaded WEAK;
+extern int gettid(void) WEAK;
 
-const struct libc_linked libc_linked = { _dl_find_object, &__libc_single_threaded };
+const struct libc_linked libc_linked = {
+	_dl_find_object, &__libc_single_threaded, gettid, BUILT_FOR_GLIBC
+};
 
 FACE(void, __malloc_fork_lock_parent, (void)) {}
 FACE(void, __malloc_fork_unlock_parent, (void)) {}

@@ -6,46 +6,108 @@
  * Owns     struct bigcache: lists by length, up to BIG_PAGES_ALONE pages. How much a cache may keep
  *          is decided in mcache.c, but for what a thread alone learns.
  * Locks    none: a bigcache belongs to one thread.
- * Holds    a kept object is in the page map, its state is free, and no one else can reach it. Lists
- *          change by one store at a time, so that a forked child can walk them.
+ * Holds    a kept object is in the page map, its state is free, its owner word says who keeps it,
+ *          and no one else can reach it: mcache_check() tests that. Lists change by one store at a
+ *          time, so that a forked child can walk them.
+ *
+ * The thread that keeps an object is its home. When that thread takes the object and frees it
+ * again, the owner word alone tells that the free is right, and no atomic read-modify-write is
+ * needed. All other frees exchange the state: see big.c. If two threads free one object at the same
+ * moment, the home may not see it. Then the object may be on two lists, and the owner word tells in
+ * which thread it does not belong there: bigcache_unlink() looks at it.
  */
 #include "heap/bigcache.h"
+#include "os/fatal.h"
 
 /* The kept objects of a list that a search looks at. */
 #define TRIES 16
 
-struct mspan *bigcache_take_longer(struct bigcache *bc, size_t npages, enum scan scan)
+void bigcache_freed_twice(const struct mspan *s)
+{
+	fatal_pointer("free", (void *)s->base, "double free");
+}
+
+void *bigcache_take_longer(struct bigcache *bc, size_t npages)
 {
 	for (size_t n = npages + 1; n <= bigcache_longest(npages); n++)
-		if (bc->list[n] != NULL)
-			return bigcache_unlink(bc, &bc->list[n], scan);
+		if (bc->list[n].span != NULL)
+			return bigcache_take_home(bc, &bc->list[n], (uint32_t)n, bc->home,
+						  SLOT_RESIZED);
 	return NULL;
+}
+
+/* Returns the link to a kept object of npages, or NULL. */
+static struct mspan_link *find(struct bigcache *bc, size_t npages, size_t align_pages)
+{
+	struct mspan_link *link;
+
+	if (npages > BIG_PAGES_ALONE)
+		return NULL;
+	link = &bc->list[bigcache_list(npages)];
+	for (unsigned i = 0; i < TRIES && link->span != NULL; i++, link = &link->span->kept) {
+		if (link->span->npages != npages || link->addr % (align_pages * PAGE_SIZE) != 0)
+			continue;
+		bc->emptied |= bigcache_npages(bc) == npages;
+		return link;
+	}
+	return NULL;
+}
+
+void *bigcache_take_long(struct bigcache *bc, size_t npages)
+{
+	struct mspan_link *link = find(bc, npages, 1);
+
+	return link == NULL ? NULL
+			    : bigcache_take_home(bc, link, (uint32_t)npages, bc->home, SLOT_LIVE);
 }
 
 struct mspan *bigcache_take(struct bigcache *bc, size_t npages, size_t align_pages,
 			    enum scan scan)
 {
-	struct mspan **link;
+	struct mspan_link *link = find(bc, npages, align_pages);
+	struct mspan *s;
 
-	if (npages > BIG_PAGES_ALONE)
+	if (link == NULL)
 		return NULL;
-	link = &bc->list[bigcache_list(npages)];
-	for (unsigned i = 0; i < TRIES && *link != NULL; i++, link = &(*link)->next) {
-		if ((*link)->npages != npages || (*link)->base % (align_pages * PAGE_SIZE) != 0)
-			continue;
-		bc->emptied |= bc->npages == npages;
-		return bigcache_unlink(bc, link, scan);
-	}
-	return NULL;
+	s = link->span;
+	bigcache_unlink(link, bc->home, 0);
+	bc->sum -= s->npages;
+	s->spanclass = make_spanclass(0, scan);
+	return s;
+}
+
+void bigcache_keep(struct bigcache *bc, struct mspan *s)
+{
+	bc->sum += s->npages;
+	bc->room += s->npages;
+	(void)bigcache_keep_in_room(bc, s);
+	bc->freed = true;
+}
+
+bool bigcache_keep_in_room(struct bigcache *bc, struct mspan *s)
+{
+	if (!bigcache_may_keep(s) || s->npages > bc->room)
+		return false;
+	bc->room -= s->npages;
+	s->keep_list = (uint16_t)bigcache_list(s->npages);
+	bigcache_push(bc, s, s->base, bc->home);
+	return true;
+}
+
+void bigcache_set_room(struct bigcache *bc, uint32_t npages)
+{
+	bc->sum = bigcache_npages(bc) + npages;
+	bc->room = npages;
+	bc->taken = 0;
 }
 
 /* Frees the first object of a list to the page word or the heap. */
 static void free_first(struct bigcache *bc, struct pcache *pc, unsigned list)
 {
-	struct mspan *s = bc->list[list];
+	struct mspan *s = bc->list[list].span;
 
-	bc->list[list] = s->next;
-	bc->npages -= s->npages;
+	bigcache_unlink(&bc->list[list], bc->home, 0);
+	bc->sum -= s->npages;
 	mheap_free_span(pc, s);
 }
 
@@ -53,8 +115,8 @@ static void free_first(struct bigcache *bc, struct pcache *pc, unsigned list)
  * length stay. */
 static void evict(struct bigcache *bc, struct pcache *pc, uint32_t npages)
 {
-	while (bc->npages > npages) {
-		if (bc->list[bc->hand] != NULL)
+	while (bigcache_npages(bc) > npages) {
+		if (bc->list[bc->hand].span != NULL)
 			free_first(bc, pc, bc->hand);
 		bc->hand = (bc->hand + 1) % BIG_LISTS;
 	}
@@ -62,7 +124,7 @@ static void evict(struct bigcache *bc, struct pcache *pc, uint32_t npages)
 
 bool bigcache_make_room(struct bigcache *bc, struct pcache *pc, uint32_t npages, uint32_t most)
 {
-	if (bc->npages + npages <= most)
+	if (bigcache_npages(bc) + npages <= most)
 		return true;
 	bc->overflow = npages;
 	if (npages <= most)
@@ -83,26 +145,35 @@ void bigcache_missed(struct bigcache *bc, size_t npages)
 					      BIG_PAGES_ALONE);
 }
 
-void bigcache_forget(struct bigcache *bc)
+/* Makes the thread forget half of what it has learnt. */
+static void forget(struct bigcache *bc)
 {
 	bc->most = (uint32_t)max_size(bc->most / 2, BIG_PAGES_ALL);
+}
+
+void bigcache_init(struct bigcache *bc, uintptr_t home)
+{
+	bc->home = home;
+	forget(bc);
 }
 
 void bigcache_tick(struct bigcache *bc, struct pcache *pc)
 {
 	if (!bc->emptied) {
 		bigcache_flush(bc, pc);
-		bigcache_forget(bc);
+		forget(bc);
 	}
 	bc->overflow = 0;
 	bc->emptied = false;
-	bc->ticked = bc->frees;
+	bc->freed = false;
+	/* The next free looks, and notes that there was one. */
+	bigcache_set_room(bc, 0);
 }
 
 void bigcache_flush(struct bigcache *bc, struct pcache *pc)
 {
-	for (unsigned n = 0; bc->npages != 0 && n < BIG_LISTS; n++)
-		while (bc->list[n] != NULL)
+	for (unsigned n = 0; bigcache_npages(bc) != 0 && n < BIG_LISTS; n++)
+		while (bc->list[n].span != NULL)
 			free_first(bc, pc, n);
 }
 
@@ -111,13 +182,13 @@ void bigcache_adopt(struct bigcache *dead)
 	for (unsigned n = 0; n < BIG_LISTS; n++) {
 		struct mspan *s;
 
-		while ((s = dead->list[n]) != NULL) {
-			dead->list[n] = s->next;
+		while ((s = dead->list[n].span) != NULL) {
+			dead->list[n].span = s->kept.span;
 			order_stores();
 			/* The thread was gone before it had taken the object off the list. */
 			if (slot_state(&s->state[0]) == SLOT_FREE)
 				mheap_free_span(NULL, s);
 		}
 	}
-	dead->npages = 0;
+	dead->sum = dead->room = dead->taken = 0;
 }

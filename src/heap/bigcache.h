@@ -7,27 +7,38 @@
 
 #include "heap/mheap.h"
 
-/* The number of kept objects between two looks at whether a poll is due. */
-#define BIG_FREES_PER_POLL 16
+/* A thread looks at the clock and at its share after it has kept so many objects, if they have one
+ * length. */
+#define BIG_FREES_PER_LOOK 64
 
 /*
  * Access: the thread that owns it
  */
 struct bigcache {
-	uint32_t npages;                                 /* pages of all kept objects */
-	uint32_t frees;                                  /* counts */
+	uintptr_t home;                                  /* const: owner word of its cache */
+	uint32_t sum;                                    /* pages kept, room and taken together: a
+							  * free and a malloc change one of these
+							  * three words each */
+	uint32_t room;                                   /* pages that the thread may keep before it
+							  * looks: see mcache_free_big() */
+	uint32_t taken;                                  /* pages that malloc took since then */
 	uint32_t most;                                   /* pages that the thread may keep if it is
 							  * alone: BIG_PAGES_ALL, or learnt */
-	uint32_t sure;                                   /* pages that it may keep without a look at
-							  * its share: see free_big_slow() */
-	uint32_t ticked;                                 /* frees at the last tick */
+	bool freed;                                      /* an object was kept since the last
+							  * tick */
 	bool emptied;                                    /* since then the thread has taken all that
-							  * it kept: see free_big_slow() */
+							  * it kept: see mcache_free_big() */
 	uint32_t overflow;                               /* pages of an object that had no room;
 							  * 0 when one was asked for since */
 	uint32_t hand;                                   /* the list of the next object to go */
-	struct mspan *list[BIG_LISTS];                   /* by length, linked by next */
+	struct mspan_link list[BIG_LISTS];               /* by length, linked by kept */
 };
+
+/* Returns the pages of all kept objects. */
+static inline uint32_t bigcache_npages(const struct bigcache *bc)
+{
+	return bc->sum - bc->room - bc->taken;
+}
 
 /* Returns the list of objects of npages. Up to BIG_CACHE_MAX_RUN pages each length has its own, and
  * above that four of a doubling. */
@@ -42,23 +53,48 @@ static inline unsigned bigcache_list(size_t npages)
 	       (npages >> (log2 - 2) & 3);
 }
 
-/* Takes an object off its list. */
-static inline struct mspan *bigcache_unlink(struct bigcache *bc, struct mspan **link,
-					    enum scan scan)
-{
-	struct mspan *s = *link;
+/* Ends the process, because an object on a list is not kept by it: two threads have freed it at the
+ * same moment. */
+_Noreturn void bigcache_freed_twice(const struct mspan *s);
 
-	*link = s->next;
-	bc->npages -= s->npages;
-	s->spanclass = make_spanclass(0, scan);
-	return s;
+/* Takes the object of a link off its list and gives it another owner word. */
+FAST_PATH void bigcache_unlink(struct mspan_link *link, uintptr_t home, uintptr_t owner)
+{
+	struct mspan *s = link->span;
+
+	if (UNLIKELY(mspan_owner_relaxed(s) != home + SPAN_KEPT))
+		bigcache_freed_twice(s);
+	mspan_link_set(link, s->kept.span, s->kept.addr);
+	/* Relaxed: see mspan_owner_relaxed(). */
+	atomic_store_explicit(&s->owner, owner, memory_order_relaxed);
 }
 
-/* Returns a kept object of npages, at most BIG_CACHE_MAX_RUN, not zeroed, or NULL when there is
- * none. Its state is free: see mspan_set_big_live(). */
-FAST_PATH struct mspan *bigcache_take_short(struct bigcache *bc, size_t npages, enum scan scan)
+/* Makes the object of a link live, for malloc of the thread that owns bc, and returns its address.
+ * state is SLOT_LIVE, or SLOT_RESIZED where the span is longer than a new span would be. */
+FAST_PATH void *bigcache_take_home(struct bigcache *bc, struct mspan_link *link, uint32_t npages,
+				   uintptr_t home, uint8_t state)
 {
-	return bc->list[npages] == NULL ? NULL : bigcache_unlink(bc, &bc->list[npages], scan);
+	struct mspan *s = link->span;
+	uintptr_t addr = link->addr;
+
+	bigcache_unlink(link, home, home + SPAN_HOME);
+	bc->taken += npages;
+	s->spanclass = SPANCLASS_BIG;
+	HOLD_ADDRESS(addr);
+	ASSUME(addr != 0);
+	slot_set(&s->state[0], state);
+	return (void *)addr;
+}
+
+/* Returns a kept object of npages, at most BIG_CACHE_MAX_RUN, as bigcache_take_home() does, or NULL
+ * if there is none. home is bc->home. */
+FAST_PATH void *bigcache_take_short(struct bigcache *bc, size_t npages, uintptr_t home)
+{
+	struct mspan_link *link = &bc->list[npages];
+
+	return UNLIKELY(link->span == NULL) ?
+		       NULL :
+		       bigcache_take_home(bc, link, (uint32_t)npages, home, SLOT_LIVE);
 }
 
 /* Returns the length of the longest object that may serve a request for npages, at most
@@ -68,13 +104,16 @@ static inline size_t bigcache_longest(size_t npages)
 	return min_size(npages + npages / 4, BIG_CACHE_MAX_RUN);
 }
 
-/* Returns a kept object as bigcache_take_short() does, but one that is longer than npages. Its
- * state is to become SLOT_RESIZED: see mspan_set_big_resized(). */
-struct mspan *bigcache_take_longer(struct bigcache *bc, size_t npages, enum scan scan);
+/* Returns an object as bigcache_take_short() does, but one that is longer than npages. */
+void *bigcache_take_longer(struct bigcache *bc, size_t npages);
 
-/* Returns a kept object as bigcache_take_short() does, but of any length, and with an address that
- * is a multiple of align_pages pages, a power of two. Looks only at the objects of a list that were
- * freed last. */
+/* Returns an object as bigcache_take_short() does, but of any length. Looks only at the objects of
+ * a list that were freed last. */
+void *bigcache_take_long(struct bigcache *bc, size_t npages);
+
+/* Returns a kept object of npages, not zeroed, with an address that is a multiple of align_pages
+ * pages, a power of two. Looks where bigcache_take_long() looks. Returns NULL if there is none. The
+ * state of the object is free: see mspan_set_big_live(). */
 struct mspan *bigcache_take(struct bigcache *bc, size_t npages, size_t align_pages,
 			    enum scan scan);
 
@@ -86,27 +125,50 @@ FAST_PATH bool bigcache_may_keep(const struct mspan *s)
 	return !s->grown;
 }
 
-/* Keeps an object whose state is free. */
-FAST_PATH void bigcache_keep(struct bigcache *bc, struct mspan *s)
+/* Puts an object whose state is free on its list, s->keep_list. The link has its address addr, so
+ * that malloc need not wait for the record. */
+FAST_PATH void bigcache_push(struct bigcache *bc, struct mspan *s, uintptr_t addr,
+			     uintptr_t home)
 {
-	struct mspan **list = &bc->list[bigcache_list(s->npages)];
+	struct mspan_link *list = &bc->list[s->keep_list];
 
-	s->next = *list;
-	*list = s;
-	bc->npages += s->npages;
-	bc->frees++;
+	/* Relaxed: see mspan_owner_relaxed(). */
+	atomic_store_explicit(&s->owner, home + SPAN_KEPT, memory_order_relaxed);
+	mspan_link_set(&s->kept, list->span, list->addr);
+	mspan_link_set(list, s, addr);
 }
 
-/* Keeps an object whose state is free, unless the thread must look first: at its share, or at the
- * clock, as it does once in BIG_FREES_PER_POLL objects. */
-FAST_PATH bool bigcache_keep_fast(struct bigcache *bc, struct mspan *s)
+/* Frees a big object to its home, the thread that owns bc, unless the thread must look first.
+ * Returns false if nothing was done. In a forked child that is not mended yet, the thread's own
+ * cache is whole, too. */
+FAST_PATH bool bigcache_free_home(struct bigcache *bc, struct mspan *s, uintptr_t addr,
+				  uintptr_t home)
 {
-	if (UNLIKELY(bc->frees % BIG_FREES_PER_POLL == 0) || !bigcache_may_keep(s) ||
-	    bc->npages + s->npages > bc->sure)
+	uint32_t npages, room;
+
+	if (UNLIKELY(mspan_owner_relaxed(s) != home + SPAN_HOME || s->base != addr))
 		return false;
-	bigcache_keep(bc, s);
+	npages = s->npages;
+	room = bc->room;
+	if (UNLIKELY(npages > room))
+		return false;
+	bc->room = room - npages;
+	slot_set(&s->state[0], SLOT_FREE);
+	/* Up to here: a leak check finds the live object by it. */
+	HOLD_ADDRESS(addr);
+	bigcache_push(bc, s, addr, home);
 	return true;
 }
+
+/* Keeps an object whose state is free. */
+void bigcache_keep(struct bigcache *bc, struct mspan *s);
+
+/* Keeps an object whose state is free, unless the thread must look first. Returns false if nothing
+ * was done. */
+bool bigcache_keep_in_room(struct bigcache *bc, struct mspan *s);
+
+/* Sets the pages that the thread may keep before it looks. */
+void bigcache_set_room(struct bigcache *bc, uint32_t npages);
 
 /* Makes room for npages where `most` may be kept: frees as many objects as need be. Returns false
  * when npages are too many. */
@@ -116,11 +178,11 @@ bool bigcache_make_room(struct bigcache *bc, struct pcache *pc, uint32_t npages,
  * and asks for as many again may keep more of them from then on. */
 void bigcache_missed(struct bigcache *bc, size_t npages);
 
-/* Makes the thread forget half of what it has learnt. Sets up a new cache, too. */
-void bigcache_forget(struct bigcache *bc);
+/* Sets up the kept objects of a cache with this owner word. */
+void bigcache_init(struct bigcache *bc, uintptr_t home);
 
-/* Frees the kept objects, and makes the thread forget, unless it has taken all that it kept since
- * the last tick. */
+/* Frees the kept objects, and makes the thread forget half of what it has learnt, unless it has
+ * taken all that it kept since the last tick. */
 void bigcache_tick(struct bigcache *bc, struct pcache *pc);
 
 /* Frees all kept objects to the page word or the heap. */

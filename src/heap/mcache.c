@@ -54,7 +54,7 @@ void mcache_init(struct mcache *c, struct mcache_rest *rest)
 		mcache_reset_stack(&c->bins[sc], (spanclass_t)sc);
 	}
 	mcache_init_counted(c);
-	bigcache_forget(&c->big);
+	bigcache_init(&c->big, mcache_owner(c));
 	c->review_sc = NUM_SPAN_CLASSES;
 	c->tick_ms = c->poll_ms = c->idle_ms = os_now_ms();
 }
@@ -301,7 +301,7 @@ static struct mspan *flush_and_ask(struct mcache *c, const struct wanted *w)
 static struct mspan *new_span(struct mcache *c, const struct wanted *w)
 {
 	bool many = c->learnt_nbytes != 0 ||
-		    c->big.npages + c->spares.npages >
+		    bigcache_npages(&c->big) + c->spares.npages >
 			    (limit_bytes() == 0 ? BIG_PAGES_GROWING : 0);
 	struct mspan *s = many ? ask_heap(c, w, EFFORT_REUSE) : NULL;
 
@@ -544,37 +544,42 @@ struct mspan *mcache_alloc_zeroed(struct mcache *c, size_t nbytes, size_t align_
 	return new_span(c, &w);
 }
 
-static SLOW_PATH void free_big_slow(struct mcache *c, struct mspan *s)
+/* Returns how many pages the thread may keep before its next look, after it has kept an object of
+ * npages: none where an option has work at every free, or a limit is near. */
+static uint32_t room_for_big(const struct mcache *c, size_t npages, uint32_t most)
 {
-	uint32_t most = max_big_npages(c);
-
-	/* The thread has taken what it kept since the tick. Not every such free comes by here, but
-	 * one in BIG_FREES_PER_POLL does. */
-	if (c->big.npages == 0 && c->big.frees != c->big.ticked)
-		c->big.emptied = true;
-	/* Near a limit a thread looks at its share each time. */
-	c->big.sure = limit_bytes() == 0 ? most : BIG_PAGES_ALWAYS;
-	if (bigcache_may_keep(s) && s->npages <= BIG_PAGES_ALONE) {
-		/* A program that is served from its caches alone comes by here, if anywhere. */
-		if (c->big.frees % BIG_FREES_PER_POLL == 0) {
-			mcache_poll(c);
-			most = max_big_npages(c);
-		}
-		if (c->big.npages + s->npages <= BIG_PAGES_ALWAYS ||
-		    bigcache_make_room(&c->big, &c->pages, s->npages, most)) {
-			bigcache_keep(&c->big, s);
-			return;
-		}
-	}
-	/* The poll comes first, so that the age of the pages is counted from now. */
-	mcache_poll(c);
-	give_empty(c, s);
+	if (options.hardened || options.clobberfree || options.sbrk)
+		return 0;
+	if (limit_bytes() != 0)
+		most = BIG_PAGES_ALWAYS;
+	if (bigcache_npages(&c->big) >= most)
+		return 0;
+	return (uint32_t)min_size(most - bigcache_npages(&c->big),
+				  npages * (BIG_FREES_PER_LOOK - 1));
 }
 
 void mcache_free_big(struct mcache *c, struct mspan *s)
 {
-	if (!bigcache_keep_fast(&c->big, s))
-		free_big_slow(c, s);
+	uint32_t most;
+
+	if (bigcache_keep_in_room(&c->big, s))
+		return;
+	/* The thread has taken what it kept since the tick. Not every such free comes by here, but
+	 * one in BIG_FREES_PER_LOOK does. */
+	if (bigcache_npages(&c->big) == 0 && c->big.freed)
+		c->big.emptied = true;
+	/* A program that is served from its caches alone comes by here, if anywhere. What is given
+	 * to the heap is as old as the poll. */
+	mcache_poll(c);
+	most = max_big_npages(c);
+	if (bigcache_may_keep(s) && s->npages <= BIG_PAGES_ALONE &&
+	    (bigcache_npages(&c->big) + s->npages <= BIG_PAGES_ALWAYS ||
+	     bigcache_make_room(&c->big, &c->pages, s->npages, most))) {
+		bigcache_keep(&c->big, s);
+		bigcache_set_room(&c->big, room_for_big(c, s->npages, most));
+		return;
+	}
+	give_empty(c, s);
 }
 
 /* --- giving back --- */

@@ -19,9 +19,29 @@ void mcache_check_kept(struct mcache *c, uintptr_t addr)
 	      (mspan_free_bits(s)[slot / 64] >> slot % 64 & 1) == 0);
 }
 
+static void check_big(struct mcache *c)
+{
+	size_t npages = 0;
+
+	for (unsigned n = 0; n < BIG_LISTS; n++)
+		for (const struct mspan_link *link = &c->big.list[n]; link->span != NULL;
+		     link = &link->span->kept) {
+			struct mspan *s = link->span;
+
+			CHECK(s->kind == SPAN_BIG && s->base == link->addr && !s->grown);
+			CHECK(mspan_owner_relaxed(s) == mcache_owner(c) + SPAN_KEPT);
+			CHECK(slot_state(&s->state[0]) == SLOT_FREE);
+			CHECK(s->keep_list == n && bigcache_list(s->npages) == n);
+			npages += s->npages;
+		}
+	CHECK(npages == bigcache_npages(&c->big));
+}
+
 void mcache_check(struct mcache *c)
 {
 	size_t partial_npages = 0, spare_npages = 0;
+
+	check_big(c);
 
 	mcache_check_counted(c);
 	CHECK(c->tiny.block == 0 || c->tiny.span == c->bins[SPANCLASS_TINY].span);

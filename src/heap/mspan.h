@@ -14,7 +14,13 @@
  *   none      0                        the thread that allocates    -
  *                                      or frees it
  *
- * The span of a big object has no owner: it belongs to the thread that the object belongs to.
+ * The span of a big object belongs to the thread that the object belongs to. Its owner word tells
+ * whether the thread of a cache, its home, may free it or take it without a look at anything else:
+ *
+ *   home      mcache | SPAN_HOME       it was kept before, is live and no sample, and realloc did
+ *                                      not touch it
+ *   kept      mcache | SPAN_KEPT       it is on a list of bigcache.h
+ *   other     0                        see its state
  */
 #ifndef GOALLOC_MSPAN_H
 #define GOALLOC_MSPAN_H
@@ -23,7 +29,9 @@
 
 #define SPAN_FULL ((uintptr_t)1)
 #define SPAN_CENTRAL ((uintptr_t)2)
-#define SPAN_TAGS (SPAN_FULL | SPAN_CENTRAL)
+#define SPAN_HOME ((uintptr_t)4)
+#define SPAN_KEPT ((uintptr_t)8)
+#define SPAN_TAGS (SPAN_FULL | SPAN_CENTRAL | SPAN_HOME | SPAN_KEPT)
 
 /* The state of a slot is one byte, so that it is changed by a plain store. Tiny spans have a state
  * byte for each byte of a block: the size of the object that starts there, with SLOT_IGNORED or
@@ -48,6 +56,21 @@ enum span_kind {
 	SPAN_BIG,
 };
 
+/* A link to a kept big object: its span, or NULL, and its address. */
+struct mspan_link {
+	struct mspan *span;
+	uintptr_t addr;
+};
+
+/* Sets a link to where another one leads. Its span comes last, because a forked child looks at
+ * that alone. The halves are stored one by one, because they are soon loaded so. */
+FAST_PATH void mspan_link_set(struct mspan_link *link, struct mspan *span, uintptr_t addr)
+{
+	link->addr = addr;
+	order_stores();
+	link->span = span;
+}
+
 /*
  * struct mspan - npages heap pages in a row, cut into nelems slots of elemsize bytes. Behind it in
  * the same record are the state bytes, the words of free_bits and those of remote_bits. Their
@@ -56,11 +79,19 @@ enum span_kind {
  *         [r] constant for the life of the record  [a] atomic, any thread
  */
 struct mspan {
-	struct mspan *next;          /* [o] the next span on its list */
-	struct mspan *prev;          /* [o] the one before */
+	union {
+		struct {
+			struct mspan *next;      /* [o] the next span on its list */
+			struct mspan *prev;      /* [o] the one before */
+		};
+		struct mspan_link kept;          /* [o] the next kept big object: see bigcache.h */
+	};
 	uint32_t npages;             /* [c] pages; the owner of a big object may change it */
 	uint32_t elemsize;           /* [c] bytes in a slot; 0 for a big object */
-	uint16_t seen_nfree;         /* [o] nfree when a look for unused spans came by; 0 */
+	union {
+		uint16_t seen_nfree; /* [o] nfree when a look for unused spans came by; 0 */
+		uint16_t keep_list;  /* [o] home, kept: the list of bigcache.h that it is for */
+	};
 	uint8_t shape;               /* [r] which pool it is from */
 	uint8_t fresh_word;          /* [o] no slot of this word or a later one was handed out */
 	bool zeroed;                 /* [o] a slot that was never handed out reads as zero */
@@ -193,16 +224,6 @@ static inline void *mspan_set_big_live(struct mspan *s)
 	return (void *)addr;
 }
 
-/* Does the same to an object whose span is longer than a new span would be. */
-static inline void *mspan_set_big_resized(struct mspan *s)
-{
-	uintptr_t addr = s->base;
-
-	HOLD_ADDRESS(addr);
-	slot_set(&s->state[0], SLOT_RESIZED);
-	return (void *)addr;
-}
-
 /* Frees the object that starts at this byte of a tiny block. Release: all use of the object
  * happens before the block is used again by the thread that finds all its bytes free. Pairs with
  * the acquire in tiny_byte(). */
@@ -226,6 +247,14 @@ static inline uintptr_t mspan_owner_relaxed(const struct mspan *s)
 }
 
 /* --- for the owner: the thread that the table above names --- */
+
+/* Notes that realloc made a big object or changed it. */
+static inline void mspan_set_grown(struct mspan *s)
+{
+	s->grown = true;
+	/* Relaxed: see mspan_owner_relaxed(). */
+	atomic_store_explicit(&s->owner, 0, memory_order_relaxed);
+}
 
 /* Sets the free bit of a slot whose state is SLOT_FREE already. */
 FAST_PATH void mspan_free_local(struct mspan *s, uint32_t slot)

@@ -9,11 +9,15 @@
 #include "heap/partalloc.h"
 
 /* Stands for the cache of a thread that has none: always empty and the owner of no span, so that
- * the fast paths fail without a test of their own. Only its bins are ever looked at. */
+ * the fast paths fail without a test of their own. Only its bins and its kept big objects are ever
+ * looked at. */
 struct mcache_nobody {
 	/* The last of these entries is below the bottom of every stack. */
 	struct free_entry nothing[CACHE_LINE / sizeof(struct free_entry)] ALIGNED(CACHE_LINE);
 	struct bin bins[NUM_BINS];
+	/* A cache from its bins to the end of its kept big objects. */
+	char more[offsetof(struct mcache, big) + sizeof(struct bigcache) -
+		  sizeof(struct bin[NUM_BINS])];
 };
 extern struct mcache_nobody mcache_nobody;
 #define MCACHE_NONE ((struct mcache *)(void *)mcache_nobody.bins)

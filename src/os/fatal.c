@@ -10,11 +10,11 @@
  */
 #include "os/fatal.h"
 #include "os/os.h"
+#include "os/os_process.h"
 #include "base/format.h"
 
 #include <errno.h>
 #include <signal.h>
-#include <stdlib.h>
 
 /* Appends what the line has room for. One byte stays free for the newline. */
 static void put(void *to, const char *s, size_t n)
@@ -90,7 +90,7 @@ static _Noreturn SLOW_PATH void end(const void *p)
 {
 	if (fatal_stacks != NULL)
 		fatal_stacks(p);
-	abort();
+	os_abort();
 }
 
 _Noreturn void fatal_pointer(const char *func, const void *p, const char *fault)

@@ -8,7 +8,8 @@
  * glibc is needed to load the library. libc_types.h has what headers lack; libc_shared.c has the
  * functions that the shared library calls by the result of a look-up.
  *
- * Owns     the addresses of those functions, and of the loader's record of this library.
+ * Owns     the addresses of those functions, of the loader's record of this library, and of objects
+ *          that musl loaded.
  * Holds    each function is looked up in libc's own symbol table, once. A constructor looks all of
  *          them up before the program can change anything; a call that comes earlier looks up its
  *          function itself. An entry that leads out of libc counts as missing, because another copy
@@ -33,6 +34,8 @@ static const char *const names[LIBC_NAMES] = {
 	[LIBC_DLMOPEN] = "dlmopen",
 	[LIBC_DL_ITERATE_PHDR] = "dl_iterate_phdr",
 	[LIBC_FIND_OBJECT] = "_dl_find_object",
+	[LIBC_GETTID] = "gettid",
+	[LIBC_GNU_VERSION] = "gnu_get_libc_version",
 	[LIBC_REGISTER_ATFORK] = "__register_atfork",
 	[LIBC_PTHREAD_ATFORK] = "pthread_atfork",
 	[LIBC_PTHREAD_ATTR_SETSTACKSIZE] = "pthread_attr_setstacksize",
@@ -103,36 +106,94 @@ static struct link_map *first_map(void)
 /* A list with more objects than this has changed while it was read. */
 #define MOST_OBJECTS 65536
 
-/* Returns true if the object at the header has the address. Sets *start to where it begins. */
-static bool object_contains(uintptr_t header, uintptr_t addr)
+/* How many program headers are read at a time. */
+#define SEGMENTS 16
+
+/* Returns the end of the object whose ELF header is at this address, or 0 if it cannot be read. */
+static uintptr_t end_of_object(uintptr_t header)
 {
 	uintptr_t base = header, end = 0;
+	ElfW(Phdr) segments[SEGMENTS];
 	ElfW(Ehdr) elf;
-	ElfW(Phdr) segment;
 
-	if (addr < header || !os_read_memory(header, &elf, sizeof(elf)) || !is_elf64(&elf))
-		return false;
+	if (!os_read_memory(header, &elf, sizeof(elf)) || !is_elf64(&elf))
+		return 0;
 	for (unsigned i = 0; i < elf.e_phnum; i++) {
-		if (!os_read_memory(header + elf.e_phoff + i * sizeof(segment), &segment,
-				    sizeof(segment)))
-			return false;
-		if (segment.p_type != PT_LOAD)
+		const ElfW(Phdr) *s = &segments[i % SEGMENTS];
+		size_t n = min_size(elf.e_phnum - i, SEGMENTS);
+
+		if (i % SEGMENTS == 0 && !os_read_memory(header + elf.e_phoff + i * sizeof(*s),
+							 segments, n * sizeof(*s)))
+			return 0;
+		if (s->p_type != PT_LOAD)
 			continue;
-		if (segment.p_offset == 0 && segment.p_filesz != 0)
-			base = header - segment.p_vaddr;
-		end = max_size(end, base + segment.p_vaddr + segment.p_memsz);
+		if (s->p_offset == 0 && s->p_filesz != 0)
+			base = header - s->p_vaddr;
+		end = max_size(end, base + s->p_vaddr + s->p_memsz);
 	}
-	return addr < end;
+	return end;
+}
+
+/* The first objects that were found, where libc never unmaps one: musl's dlclose(3) does nothing.
+ * A thread that misses an entry searches for the object. */
+#define KEPT_OBJECTS 16
+static struct {
+	_Atomic uintptr_t header;   /* [a] is stored last; 0 for none */
+	_Atomic uintptr_t end;      /* [a] */
+} kept[KEPT_OBJECTS];
+static _Atomic unsigned nkept;
+
+static uintptr_t find_kept(uintptr_t addr)
+{
+	for (unsigned i = 0; i < KEPT_OBJECTS; i++) {
+		/* Acquire: the end. Pairs with the release in keep(). */
+		uintptr_t header = atomic_load_explicit(&kept[i].header, memory_order_acquire);
+
+		if (header != 0 && addr >= header &&
+		    addr < atomic_load_explicit(&kept[i].end, memory_order_relaxed))
+			return header;
+	}
+	return 0;
+}
+
+static void keep(uintptr_t header, uintptr_t end)
+{
+	unsigned i;
+
+	if (libc_is_glibc() ||
+	    atomic_load_explicit(&nkept, memory_order_relaxed) >= KEPT_OBJECTS)
+		return;
+	/* Relaxed: each thread gets an entry of its own. */
+	i = atomic_fetch_add_explicit(&nkept, 1, memory_order_relaxed);
+	if (i >= KEPT_OBJECTS)
+		return;
+	atomic_store_explicit(&kept[i].end, end, memory_order_relaxed);
+	/* Release: the end. Pairs with the acquire in find_kept(). */
+	atomic_store_explicit(&kept[i].header, header, memory_order_release);
+}
+
+/* Returns true if the object at the header has the address. */
+static bool object_contains(uintptr_t header, uintptr_t addr)
+{
+	uintptr_t end = addr < header ? 0 : end_of_object(header);
+
+	if (addr >= end)
+		return false;
+	keep(header, end);
+	return true;
 }
 
 uintptr_t libc_header_of(uintptr_t addr)
 {
-	uintptr_t program = os_program_header();
-	const struct link_map *m = first_map();
+	uintptr_t program = os_program_header(), header = find_kept(addr);
+	const struct link_map *m;
 	struct link_map copy;
 
+	if (header != 0)
+		return header;
 	if (program != 0 && object_contains(program, addr))
 		return program;
+	m = first_map();
 	for (unsigned n = 0; m != NULL && n < MOST_OBJECTS; n++) {
 		if (!os_read_memory((uintptr_t)m, &copy, sizeof(copy)))
 			return 0;
@@ -315,6 +376,19 @@ void *libc_next_function(enum libc_name name)
 		f = libc_function(name);
 	atomic_store_explicit(&next_functions[name], f, memory_order_relaxed);
 	return f;
+}
+
+bool libc_is_glibc(void)
+{
+	return os_is_static() ? libc_linked.is_glibc : libc_function(LIBC_GNU_VERSION) != NULL;
+}
+
+bool libc_mistakes_thread(void)
+{
+	int (*tid)(void) = os_is_static() ? libc_linked.thread_id
+					  : (int (*)(void))libc_function(LIBC_GETTID);
+
+	return tid != NULL && tid() != os_thread();
 }
 
 CONSTRUCTOR static void look_all_up(void)

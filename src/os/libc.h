@@ -22,6 +22,8 @@ enum libc_name {
 	LIBC_DLMOPEN,
 	LIBC_DL_ITERATE_PHDR,
 	LIBC_FIND_OBJECT,
+	LIBC_GETTID,
+	LIBC_GNU_VERSION,
 	LIBC_REGISTER_ATFORK,
 	LIBC_PTHREAD_ATFORK,
 	LIBC_PTHREAD_ATTR_SETSTACKSIZE,
@@ -77,6 +79,14 @@ uintptr_t libc_header_of(uintptr_t addr);
 /* Points to what is nonzero while the process has one thread. Where libc does not tell, it points
  * to 0: there may be other threads. */
 extern const char *libc_single_threaded HIDDEN;
+
+/* Returns true if libc is glibc. The library for glibc runs with musl, too. */
+bool libc_is_glibc(void);
+
+/* Returns true if libc takes the calling thread for another one. musl keeps the number of each
+ * thread, and does not correct it in a child of vfork(2) or of the system call clone(). What it
+ * sends to the calling thread then goes to the parent. */
+bool libc_mistakes_thread(void);
 
 /* Returns true if the process has one thread (glibc 2.32 and later; others do not tell). */
 static inline bool os_single_threaded(void)

@@ -10,6 +10,13 @@
 
 #include "base/base.h"
 
+/* The archive serves the libc whose headers it was built with. */
+#if defined(__GLIBC__)
+#define BUILT_FOR_GLIBC true
+#else
+#define BUILT_FOR_GLIBC false
+#endif
+
 struct link_map;
 
 /* What libc's _dl_find_object() tells of an object (glibc 2.35 and later). */
@@ -27,6 +34,8 @@ struct libc_object {
 struct libc_linked {
 	int (*find_object)(void *addr, struct libc_object *found);
 	const char *single_threaded;
+	int (*thread_id)(void); /* gettid(2) */
+	bool is_glibc;
 };
 extern const struct libc_linked libc_linked;
 

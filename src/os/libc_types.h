@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * libc_types.h - what this library defines or calls by glibc's names, and some libc's headers do
- * not declare. Only here stands an #if about the libc.
+ * not declare. An #if about the libc stands only here and in libc_linked.h.
  */
 #ifndef GOALLOC_LIBC_TYPES_H
 #define GOALLOC_LIBC_TYPES_H

@@ -114,6 +114,24 @@ void lock_acquire(struct lock *l)
 		ranks_held |= (uint32_t)1 << l->rank;
 }
 
+bool lock_try(struct lock *l)
+{
+	uint32_t free_word = 0;
+
+	lock_stay();
+	/* Acquire: pairs with the release in lock_release(). */
+	if (!atomic_compare_exchange_strong_explicit(&l->word, &free_word, 1, memory_order_acquire,
+						     memory_order_relaxed)) {
+		lock_leave();
+		return false;
+	}
+	/* Relaxed: as in lock_acquire(). */
+	atomic_store_explicit(&l->holder, lock_self(), memory_order_relaxed);
+	if (GOALLOC_DEBUG)
+		ranks_held |= (uint32_t)1 << l->rank;
+	return true;
+}
+
 bool lock_try_ms(struct lock *l, unsigned ms)
 {
 	uint32_t free_word = 0;

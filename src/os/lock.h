@@ -13,6 +13,7 @@
 enum lock_rank {
 	LOCK_SERVICE = 1, /* writing of statistics, profile and reports, one at a time */
 	LOCK_INIT,        /* start-up of the heap, once */
+	LOCK_SWITCH,      /* a profile begins or ends, or is about to */
 	LOCK_SAMPLE,      /* switching of counts and samples */
 	LOCK_SHARED,      /* the cache of threads that have none of their own */
 	LOCK_THREADS,     /* records of thread caches */
@@ -37,6 +38,10 @@ struct lock {
 void lock_init(struct lock *l, enum lock_rank rank);
 void lock_acquire(struct lock *l);
 void lock_release(struct lock *l);
+
+/* Takes l if it is free, and returns whether it did. It does not wait, so the caller may hold locks
+ * of any rank. */
+bool lock_try(struct lock *l);
 
 /* Takes l if it becomes free within some milliseconds, and returns whether it did. The caller ends
  * the process: it may hold locks of any rank. */

@@ -6,6 +6,7 @@
  *          storage of the thread that made it. That thread waits in the kernel meanwhile.
  */
 #include "os/os_process.h"
+#include "os/libc.h"
 #include "os/os.h"
 #include "os/os_call.h"
 #include "base/format.h"
@@ -15,6 +16,8 @@
 #include <fcntl.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/resource.h>
@@ -58,6 +61,30 @@ _Noreturn void os_exit(int status)
 {
 	for (;;)
 		(void)SYSCALL(SYS_exit_group, status);
+}
+
+_Noreturn void os_abort(void)
+{
+	static const uint64_t by_default[4]; /* what the kernel's struct sigaction has */
+	const uint64_t sigabrt = (uint64_t)1 << (SIGABRT - 1);
+
+	if (!libc_mistakes_thread())
+		abort();
+	(void)SYSCALL(SYS_rt_sigaction, (long)SIGABRT, by_default, NULL, sizeof(sigabrt));
+	(void)SYSCALL(SYS_tgkill, os_pid(), os_thread(), (long)SIGABRT);
+	(void)SYSCALL(SYS_rt_sigprocmask, (long)SIG_UNBLOCK, &sigabrt, NULL, sizeof(sigabrt));
+	os_exit(128 + SIGABRT);
+}
+
+_Noreturn void os_exit_again(int status)
+{
+	/* glibc calls the exit handlers that are left, and flushes streams. musl waits for a lock
+	 * that its first exit() holds. Exit handlers of libraries that end after the caller's are
+	 * not called then. */
+	if (libc_is_glibc())
+		exit(status);
+	(void)fflush(NULL);
+	os_exit(status);
 }
 
 bool os_die_with(int parent_pid)

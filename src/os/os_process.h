@@ -28,6 +28,13 @@ int os_wait_exit(int pid);
 
 _Noreturn void os_exit(int status);
 
+/* Ends the process as abort(3) does. Where libc would signal another process in place of the
+ * caller's, no handler of SIGABRT runs. */
+_Noreturn void os_abort(void);
+
+/* Changes the exit status of the process. The caller is called by exit(3). */
+_Noreturn void os_exit_again(int status);
+
 /* Asks the kernel to kill the calling process when the thread that made it ends. Returns false if
  * that thread has ended already. */
 bool os_die_with(int parent_pid);

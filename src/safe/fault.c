@@ -16,11 +16,11 @@
 #include "safe/fault.h"
 #include "os/fatal.h"
 #include "os/os.h"
+#include "os/os_process.h"
 #include "os/metakey.h"
 #include "safe/stacks.h"
 
 #include <signal.h>
-#include <stdlib.h>
 
 /* The program's or the system's handlers. fault_watch() writes them. Threads that write them at the
  * same time write the same values. */
@@ -86,7 +86,7 @@ _Noreturn void fault_misuse(const char *func, const void *p, const struct guard_
 	report_line(2, "%s(%#zx): %s", func, (uintptr_t)p, finding->fault);
 	out = stacks_begin();
 	if (out == NULL)
-		abort();
+		os_abort();
 	if (!is_forgotten(g)) {
 		out_str(out, at != 0 ? "  written to: " : "  it is ");
 		print_position(out, g, at != 0 ? at : (uintptr_t)p);
@@ -95,7 +95,7 @@ _Noreturn void fault_misuse(const char *func, const void *p, const struct guard_
 	stacks_print_here(at != 0 ? "found" : "used");
 	print_history(g);
 	stacks_end();
-	abort();
+	os_abort();
 }
 
 void *fault_guarded_alloc(size_t size, size_t align, enum scan scan)

@@ -156,35 +156,56 @@ static bool find_symbol(struct symbols *s, uint64_t addr, Elf64_Sym *found)
 	return any;
 }
 
-static void print_function(struct symbols *s, struct out *out, uint64_t addr, bool after_call)
+/* Returns the name of the function that contains this address of the file, or "", and sets *start
+ * to where it begins. */
+static const char *name_function(struct symbols *s, uint64_t addr, uint64_t *start)
 {
 	Elf64_Sym symbol;
-	long n;
 
-	if (s->symtab.nbytes == 0 || !find_symbol(s, addr - after_call, &symbol) ||
-	    symbol.st_name >= s->strtab.nbytes)
-		return;
-	n = os_read_at(s->fd, s->buffer, SYMBOL_PATH, s->strtab.offset + symbol.st_name);
-	if (n <= 0)
-		return;
-	s->buffer[min_size((size_t)n, SYMBOL_PATH - 1)] = '\0';
-	out_format(out, " %.*s+%#zx", (int)string_length(s->buffer), s->buffer,
-		   addr - symbol.st_value);
+	if (s->symtab.nbytes == 0 || !find_symbol(s, addr, &symbol))
+		return "";
+	*start = symbol.st_value;
+	return symbols_name(s, symbol.st_name);
 }
 
-void symbols_print(struct symbols *s, struct out *out, uintptr_t pc, bool after_call)
-{
-	uintptr_t at = pc - after_call;
-	uint64_t addr;
+/* The most bytes of a function's name that are printed. */
+#define NAME_SHOWN (SYMBOL_PATH - 1)
 
+static void print_function(struct symbols *s, struct out *out, uint64_t addr, bool after_call)
+{
+	uint64_t start;
+	const char *name = name_function(s, addr - after_call, &start);
+
+	if (name[0] != '\0')
+		out_format(out, " %.*s+%#zx", (int)min_size(string_length(name), NAME_SHOWN), name,
+			   addr - start);
+}
+
+/* Opens the file of the mapping that contains the address, if it is not open. Returns the address
+ * in the file. */
+static uint64_t open_file_of(struct symbols *s, uintptr_t at)
+{
 	if (at < s->start || at >= s->end) {
 		find_mapping(s, at);
 		open_file(s);
 	}
+	return at - s->start + s->offset + s->bias;
+}
+
+const char *symbols_function(struct symbols *s, uintptr_t pc)
+{
+	uint64_t start;
+
+	return name_function(s, open_file_of(s, pc - 1), &start);
+}
+
+void symbols_print(struct symbols *s, struct out *out, uintptr_t pc, bool after_call)
+{
+	uint64_t addr = open_file_of(s, pc - after_call) + after_call;
+
 	out_format(out, "%#zx", pc);
 	if (s->path[0] == '\0')
 		return;
-	addr = pc - s->start + s->offset + s->bias;
 	print_function(s, out, addr, after_call);
 	out_format(out, " (%.*s+%#zx)", (int)string_length(s->path), s->path, addr);
 }

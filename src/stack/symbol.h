@@ -45,6 +45,11 @@ void symbols_init(struct symbols *s);
  * behind a call, and the function is that of the call. */
 void symbols_print(struct symbols *s, struct out *out, uintptr_t pc, bool after_call);
 
+/* Returns the name of the function that makes the call before a return address, or "" if its file
+ * does not tell. It is valid until the next call, and cut if it is longer than the buffer.
+ * s->path has the file. */
+const char *symbols_function(struct symbols *s, uintptr_t pc);
+
 /* Opens the file of a mapping. Returns false if it names no functions. */
 bool symbols_open(struct symbols *s, const struct mapping *m);
 

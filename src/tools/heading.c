@@ -5,6 +5,7 @@
  * Owns     the time at which the library was loaded.
  */
 #include "tools/heading.h"
+#include "base/format.h"
 #include "os/os.h"
 
 /* Constant once constructors have run. */
@@ -15,30 +16,40 @@ CONSTRUCTOR static void note_time(void)
 	loaded_ms = os_now_ms();
 }
 
-/* The year is taken to begin in March, so that the day that leap years add is its last. 400 such
- * years have 146097 days. */
-void heading_print_time(struct out *o, uint64_t seconds)
+/* The longest name of a program that is shown. */
+#define NAME_SHOWN 40
+
+void heading_make(char text[HEADING_MAX], const struct heading *h)
 {
-	uint64_t days = seconds / 86400 + 719468;    /* since 1 March of the year 0 */
+	/* The year is taken to begin in March, so that the day that leap years add is its last. 400
+	 * such years have 146097 days. */
+	uint64_t days = h->time_s / 86400 + 719468;  /* since 1 March of the year 0 */
 	uint64_t of_era = days % 146097;
 	uint64_t year = (of_era - of_era / 1460 + of_era / 36524 - of_era / 146096) / 365;
 	uint64_t of_year = of_era - (365 * year + year / 4 - year / 100);
 	uint64_t month = (5 * of_year + 2) / 153;    /* 0: March */
-	uint64_t parts[] = { month < 10 ? month + 3 : month - 9,
-			     of_year - (153 * month + 2) / 5 + 1, seconds / 3600 % 24,
-			     seconds / 60 % 60, seconds % 60 };
+	size_t n = format_buffer(
+		text, HEADING_MAX, "%.*s, pid %u, %zu-%02zu-%02zu %02zu:%02zu:%02zu UTC, ",
+		(int)min_size(string_length(h->program), NAME_SHOWN), h->program, h->pid,
+		(size_t)(year + days / 146097 * 400 + (month >= 10)),
+		(size_t)(month < 10 ? month + 3 : month - 9),
+		(size_t)(of_year - (153 * month + 2) / 5 + 1), (size_t)(h->time_s / 3600 % 24),
+		(size_t)(h->time_s / 60 % 60), (size_t)(h->time_s % 60));
 
-	out_format(o, "%zu", (size_t)(year + days / 146097 * 400 + (month >= 10)));
-	for (unsigned i = 0; i < 5; i++)
-		out_format(o, "%.*s%zu%zu", 1, &"-- ::"[i], (size_t)(parts[i] / 10),
-			   (size_t)(parts[i] % 10));
-	out_str(o, " UTC");
+	if (h->up_s != HEADING_UP_UNKNOWN)
+		n += format_buffer(text + n, HEADING_MAX - n, "up %zu s, ", (size_t)h->up_s);
+	(void)format_buffer(text + n, HEADING_MAX - n, "goalloc %.*s",
+			    (int)min_size(string_length(h->version), NAME_SHOWN), h->version);
 }
 
-void heading_print(struct out *o, const char *name, size_t n)
+void heading_of_self(char text[HEADING_MAX], int pid)
 {
-	out_format(o, "%.*s, pid %u, ", (int)n, name, (unsigned)os_pid());
-	heading_print_time(o, os_time_ns() / 1000000000);
-	out_format(o, ", up %zu s, goalloc %s", (size_t)((os_now_ms() - loaded_ms) / 1000),
-		   GOALLOC_VERSION);
+	char name[NAME_SHOWN];
+	size_t n = os_read_file("/proc/self/comm", name, sizeof(name));
+	struct heading h = { name, (unsigned)pid, os_time_ns() / 1000000000,
+			     (os_now_ms() - loaded_ms) / 1000, GOALLOC_VERSION };
+
+	/* Behind the name is a newline. */
+	name[n > 1 ? n - 1 : 0] = '\0';
+	heading_make(text, &h);
 }

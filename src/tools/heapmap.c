@@ -10,7 +10,8 @@
 #include "tools/heapmap.h"
 #include "os/os.h"
 #include "os/metakey.h"
-#include "tools/stat.h"
+#include "tools/heading.h"
+#include "tools/heapwalk.h"
 #include "tools/textmap.h"
 
 #include <errno.h>
@@ -19,7 +20,7 @@
 struct work {
 	struct textmap map;
 	struct heapwalk walk;
-	char name[STAT_PROGRAM_MAX + 1];
+	char heading[HEADING_MAX];
 };
 
 static int write_map(int fd)
@@ -32,8 +33,8 @@ static int write_map(int fd)
 
 	if (work == NULL)
 		return ENOMEM;
-	work->name[stat_program(work->name)] = '\0';
-	textmap_begin(&work->map, fd, work->name, (unsigned)os_pid(), nbytes);
+	heading_of_self(work->heading, os_pid());
+	textmap_begin(&work->map, fd, work->heading, nbytes);
 	heapwalk_init(&work->walk);
 	while (heapwalk_arena(&work->walk)) {
 		textmap_begin_arena(&work->map, work->walk.ha->base);

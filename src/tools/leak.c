@@ -18,6 +18,7 @@
 #include "base/sort.h"
 #include "heap/hashtable.h"
 #include "os/fatal.h"
+#include "tools/heading.h"
 #include "tools/mark.h"
 #include "os/os.h"
 #include "os/os_process.h"
@@ -27,6 +28,7 @@
 #include "os/metakey.h"
 #include "tools/roots.h"
 #include "tools/snapshot.h"
+#include "tools/suppressed.h"
 #include "stack/symbol.h"
 
 #include <errno.h>
@@ -119,12 +121,18 @@ static struct group *group_of(struct groups *g, const uintptr_t *pcs, unsigned n
 	return group;
 }
 
+static unsigned stack_of(const struct mark_object *o, uintptr_t *pcs)
+{
+	bool may_be_sampled =
+		(slot_state(o->state) & SLOT_SAMPLED) != 0 || o->spanclass == SPANCLASS_TINY;
+
+	return may_be_sampled ? profile_stack_of(o->base, pcs, MAX_FRAMES) : 0;
+}
+
 static void add_lost(const struct mark_object *o, bool direct, void *arg)
 {
 	uintptr_t pcs[MAX_FRAMES];
-	bool may_be_sampled =
-		(slot_state(o->state) & SLOT_SAMPLED) != 0 || o->spanclass == SPANCLASS_TINY;
-	unsigned npcs = may_be_sampled ? profile_stack_of(o->base, pcs, MAX_FRAMES) : 0;
+	unsigned npcs = stack_of(o, pcs);
 	struct group *group = group_of(arg, pcs, npcs, (uint32_t)min_size(o->nbytes, UINT32_MAX));
 
 	if (group->example == 0)
@@ -216,14 +224,17 @@ static void write_report(struct leak *leak, struct groups *g, const struct mark_
 			 const struct snapshot *sn)
 {
 	struct out *o = &leak->out;
+	char heading[HEADING_MAX];
 
-	symbols_init(&leak->symbols);
+	heading_of_self(heading, sn->pid);
+	out_format(o, "goalloc: leak check of %s\n", heading);
 	sort_groups(g);
 	for (uint32_t i = 0; i < g->len && i < GROUPS_SHOWN; i++)
 		write_group(o, &leak->symbols, g->order[i]);
 	if (g->len > GROUPS_SHOWN)
 		out_format(o, "goalloc: leak: and %u smaller group%s\n", g->len - GROUPS_SHOWN,
 			   plural(g->len - GROUPS_SHOWN));
+	suppressed_print(o);
 	write_missed(o, sn);
 	write_unread(o, leak->unread);
 	out_str(o, "goalloc: leaked: ");
@@ -307,8 +318,11 @@ static const char *find(const struct snapshot *sn, struct leak *leak)
 	} else {
 		leak->again = !mark.failed && want_second_look(leak, sn);
 	}
-	if (!leak->again)
+	if (!leak->again) {
+		symbols_init(&leak->symbols);
+		suppressed_mark(&mark, &leak->symbols, stack_of);
 		mark_lost(&mark);
+	}
 	if (mark.failed)
 		return "no memory";
 	leak->result.error = 0;

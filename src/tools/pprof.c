@@ -479,14 +479,16 @@ static void write_places(struct writer *w)
 	w->source->each_place(write_place, w);
 }
 
-static void write_comment(struct writer *w)
+static void write_comments(struct writer *w)
 {
 	char text[80];
-	size_t n = format_buffer(text, sizeof(text), "samples dropped for want of memory: %zu",
-				 w->source->dropped);
 
-	write_bytes(w, PROFILE_STRING, text, n);
-	write_number(w, PROFILE_COMMENT, w->nstrings++);
+	write_number(w, PROFILE_COMMENT, write_string(w, w->source->heading));
+	if (w->source->dropped == 0)
+		return;
+	(void)format_buffer(text, sizeof(text), "samples dropped for want of memory: %zu",
+			    w->source->dropped);
+	write_number(w, PROFILE_COMMENT, write_string(w, text));
 }
 
 int pprof_write_proto(int fd, const struct pprof_source *source)
@@ -511,8 +513,7 @@ int pprof_write_proto(int fd, const struct pprof_source *source)
 	write_number(w, PROFILE_TIME_NS, os_time_ns());
 	source->each_sample(write_sample, w);
 	write_places(w);
-	if (source->dropped != 0)
-		write_comment(w);
+	write_comments(w);
 	error = gzip_end(&w->z);
 	os_free_scratch(w, sizeof(*w));
 	return error;

@@ -35,6 +35,7 @@ struct pprof_memory {
 struct pprof_source {
 	size_t rate;            /* mean bytes between samples */
 	uint64_t dropped;       /* samples without a record */
+	const char *heading;    /* a comment in the profile: see heading.h */
 	uint32_t number;        /* of this write; not 0, and different each time */
 	void (*each_sample)(void (*visit)(const struct pprof_sample *sample, void *arg), void *arg);
 	void (*each_place)(void (*visit)(struct pprof_place *place, void *arg),

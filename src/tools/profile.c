@@ -28,6 +28,7 @@
 #include "heap/mheap.h"
 #include "os/os.h"
 #include "base/text.h"
+#include "tools/heading.h"
 #include "tools/laststack.h"
 #include "tools/pprof.h"
 #include "base/probe.h"
@@ -366,6 +367,7 @@ void profile_free(uintptr_t addr)
 {
 	struct profile_bucket *b = NULL;
 	struct guard_stack by = { .n = 0 };
+	size_t nbytes = 0;
 
 	/* Where every object is a sample, a second stack for each would double the price. */
 	if (options.leakcheck < 2 && profile_is_on())
@@ -376,9 +378,12 @@ void profile_free(uintptr_t addr)
 		b = forget_object_locked(hashtable_of_addr(addr));
 	if (b != NULL && by.n != 0)
 		remember_freed_locked(addr, b, &by);
+	/* Under the lock, because a profile that begins forgets the record. */
+	if (b != NULL)
+		nbytes = b->nbytes;
 	drop_lock();
 	if (b != NULL) {
-		PROBE_SAMPLED_FREE(addr, b->nbytes, spanclass_at(addr));
+		PROBE_SAMPLED_FREE(addr, nbytes, spanclass_at(addr));
 		PROBE_OTEL_FREE(addr);
 	}
 }
@@ -456,6 +461,7 @@ static bool start_in_use(size_t rate)
 		profiled.rate = rate;
 		/* Relaxed: the lock orders it. */
 		atomic_fetch_add_explicit(&profiled.serial, 1, memory_order_relaxed);
+		order_stores();
 	}
 	/* Relaxed: see profile.h. */
 	atomic_store_explicit(&profile_rate, made ? rate : 0, memory_order_relaxed);
@@ -471,6 +477,17 @@ bool profile_start(size_t rate)
 	if (lock_held(&profiled.use_lock))
 		return false;
 	lock_acquire(&profiled.use_lock);
+	started = start_in_use(rate);
+	lock_release(&profiled.use_lock);
+	return started;
+}
+
+bool profile_try_start(size_t rate)
+{
+	bool started;
+
+	if (!lock_try(&profiled.use_lock))
+		return false;
 	started = start_in_use(rate);
 	lock_release(&profiled.use_lock);
 	return started;
@@ -518,13 +535,16 @@ static void each_place(void (*visit)(struct pprof_place *place, void *arg), void
 
 int profile_write_or_errno(int fd, bool text)
 {
-	struct pprof_source source = { .each_sample = each_sample, .each_place = each_place };
+	char heading[HEADING_MAX];
+	struct pprof_source source = { .heading = heading, .each_sample = each_sample,
+				       .each_place = each_place };
 	struct profile_totals totals;
 	uint32_t rights;
 	int error;
 
 	if (inside || lock_held(&profiled.use_lock))
 		return EDEADLK;
+	heading_of_self(heading, os_pid());
 	rights = metakey_open();
 	lock_acquire(&profiled.use_lock);
 	profile_count(&totals);

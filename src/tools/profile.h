@@ -26,6 +26,10 @@ static inline bool profile_is_on(void)
  * memory for the tables. */
 bool profile_start(size_t rate);
 
+/* Begins a profile as profile_start() does, but returns false, too, while another thread writes
+ * one. */
+bool profile_try_start(size_t rate);
+
 /* Ends the profile. Later objects are not in it. Frees of its objects still count, and it can be
  * written. */
 void profile_stop(void);

@@ -9,7 +9,9 @@
  * each other. Guarded objects are chosen likewise, with objects in place of bytes.
  *
  * Owns     the rates, and what was counted before counting was last switched on or off.
- * Locks    sample_lock (LOCK_SAMPLE) covers switching. The threads lock is taken under it.
+ * Locks    sample_switch (LOCK_SWITCH) covers which profile is taken. It may be waited for while
+ *          another thread writes a profile.
+ *          sample_lock (LOCK_SAMPLE) covers switching. The threads lock is taken under it.
  * Holds    an allocation is counted once: when it is made, or when its slot goes to the stack of a
  *          counted bin. Slots that flow back from there are subtracted. Frees are allocations minus
  *          live objects, so allocations are never fewer than live objects.
@@ -22,6 +24,8 @@
 #include "tools/profile.h"
 
 struct sampling sampling;
+
+struct lock sample_switch = LOCK_INITIALIZER(LOCK_SWITCH);
 
 struct sample_totals sample_totals = { .lock = LOCK_INITIALIZER(LOCK_SAMPLE) };
 
@@ -247,13 +251,35 @@ void sample_end(void)
 
 bool sample_begin_profile(size_t rate)
 {
-	if (!profile_start(rate))
+	bool begun;
+
+	/* This is a signal handler that interrupted a switch. */
+	if (lock_held(&sample_switch))
+		return false;
+	lock_acquire(&sample_switch);
+	begun = profile_start(rate);
+	if (begun)
+		sample_begin(rate, options.guardrate);
+	lock_release(&sample_switch);
+	return begun;
+}
+
+void sample_end_profile(void)
+{
+	lock_acquire(&sample_switch);
+	sample_end_profile_locked();
+	lock_release(&sample_switch);
+}
+
+bool sample_try_profile_locked(size_t rate)
+{
+	if (!profile_try_start(rate))
 		return false;
 	sample_begin(rate, options.guardrate);
 	return true;
 }
 
-void sample_end_profile(void)
+void sample_end_profile_locked(void)
 {
 	profile_stop();
 	if (options.guardrate != 0 || options.stats[0] != '\0')
@@ -278,5 +304,6 @@ void sample_count(bool on)
 
 void sample_after_fork(void)
 {
+	(void)lock_reset_orphan(&sample_switch);
 	(void)lock_reset_orphan(&sample_totals.lock);
 }

@@ -65,13 +65,21 @@ void sample_begin(uint64_t rate, uint64_t guardrate);
 /* Ends sampling and guarding, and counting unless sample_count() asked for it. */
 void sample_end(void);
 
+/* Covers which profile is taken: while it is held, none begins or ends. */
+extern struct lock sample_switch;
+
 /* Begins a profile, and to sample for it one allocation every rate bytes on average, not 0. Returns
- * false if there is no memory for its tables. Takes the locks of sample_begin() and of the
- * profile. */
+ * false if there is no memory for its tables. Takes sample_switch, and the locks of sample_begin()
+ * and of the profile. */
 bool sample_begin_profile(size_t rate);
 
 /* Ends the profile. What the options ask for besides goes on. */
 void sample_end_profile(void);
+
+/* Do the same for a caller that has sample_switch. sample_try_profile_locked() does not wait while
+ * another thread writes a profile: it then returns false, too. */
+bool sample_try_profile_locked(size_t rate);
+void sample_end_profile_locked(void);
 
 /* Switches counting on or off. It stays on while allocations are sampled or guarded. */
 void sample_count(bool on);
@@ -87,7 +95,7 @@ struct live_counts {
  * The counts are never less than what is live. */
 void sample_read_counts(const struct live_counts *live, struct alloc_counts *counts);
 
-/* Resets the lock in a forked child. */
+/* Resets the locks in a forked child. */
 void sample_after_fork(void);
 
 #endif

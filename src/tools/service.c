@@ -27,7 +27,6 @@
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
-#include <stdlib.h>
 
 /* Access: [l] under lock  [a] atomic  [c] constant once the program has started */
 static struct {
@@ -235,12 +234,10 @@ void service_at_exit(void)
 	write_all_locked();
 	lock_release(&service.lock);
 	metakey_close(rights);
-	/* A second exit() calls the remaining exit handlers, flushes streams, and sets the
-	 * status. */
 	if ((service.leaks.nobjects != 0 || service.leaks.error != 0 ||
 	     service.leaks.write_error != 0) &&
 	    options.leakexit != 0)
-		exit((int)options.leakexit);
+		os_exit_again((int)options.leakexit);
 }
 
 /* --- the signal --- */

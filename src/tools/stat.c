@@ -157,13 +157,6 @@ static size_t resident_bytes(void)
 	return npages * os_page_size();
 }
 
-size_t stat_program(char name[STAT_PROGRAM_MAX])
-{
-	size_t n = os_read_file("/proc/self/comm", name, STAT_PROGRAM_MAX);
-
-	return n > 1 ? n - 1 : 0;
-}
-
 /* The memory that a page needs. */
 struct page {
 	struct stat_snapshot st;
@@ -175,7 +168,7 @@ _Static_assert(sizeof(struct page) <= OS_SCRATCH_RESERVE,
 int stat_print(int fd)
 {
 	struct page *page = os_alloc_scratch(sizeof(*page));
-	char name[STAT_PROGRAM_MAX];
+	char heading[HEADING_MAX];
 	struct out *o;
 	int error;
 
@@ -184,9 +177,8 @@ int stat_print(int fd)
 	o = &page->out;
 	stat_read(&page->st);
 	out_init(o, fd);
-	out_str(o, "goalloc: ");
-	heading_print(o, name, stat_program(name));
-	out_str(o, "\n");
+	heading_of_self(heading, os_pid());
+	out_format(o, "goalloc: %s\n", heading);
 	statpage_print(o, &page->st, resident_bytes());
 	(void)out_flush(o);
 	error = o->error;

@@ -17,11 +17,6 @@ void stat_read(struct stat_snapshot *st);
 struct stat_snapshot *stat_take(void);
 void stat_drop(struct stat_snapshot *st);
 
-/* Stores the kernel's name of the program, without a final 0. Returns its length, or 0 if it is
- * unknown. */
-#define STAT_PROGRAM_MAX 32
-size_t stat_program(char name[STAT_PROGRAM_MAX]);
-
 /* Writes a page of text for people. Returns 0, the errno of a failed write, or ENOMEM. */
 int stat_print(int fd);
 

@@ -217,12 +217,12 @@ static unsigned choose_cell_pages(size_t npages)
 	return n;
 }
 
-void textmap_begin(struct textmap *map, int fd, const char *name, unsigned pid, size_t nbytes)
+void textmap_begin(struct textmap *map, int fd, const char *heading, size_t nbytes)
 {
 	out_init(&map->out, fd);
 	map->cell_pages = choose_cell_pages(nbytes / PAGE_SIZE);
-	out_format(&map->out, "goalloc: heap of %.*s, pid %u; a letter is %'zu, a line %'zu\n",
-		   (int)string_length(name), name, pid, (size_t)map->cell_pages * PAGE_SIZE,
+	out_format(&map->out, "goalloc: %s\nheap map: a letter is %'zu, a line %'zu\n", heading,
+		   (size_t)map->cell_pages * PAGE_SIZE,
 		   (size_t)map->cell_pages * LINE_CELLS * PAGE_SIZE);
 }
 

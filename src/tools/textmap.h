@@ -51,8 +51,8 @@ struct textmap {
 	struct out out;
 };
 
-/* Begins a map of a heap of nbytes, of this program and process. */
-void textmap_begin(struct textmap *map, int fd, const char *name, unsigned pid, size_t nbytes);
+/* Begins a map of a heap of nbytes. Its first line is the heading (heading.h). */
+void textmap_begin(struct textmap *map, int fd, const char *heading, size_t nbytes);
 
 /* Draw the arena at base, run by run. */
 void textmap_begin_arena(struct textmap *map, uintptr_t base);

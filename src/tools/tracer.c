@@ -8,17 +8,18 @@
  * again, a slow path ends it.
  *
  * Owns     the words that tracers write, in the section where tools look for semaphores.
- * Locks    none. One thread answers at a time; others go on, and look again at their next slow
- *          path.
+ * Locks    sample_switch (LOCK_SWITCH), with which the program's own beginnings and ends of
+ *          profiles wait. Nobody waits for it here: a thread that finds it taken goes on, and looks
+ *          again at its next slow path.
  * Holds    only a profile that was begun here ends here. One that the program has asked for, or
  *          has begun meanwhile, is left alone.
+ *          A wish that is not answered yet differs from `answered`, so some slow path answers it.
  */
 #include "tools/tracer.h"
 #include "base/options.h"
 #include "os/lock.h"
 #include "os/metakey.h"
 #include "os/os.h"
-#include "os/os_process.h"
 #include "tools/profile.h"
 #include "tools/sample.h"
 
@@ -41,67 +42,111 @@ static size_t rate_of(uint64_t wish)
 	return wish >> 32 != 0 ? (size_t)(wish >> 32) : wish != 0 ? options.memprofilerate : 0;
 }
 
-static void begin(size_t rate)
+/* Grants a wish its time. */
+static void set_lease_locked(uint64_t wish)
 {
-	/* Acquire: a tracer writes the rate last. It pairs with the write of another process. */
-	uint32_t by_view = atomic_load_explicit(&tracer.rate, memory_order_acquire);
+	/* Relaxed: it comes with the wish. */
 	uint32_t lease = atomic_load_explicit(&tracer.lease_ms, memory_order_relaxed);
 
-	if (!sample_begin_profile(rate))
-		return;
-	/* Relaxed, both: only the thread that answers writes them. */
-	atomic_store_explicit(&tracer.serial, profile_serial(), memory_order_relaxed);
-	atomic_store_explicit(&tracer.end_ms, by_view != 0 && lease != 0 ? os_now_ms() + lease : 0,
+	uint32_t rate = (uint32_t)(wish >> 32);
+
+	/* A child that is forked in between grants it again. */
+	tracer.granted = 0;
+	order_stores();
+	/* Relaxed: whoever finds it over reads it again under the lock. */
+	atomic_store_explicit(&tracer.end_ms, rate != 0 && lease != 0 ? os_now_ms() + lease : 0,
 			      memory_order_relaxed);
+	order_stores();
+	tracer.granted = rate;
 }
 
-static void answer(uint64_t wish)
+/* Returns false if the profile cannot be begun now. */
+static bool begin_locked(uint64_t wish, size_t rate)
+{
+	set_lease_locked(wish);
+	/* Before the profile begins, so that a child that is forked then knows whose it is. */
+	tracer.serial = profile_serial() + 1;
+	order_stores();
+	if (sample_try_profile_locked(rate))
+		return true;
+	tracer.serial = 0;
+	return false;
+}
+
+/* Makes the profile what the wish says. Returns false if that cannot be done now. */
+static bool answer_locked(uint64_t wish)
 {
 	size_t rate = rate_of(wish);
-	bool ours = atomic_load_explicit(&tracer.serial, memory_order_relaxed) == profile_serial();
 
-	if (rate != 0 && !profile_is_on())
-		begin(rate);
-	else if (rate == 0 && ours && profile_is_on())
-		sample_end_profile();
-	/* Relaxed: it only tells whether to look. */
-	atomic_store_explicit(&tracer.answered, wish, memory_order_relaxed);
+	if (!profile_is_on())
+		return rate == 0 || begin_locked(wish, rate);
+	if (tracer.serial != profile_serial())
+		return true;
+	if (tracer.granted != (uint32_t)(wish >> 32))
+		set_lease_locked(wish);
+	if (rate == 0)
+		sample_end_profile_locked();
+	return true;
 }
 
 SLOW_PATH void tracer_attend_slow(void)
 {
-	uint32_t nobody = 0, rights;
+	uint32_t rights;
+	uint64_t wish;
 
 	/* A handler of a signal may have interrupted a thread that holds a lock. Acquire: pairs
 	 * with the release in tracer_allow(). */
 	if (!atomic_load_explicit(&tracer.allowed, memory_order_acquire) || options.off ||
-	    lock_any_held())
-		return;
-	/* Acquire: pairs with the release at the end. */
-	if (!atomic_compare_exchange_strong_explicit(&tracer.holder, &nobody, (uint32_t)os_pid(),
-						     memory_order_acquire, memory_order_relaxed))
+	    lock_any_held() || !lock_try(&sample_switch))
 		return;
 	rights = metakey_open();
-	answer(atomic_load_explicit(&tracer.wish, memory_order_relaxed));
+	/* Acquire: a tracer writes its rate last. Pairs with the write of another process. */
+	wish = atomic_load_explicit(&tracer.wish, memory_order_acquire);
+	/* Relaxed: it only tells whether to look. */
+	if (answer_locked(wish))
+		atomic_store_explicit(&tracer.answered, wish, memory_order_relaxed);
 	metakey_close(rights);
-	atomic_store_explicit(&tracer.holder, 0, memory_order_release);
+	lock_release(&sample_switch);
+}
+
+/* Returns whether there is a lease, and it is over. */
+static bool lease_is_over(void)
+{
+	/* Relaxed: as in set_lease_locked(). */
+	uint64_t end = atomic_load_explicit(&tracer.end_ms, memory_order_relaxed);
+
+	return UNLIKELY(end != 0) && os_now_ms() >= end;
 }
 
 void tracer_look_at_lease(void)
 {
-	/* Relaxed, all: a tracer that is late asks again. */
-	uint64_t end = atomic_load_explicit(&tracer.end_ms, memory_order_relaxed);
-
-	if (LIKELY(end == 0) || os_now_ms() < end)
+	/* The next sample looks again if another thread is at it. */
+	if (!lease_is_over() || !lock_try(&sample_switch))
 		return;
-	atomic_store_explicit(&tracer.end_ms, 0, memory_order_relaxed);
-	atomic_store_explicit(&tracer.rate, 0, memory_order_relaxed);
+	if (lease_is_over()) {
+		uint32_t granted = tracer.granted;
+
+		/* Relaxed, all: the next slow path takes the lock. Whatever it finds it answers,
+		 * because another tracer may write the same rate again, which then gets a lease. */
+		atomic_store_explicit(&tracer.answered, TRACER_UNANSWERED, memory_order_relaxed);
+		order_stores();
+		/* A rate that another tracer has written meanwhile stays. */
+		(void)atomic_compare_exchange_strong_explicit(&tracer.rate, &granted, 0,
+							      memory_order_relaxed,
+							      memory_order_relaxed);
+		tracer.granted = 0;
+		atomic_store_explicit(&tracer.end_ms, 0, memory_order_relaxed);
+	}
+	lock_release(&sample_switch);
 }
 
 void tracer_after_fork(void)
 {
-	/* Relaxed: the only thread. */
-	atomic_store_explicit(&tracer.holder, 0, memory_order_relaxed);
+	/* Relaxed, both: the only thread. A thread that is gone may have begun or ended a profile,
+	 * and not said so. */
 	atomic_store_explicit(&tracer.rate, 0, memory_order_relaxed);
-	atomic_store_explicit(&tracer.end_ms, 0, memory_order_relaxed);
+	atomic_store_explicit(&tracer.answered, TRACER_UNANSWERED, memory_order_relaxed);
+	/* A thread that is gone was about to begin a profile. */
+	if (!lock_held(&sample_switch) && tracer.serial > profile_serial())
+		tracer.serial = 0;
 }

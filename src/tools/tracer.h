@@ -12,6 +12,7 @@
  * What tracers write, and what the last slow path made of it.
  *
  * Access: [t] written by other processes, and by the kernel  [a] atomic, any thread
+ *         [s] written under sample_switch
  */
 struct tracer {
 	union {
@@ -26,18 +27,22 @@ struct tracer {
 	_Atomic uint64_t answered;        /* [a] the wish that was answered last */
 	_Atomic uint32_t lease_ms;        /* [t] rate becomes 0 so long after sampling began; 0
 					   * for never. Written before rate. */
-	_Atomic uint32_t holder;          /* [a] process whose thread answers; 0 */
-	_Atomic uint64_t end_ms;          /* [a] of the lease; 0 */
-	_Atomic uint64_t serial;          /* [a] of the profile that was begun here; 0 */
+	_Atomic uint64_t end_ms;          /* [s] of the lease; 0. Read by any thread. */
+	uint64_t serial;                  /* [s] of the profile that was begun here; 0 */
+	uint32_t granted;                 /* [s] the rate that the lease is for */
 	_Atomic bool allowed;             /* [a] libc is up, and the options are read */
 };
+
+/* In tracer.answered: whatever the wish is, it is to be answered. */
+#define TRACER_UNANSWERED UINT64_MAX
 
 extern struct tracer tracer HIDDEN;
 
 /* Allows tracers to start sampling. */
 void tracer_allow(void);
 
-/* Begins or ends sampling as the wish says, unless the thread holds a lock. */
+/* Begins or ends sampling as the wish says, unless the thread holds a lock or another one is at
+ * it. */
 void tracer_attend_slow(void);
 
 /* Returns whether there is a wish that was not answered. Relaxed: it only tells whether to look. */

@@ -14,6 +14,8 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
+#include <time.h>
 
 struct view_modifiers view_modifiers;
 
@@ -36,6 +38,16 @@ int command_fail_target(const struct target *t)
 	if (t->name[0] != '\0')
 		return command_fail("process %d (%s): %s", t->pid, t->name, t->error);
 	return command_fail("process %d: %s", t->pid, t->error);
+}
+
+void command_heading(char text[HEADING_MAX], const struct target *t)
+{
+	struct heading h = { t->name, (unsigned)t->pid, (uint64_t)time(NULL), t->up_s, t->version };
+	struct stat core;
+
+	if (t->file != NULL && stat(t->file, &core) == 0)
+		h.time_s = (uint64_t)core.st_mtime;
+	heading_make(text, &h);
 }
 
 int command_snapshot(struct snapshot *sn, struct target *t)
@@ -67,6 +79,7 @@ int command_end_output(void)
 int command_page(struct target *t, const char *value)
 {
 	struct snapshot sn;
+	char heading[HEADING_MAX];
 	struct out o;
 	int status = command_snapshot(&sn, t);
 
@@ -74,8 +87,8 @@ int command_page(struct target *t, const char *value)
 	if (status != VIEW_OK)
 		return status;
 	out_init(&o, 1);
-	out_format(&o, "goalloc %s: %.*s, %s %u\n", sn.root.version, (int)string_length(t->name),
-		   t->name, t->is_core ? "core of pid" : "pid", (unsigned)t->pid);
+	command_heading(heading, t);
+	out_format(&o, "goalloc: %s%s\n", t->is_core ? "core of " : "", heading);
 	statpage_print(&o, &sn.stat, sn.resident);
 	snapshot_drop(&sn);
 	return out_flush(&o) ? VIEW_OK : command_fail("standard output: %s", out_reason(o.error));
@@ -129,13 +142,15 @@ int command_map(struct target *t, const char *value)
 {
 	struct snapshot sn;
 	struct textmap *map;
+	char heading[HEADING_MAX];
 	int status = command_snapshot(&sn, t), error;
 
 	(void)value;
 	if (status != VIEW_OK)
 		return status;
 	map = room_for(1, sizeof(*map));
-	textmap_begin(map, 1, t->name, (unsigned)t->pid, sn.stat.heap_bytes);
+	command_heading(heading, t);
+	textmap_begin(map, 1, heading, sn.stat.heap_bytes);
 	for (size_t i = 0; i < sn.narenas; i++) {
 		const struct snapshot_arena *a = &sn.arenas[i];
 

@@ -5,6 +5,7 @@
 #ifndef GOALLOC_COMMAND_H
 #define GOALLOC_COMMAND_H
 
+#include "tools/heading.h"
 #include "view/target.h"
 
 #include <stdio.h>
@@ -15,6 +16,10 @@
 #define VIEW_OTHER 2        /* the target has another version of goalloc */
 
 struct snapshot;
+
+/* Makes the heading of a report about a target whose library was found: of this moment, or of the
+ * time of the core. */
+void command_heading(char text[HEADING_MAX], const struct target *t);
 
 /* Each looks at the target, which is open, and returns an exit status. value is the option's, or
  * NULL. What goes wrong has been said on standard error in one line. */

@@ -8,6 +8,7 @@
 int command_leaks(struct target *t, const char *value)
 {
 	struct leaks leaks;
+	char heading[HEADING_MAX];
 	int status = leaks_find(&leaks, t, view_modifiers.live);
 
 	(void)value;
@@ -15,6 +16,8 @@ int command_leaks(struct target *t, const char *value)
 		(void)command_fail_target(t);
 		return status;
 	}
+	command_heading(heading, t);
+	printf("goalloc: leaks of %s%s\n", t->is_core ? "core of " : "", heading);
 	leaks_text(stdout, &leaks);
 	leaks_drop(&leaks);
 	return command_end_output();

@@ -11,6 +11,8 @@
  *          file's length, and with limits.
  */
 #include "view/target.h"
+#include "tools/heading.h"
+#include "view/range.h"
 #include "view/room.h"
 
 #include <elf.h>
@@ -63,13 +65,6 @@ static size_t read_at(int fd, uint64_t offset, void *to, size_t nbytes)
 		done += (size_t)n;
 	}
 	return done;
-}
-
-static int by_start(const void *a, const void *b)
-{
-	uintptr_t x = *(const uintptr_t *)a, y = *(const uintptr_t *)b;
-
-	return x < y ? -1 : x > y;
 }
 
 /* --- notes --- */
@@ -215,41 +210,20 @@ static bool read_headers(struct target *t)
 	}
 	if (own->nsegments == 0)
 		return target_fail(t, "the core has no memory");
-	qsort(own->segments, own->nsegments, sizeof(*own->segments), by_start);
+	qsort(own->segments, own->nsegments, sizeof(*own->segments), range_by_start);
 	if (own->nfiles != 0)
-		qsort(own->files, own->nfiles, sizeof(*own->files), by_start);
+		qsort(own->files, own->nfiles, sizeof(*own->files), range_by_start);
 	return true;
 }
 
 static const struct segment *segment_of(const struct core *own, uintptr_t addr)
 {
-	size_t low = 0, high = own->nsegments;
-
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
-
-		if (own->segments[middle].end <= addr)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return low < own->nsegments && own->segments[low].start <= addr ? &own->segments[low] :
-									   NULL;
+	return range_find(own->segments, own->nsegments, sizeof(*own->segments), addr);
 }
 
 static struct mapped *file_of(const struct core *own, uintptr_t addr)
 {
-	size_t low = 0, high = own->nfiles;
-
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
-
-		if (own->files[middle].end <= addr)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return low < own->nfiles && own->files[low].start <= addr ? &own->files[low] : NULL;
+	return range_find(own->files, own->nfiles, sizeof(*own->files), addr);
 }
 
 /* Makes the list of mappings: each file's, and each segment that no file begins in. */
@@ -376,7 +350,8 @@ bool target_open_core_fd(struct target *t, const char *program, int fd)
 	struct core *own = room_for(1, sizeof(*own));
 	struct stat st;
 
-	*t = (struct target){ .ops = &ops, .own = own, .is_core = true };
+	*t = (struct target){ .ops = &ops, .own = own, .is_core = true,
+			     .up_s = HEADING_UP_UNKNOWN };
 	own->fd = fd;
 	own->program = program;
 	if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode))
@@ -395,7 +370,7 @@ bool target_open_core(struct target *t, const char *program, const char *core)
 	bool opened = fd >= 0 && target_open_core_fd(t, program, fd);
 
 	if (fd < 0) {
-		*t = (struct target){ .is_core = true };
+		*t = (struct target){ .is_core = true, .up_s = HEADING_UP_UNKNOWN };
 		(void)target_fail(t, "%s", strerror(errno));
 	}
 	t->file = core;

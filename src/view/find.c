@@ -9,6 +9,7 @@
 #include "view/room.h"
 
 #include <elf.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -126,8 +127,10 @@ enum found find_root(struct target *t, struct viewed_root *root)
 		if (m->offset == 0 && (m->flags & MAPPING_READ) != 0 && m->name[0] != '[')
 			found |= search_image(&s, m->start);
 	}
-	if (found)
+	if (found) {
+		(void)snprintf(t->version, sizeof(t->version), "%.15s", root->version);
 		return FOUND;
+	}
 	if (t->gone) {
 		(void)target_fail(t, "it ended while it was read");
 		return FOUND_NONE;

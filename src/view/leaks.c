@@ -15,6 +15,7 @@
 #include "view/command.h"
 #include "view/roots.h"
 #include "view/room.h"
+#include "view/suppressions.h"
 #include "view/take.h"
 
 #include <stdlib.h>
@@ -31,6 +32,8 @@ struct search {
 	uintptr_t *first;         /* lost at the first look, by address */
 	size_t nfirst;
 	size_t *heads;            /* groups by hash: number + 1 */
+	bool *lost;               /* beside samples.stacks: a lost object has it */
+	struct suppression **by;  /* beside them: what suppresses it, or NULL */
 };
 
 /* --- groups --- */
@@ -118,6 +121,79 @@ static bool is_spared(const struct snapshot_object *o, void *arg)
 	return bsearch(&o->addr, s->first, s->nfirst, sizeof(*s->first), by_address) == NULL;
 }
 
+/* --- suppressions --- */
+
+/* Returns the suppression of the object. */
+static struct suppression *suppression_of(const struct search *s, const struct snapshot_object *o)
+{
+	const struct samples_stack *stack = samples_of(&s->leaks->samples, o->addr);
+
+	return stack != NULL ? s->by[stack - s->leaks->samples.stacks] : NULL;
+}
+
+static void add_stack(const struct snapshot_object *o, bool direct, void *arg)
+{
+	struct search *s = arg;
+	const struct samples_stack *stack = samples_of(&s->leaks->samples, o->addr);
+	bool *lost = stack != NULL ? &s->lost[stack - s->leaks->samples.stacks] : NULL;
+
+	(void)direct;
+	if (lost == NULL || *lost)
+		return;
+	*lost = true;
+	frames_add(&s->leaks->frames, stack->pcs, stack->npcs);
+}
+
+static void count_suppressed(const struct snapshot_object *o, bool direct, void *arg)
+{
+	struct suppression *by = suppression_of(arg, o);
+
+	(void)direct;
+	if (by == NULL)
+		return;
+	by->nobjects++;
+	by->nbytes += o->nbytes;
+}
+
+static bool is_suppressed(const struct snapshot_object *o, void *arg)
+{
+	return suppression_of(arg, o) != NULL;
+}
+
+static void count_no_more(const struct snapshot_object *o, bool direct, void *arg)
+{
+	(void)o;
+	(void)direct;
+	(void)arg;
+}
+
+/* Marks as reached what --suppressions names. Finds the names of all stacks for that. */
+static void suppress(struct search *s, struct reach *r, const struct target *t)
+{
+	struct leaks *l = s->leaks;
+	const struct samples *samples = &l->samples;
+	struct reach_totals before;
+
+	s->lost = room_for(samples->nstacks + 1, sizeof(*s->lost));
+	s->by = room_for(samples->nstacks + 1, sizeof(struct suppression *));
+	frames_drop(&l->frames);
+	reach_each_lost(r, add_stack, s, &before);
+	frames_resolve(&l->frames, t);
+	for (size_t i = 0; i < samples->nstacks; i++)
+		if (s->lost[i])
+			s->by[i] = suppressions_find(&l->frames, t, samples->stacks[i].pcs,
+						     samples->stacks[i].npcs);
+	for (size_t i = 0; i < suppressions.n; i++)
+		suppressions.at[i].nobjects = suppressions.at[i].nbytes = 0;
+	reach_each_lost(r, count_suppressed, s, &before);
+	reach_spare(r, is_suppressed, s);
+	reach_each_lost(r, count_no_more, NULL, &l->totals);
+	l->nsuppressed = before.nlost - l->totals.nlost;
+	l->suppressed_bytes = before.lost_bytes - l->totals.lost_bytes;
+	free(s->lost);
+	free(s->by);
+}
+
 /* Copies what the search needs of the target, while it stands still if it can. */
 static enum taken take(struct search *s, struct target *t, struct snapshot *sn,
 		       struct reach *r, bool live)
@@ -160,12 +236,17 @@ static int look(struct search *s, struct target *t, bool live, bool second)
 
 	if (taken != TAKEN)
 		return taken == TAKEN_OTHER ? VIEW_OTHER : VIEW_FAILED;
-	reach_mark(&r, second ? is_spared : NULL, s);
+	reach_mark(&r);
+	if (second)
+		reach_spare(&r, is_spared, s);
+	if (!second)
+		reach_each_lost(&r, list_lost, s, &totals);
+	if (suppressions.n != 0)
+		suppress(s, &r, t);
+	reach_split(&r);
 	s->leaks->ngroups = 0;
 	zero_bytes(s->heads, GROUP_HEADS * sizeof(*s->heads));
 	reach_each_lost(&r, add_lost, s, &s->leaks->totals);
-	if (!second)
-		reach_each_lost(&r, list_lost, s, &totals);
 	reach_drop(&r);
 	snapshot_drop(&sn);
 	return VIEW_OK;
@@ -178,7 +259,7 @@ int leaks_find(struct leaks *l, struct target *t, bool live)
 
 	*l = (struct leaks){ .ngroups = 0 };
 	status = look(&s, t, live && !t->is_core, false);
-	if (status == VIEW_OK && !t->is_core && l->totals.nlost != 0) {
+	if (status == VIEW_OK && !t->is_core && s.nfirst != 0) {
 		os_sleep_ms(BETWEEN_LOOKS);
 		status = look(&s, t, live, true);
 	}
@@ -190,10 +271,11 @@ int leaks_find(struct leaks *l, struct target *t, bool live)
 	}
 	if (l->ngroups != 0)
 		qsort(l->groups, l->ngroups, sizeof(*l->groups), by_bytes);
-	for (size_t i = 0; i < l->ngroups; i++)
+	for (size_t i = 0; i < l->ngroups && suppressions.n == 0; i++)
 		if (l->groups[i].stack != NULL)
 			frames_add(&l->frames, l->groups[i].stack->pcs, l->groups[i].stack->npcs);
-	frames_resolve(&l->frames, t);
+	if (suppressions.n == 0)
+		frames_resolve(&l->frames, t);
 	return VIEW_OK;
 }
 
@@ -241,6 +323,15 @@ void leaks_json(FILE *out, const struct leaks *l)
 			(void)fputs("[]", out);
 		(void)fputc('}', out);
 	}
+	(void)fputs("],\"suppressed\":[", out);
+	for (size_t i = 0, n = 0; i < suppressions.n; i++) {
+		const struct suppression *by = &suppressions.at[i];
+
+		if (by->nobjects == 0)
+			continue;
+		(void)fprintf(out, "%s{\"line\":%zu,\"objects\":%zu,\"bytes\":%zu}",
+			      n++ == 0 ? "" : ",", by->line, by->nobjects, by->nbytes);
+	}
 	(void)fprintf(out, "],\"leaked_bytes\":%zu,\"leaked_objects\":%zu,\"reachable_bytes\":%zu,"
 			   "\"note\":\"",
 		      l->totals.lost_bytes, l->totals.nlost,
@@ -253,6 +344,29 @@ static void print_amount(FILE *out, size_t n, size_t nbytes)
 {
 	(void)fprintf(out, "%zu object%s, %zu byte%s", n, n == 1 ? "" : "s", nbytes,
 		      nbytes == 1 ? "" : "s");
+}
+
+static void print_suppressed(FILE *out, const struct leaks *l)
+{
+	size_t n = l->nsuppressed, nbytes = l->suppressed_bytes;
+
+	for (size_t i = 0; i < suppressions.n; i++) {
+		const struct suppression *by = &suppressions.at[i];
+
+		if (by->nobjects == 0)
+			continue;
+		(void)fputs("suppressed: ", out);
+		print_amount(out, by->nobjects, by->nbytes);
+		(void)fprintf(out, " by leak:%.*s, line %zu\n", (int)by->len, by->pattern,
+			      by->line);
+		n -= by->nobjects;
+		nbytes -= by->nbytes;
+	}
+	if (n == 0)
+		return;
+	(void)fputs("suppressed: ", out);
+	print_amount(out, n, nbytes);
+	(void)fputs(" that only these lead to\n", out);
 }
 
 void leaks_text(FILE *out, const struct leaks *l)
@@ -276,6 +390,7 @@ void leaks_text(FILE *out, const struct leaks *l)
 		if (g->stack != NULL)
 			frames_text(out, &l->frames, g->stack->pcs, g->stack->npcs);
 	}
+	print_suppressed(out, l);
 	print_note(out, l, "note: ", "\n");
 	(void)fputs(l->likely ? "likely leaked: " : "leaked: ", out);
 	print_amount(out, l->totals.nlost, l->totals.lost_bytes);

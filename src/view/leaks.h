@@ -22,7 +22,8 @@ struct leaks_group {
 struct leaks {
 	struct leaks_group *groups;           /* largest first */
 	size_t ngroups;
-	struct reach_totals totals;
+	struct reach_totals totals;           /* without what is suppressed */
+	size_t nsuppressed, suppressed_bytes; /* and what only suppressed objects lead to */
 	struct samples samples;
 	struct frames frames;
 	bool likely;                          /* threads ran, or their registers are not known */

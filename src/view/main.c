@@ -4,6 +4,7 @@
  */
 #include "view/command.h"
 #include "base/text.h"
+#include "view/suppressions.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -33,6 +34,8 @@ static const struct option {
 	  "--metrics          the figures in the format of Prometheus" },
 	{ "--leaks", NOTHING, command_leaks, "--leaks            objects that nothing leads to" },
 	{ "--live", NOTHING, NULL, "--live             with leaks: the process is not stopped" },
+	{ "--suppressions", VALUE, NULL,
+	  "--suppressions FILE  with leaks: lines leak:PATTERN, as LeakSanitizer has" },
 	{ "--pprof", VALUE, command_pprof,
 	  "--pprof FILE       the sampled allocations, for pprof" },
 	{ "--seconds", VALUE, NULL,
@@ -115,6 +118,8 @@ static bool modify(const struct option *o, const char *value)
 		view_modifiers.live = true;
 		return true;
 	}
+	if (text_is(o->name, "--suppressions"))
+		return suppressions_load(value);
 	rest = text_number(value, &n);
 	if (rest == NULL || *rest != '\0' || n == 0 || n > SECONDS_MOST) {
 		(void)command_fail("%s %s: a number of seconds from 1 to %d is wanted", o->name,

@@ -7,6 +7,7 @@
  * Owns     a descriptor for the process's memory.
  */
 #include "view/target.h"
+#include "tools/heading.h"
 #include "view/room.h"
 #include "os/os_process.h"
 
@@ -18,6 +19,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 struct process {
@@ -252,11 +254,32 @@ static void close_process(struct target *t)
 
 static const struct target_ops ops = { refresh, read_memory, close_process };
 
+/* Returns for how many seconds the process has run. */
+static uint64_t read_up(int pid)
+{
+	char text[1024];
+	struct timespec now;
+	unsigned long long began = 0;
+	const char *at;
+
+	/* The number of ticks is field 22. Field 2, in parentheses, may contain anything. */
+	if (read_proc(pid, "stat", text, sizeof(text)) <= 0)
+		return HEADING_UP_UNKNOWN;
+	at = strrchr(text, ')');
+	if (at == NULL || clock_gettime(CLOCK_BOOTTIME, &now) != 0 ||
+	    sscanf(at + 1, " %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s "
+			   "%*s %*s %llu", &began) != 1)
+		return HEADING_UP_UNKNOWN;
+	return (uint64_t)now.tv_sec - min_size(began / (size_t)sysconf(_SC_CLK_TCK),
+					       (size_t)now.tv_sec);
+}
+
 bool target_open_process(struct target *t, int pid)
 {
 	struct process *own = room_for(1, sizeof(*own));
 
-	*t = (struct target){ .ops = &ops, .pid = pid, .own = own };
+	*t = (struct target){ .ops = &ops, .pid = pid, .own = own,
+			     .up_s = read_up(pid) };
 	own->mem = os_open_process(pid, "mem");
 	if (!refresh(t))
 		return false;

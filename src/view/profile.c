@@ -6,6 +6,7 @@
  * mappings of the target in place of its own.
  */
 #include "view/profile.h"
+#include "view/command.h"
 #include "base/chance.h"
 #include "base/text.h"
 #include "tools/pprof.h"
@@ -94,8 +95,11 @@ int profile_write(int fd, struct target *t, const struct samples *s, bool text)
 	struct pprof_source source = { .rate = s->rate, .dropped = s->dropped, .number = 1,
 				       .each_sample = each_sample, .each_place = each_place,
 				       .memory = &memory };
+	char heading[HEADING_MAX];
 	int error;
 
+	command_heading(heading, t);
+	source.heading = heading;
 	written.target = t;
 	written.samples = s;
 	make_places(s);

@@ -41,6 +41,26 @@ static bool write_word(struct target *t, uintptr_t addr, uint32_t value)
 	return written;
 }
 
+/* Writes the wish. The rate comes last: from then on the process may answer. */
+static bool write_wish(const struct raised *r)
+{
+	return write_word(r->target, r->tracer + offsetof(struct tracer, lease_ms), r->lease_ms) &&
+	       write_word(r->target, r->tracer + offsetof(struct tracer, rate), r->rate);
+}
+
+/* Writes the wish again if it is gone: with another one that has ended, or because the process is a
+ * forked child that had not begun yet. */
+static void raise_again(const struct raised *r)
+{
+	uint32_t rate = 1;
+
+	if (r->tracer != 0 &&
+	    target_read_all(r->target, r->tracer + offsetof(struct tracer, rate), &rate,
+			    sizeof(rate)) &&
+	    rate == 0)
+		(void)write_wish(r);
+}
+
 static void block_signals(sigset_t *set)
 {
 	(void)sigemptyset(set);
@@ -54,18 +74,16 @@ static void block_signals(sigset_t *set)
 bool raise_begin(struct raised *r, struct target *t, const struct viewed_root *root, size_t rate,
 		 unsigned seconds)
 {
-	uintptr_t words = (uintptr_t)root->tracer;
 	sigset_t set;
 
-	*r = (struct raised){ .target = t };
+	*r = (struct raised){ .target = t, .rate = (uint32_t)min_size(rate, UINT32_MAX),
+			      .lease_ms = (seconds + GRACE) * 1000 };
 	block_signals(&set);
-	if (!write_word(t, words + offsetof(struct tracer, lease_ms), (seconds + GRACE) * 1000) ||
-	    !write_word(t, words + offsetof(struct tracer, rate),
-			(uint32_t)min_size(rate, UINT32_MAX)))
-		return target_fail(t, "its memory cannot be written to, so it cannot be asked to "
-				      "sample");
-	r->tracer = words;
-	return true;
+	r->tracer = (uintptr_t)root->tracer;
+	if (write_wish(r))
+		return true;
+	r->tracer = 0;
+	return target_fail(t, "its memory cannot be written to, so it cannot be asked to sample");
 }
 
 bool raise_wait(const struct raised *r, unsigned seconds)
@@ -79,6 +97,7 @@ bool raise_wait(const struct raised *r, unsigned seconds)
 	while (os_now_ms() < end) {
 		if (sigtimedwait(&set, NULL, &piece) > 0)
 			return true;
+		raise_again(r);
 		/* It may have ended and wait for its parent. */
 		state = os_thread_state(r->target->pid, r->target->pid);
 		if (state == 0 || state == 'Z' || state == 'X')

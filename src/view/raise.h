@@ -10,6 +10,7 @@
 struct raised {
 	struct target *target;
 	uintptr_t tracer;       /* address of its struct tracer; 0: nothing was raised */
+	uint32_t rate, lease_ms;/* what is written there */
 };
 
 /* Asks the process for a sample every rate bytes. It ends by itself if raise_end() does not come

@@ -272,7 +272,7 @@ static struct snapshot_object object_of(const struct reach *r, const struct hit 
 
 /* --- what is spared --- */
 
-/* The program said by goalloc_ignore() that the object is no leak. */
+/* Marks an object that the program called goalloc_ignore() for. */
 static void spare_ignored(struct reach *r, const struct hit *f, void *arg)
 {
 	(void)arg;
@@ -280,6 +280,16 @@ static void spare_ignored(struct reach *r, const struct hit *f, void *arg)
 		return;
 	mark_word(r, f->addr);
 	drain(r);
+}
+
+void reach_mark(struct reach *r)
+{
+	struct reach_totals totals;
+
+	for (size_t i = 0; i < r->nwords; i++)
+		mark_word(r, r->words[i]);
+	drain(r);
+	each_lost(r, spare_ignored, NULL, &totals);
 }
 
 struct sparing {
@@ -296,6 +306,15 @@ static void spare_one(struct reach *r, const struct hit *f, void *arg)
 		return;
 	mark_word(r, f->addr);
 	drain(r);
+}
+
+void reach_spare(struct reach *r, bool (*spare)(const struct snapshot_object *o, void *arg),
+		 void *arg)
+{
+	struct sparing sparing = { spare, arg };
+	struct reach_totals totals;
+
+	each_lost(r, spare_one, &sparing, &totals);
 }
 
 /* --- direct and indirect --- */
@@ -321,9 +340,8 @@ static void follow(struct reach *r, const struct hit *f, void *arg)
 	drain(r);
 }
 
-/* Finds the lost objects that other lost objects lead to. See mark_lost() in tools/mark.c for why
- * leaders are searched from the last to the first. */
-static void mark_indirect(struct reach *r)
+/* See mark_lost() in tools/mark.c for why leaders are searched from the last to the first. */
+void reach_split(struct reach *r)
 {
 	struct leaders leaders = { NULL, 0 };
 	struct reach_totals totals;
@@ -341,21 +359,6 @@ static void mark_indirect(struct reach *r)
 		drain(r);
 	}
 	free(leaders.at);
-}
-
-void reach_mark(struct reach *r, bool (*spare)(const struct snapshot_object *o, void *arg),
-		void *arg)
-{
-	struct sparing sparing = { spare, arg };
-	struct reach_totals totals;
-
-	for (size_t i = 0; i < r->nwords; i++)
-		mark_word(r, r->words[i]);
-	drain(r);
-	each_lost(r, spare_ignored, NULL, &totals);
-	if (spare != NULL)
-		each_lost(r, spare_one, &sparing, &totals);
-	mark_indirect(r);
 }
 
 /* --- what is lost --- */

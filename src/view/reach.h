@@ -6,6 +6,8 @@
  *	reach_add_words(&r, ...);      the roots, and
  *	reach_copy_heap(&r, pagemap);  the contents of objects, while the target stands still
  *	reach_mark(&r);                then without the target
+ *	reach_spare(&r, ...);          as often as there are reasons
+ *	reach_split(&r);
  *	reach_each_lost(&r, ...);
  *	reach_drop(&r);
  */
@@ -44,10 +46,16 @@ void reach_add_words(struct reach *r, const uintptr_t *words, size_t n);
  * /proc/PID/pagemap, or -1. */
 void reach_copy_heap(struct reach *r, int pagemap);
 
-/* Marks all objects that the words lead to, and tells direct from indirect leaks. spare is called
- * for each lost object before that; where it returns true, the object counts as reached. */
-void reach_mark(struct reach *r, bool (*spare)(const struct snapshot_object *o, void *arg),
-		void *arg);
+/* Marks all objects that the words and those of goalloc_ignore() lead to. */
+void reach_mark(struct reach *r);
+
+/* Calls spare for each lost object. Where it returns true, the object counts as reached, and so
+ * does what it leads to. */
+void reach_spare(struct reach *r, bool (*spare)(const struct snapshot_object *o, void *arg),
+		 void *arg);
+
+/* Tells direct from indirect leaks. */
+void reach_split(struct reach *r);
 
 /* Calls visit for each lost object, in the order of addresses, and counts all. */
 void reach_each_lost(struct reach *r,

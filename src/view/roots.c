@@ -11,6 +11,7 @@
  */
 #include "view/roots.h"
 #include "tools/mark.h"
+#include "view/range.h"
 #include "view/room.h"
 
 #include <stdlib.h>
@@ -49,13 +50,6 @@ static void hide(struct roots *r, uintptr_t from, uint64_t nbytes)
 {
 	r->hidden = room_for_more(r->hidden, r->nhidden, sizeof(*r->hidden));
 	r->hidden[r->nhidden++] = (struct hidden){ from, from + nbytes };
-}
-
-static int by_start(const void *a, const void *b)
-{
-	const struct hidden *x = a, *y = b;
-
-	return x->from < y->from ? -1 : x->from > y->from;
 }
 
 static void hide_records(struct roots *r)
@@ -159,7 +153,7 @@ static void make_hidden(struct roots *r)
 			hide_unused_stack(r, &f->threads[i]);
 	for (size_t i = 0; CPU_TLS_SELF_WORD != 0 && known && i < r->t->nmaps; i++)
 		hide_dead_stack(r, &r->t->maps[i]);
-	qsort(r->hidden, r->nhidden, sizeof(*r->hidden), by_start);
+	qsort(r->hidden, r->nhidden, sizeof(*r->hidden), range_by_start);
 }
 
 /* --- the walk --- */

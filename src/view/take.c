@@ -76,7 +76,7 @@ static void add_cache(struct caches *all, uintptr_t record, bool shared)
 
 	cache.tid = shared ? 0 : (int)c->tid;
 	cache.cached_bytes = figures_add_cache(&sn->stat, c) + add_quarantine(sn, c) +
-			     (size_t)c->big.npages * PAGE_SIZE;
+			     (size_t)bigcache_npages(&c->big) * PAGE_SIZE;
 	cache.page_bytes = popcount64(c->pages.free) * PAGE_SIZE;
 	count_allocated(sn, c, &cache.allocated);
 	sn->caches = room_for_more(sn->caches, sn->ncaches, sizeof(cache));

@@ -5,6 +5,7 @@
  * Owns     the lists of mappings and threads.
  */
 #include "view/target.h"
+#include "view/range.h"
 #include "view/room.h"
 #include "os/os.h"
 
@@ -67,17 +68,7 @@ bool target_read_all(struct target *t, uintptr_t addr, void *to, size_t nbytes)
 
 const struct target_map *target_map_of(const struct target *t, uintptr_t addr)
 {
-	size_t low = 0, high = t->nmaps;
-
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
-
-		if (t->maps[middle].end <= addr)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return low < t->nmaps && t->maps[low].start <= addr ? &t->maps[low] : NULL;
+	return range_find(t->maps, t->nmaps, sizeof(*t->maps), addr);
 }
 
 const struct target_thread *target_thread_of(const struct target *t, int inner_tid)

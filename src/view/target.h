@@ -51,6 +51,8 @@ struct target {
 	size_t nmaps;
 	struct target_thread *threads;
 	size_t nthreads;
+	char version[16];                 /* of its library, once that was found */
+	uint64_t up_s;                    /* since a process began; HEADING_UP_UNKNOWN */
 	const char *file;                 /* the core's name; NULL: a process */
 	bool is_core;
 	bool truncated;                   /* a core that ends before its last segment */

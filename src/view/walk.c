@@ -82,8 +82,9 @@ static void keep_span(struct walk *w, uintptr_t record, spanclass_t sc, uintptr_
 	size_t n = states_of(s);
 
 	w->span = (struct snapshot_run){ .record = record, .kind = s->kind };
-	/* Relaxed: it is a copy. */
-	w->span.owner = atomic_load_explicit(&s->owner, memory_order_relaxed);
+	/* The word of a big object is no owner. Relaxed: it is a copy. */
+	if (s->kind != SPAN_BIG)
+		w->span.owner = atomic_load_explicit(&s->owner, memory_order_relaxed);
 	heaprun_read_span(&w->span.run, s, sc, base);
 	w->span.states_at = sn->nstates;
 	for (size_t i = 0; i < n; i++) {

@@ -30,6 +30,14 @@
 #define KiB ((size_t)1 << 10)
 #define MiB ((size_t)1 << 20)
 
+/* Marks a function that a report is to name. gcc would also make copies of it, whose names are
+ * longer. */
+#if __has_attribute(noipa)
+#define NAMED __attribute__((noipa))
+#else
+#define NAMED __attribute__((noinline))
+#endif
+
 /* Waits for a child. It must exit with 0: any other end stops the process, and the line shows the
  * status. A signal is the status itself, and SIGALRM, 14, means that the child hung. */
 __attribute__((unused)) static void face_child_ends_well(pid_t pid)

@@ -35,13 +35,7 @@ static volatile size_t steps;
 
 /* --- deeds: what children do --- */
 
-/* The reports name these functions. gcc may also make copies of them with longer names. */
-#if __has_attribute(noipa)
-#define NAMED __attribute__((noipa))
-#else
-#define NAMED __attribute__((noinline))
-#endif
-
+/* The reports name these functions. */
 void *allocating_function(size_t size);
 void freeing_function(void *p);
 void writing_function(volatile char *p, ptrdiff_t at);

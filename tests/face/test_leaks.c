@@ -420,6 +420,9 @@ static void unseen(void)
 	struct sigaction act = { .sa_handler = count_child };
 	sigset_t before, after;
 
+	/* musl fills a part of them only. */
+	memset(&before, 0, sizeof(before));
+	memset(&after, 0, sizeof(after));
 	CHECK(sigaction(SIGCHLD, &act, NULL) == 0);
 	(void)make(64);
 	CHECK(sigprocmask(SIG_SETMASK, NULL, &before) == 0);

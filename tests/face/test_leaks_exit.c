@@ -23,11 +23,32 @@
 
 /* --- the program --- */
 
-__attribute__((noinline)) void leak_here(size_t n);
-__attribute__((noinline)) void leak_here(size_t n)
+NAMED void leak_here(size_t n);
+NAMED void leak_here(size_t n)
 {
 	(void)make(n);
 	__asm__ volatile("");
+}
+
+/* Leaks an object that leads to one from elsewhere, which leads to three others. */
+static __attribute__((noinline)) void chain_here(hidden first)
+{
+	for (int i = 0; i < 4; i++) {
+		hidden next = make(100);
+
+		lead(first, 0, next, 0);
+		first = next;
+	}
+}
+
+NAMED hidden lead_here(void);
+NAMED hidden lead_here(void)
+{
+	hidden h = make(100);
+
+	/* The call is not the last thing, so that the function has a frame. */
+	__asm__ volatile("" : "+r"(h));
+	return h;
 }
 
 /* Installs a filter that answers this system call with this error. */
@@ -98,7 +119,11 @@ static void hinder(const char *how)
 
 static int leak_and_end(const char *how)
 {
-	for (int i = 0; i < 5 && strcmp(how, "clean") != 0; i++)
+	if (strcmp(how, "chain") == 0) {
+		chain_here(lead_here());
+		hidden_scrub();
+	}
+	for (int i = 0; i < 5 && strcmp(how, "clean") != 0 && strcmp(how, "chain") != 0; i++)
 		leak_here(100);
 	hinder(how);
 	if (strcmp(how, "closed") == 0)
@@ -166,6 +191,48 @@ static void hindered(void)
 	      said("leakreport: cannot write to '/dev/full': no space left"));
 }
 
+/* Writes a file of suppressions, and returns the options that name it. */
+static const char *suppressing(const char *lines)
+{
+	static char options[PATH_MAX + 64];
+	char file[PATH_MAX];
+	FILE *f;
+
+	(void)snprintf(file, sizeof(file), "%s.known.%d", me, (int)getpid());
+	f = fopen(file, "w");
+	CHECK(f != NULL && fputs(lines, f) >= 0 && fclose(f) == 0);
+	(void)snprintf(options, sizeof(options), "leakcheck=2,leakexit=23,suppressions=%s", file);
+	return options;
+}
+
+static void suppressed(void)
+{
+	static const char cannot[] = "goalloc: suppressions: cannot read '";
+	char by[128];
+
+	(void)snprintf(by, sizeof(by), "suppressed: 5 objects, %zu bytes by ", 5 * slot(100));
+	CHECK(run(suppressing("# none\nleak:nothing\nleak:^leak_here$\n"), "leak") == 7);
+	CHECK(said(by) && said(" by leak:^leak_here$, line 3\n") && said("leaked: 0 objects") &&
+	      !said("leak: "));
+	/* The program itself is a module of the stack, also of its innermost frame. */
+	CHECK(run(suppressing("leak:leak_here\nleak:leaks_exit"), "leak") == 7);
+	CHECK(said(by) && said(", line 2\n") && !said(", line 1\n"));
+	CHECK(run(suppressing("leak:/*leaks_exit"), "leak") == 7 && said(by));
+	CHECK(run(suppressing("leak:^here"), "leak") == 23 && said("leaked: 5 objects") &&
+	      !said("suppressed"));
+	CHECK(run(suppressing("leak:leak_here\nfoo\nbar\n"), "leak") == 7 && said(by) &&
+	      said("', line 2: no leak:PATTERN, ignored\n") && !said("line 3"));
+	/* What only they lead to. */
+	CHECK(run(suppressing("leak:lead_here"), "chain") == 7 &&
+	      said("suppressed: 1 object, ") && said("suppressed: 4 objects, ") &&
+	      said(" that only these lead to\n") && said("leaked: 0 objects"));
+	CHECK(unlink(strchr(suppressing(""), '/')) == 0);
+	CHECK(run("leakcheck=2,leakexit=23,suppressions=/nowhere/none", "leak") == 23 &&
+	      said(cannot) && said("/none': no such file\n") && said("leaked: 5 objects"));
+	CHECK(run("leakcheck=2,suppressions=/dev", "leak") == 7 && said(cannot) &&
+	      said("/dev': it is a directory\n"));
+}
+
 static void drive(void)
 {
 	char file[PATH_MAX], options[PATH_MAX + 64];
@@ -179,7 +246,7 @@ static void drive(void)
 	/* Without all stacks by size, with them by function. */
 	CHECK(run("leakcheck=1,memprofilerate=1GiB", "leak") == 7 && said(five) &&
 	      said(" bytes each"));
-	CHECK(run("leakcheck=2", "leak") == 7 && said(" leak_here") &&
+	CHECK(run("leakcheck=2", "leak") == 7 && said(" leak_here+0x") &&
 	      said("leaked: 5 objects"));
 	CHECK(run("leakcheck=2", "clean") == 7 && said("leaked: 0 objects, 0 bytes") &&
 	      !said("leak: "));
@@ -187,6 +254,7 @@ static void drive(void)
 	CHECK(run("leakcheck=1,leakexit=23", "leak") == 23 && said("leaked: 5 objects"));
 	CHECK(run("leakcheck=1,leakexit=23", "clean") == 7 && said("leaked: 0 objects"));
 	hindered();
+	suppressed();
 	/* Standard error as it was at the start; a program that ends without exit handlers is not
 	 * looked at. */
 	CHECK(run("leakcheck=1", "closed") == 7 && said("leaked: 5 objects"));
@@ -196,7 +264,7 @@ static void drive(void)
 	(void)snprintf(options, sizeof(options), "leakcheck=1,signal=USR1,leakreport=%s", file);
 	CHECK(run(options, "signal") == 7 && result.err[0] == '\0');
 	CHECK(proc_read_file(file, report, sizeof(report)) && unlink(file) == 0 &&
-	      count_lines(report) == 4);
+	      count_lines(report) == 6);
 	/* It is appended to. */
 	(void)snprintf(options, sizeof(options), "leakcheck=1,leakreport=%s", file);
 	CHECK(run(options, "leak") == 7 && result.err[0] == '\0');

@@ -264,7 +264,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
 	struct patch patches[PATCHES_MOST];
 	unsigned npatches = 0;
-
 	unsigned most;
 
 	if (core_length == 0) {
@@ -276,8 +275,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 	most = data[0] % PATCHES_MOST >> data[0] / 64;
 	/* An input of three bytes cuts the core off. */
 	if (n == 3) {
-		CHECK(ftruncate(core_fd, (off_t)((data[1] | data[2] << 8) * core_length >> 16)) ==
-		      0);
+		size_t share = data[1] | (size_t)data[2] << 8;
+
+		CHECK(ftruncate(core_fd, (off_t)(share * core_length >> 16)) == 0);
 		(void)look();
 		write_core();
 		return 0;

@@ -7,7 +7,7 @@ struct basket
 	static void *keep[10000];
 	__attribute__((noinline)) static void *take(int n, const char *)
 	{
-		char *p = new char[n]; // line of take
+		char *p = new char[(unsigned)n]; // line of take
 
 		p[0] = 1;
 		return p;

@@ -64,6 +64,8 @@ environment GOALLOC leakreport=-,leakcheck=1 --leaks=-
 environment GOALLOC leakcheck=2 --all-leak-stacks
 environment GOALLOC leakcheck=2 --all-leak-stacks --leaks
 environment GOALLOC leakexit=0,leakcheck=1 --leak-exit 0
+printf '# none\nleak:lost\n' >known
+environment GOALLOC "suppressions=$PWD/known" --suppressions known
 environment GOALLOC memlimit=2GiB,hard=1 --memlimit 2GiB --hard
 GOALLOC_MEMLIMIT=1GiB environment GOALLOC_MEMLIMIT unset --memlimit 2GiB
 environment GOALLOC signal=USR1 --signal USR1
@@ -159,6 +161,10 @@ expect 2 "goalloc-run: --heap-map: no comma can be in the name of the file '$PWD
 expect 2 "goalloc-run: bad value in 'memprofilerate=x'; it takes BYTES" --profile-rate x true
 expect 2 "goalloc-run: bad value in 'memlimit=2G'; it takes BYTES|N%|off; did you mean 2GiB?" \
 	--memlimit 2G true
+expect 2 "goalloc-run: --suppressions: cannot read 'absent'" --suppressions absent true
+printf 'leak:lost\nlost\n' >bad
+expect 2 "goalloc-run: suppressions: '$PWD/bad', line 2: no leak:PATTERN" --suppressions bad true
+rm bad known
 expect 2 "goalloc-run: bad value in 'leakexit=300'; it takes 0..255" --leak-exit 300 true
 expect 2 "goalloc-run: bad value in 'signal=KILL'; it takes NUMBER|NAME|off" --signal KILL true
 expect 2 "goalloc-run: bad value in 'guardrate=-1'; it takes 0..1000000000" --guard-rate -1 true

@@ -42,6 +42,15 @@ fork="
 	-DLATE -DALONE
 	-DLATE -DALONE -DOTHER
 "
+tracer="
+	-DSAME
+	-DVIEWS=2
+	-DVIEWS=1 -DREFUSE -DWATCHER
+	-DVIEWS=1 -DPROGRAM -DWATCHER
+	-DFORK -DVIEWS=1 -DCHILD_PROGRAM
+	-DFORK -DVIEWS=0 -DWATCHER -DPROGRAM -DREFUSE
+	-DFORK -DVIEWS=1 -DCHILD_VIEW -DALONE
+"
 deep=
 if [ "${1-}" = deep ]; then
 	shift
@@ -65,6 +74,12 @@ if [ "${1-}" = deep ]; then
 	$accidents -DLATE -DALONE
 	$accidents -DLATE -DALONE -DIN_SHARED
 	$accidents -DLATE -DALONE -DIN_SHARED -DOTHER
+"
+	tracer="$tracer
+	-DFORK -DVIEWS=1 -DCHILD_VIEW
+	-DFORK -DVIEWS=1 -DCHILD_VIEW -DCHILD_PROGRAM -DALONE
+	-DFORK -DVIEWS=1 -DCHILD_VIEW -DWATCHER -DALONE
+	-DFORK -DVIEWS=1 -DPROGRAM -DCHILD_PROGRAM
 "
 	span="$span
 	-DBUDGET=3
@@ -90,10 +105,11 @@ check() {
 }
 
 enter_scratch
-for model in ${*:-span.pml tiny.pml exit.pml fork.pml}; do
+for model in ${*:-span.pml tiny.pml exit.pml fork.pml tracer.pml}; do
 	case $model in
 	span.pml) check span.pml "$span" ;;
 	tiny.pml) check tiny.pml "$tiny" ;;
+	tracer.pml) check tracer.pml "$tracer" ;;
 	exit.pml) check exit.pml "$exit" ;;
 	# A large program, a short search.
 	fork.pml) OPT=-O$([ -n "$deep" ] && echo 1 || echo 0) check fork.pml "$fork" ;;

@@ -22,15 +22,17 @@ MODELS=${MODELS:-$here}
 export LC_ALL=C
 
 # Files whose atomic accesses are all modelled, but for those in these functions.
-ATOMICS="mspan.h mspan.c mcentral.c thread.h thread.c start.c fork.c"
+ATOMICS="mspan.h mspan.c mcentral.c thread.h thread.c start.c fork.c tracer.h tracer.c"
 EXCEPTIONS="
 init_common          before the span is in the page map: nobody else knows the record
 mspan_check          reads, in tests and debug builds
 mspan_owner_relaxed  the models have its load where it is called
+mspan_set_grown      a big object: the program gives it from thread to thread
 slot_state           state bytes: the models have them as what is live or out
 slot_set             the same
 thread_is_ready      start-up, once, before there is a second thread
 thread_set_ready     the same
+tracer_allow         the same
 mspan_set_released   a figure
 mspan_count_released the same
 mspan_has_remote     a hint: who acts on it takes the span and absorbs

@@ -90,7 +90,7 @@ static void gaps_are_exponential_and_fit_the_chance_of_an_object(void **state)
 		for (size_t s = 1; s < 16 * rates[r]; s *= 3)
 			check_share(gaps, N, s, rates[r]);
 		/* The mean of an exponential, rounded down, and five of its deviations. */
-		assert_true(fabs(sum / N - 1 / expm1(1 / rate)) < 5 * rate / sqrt(N));
+		assert_true(fabs(sum / (double)N - 1 / expm1(1 / rate)) < 5 * rate / sqrt(N));
 	}
 }
 
@@ -107,7 +107,7 @@ static void gaps_do_not_depend_on_each_other(void **state)
 		product += gap * before;
 		before = gap;
 	}
-	assert_true(fabs(product / N / (rate * rate)) < 5 / sqrt(N));
+	assert_true(fabs(product / (double)N / (rate * rate)) < 5 / sqrt(N));
 }
 
 static void the_same_state_gives_the_same_gaps_and_another_state_others(void **state)

@@ -147,6 +147,34 @@ static void a_handler_that_comes_here_again_is_called_once(void **state)
 	run_until_abort(reenter_from_the_handler, twice);
 }
 
+static void end_in_a_vforked_child(void *status)
+{
+	pid_t pid = vfork();
+
+	if (pid == 0)
+		fatal_error("all is lost");
+	*(int *)status = child_wait(pid);
+}
+
+/* libc may take the child for the thread that made it. In a process of its own, because glibc keeps
+ * a lock for ever when a process aborts, and the child shares it. */
+static void a_vforked_child_ends_alone(void **state)
+{
+	pid_t pid = fork();
+	char text[1000];
+	int status = 0;
+
+	(void)state;
+	if (pid == 0) {
+		(void)capture_stderr(end_in_a_vforked_child, &status, text, sizeof(text));
+		_exit(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT &&
+				      strcmp(text, "goalloc: all is lost\n") == 0
+			      ? 0
+			      : 1);
+	}
+	assert_int_equal(child_wait(pid), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -156,6 +184,7 @@ int main(void)
 		cmocka_unit_test(a_line_that_is_too_long_is_cut_and_still_a_line),
 		cmocka_unit_test(a_write_that_fails_returns_its_errno_and_keeps_the_callers),
 		cmocka_unit_test(a_handler_that_comes_here_again_is_called_once),
+		cmocka_unit_test(a_vforked_child_ends_alone),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

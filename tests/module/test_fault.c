@@ -252,8 +252,11 @@ TEST_IN_CHILD(a_report_of_the_parents_does_not_keep_a_child_from_reporting)
 	CHECK(file >= 0 && saved >= 0);
 	fill_stderr();
 	CHECK(pthread_create(&thread, NULL, write_for_ever, NULL) == 0);
-	while (atomic_load(&writer) == 0 || os_thread_state(getpid(), writer) != 'S')
-		os_sleep_ms(1);
+	/* It may sleep for a moment before it writes. */
+	for (int asleep = 0; asleep < 50; os_sleep_ms(1))
+		asleep = atomic_load(&writer) != 0 && os_thread_state(getpid(), writer) == 'S'
+				 ? asleep + 1
+				 : 0;
 	CHECK(dup2(saved, 2) == 2);
 	child = fork();
 	CHECK(child >= 0);

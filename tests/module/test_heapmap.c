@@ -59,10 +59,11 @@ static void make_heap(size_t n, size_t nbig)
 	(void)heap_malloc(0);
 }
 
-TEST_IN_CHILD(a_heap_that_was_never_used_is_a_line)
+TEST_IN_CHILD(a_heap_that_was_never_used_has_no_page)
 {
 	(void)write_map();
-	CHECK(count_lines(text) == 1);
+	CHECK(count_lines(text) == 2);
+	CHECK(strstr(text, "\nheap map: a letter is ") != NULL);
 }
 
 TEST_IN_CHILD(merged_cells_are_what_most_of_them_are)
@@ -227,7 +228,7 @@ TEST_IN_CHILD(what_cannot_be_written_is_said)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(a_heap_that_was_never_used_is_a_line),
+		cmocka_unit_test(a_heap_that_was_never_used_has_no_page),
 		cmocka_unit_test(merged_cells_are_what_most_of_them_are),
 		cmocka_unit_test(a_big_heap_of_fragments_stays_small),
 		cmocka_unit_test(the_letters_of_the_text_are_those_of_the_legend),

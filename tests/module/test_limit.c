@@ -232,7 +232,7 @@ TEST_IN_CHILD(what_the_thread_keeps_goes_before_the_limit_is_crossed)
 		p[i] = make(KiB(256));
 	for (int i = 0; i < 100; i++)
 		drop(p[i]);
-	CHECK(thread_cache()->big.npages >= 90 * KiB(256) / PAGE_SIZE);
+	CHECK(bigcache_npages(&thread_cache()->big) >= 90 * KiB(256) / PAGE_SIZE);
 	/* Of another length: none of them is of use as it is. */
 	for (int i = 0; i < 1000; i++) {
 		q[i] = make(KiB(28));
@@ -251,12 +251,12 @@ static void *use_some(void *arg)
 		p[i] = make(KiB(64));
 	for (int i = 0; i < 8; i++)
 		drop(p[i]);
-	CHECK(thread_cache()->big.npages >= 16);
+	CHECK(bigcache_npages(&thread_cache()->big) >= 16);
 	pthread_barrier_wait(barrier);
 	pthread_barrier_wait(barrier);
 	/* A slow path. */
 	p[0] = make(KiB(512));
-	CHECK(thread_cache()->big.npages == 0);
+	CHECK(bigcache_npages(&thread_cache()->big) == 0);
 	drop(p[0]);
 	return NULL;
 }
@@ -460,7 +460,7 @@ TEST_IN_CHILD(what_the_thread_keeps_goes_before_an_object_is_refused_to_grow_in_
 	p = make(MiB(10));
 	for (int i = 0; i < 60; i++)
 		drop(kept[i]);
-	CHECK(thread_cache()->big.npages >= 50 * KiB(256) / PAGE_SIZE);
+	CHECK(bigcache_npages(&thread_cache()->big) >= 50 * KiB(256) / PAGE_SIZE);
 	q = heap_realloc(p, MiB(21), SCAN, "realloc");
 	CHECK(q == p);
 	drop(q);
@@ -477,7 +477,7 @@ TEST_IN_CHILD(near_the_limit_a_thread_that_is_alone_keeps_less)
 	CHECK(limit_get_state() == LIMIT_NEAR);
 	for (int i = 0; i < 100; i++)
 		drop(kept[i]);
-	CHECK(thread_cache()->big.npages <= BIG_PAGES_ALL);
+	CHECK(bigcache_npages(&thread_cache()->big) <= BIG_PAGES_ALL);
 	drop(p);
 }
 

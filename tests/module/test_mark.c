@@ -11,6 +11,7 @@
 #include "heap/mcentral.h"
 #include "base/options.h"
 #include "os/os.h"
+#include "os/os_process.h"
 #include "os/procmap.h"
 #include "tools/snapshot.h"
 #include "heap/tiny.h"
@@ -469,15 +470,13 @@ TEST_IN_CHILD(a_snapshot_is_a_copy)
 	CHECK(waitpid(-1, NULL, __WALL) == -1);
 }
 
-#if defined(__GLIBC__)
 static void crash(struct snapshot *sn, void *arg)
 {
 	(void)sn;
 	(void)arg;
-	abort();
+	os_abort();
 }
 
-/* abort() of musl would signal the thread that the copy was made by. */
 TEST_IN_CHILD(a_copy_that_crashes_is_told)
 {
 	struct snapshot_failure failure = snapshot_take(crash, NULL, cpu_stack_pointer());
@@ -486,7 +485,6 @@ TEST_IN_CHILD(a_copy_that_crashes_is_told)
 	      strstr(failure.why, "killed") != NULL);
 	CHECK(waitpid(-1, NULL, __WALL) == -1);
 }
-#endif
 
 int main(void)
 {
@@ -503,9 +501,7 @@ int main(void)
 		cmocka_unit_test(pages_without_memory_are_passed_over),
 		cmocka_unit_test(the_mappings_are_those_of_the_process),
 		cmocka_unit_test(a_snapshot_is_a_copy),
-#if defined(__GLIBC__)
 		cmocka_unit_test(a_copy_that_crashes_is_told),
-#endif
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -859,12 +859,12 @@ TEST_IN_CHILD(a_thread_alone_cuts_the_big_objects_it_keeps_before_the_heap_grows
 		s[i] = get_big(&cache[0], 10 + i % 50);
 	for (size_t i = 0; i < N; i++)
 		put_big(&cache[0], s[i]);
-	CHECK(cache[0].big.npages == 4 * (10 + 59) * 50 / 2);
+	CHECK(bigcache_npages(&cache[0].big) == 4 * (10 + 59) * 50 / 2);
 	total = mheap.pages.ntotal;
 	/* Longer than any of them, then smaller. */
 	s[0] = get_big(&cache[0], total / 2);
 	CHECK(mheap.pages.ntotal == total);
-	CHECK(cache[0].big.npages == 0);
+	CHECK(bigcache_npages(&cache[0].big) == 0);
 	put_big(&cache[0], s[0]);
 	put_big(&cache[0], get_big(&cache[0], 100));
 	for (size_t i = 0; i < 64 * 1024; i++)
@@ -886,16 +886,16 @@ TEST_IN_CHILD(the_big_objects_that_a_cache_keeps_are_bounded)
 		s[i] = get_big(&cache[0], 10 + i);
 	for (size_t i = 0; i < 60; i++) {
 		put_big(&cache[0], s[i]);
-		CHECK(cache[0].big.npages <= BIG_PAGES_MIN);
+		CHECK(bigcache_npages(&cache[0].big) <= BIG_PAGES_MIN);
 	}
 	atomic_store(&mcaches_made, BIG_PAGES_ALL / BIG_CACHE_MAX_RUN);
 	/* Longer than what it may keep goes to the heap at once. */
 	s[0] = get_big(&cache[1], BIG_CACHE_MAX_RUN + 1);
 	put_big(&cache[1], s[0]);
-	CHECK(cache[1].big.npages == 0 && span_of(s[0]->base) != s[0]);
+	CHECK(bigcache_npages(&cache[1].big) == 0 && span_of(s[0]->base) != s[0]);
 	s[0] = get_big(&cache[1], BIG_CACHE_MAX_RUN);
 	put_big(&cache[1], s[0]);
-	CHECK(cache[1].big.npages == BIG_CACHE_MAX_RUN);
+	CHECK(bigcache_npages(&cache[1].big) == BIG_CACHE_MAX_RUN);
 	end_with_empty_heap();
 }
 
@@ -909,11 +909,11 @@ TEST_IN_CHILD(a_cache_keeps_no_more_than_its_new_share_soon_after_other_caches_c
 		s[i] = get_big(&cache[0], 10);
 	for (size_t i = 0; i < BIG_PAGES_ALL / 10; i++)
 		put_big(&cache[0], s[i]);
-	CHECK(cache[0].big.npages > BIG_PAGES_ALL - 10);
+	CHECK(bigcache_npages(&cache[0].big) > BIG_PAGES_ALL - 10);
 	atomic_store(&mcaches_made, 1000);
-	for (size_t i = 0; i < BIG_FREES_PER_POLL; i++)
+	for (size_t i = 0; i < BIG_FREES_PER_LOOK; i++)
 		put_big(&cache[0], get_big(&cache[0], 10));
-	CHECK(cache[0].big.npages <= BIG_PAGES_MIN);
+	CHECK(bigcache_npages(&cache[0].big) <= BIG_PAGES_MIN);
 	end_with_empty_heap();
 }
 
@@ -929,11 +929,11 @@ TEST_IN_CHILD(a_full_cache_frees_only_as_many_big_objects_as_have_to_go)
 	last = get_big(&cache[0], 7);
 	for (size_t i = 0; i < BIG_PAGES_MIN / 8; i++)
 		put_big(&cache[0], s[i]);
-	CHECK(cache[0].big.npages == BIG_PAGES_MIN);
+	CHECK(bigcache_npages(&cache[0].big) == BIG_PAGES_MIN);
 	put_big(&cache[0], last);
 	/* One of the two lengths went, or both. */
-	CHECK(cache[0].big.npages >= BIG_PAGES_MIN - 16 + 7 &&
-	      cache[0].big.npages <= BIG_PAGES_MIN);
+	CHECK(bigcache_npages(&cache[0].big) >= BIG_PAGES_MIN - 16 + 7 &&
+	      bigcache_npages(&cache[0].big) <= BIG_PAGES_MIN);
 	CHECK(get_big(&cache[0], 7) == last);
 	put_big(&cache[0], last);
 	end_with_empty_heap();
@@ -947,7 +947,7 @@ TEST_IN_CHILD(few_big_objects_stay_kept_where_the_heap_grows_for_another_length)
 	atomic_store(&mcaches_made, 1);
 	put_big(c, get_big(c, 100));
 	(void)get_big(c, 2000);
-	CHECK(c->big.npages == 100);
+	CHECK(bigcache_npages(&c->big) == 100);
 }
 
 TEST_IN_CHILD(a_thread_alone_learns_how_many_big_objects_to_keep)
@@ -963,9 +963,9 @@ TEST_IN_CHILD(a_thread_alone_learns_how_many_big_objects_to_keep)
 		for (size_t i = 0; i < N; i++)
 			put_big(&cache[0], s[i]);
 		if (turn == 0)
-			CHECK(cache[0].big.npages <= BIG_PAGES_ALL);
+			CHECK(bigcache_npages(&cache[0].big) <= BIG_PAGES_ALL);
 	}
-	CHECK(cache[0].big.npages == N * NPAGES);
+	CHECK(bigcache_npages(&cache[0].big) == N * NPAGES);
 	end_with_empty_heap();
 }
 
@@ -992,7 +992,7 @@ TEST_IN_CHILD(a_big_object_of_any_length_comes_back_once_it_was_missed)
 	/* Longer than the longest never comes back. */
 	for (int i = 0; i < 3; i++) {
 		put_big(c, get_big(c, BIG_PAGES_ALONE + 1));
-		CHECK(c->big.npages <= BIG_PAGES_ALONE);
+		CHECK(bigcache_npages(&c->big) <= BIG_PAGES_ALONE);
 	}
 	end_with_empty_heap();
 }
@@ -1009,7 +1009,7 @@ TEST_IN_CHILD(a_huge_object_that_is_freed_once_goes_back_at_once)
 
 		*(char *)s->base = 1;
 		put_big(c, s);
-		CHECK(c->big.npages == 0 && mheap.pages.nclean + 2 * PCACHE_PAGES > n);
+		CHECK(bigcache_npages(&c->big) == 0 && mheap.pages.nclean + 2 * PCACHE_PAGES > n);
 	}
 	end_with_empty_heap();
 }
@@ -1028,7 +1028,7 @@ TEST_IN_CHILD(a_tick_keeps_big_objects_that_come_back_all_the_time)
 		put_big(c, get_big(c, 5000));
 		put_big(c, get_big(c, 5000));
 		tick_now(c);
-		CHECK(c->big.npages == 5000);
+		CHECK(bigcache_npages(&c->big) == 5000);
 	}
 	/* One that is to read as zero is another, because this one may be dirty. */
 	s = mcache_alloc_zeroed(c, 5000 * PAGE_SIZE, 1, SCAN);
@@ -1039,7 +1039,7 @@ TEST_IN_CHILD(a_tick_keeps_big_objects_that_come_back_all_the_time)
 	tick_now(c);
 	/* Nobody has asked for it since the last tick. */
 	tick_now(c);
-	CHECK(c->big.npages == 0);
+	CHECK(bigcache_npages(&c->big) == 0);
 	end_with_empty_heap();
 }
 
@@ -1093,13 +1093,13 @@ TEST_IN_CHILD(an_aligned_big_object_that_was_freed_is_handed_out_again_among_oth
 		if (i == 5)
 			put_big(&cache[0], s);
 	}
-	CHECK(cache[0].big.npages == 11 * 8);
+	CHECK(bigcache_npages(&cache[0].big) == 11 * 8);
 	CHECK(mcache_alloc_big(&cache[0], 8, 64, NOSCAN, &fresh) == s && !fresh);
-	CHECK(spanclass_scan(s->spanclass) == NOSCAN && cache[0].big.npages == 10 * 8);
+	CHECK(spanclass_scan(s->spanclass) == NOSCAN && bigcache_npages(&cache[0].big) == 10 * 8);
 	/* The others are still there, last freed first. */
 	for (int i = 10; i-- > 0;)
 		CHECK(get_big(&cache[0], 8) == other[i]);
-	CHECK(cache[0].big.npages == 0);
+	CHECK(bigcache_npages(&cache[0].big) == 0);
 	CHECK(mcache_alloc_big(&cache[0], BIG_CACHE_MAX_RUN + 1, 2, SCAN, &fresh) != NULL);
 }
 
@@ -1122,7 +1122,7 @@ TEST_IN_CHILD(a_flushed_cache_has_nothing_and_is_as_good_as_new)
 			CHECK(stack_depth(&c->bins[sc]) == 0 && c->bins[sc].alloc_cache == 0);
 			CHECK(c->bins[sc].span == NULL && c->bins[sc].partial == NULL);
 		}
-		CHECK(c->big.npages == 0 && c->pages.free == 0 && c->tiny.block == 0);
+		CHECK(bigcache_npages(&c->big) == 0 && c->pages.free == 0 && c->tiny.block == 0);
 		check_all();
 		for (int i = 1; i < 500; i += 2)
 			put(c, p[i]);

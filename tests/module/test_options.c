@@ -98,6 +98,7 @@ static void assert_same(struct options a, struct options b)
 	assert_string_equal(a.stats, b.stats);
 	assert_string_equal(a.profile, b.profile);
 	assert_string_equal(a.leakreport, b.leakreport);
+	assert_string_equal(a.suppressions, b.suppressions);
 	assert_string_equal(a.heapmap, b.heapmap);
 	assert_int_equal(a.stats_fd, b.stats_fd);
 	assert_int_equal(a.report_fd, b.report_fd);
@@ -215,6 +216,19 @@ static void scavenge_is_a_number_of_ms_up_to_a_day(void **state)
 		       "0x10", " 5", "ten", ":", "/");
 	/* Alone it is no number. */
 	assert_same(parse("scavenge", bad_line("scavenge", "0..86400000")), defaults);
+}
+
+static void suppressions_are_a_file_or_off(void **state)
+{
+	char item[OPTION_PATH_MAX + 100] = "suppressions=";
+
+	(void)state;
+	assert_string_equal(parse("suppressions=lsan.supp", "").suppressions, "lsan.supp");
+	assert_same(parse("suppressions=lsan.supp,suppressions=off", ""), defaults);
+	assert_same(parse("suppressions=", bad_line("suppressions=", "FILE|off")), defaults);
+	assert_same(parse("suppressions", bad_line("suppressions", "FILE|off")), defaults);
+	memset(item + strlen(item), 'x', OPTION_PATH_MAX - 1);
+	assert_int_equal(strlen(parse(item, "").suppressions), OPTION_PATH_MAX - 1);
 }
 
 static void numbers_have_their_bounds(void **state)
@@ -887,6 +901,7 @@ int main(void)
 		cmocka_unit_test(hardened_has_two_levels),
 		cmocka_unit_test(leakcheck_has_two_levels),
 		cmocka_unit_test(scavenge_is_a_number_of_ms_up_to_a_day),
+		cmocka_unit_test(suppressions_are_a_file_or_off),
 		cmocka_unit_test(numbers_have_their_bounds),
 		cmocka_unit_test(every_is_a_time_up_to_a_day),
 		cmocka_unit_test(bytes_take_the_units_of_go),

@@ -41,6 +41,7 @@ static void each_place(void (*visit)(struct pprof_place *place, void *arg), void
 }
 
 static struct pprof_source source = { .rate = 1000,
+				      .heading = "the heading",
 				      .each_sample = each_sample,
 				      .each_place = each_place };
 
@@ -334,7 +335,7 @@ static void the_head_says_what_the_values_are(void **state)
 	assert_null(strstr(got.strings[got.drop_frames], "goalloc_.*"));
 	assert_in_range(got.time_ns / 1000000000, time(NULL) - 5, time(NULL) + 5);
 	assert_int_equal(got.nsamples, 0);
-	assert_int_equal(got.comment, 0);
+	assert_string_equal(got.strings[got.comment], "the heading");
 }
 
 static void values_are_scaled_by_the_chance_of_a_sample(void **state)

@@ -561,7 +561,7 @@ static void check_estimates(size_t rate)
 			/* Of few samples of small objects the tail is longer than a normal
 			 * one's. */
 			CHECK(fabs(z[i]) < 6);
-			mean[i] += z[i] / SEEDS;
+			mean[i] += z[i] / (double)SEEDS;
 		}
 	}
 	for (int i = 0; i < 4; i++)

@@ -108,9 +108,13 @@ static _Noreturn void child(uint64_t *r, struct object *known, int n, int genera
 	_exit(0);
 }
 
-/* Makes a child without libc's handlers. */
+/* Makes a child without libc's handlers. musl makes no threads in a child that it does not know
+ * of. */
 static pid_t fork_bare(void)
 {
+#if !defined(__GLIBC__)
+	return _Fork();
+#endif
 	return (pid_t)syscall(SYS_clone, (long)SIGCHLD, 0L, 0L, 0L, 0L);
 }
 

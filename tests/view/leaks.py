@@ -57,6 +57,19 @@ class Program:
             check(time.monotonic() < end, "state %s, not %s" % (self.status("State"), letters))
             time.sleep(0.01)
 
+    def report(self, file):
+        """Returns the report of leaks that a signal asks for."""
+        os.kill(self.pid, signal.SIGUSR1)
+        end = time.monotonic() + PATIENCE
+        text = ""
+        while "leaked:" not in text:
+            check(time.monotonic() < end, "no report from inside")
+            time.sleep(0.02)
+            if os.path.exists(file):
+                with open(file) as f:
+                    text = f.read()
+        return text
+
     def end(self):
         self.process.stdin.close()
         try:
@@ -109,6 +122,8 @@ def case_quiet():
     check_exact(found, 3)
     check(not data["likely"], "the process was stopped")
     text = must("--leaks", program.pid)
+    check(re.match(r"goalloc: leaks of view_leaky, pid %d, 20.* UTC, up \d+ s, goalloc 1\." %
+                   program.pid, text), text)
     check(totals(text)[:2] == (45, 3 * (10 * 48 + 5 * 3072)), text)
     check("leak: 15 objects, 46080 bytes, 3072 bytes each" in text, text)
     check("leak: 30 objects, 1440 bytes, of these 3 objects, 144 bytes direct" in text, text)
@@ -124,15 +139,7 @@ def case_inside():
         report = os.path.join(scratch, "inside")
         program = Program([LEAKY, "2"], "leakcheck=2,signal=USR1,leakreport=" + report)
         outside = must("--leaks", program.pid)
-        os.kill(program.pid, signal.SIGUSR1)
-        end = time.monotonic() + PATIENCE
-        inside = ""
-        while "leaked:" not in inside:
-            check(time.monotonic() < end, "no report from inside")
-            time.sleep(0.02)
-            if os.path.exists(report):
-                with open(report) as f:
-                    inside = f.read()
+        inside = program.report(report)
         program.process.send_signal(signal.SIGKILL)
         program.process.wait()
     check(totals(inside)[:2] == totals(outside)[:2], inside + outside)
@@ -157,6 +164,44 @@ def case_ignored():
     text = must("--object", first, program.pid)
     check(", live, ignored" in text, text)
     program.end()
+
+
+def case_suppressed():
+    """Inside and outside the same leaks are suppressed; outside also by file and full name."""
+    with tempfile.TemporaryDirectory() as scratch:
+        report, known = os.path.join(scratch, "inside"), os.path.join(scratch, "known")
+
+        def write(lines):
+            with open(known, "w") as f:
+                f.write(lines)
+
+        # The name of a C++ function, which the symbol table has as _ZL10leak_chainv.
+        write("# two lines\nleak:^leak_chain\n")
+        program = Program([LEAKY, "2"], "leakcheck=2,signal=USR1,leakreport=%s,suppressions=%s" %
+                          (report, known))
+        outside = must("--leaks", "--suppressions", known, program.pid)
+        data = json.loads(must("--json=leaks", "--suppressions", known, program.pid))
+        check(data["suppressed"] == [{"line": 2, "objects": 20, "bytes": 960}] and
+              data["leaked_objects"] == 10, str(data))
+        write("leak:leak_blocks()$\nleak:/leaky.cc$\nleak:view_leaky")
+        all_of_them = must("--leaks", "--suppressions", known, program.pid)
+        check(totals(all_of_them)[0] == 0, all_of_them)
+        if "leaky.cc" in must("--leaks", program.pid):
+            check("10 objects, 30720 bytes by leak:leak_blocks()$, line 1\n" in all_of_them and
+                  "20 objects, 960 bytes by leak:/leaky.cc$, line 2\n" in all_of_them,
+                  all_of_them)
+        write("leak:main\nleek:main\n")
+        for file, complaint in ((known, "'%s', line 2: no leak:PATTERN" % known),
+                                ("/nowhere", "cannot read '/nowhere': No such file")):
+            status, out, err = view("--leaks", "--suppressions", file, program.pid)
+            check(status == 1 and out == "" and err.count("\n") == 1 and complaint in err, err)
+        # This comes last: while it is made, the list of lost objects is memory of the program.
+        inside = program.report(report)
+        for text in (inside, outside):
+            check(totals(text)[:2] == (10, 2 * 5 * 3072), text)
+            check("suppressed: 20 objects, 960 bytes by leak:^leak_chain, line 2\n" in text, text)
+        program.process.send_signal(signal.SIGKILL)
+        program.process.wait()
 
 
 def case_storm():

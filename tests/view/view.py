@@ -176,7 +176,8 @@ def check_objects(p, *target):
 
 def check_page(p, *target):
     text = look(*target)
-    check(re.match(r"goalloc \d+\.\d+\.\d+: viewed", text), text[:100])
+    check(re.match(r"goalloc: (core of )?viewed, pid %d, 20\d\d-\d\d-\d\d \d\d:\d\d:\d\d UTC, "
+                   r"(up \d+ s, )?goalloc \d+\.\d+\.\d+\n" % p.pid, text), text[:100])
     check(re.search(r"^  live objects .* %d objects" % p.memstats["HeapObjects"], text, re.M),
           text)
     check("beyond what was asked for" in text)
