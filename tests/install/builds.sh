@@ -168,5 +168,12 @@ lto)
 	build debug "$source" -DCMAKE_C_COMPILER="$case" -DGOALLOC_WERROR=ON \
 		-DCMAKE_BUILD_TYPE=Debug -DGOALLOC_DEBUG=ON
 	answers "$PWD/debug"
+	# What the compiler made of the start: libc allocates before the constructors run.
+	"$case" -static -o nop "$source/tests/face/static_nop.c" release/goalloc.o -pthread ||
+		fail "a static program does not link"
+	for options in "" efence=1 leakcheck=2 hardened=2,guardrate=1; do
+		GOALLOC=$options ./nop 2>/dev/null ||
+			fail "a static program, GOALLOC=$options: exit status $?"
+	done
 	;;
 esac
