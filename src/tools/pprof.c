@@ -249,7 +249,8 @@ static void write_type(struct writer *w, unsigned field, unsigned name, unsigned
 /* Returns what n samples of nbytes stand for, rounded as pprof rounds the text format. */
 static uint64_t scaled(uint64_t n, size_t nbytes, double chance)
 {
-	return (uint64_t)((double)n * (double)nbytes / chance);
+	/* What is live may be less than before, in a profile of some seconds. */
+	return (uint64_t)(int64_t)((double)(int64_t)n * (double)nbytes / chance);
 }
 
 static void write_sample(const struct pprof_sample *s, void *arg)

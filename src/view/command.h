@@ -15,6 +15,9 @@
 #define VIEW_FAILED 1       /* a bad option, or the target cannot be read */
 #define VIEW_OTHER 2        /* the target has another version of goalloc */
 
+/* The longest time for which samples are taken. */
+#define VIEW_SECONDS_MOST 86400
+
 struct snapshot;
 
 /* Makes the heading of a report about a target whose library was found: of this moment, or of the
@@ -48,6 +51,9 @@ int command_leaks_json(FILE *out, struct target *t);
 
 /* Writes the profile for pprof likewise. */
 int command_pprof_stream(FILE *out, struct target *t);
+
+/* Takes samples for some seconds, and writes what they tell of these seconds alone likewise. */
+int command_pprof_delta(FILE *out, struct target *t, unsigned seconds);
 
 /* Becomes a program, and writes the page of --html when the program ends. In the name of the file
  * %p is the process id. Returns an exit status if it cannot become the program. */

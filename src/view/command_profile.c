@@ -44,29 +44,45 @@ static size_t rate_of(struct target *t, const struct viewed_root *root)
 	return rate != 0 ? rate : RATE;
 }
 
-/* Lets the process take samples for some seconds, if it does not take any by itself. Reads them
- * while the wish lasts. */
-static int sample(struct target *t, const struct viewed_root *root, struct samples *s)
+/* Lets the process take samples for some seconds, if it does not take any by itself, and reads
+ * them while the wish lasts. *before gets those that there were. Returns false with target.error
+ * set; the caller drops both in any case. */
+static bool sample_for(struct target *t, const struct viewed_root *root, unsigned seconds,
+		       struct samples *before, struct samples *s)
 {
-	unsigned seconds = view_modifiers.seconds;
 	struct raised raised = { .target = t };
 	bool lasts;
 
-	samples_read(s, t, root);
-	if (seconds == 0)
-		return VIEW_OK;
-	if (t->is_core)
-		return command_fail("--seconds: a core takes no samples any more");
-	if (!s->on && !raise_begin(&raised, t, root, rate_of(t, root), seconds))
-		return command_fail_target(t);
-	samples_drop(s);
+	samples_read(before, t, root);
+	if (!before->on && !raise_begin(&raised, t, root, rate_of(t, root), seconds))
+		return false;
 	lasts = raise_wait(&raised, seconds);
 	/* Libraries may have been loaded meanwhile. */
 	if (lasts && (lasts = target_refresh(t)))
 		samples_read(s, t, root);
 	raise_end(&raised);
-	return lasts ? VIEW_OK : command_fail("process %d ended before its samples were read",
-					      t->pid);
+	if (lasts)
+		return true;
+	t->gone = true;
+	return target_fail(t, "it ended before its samples were read");
+}
+
+/* Reads the samples, after some seconds of sampling if the options say so. */
+static int sample(struct target *t, const struct viewed_root *root, struct samples *s)
+{
+	struct samples before = { .rate = 0 };
+	int status = VIEW_OK;
+
+	if (view_modifiers.seconds == 0) {
+		samples_read(s, t, root);
+		return VIEW_OK;
+	}
+	if (t->is_core)
+		return command_fail("--seconds: a core takes no samples any more");
+	if (!sample_for(t, root, view_modifiers.seconds, &before, s))
+		status = command_fail_target(t);
+	samples_drop(&before);
+	return status;
 }
 
 /* Writes beside the file, and replaces it when all is written. What is no plain file is written to
@@ -136,23 +152,18 @@ static bool copy_file(FILE *out, int fd)
 	return n == 0;
 }
 
-int command_pprof_stream(FILE *out, struct target *t)
+/* Writes samples as a profile to a stream. Returns an exit status, with target.error set. */
+static int stream_samples(FILE *out, struct target *t, const struct samples *s)
 {
 	char file[] = "/tmp/goalloc-view.XXXXXX";
-	struct viewed_root root;
-	struct samples s = { .rate = 0 };
-	int fd, status = VIEW_FAILED;
+	int fd = mkostemp(file, O_CLOEXEC), status = VIEW_FAILED;
 
-	if (find_root(t, &root) != FOUND)
-		return VIEW_FAILED;
-	fd = mkostemp(file, O_CLOEXEC);
 	if (fd < 0) {
 		(void)target_fail(t, "a file in /tmp cannot be made: %s", strerror(errno));
 		return VIEW_FAILED;
 	}
-	samples_read(&s, t, &root);
 	close(fd);
-	errno = write_file(file, t, &s);
+	errno = write_file(file, t, s);
 	fd = errno == 0 ? open(file, O_RDONLY | O_CLOEXEC) : -1;
 	if (fd >= 0 && copy_file(out, fd))
 		status = VIEW_OK;
@@ -161,6 +172,36 @@ int command_pprof_stream(FILE *out, struct target *t)
 	if (fd >= 0)
 		close(fd);
 	(void)unlink(file);
+	return status;
+}
+
+int command_pprof_stream(FILE *out, struct target *t)
+{
+	struct viewed_root root;
+	struct samples s;
+	int status;
+
+	if (find_root(t, &root) != FOUND)
+		return VIEW_FAILED;
+	samples_read(&s, t, &root);
+	status = stream_samples(out, t, &s);
+	samples_drop(&s);
+	return status;
+}
+
+int command_pprof_delta(FILE *out, struct target *t, unsigned seconds)
+{
+	struct samples before = { .rate = 0 }, s = { .rate = 0 };
+	struct viewed_root root;
+	int status = VIEW_FAILED;
+
+	if (find_root(t, &root) != FOUND)
+		return VIEW_FAILED;
+	if (sample_for(t, &root, seconds, &before, &s)) {
+		samples_subtract(&s, &before);
+		status = stream_samples(out, t, &s);
+	}
+	samples_drop(&before);
 	samples_drop(&s);
 	return status;
 }

@@ -17,6 +17,7 @@ struct document {
 	/* Looks at the target and writes the document. Returns an HTTP status: 200, 410 if the
 	 * process has ended, or another one with a line of text that says why. */
 	int (*write)(FILE *out, struct target *t, const char *query);
+	bool (*takes_long)(const char *query);    /* NULL: never */
 };
 
 /* All documents; a path of NULL ends them. */

@@ -42,7 +42,6 @@ static const struct option {
 	  "--seconds N        with --pprof: samples are taken for so long" },
 };
 
-#define SECONDS_MOST 86400
 #define NUM_OPTIONS (sizeof(options_of_view) / sizeof(options_of_view[0]))
 
 static void print_help(void)
@@ -121,9 +120,9 @@ static bool modify(const struct option *o, const char *value)
 	if (text_is(o->name, "--suppressions"))
 		return suppressions_load(value);
 	rest = text_number(value, &n);
-	if (rest == NULL || *rest != '\0' || n == 0 || n > SECONDS_MOST) {
+	if (rest == NULL || *rest != '\0' || n == 0 || n > VIEW_SECONDS_MOST) {
 		(void)command_fail("%s %s: a number of seconds from 1 to %d is wanted", o->name,
-				   value, SECONDS_MOST);
+				   value, VIEW_SECONDS_MOST);
 		return false;
 	}
 	view_modifiers.seconds = (unsigned)n;

@@ -115,9 +115,10 @@ void samples_read(struct samples *s, struct target *t, const struct viewed_root 
 	}
 	s->rate = tables.rate;
 	s->on = on != 0;
+	/* Relaxed: it is a copy. */
+	s->serial = atomic_load_explicit(&tables.serial, memory_order_relaxed);
 	if (s->rate == 0)
 		return;
-	/* Relaxed: it is a copy. */
 	s->dropped = atomic_load_explicit(&tables.dropped, memory_order_relaxed);
 	at = (uintptr_t)tables.newest_bucket;
 	while (at != 0 && s->nstacks < RECORDS_MOST)
@@ -139,6 +140,22 @@ const struct samples_stack *samples_of(const struct samples *s, uintptr_t addr)
 		return NULL;
 	stack.record = o->stack;
 	return bsearch(&stack, s->stacks, s->nstacks, sizeof(stack), by_record);
+}
+
+void samples_subtract(struct samples *s, const struct samples *before)
+{
+	if (s->serial != before->serial || before->nstacks == 0)
+		return;
+	for (size_t i = 0; i < s->nstacks; i++) {
+		struct samples_stack *now = &s->stacks[i];
+		const struct samples_stack *then = bsearch(now, before->stacks, before->nstacks,
+							   sizeof(*now), by_record);
+
+		if (then == NULL)
+			continue;
+		now->allocs -= then->allocs;
+		now->frees -= then->frees;
+	}
 }
 
 void samples_drop(struct samples *s)

@@ -12,7 +12,8 @@
 struct samples_stack {
 	uintptr_t record;       /* its address in the target */
 	size_t nbytes;          /* of a slot */
-	uint64_t allocs, frees; /* samples; frees are no more than allocs */
+	uint64_t allocs, frees; /* samples; frees are no more than allocs, if nothing was taken
+				 * away */
 	unsigned npcs;
 	const uintptr_t *pcs;   /* return addresses, innermost first */
 };
@@ -25,6 +26,7 @@ struct samples_object {
 struct samples {
 	size_t rate;            /* mean bytes between samples; 0: there is no profile */
 	bool on;                /* samples are being taken */
+	uint64_t serial;        /* number of the profile */
 	uint64_t dropped;       /* samples without a record */
 	struct samples_stack *stacks;    /* by record */
 	size_t nstacks;
@@ -38,6 +40,9 @@ void samples_read(struct samples *s, struct target *t, const struct viewed_root 
 
 /* Returns the stack of the allocation of a live sampled object, or NULL. */
 const struct samples_stack *samples_of(const struct samples *s, uintptr_t addr);
+
+/* Takes away what was there before, if it is of the same profile. */
+void samples_subtract(struct samples *s, const struct samples *before);
 
 void samples_drop(struct samples *s);
 

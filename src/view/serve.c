@@ -6,6 +6,9 @@
  *   connections   CLIENTS_MAX; above that, the client whose request is longest in coming is closed
  *   head          HTTP_HEAD_MAX bytes, within HEAD_SECONDS
  *   answer        a client that takes nothing for SEND_SECONDS is closed
+ *   slow answers  one at a time, in a child process (job.c). A client that asks for the same one
+ *                 waits for it, too. One that asks for another gets 503, and is told when to come
+ *                 again. The child ends when no client waits.
  *   memory        answers that wait to be sent are shared: what is asked for again within
  *                 SHARE_MS gets the same bytes. Above BODIES_MAX bytes new requests get 503.
  *
@@ -26,6 +29,7 @@
 #include <unistd.h>
 
 #include "view/http.h"
+#include "view/job.h"
 #include "view/listener.h"
 
 enum {
@@ -36,6 +40,7 @@ enum {
 	DRAIN_MAX = 1 << 20,
 	SHARE_MS = 200,
 	ENDED_SECONDS = 5,
+	RETRY_SECONDS = 2,
 };
 
 static const size_t BODIES_MAX = (size_t)512 << 20;
@@ -45,13 +50,14 @@ struct body {
 	char *bytes;
 	size_t length;
 	const char *type;
+	char own_type[64];       /* what `type` is, of a slow answer */
 	int status;
 	int holders;
 	int64_t made_ms;
 	char target[HTTP_PATH_MAX + HTTP_QUERY_MAX];
 };
 
-enum client_state { READS, SENDS, DRAINS };
+enum client_state { READS, WAITS, SENDS, DRAINS };
 
 struct client {
 	int fd;
@@ -71,6 +77,8 @@ static struct {
 	int nclients;
 	size_t body_bytes;
 	struct body *shared;     /* the last answer, or NULL */
+	struct job job;          /* makes a slow answer */
+	struct http_request job_request;
 	int64_t ended_ms;        /* when the site ended, or 0 */
 	struct client *clients[CLIENTS_MAX];
 } server;
@@ -137,13 +145,79 @@ static struct body *body_error(int status, const char *why)
 	return b;
 }
 
-/* Returns the answer to a request: the last one again, if it is the same and new. */
+/* --- slow answers --- */
+
+static bool is_slow(const struct http_request *r)
+{
+	return server.ended_ms == 0 && server.site->is_slow != NULL &&
+	       server.site->is_slow(server.site->context, r->path, r->query);
+}
+
+/* Makes the slow answer, in the child. */
+static int make_slow(void *context, FILE *out, const char **type)
+{
+	const struct http_request *r = context;
+	return server.site->answer(server.site->context, r->path, r->query, out, type);
+}
+
+/* Sees to it that the slow answer to a request is being made. Returns NULL, or what is answered at
+ * once. */
+static struct body *begin_slow(const struct http_request *r)
+{
+	int closes[CLIENTS_MAX + 1];
+	size_t n = 0;
+	char why[HTTP_PATH_MAX + HTTP_QUERY_MAX + 80];
+	if (server.job.pid != 0 && strcmp(server.job_request.path, r->path) == 0 &&
+	    strcmp(server.job_request.query, r->query) == 0)
+		return NULL;
+	if (server.job.pid != 0) {
+		snprintf(why, sizeof(why), "%s%s%s is being made; ask again when it is done",
+			 server.job_request.path, server.job_request.query[0] ? "?" : "",
+			 server.job_request.query);
+		return body_error(503, why);
+	}
+	for (int i = 0; i < server.nclients; i++)
+		closes[n++] = server.clients[i]->fd;
+	closes[n++] = server.listener.fd;
+	server.job_request = *r;
+	if (job_start(&server.job, make_slow, &server.job_request, closes, n))
+		return NULL;
+	return body_error(503, strerror(errno));
+}
+
+/* Takes the slow answer, or what says that there is none. */
+static struct body *end_slow(void)
+{
+	struct job_answer answer;
+	if (!job_end(&server.job, &answer))
+		return body_error(500, "the answer could not be made: too little memory, perhaps");
+	struct body *b = calloc(1, sizeof(*b));
+	if (b == NULL) {
+		free(answer.text);
+		return NULL;
+	}
+	b->bytes = answer.text;
+	b->length = answer.length;
+	memcpy(b->own_type, answer.type, sizeof(b->own_type));
+	b->type = b->own_type;
+	b->status = answer.status;
+	b->holders = 1;
+	server.body_bytes += b->length;
+	return b;
+}
+
+/* --- clients --- */
+
+/* Returns the answer to a request: the last one again, if it is the same and new. NULL: it comes
+ * later, or if no job runs, never. */
 static struct body *body_for(const struct http_request *r)
 {
 	char target[sizeof(server.shared->target)];
 	snprintf(target, sizeof(target), "%s?%s", r->path, r->query);
 	if (r->foreign && strcmp(r->path, "/") != 0)
 		return body_error(403, "a page of another site asked for this");
+	if (is_slow(r))
+		return begin_slow(r);
 	struct body *last = server.shared;
 	if (last != NULL && strcmp(last->target, target) == 0 &&
 	    now_ms() - last->made_ms < SHARE_MS) {
@@ -181,6 +255,8 @@ static void client_answer(struct client *c, struct body *b, bool no_body)
 	c->state = SENDS;
 	c->nsent = 0;
 	c->deadline_ms = now_ms() + SEND_SECONDS * 1000;
+	char retry[40];
+	snprintf(retry, sizeof(retry), "Retry-After: %d\r\n", RETRY_SECONDS);
 	bool html = strncmp(b->type, "text/html", 9) == 0;
 	c->nhead = (size_t)snprintf(c->head, sizeof(c->head),
 		"HTTP/1.1 %d %s\r\n"
@@ -191,9 +267,10 @@ static void client_answer(struct client *c, struct body *b, bool no_body)
 		"X-Content-Type-Options: nosniff\r\n"
 		"Cross-Origin-Resource-Policy: same-origin\r\n"
 		"Referrer-Policy: no-referrer\r\n"
-		"%s%s\r\n",
+		"%s%s%s\r\n",
 		b->status, http_reason(b->status), b->type, b->length,
 		b->status == 405 ? "Allow: GET, HEAD\r\n" : "",
+		b->status == 503 ? retry : "",
 		html ? "Content-Security-Policy: default-src 'none'; script-src 'unsafe-inline'; "
 		       "style-src 'unsafe-inline'; connect-src 'self'; img-src data:; "
 		       "base-uri 'none'; form-action 'none'; frame-ancestors 'none'\r\n" : "");
@@ -215,6 +292,12 @@ static bool client_read(struct client *c)
 	const char *why = status == 421 ? "the host of this server is 127.0.0.1 or localhost" :
 			  NULL;
 	struct body *b = status == 200 ? body_for(&r) : body_error(status, why);
+	if (b == NULL && status == 200 && is_slow(&r) && server.job.pid != 0) {
+		c->state = WAITS;
+		c->no_body = r.head;
+		c->deadline_ms = INT64_MAX;
+		return true;
+	}
 	if (b == NULL)
 		return false;
 	client_answer(c, b, r.head);
@@ -254,10 +337,24 @@ static bool client_drain(struct client *c)
 	return n > 0 && c->nread < DRAIN_MAX;
 }
 
+/* Throws away what comes from a client that waits. Returns false if it has hung up, or sends too
+ * much. */
+static bool client_wait(struct client *c)
+{
+	char bytes[512];
+	ssize_t n = recv(c->fd, bytes, sizeof(bytes), 0);
+	if (n < 0)
+		return errno == EAGAIN || errno == EINTR;
+	c->nread += (size_t)n;
+	return n > 0 && c->nread < DRAIN_MAX;
+}
+
 /* Does for a client what poll() found. Returns false if it is to be closed. */
 static bool client_serve(struct client *c, short events)
 {
 	if (events & POLLIN && c->state == READS && !client_read(c))
+		return false;
+	if (events & POLLIN && c->state == WAITS && !client_wait(c))
 		return false;
 	/* An answer mostly goes out at once. */
 	if (c->state == SENDS && !client_send(c))
@@ -334,10 +431,39 @@ static void serve_clients(const struct pollfd *polled)
 	}
 }
 
+/* Gives the slow answer to those that wait for it, when it is there. Ends it when nobody waits. */
+static void serve_slow(bool readable)
+{
+	int waiting = 0;
+	if (server.job.pid == 0)
+		return;
+	for (int i = 0; i < server.nclients; i++)
+		waiting += server.clients[i]->state == WAITS;
+	if (waiting == 0) {
+		job_end(&server.job, NULL);
+		return;
+	}
+	if (!readable || !job_read(&server.job))
+		return;
+	struct body *b = end_slow();
+	for (int i = server.nclients - 1; i >= 0; i--) {
+		struct client *c = server.clients[i];
+		if (c->state != WAITS)
+			continue;
+		if (b != NULL) {
+			b->holders++;
+			client_answer(c, b, c->no_body);
+		}
+		if (b == NULL || !client_send(c))
+			client_close(i);
+	}
+	body_release(b);
+}
+
 /* Waits for something to do. Returns the signal that ends the server, or 0. */
 static int serve_once(int signals)
 {
-	static struct pollfd polled[CLIENTS_MAX + 2];
+	static struct pollfd polled[CLIENTS_MAX + 3];
 	for (int i = 0; i < server.nclients; i++) {
 		struct client *c = server.clients[i];
 		polled[i] = (struct pollfd){ c->fd, c->state == SENDS ? POLLOUT : POLLIN, 0 };
@@ -345,12 +471,15 @@ static int serve_once(int signals)
 	int n = server.nclients;
 	polled[n] = (struct pollfd){ server.listener.fd, POLLIN, 0 };
 	polled[n + 1] = (struct pollfd){ signals, POLLIN, 0 };
-	if (poll(polled, (nfds_t)n + 2, 500) < 0)
+	/* Negative descriptors are passed over. */
+	polled[n + 2] = (struct pollfd){ server.job.pid != 0 ? server.job.fd : -1, POLLIN, 0 };
+	if (poll(polled, (nfds_t)n + 3, 500) < 0)
 		return 0;
 	struct signalfd_siginfo info;
 	if (polled[n + 1].revents != 0 && read(signals, &info, sizeof(info)) == sizeof(info))
 		return (int)info.ssi_signo;
 	serve_clients(polled);
+	serve_slow(polled[n + 2].revents != 0);
 	if (polled[n].revents != 0)
 		accept_clients();
 	return 0;
@@ -391,6 +520,8 @@ int serve(const char *where, const struct serve_site *site)
 		continue;
 	if (server.ended_ms != 0)
 		fprintf(stderr, "goalloc-view: %s: the process has ended\n", site->name);
+	if (server.job.pid != 0)
+		job_end(&server.job, NULL);
 	while (server.nclients > 0)
 		client_close(server.nclients - 1);
 	body_release(server.shared);

@@ -16,6 +16,9 @@ struct serve_site {
 	 * why. */
 	int (*answer)(void *context, const char *path, const char *query, FILE *out,
 		      const char **type);
+	/* Returns whether the answer takes long. It is made in a child process then, one at a time,
+	 * while others get theirs. NULL: none does. */
+	bool (*is_slow)(void *context, const char *path, const char *query);
 	/* Returns whether there is anything left to look at. Once it returns false, requests get
 	 * 410 for a while, so that open pages notice. Then serve() returns. */
 	bool (*lasts)(void *context);

@@ -39,6 +39,15 @@ static int answer(void *context, const char *path, const char *query, FILE *out,
 	return 404;
 }
 
+static bool is_slow(void *context, const char *path, const char *query)
+{
+	(void)context;
+	for (const struct document *d = documents; d->path != NULL; d++)
+		if (strcmp(path, d->path) == 0)
+			return d->takes_long != NULL && d->takes_long(query);
+	return false;
+}
+
 /* A core lasts. A process that nobody has waited for does not: its memory is gone. */
 static bool lasts(void *context)
 {
@@ -57,7 +66,7 @@ int command_serve(struct target *t, const char *value)
 {
 	char name[80];
 	struct site site = { t, -1 };
-	struct serve_site served = { answer, lasts, &site, name };
+	struct serve_site served = { answer, is_slow, lasts, &site, name };
 
 	snprintf(name, sizeof(name), "%s%s%d%s%.32s%s", t->is_core ? "core of " : "", "process ",
 		 t->pid, t->name[0] ? " (" : "", t->name, t->name[0] ? ")" : "");

@@ -235,12 +235,80 @@ def addresses(server):
     check(not os.path.exists(path), "the socket is removed")
 
 
+def children(server):
+    """Returns the children of the server that live."""
+    path = "/proc/%d/task/%d/children" % (server.process.pid, server.process.pid)
+    with open(path) as f:
+        return f.read().split()
+
+
+def await_children(server, n):
+    for _ in range(3000):
+        if len(children(server)) == n:
+            return
+        time.sleep(0.01)
+    check(False, "%d children, not %d" % (len(children(server)), n))
+
+
+def is_gone(pid):
+    try:
+        with open("/proc/%s/stat" % pid) as f:
+            return f.read().rsplit(")", 1)[1].split()[0] == "Z"
+    except OSError:
+        return True
+
+
+def slow_answers(server):
+    """While one is made, others are served; who asks for the same gets it, too."""
+    request = b"GET /slow?2 HTTP/1.1\r\n" + HOST + b"\r\n"
+    with server.connect() as first, server.connect() as second, server.connect() as head:
+        first.sendall(request)
+        await_children(server, 1)
+        second.sendall(request)
+        head.sendall(request.replace(b"GET", b"HEAD"))
+        check(get(server, b"/small")[0] == 200, "others are served")
+        status, fields, body = get(server, b"/slow?3")
+        check(status == 503 and int(fields["Retry-After"]) > 0, "another slow answer")
+        check(b"/slow?2 is being made" in body, body)
+        check(len(children(server)) == 1, "one child is at it")
+        answers = [split(read_all(s)) for s in (first, second, head)]
+    check(all(status == 200 for status, _, _ in answers), "slow answers")
+    check(answers[0][2] == answers[1][2] and re.match(rb"(\d+)\n\1\n$", answers[0][2]), answers)
+    check(answers[2][2] == b"" and answers[2][1]["Content-Length"] ==
+          answers[0][1]["Content-Length"], "HEAD of a slow answer")
+    await_children(server, 0)
+    check(get(server, b"/slow?die")[0] == 500, "a child that dies")
+    # The last one that waits hangs up.
+    with server.connect() as s:
+        s.sendall(b"GET /slow?1000 HTTP/1.1\r\n" + HOST + b"\r\n")
+        await_children(server, 1)
+    await_children(server, 0)
+    check(get(server, b"/small")[0] == 200, "the server goes on")
+
+
+def dies_with_server(how):
+    server = Server("127.0.0.1:0")
+    with server.connect() as s:
+        s.sendall(b"GET /slow?1000 HTTP/1.1\r\n" + HOST + b"\r\n")
+        await_children(server, 1)
+        pid = children(server)[0]
+        how(server.process)
+        server.process.wait()
+    for _ in range(3000):
+        if is_gone(pid):
+            return
+        time.sleep(0.01)
+    check(False, "the child outlives the server")
+
+
 def main():
     server = Server("127.0.0.1:0")
-    for test in [answers, bad_requests, paths, hosts, slow_clients, slow_readers, crowd,
-                 addresses]:
+    for test in [answers, bad_requests, paths, hosts, slow_clients, slow_readers, slow_answers,
+                 crowd, addresses]:
         test(server)
     the_end(server)
+    dies_with_server(subprocess.Popen.terminate)
+    dies_with_server(subprocess.Popen.kill)
     server = Server("[::1]:0") if socket.has_ipv6 else None
     if server is not None and server.line:
         check(server.line.startswith("goalloc-view: test at http://[::1]:"), server.line)

@@ -3,7 +3,8 @@
  * serve_site.c - the server of goalloc-view with documents of its own, for serve.py.
  *
  * Usage: serve_site WHERE FILE. The site ends when FILE goes away. Documents: /small, /large (16
- * MiB), /count (how many answers were made), /echo (path and query), /no (an error of the site).
+ * MiB), /count (how many answers were made), /echo (path and query), /no (an error of the site),
+ * /slow?SECONDS (who made it, after so long; with /slow?die it dies).
  */
 #include "view/serve.h"
 
@@ -31,6 +32,12 @@ static int answer(void *context, const char *path, const char *query, FILE *out,
 		fprintf(out, "%d\n", made);
 	} else if (strcmp(path, "/echo") == 0) {
 		fprintf(out, "%s?%s\n", path, query);
+	} else if (strcmp(path, "/slow") == 0) {
+		if (strcmp(query, "die") == 0)
+			abort();
+		for (int i = 0; i < atoi(query); i++)
+			fprintf(out, "%d\n", (int)getpid());
+		sleep((unsigned)atoi(query));
 	} else if (strcmp(path, "/") == 0) {
 		*type = "text/html";
 		fputs("<!DOCTYPE html>\n", out);
@@ -41,6 +48,13 @@ static int answer(void *context, const char *path, const char *query, FILE *out,
 	return 200;
 }
 
+static bool is_slow(void *context, const char *path, const char *query)
+{
+	(void)context;
+	(void)query;
+	return strcmp(path, "/slow") == 0;
+}
+
 static bool lasts(void *context)
 {
 	return access(context, F_OK) == 0;
@@ -48,7 +62,7 @@ static bool lasts(void *context)
 
 int main(int argc, char **argv)
 {
-	struct serve_site site = { answer, lasts, argc > 2 ? argv[2] : NULL, "test" };
+	struct serve_site site = { answer, is_slow, lasts, argc > 2 ? argv[2] : NULL, "test" };
 
 	return argc == 3 ? serve(argv[1], &site) : 2;
 }

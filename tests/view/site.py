@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: MIT
 """site.py GOALLOC_VIEW LIBGOALLOC - what goalloc-view serves and saves of a real process."""
 
+import gzip
 import json
 import os
 import re
@@ -9,6 +10,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -82,6 +84,103 @@ def serves(process):
     check(status == 404 and "/stats.json" in body, "a wrong path says which are right")
     process.send_signal(signal.SIGCONT)
     return server, url
+
+
+def fields_of(message):
+    """Yields number and value of the fields of a protobuf message."""
+    at = 0
+
+    def varint():
+        nonlocal at
+        value = shift = 0
+        while True:
+            byte = message[at]
+            at += 1
+            value |= (byte & 127) << shift
+            shift += 7
+            if byte < 128:
+                return value
+
+    while at < len(message):
+        key = varint()
+        if key & 7 == 0:
+            yield key >> 3, varint()
+        else:
+            check(key & 7 == 2, "a wire type")
+            length = varint()
+            at += length
+            yield key >> 3, message[at - length:at]
+
+
+def sums_of(profile):
+    """Returns the sums of the values of a profile's samples."""
+    sums = [0] * 4
+    for field, sample in fields_of(gzip.decompress(profile)):
+        if field != 2:
+            continue
+        for inner, values in fields_of(sample):
+            if inner == 2:
+                # Packed: as fields of a message that have only values.
+                numbers, value, shift = [], 0, 0
+                for byte in values:
+                    value |= (byte & 127) << shift
+                    shift += 7
+                    if byte < 128:
+                        numbers.append(value - (value >> 63 << 64))
+                        value = shift = 0
+                sums = [a + b for a, b in zip(sums, numbers)]
+    return sums
+
+
+STEPS = """
+import sys
+old = [bytes(1000000) for _ in range(400)]
+new = []
+print('ready', flush=True)
+for line in sys.stdin:
+    new.append(bytes(1000000))
+    del old[-2:]
+    print('done', flush=True)
+"""
+
+
+def profiles_of_seconds():
+    """A profile of some seconds tells what happened in them, while the server serves others."""
+    process = start([sys.executable, "-c", STEPS], stdin=subprocess.PIPE,
+                    env={**PRELOADED, "GOALLOC": "profile=/dev/null,memprofilerate=16384"})
+    check(process.stdout.readline() == "ready\n", "python3 does not run")
+    server = start([VIEW, "--serve", "127.0.0.1:0", str(process.pid)], stderr=subprocess.PIPE)
+    url = re.search(r"http://\S+/", server.stdout.readline()).group(0)
+    for wrong in ["0", "-1", "x", "1x", "", "9999999"]:
+        status, _, body = fetch(url + "debug/pprof/heap?seconds=" + wrong)
+        check(status == 400 and body.count("\n") == 1 and "86400" in body, (wrong, body))
+    got, steps = [], 0
+
+    def ask():
+        with urllib.request.urlopen(url + "debug/pprof/heap?debug=0&seconds=3", timeout=60) as a:
+            got.append((a.headers["Content-Type"], a.read()))
+
+    asker = threading.Thread(target=ask)
+    asker.start()
+    while asker.is_alive() and steps < 200:
+        process.stdin.write("step\n")
+        process.stdin.flush()
+        check(process.stdout.readline() == "done\n", "a step")
+        steps += 1
+        check(fetch(url + "stats.json")[0] == 200, "others wait")
+        time.sleep(0.05)
+    asker.join()
+    check(len(got) == 1 and got[0][0] == "application/octet-stream", got)
+    _, alloc, _, live = sums_of(got[0][1])
+    # Each step keeps 1 MB more, and frees 2 MB. The looks come between any two instructions.
+    check(0.9e6 <= alloc <= 1e6 * steps * 1.1 + 1e6, (alloc, steps))
+    check(-alloc * 1.1 - 4e6 <= live <= -alloc * 0.9 + 4e6, (live, alloc))
+    with urllib.request.urlopen(url + "debug/pprof/heap", timeout=60) as answer:
+        whole = sums_of(answer.read())
+    check(whole[1] > 380e6 and whole[3] > 0, whole)
+    process.kill()
+    process.wait()
+    server.wait(60)
 
 
 def ends(process, server, url):
@@ -163,6 +262,7 @@ def main():
             saves(process, directory)
             ends(process, server, url)
             attends(directory)
+            profiles_of_seconds()
     finally:
         for started in STARTED:
             if started.poll() is None:
