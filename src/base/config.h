@@ -119,8 +119,8 @@ _Static_assert(PCACHE_PAGES % PCACHE_FIRST == 0, "a word has whole groups");
 /* A thread keeps slots of other threads' spans on its free stacks, too, while a stack has fewer
  * entries than this and its slots are not shorter. Slots of one cache line would slow two threads
  * down that write to them. */
-#define STACK_FOREIGN_ENTRIES 15
-#define STACK_FOREIGN_SIZE 32
+#define STACK_OTHERS_ENTRIES 15
+#define STACK_OTHERS_SIZE 32
 
 /* A cache that has given so many pages to the heap and taken none gives up what else it keeps: when
  * it is the only one, and its share of what all caches may give with a least one. */

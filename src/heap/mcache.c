@@ -491,9 +491,9 @@ void mcache_free_slot(uintptr_t addr, struct mspan *s, uint32_t slot, const char
 {
 	struct bin *b = &c->bins[s->spanclass];
 
-	/* A stack with room: the span is another thread's. */
-	if (b->stack_top != b->stack_limit && b->elemsize >= STACK_FOREIGN_SIZE &&
-	    stack_depth(b) < STACK_FOREIGN_ENTRIES) {
+	/* Where the stack has room the span is another thread's. */
+	if (stack_depth(b) < STACK_OTHERS_ENTRIES && b->stack_top != b->stack_limit &&
+	    b->elemsize >= STACK_OTHERS_SIZE) {
 		stack_push(c, b, b->stack_top, addr, &s->state[slot]);
 		HOLD_ADDRESS(addr);
 		return;

@@ -320,7 +320,7 @@ free:
 		o = owner;
 		if
 		:: stack[c] == 0 && (o == c || o == (c | FULL)) -> stack[c] = slot; REST
-#ifdef FOREIGN
+#ifdef OTHERS
 		/* mcache_free_slot(): few enough on the stack */
 		:: stack[c] == 0 && o != c && o != (c | FULL) -> stack[c] = slot; REST
 #endif

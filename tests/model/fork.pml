@@ -509,7 +509,7 @@ proctype gone(byte c; byte born)
 		top[c] < DEPTH || (top[c] >= DEEP && top[c] < DEEP + DEPTH) ->
 		select (s : 1 .. NSPAN);
 		select (b : 1 .. 2);
-#ifdef FOREIGN
+#ifdef OTHERS
 		/* mcache_free_slot(), too: few enough on the stack */
 		ONE_THAT((live[s] & b) != 0);
 #else

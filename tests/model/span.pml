@@ -363,7 +363,7 @@ free:
 		o = owner;
 		if
 		:: STACK && (o == me || o == (me | FULL)) -> stack = stack | slot; REST
-#ifdef FOREIGN
+#ifdef OTHERS
 		/* mcache_free_slot(): few enough on the stack */
 		:: STACK && o != me && o != (me | FULL) -> stack = stack | slot; REST
 #endif

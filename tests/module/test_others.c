@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_foreign.c - slots of another thread's span on a thread's own free stack: which go there, how
+ * test_others.c - slots of another thread's span on a thread's own free stack: which go there, how
  * many, and that they find back to their span.
  */
 #include "caches.h"
@@ -37,7 +37,7 @@ static spanclass_t class_of(size_t size)
 	return make_spanclass(sizeclass_for(size, 8), SCAN);
 }
 
-TEST_IN_CHILD(the_first_foreign_slots_stay_and_the_others_go_home)
+TEST_IN_CHILD(the_first_slots_of_others_stay_and_the_rest_goes_home)
 {
 	spanclass_t sc = class_of(64);
 	const struct bin *b = &cache[1].bins[sc];
@@ -48,18 +48,18 @@ TEST_IN_CHILD(the_first_foreign_slots_stay_and_the_others_go_home)
 		p[i] = get(&cache[0], sc);
 	for (int i = 0; i < N; i++) {
 		put(&cache[1], p[i]);
-		CHECK(stack_depth(b) == (i < STACK_FOREIGN_ENTRIES ? (uint32_t)i + 1 :
-								     STACK_FOREIGN_ENTRIES));
+		CHECK(stack_depth(b) == (i < STACK_OTHERS_ENTRIES ? (uint32_t)i + 1 :
+								     STACK_OTHERS_ENTRIES));
 	}
 	CHECK(mspan_has_remote(span_of((uintptr_t)p[0])));
 	check_all();
 	/* Last freed first, and then from a span of its own. */
-	for (int i = STACK_FOREIGN_ENTRIES; i-- > 0;)
+	for (int i = STACK_OTHERS_ENTRIES; i-- > 0;)
 		CHECK(get(&cache[1], sc) == p[i]);
 	CHECK(span_of((uintptr_t)get(&cache[1], sc)) != span_of((uintptr_t)p[0]));
 }
 
-TEST_IN_CHILD(a_flush_brings_foreign_slots_home)
+TEST_IN_CHILD(a_flush_brings_slots_of_others_home)
 {
 	spanclass_t sc = class_of(64);
 	void *p[N];
@@ -74,7 +74,7 @@ TEST_IN_CHILD(a_flush_brings_foreign_slots_home)
 	end_with_empty_heap();
 }
 
-TEST_IN_CHILD(a_foreign_slot_on_a_stack_keeps_its_span_from_the_heap)
+TEST_IN_CHILD(a_slot_of_another_on_a_stack_keeps_its_span_from_the_heap)
 {
 	spanclass_t sc = class_of(1024);
 	struct mspan *s;
@@ -92,7 +92,7 @@ TEST_IN_CHILD(a_foreign_slot_on_a_stack_keeps_its_span_from_the_heap)
 	mcache_check(&cache[1]);
 }
 
-TEST_IN_CHILD(foreign_slots_that_share_a_line_with_many_go_home_at_once)
+TEST_IN_CHILD(slots_of_others_that_share_a_line_with_many_go_home_at_once)
 {
 	spanclass_t sc = class_of(16);
 	void *p;
@@ -107,10 +107,10 @@ TEST_IN_CHILD(foreign_slots_that_share_a_line_with_many_go_home_at_once)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(the_first_foreign_slots_stay_and_the_others_go_home),
-		cmocka_unit_test(a_flush_brings_foreign_slots_home),
-		cmocka_unit_test(a_foreign_slot_on_a_stack_keeps_its_span_from_the_heap),
-		cmocka_unit_test(foreign_slots_that_share_a_line_with_many_go_home_at_once),
+		cmocka_unit_test(the_first_slots_of_others_stay_and_the_rest_goes_home),
+		cmocka_unit_test(a_flush_brings_slots_of_others_home),
+		cmocka_unit_test(a_slot_of_another_on_a_stack_keeps_its_span_from_the_heap),
+		cmocka_unit_test(slots_of_others_that_share_a_line_with_many_go_home_at_once),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
