@@ -65,7 +65,7 @@ static bool is_known(const struct freeze *f, int tid)
 	return false;
 }
 
-static void begin_stop(struct freeze *f, int tid)
+static void begin_stop(struct freeze *f, int pid, int tid)
 {
 	struct frozen_thread *thread;
 	int error;
@@ -83,6 +83,10 @@ static void begin_stop(struct freeze *f, int tid)
 		thread->stopped = thread->stack != 0;
 		error = thread->stopped ? 0 : error;
 	}
+	/* A thread that has ended and waits to be noticed, as the first one does for the others, is
+	 * refused as well. It has no registers. */
+	if (error == -EPERM && os_thread_state(pid, tid) == 'Z')
+		error = -ESRCH;
 	f->refused |= error == -EPERM;
 	f->missed += error != 0 && error != -ESRCH;
 }
@@ -118,7 +122,7 @@ static bool stop_listed(struct freeze *f, int pid)
 	tids = room_for((size_t)room, sizeof(*tids));
 	n = os_list_threads(pid, tids, (size_t)room);
 	for (long i = 0; i < n && i < room && !f->refused; i++)
-		begin_stop(f, tids[i]);
+		begin_stop(f, pid, tids[i]);
 	free(tids);
 	for (size_t i = before; i < f->nthreads; i++)
 		if (f->threads[i].begun)

@@ -119,6 +119,46 @@ static bool fail_refused(struct target *t)
 			   "of its capabilities, or CAP_SYS_PTRACE");
 }
 
+/* --- which process --- */
+
+/* Returns whether a thread's memory is there. The kernel refuses only where there is one. */
+static bool has_memory(int tid)
+{
+	char byte[2];
+	long n = read_proc(tid, "maps", byte, sizeof(byte));
+
+	return n > 0 || n == -EACCES || n == -EPERM;
+}
+
+/* Returns the number by which the memory of a process can be read, one of whose threads is tid: the
+ * process's own, or if its first thread has ended that of another thread. */
+static int reader_of(int tid)
+{
+	char status[4096];
+	int tids[64], pid = tid;
+	long n;
+
+	if (read_proc(tid, "status", status, sizeof(status)) > 0 &&
+	    status_field(status, "\nTgid:", false) > 0)
+		pid = (int)status_field(status, "\nTgid:", false);
+	if (has_memory(pid))
+		return pid;
+	n = os_list_threads(tid, tids, sizeof(tids) / sizeof(tids[0]));
+	for (long i = 0; i < n && i < (long)(sizeof(tids) / sizeof(tids[0])); i++)
+		if (has_memory(tids[i]))
+			return tids[i];
+	return tid;
+}
+
+/* Says why a process has no memory. */
+static bool fail_empty(struct target *t)
+{
+	t->gone = true;
+	if (os_thread_state(t->pid, t->pid) == 'Z')
+		return target_fail(t, "it has ended, and waits for its parent");
+	return target_fail(t, "it has no memory: it has just ended, or is a thread of the kernel");
+}
+
 /* --- mappings and threads --- */
 
 static void read_thread(struct target *t, int tid)
@@ -192,10 +232,7 @@ static bool refresh(struct target *t)
 	read_threads(t);
 	if (read_proc(t->pid, "comm", name, sizeof(name)) > 0)
 		(void)snprintf(t->name, sizeof(t->name), "%.*s", (int)strcspn(name, "\n"), name);
-	if (t->nmaps != 0)
-		return true;
-	t->gone = true;
-	return target_fail(t, "it has no memory: it has ended, or is the kernel's");
+	return t->nmaps != 0 || fail_empty(t);
 }
 
 /* --- memory --- */
@@ -278,6 +315,7 @@ bool target_open_process(struct target *t, int pid)
 {
 	struct process *own = room_for(1, sizeof(*own));
 
+	pid = reader_of(pid);
 	*t = (struct target){ .ops = &ops, .pid = pid, .own = own,
 			     .up_s = read_up(pid) };
 	own->mem = os_open_process(pid, "mem");

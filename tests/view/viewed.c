@@ -7,6 +7,7 @@
  *	viewed storm N      N threads allocate and free until standard input ends
  *	viewed undumpable   waits as a process that nobody may look at
  *	viewed fork         as quiet, but in a forked child
+ *	viewed leaderless   as quiet, but the first thread ends
  *
  * What is printed comes from the library's own functions: a line "metric NAME VALUE" for each
  * metric, "memstats NAME VALUE", and the addresses of some objects. Nothing is allocated after
@@ -191,6 +192,8 @@ int main(int argc, char **argv)
 	print_figures();
 	if (strcmp(what, "core") == 0)
 		abort();
+	if (strcmp(what, "leaderless") == 0)
+		pthread_exit(NULL);
 	wait_for_end();
 	_exit(0);
 }
