@@ -49,9 +49,11 @@ static void read_registers(struct freeze *f, struct frozen_thread *thread)
 	uintptr_t words[REGISTERS_MOST / sizeof(uintptr_t)];
 	size_t n = os_trace_registers(thread->tid, OS_GENERAL, words, sizeof(words));
 
+	thread->first_word = f->nwords;
 	note_general(f, thread, words, n / sizeof(words[0]));
 	n = os_trace_registers(thread->tid, OS_VECTORS, words, sizeof(words));
 	add_words(f, words, n / sizeof(words[0]));
+	thread->nwords = f->nwords - thread->first_word;
 	if (thread->tls == 0 &&
 	    os_trace_registers(thread->tid, OS_TLS, words, sizeof(words)) >= sizeof(words[0]))
 		thread->tls = words[0];
@@ -138,7 +140,9 @@ static void read_core(struct freeze *f, const struct target *t)
 		size_t n = min_size(from->nregisters, sizeof(words));
 
 		f->threads = room_for_more(f->threads, f->nthreads, sizeof(*f->threads));
-		f->threads[f->nthreads] = (struct frozen_thread){ .tid = from->tid };
+		f->threads[f->nthreads] = (struct frozen_thread){
+			.tid = from->tid, .first_word = f->nwords, .nwords = n / sizeof(words[0])
+		};
 		f->missed += n == 0;
 		copy_bytes(words, from->registers != NULL ? from->registers : words, n);
 		note_general(f, &f->threads[f->nthreads], words, n / sizeof(words[0]));

@@ -172,6 +172,9 @@ def check_objects(p, *target):
     check(re.search(r"^object +%#x, 1048576 bytes, slot 0, live" % v["big"], text, re.M), text)
     check(re.search(r"^ +%#x\b" % v["root"], text, re.M), text)
     check("not in the heap" in look("--object", "0x10", *target))
+    # A core does not know the names of threads, and a stripped program not those of variables.
+    text = look("--object", hex(v["stacked"]), *target)
+    check(re.search(r"^ +0x[0-9a-f]+, in the stack of thread \d+( holder1)?$", text, re.M), text)
 
 
 def check_page(p, *target):
@@ -199,6 +202,8 @@ def case_agree():
         check_threads(p, stats)
         check_objects(p, p.pid)
         check_page(p, p.pid)
+        check(re.search(r"^ +%#x, const_holder_of_big of viewed$" % p.values["root"],
+                        look("--object", hex(p.values["big"]), p.pid), re.M), "a variable")
         # A stopped process serves as well.
         os.kill(p.pid, signal.SIGSTOP)
         check_agrees(p, p.pid)
