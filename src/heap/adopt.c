@@ -34,7 +34,8 @@ static void adopt_stack(struct mcache *c, struct mcache *dead, unsigned bin)
 		bin < NUM_SPAN_CLASSES ? bin : make_spanclass(bin - NUM_SPAN_CLASSES, SCAN);
 	uintptr_t addr;
 
-	while ((addr = stack_entry(dead, b->stack_top)[-1].addr) != 0) {
+	/* The thread may have stopped when it made the cache: then the top is 0. */
+	while (b->stack_top != 0 && (addr = stack_entry(dead, b->stack_top)[-1].addr) != 0) {
 		b->stack_top -= (uint32_t)sizeof(struct free_entry);
 		order_stores();
 		adopt_slot(c, sc, addr);

@@ -14,7 +14,6 @@
 #include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -63,6 +62,22 @@ static long status_field(const char *status, const char *field, bool last)
 
 /* --- why not --- */
 
+static bool fail_gone(struct target *t, const char *why)
+{
+	(void)target_fail(t, "%s", why);
+	t->gone = true;
+	return false;
+}
+
+/* Says why a process has no memory. */
+static bool fail_empty(struct target *t)
+{
+	return fail_gone(t, os_thread_state(t->pid, t->pid) == 'Z' ?
+				    "it has ended, and waits for its parent" :
+				    "it has no memory: it has just ended, or is a thread of the "
+				    "kernel");
+}
+
 static bool fail_yama(struct target *t, long scope)
 {
 	const char *what = "kernel.yama.ptrace_scope is";
@@ -101,7 +116,10 @@ static bool fail_refused(struct target *t)
 	long uid;
 
 	if (read_proc(t->pid, "status", status, sizeof(status)) < 0)
-		return target_fail(t, "there is no such process");
+		return fail_gone(t, "there is no such process");
+	/* It may have ended since its mappings were read, which looks like a refusal. */
+	if (status_field(status, "\nVmSize:", false) < 0)
+		return fail_empty(t);
 	uid = status_field(status, "\nUid:", false);
 	if (uid >= 0 && (uid_t)uid != geteuid() && geteuid() != 0)
 		return target_fail(t,
@@ -148,15 +166,6 @@ static int reader_of(int tid)
 		if (has_memory(tids[i]))
 			return tids[i];
 	return tid;
-}
-
-/* Says why a process has no memory. */
-static bool fail_empty(struct target *t)
-{
-	t->gone = true;
-	if (os_thread_state(t->pid, t->pid) == 'Z')
-		return target_fail(t, "it has ended, and waits for its parent");
-	return target_fail(t, "it has no memory: it has just ended, or is a thread of the kernel");
 }
 
 /* --- mappings and threads --- */
@@ -218,15 +227,11 @@ static bool refresh(struct target *t)
 	fd = os_open_process(t->pid, "maps");
 	if (fd == -EACCES || fd == -EPERM)
 		return fail_refused(t);
-	if (fd < 0) {
-		t->gone = true;
-		return target_fail(t, "there is no such process");
-	}
+	if (fd < 0)
+		return fail_gone(t, "there is no such process");
 	close(fd);
-	if (!procmap_read(&maps, t->pid)) {
-		t->gone = kill(t->pid, 0) != 0 && errno == ESRCH;
-		return t->gone ? target_fail(t, "it has ended") : fail_refused(t);
-	}
+	if (!procmap_read(&maps, t->pid))
+		return fail_refused(t);
 	read_maps(t, &maps);
 	procmap_free(&maps);
 	read_threads(t);
@@ -237,14 +242,18 @@ static bool refresh(struct target *t)
 
 /* --- memory --- */
 
-static size_t read_by_file(struct process *own, uintptr_t addr, void *to, size_t nbytes)
+static size_t read_by_file(struct target *t, uintptr_t addr, void *to, size_t nbytes)
 {
+	struct process *own = t->own;
 	size_t done = 0;
 
 	while (done < nbytes) {
 		ssize_t n = pread(own->mem, (char *)to + done, nbytes - done,
 				  (off_t)(addr + done));
 
+		/* A file of a process without memory is empty. Elsewhere there is an error. */
+		if (n == 0)
+			t->gone = true;
 		if (n <= 0)
 			break;
 		done += (size_t)n;
@@ -265,7 +274,7 @@ static size_t read_memory(struct target *t, uintptr_t addr, void *to, size_t nby
 			t->gone = true;
 		own->by_file = (n == -EPERM || n == -ENOSYS) && own->mem >= 0;
 	}
-	return own->by_file ? read_by_file(own, addr, to, nbytes) : 0;
+	return own->by_file ? read_by_file(t, addr, to, nbytes) : 0;
 }
 
 /* Returns false if not even the first byte of the program can be read. */

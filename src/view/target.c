@@ -18,7 +18,8 @@ bool target_fail(struct target *t, const char *format, ...)
 	va_list values;
 
 	va_start(values, format);
-	(void)vsnprintf(t->error, sizeof(t->error), format, values);
+	(void)vsnprintf(t->error, sizeof(t->error),
+			t->gone ? "it ended while it was read" : format, values);
 	va_end(values);
 	return false;
 }

@@ -89,7 +89,7 @@ size_t target_resident(const struct target *t);
 
 void target_close(struct target *t);
 
-/* Sets target.error. Returns false. */
+/* Sets target.error: if the process has ended, that is the reason. Returns false. */
 bool target_fail(struct target *t, const char *format, ...) FORMATS(2, 3);
 
 /* For the kinds of targets: forgets mappings and threads. */
