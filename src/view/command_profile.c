@@ -130,8 +130,8 @@ int command_pprof(struct target *t, const char *value)
 		status = sample(t, &root, &s);
 	if (status == VIEW_OK && s.rate == 0)
 		status = view_modifiers.seconds != 0 ?
-			 command_fail("process %d has begun no profile: it is stopped, or "
-				      "allocates hardly anything", t->pid) :
+			 command_fail("process %d has begun no profile: it is stopped, or its "
+				      "threads need no more than they keep", t->pid) :
 			 command_fail("the process has taken no profile: with --seconds 30 it "
 				      "takes one so long");
 	if (status == VIEW_OK) {
