@@ -48,8 +48,16 @@ endfunction()
 
 # A Debian package is made in a build folder of its own, by deb.cmake.
 option(GOALLOC_DEBIAN "Install documents as Debian's policy wants them" OFF)
-set(GOALLOC_MAINTAINER "goalloc maintainers <goalloc@example.org>" CACHE STRING
-  "Name and address of who makes the packages")
+# Who answers for the packages: as for Debian's own tools, the variables DEBFULLNAME and DEBEMAIL.
+# Without them it is an address that cannot be written to, and is the sign that nobody does.
+set(maintainer "goalloc authors <goalloc@example.org>")
+if(DEFINED ENV{DEBEMAIL} AND DEFINED ENV{DEBFULLNAME})
+  set(maintainer "$ENV{DEBFULLNAME} <$ENV{DEBEMAIL}>")
+endif()
+set(GOALLOC_MAINTAINER "${maintainer}" CACHE STRING "Name <address> of who makes the packages")
+if(NOT GOALLOC_MAINTAINER MATCHES "^[^<>]+ <[^<>@ ]+@[^<>@ ]+>$")
+  message(FATAL_ERROR "GOALLOC_MAINTAINER is '${GOALLOC_MAINTAINER}': use 'Name <address>'")
+endif()
 mark_as_advanced(GOALLOC_DEBIAN GOALLOC_MAINTAINER)
 if(GOALLOC_DEBIAN)
   include(src/install/debian/documents.cmake)

@@ -106,8 +106,8 @@ static struct link_map *first_map(void)
 /* A list with more objects than this has changed while it was read. */
 #define MOST_OBJECTS 65536
 
-/* How many program headers are read at a time. */
-#define SEGMENTS 16
+/* How many program headers are read at a time. More take too much of the stack. */
+#define SEGMENTS 8
 
 /* Returns the end of the object whose ELF header is at this address, or 0 if it cannot be read. */
 static uintptr_t end_of_object(uintptr_t header)

@@ -124,18 +124,35 @@ bool os_commit(void *p, size_t nbytes)
 	return SYSCALL(SYS_mprotect, p, nbytes, PROT_READ | PROT_WRITE) == 0;
 }
 
+/* Returns true under an emulator of system calls such as qemu-user. It takes advice that it does
+ * not know and does nothing. A kernel refuses such advice. */
+static bool is_emulated(void *p, size_t nbytes)
+{
+	enum { NOT_ASKED, KERNEL, EMULATOR };
+	/* Relaxed: every thread gets the same answer. */
+	static _Atomic int answer;
+	int known = atomic_load_explicit(&answer, memory_order_relaxed);
+
+	if (known == NOT_ASKED) {
+		known = SYSCALL(SYS_madvise, p, nbytes, MADV_UNKNOWN) == 0 ? EMULATOR : KERNEL;
+		atomic_store_explicit(&answer, known, memory_order_relaxed);
+	}
+	return known == EMULATOR;
+}
+
 /* Returns true if the range is anonymous private memory, because the kernel frees no other lazily.
  * On pages without memory the question costs little and changes nothing. */
 static bool is_anonymous(void *p, size_t nbytes)
 {
-	return SYSCALL(SYS_madvise, p, nbytes, MADV_FREE) == 0;
+	return !is_emulated(p, nbytes) && SYSCALL(SYS_madvise, p, nbytes, MADV_FREE) == 0;
 }
 
 /* Returns true if a range that the program has locked is anonymous private memory. The kernel wipes
  * no other memory in a forked child. The advice is taken back at once. */
 static bool locked_is_anonymous(void *p, size_t nbytes)
 {
-	return SYSCALL(SYS_madvise, p, nbytes, MADV_WIPEONFORK) == 0 &&
+	return !is_emulated(p, nbytes) &&
+	       SYSCALL(SYS_madvise, p, nbytes, MADV_WIPEONFORK) == 0 &&
 	       SYSCALL(SYS_madvise, p, nbytes, MADV_KEEPONFORK) == 0;
 }
 
@@ -229,22 +246,6 @@ bool os_uncommit(void *p, size_t nbytes)
 	/* The kernel may refuse: see os_remap(). The range may have fences. */
 	(void)os_unfence(p, nbytes);
 	return os_release(p, nbytes) && SYSCALL(SYS_mprotect, p, nbytes, PROT_NONE) == 0;
-}
-
-/* Returns true under an emulator of system calls such as qemu-user. It takes advice that it does
- * not know and does nothing. A kernel refuses such advice. */
-static bool is_emulated(void *p, size_t nbytes)
-{
-	enum { NOT_ASKED, KERNEL, EMULATOR };
-	/* Relaxed: every thread gets the same answer. */
-	static _Atomic int answer;
-	int known = atomic_load_explicit(&answer, memory_order_relaxed);
-
-	if (known == NOT_ASKED) {
-		known = SYSCALL(SYS_madvise, p, nbytes, MADV_UNKNOWN) == 0 ? EMULATOR : KERNEL;
-		atomic_store_explicit(&answer, known, memory_order_relaxed);
-	}
-	return known == EMULATOR;
 }
 
 bool os_fence(void *p, size_t nbytes)

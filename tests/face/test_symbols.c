@@ -358,8 +358,14 @@ static bool is_nop(uint64_t pc)
 
 	if (pc < text->sh_addr || pc >= text->sh_addr + text->sh_size)
 		return false;
-	return lib.header->e_machine == EM_AARCH64 ? memcmp(at, "\x1f\x20\x03\xd5", 4) == 0
-						   : *at == 0x90;
+	switch (lib.header->e_machine) {
+	case EM_AARCH64:
+		return memcmp(at, "\x1f\x20\x03\xd5", 4) == 0;
+	case EM_RISCV:
+		return memcmp(at, "\x01\x00", 2) == 0 || memcmp(at, "\x13\x00\x00\x00", 4) == 0;
+	default:
+		return *at == 0x90;
+	}
 }
 
 /* Returns true if the probe has so many arguments of "8@": unsigned, 8 bytes. */

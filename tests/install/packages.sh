@@ -21,7 +21,7 @@ fail() {
 }
 
 SOURCE_DATE_EPOCH=$(git -C "$source" log -1 --format=%ct 2>/dev/null || echo 1767225600)
-export SOURCE_DATE_EPOCH
+export SOURCE_DATE_EPOCH DEBFULLNAME='A Packager' DEBEMAIL=packager@example.org
 cmake -S "$source" -B . -DGOALLOC_TESTS=OFF -DGOALLOC_BENCH=OFF >log 2>&1 &&
 	cmake --build . -j2 >>log 2>&1 && cpack -G "DEB;TGZ" >>log 2>&1 || {
 	tail -n 30 log >&2
@@ -39,6 +39,10 @@ for pair in "0 lib/$triplet/libgoalloc.so.1" "1 lib/$triplet/libgoalloc.a" \
 	dpkg-deb -c "${packages[${pair%% *}]}" >contents
 	grep -qF "./usr/${pair#* }" contents ||
 		fail "${packages[${pair%% *}]} has no ${pair#* }"
+done
+for package in "${packages[@]}"; do
+	[ "$(dpkg-deb -f "$package" Maintainer)" = "$DEBFULLNAME <$DEBEMAIL>" ] ||
+		fail "$package does not name who made it"
 done
 if type -P lintian >/dev/null; then
 	found=$(lintian --allow-root "${packages[@]}" | grep '^[EW]:')
@@ -107,14 +111,18 @@ ${CC-cc} -O2 -o "$root/root/user" "$source/tests/install/project/user.c" \
 	fail "no link by pkg-config"
 inside /root/user 0 >/dev/null || fail "the linked program: exit status $?"
 # A preloaded library everywhere, as some put it, and the package manager on top of it.
-echo libgoalloc.so.1 >"$root/etc/ld.so.preload"
+# passwd is setuid, and nobody calls it.
+# shellcheck disable=SC2016 # the dynamic linker replaces $LIB
+echo '/usr/$LIB/libgoalloc.so.1' >"$root/etc/ld.so.preload"
 for command in "dpkg -V libgoalloc1" "su nobody -s /bin/sh -c id" "apt-get check" \
+	"su nobody -s /bin/sh -c 'passwd -S'" \
 	"tar -C / -cf /dev/null usr/share" "perl -e 1" "bash -c 'echo | sed p | sort'"; do
 	inside sh -c "$command" >out 2>&1 || {
 		# apt-get check tells that libc6-dev is not there, which is true.
 		[ "$command" = "apt-get check" ] && grep -q libc6-dev out ||
 			fail "/etc/ld.so.preload: $command: $(cat out)"
 	}
+	! grep -F 'cannot be preloaded' out || fail "/etc/ld.so.preload: $command"
 done
 rm "$root/etc/ld.so.preload"
 inside dpkg --purge goalloc-tools libgoalloc-dev libgoalloc1 >dpkg.log 2>&1 ||

@@ -148,6 +148,19 @@ static void overflow_with_handler(void)
 	overflow();
 }
 
+/* Returns whether the first line is about a store. The kernel does not tell of loads and stores on
+ * riscv64, nor does qemu-user on arm64. */
+static bool tells_of_a_store(const char *text, const char *fault)
+{
+	char line[100];
+
+	snprintf(line, sizeof(line), "goalloc: %s: write at 0x", fault);
+	if (strncmp(text, line, strlen(line)) == 0)
+		return true;
+	snprintf(line, sizeof(line), "goalloc: %s: access at 0x", fault);
+	return !CPU_HAS_RIGHTS && strncmp(text, line, strlen(line)) == 0;
+}
+
 static void a_fault_at_a_guarded_object_is_reported_before_it_takes_its_course(void **state)
 {
 	char text[16384];
@@ -155,7 +168,7 @@ static void a_fault_at_a_guarded_object_is_reported_before_it_takes_its_course(v
 
 	(void)state;
 	assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGSEGV);
-	assert_true(strncmp(text, "goalloc: use after free: write at 0x", 36) == 0);
+	assert_true(tells_of_a_store(text, "use after free"));
 	assert_non_null(strstr(text, ", 30 bytes into an object of 100 bytes at 0x"));
 	assert_non_null(strstr(text, "\n  used by thread "));
 	assert_non_null(strstr(text, "\n  allocated by thread "));
@@ -166,7 +179,7 @@ static void a_fault_at_a_guarded_object_is_reported_before_it_takes_its_course(v
 	assert_null(strstr(text, "freed by thread"));
 	status = child_status(overflow_with_handler, text, sizeof(text));
 	assert_true(WIFEXITED(status) && WEXITSTATUS(status) == HANDLED);
-	assert_non_null(strstr(text, "goalloc: heap overflow: write at 0x"));
+	assert_true(tells_of_a_store(text, "heap overflow"));
 }
 
 static void misuse_of_nothing(void)
@@ -254,7 +267,7 @@ TEST_IN_CHILD(a_report_of_the_parents_does_not_keep_a_child_from_reporting)
 	CHECK(waitpid(child, &status, 0) == child);
 	CHECK(WIFSIGNALED(status) && WTERMSIG(status) == SIGSEGV);
 	CHECK(pread(file, text, sizeof(text) - 1, 0) > 0);
-	CHECK(strncmp(text, "goalloc: use after free: write at 0x", 36) == 0);
+	CHECK(tells_of_a_store(text, "use after free"));
 	CHECK(strstr(text, "\n  freed by thread ") != NULL);
 	/* The parent's thread is still in its report. */
 	CHECK(os_thread_state(getpid(), writer) == 'S');
