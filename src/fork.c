@@ -49,10 +49,10 @@ static void flush_for_adoption(struct mcache *c)
 /* Does the same for the shared cache, which keeps free slots also while no thread uses it. */
 static void flush_shared_for_adoption(void)
 {
-	lock_acquire(&thread_shared.lock);
+	lock_acquire(&thread_shared_lock);
 	if (thread_shared.made)
 		flush_for_adoption(&thread_shared.cache);
-	lock_release(&thread_shared.lock);
+	lock_release(&thread_shared_lock);
 }
 
 /* Frees the slots that the cache of a lost thread kept. */
@@ -123,7 +123,7 @@ void fork_adopt(void)
 			adopt_orphans_locked(c);
 		} else {
 			adopt_orphans_locked(thread_lock_shared());
-			lock_release(&thread_shared.lock);
+			lock_release(&thread_shared_lock);
 		}
 		/* Release: the heap in order. Pairs with the acquire in fork_has_orphans(). */
 		atomic_store_explicit(&has_orphans, false, memory_order_release);
@@ -248,7 +248,7 @@ static void mend(bool by_forker)
 		tracer_after_fork();
 		mcentral_after_fork();
 		rebuilt = mheap_after_fork();
-		in_shared = lock_reset_orphan(&thread_shared.lock);
+		in_shared = lock_reset_orphan(&thread_shared_lock);
 		for (unsigned i = 0; i < USER_CHAINS; i++)
 			thread_list.used[i] = NULL;
 		if (by_forker || none_has_cache)

@@ -86,8 +86,8 @@
  *   - A tick of a thread is its first look at the clock after the decay time (option scavenge). At
  *     every tick its stacks are emptied into their spans, because nothing else makes a stack
  *     shrink. A deep stack has a place of its own, so that only used depth costs memory. A thread
- *     learns which stacks are worth more depth than others, within its share of 2 MiB, because it
- *     might idle with them. It flushes its stacks before the heap grows, and when its share falls.
+ *     alone learns which stacks are worth more depth; with more threads all of them might idle
+ *     with deep stacks. It flushes these before the heap grows, and when company has come.
  *   - malloc below 8 bytes gets a slot of 8, which is no larger than its part of a tiny block would
  *     be, and takes the path of all other sizes. Only noscan calls and tiny_align below 8 use tiny
  *     blocks.

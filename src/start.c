@@ -126,7 +126,7 @@ static bool can_call_out_later(void)
 	if (thread_self.hidden != NULL || (scavthread_is_self() && thread_self.gone))
 		return true;
 	return (thread_self.cache != NULL || scavthread_is_self()) &&
-	       lock_held(&thread_shared.lock);
+	       lock_held(&thread_shared_lock);
 }
 
 /* Hides the calling thread's cache from a hook of the program on libc's madvise(), which may
@@ -137,7 +137,7 @@ static bool begin_call_out(void)
 {
 	if (thread_self.cache == NULL && (!scavthread_is_self() || thread_self.gone))
 		return false;
-	if (lock_held(&thread_shared.lock) || lock_held(&start_lock))
+	if (lock_held(&thread_shared_lock) || lock_held(&start_lock))
 		return false;
 	thread_self.hidden = thread_self.cache;
 	thread_self.gone = true;

@@ -5,10 +5,10 @@
  *
  * A stack begins in its first place, which is in the cache. When it is full it moves to a place in
  * the cache's stack area, where places lie one behind the other in the order in which they were
- * taken. So a stack that is not deep costs no memory page of its own. A stack there that was
- * emptied, and is full again, moves on to a place of four times the entries: a program that frees
- * many objects of a class and asks for as many again is served by the stack alone. All places in
- * the area are given up together, when the stacks are flushed.
+ * taken. So a stack that is not deep costs no memory page of its own. In a thread alone a stack
+ * that was emptied, and is full again, moves on to a place of four times the entries: a program
+ * that frees many objects of a class and asks for as many again is served by the stack alone. All
+ * places in the area are given up together, when the stacks are flushed.
  *
  * Owns     the bounds of the stacks. What is on them belongs to mcache.c.
  * Locks    none: a cache belongs to one thread. Takes the metadata lock.
@@ -57,19 +57,9 @@ void mcache_reset_area(struct mcache *c)
 	c->learnt_nbytes = 0;
 }
 
-/* Returns by how many bytes the stacks of a cache may be deeper than usual, all together. */
-static size_t max_learnt_nbytes(void)
-{
-	size_t ncaches = max_size(mcaches_count(), 1);
-
-	return ncaches > STACK_DEEP_CACHES || limit_get_state() != LIMIT_FAR ?
-		       0 :
-		       STACK_LEARNT_BYTES / ncaches;
-}
-
 bool mcache_must_unlearn(const struct mcache *c)
 {
-	return c->learnt_nbytes > max_learnt_nbytes();
+	return c->learnt_nbytes != 0 && (mcaches_count() > 1 || limit_get_state() != LIMIT_FAR);
 }
 
 /* Returns how many entries the next place of a stack has. Returns 0 if the stack stays in its
@@ -83,9 +73,10 @@ static uint32_t next_entries(const struct mcache *c, spanclass_t sc)
 
 	if (n < usual)
 		return usual;
-	if (next == n || c->learnt_nbytes + (next - n) * b->elemsize > max_learnt_nbytes())
+	if (mcaches_count() > 1 || limit_get_state() != LIMIT_FAR ||
+	    c->learnt_nbytes + (next - n) * b->elemsize > STACK_LEARNT_BYTES)
 		return 0;
-	return next;
+	return next > n ? next : 0;
 }
 
 /* Takes a place of so many entries in the area, behind an entry of address 0. Returns its bottom.

@@ -21,16 +21,28 @@ static size_t nchains(unsigned bits)
 	return (size_t)1 << bits;
 }
 
+static uint64_t mix(uint64_t hash, uint64_t word)
+{
+	hash = (hash ^ word) * UINT64_C(0x9e3779b97f4a7c15);
+	return hash ^ hash >> 32;
+}
+
+/* Four hashes, each of every fourth address, do not wait for each other. */
 uint64_t hashtable_of_stack(const uintptr_t *pcs, unsigned npcs, size_t nbytes)
 {
-	uint64_t hash = nbytes;
+	uint64_t a = nbytes, b = 1, c = 2, d = 3;
+	unsigned i;
 
-	for (unsigned i = 0; i < npcs; i++) {
-		hash = (hash ^ pcs[i]) * UINT64_C(0x9e3779b97f4a7c15);
-		hash ^= hash >> 32;
+	for (i = 0; i + 4 <= npcs; i += 4) {
+		a = mix(a, pcs[i]);
+		b = mix(b, pcs[i + 1]);
+		c = mix(c, pcs[i + 2]);
+		d = mix(d, pcs[i + 3]);
 	}
+	for (; i < npcs; i++)
+		a = mix(a, pcs[i]);
 	/* The upper bits choose the chain. */
-	return hash * UINT64_C(0xbf58476d1ce4e5b9);
+	return mix(mix(mix(a, b), c), d) * UINT64_C(0xbf58476d1ce4e5b9);
 }
 
 static size_t chain_nbytes(unsigned bits)

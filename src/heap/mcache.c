@@ -8,10 +8,10 @@
  * Locks    none. Takes mcentral.lock and mheap.lock through those modules, never both.
  * Holds    mcache_check() tests what holds: current and partial spans have this cache as owner.
  *          A partial span has a free slot. An entry of a stack is a free slot of the class that no
- *          bitmap shows. What a cache keeps is bounded: bytes of a stack by STACK_BYTES, and by
- *          what it has learnt within its share of all threads'; partial spans by their pages while
- *          there are other threads; spare spans and big objects by what it has learnt or a share of
- *          all threads'; pages by one word. A cache that frees more
+ *          bitmap shows. What a cache keeps is bounded: bytes of a stack by STACK_BYTES, and all
+ *          stacks of a thread alone by what it has learnt; partial spans by their pages while there
+ *          are other threads; spare spans and big objects by what it has learnt or a share of all
+ *          threads'; pages by one word. A cache that frees more
  *          than it takes gives all that up (note_given()). Lists change by one store at a time, so
  *          that a forked child can walk them.
  */

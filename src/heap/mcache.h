@@ -123,7 +123,7 @@ struct mcache {
 							  * for goalloc-view */
 	uint32_t area_entries;                           /* of the stack area: taken */
 	uint32_t learnt_nbytes;                          /* by which stacks may be deeper than
-							  * usual: see STACK_BYTES */
+							  * those of a thread with company */
 	/* Each stack is behind an entry of address 0. Scan classes, then noscan ones; these have no
 	 * deep stacks. */
 	struct free_entry first_stacks[NUM_SPAN_CLASSES][1 + STACK_FIRST_ENTRIES];
@@ -331,8 +331,8 @@ void mcache_reset_area(struct mcache *c);
  * until it is reset. */
 void mcache_deepen_stack(struct mcache *c, spanclass_t sc);
 
-/* Returns true if stacks may be deeper than they should be now: there are more threads, or a limit
- * is near. They are to be flushed then. */
+/* Returns true if stacks may be deeper than they should be now: the thread is no longer alone, or a
+ * limit is near. They are to be flushed then. */
 bool mcache_must_unlearn(const struct mcache *c);
 
 /* Gives a span of ours that is on no list to mcentral; to mheap if it is empty. */

@@ -24,8 +24,8 @@ struct sizeclass {
 	uint32_t elemsize;        /* bytes of a slot */
 	uint32_t divmul;          /* ceil(2^32 / elemsize) */
 	uint8_t npages[SPAN_LENGTHS];    /* heap pages of a span, the shortest first */
-	uint16_t stack_entries;   /* the most entries of a free stack, unless its thread has learnt
-				   * that more are worth it */
+	uint16_t stack_entries;   /* the most entries of a free stack, unless a thread alone has
+				   * learnt that more are worth it */
 };
 
 extern const struct sizeclass sizeclasses[NUM_SIZE_CLASSES];

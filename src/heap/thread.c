@@ -6,7 +6,7 @@
  * Owns     the thread-local pointer to the cache, the records of all caches, the pool of free ones
  *          and the shared cache.
  * Locks    thread_list.lock (LOCK_THREADS) covers the lists and the [t] fields of caches.
- *          thread_shared.lock (LOCK_SHARED) is held while the shared cache is used. No lock is held
+ *          thread_shared_lock (LOCK_SHARED) is held while the shared cache is used. No lock is held
  *          while libc is called, and none is taken before a fork, because a prepare handler that
  *          locks can deadlock with the locks of libio. The child resets the locks instead (fork.c).
  * Holds    A cache is used by one thread at a time. A cache in the pool is flushed; when no thread
@@ -20,7 +20,8 @@
 
 struct mcache_nobody mcache_nobody;
 struct thread_list thread_list = { .lock = LOCK_INITIALIZER(LOCK_THREADS) };
-struct shared_cache thread_shared = { .lock = LOCK_INITIALIZER(LOCK_SHARED) };
+struct shared_cache thread_shared;
+struct lock thread_shared_lock = LOCK_INITIALIZER(LOCK_SHARED);
 
 THREAD_LOCAL_DEFINE struct mcache *thread_mcache = MCACHE_NONE;
 THREAD_LOCAL_DEFINE struct thread_self thread_self;
@@ -164,7 +165,7 @@ void thread_give_cache(void)
 
 struct mcache *thread_lock_shared(void)
 {
-	lock_acquire(&thread_shared.lock);
+	lock_acquire(&thread_shared_lock);
 	if (!thread_shared.made)
 		mcache_init(&thread_shared.cache, NULL);
 	thread_shared.made = true;
@@ -174,7 +175,7 @@ struct mcache *thread_lock_shared(void)
 void thread_leave(struct mcache *c)
 {
 	if (UNLIKELY(c == &thread_shared.cache))
-		lock_release(&thread_shared.lock);
+		lock_release(&thread_shared_lock);
 }
 
 struct address_range thread_shared_place(void)
@@ -185,10 +186,10 @@ struct address_range thread_shared_place(void)
 
 void thread_flush_shared(void)
 {
-	lock_acquire(&thread_shared.lock);
+	lock_acquire(&thread_shared_lock);
 	if (thread_shared.made)
 		mcache_flush(&thread_shared.cache);
-	lock_release(&thread_shared.lock);
+	lock_release(&thread_shared_lock);
 }
 
 /* --- all caches --- */
@@ -208,10 +209,10 @@ void thread_each_cache(void (*visit)(struct mcache *c, void *arg), void *arg)
 		if (c->in_use)
 			visit(c, arg);
 	lock_release(&thread_list.lock);
-	lock_acquire(&thread_shared.lock);
+	lock_acquire(&thread_shared_lock);
 	if (thread_shared.made)
 		visit(&thread_shared.cache, arg);
-	lock_release(&thread_shared.lock);
+	lock_release(&thread_shared_lock);
 }
 
 /* Adds what a cache has counted, without the objects on counted stacks, which were not handed out
@@ -242,10 +243,10 @@ void thread_read_counts(struct alloc_counts *sum)
 	while ((c = thread_next_cache(&w)) != NULL)
 		add_counts(sum, c);
 	lock_release(&thread_list.lock);
-	lock_acquire(&thread_shared.lock);
+	lock_acquire(&thread_shared_lock);
 	if (thread_shared.made)
 		add_counts(sum, &thread_shared.cache);
-	lock_release(&thread_shared.lock);
+	lock_release(&thread_shared_lock);
 }
 
 struct cache_count thread_count_caches(void)

@@ -56,11 +56,14 @@ extern struct thread_list thread_list;
 
 /* The cache of threads that end and of those for which there is no memory. */
 struct shared_cache {
-	struct lock lock;       /* LOCK_SHARED: held while the cache is used; covers the rest */
 	bool made;              /* it was used; most programs never use it */
 	struct mcache cache;
 };
 extern struct shared_cache thread_shared;
+
+/* LOCK_SHARED: held while the shared cache is used. It is not in the record, which has no bytes in
+ * the library's file because it begins with zeros. */
+extern struct lock thread_shared_lock;
 
 /* Says that the heap is set up. The caller holds the lock of start-up. */
 void thread_set_ready(void);

@@ -99,8 +99,9 @@ static inline bool is_in_object(const struct dwarf_object *o, uintptr_t pc)
 }
 
 /* In a static program libc allocates before it has set up the data of _dl_find_object(), which
- * would fault then. The shared library is called only when ld.so is ready. */
-static _Atomic bool constructors_run;
+ * would fault then. The shared library is called only when ld.so is ready. Volatile, because clang
+ * carries a constructor out when it compiles, and the program would start with true. */
+static volatile _Atomic bool constructors_run;
 
 /* Notes that libc is set up, because constructors run then. */
 CONSTRUCTOR static void note_start(void)

@@ -476,7 +476,9 @@ static void unwritable(void)
 
 	memcpy(&leak_check, &f, sizeof(f));
 	(void)make(64);
+	hidden_scrub();
 	CHECK(leak_check(-1) == 1);
+	hidden_scrub();
 	CHECK(leak_check(999) == 1);
 }
 

@@ -134,7 +134,7 @@ static void cycles(struct mcache *c, spanclass_t sc, unsigned n, unsigned times)
 	}
 }
 
-TEST_IN_CHILD(a_thread_learns_how_deep_a_stack_it_needs)
+TEST_IN_CHILD(a_thread_alone_learns_how_deep_a_stack_it_needs)
 {
 	struct bin *t = &cache[0].bins[SC_1024];
 
@@ -183,26 +183,19 @@ TEST_IN_CHILD(all_stacks_together_learn_within_a_bound)
 	end_with_empty_heap();
 }
 
-TEST_IN_CHILD(threads_share_what_their_stacks_may_learn)
+TEST_IN_CHILD(a_thread_with_company_learns_nothing)
 {
 	struct bin *t = &cache[0].bins[SC_1024];
 
 	start();
-	/* 4 * STACK_BYTES are within the share, and 16 are not. */
-	atomic_store(&mcaches_made, 8);
+	atomic_store(&mcaches_made, 2);
 	cycles(&cache[0], SC_1024, 1000, 5);
-	CHECK(stack_depth(t) == 4 * STACK_BYTES / 1024);
-	CHECK(cache[0].learnt_nbytes == 3 * STACK_BYTES &&
-	      16 * STACK_BYTES > STACK_LEARNT_BYTES / 8);
-	mcache_flush_stacks(&cache[0]);
-	atomic_store(&mcaches_made, STACK_DEEP_CACHES + 1);
-	cycles(&cache[0], SC_1024, 1000, 5);
-	CHECK(stack_depth(t) <= STACK_FIRST_ENTRIES && cache[0].learnt_nbytes == 0);
+	CHECK(stack_depth(t) == STACK_BYTES / 1024 && cache[0].learnt_nbytes == 0);
 	check_all();
 	end_with_empty_heap();
 }
 
-TEST_IN_CHILD(a_thread_forgets_what_it_learnt_when_its_share_falls)
+TEST_IN_CHILD(a_thread_forgets_what_it_learnt_when_company_comes)
 {
 	struct bin *t = &cache[0].bins[SC_1024];
 
@@ -210,15 +203,12 @@ TEST_IN_CHILD(a_thread_forgets_what_it_learnt_when_its_share_falls)
 	cycles(&cache[0], SC_1024, 1000, 4);
 	CHECK(stack_depth(t) == 1000);
 	atomic_store(&mcaches_made, 2);
-	cache[0].poll_ms = 0;
-	mcache_poll(&cache[0]);
-	CHECK(stack_depth(t) == 1000);
-	atomic_store(&mcaches_made, 16);
+	/* The next poll gives all but what has company may keep. */
 	cache[0].poll_ms = 0;
 	mcache_poll(&cache[0]);
 	CHECK(stack_depth(t) == 0 && cache[0].learnt_nbytes == 0 && cache[0].area_entries == 0);
 	cycles(&cache[0], SC_1024, 1000, 4);
-	CHECK(stack_depth(t) == 4 * STACK_BYTES / 1024);
+	CHECK(stack_depth(t) == STACK_BYTES / 1024);
 	check_all();
 	end_with_empty_heap();
 }
@@ -1348,10 +1338,10 @@ int main(void)
 		cmocka_unit_test(an_empty_cache_fails_fast),
 		cmocka_unit_test(the_stacks_of_the_classes_do_not_overlap),
 		cmocka_unit_test(deep_stacks_lie_one_behind_the_other_in_the_area),
-		cmocka_unit_test(a_thread_learns_how_deep_a_stack_it_needs),
+		cmocka_unit_test(a_thread_alone_learns_how_deep_a_stack_it_needs),
 		cmocka_unit_test(all_stacks_together_learn_within_a_bound),
-		cmocka_unit_test(threads_share_what_their_stacks_may_learn),
-		cmocka_unit_test(a_thread_forgets_what_it_learnt_when_its_share_falls),
+		cmocka_unit_test(a_thread_with_company_learns_nothing),
+		cmocka_unit_test(a_thread_forgets_what_it_learnt_when_company_comes),
 		cmocka_unit_test(what_was_learnt_serves_other_classes_before_the_heap_grows),
 		cmocka_unit_test(a_stack_that_was_flushed_is_in_its_first_place_again),
 		cmocka_unit_test(
