@@ -50,10 +50,11 @@
  * becomes a spare span of the thread, or its pages go back to the heap (keep_spare()).
  *
  * free(p) of another thread: a thread without a cache gets one in request_free(). Then
- * mcache_free_slot() comes to mspan_free_remote(), which sets the slot's bit in the span's
- * remote_bits. If a thread owns the span, nothing else happens. A span that is full or in mcentral
- * has a credit: the number of remote frees that make it worth owning. The free counts it down, and
- * if it brings the credit to zero, it takes the span over for its own thread (mcache_claim()).
+ * mcache_free_slot() puts a few slots on the thread's own stack, for its next objects. With the
+ * others it comes to mspan_free_remote(), which sets the slot's bit in the span's remote_bits. If a
+ * thread owns the span, nothing else happens. A span that is full or in mcentral has a credit: the
+ * number of remote frees that make it worth owning. The free counts it down, and if it brings the
+ * credit to zero, it takes the span over for its own thread (mcache_claim()).
  *
  * A slot that was freed remotely is used again after mspan_absorb(). A thread calls that when it
  * claims a span or takes it as its next one, and when it looks for spans that it does not use.

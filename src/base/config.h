@@ -116,6 +116,12 @@ _Static_assert(PCACHE_PAGES % PCACHE_FIRST == 0, "a word has whole groups");
 #define STACK_DEEP_CACHES 16
 #define STACK_BYTES_MANY KiB(8)
 
+/* A thread keeps slots of other threads' spans on its free stacks, too, while a stack has fewer
+ * entries than this and its slots are not shorter. Slots of one cache line would slow two threads
+ * down that write to them. */
+#define STACK_OTHERS_ENTRIES 15
+#define STACK_OTHERS_SIZE 32
+
 /* A cache that has given so many pages to the heap and taken none gives up what else it keeps: when
  * it is the only one, and its share of what all caches may give with a least one. */
 #define GIVEN_PAGES_ALONE 256

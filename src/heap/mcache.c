@@ -475,9 +475,9 @@ FAST_PATH void free_into_span(uintptr_t addr, struct mspan *s, uint32_t slot, co
 	return_slot(c, s, slot, func);
 }
 
-/* A free for another thread deepens the stack, too, although it pushes nothing there: the stack is
- * full, so the thread's next own free of the class would deepen it. Asking for the owner first
- * would be one more test in front of every free that comes here. */
+/* A free for another thread deepens the stack, too: the stack is full, so the thread's next own
+ * free of the class would deepen it. Asking for the owner first would be one more test in front of
+ * every free that comes here. */
 static SLOW_PATH void deepen_and_free(uintptr_t addr, struct mspan *s, uint32_t slot,
 				      const char *func, struct mcache *c)
 {
@@ -489,8 +489,15 @@ static SLOW_PATH void deepen_and_free(uintptr_t addr, struct mspan *s, uint32_t 
 void mcache_free_slot(uintptr_t addr, struct mspan *s, uint32_t slot, const char *func,
 		      struct mcache *c)
 {
-	const struct bin *b = &c->bins[s->spanclass];
+	struct bin *b = &c->bins[s->spanclass];
 
+	/* Where the stack has room the span is another thread's. */
+	if (stack_depth(b) < STACK_OTHERS_ENTRIES && b->stack_top != b->stack_limit &&
+	    b->elemsize >= STACK_OTHERS_SIZE) {
+		stack_push(c, b, b->stack_top, addr, &s->state[slot]);
+		HOLD_ADDRESS(addr);
+		return;
+	}
 	if (UNLIKELY(b->stack_growth == STACK_GROWS && b->stack_top == b->stack_limit) &&
 	    mcaches_count() <= STACK_DEEP_CACHES)
 		deepen_and_free(addr, s, slot, func, c);

@@ -214,6 +214,19 @@ FAST_PATH void *mcache_alloc_fast(struct mcache *c, unsigned bin, bool *fresh)
 	return NULL;
 }
 
+/* Puts a live object on the free stack of a bin, which has room. top is the bin's stack_top. */
+FAST_PATH void stack_push(struct mcache *c, struct bin *b, size_t top, uintptr_t addr,
+			  _Atomic uint8_t *state)
+{
+	slot_set(state, SLOT_FREE);
+	stack_entry(c, top)->addr = addr;
+	top = OPAQUE(top);
+	stack_entry(c, top)->state = state;
+	/* A child forked here finds the entry whole, or not on the stack. */
+	order_stores();
+	b->stack_top = (uint32_t)(top + sizeof(struct free_entry));
+}
+
 /* Puts a live object on the free stack of its class if its span is the caller's and there is room.
  * The span's plain fields are not looked at, so a full span will do, too, if its last owner (its
  * home) is the caller. Returns false if nothing was done. */
@@ -227,13 +240,7 @@ FAST_PATH bool mcache_free_fast(struct mcache *c, const struct mspan *s, spancla
 		return false;
 	if (UNLIKELY(top == b->stack_limit))
 		return false;
-	slot_set(state, SLOT_FREE);
-	stack_entry(c, top)->addr = addr;
-	top = OPAQUE(top);
-	stack_entry(c, top)->state = state;
-	/* A child forked here finds the entry whole, or not on the stack. */
-	order_stores();
-	b->stack_top = (uint32_t)(top + sizeof(struct free_entry));
+	stack_push(c, b, top, addr, state);
 	return true;
 }
 

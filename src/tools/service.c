@@ -388,7 +388,9 @@ static void begin_in_child(void)
 void service_start(void)
 {
 	/* The alternative stack is used if there is one, because stacks of threads may be small.
-	 * System calls of the program are restarted. */
+	 * System calls of the program are restarted, as far as the kernel does that. A thread of
+	 * ours that waits for the signal would interrupt none. But the signal would have to be
+	 * blocked in all other threads, and programs that the process executes inherit that. */
 	struct sigaction action = { .sa_handler = on_signal, .sa_flags = SA_RESTART | SA_ONSTACK };
 
 	if (!anything_is_asked_for())

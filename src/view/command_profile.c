@@ -129,7 +129,10 @@ int command_pprof(struct target *t, const char *value)
 	if (status == VIEW_OK)
 		status = sample(t, &root, &s);
 	if (status == VIEW_OK && s.rate == 0)
-		status = command_fail("the process has taken no profile: with --seconds 30 it "
+		status = view_modifiers.seconds != 0 ?
+			 command_fail("process %d has begun no profile: it is stopped, or its "
+				      "threads need no more than they keep", t->pid) :
+			 command_fail("the process has taken no profile: with --seconds 30 it "
 				      "takes one so long");
 	if (status == VIEW_OK) {
 		error = write_file(value, t, &s);

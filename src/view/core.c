@@ -179,16 +179,45 @@ static void add_segment(struct target *t, const Elf64_Phdr *ph)
 	own->segments[own->nsegments++] = s;
 }
 
+/* Returns how a file is compressed that begins with these bytes, or NULL. */
+static const char *compression(const unsigned char *bytes)
+{
+	static const struct {
+		const char *name, *magic;
+	} known[] = {
+		{ "gzip", "\x1f\x8b" },
+		{ "zstd", "\x28\xb5\x2f\xfd" },
+		{ "xz", "\xfd" "7zXZ" },
+		{ "lz4", "\x04\x22\x4d\x18" },
+		{ "bzip2", "BZh" },
+	};
+
+	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
+		if (memcmp(bytes, known[i].magic, strlen(known[i].magic)) == 0)
+			return known[i].name;
+	return NULL;
+}
+
+/* Says why the file is no core. */
+static bool fail_no_core(struct target *t, const Elf64_Ehdr *eh)
+{
+	const char *name = compression(eh->e_ident);
+
+	if (name == NULL)
+		return target_fail(t, "it is not a core file");
+	return target_fail(t, "it is compressed by %s: unpack it first", name);
+}
+
 static bool read_headers(struct target *t)
 {
 	struct core *own = t->own;
-	Elf64_Ehdr eh;
+	Elf64_Ehdr eh = { .e_type = ET_NONE };
 	Elf64_Shdr sh;
 	uint64_t n;
 
 	if (read_at(own->fd, 0, &eh, sizeof(eh)) != sizeof(eh) ||
 	    memcmp(eh.e_ident, ELFMAG, SELFMAG) != 0)
-		return target_fail(t, "it is not a core file");
+		return fail_no_core(t, &eh);
 	if (eh.e_ident[EI_CLASS] != ELFCLASS64 || eh.e_ident[EI_DATA] != ELFDATA2LSB)
 		return target_fail(t, "it is the core of a 32-bit process, or of another machine");
 	if (eh.e_type != ET_CORE)

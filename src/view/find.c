@@ -141,7 +141,8 @@ enum found find_root(struct target *t, struct viewed_root *root)
 				  root->version);
 		return FOUND_OTHER;
 	}
-	(void)target_fail(t, s.narrow ? "it is a 32-bit process, which goalloc does not serve" :
-					"there is no goalloc in it");
+	(void)target_fail(t, s.narrow     ? "it is a 32-bit process, which goalloc does not serve" :
+			     t->truncated ? "there is no goalloc in what this core has left" :
+					    "there is no goalloc in it");
 	return FOUND_NONE;
 }

@@ -49,9 +49,11 @@ static void read_registers(struct freeze *f, struct frozen_thread *thread)
 	uintptr_t words[REGISTERS_MOST / sizeof(uintptr_t)];
 	size_t n = os_trace_registers(thread->tid, OS_GENERAL, words, sizeof(words));
 
+	thread->first_word = f->nwords;
 	note_general(f, thread, words, n / sizeof(words[0]));
 	n = os_trace_registers(thread->tid, OS_VECTORS, words, sizeof(words));
 	add_words(f, words, n / sizeof(words[0]));
+	thread->nwords = f->nwords - thread->first_word;
 	if (thread->tls == 0 &&
 	    os_trace_registers(thread->tid, OS_TLS, words, sizeof(words)) >= sizeof(words[0]))
 		thread->tls = words[0];
@@ -65,7 +67,7 @@ static bool is_known(const struct freeze *f, int tid)
 	return false;
 }
 
-static void begin_stop(struct freeze *f, int tid)
+static void begin_stop(struct freeze *f, int pid, int tid)
 {
 	struct frozen_thread *thread;
 	int error;
@@ -83,6 +85,10 @@ static void begin_stop(struct freeze *f, int tid)
 		thread->stopped = thread->stack != 0;
 		error = thread->stopped ? 0 : error;
 	}
+	/* A thread that has ended and waits to be noticed, as the first one does for the others, is
+	 * refused as well. It has no registers. */
+	if (error == -EPERM && os_thread_state(pid, tid) == 'Z')
+		error = -ESRCH;
 	f->refused |= error == -EPERM;
 	f->missed += error != 0 && error != -ESRCH;
 }
@@ -118,7 +124,7 @@ static bool stop_listed(struct freeze *f, int pid)
 	tids = room_for((size_t)room, sizeof(*tids));
 	n = os_list_threads(pid, tids, (size_t)room);
 	for (long i = 0; i < n && i < room && !f->refused; i++)
-		begin_stop(f, tids[i]);
+		begin_stop(f, pid, tids[i]);
 	free(tids);
 	for (size_t i = before; i < f->nthreads; i++)
 		if (f->threads[i].begun)
@@ -134,7 +140,9 @@ static void read_core(struct freeze *f, const struct target *t)
 		size_t n = min_size(from->nregisters, sizeof(words));
 
 		f->threads = room_for_more(f->threads, f->nthreads, sizeof(*f->threads));
-		f->threads[f->nthreads] = (struct frozen_thread){ .tid = from->tid };
+		f->threads[f->nthreads] = (struct frozen_thread){
+			.tid = from->tid, .first_word = f->nwords, .nwords = n / sizeof(words[0])
+		};
 		f->missed += n == 0;
 		copy_bytes(words, from->registers != NULL ? from->registers : words, n);
 		note_general(f, &f->threads[f->nthreads], words, n / sizeof(words[0]));

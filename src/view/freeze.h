@@ -14,6 +14,8 @@ struct frozen_thread {
 	bool begun, stopped;
 	uintptr_t stack;      /* stack pointer; 0: not known */
 	uintptr_t tls;        /* start of its thread-local storage; 0: not known */
+	size_t first_word;    /* its registers in freeze.words, and their number */
+	size_t nwords;
 };
 
 struct freeze {

@@ -2,11 +2,14 @@
 /*
  * inspect.c - tells what lies at an address: span, slot, state, who allocated it, who points to it.
  *
- * Pointers are looked for in live objects that may hold some, and in all memory that the program
- * can write to. Like every search for pointers it takes a number for one that looks so.
+ * Pointers are looked for in registers, for which the threads are stopped for a moment, in live
+ * objects that may hold some, and in all memory that the program can write to. Like every search
+ * for pointers it takes a number for one that looks so.
  */
 #include "view/command.h"
 #include "base/text.h"
+#include "view/datasymbol.h"
+#include "view/freeze.h"
 #include "view/room.h"
 #include "view/take.h"
 
@@ -148,10 +151,73 @@ static void print_stack(const struct snapshot *sn, uintptr_t addr)
 
 struct search {
 	const struct snapshot *sn;
+	const struct freeze *threads;
 	uintptr_t from, to;        /* the object */
 	uintptr_t *words;          /* BUFFER_SIZE of the target's memory */
 	size_t found;
 };
+
+/* Prints "thread 123 name". */
+static void print_thread(const struct target *t, int tid)
+{
+	printf("thread %d", tid);
+	for (size_t i = 0; i < t->nthreads; i++)
+		if (t->threads[i].tid == tid && t->threads[i].name[0] != '\0')
+			printf(" %s", t->threads[i].name);
+}
+
+/* Returns the thread whose stack contains an address in use, or NULL. */
+static const struct frozen_thread *stack_at(const struct search *s, uintptr_t at)
+{
+	const struct target_map *m = target_map_of(s->sn->target, at);
+	const struct frozen_thread *best = NULL;
+
+	for (size_t i = 0; m != NULL && i < s->threads->nthreads; i++) {
+		const struct frozen_thread *thread = &s->threads->threads[i];
+
+		if (thread->stack >= m->start && thread->stack <= at + CPU_RED_ZONE &&
+		    (best == NULL || thread->stack > best->stack))
+			best = thread;
+	}
+	return best;
+}
+
+/* Prints an address outside of the heap: in a stack, a variable or a file. */
+static void print_outer_place(const struct search *s, uintptr_t at)
+{
+	const struct target *t = s->sn->target;
+	const struct frozen_thread *thread = stack_at(s, at);
+	char variable[256];
+
+	if (thread != NULL) {
+		printf("%#zx, in the stack of ", at);
+		print_thread(t, thread->tid);
+	} else if (datasymbol_find(t, at, variable, sizeof(variable))) {
+		printf("%#zx, %s", at, variable);
+	} else {
+		print_place(t, at);
+	}
+}
+
+/* Prints the threads that have a pointer to the object in a register. */
+static void print_registers(struct search *s)
+{
+	for (size_t i = 0; i < s->threads->nthreads; i++) {
+		const struct frozen_thread *thread = &s->threads->threads[i];
+		size_t n = 0;
+
+		for (size_t k = 0; k < thread->nwords; k++) {
+			uintptr_t word = s->threads->words[thread->first_word + k];
+
+			n += word >= s->from && word < s->to;
+		}
+		if (n == 0 || s->found++ >= SHOWN_MOST)
+			continue;
+		printf("          %zu register%s of ", n, n == 1 ? "" : "s");
+		print_thread(s->sn->target, thread->tid);
+		printf("\n");
+	}
+}
 
 static void print_found(const struct search *s, uintptr_t at, const struct snapshot_object *in)
 {
@@ -163,7 +229,7 @@ static void print_found(const struct search *s, uintptr_t at, const struct snaps
 		printf("%#zx, byte %zu of the object of %zu bytes at %#zx", at, at - in->addr,
 		       in->nbytes, in->addr);
 	else
-		print_place(s->sn->target, at);
+		print_outer_place(s, at);
 	if (word != s->from && word >= s->from && word < s->to)
 		printf(", to byte %zu", word - s->from);
 	printf("\n");
@@ -202,10 +268,17 @@ static bool is_programs(const struct target_map *m)
 
 static void print_pointers(const struct snapshot *sn, const struct snapshot_object *o)
 {
-	struct search s = { .sn = sn, .from = o->addr, .to = o->addr + o->nbytes };
+	struct freeze freeze = { .nthreads = 0 };
+	struct search s = { .sn = sn, .threads = &freeze, .from = o->addr,
+			    .to = o->addr + o->nbytes };
 	const struct target *t = sn->target;
 
+	/* Only while registers are read: memory may be large. */
+	if (!view_modifiers.live)
+		freeze_begin(&freeze, t);
+	freeze_end(&freeze);
 	printf("pointed to by\n");
+	print_registers(&s);
 	s.words = room_for(BUFFER_SIZE, 1);
 	for (size_t i = 0; i < sn->nruns; i++) {
 		const struct snapshot_run *r = &sn->runs[i];
@@ -220,9 +293,13 @@ static void print_pointers(const struct snapshot *sn, const struct snapshot_obje
 			search_memory(&s, t->maps[i].start, t->maps[i].end, false);
 	free(s.words);
 	if (s.found == 0)
-		printf("          nothing in memory; registers are not looked at\n");
+		printf("          nothing in memory%s\n",
+		       freeze.nthreads != 0 && freeze.missed == 0 ?
+			       ", and no register" :
+			       "; registers were not looked at, or not all");
 	else if (s.found > SHOWN_MOST)
 		printf("          and %zu more\n", s.found - SHOWN_MOST);
+	freeze_drop(&freeze);
 }
 
 /* --- all of it --- */

@@ -62,13 +62,20 @@ static long status_field(const char *status, const char *field, bool last)
 
 /* --- why not --- */
 
-static const char no_memory[] = "it has no memory: it has ended, or is the kernel's";
-
 static bool fail_gone(struct target *t, const char *why)
 {
 	(void)target_fail(t, "%s", why);
 	t->gone = true;
 	return false;
+}
+
+/* Says why a process has no memory. */
+static bool fail_empty(struct target *t)
+{
+	return fail_gone(t, os_thread_state(t->pid, t->pid) == 'Z' ?
+				    "it has ended, and waits for its parent" :
+				    "it has no memory: it has just ended, or is a thread of the "
+				    "kernel");
 }
 
 static bool fail_yama(struct target *t, long scope)
@@ -112,7 +119,7 @@ static bool fail_refused(struct target *t)
 		return fail_gone(t, "there is no such process");
 	/* It may have ended since its mappings were read, which looks like a refusal. */
 	if (status_field(status, "\nVmSize:", false) < 0)
-		return fail_gone(t, no_memory);
+		return fail_empty(t);
 	uid = status_field(status, "\nUid:", false);
 	if (uid >= 0 && (uid_t)uid != geteuid() && geteuid() != 0)
 		return target_fail(t,
@@ -128,6 +135,37 @@ static bool fail_refused(struct target *t)
 	return target_fail(t,
 			   "the kernel does not let this user look: it takes the same user and all "
 			   "of its capabilities, or CAP_SYS_PTRACE");
+}
+
+/* --- which process --- */
+
+/* Returns whether a thread's memory is there. The kernel refuses only where there is one. */
+static bool has_memory(int tid)
+{
+	char byte[2];
+	long n = read_proc(tid, "maps", byte, sizeof(byte));
+
+	return n > 0 || n == -EACCES || n == -EPERM;
+}
+
+/* Returns the number by which the memory of a process can be read, one of whose threads is tid: the
+ * process's own, or if its first thread has ended that of another thread. */
+static int reader_of(int tid)
+{
+	char status[4096];
+	int tids[64], pid = tid;
+	long n;
+
+	if (read_proc(tid, "status", status, sizeof(status)) > 0 &&
+	    status_field(status, "\nTgid:", false) > 0)
+		pid = (int)status_field(status, "\nTgid:", false);
+	if (has_memory(pid))
+		return pid;
+	n = os_list_threads(tid, tids, sizeof(tids) / sizeof(tids[0]));
+	for (long i = 0; i < n && i < (long)(sizeof(tids) / sizeof(tids[0])); i++)
+		if (has_memory(tids[i]))
+			return tids[i];
+	return tid;
 }
 
 /* --- mappings and threads --- */
@@ -199,7 +237,7 @@ static bool refresh(struct target *t)
 	read_threads(t);
 	if (read_proc(t->pid, "comm", name, sizeof(name)) > 0)
 		(void)snprintf(t->name, sizeof(t->name), "%.*s", (int)strcspn(name, "\n"), name);
-	return t->nmaps != 0 || fail_gone(t, no_memory);
+	return t->nmaps != 0 || fail_empty(t);
 }
 
 /* --- memory --- */
@@ -286,6 +324,7 @@ bool target_open_process(struct target *t, int pid)
 {
 	struct process *own = room_for(1, sizeof(*own));
 
+	pid = reader_of(pid);
 	*t = (struct target){ .ops = &ops, .pid = pid, .own = own,
 			     .up_s = read_up(pid) };
 	own->mem = os_open_process(pid, "mem");

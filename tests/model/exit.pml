@@ -320,6 +320,10 @@ free:
 		o = owner;
 		if
 		:: stack[c] == 0 && (o == c || o == (c | FULL)) -> stack[c] = slot; REST
+#ifdef OTHERS
+		/* mcache_free_slot(): few enough on the stack */
+		:: stack[c] == 0 && o != c && o != (c | FULL) -> stack[c] = slot; REST
+#endif
 		:: else
 		fi
 	}

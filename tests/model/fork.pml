@@ -509,7 +509,12 @@ proctype gone(byte c; byte born)
 		top[c] < DEPTH || (top[c] >= DEEP && top[c] < DEEP + DEPTH) ->
 		select (s : 1 .. NSPAN);
 		select (b : 1 .. 2);
+#ifdef OTHERS
+		/* mcache_free_slot(), too: few enough on the stack */
+		ONE_THAT((live[s] & b) != 0);
+#else
 		ONE_THAT((live[s] & b) != 0 && (owner[s] & ~FULL) == c);
+#endif
 		live[s] = live[s] & ~b;
 		slot_hand[s] = slot_hand[s] | b
 	}

@@ -363,6 +363,10 @@ free:
 		o = owner;
 		if
 		:: STACK && (o == me || o == (me | FULL)) -> stack = stack | slot; REST
+#ifdef OTHERS
+		/* mcache_free_slot(): few enough on the stack */
+		:: STACK && o != me && o != (me | FULL) -> stack = stack | slot; REST
+#endif
 		:: o == me -> goto free_local
 		:: o != me -> goto free_remote
 		fi

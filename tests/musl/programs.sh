@@ -1,128 +1,146 @@
 # SPDX-License-Identifier: MIT
 #
-# programs.sh - real programs, built with musl from Debian's source packages, for tests/musl/run.
+# programs.sh - real programs, built with musl from Debian's source packages; it is sourced after
+# setup.sh.
 #
-# Each program runs with musl's malloc, with the library preloaded and linked with goalloc.o, and
-# must write the same. The processor's time is told: the least of three runs.
+# Each program is built once, and linked anew with the archive and with goalloc.o. work.py gives it
+# something to do.
 
-# make_PROGRAM DIR LINK... - builds the program in a copy of its source, with what is linked to it.
-make_lua() {
-	(cd "$1" && make -s -C src lua CC="$musl" MYCFLAGS="-DLUA_USE_POSIX" \
-		MYLIBS="${*:2}" SYSCFLAGS= SYSLIBS= >/dev/null 2>&1) && ln -sfn src/lua "$1/program"
-}
+programs=(lua sqlite3 busybox redis)
 
-make_sqlite3() {
-	(cd "$1" && CC="$musl" LIBS="${*:2}" ./configure --disable-tcl --disable-readline \
-		--disable-shared >/dev/null 2>&1 && make -s -j2 BCC=gcc sqlite3 >/dev/null 2>&1) &&
-		ln -sfn sqlite3 "$1/program"
-}
-
-make_busybox() {
-	(cd "$1" && make -s defconfig >/dev/null 2>&1 &&
-		sed -i 's/^CONFIG_EXTRA_LDLIBS=.*/CONFIG_EXTRA_LDLIBS=""/
-			s/^CONFIG_TC=.*/CONFIG_TC=n/' .config &&
-		make -s -j2 CC="$musl" HOSTCC=gcc LDLIBS="${*:2} m" >/dev/null 2>&1) &&
-		ln -sfn busybox_unstripped "$1/program"
-}
-
-make_redis() {
-	(cd "$1" && make -s -j2 CC="$musl" MALLOC=libc LDFLAGS="${*:2}" OPTIMIZATION=-O2 \
-		redis-server >/dev/null 2>&1) && ln -sfn src/redis-server "$1/program"
-}
-
-# run_PROGRAM PROGRAM - does the work, and writes its result.
-run_lua() {
-	"$1" -e 'local t = {} for i = 1, 600000 do t[i % 5000] = {i, tostring(i), {i}} end
-		local n = 0 for k, v in pairs(t) do n = n + v[1] end print(n)
-		local s = {} for i = 1, 200000 do s[#s + 1] = ("x"):rep(i % 50) .. i end
-		print(#table.concat(s))'
-}
-
-run_sqlite3() {
-	"$1" :memory: "create table t(a integer primary key, b text);
-		with recursive n(i) as (select 1 union all select i + 1 from n where i < 120000)
-		insert into t select i, hex(i * 7919) || printf('%0' || (i % 60) || 'd', i) from n;
-		create index u on t(b); select count(*), sum(length(b)), max(b) from t;
-		select sum(a) from (select a from t order by b desc limit 50000);"
-}
-
-run_busybox() {
-	"$1" seq 150000 | "$1" awk '{ t[$1 % 3000] = t[$1 % 3000] " " $1 } END {
-		for (k in t) n += length(t[k]); print n }'
-	"$1" seq 120000 | "$1" sort -r | "$1" md5sum
-}
-
-# Redis works on a script of its own, in memory.
-run_redis() {
-	local dir=$PWD/redis.$$
-	mkdir -p "$dir"
-	"$1" --port 0 --unixsocket "$dir/s" --save '' --daemonize no >/dev/null 2>&1 &
-	local pid=$! n=0
-	while [ ! -S "$dir/s" ] && [ $((n += 1)) -lt 100 ]; do sleep 0.05; done
-	python3 - "$dir/s" <<-'END'
-		import socket, sys
-		s = socket.socket(socket.AF_UNIX)
-		s.connect(sys.argv[1])
-		f = s.makefile("rb")
-		s.sendall(b"EVAL \"for i = 1, 150000 do redis.call('set', 'k' .. i % 20000, "
-			  b"string.rep('v', i % 200)) redis.call('rpush', 'l' .. i % 100, i) end "
-			  b"return redis.call('dbsize')\" 0\r\n")
-		print(f.readline().decode().strip())
+# The compiler of the programs. What $MUSL_LINK names is linked to programs.
+musl_cc=$cache/cc
+write_compiler() {
+	cat >"$musl_cc" <<-END
+	#!/bin/sh
+	link=
+	case " \$* " in *" -o "*) link=\$MUSL_LINK ;; esac
+	case " \$* " in
+	*" -c "* | *" -E "* | *" -S "* | *" -r "* | *" -M"* | *" -shared "*) link= ;;
+	esac
+	exec musl-gcc $flags "\$@" \$link
 	END
-	kill "$pid"
-	wait "$pid" 2>/dev/null
-	rm -rf "$dir"
+	chmod +x "$musl_cc"
 }
 
-# least_ms NAME PROGRAM - runs three times; sets ms, and text to what was written.
-least_ms() {
-	local took i TIMEFORMAT='%3U %3S'
-	ms=999999
-	for i in 1 2 3; do
-		took=$( { time run_"$1" "$2" >"$cache/text" 2>&1; } 2>&1)
-		text=$(cat "$cache/text")
-		took=$(echo "$took" | awk '{ printf "%d", ($1 + $2) * 1000 }')
-		[ "$took" -ge "$ms" ] || ms=$took
+# prepare_PROGRAM - configures its source, in the current folder.
+# link_PROGRAM - makes the program, and prints its file.
+prepare_lua() {
+	:
+}
+
+link_lua() {
+	make -s -C src lua CC="$musl_cc" MYCFLAGS=-DLUA_USE_POSIX SYSCFLAGS= SYSLIBS= >&2 &&
+		echo src/lua
+}
+
+prepare_sqlite3() {
+	CC=$musl_cc ./configure --disable-tcl --disable-readline --disable-shared &&
+		make -s BCC=gcc sqlite3.c shell.c &&
+		"$musl_cc" -O2 -DSQLITE_THREADSAFE=1 -c sqlite3.c shell.c
+}
+
+link_sqlite3() {
+	"$musl_cc" -o sqlite3 shell.o sqlite3.o >&2 && echo sqlite3
+}
+
+# tc needs headers that are only glibc's.
+prepare_busybox() {
+	make -s defconfig && sed -i 's/^CONFIG_TC=.*/CONFIG_TC=n/' .config
+}
+
+link_busybox() {
+	make -s -j2 CC="$musl_cc" HOSTCC=gcc LDLIBS=m busybox_unstripped >&2 &&
+		echo busybox_unstripped
+}
+
+prepare_redis() {
+	:
+}
+
+link_redis() {
+	make -s -j2 CC="$musl_cc" MALLOC=libc OPTIMIZATION=-O2 redis-server >&2 &&
+		echo src/redis-server
+}
+
+# make_program NAME PACKAGE - builds $cache/built/NAME.plain, once. Returns 1 if there is no source,
+# 2 if it does not build.
+make_program() {
+	local name=$1 built
+	[ -x "$cache/built/$name.plain" ] && return
+	source_of "$2" || return 1
+	rm -rf "$cache/built/$name" && mkdir -p "$cache/built" &&
+		cp -a "$cache/$2" "$cache/built/$name" && cd "$cache/built/$name" || return 2
+	built=$({ prepare_"$name" >&2 && link_"$name"; } 2>../"$name.log") &&
+		cp "$built" ../"$name.plain" || return 2
+}
+
+# link_with NAME KIND FILE - links $cache/built/NAME.KIND with a file of the library.
+link_with() {
+	local built
+	cd "$cache/built/$1" &&
+		built=$(link_"$1" 2>>../"$1.log") && rm -f "$built" &&
+		built=$(MUSL_LINK="$3 -Wl,--eh-frame-hdr" link_"$1" 2>>../"$1.log") &&
+		mv "$built" ../"$1.$2"
+}
+
+# build_programs - builds all. Sets $built, the programs that there are now, and $failed.
+cost=$cache/cost
+build_programs() {
+	local name package
+	built=() failed=0
+	write_compiler
+	musl-gcc -O2 -static "$root/tests/musl/cost.c" -o "$cost" || failed=1
+	for name in "${programs[@]}"; do
+		package=$name
+		[ "$name" != lua ] || package=lua5.4
+		(make_program "$name" "$package") &&
+			(link_with "$name" object "$build/goalloc.o") &&
+			(link_with "$name" archive "$build/libgoalloc.a")
+		case $? in
+		0) built+=("$name") ;;
+		1) echo "musl.$name: skipped, its source cannot be had by apt-get" ;;
+		*)
+			echo "musl.$name: FAILED, it does not build:"
+			tail -n 5 "$cache/built/$name.log"
+			failed=1
+			;;
+		esac
 	done
 }
 
+# work NAME KIND - runs a program with musl's malloc (plain), preloaded with the library for musl or
+# with the one for glibc, or linked. Prints what work.py prints.
+work() {
+	local kind=$2 lib=''
+	case $kind in
+	preloaded) kind=plain lib=$build/libgoalloc.so ;;
+	glibcs) kind=plain lib=$root/build/libgoalloc.so ;;
+	esac
+	python3 "$root/tests/musl/work.py" "$cost" "$1" "$lib" "$cache/built/$1.$kind"
+}
+
+# run_programs - checks that each program writes the same in every way, and that it used the heap.
 run_programs() {
-	local name package kind failed=0 dir link text ms expected base
-	for name in lua sqlite3 busybox redis; do
-		package=$name
-		[ $name != lua ] || package=lua5.4
-		source_of $package || {
-			echo "musl.$name: skipped, its source cannot be had by apt-get"
-			continue
-		}
-		for kind in plain linked; do
-			dir=$cache/built/$name.$kind link=()
-			[ $kind = plain ] || link=("$build/goalloc.o")
-			[ $kind = plain ] && [ -e "$dir/program" ] && continue
-			rm -rf "$dir" && mkdir -p "$cache/built" && cp -a "$cache/$package" "$dir"
-			musl="musl-gcc $flags"
-			make_$name "$dir" "${link[@]+"${link[@]}"}" && [ -x "$dir/program" ] || {
-				echo "musl.$name: FAILED, $kind does not build"
-				failed=1
-				continue 2
-			}
-		done
-		# The loader of musl preloads, into musl's programs only.
-		preloaded=$cache/built/$name.plain/preloaded
-		printf '#!/bin/sh\nLD_PRELOAD=%s exec %s "$@"\n' "$build/libgoalloc.so" \
-			"$cache/built/$name.plain/program" >"$preloaded"
-		chmod +x "$preloaded"
-		least_ms $name "$cache/built/$name.plain/program"
-		expected=$text base=$ms
-		for kind in preloaded linked; do
-			program=$preloaded
-			[ $kind = preloaded ] || program=$cache/built/$name.linked/program
-			least_ms $name "$program"
-			if [ "$text" != "$expected" ] || [ -z "$text" ]; then
-				echo "musl.$name.$kind: FAILED, writes:" "$text" "not:" "$expected"
-				failed=1
+	local name kind expected text stats=$cache/stats
+	type python3 >/dev/null 2>&1 || {
+		echo "musl.programs: skipped, no python3"
+		return 0
+	}
+	build_programs
+	for name in ${built[@]+"${built[@]}"}; do
+		expected=$(work "$name" plain 2>/dev/null) || expected=''
+		for kind in preloaded glibcs object archive; do
+			[ $kind != glibcs ] || [ -e "$root/build/libgoalloc.so" ] || continue
+			rm -f "$stats"
+			text=$(GOALLOC=stats=$stats work "$name" $kind 2>"$cache/errors")
+			if [ $? = 0 ] && [ -n "$text" ] && [ "$text" = "$expected" ] &&
+				grep -q '^goalloc: ' "$stats"; then
+				echo "musl.$name.$kind: passed"
 			else
-				echo "musl.$name.$kind: passed, $ms ms; musl's malloc: $base ms"
+				echo "musl.$name.$kind: FAILED, writes:" "$text" "not:" "$expected"
+				cat "$cache/errors"
+				failed=1
 			fi
 		done
 	done

@@ -78,6 +78,11 @@ __attribute__((noinline)) static void turn(unsigned seed)
 	}
 	for (std::string *s : list)
 		delete s;
+	/* Small objects may come from what the thread keeps for ever. A tracer waits for a slow
+	 * path. */
+	void *volatile big = malloc(100000);
+
+	free(big);
 }
 
 static void body(unsigned number)

@@ -172,6 +172,9 @@ def check_objects(p, *target):
     check(re.search(r"^object +%#x, 1048576 bytes, slot 0, live" % v["big"], text, re.M), text)
     check(re.search(r"^ +%#x\b" % v["root"], text, re.M), text)
     check("not in the heap" in look("--object", "0x10", *target))
+    # A core does not know the names of threads, and a stripped program not those of variables.
+    text = look("--object", hex(v["stacked"]), *target)
+    check(re.search(r"^ +0x[0-9a-f]+, in the stack of thread \d+( holder1)?$", text, re.M), text)
 
 
 def check_page(p, *target):
@@ -199,6 +202,8 @@ def case_agree():
         check_threads(p, stats)
         check_objects(p, p.pid)
         check_page(p, p.pid)
+        check(re.search(r"^ +%#x, const_holder_of_big of viewed$" % p.values["root"],
+                        look("--object", hex(p.values["big"]), p.pid), re.M), "a variable")
         # A stopped process serves as well.
         os.kill(p.pid, signal.SIGSTOP)
         check_agrees(p, p.pid)
@@ -389,6 +394,17 @@ def case_errors():
     look("x", tmp, status=1, stderr=line(".*: it is not a regular file"))
     look("x", view, status=1, stderr=line(".*: it is a program or library, not a core file"))
     look("x", __file__, status=1, stderr=line(".*: it is not a core file"))
+    for name, magic in ("gzip", b"\x1f\x8b\x08"), ("zstd", b"\x28\xb5\x2f\xfd"), \
+            ("xz", b"\xfd7zXZ\0"), ("lz4", b"\x04\x22\x4d\x18"), ("bzip2", b"BZh9"):
+        with open(os.path.join(tmp, "packed"), "wb") as f:
+            f.write(magic + bytes(300))
+        look("x", f.name, status=1, stderr=line(".*packed: it is compressed by " + name + ".*"))
+    ended = subprocess.Popen(["true"])
+    os.waitid(os.P_PID, ended.pid, os.WEXITED | os.WNOWAIT)
+    look(ended.pid, status=1, stderr=line(r".*\(true\): it has ended, and waits for its parent"))
+    ended.wait()
+    if os.path.exists("/proc/2/comm") and open("/proc/2/comm").read() == "kthreadd\n":
+        look(2, status=1, stderr=line(".*a thread of the kernel"))
     check("usage" in look("--help") and "goalloc-view " in look("--version"))
     check(max(len(s) for s in look("--help").splitlines()) <= 80)
     other = other_library()
@@ -434,6 +450,46 @@ def case_refused():
         scope = int(open("/proc/sys/kernel/yama/ptrace_scope").read())
         look(p.pid, user=65534, status=1 if scope else 0,
              stderr=line(".*ptrace_scope is.*") if scope else "")
+
+
+def case_yama():
+    """What Yama's settings make goalloc-view say. The kernel refuses, because goalloc-view has
+    fewer capabilities than the process, and the settings are files of ours."""
+    if os.getuid() != 0 or not shutil.which("setpriv") or not shutil.which("unshare"):
+        skip("this takes root, setpriv and unshare")
+    refuse = ["setpriv", "--bounding-set=-all", "--inh-caps=-all"]
+    with Program("quiet") as p:
+        for scope, says in (0, "the kernel does not let this user look: .*"), \
+                (1, "only its ancestors may look .*ptrace_scope is 1.*GOALLOC=view=1.*"), \
+                (2, "it takes CAP_SYS_PTRACE .*ptrace_scope is 2.*"), \
+                (3, "nobody may look until .*ptrace_scope is 3.*"):
+            done = subprocess.run(
+                ["unshare", "-m", "sh", "-c",
+                 "mount -t tmpfs none /proc/sys/kernel && mkdir /proc/sys/kernel/yama && "
+                 "echo %d >/proc/sys/kernel/yama/ptrace_scope && exec \"$@\" || exit 99" % scope,
+                 "sh", *refuse, view, str(p.pid)], capture_output=True, text=True)
+            if done.returncode == 99 or "unshare:" in done.stderr or "setpriv:" in done.stderr:
+                skip("mounts or capabilities do not work here: " + done.stderr[-200:])
+            if done.returncode == 0:
+                skip("there are no capabilities to lose here")
+            check(done.returncode == 1, done)
+            check(re.fullmatch(line(r"process \d+.*: " + says), done.stderr),
+                  done.stderr)
+
+
+def case_threads():
+    """A process is found by the number of any of its threads, and when its first one has ended."""
+    with Program("quiet") as p:
+        whole = json.loads(look("--json", p.pid))
+        for tid in os.listdir("/proc/%d/task" % p.pid):
+            check(json.loads(look("--json", tid))["pid"] == p.pid == whole["pid"], tid)
+    with Program("leaderless") as p:
+        while open("/proc/%d/stat" % p.pid).read().rsplit(")", 1)[1].split()[0] != "Z":
+            time.sleep(0.01)
+        stats = json.loads(look("--json", p.pid))
+        check(stats["live_objects"] > 0, stats)
+        text = look("--leaks", p.pid)
+        check("could not be stopped" not in text and "likely" not in text, text)
 
 
 def case_by_file():

@@ -7,6 +7,7 @@
  *	viewed storm N      N threads allocate and free until standard input ends
  *	viewed undumpable   waits as a process that nobody may look at
  *	viewed fork         as quiet, but in a forked child
+ *	viewed leaderless   as quiet, but the first thread ends
  *
  * What is printed comes from the library's own functions: a line "metric NAME VALUE" for each
  * metric, "memstats NAME VALUE", and the addresses of some objects. Nothing is allocated after
@@ -81,8 +82,12 @@ static void make_heap(void)
 static pthread_barrier_t ready;
 
 /* A thread that has objects, and waits for ever. */
+/* An object that only the stack of a thread leads to, with its bits turned around here. */
+static uintptr_t turned;
+
 static void *hold(void *arg)
 {
+	void *volatile mine = NULL;
 	char name[16];
 	size_t n = (size_t)(uintptr_t)arg;
 
@@ -90,6 +95,11 @@ static void *hold(void *arg)
 	CHECK(pthread_setname_np(pthread_self(), name) == 0);
 	for (size_t i = 0; i < 1000 * n; i++)
 		CHECK(malloc(200) != NULL);
+	if (n == 1) {
+		mine = malloc(100);
+		CHECK(mine != NULL);
+		turned = ~(uintptr_t)mine;
+	}
 	(void)pthread_barrier_wait(&ready);
 	for (;;)
 		(void)pause();
@@ -116,6 +126,7 @@ static void print_figures(void)
 	PRINT("pid %d\n", (int)getpid());
 	PRINT("holder %p\nheld %p\nfreed %p\nbig %p\nroot %p\n", (void *)holder, (void *)held,
 	      (void *)freed, (void *)big, (void *)&const_holder_of_big);
+	PRINT("stacked %p\n", (void *)~turned);
 	for (size_t i = 0; goalloc_metric_name(i) != NULL; i++) {
 		uint64_t value = 0;
 
@@ -191,6 +202,8 @@ int main(int argc, char **argv)
 	print_figures();
 	if (strcmp(what, "core") == 0)
 		abort();
+	if (strcmp(what, "leaderless") == 0)
+		pthread_exit(NULL);
 	wait_for_end();
 	_exit(0);
 }
