@@ -154,12 +154,11 @@ static void make_thread(void)
 {
 	struct report r;
 
-	/* Relaxed: a figure, and a flag that one thread sets first. Acquire: forks are watched.
+	/* Relaxed: a flag that one thread sets first. Acquire: forks are watched.
 	 * Pairs with the release in scavthread_allow(). */
 	if (options.scavthread == SCAVTHREAD_OFF ||
 	    (limit_get_state() == LIMIT_FAR &&
-	     atomic_load_explicit(&mheap.growth.committed, memory_order_relaxed) <
-		     SCAVTHREAD_HEAP) ||
+	     growth_bytes(&mheap.growth) < SCAVTHREAD_HEAP) ||
 	    !atomic_load_explicit(&allowed, memory_order_acquire) ||
 	    atomic_exchange_explicit(&made, true, memory_order_relaxed))
 		return;

@@ -43,9 +43,7 @@ static uintptr_t commit_more_locked(struct growth *g, size_t nbytes, bool extend
 
 bool growth_wants_huge_locked(const struct growth *g)
 {
-	/* Relaxed: stored under the lock that the caller holds. */
-	return options.thp && limit_get_state() == LIMIT_FAR &&
-	       atomic_load_explicit(&g->committed, memory_order_relaxed) >= THP_MIN_HEAP;
+	return options.thp && limit_get_state() == LIMIT_FAR && growth_bytes(g) >= THP_MIN_HEAP;
 }
 
 size_t growth_tail_locked(const struct growth *g)
@@ -78,8 +76,7 @@ static void add_pages_locked(struct growth *g, uintptr_t addr, size_t nbytes)
 
 bool growth_extend_locked(struct growth *g, size_t npages, bool in_place)
 {
-	/* Relaxed: stored under this lock. */
-	size_t committed = atomic_load_explicit(&g->committed, memory_order_relaxed);
+	size_t committed = growth_bytes(g);
 	size_t part = committed / PAGE_SIZE / 16;
 	size_t step = min_size(max_size(part, GROW_MIN_PAGES), GROW_MAX_PAGES);
 	size_t tail = growth_tail_locked(g);
@@ -111,6 +108,7 @@ bool growth_extend_locked(struct growth *g, size_t npages, bool in_place)
 	if (addr == 0)
 		return false;
 	add_pages_locked(g, addr, nbytes);
+	/* Relaxed: stored under this lock. Read by growth_bytes(). */
 	atomic_store_explicit(&g->committed, committed + nbytes, memory_order_relaxed);
 	if (committed + nbytes >= RESERVE_MIN_HEAP)
 		fixalloc_keep_reserve(METADATA_RESERVE);

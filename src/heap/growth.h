@@ -23,6 +23,13 @@ void growth_init(struct growth *g, struct pagealloc *pages);
  * heap as before, when there is no memory. The lock is held. */
 bool growth_extend_locked(struct growth *g, size_t npages, bool in_place);
 
+/* Returns how many bytes of pages the heap has grown to. */
+static inline size_t growth_bytes(const struct growth *g)
+{
+	/* Relaxed: exact under the lock, and a hint elsewhere. */
+	return atomic_load_explicit(&g->committed, memory_order_relaxed);
+}
+
 /* Returns how many free pages are at the end of the heap. Pages by which it grows continue them.
  * The lock is held. */
 size_t growth_tail_locked(const struct growth *g);

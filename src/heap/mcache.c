@@ -139,8 +139,7 @@ static void give_all_unused(struct mcache *c)
 	bigcache_flush(&c->big, &c->pages);
 	give_unused(c);
 	c->giving = false;
-	c->given_npages = 0;
-	c->taken_npages = 0;
+	c->given_npages = c->taken_npages = c->first_npages = 0;
 }
 
 /* Notes that pages of an empty span or of a big object went to the heap, while the cache took none.
@@ -263,6 +262,8 @@ static struct mspan *ask_for_small(struct mcache *c, spanclass_t sc, enum effort
 	if (s == NULL)
 		return NULL;
 	mspan_set_owner(s, mcache_owner(c));
+	if (b->span_length < SPAN_LENGTHS / 2)
+		c->first_npages += npages[length];
 	if (length == b->span_length && length < SPAN_LENGTHS - 1)
 		b->span_length++;
 	return s;
@@ -295,6 +296,19 @@ static struct mspan *flush_and_ask(struct mcache *c, const struct wanted *w)
 	return s;
 }
 
+/* Gives back what is not used when first spans have become a part of the heap, so that the next are
+ * made of it. What the cache takes and gives is not counted anew: see note_given(). */
+static void give_idle(struct mcache *c)
+{
+	size_t part = growth_bytes(&mheap.growth) / PAGE_SIZE / FIRST_PAGES_PART;
+	uint32_t taken = c->taken_npages, given = c->given_npages;
+
+	if (c->first_npages < max_size(part, FIRST_PAGES_MIN))
+		return;
+	give_all_unused(c);
+	c->taken_npages = taken, c->given_npages = given;
+}
+
 /* Returns a span from the heap, or NULL. Freed big objects and spare spans that the thread keeps
  * are pages, too, and so may be what is on its stacks. When there are many, or below a limit, they
  * are used before the heap grows. */
@@ -302,9 +316,11 @@ static struct mspan *new_span(struct mcache *c, const struct wanted *w)
 {
 	bool many = c->learnt_nbytes != 0 ||
 		    bigcache_npages(&c->big) + c->spares.npages >
-			    (limit_bytes() == 0 ? BIG_PAGES_GROWING : 0);
-	struct mspan *s = many ? ask_heap(c, w, EFFORT_REUSE) : NULL;
+		       (limit_bytes() == 0 ? BIG_PAGES_GROWING : 0);
+	struct mspan *s;
 
+	give_idle(c);
+	s = many ? ask_heap(c, w, EFFORT_REUSE) : NULL;
 	if (s == NULL) {
 		if (many) {
 			mcache_flush_stacks(c);
@@ -320,8 +336,8 @@ static struct mspan *new_span(struct mcache *c, const struct wanted *w)
 	return s;
 }
 
-/* Makes one of the spare spans of other classes a span of this class. If none
- * will do, the oldest give their pages to the heap, for the next span, and NULL is returned. */
+/* Makes a spare span of another class one of this class. If none will do, the oldest give their
+ * pages to the heap, for the next span, and NULL is returned. */
 static struct mspan *recarve(struct mcache *c, spanclass_t sc)
 {
 	struct bin *b = &c->bins[sc];

@@ -92,9 +92,8 @@ void mheap_flush_pcache(struct pcache *pc);
 /* Returns false while the heap was never so large that it asks for huge pages. */
 static inline bool mheap_has_huge_regions(void)
 {
-	/* Relaxed: it only grows, and began to before the caller's span was made. */
-	return options.thp && atomic_load_explicit(&mheap.growth.committed,
-						   memory_order_relaxed) >= THP_MIN_HEAP;
+	/* It only grows, and began to before the caller's span was made. */
+	return options.thp && growth_bytes(&mheap.growth) >= THP_MIN_HEAP;
 }
 
 /* Releases pages that have been free for the decay time, some of them at a time. Returns true when

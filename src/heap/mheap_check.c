@@ -49,7 +49,6 @@ void mheap_check(void)
 	lock_acquire(&mheap.lock);
 	pagealloc_check(&mheap.pages);
 	CHECK(walk.npages + mheap.pages.nfree <= mheap.pages.ntotal);
-	CHECK(mheap.pages.ntotal * PAGE_SIZE ==
-	      atomic_load_explicit(&mheap.growth.committed, memory_order_relaxed));
+	CHECK(mheap.pages.ntotal * PAGE_SIZE == growth_bytes(&mheap.growth));
 	lock_release(&mheap.lock);
 }

@@ -25,8 +25,7 @@ struct work {
 
 static int write_map(int fd)
 {
-	/* Relaxed: it only decides how fine the map is. */
-	size_t nbytes = atomic_load_explicit(&mheap.growth.committed, memory_order_relaxed);
+	size_t nbytes = growth_bytes(&mheap.growth);
 	struct work *work = os_alloc_scratch(sizeof(*work));
 	struct heap_run r;
 	int error;

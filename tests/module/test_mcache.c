@@ -108,8 +108,11 @@ TEST_IN_CHILD(deep_stacks_lie_one_behind_the_other_in_the_area)
 	for (unsigned class = NUM_SIZE_CLASSES - 1; class > 0; class--) {
 		spanclass_t sc = make_spanclass(class, SCAN);
 
+		/* The stacks stay full: no span makes the cache give up what it does not use. */
+		c->first_npages = 0;
 		if (class > 2)
 			fill_stack(c, make_spanclass(class, NOSCAN));
+		c->first_npages = 0;
 		fill_stack(c, sc);
 		if (sizeclasses[class].stack_entries <= STACK_FIRST_ENTRIES) {
 			CHECK(c->bins[sc].stack_bottom < sizeof(struct mcache));
@@ -843,6 +846,26 @@ TEST_IN_CHILD(a_cache_whose_pages_come_again_stops_giving_up_what_it_keeps)
 	end_with_empty_heap();
 }
 
+TEST_IN_CHILD(classes_that_are_used_in_turn_have_no_more_than_an_eighth_of_the_heap)
+{
+	struct mcache *c = &cache[0];
+	void *live;
+	size_t npages;
+
+	start();
+	live = get(c, SC_64);
+	for (unsigned class = 1; class < NUM_SIZE_CLASSES; class++) {
+		put(c, get(c, make_spanclass(class, SCAN)));
+		npages = mheap.pages.ntotal - mheap.pages.nfree - popcount64(c->pages.free);
+		/* The page of the live object, the share, and the span that came last. */
+		CHECK(npages <= 1 + FIRST_PAGES_MIN +
+				mheap.pages.ntotal / FIRST_PAGES_PART + 16);
+	}
+	CHECK(mheap.pages.ntotal <= 4 * GROW_MIN_PAGES);
+	put(c, live);
+	end_with_empty_heap();
+}
+
 TEST_IN_CHILD(a_freed_big_object_is_handed_out_again_for_the_same_length)
 {
 	struct mspan *a, *b;
@@ -1369,6 +1392,8 @@ int main(void)
 		cmocka_unit_test(
 			a_slot_on_the_stack_of_its_home_survives_that_others_take_the_span),
 		cmocka_unit_test(a_cache_whose_pages_come_again_stops_giving_up_what_it_keeps),
+		cmocka_unit_test(
+			classes_that_are_used_in_turn_have_no_more_than_an_eighth_of_the_heap),
 		cmocka_unit_test(a_freed_big_object_is_handed_out_again_for_the_same_length),
 		cmocka_unit_test(
 			a_thread_alone_cuts_the_big_objects_it_keeps_before_the_heap_grows),
