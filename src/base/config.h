@@ -111,8 +111,8 @@ _Static_assert(PCACHE_PAGES % PCACHE_FIRST == 0, "a word has whole groups");
 #define COUNTED_LEAST 2
 #define COUNTED_MOST 128
 
-/* Free stacks do not grow where there are more caches than this, and have at most so many bytes of
- * objects, or one. */
+/* Where there are more caches than this, free stacks do not grow, and have at most so many bytes of
+ * objects, or one. A current span whose slots all came free becomes a spare span there. */
 #define STACK_DEEP_CACHES 16
 #define STACK_BYTES_MANY KiB(8)
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * cacheparts.c - the memory of a cache's record: how much there is, and giving it back.
+ * cacheparts.c - the record of a cache: making one, how much memory it has, and giving that back.
  * See malloc.c for the overview.
  *
  * A record has the struct mcache, committed while a thread has the cache or may get it soon, and
@@ -14,6 +14,28 @@
 #include "heap/mcache.h"
 #include "heap/partalloc.h"
 #include "os/os.h"
+
+/* The more slots there are, the less is known of where an object will be. */
+uint8_t mcache_first_length(void)
+{
+	return options.hardened ? SPAN_LENGTHS - 1 : 0;
+}
+
+void mcache_init(struct mcache *c, struct mcache_rest *rest)
+{
+	c->rest_at = rest != NULL ? (uint32_t)((uintptr_t)rest - (uintptr_t)c) : 0;
+	c->has_area = false;
+	mcache_reset_area(c);
+	for (unsigned sc = 0; sc < NUM_SPAN_CLASSES; sc++) {
+		c->bins[sc].elemsize = spanclass_info((spanclass_t)sc)->elemsize;
+		c->bins[sc].span_length = mcache_first_length();
+		mcache_reset_stack(&c->bins[sc], (spanclass_t)sc);
+	}
+	mcache_init_counted(c);
+	bigcache_init(&c->big, mcache_owner(c));
+	c->review_sc = NUM_SPAN_CLASSES;
+	c->tick_ms = c->poll_ms = c->idle_ms = os_now_ms();
+}
 
 READS_OTHERS size_t mcache_nbytes(const struct mcache *c)
 {

@@ -36,29 +36,6 @@ _Atomic uint32_t mcaches_made;
 void (*mcache_flush_others)(struct mcache *c);
 void (*mcache_release_pooled)(uint32_t age_ms);
 
-/* Returns the length of the first span of a bin: the shortest. With hardened=1 it is the longest,
- * because the more slots there are the less is known of where an object will be. */
-static uint8_t first_length(void)
-{
-	return options.hardened ? SPAN_LENGTHS - 1 : 0;
-}
-
-void mcache_init(struct mcache *c, struct mcache_rest *rest)
-{
-	c->rest_at = rest != NULL ? (uint32_t)((uintptr_t)rest - (uintptr_t)c) : 0;
-	c->has_area = false;
-	mcache_reset_area(c);
-	for (unsigned sc = 0; sc < NUM_SPAN_CLASSES; sc++) {
-		c->bins[sc].elemsize = spanclass_info((spanclass_t)sc)->elemsize;
-		c->bins[sc].span_length = first_length();
-		mcache_reset_stack(&c->bins[sc], (spanclass_t)sc);
-	}
-	mcache_init_counted(c);
-	bigcache_init(&c->big, mcache_owner(c));
-	c->review_sc = NUM_SPAN_CLASSES;
-	c->tick_ms = c->poll_ms = c->idle_ms = os_now_ms();
-}
-
 /* --- partial spans --- */
 
 /* Returns how much one cache may keep: `alone` if the process never had a second cache, else its
@@ -204,13 +181,36 @@ static void place_span(struct mcache *c, struct mspan *s)
 		mcentral_put(s);
 }
 
+/* Returns the slots of the current word that were not handed out to their span. */
+static void return_word(struct bin *b)
+{
+	if (b->alloc_cache == 0)
+		return;
+	mspan_put_word(b->span, b->cache_word, b->alloc_cache);
+	b->alloc_cache = 0;
+}
+
+/* Takes the current span out of its bin if all its slots are free and there are many caches: their
+ * threads may wait for long, each with a current span for every class it ever used. Returns false
+ * if the span stays. */
+static bool leave_current(struct bin *b, struct mspan *s)
+{
+	if (mcaches_count() <= STACK_DEEP_CACHES ||
+	    s->nfree + popcount64(b->alloc_cache) != s->nelems)
+		return false;
+	return_word(b);
+	b->span = NULL;
+	return true;
+}
+
 SLOW_PATH void mcache_span_freed(struct mcache *c, struct mspan *s)
 {
 	struct bin *b = &c->bins[s->spanclass];
 
-	if (s == b->span)
+	if (s != b->span)
+		partial_remove(c, b, s);
+	else if (!leave_current(b, s))
 		return;
-	partial_remove(c, b, s);
 	keep_spare(c, s);
 	mcache_poll(c);
 }
@@ -468,7 +468,8 @@ FAST_PATH void return_slot(struct mcache *c, struct mspan *s, uint32_t slot, con
 		return;
 	}
 	mspan_free_local(s, slot);
-	if (UNLIKELY(mspan_is_empty(s)))
+	if (UNLIKELY(mspan_is_empty(s)) ||
+	    (s == c->bins[s->spanclass].span && UNLIKELY(mcaches_count() > STACK_DEEP_CACHES)))
 		mcache_span_freed(c, s);
 }
 
@@ -626,15 +627,6 @@ void mcache_flush_stacks(struct mcache *c)
 	mcache_reset_area(c);
 }
 
-/* Returns the slots of the current word that were not handed out to their span. */
-static void return_word(struct bin *b)
-{
-	if (b->alloc_cache == 0)
-		return;
-	mspan_put_word(b->span, b->cache_word, b->alloc_cache);
-	b->alloc_cache = 0;
-}
-
 void mcache_give_span(struct mcache *c, struct mspan *s)
 {
 	mspan_absorb(s);
@@ -665,7 +657,7 @@ void mcache_flush(struct mcache *c)
 			mcache_give_span(c, s);
 		}
 		/* A thread that takes the cache over will use its bins as the one before did. */
-		if (b->span_length > first_length())
+		if (b->span_length > mcache_first_length())
 			b->span_length--;
 	}
 	bigcache_flush(&c->big, &c->pages);
@@ -742,7 +734,7 @@ static void give_unused(struct mcache *c)
 		}
 		give_current(c, b);
 		if (had && b->span == NULL && b->partial == NULL)
-			b->span_length = first_length();
+			b->span_length = mcache_first_length();
 	}
 	spares_shrink(&c->spares, &c->pages, 0);
 	mheap_flush_pcache(&c->pages);

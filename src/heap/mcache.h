@@ -278,7 +278,8 @@ bool mcache_refill(struct mcache *c, spanclass_t sc, uint64_t random);
 void mcache_free_slot(uintptr_t addr, struct mspan *s, uint32_t slot,
 		      const char *func, struct mcache *c);
 
-/* Gives back a span of the caller whose last slot was freed, unless it is the current span. */
+/* Gives back a span of the caller whose last slot was freed. A current span stays, unless there are
+ * many caches. */
 void mcache_span_freed(struct mcache *c, struct mspan *s);
 
 /* Makes a full or central span the caller's and finds a place for it, after mspan_free_remote() or
@@ -321,6 +322,9 @@ void mcache_flush_stacks(struct mcache *c);
 /* Gives back, now and then, what this cache and the heap have not used for long. Slow paths call
  * this. */
 void mcache_poll(struct mcache *c);
+
+/* Returns the length of the first span of a bin: the shortest, but with hardened=1 the longest. */
+uint8_t mcache_first_length(void);
 
 /* Makes a stack that has no entries that of its first place. */
 void mcache_reset_stack(struct bin *b, spanclass_t sc);

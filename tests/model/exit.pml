@@ -369,6 +369,11 @@ free_local:
 		if
 		:: free_bits == ALL && place[c] == PARTIAL -> UNLIST; goto free_span
 		:: free_bits == ALL && place[c] == PARTIAL -> place[c] = SPARE; REST
+		/* return_word(), where there are many caches */
+		:: (free_bits | word[c]) == ALL && place[c] == CURRENT ->
+			free_bits = ALL; word[c] = 0; UNLIST; goto free_span
+		:: (free_bits | word[c]) == ALL && place[c] == CURRENT ->
+			free_bits = ALL; word[c] = 0; place[c] = SPARE; REST
 		:: REST
 		fi
 	}

@@ -432,6 +432,16 @@ inline return_slot(s, b)
 			:: free_span(s)
 			:: keep_spare(s)
 			fi
+		/* Where there are many caches: return_word(), mspan_put_word() */
+		:: current[c] == s && nfree[s] + POP(word[c]) == 2 ->
+			free_bits[s] = free_bits[s] | word[c];
+			nfree[s] = nfree[s] + POP(word[c]);
+			word[c] = 0;
+			atomic { current[c] = 0; span_hand[s] = span_hand[s] | hand }
+			if
+			:: free_span(s)
+			:: keep_spare(s)
+			fi
 		:: true
 		fi
 	:: atomic { owner[s] == (c | FULL) -> span_hand[s] = span_hand[s] | hand; owner[s] = c }

@@ -688,6 +688,63 @@ TEST_IN_CHILD(partial_spans_are_bounded_and_the_surplus_is_mcentrals)
 	end_with_empty_heap();
 }
 
+/* Takes objects of a span and frees them, more than a stack of a cache among many holds. Returns
+ * the span. */
+static struct mspan *fill_and_free_a_span(struct mcache *c, spanclass_t sc)
+{
+	static void *p[1024];
+	uint32_t n = 0;
+	struct mspan *s;
+
+	p[n++] = get(c, sc);
+	s = c->bins[sc].span;
+	while (n + 1 < s->nelems)
+		p[n++] = get(c, sc);
+	while (n > 0)
+		put(c, p[--n]);
+	mcache_flush_stacks(c);
+	return s;
+}
+
+TEST_IN_CHILD(among_many_caches_a_current_span_whose_slots_all_came_free_is_a_spare)
+{
+	struct mcache *c = &cache[0];
+	struct bin *b = &c->bins[SC_1024];
+	struct mspan *s;
+
+	start();
+	b->span_length = SPAN_LENGTHS - 1;
+	atomic_store(&mcaches_made, STACK_DEEP_CACHES);
+	s = fill_and_free_a_span(c, SC_1024);
+	CHECK(b->span == s && c->spares.npages == 0);
+	check_all();
+	atomic_store(&mcaches_made, STACK_DEEP_CACHES + 1);
+	CHECK(fill_and_free_a_span(c, SC_1024) == s);
+	CHECK(b->span == NULL && b->alloc_cache == 0 && c->spares.npages == s->npages);
+	check_all();
+	/* The class gets it back. */
+	put(c, get(c, SC_1024));
+	CHECK(b->span == s && c->spares.npages == 0);
+	end_with_empty_heap();
+}
+
+TEST_IN_CHILD(among_many_caches_a_current_span_with_a_live_object_stays)
+{
+	struct mcache *c = &cache[0];
+	struct bin *b = &c->bins[SC_1024];
+	void *live;
+
+	start();
+	b->span_length = SPAN_LENGTHS - 1;
+	atomic_store(&mcaches_made, STACK_DEEP_CACHES + 1);
+	live = get(c, SC_1024);
+	CHECK(fill_and_free_a_span(c, SC_1024) == span_of((uintptr_t)live));
+	CHECK(b->span == span_of((uintptr_t)live) && c->spares.npages == 0);
+	check_all();
+	put(c, live);
+	end_with_empty_heap();
+}
+
 TEST_IN_CHILD(a_consumer_takes_over_the_spans_it_frees_into)
 {
 	static void *p[1280];
@@ -1386,6 +1443,9 @@ int main(void)
 		cmocka_unit_test(partial_spans_that_do_not_change_from_tick_to_tick_become_central),
 		cmocka_unit_test(a_long_list_is_looked_at_in_parts_and_may_change_meanwhile),
 		cmocka_unit_test(partial_spans_are_bounded_and_the_surplus_is_mcentrals),
+		cmocka_unit_test(
+			among_many_caches_a_current_span_whose_slots_all_came_free_is_a_spare),
+		cmocka_unit_test(among_many_caches_a_current_span_with_a_live_object_stays),
 		cmocka_unit_test(a_consumer_takes_over_the_spans_it_frees_into),
 		cmocka_unit_test(a_producer_and_a_consumer_do_not_grow_the_heap_without_end),
 		cmocka_unit_test(a_random_history_of_three_caches_loses_nothing),
