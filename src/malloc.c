@@ -104,8 +104,8 @@
  *     of them, and each is longer than the one before. So few objects cost little memory, and many
  *     objects cost few spans. The longest have 16 slots if that takes at most 128 KiB: more would
  *     strand more memory in idle threads. For the same reason a current span without objects
- *     becomes a spare span where there are many threads. Where first spans become an eighth of the heap, those
- *     that are empty go back before the next one is taken.
+ *     becomes a spare span where there are many threads. Where first spans become an eighth of the
+ *     heap, those that are empty go back before the next one is taken.
  *   - Huge pages are asked for region by region, where small objects begin one (mheap.c). Huge
  *     pages for all of a large heap multiply the memory of programs that allocate and do not touch.
  *   - The face interposes dlopen and dlmopen, because RTLD_DEEPBIND can be answered only there.
