@@ -129,8 +129,9 @@ _Static_assert(PCACHE_PAGES % PCACHE_FIRST == 0, "a word has whole groups");
 #define GIVEN_PAGES_MIN 16
 
 /* A cache that has taken pages for the first spans of its classes, 1/FIRST_PAGES_PART of the heap
- * and FIRST_PAGES_MIN at least, gives up what it does not use before it takes more. So a small
- * program that uses many classes in turn has spans of those that it uses together. */
+ * and FIRST_PAGES_MIN at least, gives up what it does not use before it takes more, once in some
+ * milliseconds. So a small program that uses many classes in turn has spans of those that it uses
+ * together. */
 #define FIRST_PAGES_MIN 16
 #define FIRST_PAGES_PART 8
 

@@ -32,6 +32,10 @@
 /* How often in a decay time a thread that takes spans gives back what it does not use. */
 #define IDLE_PER_TICK 16
 
+/* The least number of milliseconds from one time to the next that first spans make a thread give
+ * back what it does not use. */
+#define FIRST_MS 4
+
 _Atomic uint32_t mcaches_made;
 void (*mcache_flush_others)(struct mcache *c);
 void (*mcache_release_pooled)(uint32_t age_ms);
@@ -303,8 +307,10 @@ static void give_idle(struct mcache *c)
 	size_t part = growth_bytes(&mheap.growth) / PAGE_SIZE / FIRST_PAGES_PART;
 	uint32_t taken = c->taken_npages, given = c->given_npages;
 
-	if (c->first_npages < max_size(part, FIRST_PAGES_MIN))
+	if (c->first_npages < max_size(part, FIRST_PAGES_MIN) ||
+	    os_now_ms() - c->first_ms < FIRST_MS)
 		return;
+	c->first_ms = os_now_ms();
 	give_all_unused(c);
 	c->taken_npages = taken, c->given_npages = given;
 }

@@ -101,6 +101,7 @@ struct mcache {
 	uint64_t poll_ms;                                /* time of the last poll */
 	uint64_t tick_ms;                                /* time of the last tick */
 	uint64_t idle_ms;                                /* when next_span() last gave back */
+	uint64_t first_ms;                               /* when give_idle() last did so */
 	uint32_t partial_npages;                         /* pages of all partial spans */
 	uint32_t given_npages;                           /* given to the heap less those taken */
 	uint32_t taken_npages;                           /* taken since it last gave up all */

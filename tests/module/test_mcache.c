@@ -912,6 +912,7 @@ TEST_IN_CHILD(classes_that_are_used_in_turn_have_no_more_than_an_eighth_of_the_h
 	start();
 	live = get(c, SC_64);
 	for (unsigned class = 1; class < NUM_SIZE_CLASSES; class++) {
+		c->first_ms = 0;
 		put(c, get(c, make_spanclass(class, SCAN)));
 		npages = mheap.pages.ntotal - mheap.pages.nfree - popcount64(c->pages.free);
 		/* The page of the live object, the share, and the span that came last. */
