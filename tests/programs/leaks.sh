@@ -54,6 +54,6 @@ print(len(collections.Counter(words)))'
 	wait $!
 	redis-cli -p "$port" ping
 	stop
-	[ -z "${LD_PRELOAD-}" ] || ! grep -q -v 'leaked: 0 objects' redis.report ||
-		{ cat redis.report >&2 && return 1; }
+	[ -n "${LD_PRELOAD-}" ] || return 0
+	! grep -v -e '^goalloc: leak check of redis-server' -e 'leaked: 0 objects' redis.report >&2
 }
