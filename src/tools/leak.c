@@ -33,7 +33,7 @@
 
 #include <errno.h>
 
-#define MAX_FRAMES 32
+#define MAX_FRAMES 32              /* of a stack that is reported */
 #define GROUP_SLOTS 65536          /* of the hash table; a power of two */
 #define MAX_GROUPS (GROUP_SLOTS / 2)
 #define GROUPS_SHOWN 100
@@ -121,18 +121,18 @@ static struct group *group_of(struct groups *g, const uintptr_t *pcs, unsigned n
 	return group;
 }
 
-static unsigned stack_of(const struct mark_object *o, uintptr_t *pcs)
+static unsigned stack_of(const struct mark_object *o, uintptr_t *pcs, unsigned max)
 {
 	bool may_be_sampled =
 		(slot_state(o->state) & SLOT_SAMPLED) != 0 || o->spanclass == SPANCLASS_TINY;
 
-	return may_be_sampled ? profile_stack_of(o->base, pcs, MAX_FRAMES) : 0;
+	return may_be_sampled ? profile_stack_of(o->base, pcs, max) : 0;
 }
 
 static void add_lost(const struct mark_object *o, bool direct, void *arg)
 {
 	uintptr_t pcs[MAX_FRAMES];
-	unsigned npcs = stack_of(o, pcs);
+	unsigned npcs = stack_of(o, pcs, MAX_FRAMES);
 	struct group *group = group_of(arg, pcs, npcs, (uint32_t)min_size(o->nbytes, UINT32_MAX));
 
 	if (group->example == 0)

@@ -8,7 +8,7 @@
 #include "tools/suppress.h"
 #include "base/text.h"
 
-/* Returns whether the name begins with n bytes. */
+/* Returns whether the name begins with these n bytes. */
 static bool begins(const char *name, const char *with, size_t n)
 {
 	for (size_t i = 0; i < n; i++)
@@ -162,4 +162,12 @@ struct suppression *suppress_find(const struct suppress_list *list, const char *
 			return s;
 	}
 	return NULL;
+}
+
+void suppress_count(struct suppression *by, size_t nbytes)
+{
+	if (by == NULL)
+		return;
+	by->nobjects++;
+	by->nbytes += nbytes;
 }

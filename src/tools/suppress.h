@@ -41,6 +41,9 @@ bool suppress_matches(const char *pattern, size_t n, const char *name);
  * the function's name; NULL if there is none. */
 struct suppression *suppress_find(const struct suppress_list *list, const char *name);
 
+/* Counts an object of nbytes for the suppression that matches it. NULL has no effect. */
+void suppress_count(struct suppression *by, size_t nbytes);
+
 /* Stores the name of a C++ function with its namespaces and classes, such as "zoo::Cat::purr" for
  * "_ZN3zoo3Cat4purrEi", without what stands behind the first template arguments, operator or
  * constructor. It is cut to the room, which is not 0. Returns false for another symbol. */

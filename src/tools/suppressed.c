@@ -77,7 +77,6 @@ void suppressed_load(const char *file)
 /* --- in the snapshot --- */
 
 #define PLACES 65536               /* of the hash table; a power of two */
-#define MAX_FRAMES 32
 
 /* A return address, and the suppression that matches it; NULL: none does. */
 struct place {
@@ -123,8 +122,8 @@ static struct suppression *find_by_place(struct search *s, uintptr_t pc)
 /* Returns the suppression of the innermost frame that has one. */
 static struct suppression *find(struct search *s, const struct mark_object *o)
 {
-	uintptr_t pcs[MAX_FRAMES];
-	unsigned n = s->stack_of(o, pcs);
+	uintptr_t pcs[PROFILE_MAX_FRAMES];
+	unsigned n = s->stack_of(o, pcs, PROFILE_MAX_FRAMES);
 	struct suppression *by = NULL;
 
 	for (unsigned i = 0; i < n && by == NULL; i++)
@@ -134,13 +133,8 @@ static struct suppression *find(struct search *s, const struct mark_object *o)
 
 static void count_one(const struct mark_object *o, bool direct, void *arg)
 {
-	struct suppression *by = find(arg, o);
-
 	(void)direct;
-	if (by == NULL)
-		return;
-	by->nobjects++;
-	by->nbytes += o->nbytes;
+	suppress_count(find(arg, o), o->nbytes);
 }
 
 static void mark_one(const struct mark_object *o, bool direct, void *arg)

@@ -12,8 +12,9 @@
  * one thread. */
 void suppressed_load(const char *file);
 
-/* Stores the stack of an object's allocation, and returns its length; 0: not known. */
-typedef unsigned suppressed_stack(const struct mark_object *o, uintptr_t *pcs);
+/* Stores at most max frames of the stack of an object's allocation, the innermost first. Returns
+ * how many; 0: the stack is not known. */
+typedef unsigned suppressed_stack(const struct mark_object *o, uintptr_t *pcs, unsigned max);
 
 /* Marks the lost objects that a suppression matches, and all that they lead to, as reached. It
  * counts them for suppressed_print(). Both are called in the snapshot, before mark_lost(). */

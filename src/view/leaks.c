@@ -146,13 +146,8 @@ static void add_stack(const struct snapshot_object *o, bool direct, void *arg)
 
 static void count_suppressed(const struct snapshot_object *o, bool direct, void *arg)
 {
-	struct suppression *by = suppression_of(arg, o);
-
 	(void)direct;
-	if (by == NULL)
-		return;
-	by->nobjects++;
-	by->nbytes += o->nbytes;
+	suppress_count(suppression_of(arg, o), o->nbytes);
 }
 
 static bool is_suppressed(const struct snapshot_object *o, void *arg)

@@ -51,6 +51,23 @@ NAMED hidden lead_here(void)
 	return h;
 }
 
+/* Leaks below more calls than a report shows. */
+static __attribute__((noinline)) void descend(int n)
+{
+	if (n > 0)
+		descend(n - 1);
+	else
+		(void)make(100);
+	__asm__ volatile("");
+}
+
+NAMED void deep_here(void);
+NAMED void deep_here(void)
+{
+	descend(40);
+	__asm__ volatile("");
+}
+
 /* Installs a filter that answers this system call with this error. */
 static void answer(long call, unsigned action)
 {
@@ -121,6 +138,10 @@ static int leak_and_end(const char *how)
 {
 	if (strcmp(how, "chain") == 0) {
 		chain_here(lead_here());
+		hidden_scrub();
+	}
+	if (strcmp(how, "deep") == 0) {
+		deep_here();
 		hidden_scrub();
 	}
 	for (int i = 0; i < 5 && strcmp(how, "clean") != 0 && strcmp(how, "chain") != 0; i++)
@@ -226,6 +247,8 @@ static void suppressed(void)
 	CHECK(run(suppressing("leak:lead_here"), "chain") == 7 &&
 	      said("suppressed: 1 object, ") && said("suppressed: 4 objects, ") &&
 	      said(" that only these lead to\n") && said("leaked: 0 objects"));
+	CHECK(run(suppressing("leak:leak_here\nleak:deep_here"), "deep") == 7 && said(by) &&
+	      said("suppressed: 1 object, ") && said("leaked: 0 objects"));
 	CHECK(unlink(strchr(suppressing(""), '/')) == 0);
 	CHECK(run("leakcheck=2,leakexit=23,suppressions=/nowhere/none", "leak") == 23 &&
 	      said(cannot) && said("/none': no such file\n") && said("leaked: 5 objects"));
