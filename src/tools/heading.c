@@ -44,11 +44,15 @@ void heading_make(char text[HEADING_MAX], const struct heading *h)
 
 void heading_of_self(char text[HEADING_MAX], int pid)
 {
-	char name[NAME_SHOWN];
-	size_t n = os_read_file("/proc/self/comm", name, sizeof(name));
+	char name[NAME_SHOWN], path[32] = "/proc/self/comm";
+	size_t n;
 	struct heading h = { name, (unsigned)pid, os_time_ns() / 1000000000,
 			     (os_now_ms() - loaded_ms) / 1000, GOALLOC_VERSION };
 
+	/* A snapshot has the name of the thread that asked for it. */
+	if (pid != os_pid())
+		(void)format_buffer(path, sizeof(path), "/proc/%u/comm", (unsigned)pid);
+	n = os_read_file(path, name, sizeof(name));
 	/* Behind the name is a newline. */
 	name[n > 1 ? n - 1 : 0] = '\0';
 	heading_make(text, &h);

@@ -24,8 +24,8 @@ struct heading {
 /* Makes "redis-server, pid 123, 2026-11-30 09:15:02 UTC, up 12 s, goalloc 1.0.0". */
 void heading_make(char text[HEADING_MAX], const struct heading *h);
 
-/* Makes the heading of a report about the calling process, or in a snapshot about the process of
- * this number that it is a copy of. */
+/* Makes the heading of a report about the process pid: the calling process or, in a snapshot, the
+ * process that the snapshot is a copy of. */
 void heading_of_self(char text[HEADING_MAX], int pid);
 
 #endif

@@ -7,6 +7,7 @@
 #include "tools/heading.h"
 
 #include <string.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 static void times_are_those_of_the_calendar(void **state)
@@ -69,12 +70,25 @@ static void a_heading_of_self_names_the_program(void **state)
 	assert_non_null(strstr(text, " UTC, up "));
 }
 
+/* The snapshot that a thread asks for has the thread's name. */
+TEST_IN_CHILD(a_heading_of_a_copy_names_the_program)
+{
+	char text[HEADING_MAX];
+	char want[100];
+
+	CHECK(prctl(PR_SET_NAME, "a thread") == 0);
+	heading_of_self(text, getppid());
+	(void)snprintf(want, sizeof(want), "test_heading, pid %d, 20", (int)getppid());
+	CHECK(memcmp(text, want, strlen(want)) == 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(times_are_those_of_the_calendar),
 		cmocka_unit_test(what_is_unknown_or_long_is_left_out_or_cut),
 		cmocka_unit_test(a_heading_of_self_names_the_program),
+		cmocka_unit_test(a_heading_of_a_copy_names_the_program),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
