@@ -22,8 +22,8 @@ unsigned spelling_slips(const char *given, size_t n, const char *word)
 			if (i > 0 && j > 0)
 				least = min_size(d[i - 1][j - 1] + !same,
 						 min_size(d[i - 1][j], d[i][j - 1]) + 1u);
-			if (i > 1 && j > 1 && given[i - 1] == word[j - 2] &&
-			    given[i - 2] == word[j - 1])
+			if (i > 1 && j > 1 && spelling_lower(given[i - 1]) == word[j - 2] &&
+			    spelling_lower(given[i - 2]) == word[j - 1])
 				least = min_size(least, d[i - 2][j - 2] + 1u);
 			d[i][j] = (uint8_t)least;
 		}

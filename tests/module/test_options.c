@@ -413,6 +413,7 @@ static void a_slip_is_told_the_name_that_was_meant(void **state)
 		{ "offf", "off" },
 		{ "ofr", "off" },
 		{ "tph=0", "thp" },
+		{ "TPH=0", "thp" },
 		{ "OFF=1", "off" },
 		{ " off=1", "off" },
 		{ "stat=1", "stats" },
