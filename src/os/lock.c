@@ -68,6 +68,15 @@ void lock_init(struct lock *l, enum lock_rank rank)
 	atomic_store_explicit(&l->holder, 0, memory_order_relaxed);
 }
 
+static inline bool take_if_free(struct lock *l)
+{
+	uint32_t free_word = 0;
+
+	/* Acquire: pairs with the release in lock_release(). */
+	return atomic_compare_exchange_strong_explicit(&l->word, &free_word, 1,
+						       memory_order_acquire, memory_order_relaxed);
+}
+
 static SLOW_PATH void lock_wait(struct lock *l)
 {
 	/* The holder may be a thread that a fork left behind. Mending frees the lock then. */
@@ -77,14 +86,9 @@ static SLOW_PATH void lock_wait(struct lock *l)
 	if (UNLIKELY(lock_held(l)))
 		fatal_reentered();
 	for (int i = 0; i < SPIN_TURNS; i++) {
-		uint32_t free_word = 0;
-
 		cpu_relax();
-		/* Acquire: pairs with the release in lock_release(). */
-		if (atomic_load_explicit(&l->word, memory_order_relaxed) == 0 &&
-		    atomic_compare_exchange_strong_explicit(&l->word, &free_word, 1,
-							    memory_order_acquire,
-							    memory_order_relaxed))
+		/* Relaxed: it only tells whether to try. */
+		if (atomic_load_explicit(&l->word, memory_order_relaxed) == 0 && take_if_free(l))
 			return;
 	}
 	/* Acquire: pairs with the release in lock_release(). 2 asks for a wake, which may be asked
@@ -98,15 +102,10 @@ static SLOW_PATH void lock_wait(struct lock *l)
 
 void lock_acquire(struct lock *l)
 {
-	uint32_t free_word = 0;
-
 	lock_stay();
 	/* A rank at or above this one is held: the order in lock.h is broken. */
 	DCHECK(ranks_held >> l->rank == 0);
-	/* Acquire: pairs with the release in lock_release(). */
-	if (UNLIKELY(!atomic_compare_exchange_strong_explicit(&l->word, &free_word, 1,
-							      memory_order_acquire,
-							      memory_order_relaxed)))
+	if (UNLIKELY(!take_if_free(l)))
 		lock_wait(l);
 	/* Relaxed: read by this thread, or by a child when no other thread is left. */
 	atomic_store_explicit(&l->holder, lock_self(), memory_order_relaxed);
@@ -116,12 +115,8 @@ void lock_acquire(struct lock *l)
 
 bool lock_try(struct lock *l)
 {
-	uint32_t free_word = 0;
-
 	lock_stay();
-	/* Acquire: pairs with the release in lock_release(). */
-	if (!atomic_compare_exchange_strong_explicit(&l->word, &free_word, 1, memory_order_acquire,
-						     memory_order_relaxed)) {
+	if (!take_if_free(l)) {
 		lock_leave();
 		return false;
 	}
@@ -134,16 +129,10 @@ bool lock_try(struct lock *l)
 
 bool lock_try_ms(struct lock *l, unsigned ms)
 {
-	uint32_t free_word = 0;
-
-	/* Acquire: pairs with the release in lock_release(). */
-	while (!atomic_compare_exchange_strong_explicit(&l->word, &free_word, 1,
-							memory_order_acquire,
-							memory_order_relaxed)) {
+	while (!take_if_free(l)) {
 		if (ms-- == 0)
 			return false;
 		os_sleep_ms(1);
-		free_word = 0;
 	}
 	lock_stay();
 	/* Relaxed: as in lock_acquire(). */
@@ -158,7 +147,7 @@ void lock_release(struct lock *l)
 		ranks_held &= ~((uint32_t)1 << l->rank);
 	atomic_store_explicit(&l->holder, 0, memory_order_relaxed);
 	/* Release: what was done inside happens before the next holder. Pairs with the acquires in
-	 * lock_acquire() and lock_wait(). */
+	 * take_if_free() and lock_wait(). */
 	if (UNLIKELY(atomic_exchange_explicit(&l->word, 0, memory_order_release) == 2))
 		os_futex_wake(&l->word);
 	lock_leave();
