@@ -105,8 +105,11 @@ bool heap_ignore(void *p, const char *func)
 	struct object o;
 	bool found = s != NULL ? object_find(p, s, &o, func) : guard_ignore(p);
 
-	if (found && s != NULL)
-		slot_set(object_state(p), slot_state(object_state(p)) | SLOT_IGNORED);
+	if (found && s != NULL) {
+		_Atomic uint8_t *state = object_state(p);
+
+		slot_set(state, slot_state(state) | SLOT_IGNORED);
+	}
 	metakey_close(rights);
 	return found;
 }

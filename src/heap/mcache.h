@@ -134,7 +134,10 @@ struct mcache {
 	struct counted counted;
 };
 
-_Static_assert(sizeof(struct mcache) <= KiB(56), "a thread costs what goalloc(7) says");
+_Static_assert(sizeof(struct mcache) <= KiB(56) &&
+		       sizeof(((struct mcache_rest *)0)->stack_area) <= KiB(192) &&
+		       sizeof(((struct mcache_rest *)0)->counted_stacks) < KiB(44),
+	       "a thread costs what goalloc(7) says");
 
 /* The number of caches made. Relaxed: a hint, on which depends how much one cache may keep. */
 extern _Atomic uint32_t mcaches_made;

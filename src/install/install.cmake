@@ -48,8 +48,8 @@ endfunction()
 
 # A Debian package is made in a build folder of its own, by deb.cmake.
 option(GOALLOC_DEBIAN "Install documents as Debian's policy wants them" OFF)
-# Who answers for the packages: as for Debian's own tools, the variables DEBFULLNAME and DEBEMAIL.
-# Without them it is an address that cannot be written to, and is the sign that nobody does.
+# The variables DEBFULLNAME and DEBEMAIL name the packages' maintainer, as for Debian's own tools.
+# Without them the packages name an address that cannot be written to, because nobody answers.
 set(maintainer "goalloc authors <goalloc@example.org>")
 if(DEFINED ENV{DEBEMAIL} AND DEFINED ENV{DEBFULLNAME})
   set(maintainer "$ENV{DEBFULLNAME} <$ENV{DEBEMAIL}>")

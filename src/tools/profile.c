@@ -461,6 +461,8 @@ static bool start_in_use(size_t rate)
 		profiled.rate = rate;
 		/* Relaxed: the lock orders it. */
 		atomic_fetch_add_explicit(&profiled.serial, 1, memory_order_relaxed);
+		/* Before the rate, so that a child that is forked between them does not take this
+		 * profile for the one before. */
 		order_stores();
 	}
 	/* Relaxed: see profile.h. */

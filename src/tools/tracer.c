@@ -47,7 +47,6 @@ static void set_lease_locked(uint64_t wish)
 {
 	/* Relaxed: it comes with the wish. */
 	uint32_t lease = atomic_load_explicit(&tracer.lease_ms, memory_order_relaxed);
-
 	uint32_t rate = (uint32_t)(wish >> 32);
 
 	/* A child that is forked in between grants it again. */
