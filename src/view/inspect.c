@@ -273,7 +273,7 @@ static void print_pointers(const struct snapshot *sn, const struct snapshot_obje
 			    .to = o->addr + o->nbytes };
 	const struct target *t = sn->target;
 
-	/* Threads stand still only while their registers are read. A search of memory takes long. */
+	/* Threads stand still while registers are read only: the search of memory takes long. */
 	if (!view_modifiers.live)
 		freeze_begin(&freeze, t);
 	freeze_end(&freeze);
