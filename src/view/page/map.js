@@ -13,7 +13,8 @@ const groups = [
   { name: "\u2264 512 B", colour: "size1", holds: s => s.size > 64 && s.size <= 512 },
   { name: "\u2264 4 KiB", colour: "size2", holds: s => s.size > 512 && s.size <= 4096 },
   { name: "\u2264 32 KiB", colour: "size3", holds: s => s.size > 4096 },
-  // Above 32 KiB, or with a span of their own because realloc grew them.
+  // Above 32 KiB, or smaller ones with a span of their own: realloc grew them, or they are aligned
+  // to more than 8 KiB.
   { name: "big", colour: "big", holds: s => s.size === 0 },
 ];
 
