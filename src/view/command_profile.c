@@ -63,8 +63,7 @@ static bool sample_for(struct target *t, const struct viewed_root *root, unsigne
 	raise_end(&raised);
 	if (lasts)
 		return true;
-	t->gone = true;
-	return target_fail(t, "it ended before its samples were read");
+	return target_fail_gone(t, "it ended before its samples were read");
 }
 
 /* Reads the samples, after some seconds of sampling if the options say so. */

@@ -6,6 +6,7 @@
  * Holds    no number in the file is believed: what lies beyond its end is not read.
  */
 #include "view/datasymbol.h"
+#include "os/loaded.h"
 #include "view/room.h"
 
 #include <elf.h>
@@ -24,8 +25,17 @@
 struct image {
 	int fd;
 	uint64_t nbytes;
+	Elf64_Ehdr header;
 };
 
+/* Copies a record of the file. Returns false if the file has no such bytes. */
+static bool copy_record(const struct image *image, uint64_t offset, void *to, size_t nbytes)
+{
+	return offset <= image->nbytes && nbytes <= image->nbytes - offset &&
+	       pread(image->fd, to, nbytes, (off_t)offset) == (ssize_t)nbytes;
+}
+
+/* Opens the file if it is a program or library. */
 static bool open_image(struct image *image, const char *path)
 {
 	struct stat st;
@@ -35,17 +45,12 @@ static bool open_image(struct image *image, const char *path)
 		return false;
 	if (fstat(image->fd, &st) == 0 && S_ISREG(st.st_mode)) {
 		image->nbytes = (uint64_t)st.st_size;
-		return true;
+		if (copy_record(image, 0, &image->header, sizeof(image->header)) &&
+		    is_elf64(&image->header) && image->header.e_shentsize == sizeof(Elf64_Shdr))
+			return true;
 	}
 	close(image->fd);
 	return false;
-}
-
-/* Copies a record of the file. Returns false if the file has no such bytes. */
-static bool copy_record(const struct image *image, uint64_t offset, void *to, size_t nbytes)
-{
-	return offset <= image->nbytes && nbytes <= image->nbytes - offset &&
-	       pread(image->fd, to, nbytes, (off_t)offset) == (ssize_t)nbytes;
 }
 
 /* Returns the symbol of the variable that contains an address, or NULL. */
@@ -85,15 +90,13 @@ static bool search_table(const struct image *image, const Elf64_Shdr *table,
 /* Finds the variable at an address as the file has it. */
 static bool search_image(const struct image *image, uint64_t addr, char *text, size_t room)
 {
+	const Elf64_Ehdr *eh = &image->header;
 	Elf64_Shdr table, names;
-	Elf64_Ehdr eh;
 
-	if (!copy_record(image, 0, &eh, sizeof(eh)))
-		return false;
-	for (unsigned i = 0; i < eh.e_shnum; i++)
-		if (copy_record(image, eh.e_shoff + i * sizeof(table), &table, sizeof(table)) &&
+	for (unsigned i = 0; i < eh->e_shnum; i++)
+		if (copy_record(image, eh->e_shoff + i * sizeof(table), &table, sizeof(table)) &&
 		    (table.sh_type == SHT_SYMTAB || table.sh_type == SHT_DYNSYM) &&
-		    copy_record(image, eh.e_shoff + table.sh_link * sizeof(names), &names,
+		    copy_record(image, eh->e_shoff + table.sh_link * sizeof(names), &names,
 				sizeof(names)) &&
 		    search_table(image, &table, &names, addr, text, room))
 			return true;
@@ -103,13 +106,11 @@ static bool search_image(const struct image *image, uint64_t addr, char *text, s
 /* Returns the address of the file's first byte in memory, as the file has it. */
 static uint64_t first_address(const struct image *image)
 {
-	Elf64_Ehdr eh;
+	const Elf64_Ehdr *eh = &image->header;
 	Elf64_Phdr ph;
 
-	if (!copy_record(image, 0, &eh, sizeof(eh)))
-		return 0;
-	for (unsigned i = 0; i < eh.e_phnum; i++)
-		if (copy_record(image, eh.e_phoff + i * sizeof(ph), &ph, sizeof(ph)) &&
+	for (unsigned i = 0; i < eh->e_phnum; i++)
+		if (copy_record(image, eh->e_phoff + i * sizeof(ph), &ph, sizeof(ph)) &&
 		    ph.p_type == PT_LOAD && ph.p_offset == 0)
 			return ph.p_vaddr;
 	return 0;

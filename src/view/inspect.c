@@ -273,7 +273,7 @@ static void print_pointers(const struct snapshot *sn, const struct snapshot_obje
 			    .to = o->addr + o->nbytes };
 	const struct target *t = sn->target;
 
-	/* Only while registers are read: memory may be large. */
+	/* Threads stand still while registers are read only: the search of memory takes long. */
 	if (!view_modifiers.live)
 		freeze_begin(&freeze, t);
 	freeze_end(&freeze);

@@ -3,9 +3,9 @@
  * job.c - makes an answer that takes long in a child process, so that the server goes on.
  *
  * The child sends a head and the text through a pipe. It gets SIGTERM when its answer is not wanted
- * any more, and when the server ends in any way. A profile that is being taken ends then, and the
- * process that it was taken of is told so: see raise.c. A search for leaks just ends; the kernel
- * lets the threads go on that it has stopped.
+ * any more, and when the server ends in any way. On SIGTERM a child that takes a profile tells the
+ * process to take no more samples: see raise.c. A child that searches for leaks ends at once, and
+ * the kernel lets the threads go on that the child has stopped.
  */
 #include "view/job.h"
 
@@ -48,7 +48,7 @@ static bool write_all(int fd, const void *bytes, size_t nbytes)
 	return true;
 }
 
-/* Is the child. */
+/* Makes the answer and sends it, in the child, which ends then. */
 static _Noreturn void run(int fd, int (*make)(void *context, FILE *out, const char **type),
 			  void *context)
 {
@@ -74,11 +74,12 @@ bool job_start(struct job *j, int (*make)(void *context, FILE *out, const char *
 	pid_t parent = getpid();
 	if (pipe2(fds, O_CLOEXEC) != 0)
 		return false;
-	pid_t pid = fork();
+	/* Only the reader's end. */
+	pid_t pid = fcntl(fds[0], F_SETFL, O_NONBLOCK) == 0 ? fork() : -1;
 	if (pid == 0) {
 		sigset_t none;
 		sigemptyset(&none);
-		/* SIGPIPE tells of a server that has ended as well. */
+		/* A write to a server that has ended fails, and the child ends by itself. */
 		signal(SIGPIPE, SIG_IGN);
 		sigprocmask(SIG_SETMASK, &none, NULL);
 		prctl(PR_SET_PDEATHSIG, SIGTERM);
@@ -91,7 +92,7 @@ bool job_start(struct job *j, int (*make)(void *context, FILE *out, const char *
 	}
 	int error = errno;
 	close(fds[1]);
-	if (pid < 0 || fcntl(fds[0], F_SETFL, O_NONBLOCK) != 0) {
+	if (pid < 0) {
 		close(fds[0]);
 		errno = error;
 		return false;

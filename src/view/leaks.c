@@ -171,7 +171,6 @@ static void suppress(struct search *s, struct reach *r, const struct target *t)
 
 	s->lost = room_for(samples->nstacks + 1, sizeof(*s->lost));
 	s->by = room_for(samples->nstacks + 1, sizeof(struct suppression *));
-	frames_drop(&l->frames);
 	reach_each_lost(r, add_stack, s, &before);
 	frames_resolve(&l->frames, t);
 	for (size_t i = 0; i < samples->nstacks; i++)
@@ -222,6 +221,21 @@ static enum taken take(struct search *s, struct target *t, struct snapshot *sn,
 	return taken;
 }
 
+/* Makes the groups of what is lost. */
+static void make_groups(struct search *s, struct reach *r, const struct target *t)
+{
+	if (suppressions.n != 0)
+		suppress(s, r, t);
+	reach_split(r);
+	reach_each_lost(r, add_lost, s, &s->leaks->totals);
+}
+
+/* Returns whether a second look decides. A core cannot change, so one look is enough there. */
+static bool needs_second_look(const struct search *s, const struct target *t)
+{
+	return !t->is_core && s->nfirst != 0;
+}
+
 static int look(struct search *s, struct target *t, bool live, bool second)
 {
 	struct snapshot sn;
@@ -234,14 +248,10 @@ static int look(struct search *s, struct target *t, bool live, bool second)
 	reach_mark(&r);
 	if (second)
 		reach_spare(&r, is_spared, s);
-	if (!second)
+	else
 		reach_each_lost(&r, list_lost, s, &totals);
-	if (suppressions.n != 0)
-		suppress(s, &r, t);
-	reach_split(&r);
-	s->leaks->ngroups = 0;
-	zero_bytes(s->heads, GROUP_HEADS * sizeof(*s->heads));
-	reach_each_lost(&r, add_lost, s, &s->leaks->totals);
+	if (second || !needs_second_look(s, t))
+		make_groups(s, &r, t);
 	reach_drop(&r);
 	snapshot_drop(&sn);
 	return VIEW_OK;
@@ -254,7 +264,7 @@ int leaks_find(struct leaks *l, struct target *t, bool live)
 
 	*l = (struct leaks){ .ngroups = 0 };
 	status = look(&s, t, live && !t->is_core, false);
-	if (status == VIEW_OK && !t->is_core && s.nfirst != 0) {
+	if (status == VIEW_OK && needs_second_look(&s, t)) {
 		os_sleep_ms(BETWEEN_LOOKS);
 		status = look(&s, t, live, true);
 	}
@@ -266,11 +276,13 @@ int leaks_find(struct leaks *l, struct target *t, bool live)
 	}
 	if (l->ngroups != 0)
 		qsort(l->groups, l->ngroups, sizeof(*l->groups), by_bytes);
-	for (size_t i = 0; i < l->ngroups && suppressions.n == 0; i++)
+	/* suppress() has found the names already. */
+	if (suppressions.n != 0)
+		return VIEW_OK;
+	for (size_t i = 0; i < l->ngroups; i++)
 		if (l->groups[i].stack != NULL)
 			frames_add(&l->frames, l->groups[i].stack->pcs, l->groups[i].stack->npcs);
-	if (suppressions.n == 0)
-		frames_resolve(&l->frames, t);
+	frames_resolve(&l->frames, t);
 	return VIEW_OK;
 }
 

@@ -62,20 +62,13 @@ static long status_field(const char *status, const char *field, bool last)
 
 /* --- why not --- */
 
-static bool fail_gone(struct target *t, const char *why)
-{
-	(void)target_fail(t, "%s", why);
-	t->gone = true;
-	return false;
-}
-
 /* Says why a process has no memory. */
 static bool fail_empty(struct target *t)
 {
-	return fail_gone(t, os_thread_state(t->pid, t->pid) == 'Z' ?
-				    "it has ended, and waits for its parent" :
-				    "it has no memory: it has just ended, or is a thread of the "
-				    "kernel");
+	return target_fail_gone(t, os_thread_state(t->pid, t->pid) == 'Z' ?
+					   "it has ended, and waits for its parent" :
+					   "it has no memory: it has just ended, or is a thread of "
+					   "the kernel");
 }
 
 static bool fail_yama(struct target *t, long scope)
@@ -116,7 +109,7 @@ static bool fail_refused(struct target *t)
 	long uid;
 
 	if (read_proc(t->pid, "status", status, sizeof(status)) < 0)
-		return fail_gone(t, "there is no such process");
+		return target_fail_gone(t, "there is no such process");
 	/* It may have ended since its mappings were read, which looks like a refusal. */
 	if (status_field(status, "\nVmSize:", false) < 0)
 		return fail_empty(t);
@@ -148,8 +141,8 @@ static bool has_memory(int tid)
 	return n > 0 || n == -EACCES || n == -EPERM;
 }
 
-/* Returns the number by which the memory of a process can be read, one of whose threads is tid: the
- * process's own, or if its first thread has ended that of another thread. */
+/* Returns the number by which the memory of a thread's process can be read. It is the process id,
+ * unless the first thread has ended. Then it is the number of another thread. */
 static int reader_of(int tid)
 {
 	char status[4096];
@@ -228,7 +221,7 @@ static bool refresh(struct target *t)
 	if (fd == -EACCES || fd == -EPERM)
 		return fail_refused(t);
 	if (fd < 0)
-		return fail_gone(t, "there is no such process");
+		return target_fail_gone(t, "there is no such process");
 	close(fd);
 	if (!procmap_read(&maps, t->pid))
 		return fail_refused(t);

@@ -12,8 +12,7 @@
 struct samples_stack {
 	uintptr_t record;       /* its address in the target */
 	size_t nbytes;          /* of a slot */
-	uint64_t allocs, frees; /* samples; frees are no more than allocs, if nothing was taken
-				 * away */
+	uint64_t allocs, frees; /* samples; frees <= allocs until samples_subtract() */
 	unsigned npcs;
 	const uintptr_t *pcs;   /* return addresses, innermost first */
 };

@@ -160,15 +160,16 @@ static int make_slow(void *context, FILE *out, const char **type)
 	return server.site->answer(server.site->context, r->path, r->query, out, type);
 }
 
-/* Sees to it that the slow answer to a request is being made. Returns NULL, or what is answered at
- * once. */
-static struct body *begin_slow(const struct http_request *r)
+/* Sees to it that the slow answer to a request is being made. Returns NULL with *waits set, or what
+ * is answered at once. */
+static struct body *begin_slow(const struct http_request *r, bool *waits)
 {
 	int closes[CLIENTS_MAX + 1];
 	size_t n = 0;
 	char why[HTTP_PATH_MAX + HTTP_QUERY_MAX + 80];
-	if (server.job.pid != 0 && strcmp(server.job_request.path, r->path) == 0 &&
-	    strcmp(server.job_request.query, r->query) == 0)
+	*waits = server.job.pid != 0 && strcmp(server.job_request.path, r->path) == 0 &&
+		 strcmp(server.job_request.query, r->query) == 0;
+	if (*waits)
 		return NULL;
 	if (server.job.pid != 0) {
 		snprintf(why, sizeof(why), "%s%s%s is being made; ask again when it is done",
@@ -180,9 +181,8 @@ static struct body *begin_slow(const struct http_request *r)
 		closes[n++] = server.clients[i]->fd;
 	closes[n++] = server.listener.fd;
 	server.job_request = *r;
-	if (job_start(&server.job, make_slow, &server.job_request, closes, n))
-		return NULL;
-	return body_error(503, strerror(errno));
+	*waits = job_start(&server.job, make_slow, &server.job_request, closes, n);
+	return *waits ? NULL : body_error(503, strerror(errno));
 }
 
 /* Takes the slow answer, or what says that there is none. */
@@ -208,16 +208,14 @@ static struct body *end_slow(void)
 
 /* --- clients --- */
 
-/* Returns the answer to a request: the last one again, if it is the same and new. NULL: it comes
- * later, or if no job runs, never. */
-static struct body *body_for(const struct http_request *r)
+/* Returns the answer to a request: the last one again, if it is the same and new. Returns NULL with
+ * *waits set if the answer comes later, and NULL without it if there is no memory. */
+static struct body *body_for(const struct http_request *r, bool *waits)
 {
 	char target[sizeof(server.shared->target)];
 	snprintf(target, sizeof(target), "%s?%s", r->path, r->query);
 	if (r->foreign && strcmp(r->path, "/") != 0)
 		return body_error(403, "a page of another site asked for this");
-	if (is_slow(r))
-		return begin_slow(r);
 	struct body *last = server.shared;
 	if (last != NULL && strcmp(last->target, target) == 0 &&
 	    now_ms() - last->made_ms < SHARE_MS) {
@@ -228,6 +226,8 @@ static struct body *body_for(const struct http_request *r)
 	body_release(last);
 	if (server.body_bytes > BODIES_MAX)
 		return body_error(503, "too many answers wait for slow clients");
+	if (is_slow(r))
+		return begin_slow(r, waits);
 	struct body *b = body_make(r, target);
 	if (b == NULL)
 		return body_error(500, "not enough memory for the answer");
@@ -291,8 +291,9 @@ static bool client_read(struct client *c)
 		return true;
 	const char *why = status == 421 ? "the host of this server is 127.0.0.1 or localhost" :
 			  NULL;
-	struct body *b = status == 200 ? body_for(&r) : body_error(status, why);
-	if (b == NULL && status == 200 && is_slow(&r) && server.job.pid != 0) {
+	bool waits = false;
+	struct body *b = status == 200 ? body_for(&r, &waits) : body_error(status, why);
+	if (waits) {
 		c->state = WAITS;
 		c->no_body = r.head;
 		c->deadline_ms = INT64_MAX;
@@ -327,22 +328,11 @@ static bool client_send(struct client *c)
 	return shutdown(c->fd, SHUT_WR) == 0;
 }
 
-/* Throws away what still comes. Returns false when the client has closed, or sends too much. */
+/* Throws away what a client sends that waits, or has its answer. Returns false when the client has
+ * closed, or sends too much. */
 static bool client_drain(struct client *c)
 {
 	ssize_t n = recv(c->fd, c->head, sizeof(c->head), 0);
-	if (n < 0)
-		return errno == EAGAIN || errno == EINTR;
-	c->nread += (size_t)n;
-	return n > 0 && c->nread < DRAIN_MAX;
-}
-
-/* Throws away what comes from a client that waits. Returns false if it has hung up, or sends too
- * much. */
-static bool client_wait(struct client *c)
-{
-	char bytes[512];
-	ssize_t n = recv(c->fd, bytes, sizeof(bytes), 0);
 	if (n < 0)
 		return errno == EAGAIN || errno == EINTR;
 	c->nread += (size_t)n;
@@ -354,12 +344,10 @@ static bool client_serve(struct client *c, short events)
 {
 	if (events & POLLIN && c->state == READS && !client_read(c))
 		return false;
-	if (events & POLLIN && c->state == WAITS && !client_wait(c))
-		return false;
 	/* An answer mostly goes out at once. */
 	if (c->state == SENDS && !client_send(c))
 		return false;
-	if (events & POLLIN && c->state == DRAINS && !client_drain(c))
+	if (events & POLLIN && (c->state == WAITS || c->state == DRAINS) && !client_drain(c))
 		return false;
 	return (events & (POLLERR | POLLNVAL)) == 0;
 }

@@ -24,6 +24,13 @@ bool target_fail(struct target *t, const char *format, ...)
 	return false;
 }
 
+bool target_fail_gone(struct target *t, const char *why)
+{
+	(void)target_fail(t, "%s", why);
+	t->gone = true;
+	return false;
+}
+
 void target_forget(struct target *t)
 {
 	for (size_t i = 0; i < t->nmaps; i++)

@@ -92,6 +92,9 @@ void target_close(struct target *t);
 /* Sets target.error: if the process has ended, that is the reason. Returns false. */
 bool target_fail(struct target *t, const char *format, ...) FORMATS(2, 3);
 
+/* Sets target.error and target.gone. Returns false. */
+bool target_fail_gone(struct target *t, const char *why);
+
 /* For the kinds of targets: forgets mappings and threads. */
 void target_forget(struct target *t);
 

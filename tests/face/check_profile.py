@@ -20,6 +20,10 @@ import subprocess
 import sys
 import tempfile
 
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
+sys.dont_write_bytecode = True
+from protobuf import fields, packed  # noqa: E402
+
 SKIP = 77
 DEVIATIONS = 6
 
@@ -29,41 +33,6 @@ def fail(what):
 
 
 # --- profile.proto ---
-
-def varint(data, at):
-    value = shift = 0
-    while True:
-        byte = data[at]
-        at += 1
-        value |= (byte & 0x7F) << shift
-        shift += 7
-        if byte < 0x80:
-            return value, at
-
-
-def fields(data):
-    """field number -> list of numbers or bytes"""
-    found, at = collections.defaultdict(list), 0
-    while at < len(data):
-        key, at = varint(data, at)
-        value, at = varint(data, at)
-        if key & 7 == 2:
-            found[key >> 3].append(data[at:at + value])
-            at += value
-        elif key & 7 == 0:
-            found[key >> 3].append(value)
-        else:
-            fail("wire type %d" % (key & 7))
-    return found
-
-
-def packed(data):
-    values, at = [], 0
-    while at < len(data):
-        value, at = varint(data, at)
-        values.append(value)
-    return values
-
 
 Sample = collections.namedtuple("Sample", "pcs names values nbytes")
 

@@ -17,8 +17,9 @@ import sys
 import tempfile
 
 build, programs, source, case = sys.argv[1:5]
-sys.path.insert(0, os.path.join(source, "..", "face"))
-from check_profile import fields, packed  # noqa: E402
+sys.path.insert(0, os.path.join(source, "..", "support"))
+sys.dont_write_bytecode = True
+from protobuf import fields, packed  # noqa: E402
 
 SKIP = 77
 TOOLS = ["llvm-symbolizer", "addr2line", "llvm-addr2line"]

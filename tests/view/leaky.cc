@@ -78,8 +78,8 @@ __attribute__((noinline)) static void turn(unsigned seed)
 	}
 	for (std::string *s : list)
 		delete s;
-	/* Small objects may come from what the thread keeps for ever. A tracer waits for a slow
-	 * path. */
+	/* A big object takes a slow path, where the thread notices that a tracer waits. The small
+	 * objects above may never take one. */
 	void *volatile big = malloc(100000);
 
 	free(big);

@@ -4,7 +4,7 @@
  *
  * Usage: serve_site WHERE FILE. The site ends when FILE goes away. Documents: /small, /large (16
  * MiB), /count (how many answers were made), /echo (path and query), /no (an error of the site),
- * /slow?SECONDS (who made it, after so long; with /slow?die it dies).
+ * /slow?SECONDS (after so long, the number of the process that made it), /slow?die (none).
  */
 #include "view/serve.h"
 

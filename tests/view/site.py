@@ -15,6 +15,10 @@ import time
 import urllib.error
 import urllib.request
 
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
+sys.dont_write_bytecode = True
+from protobuf import fields, packed  # noqa: E402
+
 VIEW, LIBRARY = sys.argv[1:3]
 PRELOADED = {**os.environ, "LD_PRELOAD": LIBRARY, "PYTHONMALLOC": "malloc"}
 STARTED = []
@@ -86,49 +90,12 @@ def serves(process):
     return server, url
 
 
-def fields_of(message):
-    """Yields number and value of the fields of a protobuf message."""
-    at = 0
-
-    def varint():
-        nonlocal at
-        value = shift = 0
-        while True:
-            byte = message[at]
-            at += 1
-            value |= (byte & 127) << shift
-            shift += 7
-            if byte < 128:
-                return value
-
-    while at < len(message):
-        key = varint()
-        if key & 7 == 0:
-            yield key >> 3, varint()
-        else:
-            check(key & 7 == 2, "a wire type")
-            length = varint()
-            at += length
-            yield key >> 3, message[at - length:at]
-
-
 def sums_of(profile):
-    """Returns the sums of the values of a profile's samples."""
+    """Returns the sums of the values of a profile's samples. Values may be negative."""
     sums = [0] * 4
-    for field, sample in fields_of(gzip.decompress(profile)):
-        if field != 2:
-            continue
-        for inner, values in fields_of(sample):
-            if inner == 2:
-                # Packed: as fields of a message that have only values.
-                numbers, value, shift = [], 0, 0
-                for byte in values:
-                    value |= (byte & 127) << shift
-                    shift += 7
-                    if byte < 128:
-                        numbers.append(value - (value >> 63 << 64))
-                        value = shift = 0
-                sums = [a + b for a, b in zip(sums, numbers)]
+    for sample in map(fields, fields(gzip.decompress(profile))[2]):
+        numbers = [value - (value >> 63 << 64) for value in packed(sample[2][0])]
+        sums = [a + b for a, b in zip(sums, numbers)]
     return sums
 
 

@@ -81,10 +81,11 @@ static void make_heap(void)
 
 static pthread_barrier_t ready;
 
-/* A thread that has objects, and waits for ever. */
-/* An object that only the stack of a thread leads to, with its bits turned around here. */
+/* The address of an object that only the stack of a thread leads to. Its bits are inverted, so that
+ * this variable does not lead to the object. */
 static uintptr_t turned;
 
+/* A thread that has objects, and waits for ever. */
 static void *hold(void *arg)
 {
 	void *volatile mine = NULL;

@@ -13,7 +13,8 @@ const groups = [
   { name: "\u2264 512 B", colour: "size1", holds: s => s.size > 64 && s.size <= 512 },
   { name: "\u2264 4 KiB", colour: "size2", holds: s => s.size > 512 && s.size <= 4096 },
   { name: "\u2264 32 KiB", colour: "size3", holds: s => s.size > 4096 },
-  // Above 32 KiB, or with pages of their own because they grew.
+  // Above 32 KiB, or smaller ones with a span of their own: realloc grew them, or they are aligned
+  // to more than 8 KiB.
   { name: "big", colour: "big", holds: s => s.size === 0 },
 ];
 
@@ -360,9 +361,7 @@ function describe(at) {
       count(Math.abs(s.live[i] - old.live)) + " objects"]);
   }
   if (slot === 0 && s.live[i] === 0) return ["Big object, freed and kept", place];
-  if (slot !== 0) return ["Objects of " + slotSize(slot), rows.concat(place)];
-  // One that a thread would not get from malloc: realloc grew it, or it is aligned to pages.
-  return [bytes > 32768 ? "Big object" : "Object with pages of its own", rows.concat(place)];
+  return [slot === 0 ? "Big object" : "Objects of " + slotSize(slot), rows.concat(place)];
 }
 
 function hoverMap(cell, x, y) {
