@@ -209,9 +209,20 @@ static void make_key(void)
 	atomic_store_explicit(&late_state, made ? LATE_DONE : LATE_NO_KEY, memory_order_release);
 }
 
-/* Asks libc to call thread_exit() when the calling thread ends. While another thread is still
- * making the key nothing happens, and the next slow path asks. With glibc before 2.34 a process may
- * load libpthread, which makes the key, after the start. */
+/* Returns true if a thread may have a cache of its own: libc can be asked to tell of its end, or is
+ * not up yet. While another thread makes the key, a thread uses the shared cache. With one of its
+ * own it might never be told: it may only free from then on, and that does not come by here. */
+static bool may_have_cache(void)
+{
+	/* Relaxed, both: one that is seen too late costs the shared cache once more. The flag is
+	 * true here only as long as libc is not up. */
+	return atomic_load_explicit(&late_state, memory_order_relaxed) >= LATE_NO_KEY ||
+	       atomic_load_explicit(&start_attention, memory_order_relaxed);
+}
+
+/* Asks libc to call thread_exit() when the calling thread ends. If libc has no memory for that, the
+ * next slow path of malloc asks again. With glibc before 2.34 a process may load libpthread, which
+ * makes the key, after the start. */
 static SLOW_PATH void watch_exit(struct mcache *c)
 {
 	int saved_errno = errno, state = LATE_NO_KEY;
@@ -305,7 +316,7 @@ struct mcache *start_enter(void)
 	(void)metakey_open();
 	if (fork_has_orphans())
 		fork_adopt();
-	c = thread_take_cache();
+	c = may_have_cache() ? thread_take_cache() : NULL;
 	if (c == NULL)
 		return thread_lock_shared();
 	watch_exit(c);

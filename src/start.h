@@ -15,8 +15,9 @@ extern _Atomic bool start_attention;
 void start_attend(void);
 
 /* Returns a cache that the caller may use until thread_leave(): its own, made now if need be, or
- * the shared cache, locked, if the thread is ending or there is no memory. The first call of the
- * process sets the heap up. The key of hardened=2 is open. Keeps errno. */
+ * the shared cache, locked. That is for threads that end, for want of memory, and while another
+ * thread starts the library. The first call of the process sets the heap up. The key of hardened=2
+ * is open. Keeps errno. */
 struct mcache *start_enter(void);
 
 /* Does the rest of start-up after libc is up: reads the environment and registers for forks and the

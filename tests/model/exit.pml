@@ -22,9 +22,9 @@
  *          stands for all, as a thread that gives a span lists none.
  *
  * The start: threads whose first slow path comes before, while and after another makes the key;
- * each has NREQUESTS slow paths, and one more in the destructor of a key of the program. Who comes
- * by a slow path that begins when the key is there is watched, and its cache is given back, unless
- * libc has no memory for the value (REFUSALS).
+ * each has NREQUESTS slow paths, and one more in the destructor of a key of the program. Who has a
+ * cache is watched, and the cache is given back, unless libc had no memory for the value the last
+ * time it was asked (REFUSALS).
  *
  * HOLE_DESTRUCTOR  a thread that comes by such a slow path in a destructor only: with
  *          DESTRUCTOR_ROUNDS counted from there, libc is through with its rounds before
@@ -689,7 +689,7 @@ idle:
 
 	/* --- start_enter(), start_attend() --- */
 request:
-	atomic { sure = late_state == LATE_DONE }
+	atomic { sure = true }
 	if
 	:: !attention -> goto thread_enter
 	:: attention
@@ -725,8 +725,15 @@ late_go_on:
 thread_enter:
 	if
 	:: gone -> goto entered                 /* thread_lock_shared() */
+	/* --- may_have_cache() --- */
+#ifdef MUTANT_CACHE_BEFORE_KEY
 	:: !gone && c == 0 ->
 		TAKE_CACHE
+#else
+	:: !gone && c == 0 && late_state != LATE_DONE -> goto entered
+	:: atomic { !gone && c == 0 && late_state == LATE_DONE }
+		TAKE_CACHE
+#endif
 #ifdef MUTANT_NO_SECOND_LOOK
 	:: !gone && c != 0 -> goto entered
 #else
@@ -759,7 +766,7 @@ thread_enter:
 		depth = false
 	}
 entered:
-	/* Whoever came by a slow path that began when the key was there is watched. */
+	/* Whoever has a cache is watched, unless libc had no memory for it. */
 	atomic {
 		if
 		:: late -> late = false; goto late_go_on

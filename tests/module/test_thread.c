@@ -93,14 +93,22 @@ TEST_IN_CHILD(ended_threads_leave_nothing)
 static sem_t began, key_made;
 static pthread_t early;
 
+static void *late_free[8];
+static bool only_frees;
+
 static void *early_user(void *arg)
 {
 	(void)arg;
 	use_heap();
+	CHECK(thread_self.cache == NULL);
 	sem_post(&began);
 	while (sem_wait(&key_made) != 0)
 		;
-	use_heap();
+	if (!only_frees)
+		use_heap();
+	for (size_t i = 0; i < 8; i++)
+		heap_free(late_free[i], "free");
+	CHECK(thread_self.cache != NULL);
 	return NULL;
 }
 
@@ -111,23 +119,35 @@ static void run_early_user(void)
 		;
 }
 
-TEST_IN_CHILD(thread_that_begins_before_the_key)
+/* Runs a thread whose first request comes while there is no key yet. */
+static void begin_early(void)
 {
+	struct stat_snapshot st;
+
 	sem_init(&began, 0, 0);
 	sem_init(&key_made, 0, 0);
 	before_key = run_early_user;
-	use_heap();
-	CHECK(before_key == NULL && caches_in_use() == 2);
+	for (size_t i = 0; i < 8; i++)
+		CHECK((late_free[i] = heap_malloc(100)) != NULL);
+	CHECK(before_key == NULL && caches_in_use() == 1);
 	sem_post(&key_made);
 	CHECK(pthread_join(early, NULL) == 0);
 	CHECK(caches_in_use() == 1);
 	heap_trim();
-
-	struct stat_snapshot st;
-
 	stat_read(&st);
 	CHECK(st.all.span_bytes == 0);
 	heapcheck();
+}
+
+TEST_IN_CHILD(thread_that_begins_before_the_key)
+{
+	begin_early();
+}
+
+TEST_IN_CHILD(thread_that_begins_before_the_key_and_then_only_frees)
+{
+	only_frees = true;
+	begin_early();
 }
 
 /* --- a thread that libc has no memory to watch --- */
@@ -290,6 +310,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(ended_threads_leave_nothing),
 		cmocka_unit_test(thread_that_begins_before_the_key),
+		cmocka_unit_test(
+			thread_that_begins_before_the_key_and_then_only_frees),
 		cmocka_unit_test(thread_that_cannot_be_watched_keeps_errno_and_is_watched_later),
 		cmocka_unit_test(a_trim_releases_the_caches_of_ended_threads),
 		cmocka_unit_test(
