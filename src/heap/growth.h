@@ -34,8 +34,9 @@ static inline size_t growth_bytes(const struct growth *g)
  * The lock is held. */
 size_t growth_tail_locked(const struct growth *g);
 
-/* Returns true when huge pages are worth it: the heap is so large that what is wasted by regions in
- * partial use is small beside it. Near the memory limit nothing is wasted. The lock is held. */
+/* Returns true if the heap asks for huge pages. A huge page takes memory for a whole region, also
+ * where few pages of it are used. So a small heap does not ask, and no heap does near its memory
+ * limit. The lock is held. */
 bool growth_wants_huge_locked(const struct growth *g);
 
 #endif

@@ -33,11 +33,13 @@ struct limit limit;
 #define MARGIN_SHIFT 4
 #define MARGIN_MIN MiB(1)
 
-/* Beyond the limit this part of what is in use may be dirty. */
+/* While the heap is above its limit, free pages that still have memory may be at most this part of
+ * what is in use: 1/DIRTY_SHARE. */
 #define DIRTY_SHARE 64
 
-/* Rounds take at most this part of the time, except for those that come because what is in use has
- * grown by 1/ROUND_GROWTH, ROUND_LEAST at least, since the last one. */
+/* A round gives memory back because a request would cross the limit. The next round waits for
+ * ROUND_SHARE times as long as the last one took. It does not wait if the bytes in use have grown
+ * since then by 1/ROUND_GROWTH, and by at least ROUND_LEAST. */
 #define ROUND_SHARE 64
 #define ROUND_GROWTH 64
 #define ROUND_LEAST MiB(1)

@@ -3,17 +3,13 @@
  * mcache.c - refills and empties the bins of a thread's cache.
  * See malloc.c for the overview.
  *
- * Owns     the bins of a thread: current and partial spans, free stacks; how much the thread may
- *          keep of these, of spare spans (spares.c) and of big objects (bigcache.c).
+ * Owns     the bins of a thread: current and partial spans, free stacks.
  * Locks    none. Takes mcentral.lock and mheap.lock through those modules, never both.
  * Holds    mcache_check() tests what holds: current and partial spans have this cache as owner.
  *          A partial span has a free slot. An entry of a stack is a free slot of the class that no
- *          bitmap shows. What a cache keeps is bounded: bytes of a stack by STACK_BYTES, and all
- *          stacks of a thread alone by what it has learnt; partial spans by their pages while there
- *          are other threads; spare spans and big objects by what it has learnt or a share of all
- *          threads'; pages by one word. A cache that frees more
- *          than it takes gives all that up (note_given()). Lists change by one store at a time, so
- *          that a forked child can walk them.
+ *          bitmap shows. What a cache keeps is bounded (cachecap.c). A cache that frees more than
+ *          it takes gives all that up (note_given()). Lists change by one store at a time, so that
+ *          a forked child can walk them.
  */
 #include "heap/mcache.h"
 #include "heap/mcentral.h"
@@ -41,41 +37,6 @@ void (*mcache_flush_others)(struct mcache *c);
 void (*mcache_release_pooled)(uint32_t age_ms);
 
 /* --- partial spans --- */
-
-/* Returns how much one cache may keep: `alone` if the process never had a second cache, else its
- * share of `all`, at least `least`. A thread that outlives others does not count as alone, because
- * it would hoard what their successors need. */
-static uint32_t share(uint32_t alone, uint32_t all, uint32_t least)
-{
-	uint32_t ncaches = mcaches_count();
-
-	return ncaches <= 1 ? alone : (uint32_t)max_size(all / ncaches, least);
-}
-
-/* Returns the number of pages that the partial spans of a cache may have. */
-static uint32_t max_partial_npages(void)
-{
-	return share(UINT32_MAX / 2, PARTIAL_PAGES_ALL, PARTIAL_PAGES_MIN);
-}
-
-/* Returns the number of pages that its freed big objects may have. */
-static uint32_t max_big_npages(const struct mcache *c)
-{
-	if (limit_get_state() == LIMIT_OVER)
-		return 0;
-	if (limit_get_state() != LIMIT_FAR)
-		return share(BIG_PAGES_NEAR, BIG_PAGES_NEAR, BIG_PAGES_ALWAYS);
-	return share(c->big.most, BIG_PAGES_ALL, BIG_PAGES_MIN);
-}
-
-/* Returns the number of pages that its spare spans may have. */
-static uint32_t max_spare_npages(const struct mcache *c)
-{
-	if (limit_get_state() != LIMIT_FAR)
-		return 0;
-	return (uint32_t)min_size(SPARE_PAGES_MIN + (size_t)c->spares.learnt,
-				  share(SPARE_PAGES_ALONE, SPARE_PAGES_ALL, SPARE_PAGES_MIN));
-}
 
 static void partial_push(struct mcache *c, struct bin *b, struct mspan *s)
 {
@@ -113,14 +74,21 @@ static bool keep_if_free(struct mcache *c, struct mspan *s)
 
 static void give_unused(struct mcache *c);
 
-/* Gives back what the cache does not use, and counts anew. */
+/* Gives back what the cache does not use. That does not count as given. */
 static void give_all_unused(struct mcache *c)
 {
 	c->giving = true;
 	bigcache_flush(&c->big, &c->pages);
 	give_unused(c);
 	c->giving = false;
-	c->given_npages = c->taken_npages = c->first_npages = 0;
+	c->first_npages = 0;
+}
+
+/* Gives back what the cache does not use, and counts anew what it gives and takes. */
+static void give_up(struct mcache *c)
+{
+	give_all_unused(c);
+	c->given_npages = c->taken_npages = 0;
 }
 
 /* Notes that pages of an empty span or of a big object went to the heap, while the cache took none.
@@ -129,15 +97,17 @@ static void give_all_unused(struct mcache *c)
  * more: the next time comes after twice as many, until the next tick. */
 static void note_given(struct mcache *c, size_t npages)
 {
-	uint32_t least = share(GIVEN_PAGES_ALONE, GIVEN_PAGES_ALL, GIVEN_PAGES_MIN);
+	uint32_t least = mcache_share(GIVEN_PAGES_ALONE, GIVEN_PAGES_ALL, GIVEN_PAGES_MIN);
 	uint32_t most = (uint32_t)max_size(c->given_most, least);
 
+	if (c->giving)
+		return;
 	c->given_npages += (uint32_t)npages;
-	if (c->giving || c->given_npages < most)
+	if (c->given_npages < most)
 		return;
 	c->given_most = c->taken_npages >= most ? (uint32_t)min_size(2 * (size_t)most, UINT32_MAX)
 						: most / 2;
-	give_all_unused(c);
+	give_up(c);
 }
 
 /* Notes that the cache has taken pages of the heap. */
@@ -165,7 +135,7 @@ static void keep_spare(struct mcache *c, struct mspan *s)
 		return;
 	}
 	spares_put(&c->spares, s);
-	while (c->spares.npages > max_spare_npages(c) && (s = spares_evict(&c->spares)) != NULL)
+	while (c->spares.npages > mcache_max_spare(c) && (s = spares_evict(&c->spares)) != NULL)
 		give_empty(c, s);
 }
 
@@ -179,7 +149,7 @@ static void place_span(struct mcache *c, struct mspan *s)
 	b = &c->bins[s->spanclass];
 	if (mspan_is_empty(s))
 		keep_spare(c, s);
-	else if (b->npartial == 0 || c->partial_npages + s->npages <= max_partial_npages())
+	else if (b->npartial == 0 || c->partial_npages + s->npages <= mcache_max_partial())
 		partial_push(c, b, s);
 	else
 		mcentral_put(s);
@@ -300,19 +270,20 @@ static struct mspan *flush_and_ask(struct mcache *c, const struct wanted *w)
 	return s;
 }
 
-/* Gives back what is not used when first spans have become a part of the heap, so that the next are
- * made of it. What the cache takes and gives is not counted anew: see note_given(). */
+/* Gives back what is not used when first spans have become a part of the heap, so that the next
+ * spans are made of it. */
 static void give_idle(struct mcache *c)
 {
 	size_t part = growth_bytes(&mheap.growth) / PAGE_SIZE / FIRST_PAGES_PART;
-	uint32_t taken = c->taken_npages, given = c->given_npages;
+	uint64_t now_ms;
 
-	if (c->first_npages < max_size(part, FIRST_PAGES_MIN) ||
-	    os_now_ms() - c->first_ms < FIRST_MS)
+	if (c->first_npages < max_size(part, FIRST_PAGES_MIN))
 		return;
-	c->first_ms = os_now_ms();
+	now_ms = os_now_ms();
+	if (now_ms - c->first_ms < FIRST_MS)
+		return;
+	c->first_ms = now_ms;
 	give_all_unused(c);
-	c->taken_npages = taken, c->given_npages = given;
 }
 
 /* Returns a span from the heap, or NULL. Freed big objects and spare spans that the thread keeps
@@ -322,7 +293,7 @@ static struct mspan *new_span(struct mcache *c, const struct wanted *w)
 {
 	bool many = c->learnt_nbytes != 0 ||
 		    bigcache_npages(&c->big) + c->spares.npages >
-		       (limit_bytes() == 0 ? BIG_PAGES_GROWING : 0);
+			    (limit_bytes() == 0 ? BIG_PAGES_GROWING : 0);
 	struct mspan *s;
 
 	give_idle(c);
@@ -367,7 +338,7 @@ static struct mspan *next_span(struct mcache *c, spanclass_t sc)
 	 * turn has spans only of those that it uses together. The time of the last poll will do. */
 	if (b->partial == NULL && c->poll_ms - c->idle_ms >= limit_decay_ms() / IDLE_PER_TICK) {
 		c->idle_ms = c->poll_ms;
-		give_all_unused(c);
+		give_up(c);
 	}
 	s = b->partial;
 	if (s != NULL)
@@ -574,20 +545,6 @@ struct mspan *mcache_alloc_zeroed(struct mcache *c, size_t nbytes, size_t align_
 	return new_span(c, &w);
 }
 
-/* Returns how many pages the thread may keep before its next look, after it has kept an object of
- * npages: none where an option has work at every free, or a limit is near. */
-static uint32_t room_for_big(const struct mcache *c, size_t npages, uint32_t most)
-{
-	if (options.hardened || options.clobberfree || options.sbrk)
-		return 0;
-	if (limit_bytes() != 0)
-		most = BIG_PAGES_ALWAYS;
-	if (bigcache_npages(&c->big) >= most)
-		return 0;
-	return (uint32_t)min_size(most - bigcache_npages(&c->big),
-				  npages * (BIG_FREES_PER_LOOK - 1));
-}
-
 void mcache_free_big(struct mcache *c, struct mspan *s)
 {
 	uint32_t most;
@@ -601,12 +558,12 @@ void mcache_free_big(struct mcache *c, struct mspan *s)
 	/* A program that is served from its caches alone comes by here, if anywhere. What is given
 	 * to the heap is as old as the poll. */
 	mcache_poll(c);
-	most = max_big_npages(c);
+	most = mcache_max_big(c);
 	if (bigcache_may_keep(s) && s->npages <= BIG_PAGES_ALONE &&
 	    (bigcache_npages(&c->big) + s->npages <= BIG_PAGES_ALWAYS ||
 	     bigcache_make_room(&c->big, &c->pages, s->npages, most))) {
 		bigcache_keep(&c->big, s);
-		bigcache_set_room(&c->big, room_for_big(c, s->npages, most));
+		bigcache_set_room(&c->big, mcache_room_for_big(c, s->npages, most));
 		return;
 	}
 	give_empty(c, s);
@@ -695,7 +652,7 @@ static void review_span(struct mcache *c, struct mspan *s)
 	mspan_absorb(s);
 	idle = s->seen_nfree == s->nfree && !mspan_is_empty(s);
 	s->seen_nfree = s->nfree;
-	if (!idle && !mspan_is_empty(s) && c->partial_npages <= max_partial_npages())
+	if (!idle && !mspan_is_empty(s) && c->partial_npages <= mcache_max_partial())
 		return;
 	partial_remove(c, &c->bins[s->spanclass], s);
 	if (idle)

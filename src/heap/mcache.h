@@ -330,6 +330,24 @@ void mcache_poll(struct mcache *c);
 /* Returns the length of the first span of a bin: the shortest, but with hardened=1 the longest. */
 uint8_t mcache_first_length(void);
 
+/* Returns how many pages one cache may keep: `alone` if the process never had a second cache, else
+ * its share of `all`, at least `least`. */
+uint32_t mcache_share(uint32_t alone, uint32_t all, uint32_t least);
+
+/* Returns how many pages the partial spans of one cache may have. */
+uint32_t mcache_max_partial(void);
+
+/* Returns how many pages the freed big objects of the cache may have. */
+uint32_t mcache_max_big(const struct mcache *c);
+
+/* Returns how many pages the spare spans of the cache may have. */
+uint32_t mcache_max_spare(const struct mcache *c);
+
+/* Returns how many more pages the thread may keep before its next look, after it has kept an object
+ * of npages: none where an option has work at every free, or a limit is near. `most` is what its
+ * freed big objects may have. */
+uint32_t mcache_room_for_big(const struct mcache *c, size_t npages, uint32_t most);
+
 /* Makes a stack that has no entries that of its first place. */
 void mcache_reset_stack(struct bin *b, spanclass_t sc);
 

@@ -903,6 +903,29 @@ TEST_IN_CHILD(a_cache_whose_pages_come_again_stops_giving_up_what_it_keeps)
 	end_with_empty_heap();
 }
 
+TEST_IN_CHILD(first_spans_make_a_thread_give_back_once_in_some_milliseconds)
+{
+	struct mcache *c = &cache[0];
+	unsigned class = 1;
+	uint32_t npages;
+	uint64_t now_ms;
+
+	start();
+	/* Again if the clock went on meanwhile. */
+	do {
+		while (c->first_npages < FIRST_PAGES_MIN)
+			put(c, get(c, make_spanclass(class++, SCAN)));
+		npages = c->first_npages;
+		now_ms = c->first_ms = os_now_ms();
+		put(c, get(c, make_spanclass(class++, SCAN)));
+	} while (os_now_ms() != now_ms);
+	CHECK(c->first_npages > npages);
+	c->first_ms = 0;
+	put(c, get(c, make_spanclass(class, SCAN)));
+	CHECK(c->first_npages < npages);
+	end_with_empty_heap();
+}
+
 TEST_IN_CHILD(classes_that_are_used_in_turn_have_no_more_than_an_eighth_of_the_heap)
 {
 	struct mcache *c = &cache[0];
@@ -1453,6 +1476,8 @@ int main(void)
 		cmocka_unit_test(
 			a_slot_on_the_stack_of_its_home_survives_that_others_take_the_span),
 		cmocka_unit_test(a_cache_whose_pages_come_again_stops_giving_up_what_it_keeps),
+		cmocka_unit_test(
+			first_spans_make_a_thread_give_back_once_in_some_milliseconds),
 		cmocka_unit_test(
 			classes_that_are_used_in_turn_have_no_more_than_an_eighth_of_the_heap),
 		cmocka_unit_test(a_freed_big_object_is_handed_out_again_for_the_same_length),

@@ -29,17 +29,23 @@ static struct mspan *make_empty(spanclass_t sc, size_t npages)
 
 static struct spares *const kept = &place.c[0].spares;
 
+/* Makes such a span a spare, and returns it. */
+static struct mspan *keep_new(spanclass_t sc, size_t npages)
+{
+	struct mspan *s = make_empty(sc, npages);
+
+	spares_put(kept, s);
+	return s;
+}
+
 TEST_IN_CHILD(a_class_gets_the_span_that_it_kept_last)
 {
 	struct mspan *a, *b, *c;
 
 	start();
-	a = make_empty(SC_4096, 2);
-	b = make_empty(SC_4096, 4);
-	c = make_empty(SC_8192, 2);
-	spares_put(kept, a);
-	spares_put(kept, b);
-	spares_put(kept, c);
+	a = keep_new(SC_4096, 2);
+	b = keep_new(SC_4096, 4);
+	c = keep_new(SC_8192, 2);
 	CHECK(kept->npages == 8);
 	mcache_check(&cache[0]);
 	CHECK(spares_take(kept, SC_4096) == b);
@@ -88,9 +94,9 @@ TEST_IN_CHILD(other_lengths_and_shapes_give_as_many_pages_as_are_wanted)
 	const struct mspan *stays;
 
 	start();
-	spares_put(kept, make_empty(SC_4096, 4));
-	spares_put(kept, make_empty(SC_16, 1));
-	spares_put(kept, make_empty(SC_8192, 8));
+	(void)keep_new(SC_4096, 4);
+	(void)keep_new(SC_16, 1);
+	(void)keep_new(SC_8192, 8);
 	/* The lists of SC_16, SC_4096 and SC_8192 are looked at in this order. */
 	stays = kept->list[SC_8192];
 	CHECK(spares_recarve(kept, &c->pages, SC_8192_NOSCAN, 5) == NULL);
@@ -106,10 +112,10 @@ TEST_IN_CHILD(objects_of_size_0_get_no_span_of_others_and_give_none)
 	struct mcache *c = &cache[0];
 
 	start();
-	spares_put(kept, make_empty(SPANCLASS_ZERO, 1));
+	(void)keep_new(SPANCLASS_ZERO, 1);
 	CHECK(spares_recarve(kept, &c->pages, SC_16, 1) == NULL && kept->npages == 0);
 	CHECK(mheap.guarded != NULL);
-	spares_put(kept, make_empty(SC_4096, 1));
+	(void)keep_new(SC_4096, 1);
 	CHECK(spares_recarve(kept, &c->pages, SPANCLASS_ZERO, 1) == NULL);
 	end_with_empty_heap();
 }
@@ -119,14 +125,11 @@ TEST_IN_CHILD(a_class_that_took_a_span_lately_is_passed_over_once)
 	struct mspan *busy, *other, *idle;
 
 	start();
-	busy = make_empty(SC_4096, 1);
-	other = make_empty(SC_4096, 1);
-	idle = make_empty(SC_8192, 1);
-	spares_put(kept, other);
-	spares_put(kept, busy);
+	other = keep_new(SC_4096, 1);
+	busy = keep_new(SC_4096, 1);
 	CHECK(spares_take(kept, SC_4096) == busy);
 	spares_put(kept, busy);
-	spares_put(kept, idle);
+	idle = keep_new(SC_8192, 1);
 	CHECK(spares_evict(kept) == idle);
 	CHECK(spares_evict(kept) == busy);
 	CHECK(spares_evict(kept) == other);
@@ -142,7 +145,7 @@ TEST_IN_CHILD(what_was_evicted_and_then_missed_is_worth_keeping)
 	spares_missed(kept, 100);
 	CHECK(kept->learnt == 0);
 	for (int i = 0; i < 10; i++) {
-		spares_put(kept, make_empty(SC_8192, 4));
+		(void)keep_new(SC_8192, 4);
 		mheap_free_span(NULL, spares_evict(kept));
 	}
 	CHECK(kept->learnt == 0 && kept->evicted == 40);
@@ -331,8 +334,8 @@ TEST_IN_CHILD(a_span_that_its_thread_was_recarving_is_left_alone)
 TEST_IN_CHILD(bits_and_a_count_that_are_behind_the_lists_do_no_harm)
 {
 	start();
-	spares_put(kept, make_empty(SC_4096, 1));
-	spares_put(kept, make_empty(SC_8192, 1));
+	(void)keep_new(SC_4096, 1);
+	(void)keep_new(SC_8192, 1);
 	/* The lost thread was in spares_take(). */
 	mheap_free_span(NULL, kept->list[SC_4096]);
 	kept->list[SC_4096] = NULL;
@@ -346,7 +349,7 @@ TEST_IN_CHILD(bits_and_a_count_that_are_behind_the_lists_do_no_harm)
 static void check_finds_a_live_object(void)
 {
 	start();
-	spares_put(kept, make_empty(SC_4096, 1));
+	(void)keep_new(SC_4096, 1);
 	slot_set(&kept->list[SC_4096]->state[0], SLOT_LIVE);
 	mcache_check(&cache[0]);
 }
@@ -354,7 +357,7 @@ static void check_finds_a_live_object(void)
 static void check_finds_a_span_of_another_class(void)
 {
 	start();
-	spares_put(kept, make_empty(SC_4096, 1));
+	(void)keep_new(SC_4096, 1);
 	kept->list[SC_8192] = kept->list[SC_4096];
 	kept->list[SC_4096] = NULL;
 	mcache_check(&cache[0]);
@@ -363,7 +366,7 @@ static void check_finds_a_span_of_another_class(void)
 static void check_finds_wrong_pages(void)
 {
 	start();
-	spares_put(kept, make_empty(SC_4096, 1));
+	(void)keep_new(SC_4096, 1);
 	kept->npages = 2;
 	mcache_check(&cache[0]);
 }

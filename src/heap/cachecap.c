@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * cachecap.c - how much one thread cache may keep.
+ * See malloc.c for the overview.
+ *
+ * The bytes of a stack are bounded by STACK_BYTES, and all stacks of a thread alone by what it has
+ * learnt (freestack.c); partial spans by their pages while there are other threads; spare spans and
+ * big objects by what the cache has learnt, or by its share of what all threads may keep; pages by
+ * one word (pcache.c). Near a memory limit a cache may keep less.
+ *
+ * Owns     nothing.
+ * Locks    none. The caller is the thread of the cache.
+ */
+#include "heap/mcache.h"
+#include "heap/limit.h"
+#include "base/options.h"
+
+/* A thread that outlives others does not count as alone, because it would hoard what their
+ * successors need. */
+uint32_t mcache_share(uint32_t alone, uint32_t all, uint32_t least)
+{
+	uint32_t ncaches = mcaches_count();
+
+	return ncaches <= 1 ? alone : (uint32_t)max_size(all / ncaches, least);
+}
+
+uint32_t mcache_max_partial(void)
+{
+	return mcache_share(UINT32_MAX / 2, PARTIAL_PAGES_ALL, PARTIAL_PAGES_MIN);
+}
+
+uint32_t mcache_max_big(const struct mcache *c)
+{
+	if (limit_get_state() == LIMIT_OVER)
+		return 0;
+	if (limit_get_state() != LIMIT_FAR)
+		return mcache_share(BIG_PAGES_NEAR, BIG_PAGES_NEAR, BIG_PAGES_ALWAYS);
+	return mcache_share(c->big.most, BIG_PAGES_ALL, BIG_PAGES_MIN);
+}
+
+uint32_t mcache_max_spare(const struct mcache *c)
+{
+	if (limit_get_state() != LIMIT_FAR)
+		return 0;
+	return (uint32_t)min_size(
+		SPARE_PAGES_MIN + (size_t)c->spares.learnt,
+		mcache_share(SPARE_PAGES_ALONE, SPARE_PAGES_ALL, SPARE_PAGES_MIN));
+}
+
+uint32_t mcache_room_for_big(const struct mcache *c, size_t npages, uint32_t most)
+{
+	if (options.hardened || options.clobberfree || options.sbrk)
+		return 0;
+	if (limit_bytes() != 0)
+		most = BIG_PAGES_ALWAYS;
+	if (bigcache_npages(&c->big) >= most)
+		return 0;
+	return (uint32_t)min_size(most - bigcache_npages(&c->big),
+				  npages * (BIG_FREES_PER_LOOK - 1));
+}
