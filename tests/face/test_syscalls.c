@@ -4,10 +4,10 @@
  *
  * Three threads, one of which has not allocated before, go through every kind of request under a
  * seccomp filter that lets only those calls pass. With the argument "glibc" the filter lets only
- * the calls of glibc's malloc pass, as a sandbox made for that malloc does. It refuses the others with EPERM in one run and with a kill in
- * the next. With the argument "tools" every call of the manual page may pass, and the tools that
- * GOALLOC switches on write on a signal and at exit. Where the system can forbid it, reading the
- * time-stamp counter is a fault, too.
+ * the calls of glibc's malloc pass, as a sandbox made for that malloc does. It refuses the others
+ * with EPERM in one run and with a kill in the next. With the argument "tools" every call of the
+ * manual page may pass, and the tools that GOALLOC switches on write on a signal and at exit. Where
+ * the system can forbid it, reading the time-stamp counter is a fault, too.
  *
  * The test runs linked with the library and preloaded, with and without hardened=1. The test
  * man.syscalls compares the lists below with the manual page and with the source.
