@@ -57,7 +57,6 @@ void thread_set_user_locked(struct mcache *c)
 	struct mcache **chain;
 
 	c->user = lock_self();
-	c->tid = (uint32_t)os_thread();
 	chain = chain_of(c->user);
 	c->next_used = *chain;
 	*chain = c;
