@@ -534,7 +534,8 @@ gave:
 	goto flush_stack;
 #endif
 
-	/* --- give_cache() --- */
+	/* --- give_cache() --- A record that leaves the pool at once and is made again is, for the
+	 * spans that name it, one that was taken from the pool. */
 give_cache:
 	atomic {
 #ifndef MUTANT_GIVE_FIRST
