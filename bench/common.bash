@@ -82,18 +82,18 @@ find_best() {
 }
 
 # instructions LIBRARY LOG OPERATION BYTES: prints how many instructions one operation takes by
-# callgrind, with those of the loop and of the PLT. A run of 10000 operations is subtracted from one
-# of 20000. Prints nothing if that failed; what valgrind printed is in LOG. GOALLOC is unset,
-# because options cost instructions.
+# callgrind, with those of the loop and of the PLT. A run of $operations operations (10000 if unset)
+# is subtracted from one of twice as many. Prints nothing if that failed; what valgrind printed is
+# in LOG. GOALLOC is unset, because options cost instructions.
 instructions() {
-	local lib=$1 log=$2 count runs=()
+	local lib=$1 log=$2 most=${operations:-10000} count runs=()
 	shift 2
-	for count in 10000 20000; do
+	for count in "$most" $((2 * most)); do
 		env -u GOALLOC LD_PRELOAD="$lib" valgrind --tool=callgrind \
 			--callgrind-out-file=/dev/null --log-file="$log" \
 			"$build/bench/bench_count" "$@" $count || return 0
 		runs+=("$(sed -n 's/.*Collected : \([0-9]*\).*/\1/p' "$log")")
 	done
 	[ -z "${runs[0]}" ] || [ -z "${runs[1]}" ] ||
-		awk "BEGIN { printf \"%.1f\", (${runs[1]} - ${runs[0]}) / 10000 }"
+		awk "BEGIN { printf \"%.1f\", (${runs[1]} - ${runs[0]}) / $most }"
 }

@@ -15,10 +15,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "prng.h"
+#include "sizes.h"
+
 /* A function of C23, which glibc 2.36 lacks and the library under test has. */
 extern void free_sized(void *p, size_t nbytes) __attribute__((weak));
 
-enum { BULK = 500 };
+enum { BULK = 500, MIX_MOST = 100000 };
 
 static void must(const void *p)
 {
@@ -105,6 +108,30 @@ static void count_bulk(size_t nbytes, unsigned long n)
 	}
 }
 
+/* Keeps nlive objects of the usual sizes and replaces random ones, as the workload "mix" does. */
+static void count_mix(size_t nlive, unsigned long n)
+{
+	static void *object[MIX_MOST];
+	static struct sizes sizes;
+	struct prng r = prng_seed(1);
+	uint64_t nth = 0;
+
+	if (nlive - 1 >= MIX_MOST)
+		_Exit(2);
+	sizes_usual(&sizes, 2);
+	for (size_t i = 0; i < nlive; i++) {
+		object[i] = malloc(sizes_at(&sizes, nth++));
+		must(object[i]);
+	}
+	for (; n > 0; n--) {
+		uint32_t i = prng_below(&r, (uint32_t)nlive);
+
+		free(object[i]);
+		object[i] = malloc(sizes_at(&sizes, nth++));
+		must(object[i]);
+	}
+}
+
 /* Prints RssAnon of /proc/self/status in KiB. The rest of RSS does not count, because how much of a
  * library's file is resident depends on the page cache. */
 static void count_idle(size_t nbytes, unsigned long n)
@@ -135,7 +162,8 @@ int main(int argc, char **argv)
 		{ "pair", count_pair },       { "sized", count_sized },
 		{ "calloc", count_calloc },   { "aligned", count_aligned },
 		{ "realloc", count_realloc }, { "usable", count_usable },
-		{ "bulk", count_bulk },       { "idle", count_idle },
+		{ "bulk", count_bulk },       { "mix", count_mix },
+		{ "idle", count_idle },
 	};
 
 	for (size_t i = 0; argc == 4 && i < sizeof ops / sizeof ops[0]; i++) {
@@ -148,6 +176,7 @@ int main(int argc, char **argv)
 	}
 	fprintf(stderr,
 		"usage: bench_count OPERATION BYTES N\n"
-		"OPERATION is pair, sized, calloc, aligned, realloc, usable, bulk or idle.\n");
+		"OPERATION is pair, sized, calloc, aligned, realloc, usable, bulk, mix or idle.\n"
+		"BYTES of mix is how many objects live, at most 100000.\n");
 	return 2;
 }

@@ -121,8 +121,6 @@ struct mcache {
 	bool has_area;                                   /* the stack area is committed */
 	bool has_counted;                                /* so are the counted bins' stacks */
 	uint32_t rest_at;                                /* const: offset of the rest; 0: none */
-	uint32_t tid;                                    /* [t] the kernel's number of its thread,
-							  * for goalloc-view */
 	uint32_t area_entries;                           /* of the stack area: taken */
 	uint32_t learnt_nbytes;                          /* by which stacks may be deeper than
 							  * those of a thread with company */

@@ -64,9 +64,10 @@ static void print_owner(const struct snapshot *sn, const struct snapshot_run *r)
 			continue;
 		if (c->shared)
 			printf("threads that have no cache");
+		else if (t != NULL)
+			printf("thread %d %s", t->tid, t->name);
 		else
-			printf("thread %d %s", t != NULL ? t->tid : c->tid,
-			       t != NULL ? t->name : "");
+			printf("a thread whose number was not found");
 		printf("%s\n", (r->owner & SPAN_FULL) != 0 ? ", the last one; the span is full" :
 							     "");
 		return;

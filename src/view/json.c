@@ -91,7 +91,7 @@ static void put_threads(FILE *f, const struct snapshot *sn)
 		const struct target_thread *thread = target_thread_of(sn->target, c->tid);
 
 		(void)fprintf(f, "%s{\"tid\":%d,\"name\":", i == 0 ? "" : ",",
-			      thread != NULL ? thread->tid : c->tid);
+			      thread != NULL ? thread->tid : 0);
 		json_string(f, c->shared        ? "(shared)"
 			       : thread != NULL ? thread->name
 						: "");

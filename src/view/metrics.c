@@ -111,7 +111,7 @@ static void put_threads(FILE *f, const struct snapshot *sn)
 			const struct target_thread *t = target_thread_of(sn->target, c->tid);
 
 			(void)fprintf(f, "goalloc_thread_%s{tid=\"%d\",cache=\"%zu\",name=\"",
-				      figures[i], t != NULL ? t->tid : c->tid, k);
+				      figures[i], t != NULL ? t->tid : 0, k);
 			put_label(f, c->shared ? "(shared)" : t != NULL ? t->name : "");
 			(void)fprintf(f, "\"} %" PRIu64 "\n", thread_figure(c, i));
 		}

@@ -39,6 +39,7 @@ struct snapshot_arena {
 /* A thread cache. */
 struct snapshot_cache {
 	uintptr_t record;         /* its address in the target */
+	uintptr_t user;           /* a thread-local variable of its thread */
 	int tid;                  /* in the process's own namespace; 0: unknown, or shared */
 	bool shared;              /* the cache of threads that have none of their own */
 	size_t cached_bytes;      /* free objects, and big ones kept */

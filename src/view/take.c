@@ -6,6 +6,7 @@
  */
 #include "view/take.h"
 #include "view/room.h"
+#include "view/threadid.h"
 #include "view/walk.h"
 #include "os/os.h"
 
@@ -72,9 +73,8 @@ static void add_cache(struct caches *all, uintptr_t record, bool shared)
 {
 	struct snapshot *sn = all->sn;
 	const struct mcache *c = all->cache;
-	struct snapshot_cache cache = { .record = record, .shared = shared };
+	struct snapshot_cache cache = { .record = record, .user = c->user, .shared = shared };
 
-	cache.tid = shared ? 0 : (int)c->tid;
 	cache.cached_bytes = figures_add_cache(&sn->stat, c) + add_quarantine(sn, c) +
 			     (size_t)bigcache_npages(&c->big) * PAGE_SIZE;
 	cache.page_bytes = popcount64(c->pages.free) * PAGE_SIZE;
@@ -144,6 +144,7 @@ static void read_caches(struct snapshot *sn)
 	if (READ_FIELD(sn, sn->root.shared, struct shared_cache, made, &made) && made &&
 	    target_read_all(sn->target, shared, all.cache, sizeof(*all.cache)))
 		add_cache(&all, shared, true);
+	threadid_find(sn);
 	figures_fit_caches(&sn->stat);
 	free(all.cache);
 }

@@ -52,6 +52,7 @@ struct target {
 	struct target_thread *threads;
 	size_t nthreads;
 	char version[16];                 /* of its library, once that was found */
+	intptr_t tid_distance;            /* see threadid.c; 0: not known yet */
 	uint64_t up_s;                    /* since a process began; HEADING_UP_UNKNOWN */
 	const char *file;                 /* the core's name; NULL: a process */
 	bool is_core;

@@ -91,7 +91,7 @@ static void look_at_threads(struct look *k, const struct snapshot *sn)
 			(void)snprintf(line->name, sizeof(line->name), "(shared)");
 		else
 			(void)snprintf(line->name, sizeof(line->name), "%d %s",
-				       t != NULL ? t->tid : c->tid, t != NULL ? t->name : "");
+				       t != NULL ? t->tid : 0, t != NULL ? t->name : "");
 	}
 }
 

@@ -2,12 +2,12 @@
 /*
  * test_syscalls.c - the calls that goalloc(7) lists for the allocator are all that it makes.
  *
- * Two threads go through every kind of request under a seccomp filter that lets only those calls
- * pass. With the argument "glibc" the filter lets only the calls of glibc's malloc pass, as a
- * sandbox made for that malloc does. It refuses the others with EPERM in one run and with a kill in
- * the next. With the argument "tools" every call of the manual page may pass, and the tools that
- * GOALLOC switches on write on a signal and at exit. Where the system can forbid it, reading the
- * time-stamp counter is a fault, too.
+ * Three threads, one of which has not allocated before, go through every kind of request under a
+ * seccomp filter that lets only those calls pass. With the argument "glibc" the filter lets only
+ * the calls of glibc's malloc pass, as a sandbox made for that malloc does. It refuses the others
+ * with EPERM in one run and with a kill in the next. With the argument "tools" every call of the
+ * manual page may pass, and the tools that GOALLOC switches on write on a signal and at exit. Where
+ * the system can forbid it, reading the time-stamp counter is a fault, too.
  *
  * The test runs linked with the library and preloaded, with and without hardened=1. The test
  * man.syscalls compares the lists below with the manual page and with the source.
@@ -122,6 +122,26 @@ static void *consumer(void *arg)
 	return arg;
 }
 
+static _Atomic bool late_began, late_is_done;
+
+/* Its first request comes when the filter is there. */
+static void *late(void *arg)
+{
+	void *p;
+
+	/* What libc does at its begin is not the subject. */
+	atomic_store(&late_began, true);
+	wait_for(2);
+	for (size_t size = 1; size < 10 * MiB; size *= 3) {
+		p = malloc(size);
+		CHECK(p != NULL);
+		free(p);
+	}
+	atomic_store(&late_is_done, true);
+	wait_for(4);
+	return arg;
+}
+
 static void use_everything(void)
 {
 	static const size_t sizes[] = { 0,     1,     8,      24,      100,     3000,
@@ -176,13 +196,18 @@ static int run(void)
 	pthread_t other;
 
 	CHECK(pthread_create(&other, NULL, consumer, NULL) == 0);
+	CHECK(pthread_create(&other, NULL, late, NULL) == 0);
 	wait_for(1);
+	while (!atomic_load(&late_began))
+		usleep(1000);
 	forbid_the_counter();
 	forbid_other_calls();
 	use_everything();
 	atomic_store(&turn, 2);
 	wait_for(3);
 	use_everything();
+	while (!atomic_load(&late_is_done))
+		usleep(1000);
 	/* Not by exit: what libc does there is not the subject. */
 	syscall(SYS_exit_group, 0);
 	return 1;

@@ -145,6 +145,7 @@ def check_agrees(p, *target):
 
 
 def check_threads(p, stats, names=True):
+    check(len({t["tid"] for t in stats["threads"]} - {0}) >= 4, stats["threads"])
     threads = {t["name"]: t for t in stats["threads"]}
     if not names:
         held = sorted(t["live_bytes"] for t in stats["threads"])
