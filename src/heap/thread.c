@@ -9,14 +9,19 @@
  *          thread_shared_lock (LOCK_SHARED) is held while the shared cache is used. No lock is held
  *          while libc is called, and none is taken before a fork, because a prepare handler that
  *          locks can deadlock with the locks of libio. The child resets the locks instead (fork.c).
- * Holds    A cache is used by one thread at a time. A cache in the pool is flushed; when no thread
- *          has taken it for the decay time, its memory goes back to the system. A thread has at
- *          most one of the caches in use: if a thread ended and kept its cache, the next thread
- *          with the same thread-local storage takes that cache.
+ * Holds    A cache is used by one thread at a time. A cache in the pool is flushed. Its memory goes
+ *          back to the system when no thread has taken it for the decay time. It also does when
+ *          many threads have ended and the pool has more caches than are in use, because such a
+ *          process may not call again. A thread has at most one of the caches in use: if a thread
+ *          ended and kept its cache, the next thread with the same thread-local storage takes that
+ *          cache.
  */
 #include "heap/thread.h"
 #include "os/metakey.h"
 #include "os/os.h"
+
+/* The pool keeps so many caches in any case. To make one costs about as much as half a thread. */
+#define POOL_MIN 64
 
 struct mcache_nobody mcache_nobody;
 struct thread_list thread_list = { .lock = LOCK_INITIALIZER(LOCK_THREADS) };
@@ -119,24 +124,13 @@ static struct mcache *take_cache(void)
 	if (c == NULL && thread_list.free != NULL) {
 		c = thread_list.free;
 		thread_list.free = c->next_free;
+		thread_list.npooled--;
 		thread_set_user_locked(c);
 	}
 	lock_release(&thread_list.lock);
 	if (c != NULL)
 		return c;
 	return make_cache();
-}
-
-static void give_cache(struct mcache *c)
-{
-	c->watched = false;
-	/* The next thread does not tick at once. Also the time for thread_release_caches(). */
-	c->tick_ms = c->poll_ms = c->idle_ms = os_now_ms();
-	lock_acquire(&thread_list.lock);
-	clear_user_locked(c);
-	c->next_free = thread_list.free;
-	thread_list.free = c;
-	lock_release(&thread_list.lock);
 }
 
 struct mcache *thread_take_cache(void)
@@ -146,18 +140,6 @@ struct mcache *thread_take_cache(void)
 	if (c != NULL)
 		thread_set_cache(c);
 	return c;
-}
-
-void thread_give_cache(void)
-{
-	struct mcache *c = thread_self.cache;
-
-	thread_self.gone = true;
-	thread_set_cache(NULL);
-	if (c == NULL)
-		return;
-	mcache_flush(c);
-	give_cache(c);
 }
 
 /* --- the shared cache --- */
@@ -266,49 +248,91 @@ struct cache_count thread_count_caches(void)
 	return n;
 }
 
-/* --- giving the memory of the pool back --- */
+/* --- the pool --- */
 
-/* Says that there are fewer caches, but never that a thread that had company is alone. */
-static void count_released_locked(uint32_t less)
+void thread_clear_pool_locked(void)
+{
+	thread_list.free = NULL;
+	thread_list.npooled = 0;
+}
+
+void thread_pool_locked(struct mcache *c)
+{
+	c->next_free = thread_list.free;
+	thread_list.free = c;
+	thread_list.npooled++;
+}
+
+/* Says that there is one cache less, but never that a thread that had company is alone. */
+static void count_released_locked(void)
 {
 	/* Relaxed, both: a hint, stored under the lock. */
 	uint32_t n = atomic_load_explicit(&mcaches_made, memory_order_relaxed);
 
 	if (n > 2)
-		atomic_store_explicit(&mcaches_made, (uint32_t)max_size(n - min_size(less, n), 2),
-				      memory_order_relaxed);
+		atomic_store_explicit(&mcaches_made, n - 1, memory_order_relaxed);
 }
 
-/* Takes those caches out of the pool that are to be released, and returns them, linked by
- * next_free. A child that is forked meanwhile makes its pool anew of the caches that are shown. */
+/* Puts a cache that is out of the pool on the list of those that release() is to have. A child that
+ * is forked meanwhile makes its pool anew of the caches that are shown. */
+static void hide_locked(struct mcache *c, struct mcache **list)
+{
+	partalloc_show_locked(&thread_list.records, c, false);
+	add_counts(&thread_list.released, c);
+	count_released_locked();
+	c->next_free = *list;
+	*list = c;
+}
+
+/* Takes those caches out of the pool that are to be released. Returns them, linked by next_free. */
 static struct mcache *unlink_old_locked(uint64_t now_ms, uint32_t age_ms)
 {
-	struct mcache *old = NULL, *c, *next;
-	uint32_t n = 0;
+	struct mcache *old = NULL, *c = thread_list.free, *next;
 
-	c = thread_list.free;
-	thread_list.free = NULL;
+	thread_clear_pool_locked();
 	for (; c != NULL; c = next) {
-		struct mcache **list = &thread_list.free;
-
 		next = c->next_free;
-		if (now_ms - c->tick_ms >= age_ms) {
-			partalloc_show_locked(&thread_list.records, c, false);
-			add_counts(&thread_list.released, c);
-			list = &old;
-			n++;
-		}
-		c->next_free = *list;
-		*list = c;
+		if (now_ms - c->tick_ms >= age_ms)
+			hide_locked(c, &old);
+		else
+			thread_pool_locked(c);
 	}
-	count_released_locked(n);
 	return old;
+}
+
+/* Takes so many caches out of the pool that it has no more than half of all. Returns them, linked
+ * by next_free. */
+static struct mcache *unlink_excess_locked(void)
+{
+	struct mcache *excess = NULL, *c;
+
+	while (thread_list.npooled > max_size(POOL_MIN, mcaches_count() / 2)) {
+		c = thread_list.free;
+		thread_list.free = c->next_free;
+		thread_list.npooled--;
+		hide_locked(c, &excess);
+	}
+	return excess;
+}
+
+/* Gives the memory of hidden caches back. */
+static void release(struct mcache *list)
+{
+	struct mcache *next;
+
+	for (; list != NULL; list = next) {
+		next = list->next_free;
+		mcache_uncommit(list);
+		lock_acquire(&thread_list.lock);
+		partalloc_give_locked(&thread_list.records, list);
+		lock_release(&thread_list.lock);
+	}
 }
 
 void thread_release_caches(uint32_t age_ms)
 {
 	uint64_t now_ms = os_now_ms();
-	struct mcache *old = NULL, *next;
+	struct mcache *old = NULL;
 
 	lock_acquire(&thread_list.lock);
 	if (now_ms - thread_list.released_ms >= age_ms) {
@@ -316,11 +340,32 @@ void thread_release_caches(uint32_t age_ms)
 		old = unlink_old_locked(now_ms, age_ms);
 	}
 	lock_release(&thread_list.lock);
-	for (; old != NULL; old = next) {
-		next = old->next_free;
-		mcache_uncommit(old);
-		lock_acquire(&thread_list.lock);
-		partalloc_give_locked(&thread_list.records, old);
-		lock_release(&thread_list.lock);
-	}
+	release(old);
+}
+
+static void give_cache(struct mcache *c)
+{
+	struct mcache *excess;
+
+	c->watched = false;
+	/* The next thread does not tick at once. Also the time for thread_release_caches(). */
+	c->tick_ms = c->poll_ms = c->idle_ms = os_now_ms();
+	lock_acquire(&thread_list.lock);
+	clear_user_locked(c);
+	thread_pool_locked(c);
+	excess = unlink_excess_locked();
+	lock_release(&thread_list.lock);
+	release(excess);
+}
+
+void thread_give_cache(void)
+{
+	struct mcache *c = thread_self.cache;
+
+	thread_self.gone = true;
+	thread_set_cache(NULL);
+	if (c == NULL)
+		return;
+	mcache_flush(c);
+	give_cache(c);
 }

@@ -36,6 +36,7 @@ struct thread_self {
 	struct mcache *cache;     /* the thread's cache; NULL */
 	struct mcache *hidden;    /* its cache, while it is hidden from a hook of the program */
 	bool gone;                /* its cache was given back or is hidden */
+	bool starts;              /* it does the rest of start-up: see start_late_init() */
 };
 THREAD_LOCAL_EXTERN struct thread_self thread_self;
 
@@ -47,6 +48,7 @@ struct thread_list {
 	struct lock lock;                    /* covers the [t] fields of caches, too */
 	struct partalloc records;            /* [t] all caches are shown there */
 	struct mcache *free;                 /* [t] without a thread, linked by next_free */
+	uint32_t npooled;                    /* [t] number of these */
 	struct mcache *used[USER_CHAINS];    /* [t] those in use, linked by next_used */
 	uint64_t released_ms;                /* [t] when thread_release_caches() last looked */
 	struct alloc_counts released;        /* [t] what released caches had counted */
@@ -89,6 +91,10 @@ void thread_give_cache(void);
 /* Enters c into the chain of the calling thread. thread_list.lock is held, or there is one
  * thread. */
 void thread_set_user_locked(struct mcache *c);
+
+/* Empties the pool, and puts a cache there that no thread has. For a forked child. */
+void thread_clear_pool_locked(void);
+void thread_pool_locked(struct mcache *c);
 
 /* Returns the shared cache, locked until thread_leave(). */
 struct mcache *thread_lock_shared(void);
