@@ -70,6 +70,13 @@ ctest --test-dir build -L "${4-module|stress|face}" -E "^(fuzz_.*$tests)\$" -j2 
 }
 grep 'tests passed' ctest.log
 
+# The library serves programs of musl, too, which lacks the names that only glibc has.
+! "$arch-linux-gnu-nm" -D --undefined-only build/libgoalloc.so.1 |
+	grep -e __getauxval -e __register_atfork || {
+	echo "cross.sh: the library needs glibc to be loaded"
+	exit 1
+}
+
 # Packages for the other processor.
 type -P dpkg-deb >/dev/null || exit 0
 debian=${arch/aarch64/arm64}
