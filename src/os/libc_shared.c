@@ -4,9 +4,9 @@
  * to be loaded.
  *
  * glibc 2.34 gave these functions new versions, and before it they are in libpthread, which few
- * programs have; musl has no __register_atfork() and no __getauxval(). If the library referred to them it would load
- * with none of the older ones. So the functions here take their names within the library. They call
- * libc's, and where libc has none they fail as the manual page of each allows.
+ * programs have; musl has no __register_atfork() and no __getauxval(). If the library referred to
+ * them it would load with none of the older ones. So the functions here take their names within the
+ * library. They call libc's, and where libc has none they fail as the manual page of each allows.
  *
  * Owns     nothing.
  * Holds    this file is in the shared library only. What a static program or a test calls by these
