@@ -19,7 +19,11 @@
  *      keep. Each page takes away one when less is in use than half of what was in use at the
  *      bottom of every fall from which the program rose again lately: one that oscillates between
  *      20 and 30 MiB and comes to 5 is about to end, or to wait.
- *   5. With time the program loses the credit that it does not use: as many pages as were dirty
+ *   5. A big object that takes fresh pages has no use for dirty ones. As many of these are
+ *      released, so that a buffer which grows by copies has not all its former places beside it.
+ *      That costs less than the faults of the object. A program whose credit has grown by more
+ *      than twice the object's pages takes its dirty pages again, and keeps them.
+ *   6. With time the program loses the credit that it does not use: as many pages as were dirty
  *      all the time.
  *
  * Owns     the policy. It knows nothing of pages but their number.
@@ -115,6 +119,12 @@ size_t excess_freed(struct excess *x, const struct excess_figures *f)
 	age(x, f);
 	cap = npages + less(x->credit, fell_deep(x, f) ? x->released : x->released / 2);
 	return f->dirty <= cap ? 0 : min_size(f->dirty - cap + npages / 2, RELEASE_MAX);
+}
+
+size_t excess_grown(struct excess *x, size_t nfresh, const struct excess_figures *f)
+{
+	age(x, f);
+	return less(x->credit, CREDIT_FIRST) > 2 * nfresh ? 0 : min_size(nfresh, f->dirty);
 }
 
 void excess_released(struct excess *x, size_t wanted, size_t npages)

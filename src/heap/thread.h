@@ -36,6 +36,7 @@ struct thread_self {
 	struct mcache *cache;     /* the thread's cache; NULL */
 	struct mcache *hidden;    /* its cache, while it is hidden from a hook of the program */
 	bool gone;                /* its cache was given back or is hidden */
+	bool starts;              /* it does the rest of start-up: see start_late_init() */
 };
 THREAD_LOCAL_EXTERN struct thread_self thread_self;
 

@@ -21,24 +21,16 @@ cross_cmake() {
 		-DCMAKE_C_COMPILER="$compiler" -DCMAKE_BUILD_TYPE=Release "$@"
 }
 
-# Package lists of the sources, beside the system's own.
-get_cmocka() {
-	mkdir -p sources lists/partial
-	local apt=(apt-get -o Dir::Etc::SourceList=/dev/null -o Dir::Etc::SourceParts="$PWD/sources"
-		-o Dir::State::Lists="$PWD/lists" -o Acquire::Retries=2)
-	sed -n '1,/^$/p' /etc/apt/sources.list.d/debian.sources |
-		sed 's/^Types: deb$/Types: deb-src/' >sources/debian.sources &&
-		"${apt[@]}" update && "${apt[@]}" source cmocka
-}
+. "$source/tests/support/source.sh"
 if [ ! -e cmocka/lib ]; then
-	get_cmocka >cmocka.log 2>&1 || {
-		echo "skipped: no source of cmocka: $(tail -n 1 cmocka.log)"
+	mkdir -p "$cache" && source_of cmocka || {
+		echo "skipped: no source of cmocka"
 		exit 77
 	}
 	# gcc before 13 makes no unwind tables for riscv64 unless asked.
-	cross_cmake -S cmocka-[0-9]*/ -B cmocka-build -DUNIT_TESTING=OFF \
+	cross_cmake -S "$cache/cmocka" -B cmocka-build -DUNIT_TESTING=OFF \
 		-DCMAKE_C_FLAGS=-fasynchronous-unwind-tables \
-		-DCMAKE_INSTALL_PREFIX="$PWD/cmocka" >>cmocka.log 2>&1 &&
+		-DCMAKE_INSTALL_PREFIX="$PWD/cmocka" >cmocka.log 2>&1 &&
 		cmake --build cmocka-build >>cmocka.log 2>&1 &&
 		cmake --install cmocka-build >>cmocka.log 2>&1 || {
 		tail -n 20 cmocka.log

@@ -731,8 +731,8 @@ thread_enter:
 	:: !gone && c == 0 ->
 		TAKE_CACHE
 #else
-	:: !gone && c == 0 && late_state != LATE_DONE -> goto entered
-	:: atomic { !gone && c == 0 && late_state == LATE_DONE }
+	:: !gone && c == 0 && late_state != LATE_DONE && !late -> goto entered
+	:: atomic { !gone && c == 0 && (late_state == LATE_DONE || late) }
 		TAKE_CACHE
 #endif
 #ifdef MUTANT_NO_SECOND_LOOK

@@ -150,6 +150,19 @@ TEST_IN_CHILD(thread_that_begins_before_the_key_and_then_only_frees)
 	begin_early();
 }
 
+static void allocate_without_key(void)
+{
+	use_heap();
+	CHECK(thread_self.cache != NULL);
+}
+
+TEST_IN_CHILD(thread_that_makes_the_key_has_a_cache_meanwhile)
+{
+	before_key = allocate_without_key;
+	use_heap();
+	CHECK(before_key == NULL && !thread_shared.made && caches_in_use() == 1);
+}
+
 /* --- a thread that libc has no memory to watch --- */
 
 static void *unwatched_user(void *arg)
@@ -351,6 +364,7 @@ int main(void)
 		cmocka_unit_test(thread_that_begins_before_the_key),
 		cmocka_unit_test(
 			thread_that_begins_before_the_key_and_then_only_frees),
+		cmocka_unit_test(thread_that_makes_the_key_has_a_cache_meanwhile),
 		cmocka_unit_test(thread_that_cannot_be_watched_keeps_errno_and_is_watched_later),
 		cmocka_unit_test(a_trim_releases_the_caches_of_ended_threads),
 		cmocka_unit_test(
