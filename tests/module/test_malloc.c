@@ -235,6 +235,33 @@ TEST_IN_CHILD(a_big_object_stays_at_half_of_its_pages_and_where_it_is_much_to_co
 	}
 }
 
+/* The stack takes the first of many frees. The others go on by heap_free_sized_slot(), which leaves
+ * to the checks what it cannot free. */
+TEST_IN_CHILD(a_sized_free_behind_a_full_stack_frees_live_objects_of_its_size_only)
+{
+	enum { N = 20000 };
+	static void *v[N];
+
+	for (size_t i = 0; i < N; i++) {
+		v[i] = heap_malloc(200);
+		CHECK(v[i] != NULL);
+	}
+	for (size_t i = 0; i < N; i += 2)
+		heap_free_sized(v[i], 200, 0, "free_sized");
+	for (size_t i = 0; i < N; i++) {
+		char *p = v[i];
+
+		CHECK(heap_owns(p) && (heap_usable_size_or_0(p, "test") != 0) == (i % 2 != 0));
+		CHECK(!heap_free_sized_slot(sizeclass_malloc, p, 100, 0, "free_sized"));
+		CHECK(!heap_free_sized_slot(sizeclass_malloc, p, 200, 16, "free_sized"));
+		CHECK(!heap_free_sized_slot(sizeclass_malloc, p + 16, 200, 0, "free_sized"));
+		CHECK(heap_free_sized_slot(sizeclass_malloc, p, 200, 0, "free_sized") ==
+		      (i % 2 != 0));
+		CHECK(heap_usable_size_or_0(p, "test") == 0);
+	}
+	heapcheck();
+}
+
 /* Frees an object of so many pages, and returns how many one of `wanted` pages has then. */
 static size_t pages_after(size_t kept, size_t wanted)
 {
@@ -314,6 +341,8 @@ int main(void)
 		cmocka_unit_test(an_object_is_in_a_span_of_its_kind_with_hardening),
 		cmocka_unit_test(an_object_is_in_a_span_of_its_kind_while_allocations_are_sampled),
 		cmocka_unit_test(a_free_slot_of_noscan_memory_is_taken_again),
+		cmocka_unit_test(
+			a_sized_free_behind_a_full_stack_frees_live_objects_of_its_size_only),
 		cmocka_unit_test(calloc_is_zero_whatever_was_in_the_pages),
 		cmocka_unit_test(calloc_is_zero_whatever_was_in_the_pages_near_the_limit),
 		cmocka_unit_test(
