@@ -30,6 +30,7 @@ mspan_owner_relaxed  the models have its load where it is called
 mspan_set_grown      a big object: the program gives it from thread to thread
 slot_state           state bytes: the models have them as what is live or out
 slot_set             the same
+thread_attend        a hint: thread_list decides under its lock
 thread_is_ready      start-up, once, before there is a second thread
 thread_set_ready     the same
 tracer_allow         the same
