@@ -10,14 +10,13 @@
  */
 #include "big.h"
 #include "base/options.h"
+#include "moves.h"
 #include "os/fatal.h"
 #include "os/libc.h"
 #include "os/os.h"
 #include "safe/hardened.h"
 #include "safe/no_reuse.h"
 #include "tools/profile.h"
-
-_Atomic int moved_spans;
 
 void *big_alloc(struct mcache *c, const struct request *r)
 {
@@ -91,7 +90,7 @@ static SLOW_PATH void free_big_unusual(struct mspan *s, uint8_t before, const ch
 		return;
 	}
 	if (s->moved)
-		atomic_fetch_sub_explicit(&moved_spans, 1, memory_order_relaxed);
+		moves_note_freed(mspan_nbytes(s));
 	if (options.clobberfree)
 		fill_bytes((void *)s->base, 0xdf, mspan_nbytes(s));
 	mcache_free_big(c, s);

@@ -7,11 +7,6 @@
 
 #include "request.h"
 
-/* Spans whose pages the kernel moved have a mapping of their own until they are freed. The kernel
- * allows some 65000 mappings a process. Relaxed: a bound. */
-#define MAX_MOVED_SPANS 1024
-extern _Atomic int moved_spans;
-
 /* Serves a request that needs pages of its own. Returns NULL if there is no memory, and leaves
  * errno to its caller. */
 void *big_alloc(struct mcache *c, const struct request *r);

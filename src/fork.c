@@ -150,7 +150,7 @@ static bool find_orphans(bool keeps_own)
 
 	/* Relaxed: the only thread with a cache. */
 	atomic_store_explicit(&mcaches_made, 1, memory_order_relaxed);
-	thread_list.free = thread_list.parked = NULL;
+	thread_clear_pool_locked();
 	while ((c = thread_next_cache(&w)) != NULL) {
 		c->orphan = c->in_use && !(keeps_own && is_callers_cache(c));
 		others |= c->orphan;
@@ -210,7 +210,7 @@ static void mend_by_other(bool rebuilt, bool in_shared)
 		zero_bytes(&thread_shared.cache, sizeof(thread_shared.cache));
 		thread_shared.made = false;
 	}
-	thread_list.free = thread_list.parked = NULL;
+	thread_clear_pool_locked();
 	while ((c = thread_next_cache(&w)) != NULL) {
 		/* A new thread may have the place of a lost one. It is not to take that thread's
 		 * cache. */

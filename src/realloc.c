@@ -5,10 +5,11 @@
  *
  * An object stays in its slot while it fits and wastes no more than half of it. A big object gets
  * more pages behind it or gives some back; if there is no room the kernel moves its pages to
- * another span. Otherwise the bytes are copied, also of a big object that shrinks below half: its
- * first pages would cut a run that the next big object can use. An object that shrinks stays where
- * it is if there is no memory for a copy. An object that grew is freed to the heap and not kept by
- * the thread, because the next object that grows finds room there.
+ * another span, where that pays (moves.c). Otherwise the bytes are copied, also of a big object
+ * that shrinks below half: its first pages would cut a run that the next big object can use. An
+ * object that shrinks stays where it is if there is no memory for a copy. An object that grew gets
+ * pages of the heap, and is freed to the heap, not kept by the thread: the next object that grows
+ * finds room there.
  *
  * Locks    none of its own.
  * Holds    An object whose slot is not the one that a new object of its size would get has the
@@ -19,6 +20,7 @@
 #include "heap.h"
 #include "heap/limit.h"
 #include "heap/tiny.h"
+#include "moves.h"
 #include "os/fatal.h"
 #include "os/foreign.h"
 #include "os/metakey.h"
@@ -56,8 +58,7 @@ static void *move_big(struct mcache *c, struct mspan *s, size_t npages, enum sca
 	bool fresh;
 	void *p;
 
-	if (nbytes < MOVE_PAGES_MIN ||
-	    atomic_load_explicit(&moved_spans, memory_order_relaxed) >= MAX_MOVED_SPANS)
+	if (!moves_pay(nbytes))
 		return NULL;
 	to = mcache_alloc_big(c, npages, 1, scan, &fresh);
 	if (to == NULL)
@@ -74,7 +75,7 @@ static void *move_big(struct mcache *c, struct mspan *s, size_t npages, enum sca
 	to->moved = true;
 	mspan_set_grown(to);
 	to->zeroed = false;
-	atomic_fetch_add_explicit(&moved_spans, 1, memory_order_relaxed);
+	moves_note_made(s->moved ? mspan_nbytes(s) : 0);
 	return p;
 }
 
@@ -198,9 +199,9 @@ static void *realloc_big(const struct object *o, size_t size, enum scan scan, co
 	return p;
 }
 
-/* Gives a small object that grows beyond some size pages of its own, because it will grow again and
- * there may be room behind them. Returns NULL if the object is not that large or there is no
- * memory. */
+/* Gives a big object that grows other pages, and a small one pages of its own when it grows beyond
+ * some size, because it will grow again and there may be room behind them. Returns NULL if the
+ * object is not that large or there is no memory. */
 static void *grow_to_pages(const struct object *o, size_t size, enum scan scan)
 {
 	size_t sampled = 0;
@@ -209,8 +210,9 @@ static void *grow_to_pages(const struct object *o, size_t size, enum scan scan)
 	void *p = NULL;
 	bool fresh;
 
-	if (o->span->kind != SPAN_SMALL || size <= o->nbytes || size < REALLOC_PAGES_MIN ||
-	    size > MAX_SMALL_SIZE)
+	if (o->span->kind == SPAN_TINY || size <= o->nbytes || size < REALLOC_PAGES_MIN)
+		return NULL;
+	if (o->span->kind == SPAN_SMALL && size > MAX_SMALL_SIZE)
 		return NULL;
 	c = start_enter();
 	s = mcache_new_big(c, pages_for(size), 1, scan, &fresh);

@@ -210,14 +210,15 @@ static void make_key(void)
 }
 
 /* Returns true if a thread may have a cache of its own: libc can be asked to tell of its end, or is
- * not up yet. While another thread makes the key, a thread uses the shared cache. With one of its
+ * not up yet, or the thread is starting the library itself. While another thread makes the key, a
+ * thread uses the shared cache. With one of its
  * own it might never be told: it may only free from then on, and that does not come by here. */
 static bool may_have_cache(void)
 {
 	/* Relaxed, both: one that is seen too late costs the shared cache once more. The flag is
 	 * true here only as long as libc is not up. */
 	return atomic_load_explicit(&late_state, memory_order_relaxed) >= LATE_NO_KEY ||
-	       atomic_load_explicit(&start_attention, memory_order_relaxed);
+	       atomic_load_explicit(&start_attention, memory_order_relaxed) || thread_self.starts;
 }
 
 /* Asks libc to call thread_exit() when the calling thread ends. If libc has no memory for that, the
@@ -270,6 +271,7 @@ void start_late_init(void)
 	if (!atomic_compare_exchange_strong_explicit(&late_state, &state, LATE_RUNNING,
 						     memory_order_acq_rel, memory_order_acquire))
 		return;
+	thread_self.starts = true;
 	rights = metakey_open();
 	heap_init();
 	read_options();
@@ -277,6 +279,7 @@ void start_late_init(void)
 	metakey_close(rights);
 	(void)pthread_atfork(NULL, NULL, after_fork);
 	make_key();
+	thread_self.starts = false;
 	scavthread_allow();
 	tracer_allow();
 	/* ld.so made the first allocations before the options were read. From now on malloc.c asks

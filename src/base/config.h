@@ -170,6 +170,10 @@ _Static_assert(PCACHE_PAGES % PCACHE_FIRST == 0, "a word has whole groups");
  * it asks for again. */
 #define HUGE_PAGES 4096
 
+/* An object that takes so many pages that were never used makes the heap release as many dirty
+ * ones. */
+#define EXCHANGE_PAGES_MIN 128
+
 /* With hardened=1 a thread keeps freed objects in quarantine: QUARANTINE_SMALL small objects, at
  * most QUARANTINE_LARGE of them above QUARANTINE_LARGE_SIZE bytes, and QUARANTINE_BIG big ones. */
 #define QUARANTINE_SMALL 256

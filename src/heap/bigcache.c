@@ -86,7 +86,7 @@ void bigcache_keep(struct bigcache *bc, struct mspan *s)
 
 bool bigcache_keep_in_room(struct bigcache *bc, struct mspan *s)
 {
-	if (!bigcache_may_keep(s) || s->npages > bc->room)
+	if (!bigcache_may_keep(s) || !bigcache_has_room(bc, s->npages))
 		return false;
 	bc->room -= s->npages;
 	s->keep_list = (uint16_t)bigcache_list(s->npages);
@@ -94,11 +94,12 @@ bool bigcache_keep_in_room(struct bigcache *bc, struct mspan *s)
 	return true;
 }
 
-void bigcache_set_room(struct bigcache *bc, uint32_t npages)
+void bigcache_set_room(struct bigcache *bc, uint32_t npages, uint32_t refills)
 {
 	bc->sum = bigcache_npages(bc) + npages;
 	bc->room = npages;
 	bc->taken = 0;
+	bc->refills = refills;
 }
 
 /* Frees the first object of a list to the page word or the heap. */
@@ -167,7 +168,7 @@ void bigcache_tick(struct bigcache *bc, struct pcache *pc)
 	bc->emptied = false;
 	bc->freed = false;
 	/* The next free looks, and notes that there was one. */
-	bigcache_set_room(bc, 0);
+	bigcache_set_room(bc, 0, 0);
 }
 
 void bigcache_flush(struct bigcache *bc, struct pcache *pc)

@@ -8,7 +8,7 @@
 #include "heap/mheap.h"
 
 /* A thread looks at the clock and at its share after it has kept so many objects, if they have one
- * length. */
+ * length. If they have several, there may be twice as many. */
 #define BIG_FREES_PER_LOOK 64
 
 /*
@@ -21,7 +21,10 @@ struct bigcache {
 							  * three words each */
 	uint32_t room;                                   /* pages that the thread may keep before it
 							  * looks: see mcache_free_big() */
-	uint32_t taken;                                  /* pages that malloc took since then */
+	uint32_t taken;                                  /* pages that malloc took since then or
+							  * since they became room again */
+	uint32_t refills;                                /* how often they may do so before the
+							  * thread looks */
 	uint32_t most;                                   /* pages that the thread may keep if it is
 							  * alone: BIG_PAGES_ALL, or learnt */
 	bool freed;                                      /* an object was kept since the last
@@ -138,21 +141,34 @@ FAST_PATH void bigcache_push(struct bigcache *bc, struct mspan *s, uintptr_t add
 	mspan_link_set(list, s, addr);
 }
 
+/* Returns true if the thread may keep npages more before it looks. Where the room is too small, the
+ * pages that malloc took become room: with them no more is kept than the last look admitted. */
+FAST_PATH bool bigcache_has_room(struct bigcache *bc, uint32_t npages)
+{
+	if (LIKELY(npages <= bc->room))
+		return true;
+	if (bc->refills == 0 || npages > bc->room + bc->taken)
+		return false;
+	bc->refills--;
+	bc->room += bc->taken;
+	bc->taken = 0;
+	return true;
+}
+
 /* Frees a big object to its home, the thread that owns bc, unless the thread must look first.
  * Returns false if nothing was done. In a forked child that is not mended yet, the thread's own
  * cache is whole, too. */
 FAST_PATH bool bigcache_free_home(struct bigcache *bc, struct mspan *s, uintptr_t addr,
 				  uintptr_t home)
 {
-	uint32_t npages, room;
+	uint32_t npages;
 
 	if (UNLIKELY(mspan_owner_relaxed(s) != home + SPAN_HOME || s->base != addr))
 		return false;
 	npages = s->npages;
-	room = bc->room;
-	if (UNLIKELY(npages > room))
+	if (UNLIKELY(!bigcache_has_room(bc, npages)))
 		return false;
-	bc->room = room - npages;
+	bc->room -= npages;
 	slot_set(&s->state[0], SLOT_FREE);
 	/* Up to here: a leak check finds the live object by it. */
 	HOLD_ADDRESS(addr);
@@ -167,8 +183,9 @@ void bigcache_keep(struct bigcache *bc, struct mspan *s);
  * was done. */
 bool bigcache_keep_in_room(struct bigcache *bc, struct mspan *s);
 
-/* Sets the pages that the thread may keep before it looks. */
-void bigcache_set_room(struct bigcache *bc, uint32_t npages);
+/* Sets the pages that the thread may keep before it looks, and how often those that malloc takes
+ * add to them. */
+void bigcache_set_room(struct bigcache *bc, uint32_t npages, uint32_t refills);
 
 /* Makes room for npages where `most` may be kept: frees as many objects as need be. Returns false
  * when npages are too many. */

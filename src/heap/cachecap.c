@@ -47,14 +47,17 @@ uint32_t mcache_max_spare(const struct mcache *c)
 		mcache_share(SPARE_PAGES_ALONE, SPARE_PAGES_ALL, SPARE_PAGES_MIN));
 }
 
-uint32_t mcache_room_for_big(const struct mcache *c, size_t npages, uint32_t most)
+void mcache_admit_big(struct mcache *c, size_t npages, uint32_t most)
 {
-	if (options.hardened || options.clobberfree || options.sbrk)
-		return 0;
+	size_t wanted = npages * (BIG_FREES_PER_LOOK - 1), room;
+
+	if (options.hardened || options.clobberfree || options.sbrk) {
+		bigcache_set_room(&c->big, 0, 0);
+		return;
+	}
 	if (limit_bytes() != 0)
 		most = BIG_PAGES_ALWAYS;
-	if (bigcache_npages(&c->big) >= most)
-		return 0;
-	return (uint32_t)min_size(most - bigcache_npages(&c->big),
-				  npages * (BIG_FREES_PER_LOOK - 1));
+	room = most - min_size(most, bigcache_npages(&c->big));
+	bigcache_set_room(&c->big, (uint32_t)min_size(room, wanted),
+			  room < wanted && limit_bytes() == 0 ? BIG_FREES_PER_LOOK - 1 : 0);
 }

@@ -17,7 +17,11 @@
  *   4. Two pages that were released and not taken again take away one page of the credit for a
  *      decay time. A program that frees most of what it has does not keep what it has learnt to
  *      keep.
- *   5. With time the program loses the credit that it does not use: as many pages as were dirty
+ *   5. A big object that takes fresh pages has no use for dirty ones. As many of these are
+ *      released, so that a buffer which grows by copies has not all its former places beside it.
+ *      That costs less than the faults of the object. A program whose credit has grown by more
+ *      than twice the object's pages takes its dirty pages again, and keeps them.
+ *   6. With time the program loses the credit that it does not use: as many pages as were dirty
  *      all the time.
  *
  * Owns     the policy. It knows nothing of pages but their number.
@@ -92,6 +96,12 @@ size_t excess_freed(struct excess *x, const struct excess_figures *f)
 	age(x, f);
 	cap = npages + less(x->credit, x->released / 2);
 	return f->dirty <= cap ? 0 : min_size(f->dirty - cap + npages / 2, RELEASE_MAX);
+}
+
+size_t excess_grown(struct excess *x, size_t nfresh, const struct excess_figures *f)
+{
+	age(x, f);
+	return less(x->credit, CREDIT_FIRST) > 2 * nfresh ? 0 : min_size(nfresh, f->dirty);
 }
 
 void excess_released(struct excess *x, size_t wanted, size_t npages)

@@ -36,8 +36,12 @@ bool excess_is_near(const struct excess_figures *f);
  * freed. */
 size_t excess_freed(struct excess *x, const struct excess_figures *f);
 
-/* Notes that npages were released because excess_freed() wanted so many. If most of them could not
- * be released, the next attempt comes when there are more. */
+/* Returns how many dirty pages are to be released because an object took nfresh pages that were
+ * never used, 0 for none. */
+size_t excess_grown(struct excess *x, size_t nfresh, const struct excess_figures *f);
+
+/* Notes that npages were released because one of the functions above wanted so many. If most of
+ * them could not be released, the next attempt comes when there are more. */
 void excess_released(struct excess *x, size_t wanted, size_t npages);
 
 /* Returns true if excess_taken() is to be told of the pages. */

@@ -563,7 +563,7 @@ void mcache_free_big(struct mcache *c, struct mspan *s)
 	    (bigcache_npages(&c->big) + s->npages <= BIG_PAGES_ALWAYS ||
 	     bigcache_make_room(&c->big, &c->pages, s->npages, most))) {
 		bigcache_keep(&c->big, s);
-		bigcache_set_room(&c->big, mcache_room_for_big(c, s->npages, most));
+		mcache_admit_big(c, s->npages, most);
 		return;
 	}
 	give_empty(c, s);

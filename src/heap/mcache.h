@@ -347,10 +347,10 @@ uint32_t mcache_max_big(const struct mcache *c);
 /* Returns how many pages the spare spans of the cache may have. */
 uint32_t mcache_max_spare(const struct mcache *c);
 
-/* Returns how many more pages the thread may keep before its next look, after it has kept an object
- * of npages: none where an option has work at every free, or a limit is near. `most` is what its
- * freed big objects may have. */
-uint32_t mcache_room_for_big(const struct mcache *c, size_t npages, uint32_t most);
+/* Decides how many more pages the thread may keep before its next look, after it has kept an object
+ * of npages: none where an option has work at every free, and few where there is a limit. `most` is
+ * what its freed big objects may have. */
+void mcache_admit_big(struct mcache *c, size_t npages, uint32_t most);
 
 /* Makes a stack that has no entries that of its first place. */
 void mcache_reset_stack(struct bin *b, spanclass_t sc);

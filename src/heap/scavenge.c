@@ -286,20 +286,34 @@ static struct excess_figures figures_locked(const struct scavenger *v, uint32_t 
 	};
 }
 
+/* Releases as many dirty pages as an object took fresh ones. */
+static SLOW_PATH void exchange_locked(struct scavenger *v, size_t nfresh,
+				      struct excess_figures *f)
+{
+	size_t npages;
+
+	f->now_ms = os_now_ms();
+	npages = excess_grown(&v->excess, nfresh, f);
+	if (npages != 0)
+		excess_released(&v->excess, npages,
+				scavenge_locked(v, npages * PAGE_SIZE) / PAGE_SIZE);
+}
+
 void scavenge_note_taken_locked(struct scavenger *v, uint64_t page, size_t npages, size_t nclean,
 				uint32_t decay_ms)
 {
 	struct excess_figures f = figures_locked(v, decay_ms);
 	uint64_t end = page + npages;
+	size_t nfresh = end > v->fresh ? end - max_size(page, v->fresh) : 0;
 
 	/* Fresh pages are clean, too, but nothing was released there. */
-	if (end > v->fresh) {
-		nclean -= min_size(nclean, end - max_size(page, v->fresh));
-		v->fresh = end;
-	}
+	nclean -= min_size(nclean, nfresh);
+	v->fresh = max_size(v->fresh, end);
 	if (nclean != 0 && excess_has_released(&v->excess))
 		f.now_ms = os_now_ms();
 	excess_taken(&v->excess, nclean, &f);
+	if (UNLIKELY(nfresh >= EXCHANGE_PAGES_MIN))
+		exchange_locked(v, nfresh, &f);
 }
 
 bool scavenge_excess_locked(struct scavenger *v, uint32_t decay_ms)

@@ -48,7 +48,9 @@ void scavenge_end_huge_region(struct scavenger *v, uintptr_t addr);
  * Returns its first page, or PAGE_NONE. The lock is held. */
 uint64_t scavenge_find_locked(const struct scavenger *v, size_t npages);
 
-/* Notes that pages were taken, nclean of which were clean. The lock is held. */
+/* Notes that pages were taken, nclean of which were clean. If EXCHANGE_PAGES_MIN or more were
+ * fresh, as many dirty pages are released: a big object had no use for them. The lock is held; it
+ * is dropped while the kernel releases pages. */
 void scavenge_note_taken_locked(struct scavenger *v, uint64_t page, size_t npages, size_t nclean,
 				uint32_t decay_ms);
 

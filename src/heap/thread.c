@@ -9,18 +9,23 @@
  *          thread_shared_lock (LOCK_SHARED) is held while the shared cache is used. No lock is held
  *          while libc is called, and none is taken before a fork, because a prepare handler that
  *          locks can deadlock with the locks of libio. The child resets the locks instead (fork.c).
- * Holds    A cache is used by one thread at a time. The pool has two kinds. A flushed cache owns
- *          nothing; when no thread has taken it for the decay time, its memory goes back to the
- *          system. A parked cache owns a few spans, with which the next thread begins; when no
- *          thread has taken it for the decay time, a thread takes it and flushes it. A thread has
- *          at most one of the caches in use: if a thread ended and kept its cache, the next thread
- *          with the same thread-local storage takes that cache.
+ * Holds    A cache is used by one thread at a time. A cache in the pool is flushed. Its memory goes
+ *          back to the system when no thread has taken it for the decay time. It also does when
+ *          many threads have ended and the pool has more caches than are in use, because such a
+ *          process may not call again. A parked cache owns a few spans, with which the next thread
+ *          begins; when no thread has taken it for the decay time, a thread takes it and flushes
+ *          it. A thread has at most one of the caches in use: if a thread
+ *          ended and kept its cache, the next thread with the same thread-local storage takes that
+ *          cache.
  */
 #include "heap/thread.h"
 #include "base/options.h"
 #include "heap/limit.h"
 #include "os/metakey.h"
 #include "os/os.h"
+
+/* The pool keeps so many caches in any case. To make one costs about as much as half a thread. */
+#define POOL_MIN 64
 
 struct mcache_nobody mcache_nobody;
 struct thread_list thread_list = { .lock = LOCK_INITIALIZER(LOCK_THREADS) };
@@ -138,58 +143,13 @@ static struct mcache *take_cache(void)
 	if (c == NULL && thread_list.free != NULL) {
 		c = thread_list.free;
 		thread_list.free = c->next_free;
+		thread_list.npooled--;
 		thread_set_user_locked(c);
 	}
 	lock_release(&thread_list.lock);
 	if (c != NULL)
 		return c;
 	return make_cache();
-}
-
-void thread_pool_locked(struct mcache *c)
-{
-	struct mcache **list = c->parked ? &thread_list.parked : &thread_list.free;
-
-	c->next_free = *list;
-	*list = c;
-}
-
-/* Returns true if a cache may keep spans without a thread. Below a limit, no memory is to lie where
- * other threads cannot take it. */
-static bool may_park(void)
-{
-	return mcaches_count() <= STACK_DEEP_CACHES && limit_bytes() == 0 && !options.hardened;
-}
-
-static bool has_room_for_parked_locked(void)
-{
-	unsigned n = 0;
-
-	for (const struct mcache *c = thread_list.parked; c != NULL; c = c->next_free)
-		n++;
-	return n < PARKED_CACHES;
-}
-
-/* Gives the calling thread's cache to the pool; with parked as it is, otherwise the cache is
- * flushed. Returns false, and does nothing, if there is no room for a parked cache. */
-static bool give_cache(struct mcache *c, bool parked)
-{
-	bool ok;
-
-	c->watched = false;
-	/* The next thread does not tick at once. Also the time for thread_release_caches(). */
-	c->tick_ms = c->poll_ms = c->idle_ms = os_now_ms();
-	lock_acquire(&thread_list.lock);
-	ok = !parked || has_room_for_parked_locked();
-	if (ok) {
-		c->parked = parked;
-		/* A child forked here finds the cache in use, and adopts its spans. */
-		order_stores();
-		clear_user_locked(c);
-		thread_pool_locked(c);
-	}
-	lock_release(&thread_list.lock);
-	return ok;
 }
 
 struct mcache *thread_take_cache(void)
@@ -199,20 +159,6 @@ struct mcache *thread_take_cache(void)
 	if (c != NULL)
 		thread_set_cache(c);
 	return c;
-}
-
-void thread_give_cache(void)
-{
-	struct mcache *c = thread_self.cache;
-
-	thread_self.gone = true;
-	thread_set_cache(NULL);
-	if (c == NULL)
-		return;
-	if (may_park() && mcache_park(c) && give_cache(c, true))
-		return;
-	mcache_flush(c);
-	(void)give_cache(c, false);
 }
 
 /* --- the shared cache --- */
@@ -321,17 +267,45 @@ struct cache_count thread_count_caches(void)
 	return n;
 }
 
-/* --- giving the memory of the pool back --- */
+/* --- the pool --- */
 
-/* Says that there are fewer caches, but never that a thread that had company is alone. */
-static void count_released_locked(uint32_t less)
+void thread_clear_pool_locked(void)
+{
+	thread_list.free = thread_list.parked = NULL;
+	thread_list.npooled = 0;
+}
+
+void thread_pool_locked(struct mcache *c)
+{
+	if (c->parked) {
+		c->next_free = thread_list.parked;
+		thread_list.parked = c;
+		return;
+	}
+	c->next_free = thread_list.free;
+	thread_list.free = c;
+	thread_list.npooled++;
+}
+
+/* Says that there is one cache less, but never that a thread that had company is alone. */
+static void count_released_locked(void)
 {
 	/* Relaxed, both: a hint, stored under the lock. */
 	uint32_t n = atomic_load_explicit(&mcaches_made, memory_order_relaxed);
 
 	if (n > 2)
-		atomic_store_explicit(&mcaches_made, (uint32_t)max_size(n - min_size(less, n), 2),
-				      memory_order_relaxed);
+		atomic_store_explicit(&mcaches_made, n - 1, memory_order_relaxed);
+}
+
+/* Puts a cache that is out of the pool on the list of those that release() is to have. A child that
+ * is forked meanwhile makes its pool anew of the caches that are shown. */
+static void hide_locked(struct mcache *c, struct mcache **list)
+{
+	partalloc_show_locked(&thread_list.records, c, false);
+	add_counts(&thread_list.released, c);
+	count_released_locked();
+	c->next_free = *list;
+	*list = c;
 }
 
 /* Returns true if no thread has had the pooled cache for age_ms. */
@@ -340,30 +314,50 @@ static bool is_old(const struct mcache *c, uint64_t now_ms, uint32_t age_ms)
 	return now_ms - c->tick_ms >= age_ms;
 }
 
-/* Takes those caches out of the pool that are to be released, and returns them, linked by
- * next_free. A child that is forked meanwhile makes its pool anew of the caches that are shown. */
+/* Takes those caches out of the pool that are to be released. Returns them, linked by next_free. */
 static struct mcache *unlink_old_locked(uint64_t now_ms, uint32_t age_ms)
 {
-	struct mcache *old = NULL, *c, *next;
-	uint32_t n = 0;
+	struct mcache *old = NULL, *c = thread_list.free, *next;
 
-	c = thread_list.free;
 	thread_list.free = NULL;
+	thread_list.npooled = 0;
 	for (; c != NULL; c = next) {
-		struct mcache **list = &thread_list.free;
-
 		next = c->next_free;
-		if (is_old(c, now_ms, age_ms)) {
-			partalloc_show_locked(&thread_list.records, c, false);
-			add_counts(&thread_list.released, c);
-			list = &old;
-			n++;
-		}
-		c->next_free = *list;
-		*list = c;
+		if (is_old(c, now_ms, age_ms))
+			hide_locked(c, &old);
+		else
+			thread_pool_locked(c);
 	}
-	count_released_locked(n);
 	return old;
+}
+
+/* Takes so many caches out of the pool that it has no more than half of all. Returns them, linked
+ * by next_free. */
+static struct mcache *unlink_excess_locked(void)
+{
+	struct mcache *excess = NULL, *c;
+
+	while (thread_list.npooled > max_size(POOL_MIN, mcaches_count() / 2)) {
+		c = thread_list.free;
+		thread_list.free = c->next_free;
+		thread_list.npooled--;
+		hide_locked(c, &excess);
+	}
+	return excess;
+}
+
+/* Gives the memory of hidden caches back. */
+static void release(struct mcache *list)
+{
+	struct mcache *next;
+
+	for (; list != NULL; list = next) {
+		next = list->next_free;
+		mcache_uncommit(list);
+		lock_acquire(&thread_list.lock);
+		partalloc_give_locked(&thread_list.records, list);
+		lock_release(&thread_list.lock);
+	}
 }
 
 /* Returns the link to a parked cache that is old, or the link to NULL if there is none. */
@@ -375,6 +369,81 @@ static struct mcache **find_old_parked_locked(uint64_t now_ms, uint32_t age_ms)
 		link = &(*link)->next_free;
 	return link;
 }
+
+void thread_release_caches(uint32_t age_ms)
+{
+	uint64_t now_ms = os_now_ms();
+	struct mcache *old = NULL;
+
+	lock_acquire(&thread_list.lock);
+	if (now_ms - thread_list.released_ms >= age_ms) {
+		thread_list.released_ms = now_ms;
+		old = unlink_old_locked(now_ms, age_ms);
+		/* Relaxed: see thread_attend(). */
+		if (*find_old_parked_locked(now_ms, age_ms) != NULL)
+			atomic_store_explicit(&thread_list.parked_long, true,
+					      memory_order_relaxed);
+	}
+	lock_release(&thread_list.lock);
+	release(old);
+}
+
+/* Returns true if a cache may keep spans without a thread. Below a limit, no memory is to lie where
+ * other threads cannot take it. */
+static bool may_park(void)
+{
+	return mcaches_count() <= STACK_DEEP_CACHES && limit_bytes() == 0 && !options.hardened;
+}
+
+static bool has_room_for_parked_locked(void)
+{
+	unsigned n = 0;
+
+	for (const struct mcache *c = thread_list.parked; c != NULL; c = c->next_free)
+		n++;
+	return n < PARKED_CACHES;
+}
+
+/* Gives the calling thread's cache to the pool; with parked as it is, otherwise the cache is
+ * flushed. Returns false, and does nothing, if there is no room for a parked cache. */
+static bool give_cache(struct mcache *c, bool parked)
+{
+	struct mcache *excess = NULL;
+	bool ok;
+
+	c->watched = false;
+	/* The next thread does not tick at once. Also the time for thread_release_caches(). */
+	c->tick_ms = c->poll_ms = c->idle_ms = os_now_ms();
+	lock_acquire(&thread_list.lock);
+	ok = !parked || has_room_for_parked_locked();
+	if (ok) {
+		c->parked = parked;
+		/* A child forked here finds the cache in use, and adopts its spans. */
+		order_stores();
+		clear_user_locked(c);
+		thread_pool_locked(c);
+		excess = unlink_excess_locked();
+	}
+	lock_release(&thread_list.lock);
+	release(excess);
+	return ok;
+}
+
+void thread_give_cache(void)
+{
+	struct mcache *c = thread_self.cache;
+
+	thread_self.gone = true;
+	thread_set_cache(NULL);
+	if (c == NULL)
+		return;
+	if (may_park() && mcache_park(c) && give_cache(c, true))
+		return;
+	mcache_flush(c);
+	(void)give_cache(c, false);
+}
+
+/* --- parked caches --- */
 
 /* Takes a parked cache that is old for the calling thread. Returns NULL if there is none. */
 static struct mcache *take_old_parked(uint64_t now_ms, uint32_t age_ms)
@@ -422,28 +491,4 @@ void thread_flush_parked(uint32_t age_ms)
 void thread_flush_long_parked(void)
 {
 	thread_flush_parked(limit_decay_ms());
-}
-
-void thread_release_caches(uint32_t age_ms)
-{
-	uint64_t now_ms = os_now_ms();
-	struct mcache *old = NULL, *next;
-
-	lock_acquire(&thread_list.lock);
-	if (now_ms - thread_list.released_ms >= age_ms) {
-		thread_list.released_ms = now_ms;
-		old = unlink_old_locked(now_ms, age_ms);
-		/* Relaxed: see thread_attend(). */
-		if (*find_old_parked_locked(now_ms, age_ms) != NULL)
-			atomic_store_explicit(&thread_list.parked_long, true,
-					      memory_order_relaxed);
-	}
-	lock_release(&thread_list.lock);
-	for (; old != NULL; old = next) {
-		next = old->next_free;
-		mcache_uncommit(old);
-		lock_acquire(&thread_list.lock);
-		partalloc_give_locked(&thread_list.records, old);
-		lock_release(&thread_list.lock);
-	}
 }

@@ -36,6 +36,7 @@ struct thread_self {
 	struct mcache *cache;     /* the thread's cache; NULL */
 	struct mcache *hidden;    /* its cache, while it is hidden from a hook of the program */
 	bool gone;                /* its cache was given back or is hidden */
+	bool starts;              /* it does the rest of start-up: see start_late_init() */
 };
 THREAD_LOCAL_EXTERN struct thread_self thread_self;
 
@@ -48,6 +49,7 @@ struct thread_list {
 	struct partalloc records;            /* [t] all caches are shown there */
 	struct mcache *free;                 /* [t] without a thread and flushed, linked by
 					      *     next_free */
+	uint32_t npooled;                    /* [t] number of these */
 	struct mcache *parked;               /* [t] without a thread, but with spans: also linked
 					      *     by next_free */
 	struct mcache *used[USER_CHAINS];    /* [t] those in use, linked by next_used */
@@ -94,6 +96,10 @@ void thread_give_cache(void);
  * thread. */
 void thread_set_user_locked(struct mcache *c);
 
+/* Empties the pool, and puts a cache there that no thread has. For a forked child. */
+void thread_clear_pool_locked(void);
+void thread_pool_locked(struct mcache *c);
+
 /* Returns the shared cache, locked until thread_leave(). */
 struct mcache *thread_lock_shared(void);
 
@@ -117,10 +123,6 @@ struct mcache *thread_next_cache(struct part_walk *w);
 /* Gives back the memory of the caches that no thread has had for age_ms. If that is not 0 and the
  * last look was less than age_ms ago, it does nothing. */
 void thread_release_caches(uint32_t age_ms);
-
-/* Puts a cache that no thread has into the pool. thread_list.lock is held, or there is one
- * thread. */
-void thread_pool_locked(struct mcache *c);
 
 /* Flushes the parked caches that no thread has had for age_ms. If there are any, the calling thread
  * gives its own cache to the pool, takes them one by one, and has none until its next slow path. No

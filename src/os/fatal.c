@@ -85,11 +85,15 @@ int report_write(struct report *r, int fd)
 	return 0;
 }
 
-/* Writes the stacks and aborts. */
-static _Noreturn SLOW_PATH void end(const void *p)
+static SLOW_PATH void write_stacks(const void *p)
 {
 	if (fatal_stacks != NULL)
 		fatal_stacks(p);
+}
+
+static _Noreturn SLOW_PATH void end(const void *p)
+{
+	write_stacks(p);
 	os_abort();
 }
 
@@ -112,7 +116,10 @@ _Noreturn void fatal_size(const char *func, const void *p, size_t given, size_t 
 
 	report_size(&r, func, p, given, slot);
 	report_write(&r, 2);
-	end(p);
+	write_stacks(p);
+	/* Some programs do so all the time, and other mallocs do not look at the size. */
+	(void)report_line(2, "GOALLOC=sizemismatch=warn lets the program continue");
+	os_abort();
 }
 
 void warn_size(const char *func, const void *p, size_t given, size_t slot, uint64_t now_ms)

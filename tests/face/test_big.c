@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * test_big.c - what objects with pages of their own cost: huge ones that are freed, calloc, realloc
- * that shrinks, and large alignments. Each case looks at the resident size.
+ * that shrinks or grows, and large alignments. Each case looks at the resident size or at faults.
  *
- * Usage: test_big CASE
+ * Usage: test_big CASE; grown_again runs with a long decay time.
  */
 #include "face.h"
 
 #include <malloc.h>
+#include <sys/resource.h>
 
 #define ROOM (8 * MiB)
 
@@ -104,6 +105,61 @@ static void shrunk_to_big(void)
 	cut_buffers(256 * KiB, 100 * KiB);
 }
 
+/* Grows n buffers to `most` bytes in turn, by half of their length each time, and frees them. */
+static void grow_in_turn(size_t n, size_t most)
+{
+	static char *v[10];
+	size_t nbytes = 64, next;
+
+	for (size_t i = 0; i < n; i++) {
+		v[i] = malloc(nbytes);
+		CHECK(v[i] != NULL);
+		memset(v[i], (int)i, nbytes);
+	}
+	for (; nbytes < most; nbytes = next) {
+		next = nbytes + nbytes / 2 < most ? nbytes + nbytes / 2 : most;
+		for (size_t i = 0; i < n; i++) {
+			v[i] = realloc(v[i], next);
+			CHECK(v[i] != NULL && v[i][0] == (char)i && v[i][nbytes - 1] == (char)i);
+			memset(v[i] + nbytes, (int)i, next - nbytes);
+		}
+	}
+	for (size_t i = 0; i < n; i++) {
+		for (size_t at = 0; at < most; at++)
+			CHECK(v[i][at] == (char)i);
+		free(v[i]);
+	}
+}
+
+/* Places that growing buffers have left serve the next ones that grow. */
+static void grown_in_turn(void)
+{
+	for (int round = 0; round < 25; round++)
+		grow_in_turn(10, MiB);
+	CHECK_LE(proc_status_bytes("VmHWM"), begin_rss + 10 * MiB * 2 + ROOM / 2);
+}
+
+static size_t count_faults(void)
+{
+	struct rusage usage;
+
+	CHECK(getrusage(RUSAGE_SELF, &usage) == 0);
+	return (size_t)usage.ru_minflt;
+}
+
+/* Buffers that grow and are freed again and again have their memory from the time before. */
+static void grown_again(void)
+{
+	size_t before;
+
+	for (int round = 0; round < 10; round++)
+		grow_in_turn(3, 3 * MiB);
+	before = count_faults();
+	for (int round = 0; round < 10; round++)
+		grow_in_turn(3, 3 * MiB);
+	CHECK_LE(count_faults() - before, 10 * 9 * MiB / 4096 / 4);
+}
+
 static void churn_aligned(size_t align, size_t n, bool beside)
 {
 	static char *v[1000];
@@ -146,6 +202,8 @@ int main(int argc, char **argv)
 		{"calloc", calloc_touches_nothing},
 		{"shrunk_to_small", shrunk_to_small},
 		{"shrunk_to_big", shrunk_to_big},
+		{"grown_in_turn", grown_in_turn},
+		{"grown_again", grown_again},
 		{"aligned_64k", aligned_to_64_KiB},
 		{"aligned_2m", aligned_to_2_MiB},
 	};

@@ -566,7 +566,8 @@ gave:
 	goto flush_stack;
 #endif
 
-	/* --- give_cache() --- */
+	/* --- give_cache() --- A record that leaves the pool at once and is made again is, for the
+	 * spans that name it, one that was taken from the pool. */
 give_cache:
 #ifdef PARK
 	atomic {
@@ -831,8 +832,8 @@ thread_enter:
 	:: !gone && c == 0 ->
 		TAKE_CACHE
 #else
-	:: !gone && c == 0 && late_state != LATE_DONE -> goto entered
-	:: atomic { !gone && c == 0 && late_state == LATE_DONE }
+	:: !gone && c == 0 && late_state != LATE_DONE && !late -> goto entered
+	:: atomic { !gone && c == 0 && (late_state == LATE_DONE || late) }
 		TAKE_CACHE
 #endif
 #ifdef MUTANT_NO_SECOND_LOOK

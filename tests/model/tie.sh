@@ -3,9 +3,9 @@
 #
 # tie.sh [--renew | --try] - ties the models to the source that they are models of.
 #
-# A model names the function it has a part of in a comment, as f(). modelled.txt has each of these
-# functions with a fingerprint of its text, without comments and white space. Exit status 1, with
-# what to do, when
+# A model, or a litmus test (litmus/*.cc), names the function it has a part of in a comment, as
+# f(). modelled.txt has each of these functions with a fingerprint of its text, without comments and
+# white space. Exit status 1, with what to do, when
 #   - a function has changed since the table was written: look at the models that name it, then
 #     --renew;
 #   - a model names a function that src/ does not have, or that is not in the table; or the table
@@ -22,7 +22,8 @@ MODELS=${MODELS:-$here}
 export LC_ALL=C
 
 # Files whose atomic accesses are all modelled, but for those in these functions.
-ATOMICS="mspan.h mspan.c mcentral.c thread.h thread.c start.c fork.c tracer.h tracer.c"
+ATOMICS="mspan.h mspan.c mcentral.c thread.h thread.c start.c fork.c tracer.h tracer.c
+	pagemap.h pagemap.c bigcache.h lock.c forked.h forked.c"
 EXCEPTIONS="
 init_common          before the span is in the page map: nobody else knows the record
 mspan_check          reads, in tests and debug builds
@@ -31,14 +32,25 @@ mspan_set_grown      a big object: the program gives it from thread to thread
 slot_state           state bytes: the models have them as what is live or out
 slot_set             the same
 thread_attend        a hint: thread_list decides under its lock
-thread_is_ready      start-up, once, before there is a second thread
-thread_set_ready     the same
-tracer_allow         the same
 mspan_set_released   a figure
 mspan_count_released the same
 mspan_has_remote     a hint: who acts on it takes the span and absorbs
 begin_pass           hints: mcentral.pass decides under the lock
 count_released_locked  a hint, on which only what is kept depends
+pagemap_nbytes       a figure
+window_end_locked    stored under the lock that the caller holds
+map_of_site_locked   before the part of the map is published
+note_mapped          mapped_words: who has a page has synchronised with those who had it
+clear_row            the same
+pagemap_clear        the same
+pagemap_each_span    reads as entry_of() does
+lock_init            before another thread knows the lock
+lock_acquire         holder: a thread compares it with itself
+lock_try             the same
+lock_try_ms          the same
+lock_held            the same
+forked_look_in_handler  a child with one thread
+forked_settle        a process with one thread
 "
 
 scratch=$(mktemp -d) || exit 1
@@ -91,7 +103,7 @@ functions() {
 
 # A line for each function that a model names: name, model.
 names() {
-	for model in "$MODELS"/*.pml; do
+	for model in "$MODELS"/*.pml "$MODELS"/litmus/*.cc; do
 		awk '
 		{ all = all $0 "\n" }
 		END {
@@ -184,7 +196,7 @@ expect() {
 	rm -rf "$scratch/try"
 	mkdir "$scratch/try" "$scratch/try/model"
 	cp -r "$SRC" "$scratch/try/src"
-	cp "$here"/*.pml "$TABLE" "$scratch/try/model"
+	cp -r "$here"/*.pml "$here/litmus" "$TABLE" "$scratch/try/model"
 	sed -i "$2" "$scratch/try/$3"
 	if SRC=$scratch/try/src MODELS=$scratch/try/model \
 			TABLE=$scratch/try/model/modelled.txt \

@@ -62,6 +62,40 @@ TEST_IN_CHILD(a_home_takes_and_frees_its_object_again_and_again)
 	end_with_empty_heap();
 }
 
+/* An object as long as all that may be kept leaves no room behind it. */
+TEST_IN_CHILD(pages_that_malloc_took_become_room_for_some_frees)
+{
+	struct mspan *s;
+	bool fresh;
+
+	start();
+	s = mcache_alloc_big(&cache[0], BIG_PAGES_ALL, 1, SCAN, &fresh);
+	CHECK(s != NULL);
+	mcache_free_big(&cache[0], s);
+	CHECK(cache[0].big.room == 0);
+	for (unsigned i = 1; i < BIG_FREES_PER_LOOK; i++) {
+		CHECK(bigcache_take_long(&cache[0].big, BIG_PAGES_ALL) == (void *)s->base);
+		CHECK(free_home(&cache[0], s, s->base));
+		CHECK(bigcache_npages(&cache[0].big) == BIG_PAGES_ALL && cache[0].big.room == 0);
+		mcache_check(&cache[0]);
+	}
+	CHECK(!bigcache_has_room(&cache[0].big, 1));
+	CHECK(bigcache_take_long(&cache[0].big, BIG_PAGES_ALL) == (void *)s->base);
+	CHECK(!free_home(&cache[0], s, s->base));
+	slot_set(&s->state[0], SLOT_FREE);
+	mcache_free_big(&cache[0], s);
+	CHECK(cache[0].big.refills != 0);
+	end_with_empty_heap();
+}
+
+TEST_IN_CHILD(where_frees_of_one_length_have_room_it_does_not_grow)
+{
+	start();
+	(void)keep_one();
+	CHECK(cache[0].big.refills == 0);
+	end_with_empty_heap();
+}
+
 TEST_IN_CHILD(a_home_frees_only_a_live_object_of_its_own_by_its_start)
 {
 	struct mspan *s;
@@ -134,6 +168,7 @@ TEST_IN_CHILD(an_option_with_work_at_every_free_leaves_no_room)
 	options.clobberfree = true;
 	mcache_free_big(&cache[0], mcache_alloc_big(&cache[0], NPAGES, 1, SCAN, &fresh));
 	CHECK(bigcache_npages(&cache[0].big) == NPAGES && cache[0].big.room == 0);
+	CHECK(cache[0].big.refills == 0);
 	end_with_empty_heap();
 }
 
@@ -196,6 +231,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_home_takes_and_frees_its_object_again_and_again),
+		cmocka_unit_test(pages_that_malloc_took_become_room_for_some_frees),
+		cmocka_unit_test(where_frees_of_one_length_have_room_it_does_not_grow),
 		cmocka_unit_test(a_home_frees_only_a_live_object_of_its_own_by_its_start),
 		cmocka_unit_test(an_object_that_realloc_has_changed_has_no_home),
 		cmocka_unit_test(an_object_that_another_thread_frees_changes_its_home),

@@ -70,6 +70,23 @@ static void drop(size_t npages)
 	}
 }
 
+/* Takes an object of pages that were never used. */
+static void take_fresh(size_t npages)
+{
+	size_t released;
+
+	sim.f.inuse += npages;
+	sim.faults += npages;
+	excess_taken(&sim.x, 0, &sim.f);
+	released = excess_grown(&sim.x, npages, &sim.f);
+	CHECK(released <= sim.f.dirty && released <= npages);
+	sim.f.dirty -= released;
+	sim.clean += released;
+	sim.releases += released != 0;
+	if (released != 0)
+		excess_released(&sim.x, released, released);
+}
+
 static size_t faults_of(void (*turn)(void))
 {
 	size_t before = sim.faults;
@@ -241,6 +258,52 @@ static void pages_that_cannot_be_released_are_not_tried_at_every_free(void **sta
 	CHECK(calls != 0 && calls <= 400 / 16);
 }
 
+static void a_buffer_that_grows_by_copies_has_no_former_places_beside_it(void **state)
+{
+	(void)state;
+	start();
+	take(PAGES(60));
+	for (size_t npages = PAGES(1); npages < PAGES(16); npages *= 2) {
+		take_fresh(2 * npages);
+		CHECK(sim.f.dirty == 0);
+		drop(npages);
+	}
+	CHECK(sim.releases != 0);
+}
+
+static void an_object_of_fresh_pages_releases_no_more_than_it_takes(void **state)
+{
+	(void)state;
+	start();
+	take(PAGES(60));
+	drop(PAGES(10));
+	take_fresh(PAGES(4));
+	CHECK(sim.f.dirty == PAGES(6));
+	take_fresh(PAGES(4));
+	CHECK(sim.f.dirty == PAGES(2));
+}
+
+static void a_program_that_takes_its_pages_again_keeps_them_when_objects_are_fresh(void **state)
+{
+	size_t before;
+
+	(void)state;
+	start();
+	take(PAGES(60));
+	for (int i = 0; i < 8; i++) {
+		drop(PAGES(10));
+		take_fresh(PAGES(2));
+		take(PAGES(10));
+	}
+	before = sim.faults;
+	for (int i = 0; i < 100; i++) {
+		drop(PAGES(10));
+		take_fresh(PAGES(2));
+		take(PAGES(10));
+	}
+	CHECK(sim.faults == before + 100 * PAGES(2));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -255,6 +318,10 @@ int main(void)
 		cmocka_unit_test(a_release_is_neither_small_nor_long),
 		cmocka_unit_test(a_longer_decay_time_keeps_more_in_proportion),
 		cmocka_unit_test(pages_that_cannot_be_released_are_not_tried_at_every_free),
+		cmocka_unit_test(a_buffer_that_grows_by_copies_has_no_former_places_beside_it),
+		cmocka_unit_test(an_object_of_fresh_pages_releases_no_more_than_it_takes),
+		cmocka_unit_test(
+			a_program_that_takes_its_pages_again_keeps_them_when_objects_are_fresh),
 	};
 
 	return cmocka_run_group_tests_name("excess", tests, NULL, NULL);

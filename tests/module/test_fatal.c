@@ -73,7 +73,9 @@ static void each_end_is_its_line_and_sigabrt(void **state)
 	(void)state;
 	run_until_abort(end_by_pointer, "goalloc: free(0x7f0012345678): double free\n");
 	run_until_abort(end_by_size, "goalloc: free_sized(0x0): size mismatch: "
-				     "given 18446744073709551615, slot 48\n");
+				     "given 18446744073709551615, slot 48\n"
+				     "goalloc: GOALLOC=sizemismatch=warn lets the program "
+				     "continue\n");
 	run_until_abort(end_by_error, "goalloc: all is lost\n");
 }
 

@@ -508,6 +508,35 @@ TEST_IN_CHILD(the_run_that_is_found_has_as_many_dirty_pages_as_there_are)
 	CHECK(scavenge_find_locked(&mheap.scavenger, 1) == PAGE_NONE);
 }
 
+TEST_IN_CHILD(an_object_of_fresh_pages_releases_as_many_dirty_ones_and_its_own_stay)
+{
+	struct mspan *old, *s;
+	size_t dirty;
+
+	start(1000);
+	old = used(3 * EXCHANGE_PAGES_MIN);
+	(void)used(1);
+	mheap_free_span(NULL, old);
+	dirty = dirty_pages();
+	CHECK(dirty >= 3 * EXCHANGE_PAGES_MIN);
+	/* None is fresh: the object fits where the old one was. */
+	s = used(EXCHANGE_PAGES_MIN);
+	CHECK(dirty_pages() == dirty - EXCHANGE_PAGES_MIN);
+	mheap_free_span(NULL, s);
+	/* Too few are fresh. */
+	(void)used(3 * EXCHANGE_PAGES_MIN);
+	s = used(EXCHANGE_PAGES_MIN - 1);
+	CHECK(dirty_pages() == dirty - 3 * EXCHANGE_PAGES_MIN);
+	s = used(2 * EXCHANGE_PAGES_MIN);
+	mheap_free_span(NULL, s);
+	dirty = dirty_pages();
+	CHECK(dirty >= 2 * EXCHANGE_PAGES_MIN);
+	s = used(3 * EXCHANGE_PAGES_MIN);
+	CHECK(dirty_pages() <= dirty - 2 * EXCHANGE_PAGES_MIN);
+	CHECK(resident_pages(s->base, mspan_nbytes(s)) ==
+	      mspan_nbytes(s) / (size_t)sysconf(_SC_PAGESIZE));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -532,6 +561,8 @@ int main(void)
 			what_of_a_huge_page_was_never_handed_out_is_released_with_what_was),
 		cmocka_unit_test(big_objects_begin_no_region_and_neither_does_any_with_thp_off),
 		cmocka_unit_test(the_run_that_is_found_has_as_many_dirty_pages_as_there_are),
+		cmocka_unit_test(
+			an_object_of_fresh_pages_releases_as_many_dirty_ones_and_its_own_stay),
 		cmocka_unit_test(a_random_history_ends_with_every_free_page_released),
 	};
 

@@ -150,6 +150,19 @@ TEST_IN_CHILD(thread_that_begins_before_the_key_and_then_only_frees)
 	begin_early();
 }
 
+static void allocate_without_key(void)
+{
+	use_heap();
+	CHECK(thread_self.cache != NULL);
+}
+
+TEST_IN_CHILD(thread_that_makes_the_key_has_a_cache_meanwhile)
+{
+	before_key = allocate_without_key;
+	use_heap();
+	CHECK(before_key == NULL && !thread_shared.made && caches_in_use() == 1);
+}
+
 /* --- a thread that libc has no memory to watch --- */
 
 static void *unwatched_user(void *arg)
@@ -248,6 +261,45 @@ TEST_IN_CHILD(a_tick_releases_caches_that_no_thread_took_for_the_decay_time)
 	CHECK(!pool_has_memory());
 	run_threads();
 	heapcheck();
+}
+
+/* Many more threads than the pool keeps caches for. */
+#define NMANY 300
+
+static void run_many_threads(void)
+{
+	static pthread_t t[NMANY];
+
+	sem_init(&all_began, 0, 0);
+	sem_init(&may_end, 0, 0);
+	for (int i = 0; i < NMANY; i++)
+		CHECK(pthread_create(&t[i], NULL, waiting_user, NULL) == 0);
+	for (int i = 0; i < NMANY; i++)
+		while (sem_wait(&all_began) != 0)
+			;
+	CHECK(caches_in_use() == NMANY + 1);
+	for (int i = 0; i < NMANY; i++)
+		sem_post(&may_end);
+	for (int i = 0; i < NMANY; i++)
+		CHECK(pthread_join(t[i], NULL) == 0);
+}
+
+TEST_IN_CHILD(the_pool_of_a_process_whose_threads_ended_is_small)
+{
+	struct cache_count n;
+
+	options.scavenge_ms = 1000000;
+	use_heap();
+	for (int i = 0; i < 3; i++) {
+		run_many_threads();
+		n = thread_count_caches();
+		CHECK(n.inuse == 1);
+		CHECK(n.bytes < n.inuse_bytes + NMANY / 4 * n.inuse_bytes);
+		CHECK(mcaches_count() < NMANY / 4);
+		heapcheck();
+	}
+	(void)heap_trim();
+	CHECK(!pool_has_memory());
 }
 
 TEST_IN_CHILD(threads_that_come_and_go_share_one_cache)
@@ -511,10 +563,12 @@ int main(void)
 		cmocka_unit_test(thread_that_begins_before_the_key),
 		cmocka_unit_test(
 			thread_that_begins_before_the_key_and_then_only_frees),
+		cmocka_unit_test(thread_that_makes_the_key_has_a_cache_meanwhile),
 		cmocka_unit_test(thread_that_cannot_be_watched_keeps_errno_and_is_watched_later),
 		cmocka_unit_test(a_trim_releases_the_caches_of_ended_threads),
 		cmocka_unit_test(
 			a_tick_releases_caches_that_no_thread_took_for_the_decay_time),
+		cmocka_unit_test(the_pool_of_a_process_whose_threads_ended_is_small),
 		cmocka_unit_test(threads_that_come_and_go_share_one_cache),
 		cmocka_unit_test(a_forked_child_has_released_caches_and_those_of_the_pool),
 		cmocka_unit_test(a_thread_begins_with_the_spans_of_one_that_ended),
