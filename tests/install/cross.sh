@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: MIT
 #
 # cross.sh aarch64|riscv64 SOURCE FOLDER [LABELS] - builds goalloc for another processor with
-# Debian's cross compiler, and runs the module, stress and face tests under qemu-user. cmocka is
-# built from Debian's source package. What qemu-user cannot do is left out by the list emulated.txt.
+# Debian's cross compiler, and runs the module, stress and face tests under qemu-user; then it makes
+# Debian packages for that processor. cmocka is built from Debian's source package. What qemu-user
+# cannot do is left out by the list emulated.txt.
 # 77 when the compiler, qemu or the package is not to be had.
 set -u
 arch=$1 source=$(cd "$2" && pwd) folder=$3
@@ -68,3 +69,30 @@ ctest --test-dir build -L "${4-module|stress|face}" -E "^(fuzz_.*$tests)\$" -j2 
 	exit 1
 }
 grep 'tests passed' ctest.log
+
+# The library serves programs of musl, too, which lacks the names that only glibc has.
+! "$arch-linux-gnu-nm" -D --undefined-only build/libgoalloc.so.1 |
+	grep -e __getauxval -e __register_atfork || {
+	echo "cross.sh: the library needs glibc to be loaded"
+	exit 1
+}
+
+# Packages for the other processor.
+type -P dpkg-deb >/dev/null || exit 0
+debian=${arch/aarch64/arm64}
+rm -f build/*.deb
+(cd build && cpack -G DEB) >cpack.log 2>&1 || {
+	tail -n 20 cpack.log
+	exit 1
+}
+for package in libgoalloc1 libgoalloc-dev goalloc-tools; do
+	dpkg-deb -f build/"${package}"_*_"$debian".deb Architecture Depends >fields &&
+		grep -qx "Architecture: $debian" fields && grep -q '^Depends: .*libc6' fields || {
+		echo "cross.sh: $package for $debian: $(cat fields)"
+		exit 1
+	}
+done
+dpkg-deb -c build/libgoalloc1_*.deb | grep -q "./usr/lib/$arch-linux-gnu/libgoalloc.so.1$" || {
+	echo "cross.sh: the library is not in the folder of $arch"
+	exit 1
+}
