@@ -725,13 +725,33 @@ static void check_guarded_size(const void *p, size_t size, size_t align, const c
 		wrong_size(func, p, size, nbytes);
 }
 
+bool heap_free_sized_slot(const _Atomic spanclass_t *classes, void *p, size_t size, size_t align,
+			  const char *func)
+{
+	uintptr_t addr = (uintptr_t)p;
+	uint64_t entry = entry_of(addr);
+	struct mcache *c = thread_cache();
+	uint32_t slot;
+
+	/* With hardened=1 the table does not tell the slot of an object. Relaxed: as in
+	 * sizeclass_of_malloc(). */
+	if (align != 0 || size > MAX_SMALL_SIZE || c == MCACHE_NONE || options.hardened ||
+	    entry_spanclass(entry) !=
+		    atomic_load_explicit(&classes[(size + 7) / 8], memory_order_relaxed) ||
+	    !entry_slot_of(entry, addr, &slot) ||
+	    !slot_is_plain_live(&entry_span(entry)->state[slot]))
+		return false;
+	heap_free_slot(addr, entry_span(entry), slot, func, c);
+	return true;
+}
+
 SLOW_PATH void heap_free_sized_slow(void *p, size_t size, size_t align, const char *func)
 {
 	struct object o;
 	struct mspan *s;
 	uint32_t rights;
 
-	if (p == NULL)
+	if (p == NULL || heap_free_sized_slot(sizeclass_malloc, p, size, align, func))
 		return;
 	rights = metakey_open();
 	s = object_span(p, func);

@@ -300,6 +300,14 @@ void start_attend(void)
 		start_late_init();
 }
 
+/* Gives the calling thread a cache, or locks the shared one. */
+static struct mcache *take_or_lock_shared(void)
+{
+	struct mcache *c = may_have_cache() ? thread_take_cache() : NULL;
+
+	return c != NULL ? c : thread_lock_shared();
+}
+
 struct mcache *start_enter(void)
 {
 	struct mcache *c;
@@ -319,9 +327,16 @@ struct mcache *start_enter(void)
 	(void)metakey_open();
 	if (fork_has_orphans())
 		fork_adopt();
-	c = may_have_cache() ? thread_take_cache() : NULL;
-	if (c == NULL)
-		return thread_lock_shared();
-	watch_exit(c);
+	c = take_or_lock_shared();
+	/* Again, if a signal's handler forked while the thread waited for a lock. In the child no
+	 * thread may have a cache before one has adopted, and the shared cache may be in the middle
+	 * of a change. */
+	while (UNLIKELY(fork_has_orphans())) {
+		thread_leave(c);
+		fork_adopt();
+		c = take_or_lock_shared();
+	}
+	if (c == thread_self.cache)
+		watch_exit(c);
 	return c;
 }

@@ -16,7 +16,9 @@
  *      of one turn at most.
  *   4. Two pages that were released and not taken again take away one page of the credit for a
  *      decay time. A program that frees most of what it has does not keep what it has learnt to
- *      keep.
+ *      keep. Each page takes away one when less is in use than half of what was in use at the
+ *      bottom of every fall from which the program rose again lately: one that oscillates between
+ *      20 and 30 MiB and comes to 5 is about to end, or to wait.
  *   5. A big object that takes fresh pages has no use for dirty ones. As many of these are
  *      released, so that a buffer which grows by copies has not all its former places beside it.
  *      That costs less than the faults of the object. A program whose credit has grown by more
@@ -48,12 +50,20 @@
 #define REGRET_WEIGHT_FIRST 8
 #define REGRET_WEIGHT 2
 
+/* A program has risen from a fall when it has taken so many pages. */
+#define RISE_MIN SHARE_MIN
+
 /* No free pays for the release of more pages than this. */
 #define RELEASE_MAX (MiB(16) / PAGE_SIZE)
 
 void excess_init(struct excess *x, uint64_t now_ms)
 {
-	*x = (struct excess){ .credit = CREDIT_FIRST, .aged_ms = now_ms };
+	*x = (struct excess){
+		.credit = CREDIT_FIRST,
+		.depth = SIZE_MAX,
+		.depth_before = SIZE_MAX,
+		.aged_ms = now_ms,
+	};
 }
 
 /* Returns how many dirty pages the heap may keep without a credit. */
@@ -81,11 +91,24 @@ static void age(struct excess *x, const struct excess_figures *f)
 	x->credit -= unused / CREDIT_TIMES * min_size(times, CREDIT_TIMES);
 	x->released >>= min_size(times, 63);
 	x->low = f->dirty;
+	x->depth_before = times == 1 ? x->depth : SIZE_MAX;
+	x->depth = SIZE_MAX;
+	x->top = x->bottom = f->inuse;
 	x->aged_ms = f->now_ms;
 }
 
-bool excess_is_near(const struct excess_figures *f)
+/* Returns true when less is in use than half of what was in use at the bottom of every fall from
+ * which the program rose lately. */
+static bool fell_deep(const struct excess *x, const struct excess_figures *f)
 {
+	size_t depth = min_size(x->depth, x->depth_before);
+
+	return depth != SIZE_MAX && f->inuse < depth / 2 && f->inuse + RISE_MIN <= depth;
+}
+
+bool excess_is_near(struct excess *x, const struct excess_figures *f)
+{
+	x->bottom = min_size(x->bottom, f->inuse);
 	return f->dirty > share(f);
 }
 
@@ -94,7 +117,7 @@ size_t excess_freed(struct excess *x, const struct excess_figures *f)
 	size_t npages = share(f), cap;
 
 	age(x, f);
-	cap = npages + less(x->credit, x->released / 2);
+	cap = npages + less(x->credit, fell_deep(x, f) ? x->released : x->released / 2);
 	return f->dirty <= cap ? 0 : min_size(f->dirty - cap + npages / 2, RELEASE_MAX);
 }
 
@@ -113,11 +136,24 @@ void excess_released(struct excess *x, size_t wanted, size_t npages)
 	x->released = 0;
 }
 
+/* Notes from how deep a fall the program has risen. To rise higher than before is no return. */
+static void note_rise(struct excess *x, const struct excess_figures *f)
+{
+	bool rose = min_size(f->inuse, x->top) >= x->bottom + RISE_MIN;
+
+	if (rose)
+		x->depth = min_size(x->depth, x->bottom);
+	if (rose || f->inuse > x->top)
+		x->bottom = f->inuse;
+	x->top = max_size(x->top, f->inuse);
+}
+
 void excess_taken(struct excess *x, size_t nclean, const struct excess_figures *f)
 {
 	size_t regret, lately, fast;
 
 	x->low = min_size(x->low, f->dirty);
+	note_rise(x, f);
 	if (nclean == 0 || x->released == 0)
 		return;
 	age(x, f);

@@ -15,6 +15,11 @@ struct excess {
 	size_t credit;           /* [h] what the heap may keep beside its share */
 	size_t released;         /* [h] released for the cap lately, and not taken again */
 	size_t low;              /* [h] the least number of dirty pages since aged_ms */
+	size_t top;              /* [h] the most pages in use since aged_ms */
+	size_t bottom;           /* [h] the least pages in use since the last rise */
+	size_t depth;            /* [h] the least bottom from which the program rose since
+				  * aged_ms; SIZE_MAX: there was no such rise */
+	size_t depth_before;     /* [h] depth of the decay time before */
 	uint64_t aged_ms;        /* [h] when the figures above were last aged */
 };
 
@@ -29,8 +34,9 @@ struct excess_figures {
 /* Begins with the first credit. Called once. */
 void excess_init(struct excess *x, uint64_t now_ms);
 
-/* Returns true if excess_freed() is to be asked. It does not need the time. */
-bool excess_is_near(const struct excess_figures *f);
+/* Notes that pages were freed. Returns true if excess_freed() is to be asked. It does not need the
+ * time. */
+bool excess_is_near(struct excess *x, const struct excess_figures *f);
 
 /* Returns how many dirty pages are to be released now, 0 for none. The caller asks when pages were
  * freed. */

@@ -430,12 +430,17 @@ static uintptr_t alloc_pages(struct pcache *pc, const struct wanted *w, bool *ze
 	return addr;
 }
 
-static void free_pages(struct pcache *pc, uintptr_t addr, size_t npages, bool clean)
+/* Frees pages that have left their span when mheap.pages.rebuilds was `rebuilds`. A rebuilt heap
+ * has counted every page that is in no span as free already. */
+static void free_pages(struct pcache *pc, uintptr_t addr, size_t npages, bool clean,
+		       uint32_t rebuilds)
 {
-	if (!clean && pc != NULL && pcache_put(pc, addr, npages))
+	if (mheap.pages.rebuilds != rebuilds ||
+	    (!clean && pc != NULL && pcache_put(pc, addr, npages)))
 		return;
 	lock_acquire(&mheap.lock);
-	free_pages_locked(addr, npages, clean);
+	if (mheap.pages.rebuilds == rebuilds)
+		free_pages_locked(addr, npages, clean);
 	unlock_and_release_excess();
 }
 
@@ -585,9 +590,7 @@ static void free_span(struct pcache *pc, struct mspan *s, bool clean)
 {
 	uintptr_t base = s->base;
 	size_t npages = s->npages;
-	/* It changes only in a forked child, where the thread is alone, and while it waits for a
-	 * lock. */
-	uint32_t rebuilds = mheap.rebuilds;
+	uint32_t rebuilds = mheap.pages.rebuilds;
 
 	if (s->kind != SPAN_BIG)
 		mspan_begin_use(s);
@@ -596,9 +599,7 @@ static void free_span(struct pcache *pc, struct mspan *s, bool clean)
 	pagemap_unmap_span(s);
 	s->kind = SPAN_DEAD;
 	fixalloc_free(&mheap.span_pools[s->shape], s);
-	/* A rebuilt heap has counted every page that is in no span as free already. */
-	if (mheap.rebuilds == rebuilds)
-		free_pages(pc, base, npages, clean);
+	free_pages(pc, base, npages, clean, rebuilds);
 }
 
 /* Gives memory of pages of a big span back that are to be freed, if that is to be done at once:
@@ -660,14 +661,12 @@ static void shrink_big(struct pcache *pc, struct mspan *s, size_t npages)
 	uintptr_t cut = s->base + npages * PAGE_SIZE;
 	size_t less = s->npages - npages;
 	bool clean = clean_pages(s, cut, less);
-	/* As in free_span(). */
-	uint32_t rebuilds = mheap.rebuilds;
+	uint32_t rebuilds = mheap.pages.rebuilds;
 
 	s->npages = (uint32_t)npages;
 	/* A child forked here does not find the pages in the span and free. */
 	order_stores();
-	if (mheap.rebuilds == rebuilds)
-		free_pages(pc, cut, less, clean);
+	free_pages(pc, cut, less, clean, rebuilds);
 }
 
 /* Takes the pages [page, page + npages), which begin at addr and lie behind a big object. */
@@ -783,7 +782,6 @@ bool mheap_after_fork(void)
 		if (mheap.pages.arenas[i] != NULL)
 			free_all_pages(mheap.pages.arenas[i]);
 	pagemap_each_span(&mheap.pages, mheap.pages.narenas, mark_span_in_use, NULL);
-	mheap.rebuilds++;
 	pagealloc_rebuild(&mheap.pages);
 	scavenge_rebuild(&mheap.scavenger);
 	return true;

@@ -27,7 +27,6 @@ struct mheap {
 						      *     usable again; tried later */
 	bool ready;                                  /* [c] mheap_init has run */
 	bool forked;                                 /* this is a forked child: see mheap_check() */
-	uint32_t rebuilds;                           /* by mheap_after_fork() */
 };
 
 extern struct mheap mheap;

@@ -661,6 +661,7 @@ size_t pagealloc_free_before(const struct pagealloc *pa, uint64_t page)
 
 void pagealloc_rebuild(struct pagealloc *pa)
 {
+	pa->rebuilds++;
 	pa->nfree = 0;
 	pa->nclean = 0;
 	pa->search = 0;

@@ -28,6 +28,9 @@ struct pagealloc {
 	size_t nfree;                                /* [h] free pages */
 	size_t nclean;                               /* [h] of these, clean pages */
 	size_t ntotal;                               /* [h] pages ever added */
+	uint32_t rebuilds;                           /* by pagealloc_rebuild(). It changes only in a
+						      * forked child, where the thread is alone,
+						      * and while it waits for a lock */
 	struct heap_arena *arenas[MAX_ARENAS];       /* [h] by index; NULL in a gap */
 	struct page_sum level0[SUMMARY_TOP];         /* [h] 4096 arenas each */
 	struct page_sum level1[SUMMARY_TOP * 16];
@@ -98,7 +101,8 @@ void pagealloc_free_word(struct pagealloc *pa, uint64_t page, uint64_t free, uin
 /* Returns how many free pages lie just below page, without a gap. */
 size_t pagealloc_free_before(const struct pagealloc *pa, uint64_t page);
 
-/* Recomputes every summary and count from the bitmaps (in a forked child). */
+/* Recomputes every summary and count from the bitmaps (in a forked child). Counts in `rebuilds`: a
+ * thread that has pages in hand, in no span, and waits for the lock then finds them free. */
 void pagealloc_rebuild(struct pagealloc *pa);
 
 /* Checks that counts and summaries agree with the bitmaps. */

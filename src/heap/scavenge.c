@@ -112,13 +112,16 @@ void scavenge_end_huge_region(struct scavenger *v, uintptr_t addr)
 
 /* Makes the kernel drop the taken pages of the chunk at base. Where the kernel's pages are `unit`
  * of ours, only whole ones of them are dropped. Returns how many pages were dropped, and which of
- * them in clean. Called without the lock. */
-static size_t drop_taken(uintptr_t base, unsigned unit, const uint64_t taken[CHUNK_WORDS],
+ * them in clean. Ends when pa->rebuilds is not `rebuilds` any more: see release_chunk_locked().
+ * Called without the lock. */
+static size_t drop_taken(const struct pagealloc *pa, uint32_t rebuilds, uintptr_t base,
+			 unsigned unit, const uint64_t taken[CHUNK_WORDS],
 			 uint64_t clean[CHUNK_WORDS])
 {
 	size_t dropped = 0;
 
-	for (unsigned from = 0, to = 0; next_run(taken, CHUNK_PAGES, &from, &to); from = to) {
+	for (unsigned from = 0, to = 0;
+	     pa->rebuilds == rebuilds && next_run(taken, CHUNK_PAGES, &from, &to); from = to) {
 		unsigned a = (unsigned)align_up(from, unit);
 		unsigned b = (unsigned)align_down(to, unit);
 
@@ -139,8 +142,8 @@ static size_t release_chunk_locked(struct scavenger *v, uint32_t chunk)
 	unsigned unit = (unsigned)(max_size(os_page_size(), PAGE_SIZE) / PAGE_SIZE);
 	uint64_t taken[CHUNK_WORDS];
 	uint64_t clean[CHUNK_WORDS] = { 0 };
+	uint32_t huge, rebuilds = v->pages->rebuilds;
 	size_t ntaken = 0, dropped;
-	uint32_t huge;
 
 	pagealloc_take_dirty(v->pages, chunk, unit, taken);
 	for (unsigned i = 0; i < CHUNK_WORDS; i++)
@@ -152,10 +155,13 @@ static size_t release_chunk_locked(struct scavenger *v, uint32_t chunk)
 	for (unsigned r = 0; r < CHUNK_REGIONS; r++)
 		if ((huge >> r & 1) != 0)
 			os_want_huge_pages((void *)(base + r * REGION_SIZE), REGION_SIZE, false);
-	dropped = drop_taken(base, unit, taken, clean);
+	dropped = drop_taken(v->pages, rebuilds, base, unit, taken, clean);
 	lock_acquire(v->lock);
-	/* A signal handler may have forked meanwhile. In its child nreleasing began at 0 again. */
+	/* A signal handler may have forked meanwhile. In its child nreleasing began at 0 again. If
+	 * the pages were rebuilt there, those in hand are free already, or in use again. */
 	v->nreleasing -= min_size(ntaken, v->nreleasing);
+	if (v->pages->rebuilds != rebuilds)
+		return dropped * PAGE_SIZE;
 	for (unsigned i = 0; i < CHUNK_WORDS; i++)
 		pagealloc_free_word(v->pages, first + i * 64, taken[i], clean[i]);
 	/* Dirty pages are left where the kernel refused, or where two threads had parts of one
@@ -321,7 +327,7 @@ bool scavenge_excess_locked(struct scavenger *v, uint32_t decay_ms)
 	struct excess_figures f = figures_locked(v, decay_ms);
 	size_t npages, released;
 
-	if (LIKELY(!excess_is_near(&f)))
+	if (LIKELY(!excess_is_near(&v->excess, &f)))
 		return false;
 	f.now_ms = os_now_ms();
 	npages = excess_freed(&v->excess, &f);

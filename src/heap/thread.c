@@ -187,7 +187,8 @@ struct address_range thread_shared_place(void)
 void thread_flush_shared(void)
 {
 	lock_acquire(&thread_shared_lock);
-	if (thread_shared.made)
+	/* An orphan may be in the middle of a change, and is taken apart when it is adopted. */
+	if (thread_shared.made && !thread_shared.cache.orphan)
 		mcache_flush(&thread_shared.cache);
 	lock_release(&thread_shared_lock);
 }

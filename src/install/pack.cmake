@@ -16,6 +16,15 @@ configure_file(src/install/spdx.cmake.in ${PROJECT_BINARY_DIR}/spdx.cmake @ONLY)
 
 # Debian: three packages, from a build of their own for /usr, whatever the prefix here is.
 set(CPACK_PROJECT_CONFIG_FILE ${PROJECT_BINARY_DIR}/deb.cmake)
+set(CROSS_OPTIONS "")
+if(CMAKE_CROSSCOMPILING)
+  # CMake chooses the multiarch folder for this machine's processor only.
+  set(CROSS_OPTIONS "-DCMAKE_INSTALL_LIBDIR=lib/${CMAKE_LIBRARY_ARCHITECTURE}")
+  if(NOT CMAKE_TOOLCHAIN_FILE)
+    string(APPEND CROSS_OPTIONS "
+    -DCMAKE_SYSTEM_NAME=${CMAKE_SYSTEM_NAME} -DCMAKE_SYSTEM_PROCESSOR=${CMAKE_SYSTEM_PROCESSOR}")
+  endif()
+endif()
 configure_file(src/install/debian/deb.cmake.in ${PROJECT_BINARY_DIR}/deb.cmake @ONLY)
 set(CPACK_DEB_COMPONENT_INSTALL ON)
 set(CPACK_COMPONENTS_GROUPING IGNORE)
@@ -34,6 +43,21 @@ set(CPACK_DEBIAN_DEVELOPMENT_PACKAGE_DEPENDS
   "libgoalloc${PROJECT_VERSION_MAJOR} (= ${PROJECT_VERSION}), libc6-dev")
 set(CPACK_DEBIAN_TOOLS_PACKAGE_DEPENDS
   "libgoalloc${PROJECT_VERSION_MAJOR} (>= ${PROJECT_VERSION})")
+if(CMAKE_CROSSCOMPILING)
+  # dpkg-shlibdeps knows the packages of this machine's processor only. The library needs nothing
+  # that is newer than glibc 2.31; the tools are linked with the libc that they are built with.
+  set(CPACK_DEBIAN_PACKAGE_SHLIBDEPS OFF)
+  string(REGEX REPLACE "^(x86_64|AMD64)$" "amd64" CPACK_DEBIAN_PACKAGE_ARCHITECTURE
+    ${CMAKE_SYSTEM_PROCESSOR})
+  string(REGEX REPLACE "^aarch64$" "arm64" CPACK_DEBIAN_PACKAGE_ARCHITECTURE
+    ${CPACK_DEBIAN_PACKAGE_ARCHITECTURE})
+  file(WRITE ${PROJECT_BINARY_DIR}/glibc.c "#include <features.h>\n__GLIBC__.__GLIBC_MINOR__\n")
+  execute_process(COMMAND ${CMAKE_C_COMPILER} -E -P ${PROJECT_BINARY_DIR}/glibc.c
+    OUTPUT_VARIABLE glibc OUTPUT_STRIP_TRAILING_WHITESPACE)
+  string(REPLACE " " "" glibc "${glibc}")
+  set(CPACK_DEBIAN_RUNTIME_PACKAGE_DEPENDS "libc6 (>= 2.31)")
+  string(PREPEND CPACK_DEBIAN_TOOLS_PACKAGE_DEPENDS "libc6 (>= ${glibc}), ")
+endif()
 set(CPACK_COMPONENT_RUNTIME_DESCRIPTION "malloc with the architecture of the Go runtime's
 Takes the place of malloc, free and their relatives in a program that is
 linked with it or started with it in LD_PRELOAD. It checks every free, gives

@@ -4,9 +4,9 @@
  * to be loaded.
  *
  * glibc 2.34 gave these functions new versions, and before it they are in libpthread, which few
- * programs have; musl has no __register_atfork(). If the library referred to them it would load
- * with none of the older ones. So the functions here take their names within the library. They call
- * libc's, and where libc has none they fail as the manual page of each allows.
+ * programs have; musl has no __register_atfork() and no __getauxval(). If the library referred to
+ * them it would load with none of the older ones. So the functions here take their names within the
+ * library. They call libc's, and where libc has none they fail as the manual page of each allows.
  *
  * Owns     nothing.
  * Holds    this file is in the shared library only. What a static program or a test calls by these
@@ -17,6 +17,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
+#include <sys/auxv.h>
 
 /* Calls libc's function, and returns ENOSYS where libc has none. */
 #define CALL(name, type, ...) \
@@ -87,4 +88,12 @@ HIDDEN int pthread_atfork(void (*prepare)(void), void (*parent)(void), void (*ch
 	if (glibcs != NULL)
 		return glibcs(prepare, parent, child, __dso_handle);
 	return CALL(LIBC_PTHREAD_ATFORK, atfork_fn, prepare, parent, child);
+}
+
+/* libgcc for arm64 asks by glibc's own name which atomic instructions the processor has. musl has
+ * the public name only. */
+unsigned long __getauxval(unsigned long type);
+HIDDEN unsigned long __getauxval(unsigned long type)
+{
+	return getauxval(type);
 }

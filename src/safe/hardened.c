@@ -232,12 +232,21 @@ size_t hardened_big_size(const struct mspan *s, const char *func)
 	return size;
 }
 
-void hardened_free_big(struct mcache *c, struct mspan *s)
+/* Puts a freed object whose pages are guarded, or clear where the system refused that, into the
+ * quarantine. */
+static void quarantine_big(struct mcache *c, struct mspan *s)
 {
 	struct quarantine *q = &c->quarantine;
 	struct mspan **place = &q->big[random_next(q) % QUARANTINE_BIG];
 	struct mspan *leaves = *place;
 
+	*place = s;
+	if (leaves != NULL)
+		mheap_free_guarded(&c->pages, leaves);
+}
+
+void hardened_free_big(struct mcache *c, struct mspan *s)
+{
 	if (s->moved)
 		atomic_fetch_sub_explicit(&guarded_spans, 1, memory_order_relaxed);
 	s->moved = false;
@@ -247,9 +256,7 @@ void hardened_free_big(struct mcache *c, struct mspan *s)
 		warn_refused();
 		zero_bytes((void *)s->base, big_room(s));
 	}
-	*place = s;
-	if (leaves != NULL)
-		mheap_free_guarded(&c->pages, leaves);
+	quarantine_big(c, s);
 }
 
 void hardened_flush(struct mcache *c)
@@ -287,8 +294,9 @@ void hardened_adopt(struct mcache *c, struct mcache *dead)
 
 		dead->quarantine.big[i] = NULL;
 		order_stores();
-		/* The span is guarded and on no list. */
+		/* It is not guarded anew: the system may refuse that, and then its pages cannot be
+		 * cleared. */
 		if (s != NULL)
-			hardened_free_big(c, s);
+			quarantine_big(c, s);
 	}
 }

@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: MIT
 #
 # cross.sh aarch64|riscv64 SOURCE FOLDER [LABELS] - builds goalloc for another processor with
-# Debian's cross compiler, and runs the module, stress and face tests under qemu-user. cmocka is
-# built from Debian's source package. What qemu-user cannot do is left out by the list emulated.txt.
+# Debian's cross compiler, and runs the module, stress and face tests under qemu-user; then it makes
+# Debian packages for that processor. cmocka is built from Debian's source package. What qemu-user
+# cannot do is left out by the list emulated.txt.
 # 77 when the compiler, qemu or the package is not to be had.
 set -u
 arch=$1 source=$(cd "$2" && pwd) folder=$3
@@ -21,24 +22,16 @@ cross_cmake() {
 		-DCMAKE_C_COMPILER="$compiler" -DCMAKE_BUILD_TYPE=Release "$@"
 }
 
-# Package lists of the sources, beside the system's own.
-get_cmocka() {
-	mkdir -p sources lists/partial
-	local apt=(apt-get -o Dir::Etc::SourceList=/dev/null -o Dir::Etc::SourceParts="$PWD/sources"
-		-o Dir::State::Lists="$PWD/lists" -o Acquire::Retries=2)
-	sed -n '1,/^$/p' /etc/apt/sources.list.d/debian.sources |
-		sed 's/^Types: deb$/Types: deb-src/' >sources/debian.sources &&
-		"${apt[@]}" update && "${apt[@]}" source cmocka
-}
+. "$source/tests/support/source.sh"
 if [ ! -e cmocka/lib ]; then
-	get_cmocka >cmocka.log 2>&1 || {
-		echo "skipped: no source of cmocka: $(tail -n 1 cmocka.log)"
+	mkdir -p "$cache" && source_of cmocka || {
+		echo "skipped: no source of cmocka"
 		exit 77
 	}
 	# gcc before 13 makes no unwind tables for riscv64 unless asked.
-	cross_cmake -S cmocka-[0-9]*/ -B cmocka-build -DUNIT_TESTING=OFF \
+	cross_cmake -S "$cache/cmocka" -B cmocka-build -DUNIT_TESTING=OFF \
 		-DCMAKE_C_FLAGS=-fasynchronous-unwind-tables \
-		-DCMAKE_INSTALL_PREFIX="$PWD/cmocka" >>cmocka.log 2>&1 &&
+		-DCMAKE_INSTALL_PREFIX="$PWD/cmocka" >cmocka.log 2>&1 &&
 		cmake --build cmocka-build >>cmocka.log 2>&1 &&
 		cmake --install cmocka-build >>cmocka.log 2>&1 || {
 		tail -n 20 cmocka.log
@@ -76,3 +69,30 @@ ctest --test-dir build -L "${4-module|stress|face}" -E "^(fuzz_.*$tests)\$" -j2 
 	exit 1
 }
 grep 'tests passed' ctest.log
+
+# The library serves programs of musl, too, which lacks the names that only glibc has.
+! "$arch-linux-gnu-nm" -D --undefined-only build/libgoalloc.so.1 |
+	grep -e __getauxval -e __register_atfork || {
+	echo "cross.sh: the library needs glibc to be loaded"
+	exit 1
+}
+
+# Packages for the other processor.
+type -P dpkg-deb >/dev/null || exit 0
+debian=${arch/aarch64/arm64}
+rm -f build/*.deb
+(cd build && cpack -G DEB) >cpack.log 2>&1 || {
+	tail -n 20 cpack.log
+	exit 1
+}
+for package in libgoalloc1 libgoalloc-dev goalloc-tools; do
+	dpkg-deb -f build/"${package}"_*_"$debian".deb Architecture Depends >fields &&
+		grep -qx "Architecture: $debian" fields && grep -q '^Depends: .*libc6' fields || {
+		echo "cross.sh: $package for $debian: $(cat fields)"
+		exit 1
+	}
+done
+dpkg-deb -c build/libgoalloc1_*.deb | grep -q "./usr/lib/$arch-linux-gnu/libgoalloc.so.1$" || {
+	echo "cross.sh: the library is not in the folder of $arch"
+	exit 1
+}

@@ -56,7 +56,7 @@ static void drop(size_t npages)
 		n = min_size(npages, STEP);
 		sim.f.inuse -= n;
 		sim.f.dirty += n;
-		if (!excess_is_near(&sim.f))
+		if (!excess_is_near(&sim.x, &sim.f))
 			continue;
 		released = excess_freed(&sim.x, &sim.f);
 		if (released == 0)
@@ -211,6 +211,43 @@ static void a_program_that_frees_all_unlearns_what_its_phases_kept(void **state)
 	CHECK(sim.f.dirty <= PAGES(64));
 }
 
+/* Takes npages, with small frees between. */
+static void grow(size_t npages)
+{
+	for (size_t n = 0; n < npages; n += PAGES(2)) {
+		take(PAGES(3));
+		drop(PAGES(1));
+	}
+}
+
+static void a_fall_deeper_than_those_it_rose_from_unlearns_all(void **state)
+{
+	(void)state;
+	start();
+	grow(PAGES(160));
+	for (int i = 0; i < 10; i++)
+		to_and_fro();
+	CHECK(faults_of(to_and_fro) == 0);
+	take(PAGES(100));
+	drop(PAGES(260));
+	CHECK(sim.f.inuse == 0 && sim.f.dirty <= PAGES(3));
+}
+
+static void a_fall_as_deep_as_those_it_rose_from_unlearns_half(void **state)
+{
+	(void)state;
+	start();
+	take(PAGES(160));
+	/* Once to the ground and up again. */
+	drop(PAGES(159));
+	take(PAGES(159));
+	for (int i = 0; i < 10; i++)
+		to_and_fro();
+	take(PAGES(100));
+	drop(PAGES(260));
+	CHECK(sim.f.inuse == 0 && sim.f.dirty >= PAGES(50));
+}
+
 static void a_release_is_neither_small_nor_long(void **state)
 {
 	(void)state;
@@ -248,7 +285,7 @@ static void pages_that_cannot_be_released_are_not_tried_at_every_free(void **sta
 
 		sim.f.inuse--;
 		sim.f.dirty++;
-		if (excess_is_near(&sim.f))
+		if (excess_is_near(&sim.x, &sim.f))
 			wanted = excess_freed(&sim.x, &sim.f);
 		if (wanted == 0)
 			continue;
@@ -315,6 +352,8 @@ int main(void)
 		cmocka_unit_test(pages_taken_after_the_decay_time_are_no_regret),
 		cmocka_unit_test(a_credit_that_is_not_used_goes_with_time),
 		cmocka_unit_test(a_program_that_frees_all_unlearns_what_its_phases_kept),
+		cmocka_unit_test(a_fall_deeper_than_those_it_rose_from_unlearns_all),
+		cmocka_unit_test(a_fall_as_deep_as_those_it_rose_from_unlearns_half),
 		cmocka_unit_test(a_release_is_neither_small_nor_long),
 		cmocka_unit_test(a_longer_decay_time_keeps_more_in_proportion),
 		cmocka_unit_test(pages_that_cannot_be_released_are_not_tried_at_every_free),

@@ -7,8 +7,10 @@
 
 #include "safe/hardened.h"
 #include "heap.h"
+#include "heap/heapcheck.h"
 #include "base/options.h"
 #include "os/os.h"
+#include "os_fail.h"
 
 #include <string.h>
 
@@ -188,6 +190,33 @@ TEST_IN_CHILD(behind_a_big_object_is_a_page_that_cannot_be_read)
 	}
 }
 
+/* The system may refuse because there are too many mappings. */
+TEST_IN_CHILD(guarded_objects_of_a_lost_thread_stay_guarded_though_the_system_refuses)
+{
+	struct mcache *c, *dead;
+	struct mspan *s = NULL;
+	size_t kept = 0;
+
+	start();
+	heap_free(heap_malloc(100000), "free");
+	dead = thread_cache();
+	c = thread_lock_shared();
+	os_fail_from(OS_GUARD | OS_REMAP, 1);
+	hardened_adopt(c, dead);
+	for (size_t i = 0; i < QUARANTINE_BIG; i++) {
+		CHECK(dead->quarantine.big[i] == NULL);
+		kept += c->quarantine.big[i] != NULL;
+		s = c->quarantine.big[i] != NULL ? c->quarantine.big[i] : s;
+	}
+	CHECK(kept == 1 && !os_can_read(s->base));
+	hardened_flush(c);
+	os_fail_stop();
+	CHECK(!os_can_read(s->base));
+	thread_leave(c);
+	heap_free(heap_malloc(100000), "free");
+	heapcheck();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -199,6 +228,8 @@ int main(void)
 		cmocka_unit_test(no_more_objects_are_kept_back_than_there_are_places),
 		cmocka_unit_test(large_objects_are_kept_back_in_their_own_few_places),
 		cmocka_unit_test(behind_a_big_object_is_a_page_that_cannot_be_read),
+		cmocka_unit_test(
+			guarded_objects_of_a_lost_thread_stay_guarded_though_the_system_refuses),
 	};
 
 	return cmocka_run_group_tests_name("hardened", tests, NULL, NULL);

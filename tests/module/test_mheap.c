@@ -9,6 +9,7 @@
 #include "spans.h"
 
 #include "heap/mheap.h"
+#include "os/forked.h"
 #include "os_fail.h"
 
 #include <pthread.h>
@@ -983,6 +984,52 @@ TEST_IN_CHILD(a_child_mends_a_heap_that_was_being_changed)
 	CHECK(child_wait(pid) == 0);
 }
 
+static void rebuild(bool by_forker)
+{
+	(void)by_forker;
+	CHECK(mheap_after_fork());
+}
+
+/* Frees 30 pages of s in a child, where a thread that is gone held the lock. The caller is like a
+ * thread whose signal handler has forked: it comes to wait for the lock with pages in hand that are
+ * in no span, and mends the heap then. */
+static void free_pages_during_rebuild(struct mspan *s)
+{
+	size_t used = total_pages() - free_pages_now();
+	pid_t pid;
+
+	lock_holder_start(&mheap.lock);
+	pid = fork();
+	CHECK(pid >= 0);
+	if (pid == 0) {
+		if (s->npages == 30)
+			mheap_free_span(NULL, s);
+		else
+			CHECK(mheap_resize_big(NULL, s, s->npages - 30, EFFORT_GROW));
+		CHECK(mheap.pages.rebuilds == 1);
+		mheap_check();
+		CHECK(total_pages() - free_pages_now() == used - 30);
+		mheap_free_span(NULL, big(30));
+		mheap_check();
+		_exit(0);
+	}
+	CHECK(child_wait(pid) == 0);
+	lock_holder_stop();
+}
+
+TEST_IN_CHILD(pages_that_leave_a_span_while_the_heap_is_rebuilt_are_freed_once)
+{
+	struct mspan *s, *longer;
+
+	mheap_init();
+	forked_watch(rebuild);
+	s = big(30);
+	longer = big(50);
+	(void)big(1);
+	free_pages_during_rebuild(s);
+	free_pages_during_rebuild(longer);
+}
+
 /* --- no memory, and address space in odd places --- */
 
 TEST_IN_CHILD(without_memory_the_answer_is_null_and_the_heap_is_as_before)
@@ -1318,6 +1365,8 @@ int main(void)
 		cmocka_unit_test(each_span_in_use_is_visited_once_in_the_order_of_pages),
 		cmocka_unit_test(a_child_of_a_quiet_heap_goes_on_with_it),
 		cmocka_unit_test(a_child_mends_a_heap_that_was_being_changed),
+		cmocka_unit_test(
+			pages_that_leave_a_span_while_the_heap_is_rebuilt_are_freed_once),
 		cmocka_unit_test(without_memory_the_answer_is_null_and_the_heap_is_as_before),
 		cmocka_unit_test(a_refused_commit_is_tried_again_with_less),
 		cmocka_unit_test(places_below_one_another_are_one_heap),

@@ -8,6 +8,7 @@
 
 #include "heap/mheap.h"
 #include "base/options.h"
+#include "os/forked.h"
 #include "os_fail.h"
 #include "heap/scavenge.h"
 
@@ -308,6 +309,78 @@ TEST_IN_CHILD(scavenge_all_ends_though_the_system_refuses_and_the_list_changes)
 	CHECK(dirty_pages() == 0);
 }
 
+/* --- a fork by a signal's handler, while pages are released --- */
+
+static void rebuild(bool by_forker)
+{
+	(void)by_forker;
+	CHECK(mheap_after_fork());
+}
+
+static pid_t forked_pid = -1;
+static bool mends_at_once;
+
+/* Stands for the handler. Another thread holds the lock when it forks. In the child the handler may
+ * return at once, or use the heap first, which mends it. */
+static void fork_in_handler(void)
+{
+	os_fail_set_hooks(NULL);
+	lock_holder_start(&mheap.lock);
+	forked_pid = fork();
+	CHECK(forked_pid >= 0);
+	if (forked_pid != 0)
+		lock_holder_stop();
+	else if (mends_at_once)
+		forked_look_in_wait();
+}
+
+/* Releases the pages of two freed spans of 10 and 20 pages with one between them. Returns in the
+ * child of the handler. */
+static void release_in_child(uintptr_t *first, uintptr_t *second)
+{
+	static const struct os_space_hooks hooks = { .before_release = fork_in_handler };
+	struct mspan *a, *b;
+
+	start(0);
+	forked_watch(rebuild);
+	a = used(10);
+	(void)used(1);
+	b = used(20);
+	(void)used(1);
+	*first = a->base;
+	*second = b->base;
+	mheap_free_span(NULL, a);
+	mheap_free_span(NULL, b);
+	os_fail_set_hooks(&hooks);
+	(void)mheap_scavenge_all();
+	if (forked_pid != 0) {
+		CHECK(child_wait(forked_pid) == 0);
+		_exit(0);
+	}
+	CHECK(mheap.pages.rebuilds == 1);
+	mheap_check();
+	CHECK(mheap.pages.ntotal - mheap.pages.nfree == 2);
+}
+
+TEST_IN_CHILD(pages_in_hand_are_freed_once_when_the_heap_is_rebuilt)
+{
+	uintptr_t first, second;
+
+	release_in_child(&first, &second);
+	CHECK(big(10)->base == first && big(20)->base == second);
+	mheap_check();
+}
+
+TEST_IN_CHILD(pages_that_a_handler_took_after_the_rebuild_are_not_released)
+{
+	uintptr_t first, second;
+
+	mends_at_once = true;
+	release_in_child(&first, &second);
+	/* Of the second run nothing was released, because it may have been in use again. */
+	CHECK(resident_pages(second, 20 * PAGE_SIZE) == 20 * PAGE_SIZE / os_page_size());
+}
+
 static bool is_huge(uintptr_t addr)
 {
 	return (arena_of(addr)->huge_regions >> addr % ARENA_SIZE / REGION_SIZE & 1) != 0;
@@ -555,6 +628,8 @@ int main(void)
 		cmocka_unit_test(pages_that_the_system_does_not_take_stay_free_and_used),
 		cmocka_unit_test(pages_that_the_system_did_not_take_are_offered_again),
 		cmocka_unit_test(scavenge_all_ends_though_the_system_refuses_and_the_list_changes),
+		cmocka_unit_test(pages_in_hand_are_freed_once_when_the_heap_is_rebuilt),
+		cmocka_unit_test(pages_that_a_handler_took_after_the_rebuild_are_not_released),
 		cmocka_unit_test(
 			a_region_that_small_objects_begin_has_a_huge_page_and_gives_all_of_it_back),
 		cmocka_unit_test(

@@ -5,6 +5,7 @@
  *
  * pthread_key_create() is wrapped: a test runs other threads while start-up has no key yet.
  */
+#include "child.h"
 #include "module.h"
 
 #include "heap/heapcheck.h"
@@ -12,13 +13,17 @@
 #include "tools/stat.h"
 #include "heap/thread.h"
 #include "base/options.h"
+#include "fork.h"
 #include "heap/limit.h"
 #include "os/os.h"
 #include "os_fail.h"
 
 #include <errno.h>
 #include <pthread.h>
+#include <sched.h>
 #include <semaphore.h>
+#include <signal.h>
+#include <unistd.h>
 
 static void (*before_key)(void);
 
@@ -556,6 +561,75 @@ TEST_IN_CHILD(a_thread_without_memory_for_a_cache_has_one_later)
 	heapcheck();
 }
 
+/* --- a signal's handler forks while a thread without a cache waits for a lock --- */
+
+static _Atomic bool may_begin;
+static _Atomic pid_t forked_pid;
+
+static void fork_in_handler(int signal)
+{
+	(void)signal;
+	atomic_store(&forked_pid, fork());
+}
+
+/* Makes its first request, and in the child of the handler looks at what it left. If arg is not
+ * NULL it has given its cache back before. */
+static void *wait_and_fork(void *arg)
+{
+	bool gone = arg != NULL;
+	void *p;
+
+	thread_self.gone = gone;
+	while (!atomic_load(&may_begin))
+		sched_yield();
+	p = heap_malloc(100);
+	if (atomic_load(&forked_pid) == 0) {
+		CHECK(!fork_has_orphans() && !thread_shared.cache.orphan);
+		CHECK((thread_self.cache == NULL) == gone);
+		heap_free(p, "free");
+		use_heap();
+		heapcheck();
+		_exit(0);
+	}
+	heap_free(p, "free");
+	return NULL;
+}
+
+static void fork_in_wait_for(struct lock *l, void *gone)
+{
+	pthread_t t;
+
+	atomic_store(&may_begin, false);
+	atomic_store(&forked_pid, -1);
+	CHECK(signal(SIGUSR1, fork_in_handler) != SIG_ERR);
+	use_heap();
+	CHECK(pthread_create(&t, NULL, wait_and_fork, gone) == 0);
+	lock_holder_start(l);
+	atomic_store(&may_begin, true);
+	/* 2: a thread waits for it. */
+	while (atomic_load(&l->word) != 2)
+		sched_yield();
+	CHECK(pthread_kill(t, SIGUSR1) == 0);
+	while (atomic_load(&forked_pid) == -1)
+		sched_yield();
+	lock_holder_stop();
+	CHECK(pthread_join(t, NULL) == 0);
+	CHECK(child_wait(atomic_load(&forked_pid)) == 0);
+	heapcheck();
+}
+
+TEST_IN_CHILD(a_child_forked_in_the_wait_for_a_cache_adopts_before_it_uses_one)
+{
+	fork_in_wait_for(&thread_list.lock, NULL);
+}
+
+TEST_IN_CHILD(a_child_forked_in_the_wait_for_the_shared_cache_adopts_it_first)
+{
+	static char gone;
+
+	fork_in_wait_for(&thread_shared_lock, &gone);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -579,6 +653,10 @@ int main(void)
 		cmocka_unit_test(a_forked_child_has_the_parked_caches),
 		cmocka_unit_test(
 			a_thread_without_memory_for_a_cache_has_one_later),
+		cmocka_unit_test(
+			a_child_forked_in_the_wait_for_a_cache_adopts_before_it_uses_one),
+		cmocka_unit_test(
+			a_child_forked_in_the_wait_for_the_shared_cache_adopts_it_first),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
