@@ -18,6 +18,11 @@ void heap_free_slot(uintptr_t addr, struct mspan *s, uint32_t slot, const char *
 void heap_free_slow(void *p, struct mspan *s, const char *func);
 void heap_free_sized_slow(void *p, size_t size, size_t align, const char *func);
 
+/* Does what is left to do where heap_free_sized_fast() returned false, if that was because the
+ * stack is full or the span is another thread's. Returns false if nothing was done. */
+bool heap_free_sized_slot(const _Atomic spanclass_t *classes, void *p, size_t size, size_t align,
+			  const char *func);
+
 /* Clears an object of calloc. A fresh object reads as zero already. It is written to once all the
  * same: a program that reads it first would have the kernel's zero page mapped, and pay for a
  * second fault when it writes. */

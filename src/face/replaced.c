@@ -113,7 +113,11 @@ SLOW_PATH void replaced_free_slow(void *p, struct mspan *s, const char *func)
 
 SLOW_PATH void replaced_free_sized_slow(void *p, size_t size, size_t align, const char *func)
 {
-	if (p == NULL)
+	/* Relaxed: see malloc_is_ours(). */
+	if (p == NULL ||
+	    heap_free_sized_slot(atomic_load_explicit(&replaced_tables.classes,
+						      memory_order_relaxed),
+				 p, size, align, func))
 		return;
 	if (goes_to_free(p))
 		free(p);
