@@ -32,12 +32,14 @@ static const struct {
 };
 
 /* The longest spans of a class have MANY_SLOTS if that takes at most MANY_BYTES, else SOME_SLOTS if
- * that takes at most SOME_BYTES. The shortest ones have FIRST_SLOTS. */
+ * that takes at most SOME_BYTES. They may have 1/FEWER_SLOTS_PART fewer slots if a smaller part is
+ * lost behind the last one then. The shortest spans have FIRST_SLOTS. */
 #define MANY_SLOTS 64
 #define MANY_BYTES KiB(32)
 #define SOME_SLOTS 16
 #define SOME_BYTES KiB(128)
 #define FIRST_SLOTS 1
+#define FEWER_SLOTS_PART 8
 
 static bool span_is_long_enough(size_t size, size_t nbytes)
 {
@@ -75,17 +77,30 @@ static bool waste_is_small(size_t size, size_t nbytes)
 	return nbytes % size <= nbytes / 8;
 }
 
+/* Returns true when a smaller part of a span of a pages is lost behind its last slot than of one of
+ * b pages. */
+static bool wastes_less(size_t size, size_t a, size_t b)
+{
+	return a * PAGE_SIZE % size * b < b * PAGE_SIZE % size * a;
+}
+
 /* Returns the pages of the longest spans. */
 static size_t choose_npages(size_t size, size_t go_npages, uint64_t divmul)
 {
-	size_t npages = go_npages;
+	size_t npages = go_npages, best, least;
 
 	while (!span_is_long_enough(size, npages * PAGE_SIZE))
 		npages++;
 	while (npages > go_npages && (!waste_is_small(size, npages * PAGE_SIZE) ||
 				      !division_holds(size, divmul, npages * PAGE_SIZE)))
 		npages--;
-	return npages;
+	best = npages;
+	least = npages * PAGE_SIZE / size;
+	least -= least / FEWER_SLOTS_PART;
+	while (--npages >= go_npages && npages * PAGE_SIZE / size >= least)
+		if (wastes_less(size, npages, best))
+			best = npages;
+	return best;
 }
 
 /* Chooses the lengths that the spans of a class may have: the shortest, then each at least twice

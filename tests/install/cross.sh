@@ -92,7 +92,7 @@ for package in libgoalloc1 libgoalloc-dev goalloc-tools; do
 		exit 1
 	}
 done
-dpkg-deb -c build/libgoalloc1_*.deb | grep -q "./usr/lib/$arch-linux-gnu/libgoalloc.so.1$" || {
+dpkg-deb -c build/libgoalloc1_*.deb | grep -q "./usr/lib/$arch-linux-gnu/libgoalloc.so.1 " || {
 	echo "cross.sh: the library is not in the folder of $arch"
 	exit 1
 }

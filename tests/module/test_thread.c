@@ -340,6 +340,205 @@ TEST_IN_CHILD(a_forked_child_has_released_caches_and_those_of_the_pool)
 	run_threads();
 }
 
+/* --- parked caches --- */
+
+enum { NKEPT = 300 };
+static void *kept[NTHREADS][NKEPT];
+
+/* Allocates objects and frees every third one, so that spans with free slots are left. */
+static void *keeping_user(void *arg)
+{
+	void **p = arg;
+
+	for (int i = 0; i < NKEPT; i++)
+		CHECK((p[i] = heap_malloc(64)) != NULL);
+	for (int i = 0; i < NKEPT; i += 3)
+		heap_free(p[i], "free");
+	return arg;
+}
+
+static void free_kept(void **p)
+{
+	for (int i = 0; i < NKEPT; i++)
+		if (i % 3 != 0)
+			heap_free(p[i], "free");
+}
+
+/* Runs a thread that leaves objects behind. */
+static void run_keeping(void *(*run)(void *), void **p)
+{
+	pthread_t t;
+
+	CHECK(pthread_create(&t, NULL, run, p) == 0);
+	CHECK(pthread_join(t, NULL) == 0);
+}
+
+static unsigned parked_caches(void)
+{
+	unsigned n = 0;
+
+	for (const struct mcache *c = thread_list.parked; c != NULL; c = c->next_free) {
+		CHECK(c->parked && !c->in_use && c->partial_npages <= PARKED_PAGES);
+		n++;
+	}
+	return n;
+}
+
+/* Checks that nothing is left once all objects are freed. */
+static void check_empty(void)
+{
+	struct stat_snapshot st;
+
+	(void)heap_trim();
+	CHECK(parked_caches() == 0);
+	stat_read(&st);
+	CHECK(st.all.span_bytes == 0);
+	heapcheck();
+}
+
+/* Checks that the next object has a slot that the thread before it freed. */
+static void *next_user(void *arg)
+{
+	void **p = arg;
+	struct mspan *s;
+
+	CHECK((p[0] = heap_malloc(64)) != NULL);
+	s = span_of((uintptr_t)p[0]);
+	CHECK(thread_list.parked == NULL && !thread_self.cache->parked);
+	CHECK(mspan_owner_relaxed(s) == mcache_owner(thread_self.cache));
+	CHECK(s == span_of((uintptr_t)p[1]) || s == span_of((uintptr_t)p[NKEPT - 1]));
+	return arg;
+}
+
+TEST_IN_CHILD(a_thread_begins_with_the_spans_of_one_that_ended)
+{
+	use_heap();
+	run_keeping(keeping_user, kept[0]);
+	CHECK(parked_caches() == 1 && caches_in_use() == 1);
+	heapcheck();
+	run_keeping(next_user, kept[0]);
+	heapcheck();
+	heap_free(kept[0][0], "free");
+	free_kept(kept[0]);
+	check_empty();
+}
+
+TEST_IN_CHILD(what_others_free_in_parked_spans_is_found_again)
+{
+	struct stat_snapshot st;
+
+	use_heap();
+	(void)heap_trim();
+	for (int i = 0; i < 50; i++) {
+		run_keeping(keeping_user, kept[0]);
+		CHECK(parked_caches() == 1);
+		free_kept(kept[0]);
+		heapcheck();
+		/* The objects of one thread take 19200 bytes. */
+		stat_read(&st);
+		CHECK(st.all.span_bytes <= KiB(96));
+	}
+	check_empty();
+}
+
+static void *waiting_keeper(void *arg)
+{
+	keeping_user(arg);
+	sem_post(&all_began);
+	while (sem_wait(&may_end) != 0)
+		;
+	return arg;
+}
+
+/* Runs n threads at the same time that leave objects behind. */
+static void run_keepers(int n)
+{
+	pthread_t t[NTHREADS];
+
+	sem_init(&all_began, 0, 0);
+	sem_init(&may_end, 0, 0);
+	for (int i = 0; i < n; i++)
+		CHECK(pthread_create(&t[i], NULL, waiting_keeper, kept[i]) == 0);
+	for (int i = 0; i < n; i++)
+		while (sem_wait(&all_began) != 0)
+			;
+	for (int i = 0; i < n; i++)
+		sem_post(&may_end);
+	for (int i = 0; i < n; i++)
+		CHECK(pthread_join(t[i], NULL) == 0);
+}
+
+TEST_IN_CHILD(few_caches_are_parked_and_none_where_there_are_many)
+{
+	use_heap();
+	run_keepers(PARKED_CACHES + 1);
+	CHECK(parked_caches() == PARKED_CACHES);
+	for (int i = 0; i < PARKED_CACHES + 1; i++)
+		free_kept(kept[i]);
+	(void)heap_trim();
+	run_keepers(NTHREADS);
+	CHECK(NTHREADS > STACK_DEEP_CACHES && parked_caches() == 0);
+	for (int i = 0; i < NTHREADS; i++)
+		free_kept(kept[i]);
+	check_empty();
+}
+
+TEST_IN_CHILD(no_cache_is_parked_below_a_limit)
+{
+	use_heap();
+	(void)heap_set_limit(GiB(1));
+	run_keeping(keeping_user, kept[0]);
+	CHECK(parked_caches() == 0);
+	free_kept(kept[0]);
+	check_empty();
+}
+
+TEST_IN_CHILD(a_cache_that_is_parked_for_the_decay_time_is_flushed)
+{
+	use_heap();
+	options.scavenge_ms = 1000000;
+	run_keeping(keeping_user, kept[0]);
+	thread_cache()->poll_ms = 0;
+	mcache_poll(thread_cache());
+	use_heap();
+	CHECK(parked_caches() == 1);
+	options.scavenge_ms = 1;
+	os_sleep_ms(50);
+	thread_cache()->poll_ms = 0;
+	mcache_poll(thread_cache());
+	CHECK(parked_caches() == 1);
+	/* The thread loses its cache in the first slow path and has one again after the next. */
+	use_heap();
+	CHECK(parked_caches() == 0);
+	use_heap();
+	CHECK(thread_self.cache != NULL && !thread_self.gone && caches_in_use() == 1);
+	free_kept(kept[0]);
+	check_empty();
+}
+
+static void use_parked_in_child(void)
+{
+	CHECK(parked_caches() == 1);
+	heapcheck();
+	run_keeping(next_user, kept[0]);
+	heap_free(kept[0][0], "free");
+	free_kept(kept[0]);
+	heapcheck();
+	(void)heap_trim();
+	CHECK(parked_caches() == 0);
+	heapcheck();
+}
+
+TEST_IN_CHILD(a_forked_child_has_the_parked_caches)
+{
+	use_heap();
+	run_keeping(keeping_user, kept[0]);
+	run_in_child(use_parked_in_child);
+	run_in_child(use_parked_in_child);
+	free_kept(kept[0]);
+	check_empty();
+}
+
 static void *refused_user(void *arg)
 {
 	os_fail_from(OS_COMMIT_METADATA, 1);
@@ -446,6 +645,12 @@ int main(void)
 		cmocka_unit_test(the_pool_of_a_process_whose_threads_ended_is_small),
 		cmocka_unit_test(threads_that_come_and_go_share_one_cache),
 		cmocka_unit_test(a_forked_child_has_released_caches_and_those_of_the_pool),
+		cmocka_unit_test(a_thread_begins_with_the_spans_of_one_that_ended),
+		cmocka_unit_test(what_others_free_in_parked_spans_is_found_again),
+		cmocka_unit_test(few_caches_are_parked_and_none_where_there_are_many),
+		cmocka_unit_test(no_cache_is_parked_below_a_limit),
+		cmocka_unit_test(a_cache_that_is_parked_for_the_decay_time_is_flushed),
+		cmocka_unit_test(a_forked_child_has_the_parked_caches),
 		cmocka_unit_test(
 			a_thread_without_memory_for_a_cache_has_one_later),
 		cmocka_unit_test(
