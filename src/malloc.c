@@ -98,9 +98,6 @@
  *   - Any class may have the spare spans of a thread, so that memory goes where it is needed. How
  *     many it keeps it learns from those that it had to give away and missed later. A
  *     thread that frees all it had, and ends or waits then, has learnt nothing and keeps little.
- *   - The cache of an ended thread may keep a few partial spans for the next thread. Programs that
- *     start a thread for each task would otherwise make and give back all spans in every thread.
- *     After the decay time some thread flushes such a parked cache.
  *   - A thread takes its own full span back at the first free that overflows its stack, by one
  *     swap. Two atomic operations for every slot cost more (bench row "bulk 64 B x 10000").
  *   - The spans that a thread takes of the heap for one class begin short, with one slot or a page
@@ -414,7 +411,6 @@ void *request_alloc(const struct request *r)
 	}
 	p = alloc(c, r, &sampled);
 	thread_leave(c);
-	thread_attend();
 	if (UNLIKELY(sampled != 0)) {
 		profile_alloc((uintptr_t)p, sampled);
 		tracer_look_at_lease();
@@ -780,7 +776,6 @@ bool heap_trim(void)
 	mcache_release_rest(c);
 	thread_leave(c);
 	thread_flush_shared();
-	thread_flush_parked(0);
 	given = mcentral_drain_all();
 	thread_release_caches(0);
 	mheap_release_records();

@@ -211,8 +211,8 @@ static void make_key(void)
 
 /* Returns true if a thread may have a cache of its own: libc can be asked to tell of its end, or is
  * not up yet, or the thread is starting the library itself. While another thread makes the key, a
- * thread uses the shared cache. With one of its
- * own it might never be told: it may only free from then on, and that does not come by here. */
+ * thread uses the shared cache. With a cache of its own libc might never be told of it, because a
+ * thread that only frees from then on does not come by here. */
 static bool may_have_cache(void)
 {
 	/* Relaxed, both: one that is seen too late costs the shared cache once more. The flag is

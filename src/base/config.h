@@ -122,11 +122,6 @@ _Static_assert(PCACHE_PAGES % PCACHE_FIRST == 0, "a word has whole groups");
 #define STACK_OTHERS_ENTRIES 15
 #define STACK_OTHERS_SIZE 32
 
-/* So many caches of threads that ended keep partial spans, of so many pages each, for threads that
- * begin within the decay time. Where there are more caches than STACK_DEEP_CACHES none does. */
-#define PARKED_CACHES 2
-#define PARKED_PAGES 64
-
 /* A cache that has given so many pages to the heap and taken none gives up what else it keeps: when
  * it is the only one, and its share of what all caches may give with a least one. */
 #define GIVEN_PAGES_ALONE 256

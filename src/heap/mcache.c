@@ -703,41 +703,6 @@ static void give_unused(struct mcache *c)
 	mheap_flush_pcache(&c->pages);
 }
 
-/* Gives partial spans back until at most npages are left, those of the largest slots first. */
-static void give_partial(struct mcache *c, uint32_t npages)
-{
-	for (unsigned sc = NUM_SPAN_CLASSES; sc-- > 0 && c->partial_npages > npages;) {
-		struct bin *b = &c->bins[sc];
-		struct mspan *s;
-
-		while ((s = b->partial) != NULL) {
-			partial_remove(c, b, s);
-			mcache_give_span(c, s);
-		}
-	}
-}
-
-bool mcache_park(struct mcache *c)
-{
-	mcache_flush_stacks(c);
-	if (mcache_flush_others != NULL)
-		mcache_flush_others(c);
-	for (unsigned sc = 0; sc < NUM_SPAN_CLASSES; sc++) {
-		struct bin *b = &c->bins[sc];
-		struct mspan *s = b->span;
-
-		return_word(b);
-		b->span = NULL;
-		if (s != NULL)
-			place_span(c, s);
-	}
-	give_partial(c, PARKED_PAGES);
-	bigcache_flush(&c->big, &c->pages);
-	spares_shrink(&c->spares, &c->pages, 0);
-	mheap_flush_pcache(&c->pages);
-	return c->partial_npages != 0;
-}
-
 /* Gives back what was not used since the last tick, which is also partial spans, of which mcentral
  * gives pages back. */
 static void tick(struct mcache *c)

@@ -115,8 +115,6 @@ struct mcache {
 	struct mcache *next_used;                        /* [t] link of a chain of those in use */
 	uintptr_t user;                                  /* [t] lock_self() of its thread */
 	bool in_use;                                     /* [t] a thread has it */
-	bool parked;                                     /* [t] no thread has it, and it has
-							  * spans */
 	bool orphan;                                     /* in a forked child: its thread is gone */
 	bool giving;                                     /* in note_given() */
 	bool watched;                                    /* libc tells when its thread ends */
@@ -319,10 +317,6 @@ extern void (*mcache_release_pooled)(uint32_t age_ms);
 /* Gives everything back: afterwards no span, page or object is the cache's. Calls
  * mcache_flush_others. */
 void mcache_flush(struct mcache *c);
-
-/* Gives everything back but partial spans of PARKED_PAGES at most, with which the next thread of
- * the cache begins. Calls mcache_flush_others. Returns false if there are none. */
-bool mcache_park(struct mcache *c);
 
 /* Returns the slots on the free stacks to their spans. */
 void mcache_flush_stacks(struct mcache *c);

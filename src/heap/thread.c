@@ -10,21 +10,17 @@
  *          while libc is called, and none is taken before a fork, because a prepare handler that
  *          locks can deadlock with the locks of libio. The child resets the locks instead (fork.c).
  * Holds    A cache is used by one thread at a time. A cache in the pool is flushed. Its memory goes
- *          back to the system when no thread has taken it for the decay time. It also does when
- *          many threads have ended and the pool has more caches than are in use, because such a
- *          process may not call again. A parked cache owns a few spans, with which the next thread
- *          begins; when no thread has taken it for the decay time, a thread takes it and flushes
- *          it. A thread has at most one of the caches in use: if a thread
- *          ended and kept its cache, the next thread with the same thread-local storage takes that
- *          cache.
+ *          back to the system when no thread has taken it for the decay time. Where many threads
+ *          have ended, and the pool has more than half of all caches, the rest goes back at once:
+ *          the process may never call the allocator again. A thread has at most one of the caches
+ *          in use: if a thread ended and kept its cache, the next thread with the same thread-local
+ *          storage takes that cache.
  */
 #include "heap/thread.h"
-#include "base/options.h"
-#include "heap/limit.h"
 #include "os/metakey.h"
 #include "os/os.h"
 
-/* The pool keeps so many caches in any case. To make one costs about as much as half a thread. */
+/* The pool keeps so many caches in any case, because making one takes system calls. */
 #define POOL_MIN 64
 
 struct mcache_nobody mcache_nobody;
@@ -119,27 +115,12 @@ static struct mcache *make_cache(void)
 	return c;
 }
 
-/* Takes a parked cache, to which *link leads, for the calling thread. A child forked here finds the
- * cache in use, or parked as it was. */
-static struct mcache *take_parked_locked(struct mcache **link)
-{
-	struct mcache *c = *link;
-
-	*link = c->next_free;
-	thread_set_user_locked(c);
-	order_stores();
-	c->parked = false;
-	return c;
-}
-
 static struct mcache *take_cache(void)
 {
 	struct mcache *c;
 
 	lock_acquire(&thread_list.lock);
 	c = find_left_behind_locked();
-	if (c == NULL && thread_list.parked != NULL)
-		c = take_parked_locked(&thread_list.parked);
 	if (c == NULL && thread_list.free != NULL) {
 		c = thread_list.free;
 		thread_list.free = c->next_free;
@@ -207,7 +188,7 @@ void thread_each_cache(void (*visit)(struct mcache *c, void *arg), void *arg)
 
 	lock_acquire(&thread_list.lock);
 	while ((c = thread_next_cache(&w)) != NULL)
-		if (c->in_use || c->parked)
+		if (c->in_use)
 			visit(c, arg);
 	lock_release(&thread_list.lock);
 	lock_acquire(&thread_shared_lock);
@@ -272,17 +253,12 @@ struct cache_count thread_count_caches(void)
 
 void thread_clear_pool_locked(void)
 {
-	thread_list.free = thread_list.parked = NULL;
+	thread_list.free = NULL;
 	thread_list.npooled = 0;
 }
 
 void thread_pool_locked(struct mcache *c)
 {
-	if (c->parked) {
-		c->next_free = thread_list.parked;
-		thread_list.parked = c;
-		return;
-	}
 	c->next_free = thread_list.free;
 	thread_list.free = c;
 	thread_list.npooled++;
@@ -309,12 +285,6 @@ static void hide_locked(struct mcache *c, struct mcache **list)
 	*list = c;
 }
 
-/* Returns true if no thread has had the pooled cache for age_ms. */
-static bool is_old(const struct mcache *c, uint64_t now_ms, uint32_t age_ms)
-{
-	return now_ms - c->tick_ms >= age_ms;
-}
-
 /* Takes those caches out of the pool that are to be released. Returns them, linked by next_free. */
 static struct mcache *unlink_old_locked(uint64_t now_ms, uint32_t age_ms)
 {
@@ -324,7 +294,8 @@ static struct mcache *unlink_old_locked(uint64_t now_ms, uint32_t age_ms)
 	thread_list.npooled = 0;
 	for (; c != NULL; c = next) {
 		next = c->next_free;
-		if (is_old(c, now_ms, age_ms))
+		/* Signed: a thread that ended meanwhile may have seen a later time. */
+		if ((int64_t)(now_ms - c->tick_ms) >= (int64_t)age_ms)
 			hide_locked(c, &old);
 		else
 			thread_pool_locked(c);
@@ -338,7 +309,8 @@ static struct mcache *unlink_excess_locked(void)
 {
 	struct mcache *excess = NULL, *c;
 
-	while (thread_list.npooled > max_size(POOL_MIN, mcaches_count() / 2)) {
+	while (thread_list.free != NULL &&
+	       thread_list.npooled > max_size(POOL_MIN, mcaches_count() / 2)) {
 		c = thread_list.free;
 		thread_list.free = c->next_free;
 		thread_list.npooled--;
@@ -361,16 +333,6 @@ static void release(struct mcache *list)
 	}
 }
 
-/* Returns the link to a parked cache that is old, or the link to NULL if there is none. */
-static struct mcache **find_old_parked_locked(uint64_t now_ms, uint32_t age_ms)
-{
-	struct mcache **link = &thread_list.parked;
-
-	while (*link != NULL && !is_old(*link, now_ms, age_ms))
-		link = &(*link)->next_free;
-	return link;
-}
-
 void thread_release_caches(uint32_t age_ms)
 {
 	uint64_t now_ms = os_now_ms();
@@ -380,54 +342,24 @@ void thread_release_caches(uint32_t age_ms)
 	if (now_ms - thread_list.released_ms >= age_ms) {
 		thread_list.released_ms = now_ms;
 		old = unlink_old_locked(now_ms, age_ms);
-		/* Relaxed: see thread_attend(). */
-		if (*find_old_parked_locked(now_ms, age_ms) != NULL)
-			atomic_store_explicit(&thread_list.parked_long, true,
-					      memory_order_relaxed);
 	}
 	lock_release(&thread_list.lock);
 	release(old);
 }
 
-/* Returns true if a cache may keep spans without a thread. Below a limit, no memory is to lie where
- * other threads cannot take it. */
-static bool may_park(void)
+static void give_cache(struct mcache *c)
 {
-	return mcaches_count() <= STACK_DEEP_CACHES && limit_bytes() == 0 && !options.hardened;
-}
-
-static bool has_room_for_parked_locked(void)
-{
-	unsigned n = 0;
-
-	for (const struct mcache *c = thread_list.parked; c != NULL; c = c->next_free)
-		n++;
-	return n < PARKED_CACHES;
-}
-
-/* Gives the calling thread's cache to the pool; with parked as it is, otherwise the cache is
- * flushed. Returns false, and does nothing, if there is no room for a parked cache. */
-static bool give_cache(struct mcache *c, bool parked)
-{
-	struct mcache *excess = NULL;
-	bool ok;
+	struct mcache *excess;
 
 	c->watched = false;
 	/* The next thread does not tick at once. Also the time for thread_release_caches(). */
 	c->tick_ms = c->poll_ms = c->idle_ms = os_now_ms();
 	lock_acquire(&thread_list.lock);
-	ok = !parked || has_room_for_parked_locked();
-	if (ok) {
-		c->parked = parked;
-		/* A child forked here finds the cache in use, and adopts its spans. */
-		order_stores();
-		clear_user_locked(c);
-		thread_pool_locked(c);
-		excess = unlink_excess_locked();
-	}
+	clear_user_locked(c);
+	thread_pool_locked(c);
+	excess = unlink_excess_locked();
 	lock_release(&thread_list.lock);
 	release(excess);
-	return ok;
 }
 
 void thread_give_cache(void)
@@ -438,58 +370,6 @@ void thread_give_cache(void)
 	thread_set_cache(NULL);
 	if (c == NULL)
 		return;
-	if (may_park() && mcache_park(c) && give_cache(c, true))
-		return;
 	mcache_flush(c);
-	(void)give_cache(c, false);
-}
-
-/* --- parked caches --- */
-
-/* Takes a parked cache that is old for the calling thread. Returns NULL if there is none. */
-static struct mcache *take_old_parked(uint64_t now_ms, uint32_t age_ms)
-{
-	struct mcache **link, *c = NULL;
-
-	lock_acquire(&thread_list.lock);
-	link = find_old_parked_locked(now_ms, age_ms);
-	if (*link != NULL)
-		c = take_parked_locked(link);
-	lock_release(&thread_list.lock);
-	return c;
-}
-
-static bool has_old_parked(uint64_t now_ms, uint32_t age_ms)
-{
-	bool has;
-
-	lock_acquire(&thread_list.lock);
-	has = *find_old_parked_locked(now_ms, age_ms) != NULL;
-	lock_release(&thread_list.lock);
-	return has;
-}
-
-void thread_flush_parked(uint32_t age_ms)
-{
-	uint64_t now_ms = os_now_ms();
-	struct mcache *c = thread_self.cache;
-
-	/* Relaxed: see thread_attend(). */
-	atomic_store_explicit(&thread_list.parked_long, false, memory_order_relaxed);
-	if (c == NULL || !has_old_parked(now_ms, age_ms))
-		return;
-	/* The handler of a signal uses the shared cache meanwhile. */
-	thread_self.gone = true;
-	thread_set_cache(NULL);
-	do {
-		mcache_flush(c);
-		(void)give_cache(c, false);
-		c = take_old_parked(now_ms, age_ms);
-	} while (c != NULL);
-	thread_self.gone = false;
-}
-
-void thread_flush_long_parked(void)
-{
-	thread_flush_parked(limit_decay_ms());
+	give_cache(c);
 }

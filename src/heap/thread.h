@@ -47,16 +47,12 @@ THREAD_LOCAL_EXTERN struct thread_self thread_self;
 struct thread_list {
 	struct lock lock;                    /* covers the [t] fields of caches, too */
 	struct partalloc records;            /* [t] all caches are shown there */
-	struct mcache *free;                 /* [t] without a thread and flushed, linked by
-					      *     next_free */
+	struct mcache *free;                 /* [t] without a thread, linked by next_free */
 	uint32_t npooled;                    /* [t] number of these */
-	struct mcache *parked;               /* [t] without a thread, but with spans: also linked
-					      *     by next_free */
 	struct mcache *used[USER_CHAINS];    /* [t] those in use, linked by next_used */
 	uint64_t released_ms;                /* [t] when thread_release_caches() last looked */
 	struct alloc_counts released;        /* [t] what released caches had counted */
 	_Atomic bool ready;                  /* [a] the heap is set up */
-	_Atomic bool parked_long;            /* [a] a parked cache is to be flushed: a hint */
 };
 extern struct thread_list thread_list;
 
@@ -88,8 +84,8 @@ void thread_set_cache(struct mcache *c);
  * is no memory. Takes thread_list.lock. */
 struct mcache *thread_take_cache(void);
 
-/* Gives the calling thread's cache back, flushed or parked. What the thread still does goes through
- * the shared cache, and no fast path succeeds. */
+/* Empties the calling thread's cache and gives it back. What the thread still does goes through the
+ * shared cache, and no fast path succeeds. */
 void thread_give_cache(void);
 
 /* Enters c into the chain of the calling thread. thread_list.lock is held, or there is one
@@ -112,8 +108,8 @@ struct address_range thread_shared_place(void);
 /* Gives back what the shared cache has. */
 void thread_flush_shared(void);
 
-/* Calls visit for every cache that a thread uses, for parked ones and for the shared one. The list
- * is locked; the threads run on. */
+/* Calls visit for every cache that a thread uses and for the shared one. The list is locked; the
+ * threads run on. */
 void thread_each_cache(void (*visit)(struct mcache *c, void *arg), void *arg);
 
 /* Goes through all caches but the shared one, while thread_list.lock is held or there is one
@@ -123,22 +119,6 @@ struct mcache *thread_next_cache(struct part_walk *w);
 /* Gives back the memory of the caches that no thread has had for age_ms. If that is not 0 and the
  * last look was less than age_ms ago, it does nothing. */
 void thread_release_caches(uint32_t age_ms);
-
-/* Flushes the parked caches that no thread has had for age_ms. If there are any, the calling thread
- * gives its own cache to the pool, takes them one by one, and has none until its next slow path. No
- * caller up the stack uses a cache. */
-void thread_flush_parked(uint32_t age_ms);
-
-/* Does that for the decay time. */
-void thread_flush_long_parked(void);
-
-/* Does that if thread_release_caches() has found such a cache. */
-static inline void thread_attend(void)
-{
-	/* Relaxed: a hint; the list decides, under its lock. */
-	if (UNLIKELY(atomic_load_explicit(&thread_list.parked_long, memory_order_relaxed)))
-		thread_flush_long_parked();
-}
 
 /* Adds up what all caches have counted, also those of threads that ended. */
 void thread_read_counts(struct alloc_counts *sum);

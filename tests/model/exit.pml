@@ -16,10 +16,7 @@
  *          cache, a value that the thread before it stored, too: that one let go of all its spans
  *          before the pool's lock was released, so by coherence the new one reads what was stored
  *          then, or later.
- * Parked   with -DPARK a thread may end with mcache_park(): its cache keeps the span. The next
- *          thread begins with it, or another thread takes it to flush it, and then goes on with
- *          any cache.
- * Asserts  as in span.pml; and a cache on the pool is flushed, unless it is parked.
+ * Asserts  as in span.pml; and a cache on the pool is flushed.
  * Left out big objects and pages; tick(), which does while a thread lives what span.pml has; two
  *          span classes, as there. mcache_flush() goes over the classes one by one: one span
  *          stands for all, as a thread that gives a span lists none.
@@ -89,12 +86,6 @@ byte block[NCACHES + 1];       /* tiny.block */
 byte place[NCACHES + 1];       /* where the cache has the span */
 byte next_free[NCACHES + 1];
 byte pool;                     /* threads.free */
-#ifdef PARK
-byte parked;                   /* threads.parked, with room for one */
-#define HAS_SPANS(c) ((c) != 0 && (c) == parked)
-#else
-#define HAS_SPANS(c) false
-#endif
 byte made;
 
 /* Ghosts. */
@@ -153,10 +144,6 @@ proctype thread(byte me)
 	byte c;            /* thread_mcache; while it ends, the cache in mcache_flush() */
 	byte doing = IN_PROGRAM;
 	bool giving;       /* in mcache_give_span() */
-#ifdef PARK
-	bool parks;        /* in mcache_park() */
-	bool flushing;     /* in thread_flush_parked() */
-#endif
 	bool locked;
 	byte slot, o, n;
 
@@ -168,18 +155,10 @@ proctype thread(byte me)
 	fi;
 
 	/* --- take_cache() --- */
-take_cache:
 	atomic {
 		if
-#ifdef PARK
-		/* take_parked_locked() */
-		:: parked != 0 -> c = parked; parked = 0
-		:: parked == 0 && pool != 0 -> c = pool; pool = next_free[c]; next_free[c] = 0
-		:: parked == 0 && pool == 0 -> made++; c = made
-#else
 		:: pool != 0 -> c = pool; pool = next_free[c]; next_free[c] = 0
 		:: pool == 0 -> made++; c = made
-#endif
 		fi;
 		assert(user[c] == 0);
 		user[c] = me
@@ -269,11 +248,6 @@ idle:
 #endif
 	/* --- the thread ends: thread_exit() --- */
 	:: atomic { doing = IN_FLUSH; goto flush }
-#ifdef PARK
-	:: atomic { doing = IN_FLUSH; parks = true; goto flush }
-	/* --- thread_flush_parked(): first what is the thread's own --- */
-	:: atomic { parked != 0 -> doing = IN_FLUSH; flushing = true; goto flush }
-#endif
 	fi;
 
 	/* --- mcentral_take(), else mheap_alloc_small() --- */
@@ -524,12 +498,6 @@ detached:
 	goto give_cache;
 #endif
 give_current:
-#ifdef PARK
-	if
-	:: parks -> goto park
-	:: !parks
-	fi;
-#endif
 	atomic {
 		giving = true;
 		if
@@ -569,24 +537,6 @@ gave:
 	/* --- give_cache() --- A record that leaves the pool at once and is made again is, for the
 	 * spans that name it, one that was taken from the pool. */
 give_cache:
-#ifdef PARK
-	atomic {
-		if
-		/* Another one is parked already: mcache_flush(). */
-		:: parks && parked != 0 -> parks = false; goto flush
-		:: parks && parked == 0 ->
-			MINE;
-			assert(stack[c] == 0 && word[c] == 0 && block[c] == 0);
-			assert(place[c] == NOWHERE || place[c] == PARTIAL);
-			parks = false;
-			user[c] = 0;
-			parked = c;
-			given = true;
-			goto done
-		:: !parks
-		fi
-	}
-#endif
 	atomic {
 #ifndef MUTANT_GIVE_FIRST
 		MINE;
@@ -596,56 +546,8 @@ give_cache:
 		pool = c;
 		given = true;
 #endif
-#ifdef PARK
-		if
-		:: flushing && parked != 0 ->
-			/* take_old_parked() */
-			c = parked;
-#ifndef MUTANT_FLUSHED_IN_PLACE
-			parked = 0;
-			user[c] = me;
-#endif
-			goto flush
-		:: flushing && parked == 0 ->
-			flushing = false; doing = IN_PROGRAM; goto take_cache
-		:: !flushing
-		fi;
-#endif
 		goto done
 	}
-
-#ifdef PARK
-	/* --- mcache_park(), after the stacks and the tiny block --- */
-park:
-	atomic {
-		giving = true;
-		if
-		:: place[c] == NOWHERE -> goto gave
-		/* give_partial(): it is one of few, or not */
-		:: place[c] == PARTIAL -> goto gave
-		:: place[c] == PARTIAL -> UNLIST
-		/* spares_shrink() */
-		:: place[c] == SPARE -> PLAIN; UNLIST; goto free_span
-		:: place[c] == CURRENT ->
-			PLAIN;
-#ifdef MUTANT_WORD_PARKED
-			place[c] = PARTIAL;
-			goto gave
-#else
-			/* return_word(), mspan_put_word() */
-			assert((free_bits & word[c]) == 0);
-			free_bits = free_bits | word[c];
-			word[c] = 0;
-			if
-			:: free_bits != 0 && free_bits != ALL -> place[c] = PARTIAL; goto gave
-			:: UNLIST
-			fi
-#endif
-		fi
-	}
-	ABSORB;
-	goto give_absorbed;
-#endif
 
 	/* --- mcentral_put() --- */
 put:
@@ -707,12 +609,12 @@ init
 	}
 	nrunning == 0;
 	d_step {
-		/* Nothing stays with the dead, but what is parked. */
-		assert(lister == 0 || lister == CENTRAL || HAS_SPANS(lister));
-		assert(dead || IS_LET_GO(owner) || HAS_SPANS(owner));
+		/* Nothing stays with the dead. */
+		assert(lister == 0 || lister == CENTRAL);
+		assert(dead || IS_LET_GO(owner));
 		assert(dead || (free_bits | remote | out) == ALL);
 		assert((free_bits & out) == 0 && (remote & out) == 0 && (free_bits & remote) == 0);
-		assert(out != 0 || dead || HAS_SPANS(owner));
+		assert(out != 0 || dead);
 		assert(dead || !IS_FULL(owner) || (free_bits == 0 && POP(remote) < WORTH));
 		assert(dead || !IS_CENTRAL(owner) || (central && free_bits != 0));
 		i = pool;
@@ -720,9 +622,6 @@ init
 		:: i != 0 -> npool++; assert(npool <= made); i = next_free[i]
 		:: i == 0 -> break
 		od;
-#ifdef PARK
-		npool = (parked != 0 -> npool + 1 : npool);
-#endif
 		assert(npool == made)
 	}
 }

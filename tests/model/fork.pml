@@ -975,9 +975,6 @@ inline after_fork(me)
 	do
 	:: c <= NCACHE ->
 		if
-		/* A parked cache is no orphan: no thread has it, so that it is whole, and the child
-		 * has it as the parent had. One that a lost thread was taking or giving is either
-		 * in use or parked. */
 		:: c != SHARED_CACHE && in_use[c] -> orphan[c] = c != mine;
 			user[c] = (c == mine -> me : 0);
 			others = others || orphan[c]

@@ -31,7 +31,6 @@ mspan_owner_relaxed  the models have its load where it is called
 mspan_set_grown      a big object: the program gives it from thread to thread
 slot_state           state bytes: the models have them as what is live or out
 slot_set             the same
-thread_attend        a hint: thread_list decides under its lock
 mspan_set_released   a figure
 mspan_count_released the same
 mspan_has_remote     a hint: who acts on it takes the span and absorbs
