@@ -212,6 +212,9 @@ static void *grow_to_pages(const struct object *o, size_t size, enum scan scan)
 
 	if (o->span->kind == SPAN_TINY || size <= o->nbytes || size < REALLOC_PAGES_MIN)
 		return NULL;
+	/* The new object is to have guards, or to be another malloc's. */
+	if (options.efence || options.off)
+		return NULL;
 	if (o->span->kind == SPAN_SMALL && size > MAX_SMALL_SIZE)
 		return NULL;
 	c = start_enter();

@@ -209,10 +209,10 @@ static void make_key(void)
 	atomic_store_explicit(&late_state, made ? LATE_DONE : LATE_NO_KEY, memory_order_release);
 }
 
-/* Returns true if a thread may have a cache of its own: libc can be asked to tell of its end, or is
- * not up yet, or the thread is starting the library itself. While another thread makes the key, a
- * thread uses the shared cache. With a cache of its own libc might never be told of it, because a
- * thread that only frees from then on does not come by here. */
+/* Returns true if a thread may have a cache of its own: libc can be asked to tell of the thread's
+ * end, or libc is not up yet, or this thread makes the key. Other threads use the shared cache
+ * meanwhile. If one of them took a cache and only freed from then on, nobody would give the cache
+ * back, because frees do not come by here. */
 static bool may_have_cache(void)
 {
 	/* Relaxed, both: one that is seen too late costs the shared cache once more. The flag is
@@ -252,7 +252,9 @@ static SLOW_PATH void watch_exit(struct mcache *c)
  * handlers ran before. */
 static void after_fork(void)
 {
-	forked_look_in_handler();
+	/* The handler of a signal may have forked while this thread changes a list. Then the heap
+	 * is put in order later: at the next slow path, or where the thread waits for a lock. */
+	forked_look_in_handler(!lock_any_held());
 	/* Yama's permission is not inherited. */
 	if (options.view)
 		(void)os_allow_tracer(OS_ANY_TRACER);

@@ -4,7 +4,7 @@
  * See malloc.c for the overview.
  *
  * Owns     struct bigcache: lists by length, up to BIG_PAGES_ALONE pages. How much a cache may keep
- *          is decided in mcache.c, but for what a thread alone learns.
+ *          is decided in cachecap.c, but for what a thread alone learns.
  * Locks    none: a bigcache belongs to one thread.
  * Holds    a kept object is in the page map, its state is free, its owner word says who keeps it,
  *          and no one else can reach it: mcache_check() tests that. Lists change by one store at a

@@ -7,8 +7,9 @@
 
 #include "heap/mheap.h"
 
-/* A thread looks at the clock and at its share after it has kept so many objects, if they have one
- * length. If they have several, there may be twice as many. */
+/* A thread looks at the clock and at its share after it has kept about so many objects, if they
+ * have one length; at most twice as many. If shorter objects come after a longer one there may be
+ * more. */
 #define BIG_FREES_PER_LOOK 64
 
 /*

@@ -59,5 +59,7 @@ void mcache_admit_big(struct mcache *c, size_t npages, uint32_t most)
 		most = BIG_PAGES_ALWAYS;
 	room = most - min_size(most, bigcache_npages(&c->big));
 	bigcache_set_room(&c->big, (uint32_t)min_size(room, wanted),
-			  room < wanted && limit_bytes() == 0 ? BIG_FREES_PER_LOOK - 1 : 0);
+			  room < wanted && limit_bytes() == 0 ?
+				  (uint32_t)(wanted / max_size(room, npages)) :
+				  0);
 }

@@ -116,7 +116,7 @@ struct mcache {
 	uintptr_t user;                                  /* [t] lock_self() of its thread */
 	bool in_use;                                     /* [t] a thread has it */
 	bool orphan;                                     /* in a forked child: its thread is gone */
-	bool giving;                                     /* in note_given() */
+	bool giving;                                     /* in give_all_unused() */
 	bool watched;                                    /* libc tells when its thread ends */
 	bool has_area;                                   /* the stack area is committed */
 	bool has_counted;                                /* so are the counted bins' stacks */

@@ -211,9 +211,9 @@ static bool admit_word_locked(void)
 
 /* --- pages --- */
 
-static void note_taken_locked(uint64_t page, size_t npages, size_t nclean)
+static bool note_taken_locked(uint64_t page, size_t npages, size_t nclean)
 {
-	scavenge_note_taken_locked(&mheap.scavenger, page, npages, nclean, limit_decay_ms());
+	return scavenge_note_taken_locked(&mheap.scavenger, page, npages, nclean, limit_decay_ms());
 }
 
 /* What a request for pages is for. */
@@ -260,9 +260,12 @@ static uint64_t alloc_pages_locked(const struct wanted *w, size_t *nclean)
 			growth_extend_locked(&mheap.growth, w->npages + w->align_pages - 1, false);
 	     i++)
 		page = take_pages_locked(w, nclean);
-	/* That a huge object begins clean is no sign of too much being released. */
-	if (page != PAGE_NONE)
-		note_taken_locked(page, w->npages, w->npages < HUGE_PAGES ? *nclean : 0);
+	/* That a huge object begins clean is no sign of too much being released. In a forked child
+	 * whose heap was rebuilt meanwhile the pages are free again. */
+	if (page != PAGE_NONE &&
+	    !note_taken_locked(page, w->npages, w->npages < HUGE_PAGES ? *nclean : 0) &&
+	    !take_at_locked(w, page, nclean))
+		page = PAGE_NONE;
 	return page;
 }
 
@@ -364,8 +367,7 @@ static bool take_first_word_locked(struct pcache *pc, unsigned npages, enum effo
 static bool refill_word(struct pcache *pc, const struct wanted *w)
 {
 	unsigned npages = (unsigned)w->npages;
-	bool huge = false;
-	bool ok;
+	bool huge = false, ok;
 
 	lock_acquire(&mheap.lock);
 	return_word_locked(pc);
@@ -373,8 +375,8 @@ static bool refill_word(struct pcache *pc, const struct wanted *w)
 	     (pc->next != 0 ? take_word_locked(pc, npages, w->effort)
 			    : take_first_word_locked(pc, npages, w->effort));
 	if (ok) {
-		note_taken_locked(pc->page + ctz64(pc->group), popcount64(pc->group),
-				  popcount64(pc->clean));
+		(void)note_taken_locked(pc->page + ctz64(pc->group), popcount64(pc->group),
+					popcount64(pc->clean));
 		pc->base = pagealloc_addr(&mheap.pages, pc->page);
 		huge = w->small && begin_huge_region_locked(pc);
 	} else {

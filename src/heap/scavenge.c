@@ -305,10 +305,11 @@ static SLOW_PATH void exchange_locked(struct scavenger *v, size_t nfresh,
 				scavenge_locked(v, npages * PAGE_SIZE) / PAGE_SIZE);
 }
 
-void scavenge_note_taken_locked(struct scavenger *v, uint64_t page, size_t npages, size_t nclean,
+bool scavenge_note_taken_locked(struct scavenger *v, uint64_t page, size_t npages, size_t nclean,
 				uint32_t decay_ms)
 {
 	struct excess_figures f = figures_locked(v, decay_ms);
+	uint32_t rebuilds = v->pages->rebuilds;
 	uint64_t end = page + npages;
 	size_t nfresh = end > v->fresh ? end - max_size(page, v->fresh) : 0;
 
@@ -320,6 +321,7 @@ void scavenge_note_taken_locked(struct scavenger *v, uint64_t page, size_t npage
 	excess_taken(&v->excess, nclean, &f);
 	if (UNLIKELY(nfresh >= EXCHANGE_PAGES_MIN))
 		exchange_locked(v, nfresh, &f);
+	return v->pages->rebuilds == rebuilds;
 }
 
 bool scavenge_excess_locked(struct scavenger *v, uint32_t decay_ms)

@@ -50,8 +50,9 @@ uint64_t scavenge_find_locked(const struct scavenger *v, size_t npages);
 
 /* Notes that pages were taken, nclean of which were clean. If EXCHANGE_PAGES_MIN or more were
  * fresh, as many dirty pages are released: a big object had no use for them. The lock is held; it
- * is dropped while the kernel releases pages. */
-void scavenge_note_taken_locked(struct scavenger *v, uint64_t page, size_t npages, size_t nclean,
+ * is dropped while the kernel releases pages. Returns false in a forked child whose pages were
+ * rebuilt meanwhile: those that were taken are free again. */
+bool scavenge_note_taken_locked(struct scavenger *v, uint64_t page, size_t npages, size_t nclean,
 				uint32_t decay_ms);
 
 /* Releases dirty pages if there are more than the heap may keep. Returns true when it has released

@@ -73,7 +73,7 @@ void forked_look_in_wait(void)
 	forked_look();
 }
 
-void forked_look_in_handler(void)
+void forked_look_in_handler(bool mends)
 {
 	uint32_t seen = atomic_load_explicit(os_fork_mark(), memory_order_relaxed);
 
@@ -82,7 +82,8 @@ void forked_look_in_handler(void)
 	/* Nobody wiped the mark: it is the parent's. Relaxed: the child has one thread. */
 	if ((int32_t)seen > 0 && seen != (uint32_t)os_pid())
 		atomic_store_explicit(os_fork_mark(), 0, memory_order_relaxed);
-	forked_look();
+	if (mends)
+		forked_look();
 }
 
 void forked_watch(void (*mend)(bool by_forker))

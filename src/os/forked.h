@@ -30,9 +30,9 @@ static inline void forked_look(void)
  * on kernels that do not wipe the mark; that takes a system call. */
 void forked_look_in_wait(void);
 
-/* Calls forked_mend() in a handler that libc calls in forked children, unless the heap is in order
- * already. The handler knows that it is in a child. */
-void forked_look_in_handler(void);
+/* Notes the fork in a handler that libc calls in forked children, unless the heap is in order
+ * already. The handler knows that it is in a child. With mends, it calls forked_mend(), too. */
+void forked_look_in_handler(bool mends);
 
 /* Begins to watch for forks. mend() is called once in each forked child, by its first thread that
  * enters the heap by a slow path. by_forker tells whether this is the thread that forked. Call it

@@ -76,10 +76,10 @@ static size_t count_numbers(const struct search *s, size_t word)
 	return n;
 }
 
-/* Returns the word at which most threads have a number. */
+/* Returns the word at which most threads have a number, or NWORDS if there is none. */
 static size_t best_word(const struct search *s)
 {
-	size_t best = 0, most = 0;
+	size_t best = NWORDS, most = 0;
 
 	for (size_t word = 0; word < NWORDS; word++) {
 		size_t n = count_numbers(s, word);
@@ -92,22 +92,31 @@ static size_t best_word(const struct search *s)
 	return best;
 }
 
-/* Returns the distance from the variable to the number. */
+/* Returns the distance from the variable to the number, or 0 if it is not found. */
 static intptr_t find_distance(const struct snapshot *sn)
 {
 	const struct target *t = sn->target;
 	struct search s = { .nnumbers = t->nthreads };
 	intptr_t distance;
+	size_t word;
 
 	s.numbers = room_for(t->nthreads + 1, sizeof(*s.numbers));
 	for (size_t i = 0; i < t->nthreads; i++)
 		s.numbers[i] = t->threads[i].inner_tid;
 	qsort(s.numbers, s.nnumbers, sizeof(*s.numbers), by_number);
 	s.windows = room_for(WINDOWS_MOST, sizeof(*s.windows));
-	for (size_t i = 0; i < sn->ncaches && s.nwindows < WINDOWS_MOST; i++)
-		if (!sn->caches[i].shared)
-			read_window(sn->target, sn->caches[i].user, &s.windows[s.nwindows++]);
-	distance = (intptr_t)(best_word(&s) * sizeof(int)) - (intptr_t)AROUND;
+	for (size_t i = 0; i < sn->ncaches && s.nwindows < WINDOWS_MOST; i++) {
+		struct window *w = &s.windows[s.nwindows];
+
+		if (sn->caches[i].shared)
+			continue;
+		read_window(sn->target, sn->caches[i].user, w);
+		/* The memory of a thread that has ended may be gone. */
+		if (w->end > w->first)
+			s.nwindows++;
+	}
+	word = best_word(&s);
+	distance = word == NWORDS ? 0 : (intptr_t)(word * sizeof(int)) - (intptr_t)AROUND;
 	free(s.windows);
 	free(s.numbers);
 	return distance;
@@ -139,8 +148,13 @@ static bool read_numbers(struct snapshot *sn)
 
 void threadid_find(struct snapshot *sn)
 {
+	intptr_t distance;
+
 	if (sn->target->tid_distance != 0 && read_numbers(sn))
 		return;
-	sn->target->tid_distance = find_distance(sn);
+	distance = find_distance(sn);
+	if (distance == 0)
+		return;
+	sn->target->tid_distance = distance;
 	(void)read_numbers(sn);
 }

@@ -381,6 +381,30 @@ TEST_IN_CHILD(pages_that_a_handler_took_after_the_rebuild_are_not_released)
 	CHECK(resident_pages(second, 20 * PAGE_SIZE) == 20 * PAGE_SIZE / os_page_size());
 }
 
+TEST_IN_CHILD(pages_that_an_object_took_stay_its_own_when_the_heap_is_rebuilt_meanwhile)
+{
+	static const struct os_space_hooks hooks = { .before_release = fork_in_handler };
+	struct mspan *old, *s;
+
+	start(1000);
+	forked_watch(rebuild);
+	old = used(3 * EXCHANGE_PAGES_MIN);
+	(void)used(1);
+	mheap_free_span(NULL, old);
+	os_fail_set_hooks(&hooks);
+	/* The object finds no room but fresh pages, and dirty ones are released for it. */
+	s = big(4 * EXCHANGE_PAGES_MIN);
+	if (forked_pid != 0) {
+		CHECK(child_wait(forked_pid) == 0);
+		_exit(0);
+	}
+	CHECK(mheap.pages.rebuilds == 1 && s != NULL);
+	mheap_check();
+	CHECK(mheap.pages.ntotal - mheap.pages.nfree == 1 + 4 * EXCHANGE_PAGES_MIN);
+	CHECK(big(4 * EXCHANGE_PAGES_MIN)->base != s->base);
+	mheap_check();
+}
+
 static bool is_huge(uintptr_t addr)
 {
 	return (arena_of(addr)->huge_regions >> addr % ARENA_SIZE / REGION_SIZE & 1) != 0;
@@ -638,6 +662,8 @@ int main(void)
 		cmocka_unit_test(the_run_that_is_found_has_as_many_dirty_pages_as_there_are),
 		cmocka_unit_test(
 			an_object_of_fresh_pages_releases_as_many_dirty_ones_and_its_own_stay),
+		cmocka_unit_test(
+			pages_that_an_object_took_stay_its_own_when_the_heap_is_rebuilt_meanwhile),
 		cmocka_unit_test(a_random_history_ends_with_every_free_page_released),
 	};
 

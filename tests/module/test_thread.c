@@ -12,6 +12,7 @@
 #include "heap.h"
 #include "tools/stat.h"
 #include "heap/thread.h"
+#include "os/forked.h"
 #include "base/options.h"
 #include "fork.h"
 #include "heap/limit.h"
@@ -153,6 +154,26 @@ TEST_IN_CHILD(thread_that_begins_before_the_key_and_then_only_frees)
 {
 	only_frees = true;
 	begin_early();
+}
+
+/* --- a fork by a signal's handler while the thread changes a list --- */
+
+static void go_on_in_child(void)
+{
+	CHECK(forked());
+	lock_release(&thread_list.lock);
+	use_heap();
+	CHECK(!forked() && caches_in_use() == 1);
+	heapcheck();
+}
+
+TEST_IN_CHILD(a_thread_that_forks_under_its_own_lock_mends_the_heap_later)
+{
+	use_heap();
+	lock_acquire(&thread_list.lock);
+	run_in_child(go_on_in_child);
+	lock_release(&thread_list.lock);
+	use_heap();
 }
 
 static void allocate_without_key(void)
@@ -439,6 +460,7 @@ int main(void)
 		cmocka_unit_test(
 			thread_that_begins_before_the_key_and_then_only_frees),
 		cmocka_unit_test(thread_that_makes_the_key_has_a_cache_meanwhile),
+		cmocka_unit_test(a_thread_that_forks_under_its_own_lock_mends_the_heap_later),
 		cmocka_unit_test(thread_that_cannot_be_watched_keeps_errno_and_is_watched_later),
 		cmocka_unit_test(a_trim_releases_the_caches_of_ended_threads),
 		cmocka_unit_test(
