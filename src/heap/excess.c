@@ -16,12 +16,13 @@
  *      of one turn at most.
  *   4. Two pages that were released and not taken again take away one page of the credit for a
  *      decay time. A program that frees most of what it has does not keep what it has learnt to
- *      keep. Each page takes away one when less is in use than half of what was in use at the
- *      bottom of every fall from which the program rose again lately: one that oscillates between
- *      20 and 30 MiB and comes to 5 is about to end, or to wait.
+ *      keep. A fall ends where the program takes RISE_MIN pages again; what is in use there is its
+ *      bottom. If less is in use now than half of the lowest bottom lately, each released page
+ *      takes away one: the program is about to end, or to wait. For example, it goes to and fro
+ *      between 20 and 30 MiB and comes to 5.
  *   5. A big object that takes fresh pages has no use for dirty ones. As many of these are
  *      released, so that a buffer which grows by copies has not all its former places beside it.
- *      That costs less than the faults of the object. A program whose credit has grown by more
+ *      A program whose credit has grown by more
  *      than twice the object's pages takes its dirty pages again, and keeps them.
  *   6. With time the program loses the credit that it does not use: as many pages as were dirty
  *      all the time.
@@ -106,7 +107,7 @@ static bool fell_deep(const struct excess *x, const struct excess_figures *f)
 	return depth != SIZE_MAX && f->inuse < depth / 2 && f->inuse + RISE_MIN <= depth;
 }
 
-bool excess_is_near(struct excess *x, const struct excess_figures *f)
+bool excess_note_freed(struct excess *x, const struct excess_figures *f)
 {
 	x->bottom = min_size(x->bottom, f->inuse);
 	return f->dirty > share(f);
@@ -136,7 +137,8 @@ void excess_released(struct excess *x, size_t wanted, size_t npages)
 	x->released = 0;
 }
 
-/* Notes from how deep a fall the program has risen. To rise higher than before is no return. */
+/* Notes the bottom of a fall once the program has risen from it. Growth beyond the former top is no
+ * such rise. */
 static void note_rise(struct excess *x, const struct excess_figures *f)
 {
 	bool rose = min_size(f->inuse, x->top) >= x->bottom + RISE_MIN;

@@ -36,7 +36,7 @@ void excess_init(struct excess *x, uint64_t now_ms);
 
 /* Notes that pages were freed. Returns true if excess_freed() is to be asked. It does not need the
  * time. */
-bool excess_is_near(struct excess *x, const struct excess_figures *f);
+bool excess_note_freed(struct excess *x, const struct excess_figures *f);
 
 /* Returns how many dirty pages are to be released now, 0 for none. The caller asks when pages were
  * freed. */

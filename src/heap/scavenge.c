@@ -329,7 +329,7 @@ bool scavenge_excess_locked(struct scavenger *v, uint32_t decay_ms)
 	struct excess_figures f = figures_locked(v, decay_ms);
 	size_t npages, released;
 
-	if (LIKELY(!excess_is_near(&v->excess, &f)))
+	if (LIKELY(!excess_note_freed(&v->excess, &f)))
 		return false;
 	f.now_ms = os_now_ms();
 	npages = excess_freed(&v->excess, &f);

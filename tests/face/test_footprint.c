@@ -155,7 +155,7 @@ static void a_request_that_fails_costs_nothing(void)
 
 enum { NTHREADS = 100 };
 
-/* KiB of private writable memory, and of memory that is there. */
+/* KiB of private writable memory, and of anonymous memory that is there. */
 struct memory {
 	long writable, resident;
 };
@@ -163,7 +163,7 @@ struct memory {
 static struct memory memory_now(void)
 {
 	return (struct memory){ (long)proc_field("/proc/self/status", "VmData"),
-				(long)(proc_rss() / 1024) };
+				(long)proc_field("/proc/self/status", "RssAnon") };
 }
 
 static bool threads_allocate;

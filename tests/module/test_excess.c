@@ -56,7 +56,7 @@ static void drop(size_t npages)
 		n = min_size(npages, STEP);
 		sim.f.inuse -= n;
 		sim.f.dirty += n;
-		if (!excess_is_near(&sim.x, &sim.f))
+		if (!excess_note_freed(&sim.x, &sim.f))
 			continue;
 		released = excess_freed(&sim.x, &sim.f);
 		if (released == 0)
@@ -285,7 +285,7 @@ static void pages_that_cannot_be_released_are_not_tried_at_every_free(void **sta
 
 		sim.f.inuse--;
 		sim.f.dirty++;
-		if (excess_is_near(&sim.x, &sim.f))
+		if (excess_note_freed(&sim.x, &sim.f))
 			wanted = excess_freed(&sim.x, &sim.f);
 		if (wanted == 0)
 			continue;
