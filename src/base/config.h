@@ -112,7 +112,8 @@ _Static_assert(PCACHE_PAGES % PCACHE_FIRST == 0, "a word has whole groups");
 #define COUNTED_MOST 128
 
 /* Where there are more caches than this, free stacks do not grow, and have at most so many bytes of
- * objects, or one. A current span whose slots all came free becomes a spare span there. */
+ * objects. A current span whose slots all came free becomes a spare span there. So an object of
+ * more bytes, once it is free, does not keep the span in which it lies. */
 #define STACK_DEEP_CACHES 16
 #define STACK_BYTES_MANY KiB(8)
 

@@ -41,8 +41,7 @@ void mcache_reset_stack(struct bin *b, spanclass_t sc)
 		     spanclass_scan(sc) == SCAN;
 
 	if (mcaches_count() > STACK_DEEP_CACHES)
-		entries = min_size(entries,
-				   max_size(STACK_BYTES_MANY / max_size(info->elemsize, 1), 1));
+		entries = min_size(entries, STACK_BYTES_MANY / max_size(info->elemsize, 1));
 	b->stack_bottom = first_bottom(sc);
 	b->stack_limit = b->stack_bottom + (uint32_t)entries * ENTRY_NBYTES;
 	b->stack_growth = grows ? STACK_GROWS : STACK_STAYS;

@@ -728,6 +728,25 @@ TEST_IN_CHILD(among_many_caches_a_current_span_whose_slots_all_came_free_is_a_sp
 	end_with_empty_heap();
 }
 
+TEST_IN_CHILD(among_many_caches_a_large_object_that_is_freed_keeps_no_span)
+{
+	struct mcache *c = &cache[0];
+	spanclass_t sc = make_spanclass(NUM_SIZE_CLASSES - 1, SCAN);
+
+	start();
+	CHECK(spanclass_info(sc)->elemsize > STACK_BYTES_MANY);
+	atomic_store(&mcaches_made, STACK_DEEP_CACHES);
+	mcache_flush_stacks(c);
+	put(c, get(c, sc));
+	CHECK(c->bins[sc].span != NULL && stack_depth(&c->bins[sc]) == 1);
+	atomic_store(&mcaches_made, STACK_DEEP_CACHES + 1);
+	mcache_flush_stacks(c);
+	put(c, get(c, sc));
+	CHECK(c->bins[sc].span == NULL && stack_depth(&c->bins[sc]) == 0);
+	check_all();
+	end_with_empty_heap();
+}
+
 TEST_IN_CHILD(among_many_caches_a_current_span_with_a_live_object_stays)
 {
 	struct mcache *c = &cache[0];
@@ -1470,6 +1489,7 @@ int main(void)
 		cmocka_unit_test(
 			among_many_caches_a_current_span_whose_slots_all_came_free_is_a_spare),
 		cmocka_unit_test(among_many_caches_a_current_span_with_a_live_object_stays),
+		cmocka_unit_test(among_many_caches_a_large_object_that_is_freed_keeps_no_span),
 		cmocka_unit_test(a_consumer_takes_over_the_spans_it_frees_into),
 		cmocka_unit_test(a_producer_and_a_consumer_do_not_grow_the_heap_without_end),
 		cmocka_unit_test(a_random_history_of_three_caches_loses_nothing),
