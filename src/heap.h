@@ -18,8 +18,9 @@ void heap_free_slot(uintptr_t addr, struct mspan *s, uint32_t slot, const char *
 void heap_free_slow(void *p, struct mspan *s, const char *func);
 void heap_free_sized_slow(void *p, size_t size, size_t align, const char *func);
 
-/* Does what is left to do where heap_free_sized_fast() returned false, if that was because the
- * stack is full or the span is another thread's. Returns false if nothing was done. */
+/* Frees an object of a size class into its span. free(p, size) calls it when the free stack is full
+ * or the span is another thread's. Returns false, and does nothing, if the size is not that of the
+ * object, or the object is not an ordinary small one. */
 bool heap_free_sized_slot(const _Atomic spanclass_t *classes, void *p, size_t size, size_t align,
 			  const char *func);
 

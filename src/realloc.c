@@ -201,7 +201,7 @@ static void *realloc_big(const struct object *o, size_t size, enum scan scan, co
 
 /* Gives a big object that grows other pages, and a small one pages of its own when it grows beyond
  * some size, because it will grow again and there may be room behind them. Returns NULL if the
- * object is not that large or there is no memory. */
+ * object is not that large, an option asks for another place, or there is no memory. */
 static void *grow_to_pages(const struct object *o, size_t size, enum scan scan)
 {
 	size_t sampled = 0;

@@ -22,8 +22,8 @@
  *      between 20 and 30 MiB and comes to 5.
  *   5. A big object that takes fresh pages has no use for dirty ones. As many of these are
  *      released, so that a buffer which grows by copies has not all its former places beside it.
- *      A program whose credit has grown by more
- *      than twice the object's pages takes its dirty pages again, and keeps them.
+ *      A program whose credit has grown by more than twice the object's pages takes its dirty
+ *      pages again, and keeps them.
  *   6. With time the program loses the credit that it does not use: as many pages as were dirty
  *      all the time.
  *
@@ -98,8 +98,7 @@ static void age(struct excess *x, const struct excess_figures *f)
 	x->aged_ms = f->now_ms;
 }
 
-/* Returns true when less is in use than half of what was in use at the bottom of every fall from
- * which the program rose lately. */
+/* Returns true if this fall is much deeper than all others lately: rule 4. */
 static bool fell_deep(const struct excess *x, const struct excess_figures *f)
 {
 	size_t depth = min_size(x->depth, x->depth_before);

@@ -33,8 +33,8 @@ struct limit limit;
 #define MARGIN_SHIFT 4
 #define MARGIN_MIN MiB(1)
 
-/* While the heap is above its limit, free pages that still have memory may be at most this part of
- * what is in use: 1/DIRTY_SHARE. */
+/* A heap above its limit keeps few free pages that still have memory: at most one for DIRTY_SHARE
+ * pages in use. */
 #define DIRTY_SHARE 64
 
 /* A round gives memory back because a request would cross the limit. The next round waits for

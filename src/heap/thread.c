@@ -303,8 +303,8 @@ static struct mcache *unlink_old_locked(uint64_t now_ms, uint32_t age_ms)
 	return old;
 }
 
-/* Takes so many caches out of the pool that it has no more than half of all. Returns them, linked
- * by next_free. */
+/* Takes caches out of the pool until it has at most POOL_MIN, or half of all caches if that is
+ * more. Returns those that it took, linked by next_free. */
 static struct mcache *unlink_excess_locked(void)
 {
 	struct mcache *excess = NULL, *c;

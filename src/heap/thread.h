@@ -92,8 +92,10 @@ void thread_give_cache(void);
  * thread. */
 void thread_set_user_locked(struct mcache *c);
 
-/* Empties the pool, and puts a cache there that no thread has. For a forked child. */
+/* Makes the pool empty, in a forked child that fills it anew. */
 void thread_clear_pool_locked(void);
+
+/* Puts a cache that no thread has into the pool. */
 void thread_pool_locked(struct mcache *c);
 
 /* Returns the shared cache, locked until thread_leave(). */

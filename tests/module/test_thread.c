@@ -214,7 +214,8 @@ TEST_IN_CHILD(thread_that_cannot_be_watched_keeps_errno_and_is_watched_later)
 
 /* --- the memory of caches that no thread has --- */
 
-enum { NTHREADS = 20 };
+/* NMANY: many more threads than the pool keeps caches for. */
+enum { NTHREADS = 20, NMANY = 300 };
 static sem_t all_began, may_end;
 
 static void *waiting_user(void *arg)
@@ -226,23 +227,23 @@ static void *waiting_user(void *arg)
 	return arg;
 }
 
-/* Runs NTHREADS threads that have caches at the same time and end. */
-static void run_threads(void)
+/* Runs n threads that have caches at the same time and end. */
+static void run_threads(int n)
 {
-	pthread_t t[NTHREADS];
+	static pthread_t t[NMANY];
 
 	sem_init(&all_began, 0, 0);
 	sem_init(&may_end, 0, 0);
-	for (int i = 0; i < NTHREADS; i++)
+	for (int i = 0; i < n; i++)
 		CHECK(pthread_create(&t[i], NULL, waiting_user, NULL) == 0);
-	for (int i = 0; i < NTHREADS; i++)
+	for (int i = 0; i < n; i++)
 		while (sem_wait(&all_began) != 0)
 			;
-	CHECK(caches_in_use() == NTHREADS + 1);
+	CHECK(caches_in_use() == (size_t)n + 1);
 	heapcheck();
-	for (int i = 0; i < NTHREADS; i++)
+	for (int i = 0; i < n; i++)
 		sem_post(&may_end);
-	for (int i = 0; i < NTHREADS; i++)
+	for (int i = 0; i < n; i++)
 		CHECK(pthread_join(t[i], NULL) == 0);
 	CHECK(caches_in_use() == 1);
 }
@@ -263,7 +264,7 @@ TEST_IN_CHILD(a_trim_releases_the_caches_of_ended_threads)
 	(void)heap_trim();
 	used = fixalloc_used_bytes();
 	for (int i = 0; i < 3; i++) {
-		run_threads();
+		run_threads(NTHREADS);
 		CHECK(pool_has_memory());
 		(void)heap_trim();
 		CHECK(!pool_has_memory());
@@ -277,7 +278,7 @@ TEST_IN_CHILD(a_tick_releases_caches_that_no_thread_took_for_the_decay_time)
 {
 	use_heap();
 	options.scavenge_ms = 1000000;
-	run_threads();
+	run_threads(NTHREADS);
 	thread_release_caches(limit_decay_ms());
 	CHECK(pool_has_memory());
 	options.scavenge_ms = 1;
@@ -285,29 +286,8 @@ TEST_IN_CHILD(a_tick_releases_caches_that_no_thread_took_for_the_decay_time)
 	thread_cache()->poll_ms = 0;
 	mcache_poll(thread_cache());
 	CHECK(!pool_has_memory());
-	run_threads();
+	run_threads(NTHREADS);
 	heapcheck();
-}
-
-/* Many more threads than the pool keeps caches for. */
-#define NMANY 300
-
-static void run_many_threads(void)
-{
-	static pthread_t t[NMANY];
-
-	sem_init(&all_began, 0, 0);
-	sem_init(&may_end, 0, 0);
-	for (int i = 0; i < NMANY; i++)
-		CHECK(pthread_create(&t[i], NULL, waiting_user, NULL) == 0);
-	for (int i = 0; i < NMANY; i++)
-		while (sem_wait(&all_began) != 0)
-			;
-	CHECK(caches_in_use() == NMANY + 1);
-	for (int i = 0; i < NMANY; i++)
-		sem_post(&may_end);
-	for (int i = 0; i < NMANY; i++)
-		CHECK(pthread_join(t[i], NULL) == 0);
 }
 
 TEST_IN_CHILD(the_pool_of_a_process_whose_threads_ended_is_small)
@@ -317,7 +297,7 @@ TEST_IN_CHILD(the_pool_of_a_process_whose_threads_ended_is_small)
 	options.scavenge_ms = 1000000;
 	use_heap();
 	for (int i = 0; i < 3; i++) {
-		run_many_threads();
+		run_threads(NMANY);
 		n = thread_count_caches();
 		CHECK(n.inuse == 1);
 		CHECK(n.bytes < n.inuse_bytes + NMANY / 4 * n.inuse_bytes);
@@ -345,7 +325,7 @@ TEST_IN_CHILD(threads_that_come_and_go_share_one_cache)
 
 static void use_in_child(void)
 {
-	run_threads();
+	run_threads(NTHREADS);
 	(void)heap_trim();
 	CHECK(!pool_has_memory());
 	heapcheck();
@@ -354,11 +334,11 @@ static void use_in_child(void)
 TEST_IN_CHILD(a_forked_child_has_released_caches_and_those_of_the_pool)
 {
 	use_heap();
-	run_threads();
+	run_threads(NTHREADS);
 	run_in_child(use_in_child);
 	(void)heap_trim();
 	run_in_child(use_in_child);
-	run_threads();
+	run_threads(NTHREADS);
 }
 
 static void *refused_user(void *arg)
