@@ -7,7 +7,7 @@
  * between them.
  *
  * A mutant is the same program with one order weaker, or with one step left out. An error must be
- * found in each, so every order in the source is shown to be needed.
+ * found in each, which shows that the order or the step is needed.
  *
  * Left out: a load never returns a value older than the one before the last, nor one that is stored
  * only later.
