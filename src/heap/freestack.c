@@ -18,6 +18,7 @@
 #include "heap/mcache.h"
 #include "base/options.h"
 #include "heap/limit.h"
+#include "heap/pagemap.h"
 #include "heap/partalloc.h"
 
 #define ENTRY_NBYTES ((uint32_t)sizeof(struct free_entry))
@@ -118,4 +119,15 @@ void mcache_deepen_stack(struct mcache *c, spanclass_t sc)
 	b->stack_bottom = bottom;
 	b->stack_limit = bottom + entries * ENTRY_NBYTES;
 	b->stack_growth = STACK_WAITS;
+}
+
+void mcache_look_ahead(struct mcache *c, const struct bin *b, struct mspan **spans)
+{
+	for (unsigned i = 0; i < SPILL_ENTRIES; i++) {
+		const struct free_entry *e = stack_entry(c, b->stack_top) - 1 - i;
+		struct mspan *s = span_of(e->addr);
+
+		spans[i] = s;
+		prefetch(&mspan_free_bits(s)[(e->state - s->state) / 64]);
+	}
 }

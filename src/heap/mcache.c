@@ -479,6 +479,43 @@ static SLOW_PATH void deepen_and_free(uintptr_t addr, struct mspan *s, uint32_t 
 	if (!mcache_free_fast(c, s, s->spanclass, addr, &s->state[slot]))
 		free_into_span(addr, s, slot, func, c);
 }
+/* Returns the last entries of the full stack to their spans, and then frees a slot. */
+static SLOW_PATH void spill_and_free(uintptr_t addr, struct mspan *s, uint32_t slot,
+				     const char *func, struct mcache *c)
+{
+	struct bin *b = &c->bins[s->spanclass];
+	struct mspan *spans[SPILL_ENTRIES];
+	uint32_t top = b->stack_top;
+
+	mcache_look_ahead(c, b, spans);
+	/* A span that comes to be empty may lead to a flush of all stacks. */
+	for (unsigned i = 0; i < SPILL_ENTRIES && b->stack_top == top; i++) {
+		top -= (uint32_t)sizeof(struct free_entry);
+		b->stack_top = top;
+		return_slot(c, spans[i],
+			    (uint32_t)(stack_entry(c, top)->state - spans[i]->state), func);
+	}
+	if (!mcache_free_fast(c, s, s->spanclass, addr, &s->state[slot]))
+		free_into_span(addr, s, slot, func, c);
+}
+
+/* Frees a slot in a large heap. Where two frees in a row that found no room were each in another
+ * span than the one before, the stack is spilled: see SPILL_ENTRIES. */
+static SLOW_PATH void free_in_large_heap(uintptr_t addr, struct mspan *s, uint32_t slot,
+					 const char *func, struct mcache *c)
+{
+	const struct bin *b = &c->bins[s->spanclass];
+	bool wanders = s != c->overflow_span, wandered = c->overflow_wanders;
+
+	c->overflow_span = s;
+	c->overflow_wanders = wanders;
+	if (wanders && wandered && b->stack_top == b->stack_limit &&
+	    stack_depth(b) >= SPILL_ENTRIES &&
+	    (mspan_owner_relaxed(s) & ~SPAN_FULL) == mcache_owner(c))
+		spill_and_free(addr, s, slot, func, c);
+	else
+		free_into_span(addr, s, slot, func, c);
+}
 
 void mcache_free_slot(uintptr_t addr, struct mspan *s, uint32_t slot, const char *func,
 		      struct mcache *c)
@@ -495,6 +532,8 @@ void mcache_free_slot(uintptr_t addr, struct mspan *s, uint32_t slot, const char
 	if (UNLIKELY(b->stack_growth == STACK_GROWS && b->stack_top == b->stack_limit) &&
 	    mcaches_count() <= STACK_DEEP_CACHES)
 		deepen_and_free(addr, s, slot, func, c);
+	else if (UNLIKELY(growth_bytes(&mheap.growth) >= SPILL_HEAP_BYTES))
+		free_in_large_heap(addr, s, slot, func, c);
 	else
 		free_into_span(addr, s, slot, func, c);
 }

@@ -110,6 +110,9 @@ struct mcache {
 	uint32_t limit_calls;                            /* limit.calls when it was answered */
 	struct mspan *review_at;                         /* the partial span to be looked at next */
 	unsigned review_sc;                              /* its class; NUM_SPAN_CLASSES: none */
+	const struct mspan *overflow_span;               /* of the last free_in_large_heap(); only
+							  * compared */
+	bool overflow_wanders;                           /* the one before was in another span */
 	struct bigcache big;
 	struct mcache *next_free;                        /* [t] link of the pool */
 	struct mcache *next_used;                        /* [t] link of a chain of those in use */
@@ -355,6 +358,11 @@ void mcache_reset_area(struct mcache *c);
 /* Moves a full stack to a larger place. Without room or memory for that the stack stays as it is
  * until it is reset. */
 void mcache_deepen_stack(struct mcache *c, spanclass_t sc);
+
+/* Finds the spans of the last SPILL_ENTRIES entries of a stack, the last first, and asks the processor
+ * for their free bits. In a large heap each is a miss of the caches, and it can wait for all at
+ * once. */
+void mcache_look_ahead(struct mcache *c, const struct bin *b, struct mspan **spans);
 
 /* Returns true if stacks may be deeper than they should be now: the thread is no longer alone, or a
  * limit is near. They are to be flushed then. */

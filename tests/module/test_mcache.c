@@ -235,6 +235,52 @@ TEST_IN_CHILD(what_was_learnt_serves_other_classes_before_the_heap_grows)
 	end_with_empty_heap();
 }
 
+/* Frees an object of the array, and returns the index of one in another span. */
+static unsigned put_and_wander(void **object, unsigned n, unsigned at)
+{
+	put(&cache[0], object[at]);
+	object[at] = NULL;
+	return (at + 301) % n;
+}
+
+TEST_IN_CHILD(a_full_stack_is_spilled_where_frees_go_from_span_to_span)
+{
+	static void *object[4 * STACK_MAX_ENTRIES];
+	const unsigned most = spanclass_info(SC_64)->stack_entries, n = 4 * STACK_MAX_ENTRIES;
+	struct bin *t = &cache[0].bins[SC_64];
+	static void *large[SPILL_HEAP_BYTES / 32768];
+	unsigned at = 0, left = 0;
+
+	start();
+	for (unsigned i = 0; i < SPILL_HEAP_BYTES / 32768; i++)
+		large[i] = get(&cache[0], SC_32768);
+	for (unsigned i = 0; i < n; i++)
+		object[i] = get(&cache[0], SC_64);
+	for (unsigned i = 0; i < most; i++)
+		at = put_and_wander(object, n, at);
+	CHECK(stack_depth(t) == most);
+	/* The first free that finds no room tells nothing. */
+	at = put_and_wander(object, n, at);
+	CHECK(stack_depth(t) == most);
+	for (unsigned i = 0; i < 3 * SPILL_ENTRIES; i++) {
+		at = put_and_wander(object, n, at);
+		CHECK(stack_depth(t) == most - SPILL_ENTRIES + 1 + i % SPILL_ENTRIES);
+		if (i % 50 == 0)
+			check_all();
+	}
+	/* The rest lies in a row. */
+	for (unsigned i = 0; i < n; i++) {
+		if (object[i] == NULL)
+			continue;
+		put(&cache[0], object[i]);
+		CHECK(left++ <= SPILL_ENTRIES || stack_depth(t) == most);
+	}
+	check_all();
+	for (unsigned i = 0; i < SPILL_HEAP_BYTES / 32768; i++)
+		put(&cache[0], large[i]);
+	end_with_empty_heap();
+}
+
 TEST_IN_CHILD(a_stack_that_was_flushed_is_in_its_first_place_again)
 {
 	struct bin *t = &cache[0].bins[SC_64];
@@ -1466,6 +1512,7 @@ int main(void)
 		cmocka_unit_test(a_thread_with_company_learns_nothing),
 		cmocka_unit_test(a_thread_forgets_what_it_learnt_when_company_comes),
 		cmocka_unit_test(what_was_learnt_serves_other_classes_before_the_heap_grows),
+		cmocka_unit_test(a_full_stack_is_spilled_where_frees_go_from_span_to_span),
 		cmocka_unit_test(a_stack_that_was_flushed_is_in_its_first_place_again),
 		cmocka_unit_test(
 			a_stack_without_memory_to_grow_stays_as_it_is_and_grows_after_a_flush),
