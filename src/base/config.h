@@ -123,10 +123,10 @@ _Static_assert(PCACHE_PAGES % PCACHE_FIRST == 0, "a word has whole groups");
 #define STACK_OTHERS_ENTRIES 15
 #define STACK_OTHERS_SIZE 32
 
-/* In a heap of at least SPILL_HEAP_BYTES, a full stack of at least SPILL_ENTRIES entries returns that
- * many to their spans when frees go from span to span. So the misses of the processor's caches that
- * this costs overlap. In a smaller heap the records of spans are in the caches. Where a free is in
- * the span of the one before, its slot alone goes to the span, which is at hand. */
+/* In a heap of at least SPILL_HEAP_BYTES, a full stack of at least SPILL_ENTRIES entries returns
+ * that many to their spans when frees go from span to span. So the misses of the processor's caches
+ * that this costs overlap. In a smaller heap the records of spans are in the caches. Where a free
+ * is in the span of the one before, its slot alone goes to the span, which is at hand. */
 #define SPILL_HEAP_BYTES MiB(32)
 #define SPILL_ENTRIES 64
 

@@ -359,9 +359,9 @@ void mcache_reset_area(struct mcache *c);
  * until it is reset. */
 void mcache_deepen_stack(struct mcache *c, spanclass_t sc);
 
-/* Finds the spans of the last SPILL_ENTRIES entries of a stack, the last first, and asks the processor
- * for their free bits. In a large heap each is a miss of the caches, and it can wait for all at
- * once. */
+/* Finds the spans of the last SPILL_ENTRIES entries of a stack, the last first, and asks the
+ * processor for their free bits. In a large heap each is a miss of the caches, and the processor
+ * can wait for all at once. */
 void mcache_look_ahead(struct mcache *c, const struct bin *b, struct mspan **spans);
 
 /* Returns true if stacks may be deeper than they should be now: the thread is no longer alone, or a
