@@ -110,7 +110,8 @@
  *     heap, those that are empty go back before the next one is taken.
  *   - Huge pages are asked for region by region, where small objects begin one (mheap.c). Huge
  *     pages for all of a large heap multiply the memory of programs that allocate and do not touch.
- *   - The face interposes dlopen and dlmopen, because RTLD_DEEPBIND can be answered only there.
+ *   - The face interposes dlopen, dlsym and their fellows, because they lead past this library to
+ *     libc's malloc (RTLD_DEEPBIND, a handle of libc), and can be answered only there.
  *
  * Owns     the policy: which requests are small, tiny or big, and which mode serves them.
  * Locks    none of its own. start_enter() gives a cache, perhaps the shared one, locked.
