@@ -33,10 +33,10 @@
  *   3. mcache_refill() [mcache.c] takes the next word of the current span (load_word()).
  *   4. A current span without a free bit becomes full: it has no owner and is on no list. Then
  *      next_span() takes a partial span of the bin, a spare span of the class, or a span that
- *      mcentral_take() has. mspan_absorb() adds the slots that other threads freed there. If there
- *      is none of these, spares_recarve() makes a spare span of another class one of this class.
- *   5. Otherwise mheap_alloc_small() [mheap.c] makes a span. Its pages come from the thread's page
- *      word: up to 64 neighbouring pages that the thread has taken in advance [pcache.c].
+ *      mcentral_take() has. mspan_absorb() adds the slots that other threads freed there.
+ *   5. Otherwise spare spans of other classes give their pages back, and mheap_alloc_small()
+ *      [mheap.c] makes a span. Its pages come from the thread's page word: up to 64 neighbouring
+ *      pages that the thread has taken in advance [pcache.c].
  *   6. If the word has no such run, refill_word() exchanges it for another, under mheap.lock. The
  *      other word comes from pagealloc. When that has none, growth_extend_locked() commits memory,
  *      after arena.c has reserved address space by os_reserve(), which is an mmap(2).
@@ -95,9 +95,9 @@
  *   - A thread that never had company keeps all partial spans that it uses, and as many freed big
  *     objects as it asks for. Others keep a share of 2 MiB of spans and of 8 MiB of big objects:
  *     what one keeps the others cannot use.
- *   - Any class may have the spare spans of a thread, so that memory goes where it is needed. How
- *     many it keeps it learns from those that it had to give away and missed later. A
- *     thread that frees all it had, and ends or waits then, has learnt nothing and keeps little.
+ *   - A thread keeps spare spans for the classes that they are of. How many it keeps it learns from
+ *     those that it had to give away and missed later. A thread that frees all it had, and ends or
+ *     waits then, has learnt nothing and keeps little.
  *   - A thread takes its own full span back at the first free that overflows its stack, by one
  *     swap. Two atomic operations for every slot cost more (bench row "bulk 64 B x 10000").
  *   - The spans that a thread takes of the heap for one class begin short, with one slot or a page

@@ -84,37 +84,29 @@ static void give_all_unused(struct mcache *c)
 	c->first_npages = 0;
 }
 
-/* Gives back what the cache does not use, and counts anew what it gives and takes. */
+/* Gives back what the cache does not use, and begins to count anew what it gives. */
 static void give_up(struct mcache *c)
 {
 	give_all_unused(c);
-	c->given_npages = c->taken_npages = 0;
+	c->given_npages = 0;
 }
 
-/* Notes that pages of an empty span or of a big object went to the heap, while the cache took none.
- * When they are many the cache gives up what it keeps, too: perhaps the thread has freed all it
- * had and will not come by again. A thread that has taken as many since the last time will take
- * more: the next time comes after twice as many, until the next tick. */
+/* Notes that pages of an empty span or of a big object went to the heap. When the cache has given
+ * many more than it took, it gives up what it keeps, too: perhaps the thread has freed all it had
+ * and will not come by again. */
 static void note_given(struct mcache *c, size_t npages)
 {
-	uint32_t least = mcache_share(GIVEN_PAGES_ALONE, GIVEN_PAGES_ALL, GIVEN_PAGES_MIN);
-	uint32_t most = (uint32_t)max_size(c->given_most, least);
-
 	if (c->giving)
 		return;
 	c->given_npages += (uint32_t)npages;
-	if (c->given_npages < most)
-		return;
-	c->given_most = c->taken_npages >= most ? (uint32_t)min_size(2 * (size_t)most, UINT32_MAX)
-						: most / 2;
-	give_up(c);
+	if (c->given_npages >= mcache_share(GIVEN_PAGES_ALONE, GIVEN_PAGES_ALL, GIVEN_PAGES_MIN))
+		give_up(c);
 }
 
 /* Notes that the cache has taken pages of the heap. */
 static void note_taken(struct mcache *c, size_t npages)
 {
 	c->given_npages -= (uint32_t)min_size(npages, c->given_npages);
-	c->taken_npages += (uint32_t)min_size(npages, UINT32_MAX - c->taken_npages);
 }
 
 /* Frees an empty span of ours, or a big object, that is on no list. */
@@ -313,19 +305,14 @@ static struct mspan *new_span(struct mcache *c, const struct wanted *w)
 	return s;
 }
 
-/* Makes a spare span of another class one of this class. If none will do, the oldest give their
- * pages to the heap, for the next span, and NULL is returned. */
-static struct mspan *recarve(struct mcache *c, spanclass_t sc)
+/* Gives pages of spare spans to the page word or the heap, for a span of npages that is made next
+ * for a class that has no spare span. */
+static void give_spares_for(struct mcache *c, size_t npages)
 {
-	struct bin *b = &c->bins[sc];
-	size_t npages = spanclass_info(sc)->npages[b->span_length];
-	struct mspan *s = spares_recarve(&c->spares, &c->pages, sc, npages);
+	uint32_t most = c->spares.npages;
 
-	if (s == NULL)
-		spares_missed(&c->spares, npages);
-	if (s != NULL && b->span_length < SPAN_LENGTHS - 1)
-		b->span_length++;
-	return s;
+	spares_missed(&c->spares, npages);
+	spares_shrink(&c->spares, &c->pages, most - (uint32_t)min_size(npages, most));
 }
 
 /* Returns a span of ours with a free slot, or NULL when there is no memory. */
@@ -347,10 +334,10 @@ static struct mspan *next_span(struct mcache *c, spanclass_t sc)
 		s = spares_take(&c->spares, sc);
 	if (s == NULL)
 		s = mcentral_take(sc, mcache_owner(c));
-	if (s == NULL)
-		s = recarve(c, sc);
-	if (s == NULL)
+	if (s == NULL) {
+		give_spares_for(c, spanclass_info(sc)->npages[b->span_length]);
 		s = new_span(c, &(struct wanted){ .sc = sc });
+	}
 	if (s != NULL) {
 		mspan_absorb(s);
 		mspan_begin_use(s);
@@ -729,7 +716,6 @@ static SLOW_PATH void poll(struct mcache *c, uint64_t now_ms)
 		mcache_flush_stacks(c);
 	if (called || now_ms - c->tick_ms >= limit_decay_ms()) {
 		c->tick_ms = now_ms;
-		c->given_most = 0;
 		if (called)
 			bigcache_flush(&c->big, &c->pages);
 		tick(c);

@@ -104,9 +104,7 @@ struct mcache {
 	uint64_t first_ms;                               /* when give_idle() last did so */
 	uint32_t partial_npages;                         /* pages of all partial spans */
 	uint32_t given_npages;                           /* given to the heap less those taken */
-	uint32_t taken_npages;                           /* taken since it last gave up all */
 	uint32_t first_npages;                           /* of first spans since give_idle() */
-	uint32_t given_most;                             /* given_npages when it does so again */
 	uint32_t limit_calls;                            /* limit.calls when it was answered */
 	struct mspan *review_at;                         /* the partial span to be looked at next */
 	unsigned review_sc;                              /* its class; NUM_SPAN_CLASSES: none */
