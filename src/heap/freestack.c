@@ -4,13 +4,15 @@
  * See malloc.c for the overview.
  *
  * A stack begins in its first place, which is in the cache. When it is full it moves to a place in
- * the cache's stack area, where places lie one behind the other in the order in which they were
- * taken. So a stack that is not deep costs no memory page of its own. In a thread alone a stack
- * that was emptied, and is full again, moves on to a place of four times the entries: a program
- * that frees many objects of a class and asks for as many again is served by the stack alone. All
- * places in the area are given up together, when the stacks are flushed.
+ * the cache's stack area. Places lie there one behind the other, in the order in which they were
+ * taken, so that a stack which is not deep costs no kernel page of its own. All places in the area
+ * are given up together, when the stacks are flushed.
  *
- * Owns     the bounds of the stacks. What is on them belongs to mcache.c.
+ * A thread alone learns. Where a stack was emptied and is full again, it moves on to a place of
+ * four times the entries. A program that frees many objects of a class, and asks for as many again,
+ * is then served by the stack alone.
+ *
+ * Owns     the bounds of the stacks. mcache.c owns their entries.
  * Locks    none: a cache belongs to one thread. Takes the metadata lock.
  * Holds    below the bottom of a place lies an entry of address 0, so that the top of a stack alone
  *          leads to all its entries. No two places overlap while one of them has an entry.
@@ -20,14 +22,12 @@
 #include "heap/limit.h"
 #include "heap/partalloc.h"
 
-#define ENTRY_NBYTES ((uint32_t)sizeof(struct free_entry))
-
 static uint32_t first_bottom(spanclass_t sc)
 {
 	size_t i = (spanclass_scan(sc) == NOSCAN ? (size_t)NUM_SIZE_CLASSES : 0) + sc / 2u;
 
 	return (uint32_t)(offsetof(struct mcache, first_stacks) +
-			  (i * (1 + STACK_FIRST_ENTRIES) + 1) * sizeof(struct free_entry));
+			  (i * (1 + STACK_FIRST_ENTRIES) + 1) * ENTRY_NBYTES);
 }
 
 void mcache_reset_stack(struct bin *b, spanclass_t sc)

@@ -28,8 +28,8 @@
 /* How often in a decay time a thread that takes spans gives back what it does not use. */
 #define IDLE_PER_TICK 16
 
-/* The least number of milliseconds from one time to the next that first spans make a thread give
- * back what it does not use. */
+/* First spans make a thread give back what it does not use, but no more often than in so many
+ * milliseconds. */
 #define FIRST_MS 4
 
 _Atomic uint32_t mcaches_made;
@@ -74,21 +74,15 @@ static bool keep_if_free(struct mcache *c, struct mspan *s)
 
 static void give_unused(struct mcache *c);
 
-/* Gives back what the cache does not use. That does not count as given. */
-static void give_all_unused(struct mcache *c)
+/* Gives back all that the cache keeps and does not use, kept big objects among it. The counts of
+ * given pages and of first spans begin anew. */
+static void give_up(struct mcache *c)
 {
 	c->giving = true;
 	bigcache_flush(&c->big, &c->pages);
 	give_unused(c);
 	c->giving = false;
-	c->first_npages = 0;
-}
-
-/* Gives back what the cache does not use, and begins to count anew what it gives. */
-static void give_up(struct mcache *c)
-{
-	give_all_unused(c);
-	c->given_npages = 0;
+	c->given_npages = c->first_npages = 0;
 }
 
 /* Notes that pages of an empty span or of a big object went to the heap. When the cache has given
@@ -156,9 +150,9 @@ static void return_word(struct bin *b)
 	b->alloc_cache = 0;
 }
 
-/* Takes the current span out of its bin if all its slots are free and there are many caches: their
- * threads may wait for long, each with a current span for every class it ever used. Returns false
- * if the span stays. */
+/* Takes the current span out of its bin if all its slots are free and there are many caches. Many
+ * threads may wait for long, and each would keep a current span for every class that it ever used.
+ * Returns false if the span stays. */
 static bool leave_current(struct bin *b, struct mspan *s)
 {
 	if (mcaches_count() <= STACK_DEEP_CACHES ||
@@ -208,8 +202,8 @@ static bool load_word(struct bin *b, struct mspan *s, uint64_t random)
 	return true;
 }
 
-/* What is asked of the heap: a span of a small class, or if npages is not 0, a big object. */
-struct wanted {
+/* A request to the heap: a big object of npages, or if npages is 0, a span of the class sc. */
+struct span_request {
 	spanclass_t sc;
 	size_t npages, align_pages;
 	enum content content;
@@ -235,7 +229,7 @@ static struct mspan *ask_for_small(struct mcache *c, spanclass_t sc, enum effort
 	return s;
 }
 
-static struct mspan *ask_heap(struct mcache *c, const struct wanted *w, enum effort effort)
+static struct mspan *ask_heap(struct mcache *c, const struct span_request *w, enum effort effort)
 {
 	if (w->npages == 0)
 		return ask_for_small(c, w->sc, effort);
@@ -245,7 +239,7 @@ static struct mspan *ask_heap(struct mcache *c, const struct wanted *w, enum eff
 
 /* Gives back all that the thread keeps elsewhere and asks again. A small span may be in mcentral
  * after that. */
-static struct mspan *flush_and_ask(struct mcache *c, const struct wanted *w)
+static struct mspan *flush_and_ask(struct mcache *c, const struct span_request *w)
 {
 	uint64_t begun_ms = os_now_ms();
 	struct mspan *s;
@@ -262,8 +256,8 @@ static struct mspan *flush_and_ask(struct mcache *c, const struct wanted *w)
 	return s;
 }
 
-/* Gives back what is not used when first spans have become a part of the heap, so that the next
- * spans are made of it. */
+/* Gives back what the cache does not use if first spans have become a large part of the heap. The
+ * next spans are then made of that memory. */
 static void give_idle(struct mcache *c)
 {
 	size_t part = growth_bytes(&mheap.growth) / PAGE_SIZE / FIRST_PAGES_PART;
@@ -275,13 +269,13 @@ static void give_idle(struct mcache *c)
 	if (now_ms - c->first_ms < FIRST_MS)
 		return;
 	c->first_ms = now_ms;
-	give_all_unused(c);
+	give_up(c);
 }
 
-/* Returns a span from the heap, or NULL. Freed big objects and spare spans that the thread keeps
- * are pages, too, and so may be what is on its stacks. When there are many, or below a limit, they
- * are used before the heap grows. */
-static struct mspan *new_span(struct mcache *c, const struct wanted *w)
+/* Returns a span from the heap, or NULL. The thread itself may keep many pages, in freed big
+ * objects, in spare spans and on stacks. Then it gives these to the heap before the heap grows.
+ * With a memory limit it does so if it keeps any. */
+static struct mspan *new_span(struct mcache *c, const struct span_request *w)
 {
 	bool many = c->learnt_nbytes != 0 ||
 		    bigcache_npages(&c->big) + c->spares.npages >
@@ -336,7 +330,7 @@ static struct mspan *next_span(struct mcache *c, spanclass_t sc)
 		s = mcentral_take(sc, mcache_owner(c));
 	if (s == NULL) {
 		give_spares_for(c, spanclass_info(sc)->npages[b->span_length]);
-		s = new_span(c, &(struct wanted){ .sc = sc });
+		s = new_span(c, &(struct span_request){ .sc = sc });
 	}
 	if (s != NULL) {
 		mspan_absorb(s);
@@ -456,9 +450,9 @@ FAST_PATH void free_into_span(uintptr_t addr, struct mspan *s, uint32_t slot, co
 	return_slot(c, s, slot, func);
 }
 
-/* A free for another thread deepens the stack, too: the stack is full, so the thread's next own
- * free of the class would deepen it. Asking for the owner first would be one more test in front of
- * every free that comes here. */
+/* Deepens the full stack, and frees a slot. A free for another thread deepens the stack, too,
+ * because the next own free of the class would do so. Asking for the owner first would be one
+ * more test in front of every free that comes here. */
 static SLOW_PATH void deepen_and_free(uintptr_t addr, struct mspan *s, uint32_t slot,
 				      const char *func, struct mcache *c)
 {
@@ -502,7 +496,7 @@ struct mspan *mcache_alloc_big(struct mcache *c, size_t npages, size_t align_pag
 struct mspan *mcache_new_big(struct mcache *c, size_t npages, size_t align_pages, enum scan scan,
 			     bool *fresh)
 {
-	struct wanted w = { make_spanclass(0, scan), npages, align_pages, RAW };
+	struct span_request w = { make_spanclass(0, scan), npages, align_pages, RAW };
 	struct mspan *s;
 
 	bigcache_missed(&c->big, npages);
@@ -516,7 +510,7 @@ struct mspan *mcache_alloc_zeroed(struct mcache *c, size_t nbytes, size_t align_
 				  enum scan scan)
 {
 	size_t npages = align_up(nbytes, PAGE_SIZE) / PAGE_SIZE;
-	struct wanted w = { make_spanclass(0, scan), npages, align_pages, ZERO };
+	struct span_request w = { make_spanclass(0, scan), npages, align_pages, ZERO };
 	/* A huge object gets clean pages of the heap: to clear one would touch all of it. */
 	struct mspan *s = NULL;
 
@@ -538,8 +532,8 @@ void mcache_free_big(struct mcache *c, struct mspan *s)
 
 	if (bigcache_keep_in_room(&c->big, s))
 		return;
-	/* The thread has taken what it kept since the tick. Not every such free comes by here, but
-	 * one in BIG_FREES_PER_LOOK does. */
+	/* The thread has taken all that it kept since the tick. Not every free that would show this
+	 * comes by here, but one in BIG_FREES_PER_LOOK does. */
 	if (bigcache_npages(&c->big) == 0 && c->big.freed)
 		c->big.emptied = true;
 	/* A program that is served from its caches alone comes by here, if anywhere. What is given
@@ -563,7 +557,7 @@ static void flush_stack(struct mcache *c, spanclass_t sc)
 	struct bin *b = &c->bins[sc];
 
 	while (b->stack_top != b->stack_bottom) {
-		b->stack_top -= (uint32_t)sizeof(struct free_entry);
+		b->stack_top -= ENTRY_NBYTES;
 		mcache_return(c, stack_entry(c, b->stack_top)->addr, "free");
 	}
 	mcache_reset_stack(b, sc);
@@ -665,8 +659,8 @@ static void review(struct mcache *c)
 	}
 }
 
-/* Gives back what the cache keeps and does not use: stacks, which use refills; spare spans;
- * pages. */
+/* Gives back free slots on stacks, spans that are empty, and the page word. What the thread needs
+ * of them comes back by refills. */
 static void give_unused(struct mcache *c)
 {
 	mcache_flush_stacks(c);
@@ -690,8 +684,8 @@ static void give_unused(struct mcache *c)
 	mheap_flush_pcache(&c->pages);
 }
 
-/* Gives back what was not used since the last tick, which is also partial spans, of which mcentral
- * gives pages back. */
+/* Gives back what was not used since the last tick. Partial spans are reviewed: mcentral drains
+ * those that it gets. */
 static void tick(struct mcache *c)
 {
 	mcache_flush_stacks(c);

@@ -18,6 +18,8 @@ struct free_entry {
 	_Atomic uint8_t *state;
 };
 
+#define ENTRY_NBYTES ((uint32_t)sizeof(struct free_entry))
+
 /* What becomes of a stack that is full. */
 enum stack_growth {
 	STACK_STAYS = 0,    /* it stays in its place until it is reset */
@@ -114,7 +116,7 @@ struct mcache {
 	uintptr_t user;                                  /* [t] lock_self() of its thread */
 	bool in_use;                                     /* [t] a thread has it */
 	bool orphan;                                     /* in a forked child: its thread is gone */
-	bool giving;                                     /* in give_all_unused() */
+	bool giving;                                     /* in give_up() */
 	bool watched;                                    /* libc tells when its thread ends */
 	bool has_area;                                   /* the stack area is committed */
 	bool has_counted;                                /* so are the counted bins' stacks */
@@ -179,7 +181,7 @@ static inline struct free_entry *stack_entry(struct mcache *c, size_t offset)
 /* Counts the entries on a stack. */
 static inline uint32_t stack_depth(const struct bin *b)
 {
-	return (b->stack_top - b->stack_bottom) / (uint32_t)sizeof(struct free_entry);
+	return (b->stack_top - b->stack_bottom) / ENTRY_NBYTES;
 }
 
 /* Returns an object from a bin, or NULL if the bin's stack and current word are empty: then ask

@@ -1498,7 +1498,8 @@ int main(void)
 		cmocka_unit_test(a_random_history_of_three_caches_loses_nothing),
 		cmocka_unit_test(
 			a_slot_on_the_stack_of_its_home_survives_that_others_take_the_span),
-		cmocka_unit_test(a_cache_that_gives_many_pages_and_takes_none_gives_up_what_it_keeps),
+		cmocka_unit_test(
+			a_cache_that_gives_many_pages_and_takes_none_gives_up_what_it_keeps),
 		cmocka_unit_test(
 			first_spans_make_a_thread_give_back_once_in_some_milliseconds),
 		cmocka_unit_test(
