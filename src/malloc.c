@@ -100,7 +100,8 @@
  *   - A thread takes its own full span back at the first free that finds its stack full, by one
  *     swap. Two atomic operations for every slot cost more (bench row "bulk 64 B x 10000").
  *   - The spans that a thread takes of the heap for one class begin short, with one slot or a page
- *     of them, and each is longer than the one before. So few objects cost little memory, and many
+ *     of them, and each is longer than the one before. Meanwhile those of other classes become
+ *     shorter. So few objects cost little memory, also where they are of many classes, and many
  *     objects cost few spans. The longest have 16 slots if that takes at most 128 KiB: more would
  *     strand more memory in idle threads. For the same reason a current span without objects
  *     becomes a spare span where there are many threads. Where first spans become an eighth of the

@@ -60,8 +60,13 @@ _Static_assert(MAX_ARENAS % 4096 == 0, "the summary tree has whole nodes");
 #define SPAN_MAX_WORDS (SPAN_MAX_SLOTS / 64)
 _Static_assert(SPAN_MAX_SLOTS % 64 == 0 && SPAN_MAX_SLOTS < 65536, "slot counts are uint16_t");
 
-/* The spans of a class have one of so many lengths. A thread's first ones are short. */
+/* The spans of a class have one of so many lengths. A thread's first ones are short. Each request
+ * for pages makes the next spans of SHORTEN_BINS other bins shorter. It goes round the bins whose
+ * slots have SHORTEN_SIZE bytes and more. So a class has long spans if it takes more than a sixth
+ * of all spans, and where many classes take spans in turn none has many free slots. */
 #define SPAN_LENGTHS 4
+#define SHORTEN_BINS 16
+#define SHORTEN_SIZE 256
 
 /* A full span is worth owning again when 1/2^SPAN_WORTH_SHIFT of its slots came free (at least
  * one). */

@@ -35,14 +35,16 @@ static const char *const faces[] = {
 	"__libc_pvalloc", "__libc_mallopt", "__libc_mallinfo", "__posix_memalign",
 };
 
-/* Points all versions of a name in libc's symbol table at a function. */
+/* Points all versions of a name in libc's symbol table at a function. An entry that leads out of
+ * libc stays: another copy of this library that comes before this one has pointed it there. */
 static void redirect(const struct loaded *libc, const char *name, uintptr_t to)
 {
 	bool executable;
 
 	for (ElfW(Sym) *s = loaded_next(libc, name, NULL); s != NULL;
 	     s = loaded_next(libc, name, s))
-		if (libc_contains(libc, (uintptr_t)&s->st_value, &executable))
+		if (libc_contains(libc, libc->bias + s->st_value, &executable) &&
+		    libc_contains(libc, (uintptr_t)&s->st_value, &executable))
 			os_store_protected(&s->st_value, to - libc->bias, executable);
 }
 

@@ -209,8 +209,8 @@ struct span_request {
 	enum content content;
 };
 
-/* Asks for a span for a bin. The first one is short and each is longer than the one before: few
- * objects take little memory, and many objects take few spans. */
+/* Asks for a span for a bin. The first one is short and each is longer than the one before, unless
+ * shorten_others() came by: few objects take little memory, and many objects take few spans. */
 static struct mspan *ask_for_small(struct mcache *c, spanclass_t sc, enum effort effort)
 {
 	struct bin *b = &c->bins[sc];
@@ -272,6 +272,24 @@ static void give_idle(struct mcache *c)
 	give_up(c);
 }
 
+/* Makes the next spans of some bins shorter, because a request of class sc needs pages. */
+static void shorten_others(struct mcache *c, spanclass_t sc)
+{
+	unsigned first = make_spanclass(sizeclass_for(SHORTEN_SIZE, 1), SCAN);
+	unsigned other = (unsigned)max_size(c->shorten_sc, first);
+	uint8_t least = mcache_first_length();
+
+	for (unsigned n = SHORTEN_BINS; n > 0; n--) {
+		struct bin *b = &c->bins[other];
+
+		if (other != sc && b->span_length > least)
+			b->span_length--;
+		if (++other == NUM_SPAN_CLASSES)
+			other = first;
+	}
+	c->shorten_sc = other;
+}
+
 /* Returns a span from the heap, or NULL. The thread itself may keep many pages, in freed big
  * objects, in spare spans and on stacks. Then it gives these to the heap before the heap grows.
  * With a memory limit it does so if it keeps any. */
@@ -283,6 +301,7 @@ static struct mspan *new_span(struct mcache *c, const struct span_request *w)
 	struct mspan *s;
 
 	give_idle(c);
+	shorten_others(c, w->sc);
 	s = many ? ask_heap(c, w, EFFORT_REUSE) : NULL;
 	if (s == NULL) {
 		if (many) {

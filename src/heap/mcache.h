@@ -110,6 +110,7 @@ struct mcache {
 	uint32_t limit_calls;                            /* limit.calls when it was answered */
 	struct mspan *review_at;                         /* the partial span to be looked at next */
 	unsigned review_sc;                              /* its class; NUM_SPAN_CLASSES: none */
+	unsigned shorten_sc;                             /* whose next span is made shorter next */
 	struct bigcache big;
 	struct mcache *next_free;                        /* [t] link of the pool */
 	struct mcache *next_used;                        /* [t] link of a chain of those in use */

@@ -446,6 +446,31 @@ static void use_up_spans(spanclass_t sc, unsigned nspans, void **p, unsigned *n)
 	}
 }
 
+TEST_IN_CHILD(spans_of_a_class_are_short_again_while_many_classes_take_spans)
+{
+	unsigned first = sizeclass_for(SHORTEN_SIZE, 1), last = NUM_SIZE_CLASSES - 1;
+	struct mcache *c = &cache[0];
+	static void *p[1000];
+	unsigned n;
+
+	start();
+	options.scavenge_ms = 1000000;
+	for (unsigned round = 0; round < 2 * SPAN_LENGTHS; round++)
+		for (unsigned class = last; class >= first; class--) {
+			use_up_spans(make_spanclass(class, SCAN), 1, p, &n);
+			CHECK(c->bins[make_spanclass(class, SCAN)].span_length < 2);
+			/* Others are as they were. */
+			CHECK(c->bins[make_spanclass(first - 1, SCAN)].span_length == 0);
+		}
+	use_up_spans(make_spanclass(last, SCAN), SPAN_LENGTHS, p, &n);
+	CHECK(c->bins[make_spanclass(last, SCAN)].span_length == SPAN_LENGTHS - 1);
+	use_up_spans(make_spanclass(first - 1, SCAN), SPAN_LENGTHS, p, &n);
+	use_up_spans(make_spanclass(first, SCAN), 2 * SPAN_LENGTHS, p, &n);
+	CHECK(c->bins[make_spanclass(last, SCAN)].span_length < SPAN_LENGTHS - 1);
+	CHECK(c->bins[make_spanclass(first - 1, SCAN)].span_length == SPAN_LENGTHS - 1);
+	check_all();
+}
+
 /* Has the cache tick. Elsewhere in the test it does not, however long the test is put off. */
 static void tick_now(struct mcache *c)
 {
@@ -1479,6 +1504,7 @@ int main(void)
 		cmocka_unit_test(objects_of_every_class_are_distinct_aligned_and_keep_their_bytes),
 		cmocka_unit_test(a_free_stack_is_bounded_and_the_rest_goes_to_the_span),
 		cmocka_unit_test(each_span_of_a_bin_is_longer_up_to_the_longest),
+		cmocka_unit_test(spans_of_a_class_are_short_again_while_many_classes_take_spans),
 		cmocka_unit_test(spans_use_up_the_page_word_and_cross_into_no_other),
 		cmocka_unit_test(
 			after_a_tick_spans_begin_short_again_and_after_a_flush_one_length_shorter),
