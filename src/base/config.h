@@ -97,8 +97,8 @@ _Static_assert(PCACHE_PAGES % PCACHE_FIRST == 0, "a word has whole groups");
 /*
  * A free stack of one class has STACK_BYTES of objects at most, and STACK_MIN_ENTRIES to
  * STACK_MAX_ENTRIES entries. For objects of at most STACK_SMALL_SIZE bytes only the entries count.
- * The stack begins with room for STACK_FIRST_ENTRIES, and an empty entry below them, side by side
- * with the stacks of other classes. When it outgrows that, it moves to the cache's stack area of
+ * Its first place has room for STACK_FIRST_ENTRIES, and an empty entry below them, side by side
+ * with the places of other classes. When it outgrows that, it moves to the cache's stack area of
  * STACK_AREA_ENTRIES. A thread alone learns which stacks are worth more than STACK_BYTES. All of
  * them together may have STACK_LEARNT_BYTES more, and each still has STACK_MAX_ENTRIES at most.
  */

@@ -74,9 +74,7 @@ static bool keep_if_free(struct mcache *c, struct mspan *s)
 
 static void give_unused(struct mcache *c);
 
-/* Gives back all that the cache keeps and does not use, kept big objects among it. The counts of
- * given pages and of first spans begin anew. */
-static void give_up(struct mcache *c)
+void mcache_give_all_unused(struct mcache *c)
 {
 	c->giving = true;
 	bigcache_flush(&c->big, &c->pages);
@@ -94,7 +92,7 @@ static void note_given(struct mcache *c, size_t npages)
 		return;
 	c->given_npages += (uint32_t)npages;
 	if (c->given_npages >= mcache_share(GIVEN_PAGES_ALONE, GIVEN_PAGES_ALL, GIVEN_PAGES_MIN))
-		give_up(c);
+		mcache_give_all_unused(c);
 }
 
 /* Notes that the cache has taken pages of the heap. */
@@ -269,7 +267,7 @@ static void give_idle(struct mcache *c)
 	if (now_ms - c->first_ms < FIRST_MS)
 		return;
 	c->first_ms = now_ms;
-	give_up(c);
+	mcache_give_all_unused(c);
 }
 
 /* Makes the next spans of some bins shorter, because a request of class sc needs pages. */
@@ -338,7 +336,7 @@ static struct mspan *next_span(struct mcache *c, spanclass_t sc)
 	 * turn has spans only of those that it uses together. The time of the last poll will do. */
 	if (b->partial == NULL && c->poll_ms - c->idle_ms >= limit_decay_ms() / IDLE_PER_TICK) {
 		c->idle_ms = c->poll_ms;
-		give_up(c);
+		mcache_give_all_unused(c);
 	}
 	s = b->partial;
 	if (s != NULL)
@@ -364,8 +362,8 @@ bool mcache_refill(struct mcache *c, spanclass_t sc, uint64_t random)
 	struct mspan *s = b->span;
 
 	DCHECK(b->alloc_cache == 0);
-	if (b->stack_growth == STACK_WAITS)
-		b->stack_growth = STACK_GROWS;
+	if (b->stack_growth == STACK_WAITS || b->stack_growth >= STACK_RESTS)
+		b->stack_growth--;
 	if (s != NULL) {
 		if (load_word(b, s, random))
 			return true;
@@ -469,31 +467,62 @@ FAST_PATH void free_into_span(uintptr_t addr, struct mspan *s, uint32_t slot, co
 	return_slot(c, s, slot, func);
 }
 
-/* Deepens the full stack, and frees a slot. A free for another thread deepens the stack, too,
- * because the next own free of the class would do so. Asking for the owner first would be one
- * more test in front of every free that comes here. */
+/* Returns true if the object is on its stack now. Where the stack has room the span is another
+ * thread's. */
+FAST_PATH bool push_for_other(uintptr_t addr, struct mspan *s, uint32_t slot, struct mcache *c,
+			      struct bin *b)
+{
+	if (stack_depth(b) >= STACK_OTHERS_ENTRIES || b->stack_top == b->stack_limit ||
+	    b->elemsize < STACK_OTHERS_SIZE)
+		return false;
+	stack_push(c, b, b->stack_top, addr, &s->state[slot]);
+	HOLD_ADDRESS(addr);
+	return true;
+}
+
+/* A free for another thread moves the stack, too: the stack is full, so the thread's next own free
+ * of the class would move it. Asking for the owner first would be one more test in front of every
+ * free that comes here. */
 static SLOW_PATH void deepen_and_free(uintptr_t addr, struct mspan *s, uint32_t slot,
 				      const char *func, struct mcache *c)
 {
-	mcache_deepen_stack(c, s->spanclass);
-	if (!mcache_free_fast(c, s, s->spanclass, addr, &s->state[slot]))
+	if (c->bins[s->spanclass].stack_growth == STACK_BEGINS)
+		mcache_begin_stack(c, s->spanclass);
+	else
+		mcache_deepen_stack(c, s->spanclass);
+	if (!mcache_free_fast(c, s, s->spanclass, addr, &s->state[slot]) &&
+	    !push_for_other(addr, s, slot, c, &c->bins[s->spanclass]))
 		free_into_span(addr, s, slot, func, c);
+}
+
+/* Frees as mcache_free_slot() does, where there are many caches. */
+static SLOW_PATH void free_among_many(uintptr_t addr, struct mspan *s, uint32_t slot,
+				      const char *func, struct mcache *c)
+{
+	spanclass_t sc = s->spanclass;
+	struct bin *b = &c->bins[sc];
+
+	if (b->stack_growth == STACK_BEGINS)
+		mcache_begin_stack(c, sc);
+	if (mcache_free_fast(c, s, sc, addr, &s->state[slot]) ||
+	    push_for_other(addr, s, slot, c, b))
+		return;
+	free_into_span(addr, s, slot, func, c);
+	mcache_look_all_free(c, sc);
 }
 
 void mcache_free_slot(uintptr_t addr, struct mspan *s, uint32_t slot, const char *func,
 		      struct mcache *c)
 {
 	struct bin *b = &c->bins[s->spanclass];
+	uint8_t growth = b->stack_growth;
 
-	/* Where the stack has room the span is another thread's. */
-	if (stack_depth(b) < STACK_OTHERS_ENTRIES && b->stack_top != b->stack_limit &&
-	    b->elemsize >= STACK_OTHERS_SIZE) {
-		stack_push(c, b, b->stack_top, addr, &s->state[slot]);
-		HOLD_ADDRESS(addr);
+	if (UNLIKELY(mcaches_count() > STACK_DEEP_CACHES))
+		free_among_many(addr, s, slot, func, c);
+	else if (push_for_other(addr, s, slot, c, b))
 		return;
-	}
-	if (UNLIKELY(b->stack_growth == STACK_GROWS && b->stack_top == b->stack_limit) &&
-	    mcaches_count() <= STACK_DEEP_CACHES)
+	else if (UNLIKELY(growth == STACK_GROWS || growth == STACK_BEGINS) &&
+		 b->stack_top == b->stack_limit)
 		deepen_and_free(addr, s, slot, func, c);
 	else
 		free_into_span(addr, s, slot, func, c);
@@ -571,7 +600,7 @@ void mcache_free_big(struct mcache *c, struct mspan *s)
 
 /* --- giving back --- */
 
-static void flush_stack(struct mcache *c, spanclass_t sc)
+void mcache_flush_stack(struct mcache *c, spanclass_t sc)
 {
 	struct bin *b = &c->bins[sc];
 
@@ -579,15 +608,16 @@ static void flush_stack(struct mcache *c, spanclass_t sc)
 		b->stack_top -= ENTRY_NBYTES;
 		mcache_return(c, stack_entry(c, b->stack_top)->addr, "free");
 	}
-	mcache_reset_stack(b, sc);
 }
 
 void mcache_flush_stacks(struct mcache *c)
 {
 	mcache_flush_counted(c);
-	for (unsigned sc = 0; sc < NUM_SPAN_CLASSES; sc++)
-		flush_stack(c, (spanclass_t)sc);
-	mcache_reset_area(c);
+	for (unsigned sc = 0; sc < NUM_SPAN_CLASSES; sc++) {
+		mcache_flush_stack(c, (spanclass_t)sc);
+		mcache_reset_stack(&c->bins[sc], (spanclass_t)sc);
+	}
+	mcache_reset_places(c);
 }
 
 void mcache_give_span(struct mcache *c, struct mspan *s)
