@@ -71,7 +71,7 @@ static void known_options_are_taken_without_a_word(void **state)
 	expect_warnings(0);
 	assert_string_equal(run("run", "GOALLOC=invalidptr=abort,scavenge=0", NULL), "ok\n");
 	expect_warnings(0);
-	assert_string_equal(run("run", "GOALLOC=tiny_align=8,clobberfree=1", NULL), "ok\n");
+	assert_string_equal(run("run", "GOALLOC=thp=0,clobberfree=1", NULL), "ok\n");
 	expect_warnings(0);
 }
 
@@ -97,7 +97,7 @@ static void a_bad_value_is_one_warning(void **state)
 	expect_warnings(1);
 	assert_string_equal(run("run", "GOALLOC=scavenge=", NULL), "ok\n");
 	expect_warnings(1);
-	assert_string_equal(run("run", "GOALLOC=tiny_align=7", NULL), "ok\n");
+	assert_string_equal(run("run", "GOALLOC=leakcheck=7", NULL), "ok\n");
 	expect_warnings(1);
 }
 
