@@ -105,14 +105,18 @@
  *   - A thread takes its own full span back at the first free that overflows its stack, by one
  *     swap. Two atomic operations for every slot cost more (bench row "bulk 64 B x 10000").
  *   - The spans that a thread takes of the heap for one class begin short, with one slot or a page
- *     of them, and each is longer than the one before. So few objects cost little memory, and many
+ *     of them, and each is longer than the one before. Meanwhile those of other classes become
+ *     shorter. So few objects cost little memory, also where they are of many classes, and many
  *     objects cost few spans. The longest have 16 slots if that takes at most 128 KiB: more would
- *     strand more memory in idle threads. For the same reason a current span without objects
- *     becomes a spare span where there are many threads. Where first spans become an eighth of the
+ *     strand more memory in idle threads. For the same reason, where there are many threads, a
+ *     current span without objects becomes a spare span, a stack gets a place only when its bin has
+ *     been refilled twice, and a thread that frees the last object it has gives back all that it
+ *     keeps (allfree.c). Where first spans become an eighth of the
  *     heap, those that are empty go back before the next one is taken.
  *   - Huge pages are asked for region by region, where small objects begin one (mheap.c). Huge
  *     pages for all of a large heap multiply the memory of programs that allocate and do not touch.
- *   - The face interposes dlopen and dlmopen, because RTLD_DEEPBIND can be answered only there.
+ *   - The face interposes dlopen, dlsym and their fellows, because they lead past this library to
+ *     libc's malloc (RTLD_DEEPBIND, a handle of libc), and can be answered only there.
  *
  * Owns     the policy: which requests are small, tiny or big, and which mode serves them.
  * Locks    none of its own. start_enter() gives a cache, perhaps the shared one, locked.

@@ -60,8 +60,13 @@ _Static_assert(MAX_ARENAS % 4096 == 0, "the summary tree has whole nodes");
 #define SPAN_MAX_WORDS (SPAN_MAX_SLOTS / 64)
 _Static_assert(SPAN_MAX_SLOTS % 64 == 0 && SPAN_MAX_SLOTS < 65536, "slot counts are uint16_t");
 
-/* The spans of a class have one of so many lengths. A thread's first ones are short. */
+/* The spans of a class have one of so many lengths. A thread's first ones are short. Each request
+ * for pages makes the next spans of SHORTEN_BINS other bins shorter. It goes round the bins whose
+ * slots have SHORTEN_SIZE bytes and more. So a class has long spans if it takes more than a sixth
+ * of all spans, and where many classes take spans in turn none has many free slots. */
 #define SPAN_LENGTHS 4
+#define SHORTEN_BINS 16
+#define SHORTEN_SIZE 256
 
 /* A full span is worth owning again when 1/2^SPAN_WORTH_SHIFT of its slots came free (at least
  * one). */
@@ -92,8 +97,8 @@ _Static_assert(PCACHE_PAGES % PCACHE_FIRST == 0, "a word has whole groups");
 /*
  * A free stack of one class has STACK_BYTES of objects at most, and STACK_MIN_ENTRIES to
  * STACK_MAX_ENTRIES entries. For objects of at most STACK_SMALL_SIZE bytes only the entries count.
- * The stack begins with room for STACK_FIRST_ENTRIES, and an empty entry below them, side by side
- * with the stacks of other classes. When it outgrows that, it moves to the cache's stack area of
+ * Its first place has room for STACK_FIRST_ENTRIES, and an empty entry below them, side by side
+ * with the places of other classes. When it outgrows that, it moves to the cache's stack area of
  * STACK_AREA_ENTRIES. A thread alone learns which stacks are worth more than STACK_BYTES. All of
  * them together may have STACK_LEARNT_BYTES more, and each still has STACK_MAX_ENTRIES at most.
  */

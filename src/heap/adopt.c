@@ -48,7 +48,7 @@ void adopt_stacks(struct mcache *c, struct mcache *dead)
 		adopt_stack(c, dead, sc);
 		mcache_reset_stack(&dead->bins[sc], (spanclass_t)sc);
 	}
-	mcache_reset_area(dead);
+	mcache_reset_places(dead);
 	for (unsigned class = 1; class < NUM_SIZE_CLASSES; class++)
 		adopt_stack(c, dead, COUNTED_BIN(class));
 	mcache_init_counted(dead);

@@ -25,7 +25,7 @@ void mcache_init(struct mcache *c, struct mcache_rest *rest)
 {
 	c->rest_at = rest != NULL ? (uint32_t)((uintptr_t)rest - (uintptr_t)c) : 0;
 	c->has_area = false;
-	mcache_reset_area(c);
+	mcache_reset_places(c);
 	for (unsigned sc = 0; sc < NUM_SPAN_CLASSES; sc++) {
 		c->bins[sc].elemsize = spanclass_info((spanclass_t)sc)->elemsize;
 		c->bins[sc].span_length = mcache_first_length();

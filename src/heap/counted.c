@@ -28,8 +28,7 @@ void mcache_init_counted(struct mcache *c)
 	for (unsigned class = 0; class < NUM_SIZE_CLASSES; class++) {
 		struct bin *b = &c->bins[COUNTED_BIN(class)];
 
-		b->stack_top = b->stack_bottom = b->stack_limit =
-			c->bins[make_spanclass(class, SCAN)].stack_bottom;
+		b->stack_top = b->stack_bottom = b->stack_limit = STACK_NOWHERE;
 	}
 }
 

@@ -55,8 +55,7 @@ static bool keep_if_free(struct mcache *c, struct mspan *s)
 
 static void give_unused(struct mcache *c);
 
-/* Gives back what the cache does not use. That does not count as given. */
-static void give_all_unused(struct mcache *c)
+void mcache_give_all_unused(struct mcache *c)
 {
 	c->giving = true;
 	bigcache_flush(&c->big, &c->pages);
@@ -68,7 +67,7 @@ static void give_all_unused(struct mcache *c)
 /* Gives back what the cache does not use, and counts anew what it gives and takes. */
 static void give_up(struct mcache *c)
 {
-	give_all_unused(c);
+	mcache_give_all_unused(c);
 	c->given_npages = c->taken_npages = 0;
 }
 
@@ -204,8 +203,8 @@ struct wanted {
 	enum content content;
 };
 
-/* Asks for a span for a bin. The first one is short and each is longer than the one before: few
- * objects take little memory, and many objects take few spans. */
+/* Asks for a span for a bin. The first one is short and each is longer than the one before, unless
+ * shorten_others() came by: few objects take little memory, and many objects take few spans. */
 static struct mspan *ask_for_small(struct mcache *c, spanclass_t sc, enum effort effort)
 {
 	struct bin *b = &c->bins[sc];
@@ -284,7 +283,25 @@ static void give_idle(struct mcache *c)
 	if (now_ms - c->first_ms < FIRST_MS)
 		return;
 	c->first_ms = now_ms;
-	give_all_unused(c);
+	mcache_give_all_unused(c);
+}
+
+/* Makes the next spans of some bins shorter, because a request of class sc needs pages. */
+static void shorten_others(struct mcache *c, spanclass_t sc)
+{
+	unsigned first = make_spanclass(sizeclass_for(SHORTEN_SIZE, 1), SCAN);
+	unsigned other = (unsigned)max_size(c->shorten_sc, first);
+	uint8_t least = mcache_first_length();
+
+	for (unsigned n = SHORTEN_BINS; n > 0; n--) {
+		struct bin *b = &c->bins[other];
+
+		if (other != sc && b->span_length > least)
+			b->span_length--;
+		if (++other == NUM_SPAN_CLASSES)
+			other = first;
+	}
+	c->shorten_sc = other;
 }
 
 /* Returns a span from the heap, or NULL. Freed big objects and spare spans that the thread keeps
@@ -299,6 +316,7 @@ static struct mspan *new_span(struct mcache *c, const struct wanted *w)
 
 	give_idle(c);
 	mcache_review_growth(c, w->npages == 0 ? spanclass_max_npages(w->sc) : w->npages);
+	shorten_others(c, w->sc);
 	s = many ? ask_heap(c, w, EFFORT_REUSE) : NULL;
 	if (s == NULL && many) {
 		mcache_flush_stacks(c);
@@ -367,8 +385,8 @@ bool mcache_refill(struct mcache *c, spanclass_t sc, uint64_t random)
 	struct mspan *s = b->span;
 
 	DCHECK(b->alloc_cache == 0);
-	if (b->stack_growth == STACK_WAITS)
-		b->stack_growth = STACK_GROWS;
+	if (b->stack_growth == STACK_WAITS || b->stack_growth >= STACK_RESTS)
+		b->stack_growth--;
 	if (s != NULL && load_word(b, s, random))
 		return true;
 	/* A poll may empty the stacks into the spans, also into this span. */
@@ -470,31 +488,62 @@ FAST_PATH void free_into_span(uintptr_t addr, struct mspan *s, uint32_t slot, co
 	return_slot(c, s, slot, func);
 }
 
-/* A free for another thread deepens the stack, too: the stack is full, so the thread's next own
- * free of the class would deepen it. Asking for the owner first would be one more test in front of
- * every free that comes here. */
+/* Returns true if the object is on its stack now. Where the stack has room the span is another
+ * thread's. */
+FAST_PATH bool push_for_other(uintptr_t addr, struct mspan *s, uint32_t slot, struct mcache *c,
+			      struct bin *b)
+{
+	if (stack_depth(b) >= STACK_OTHERS_ENTRIES || b->stack_top == b->stack_limit ||
+	    b->elemsize < STACK_OTHERS_SIZE)
+		return false;
+	stack_push(c, b, b->stack_top, addr, &s->state[slot]);
+	HOLD_ADDRESS(addr);
+	return true;
+}
+
+/* A free for another thread moves the stack, too: the stack is full, so the thread's next own free
+ * of the class would move it. Asking for the owner first would be one more test in front of every
+ * free that comes here. */
 static SLOW_PATH void deepen_and_free(uintptr_t addr, struct mspan *s, uint32_t slot,
 				      const char *func, struct mcache *c)
 {
-	mcache_deepen_stack(c, s->spanclass);
-	if (!mcache_free_fast(c, s, s->spanclass, addr, &s->state[slot]))
+	if (c->bins[s->spanclass].stack_growth == STACK_BEGINS)
+		mcache_begin_stack(c, s->spanclass);
+	else
+		mcache_deepen_stack(c, s->spanclass);
+	if (!mcache_free_fast(c, s, s->spanclass, addr, &s->state[slot]) &&
+	    !push_for_other(addr, s, slot, c, &c->bins[s->spanclass]))
 		free_into_span(addr, s, slot, func, c);
+}
+
+/* Frees as mcache_free_slot() does, where there are many caches. */
+static SLOW_PATH void free_among_many(uintptr_t addr, struct mspan *s, uint32_t slot,
+				      const char *func, struct mcache *c)
+{
+	spanclass_t sc = s->spanclass;
+	struct bin *b = &c->bins[sc];
+
+	if (b->stack_growth == STACK_BEGINS)
+		mcache_begin_stack(c, sc);
+	if (mcache_free_fast(c, s, sc, addr, &s->state[slot]) ||
+	    push_for_other(addr, s, slot, c, b))
+		return;
+	free_into_span(addr, s, slot, func, c);
+	mcache_look_all_free(c, sc);
 }
 
 void mcache_free_slot(uintptr_t addr, struct mspan *s, uint32_t slot, const char *func,
 		      struct mcache *c)
 {
 	struct bin *b = &c->bins[s->spanclass];
+	uint8_t growth = b->stack_growth;
 
-	/* Where the stack has room the span is another thread's. */
-	if (stack_depth(b) < STACK_OTHERS_ENTRIES && b->stack_top != b->stack_limit &&
-	    b->elemsize >= STACK_OTHERS_SIZE) {
-		stack_push(c, b, b->stack_top, addr, &s->state[slot]);
-		HOLD_ADDRESS(addr);
+	if (UNLIKELY(mcaches_count() > STACK_DEEP_CACHES))
+		free_among_many(addr, s, slot, func, c);
+	else if (push_for_other(addr, s, slot, c, b))
 		return;
-	}
-	if (UNLIKELY(b->stack_growth == STACK_GROWS && b->stack_top == b->stack_limit) &&
-	    mcaches_count() <= STACK_DEEP_CACHES)
+	else if (UNLIKELY(growth == STACK_GROWS || growth == STACK_BEGINS) &&
+		 b->stack_top == b->stack_limit)
 		deepen_and_free(addr, s, slot, func, c);
 	else
 		free_into_span(addr, s, slot, func, c);
@@ -572,7 +621,7 @@ void mcache_free_big(struct mcache *c, struct mspan *s)
 
 /* --- giving back --- */
 
-static void flush_stack(struct mcache *c, spanclass_t sc)
+void mcache_flush_stack(struct mcache *c, spanclass_t sc)
 {
 	struct bin *b = &c->bins[sc];
 
@@ -580,15 +629,16 @@ static void flush_stack(struct mcache *c, spanclass_t sc)
 		b->stack_top -= (uint32_t)sizeof(struct free_entry);
 		mcache_return(c, stack_entry(c, b->stack_top)->addr, "free");
 	}
-	mcache_reset_stack(b, sc);
 }
 
 void mcache_flush_stacks(struct mcache *c)
 {
 	mcache_flush_counted(c);
-	for (unsigned sc = 0; sc < NUM_SPAN_CLASSES; sc++)
-		flush_stack(c, (spanclass_t)sc);
-	mcache_reset_area(c);
+	for (unsigned sc = 0; sc < NUM_SPAN_CLASSES; sc++) {
+		mcache_flush_stack(c, (spanclass_t)sc);
+		mcache_reset_stack(&c->bins[sc], (spanclass_t)sc);
+	}
+	mcache_reset_places(c);
 }
 
 void mcache_give_span(struct mcache *c, struct mspan *s)

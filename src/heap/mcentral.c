@@ -151,7 +151,8 @@ static char drainer ALIGNED(8);
  */
 static struct {
 	_Atomic uint64_t began_ms;    /* [a] the time of the pass */
-	_Atomic size_t grown_at;      /* [a] bytes of the heap at which the next one begins */
+	_Atomic size_t grown_at;      /* [a] bytes of the heap at which the next one begins; 0:
+				       *     growth has not been looked at */
 	_Atomic uint32_t number;      /* [a] of the pass */
 	_Atomic uint32_t class;       /* [a] where it is; NUM_SPAN_CLASSES: it is done */
 } pass = { .class = NUM_SPAN_CLASSES };
@@ -219,7 +220,8 @@ static void begin_growth_pass(size_t nbytes)
 
 	if (nbytes >= before &&
 	    atomic_compare_exchange_strong_explicit(&pass.grown_at, &before, next,
-						    memory_order_relaxed, memory_order_relaxed))
+						    memory_order_relaxed, memory_order_relaxed) &&
+	    before != 0)
 		begin_pass();
 }
 

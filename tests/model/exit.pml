@@ -469,7 +469,7 @@ flush:
 #ifdef MUTANT_STACKS_LAST
 	goto give_current;
 #endif
-	/* --- mcache_flush_stacks(): flush_stack() --- */
+	/* --- mcache_flush_stacks(): mcache_flush_stack() --- */
 flush_stack:
 	if
 	:: giving -> goto gave

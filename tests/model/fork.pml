@@ -457,7 +457,7 @@ inline return_slot(s, b)
 #define ENTRY_AT(c, i) ((i) > DEEP -> deep[2 * (c) + (i) - DEEP - 1] : first[2 * (c) + (i) - 1])
 #define STACK_EMPTY(c) (top[c] == 0 || top[c] == DEEP)
 
-/* flush_stack(), mcache_reset_stack() */
+/* mcache_flush_stack(), mcache_reset_stack() */
 inline flush_stack()
 {
 	do
@@ -546,6 +546,8 @@ proctype gone(byte c; byte born)
 		/* order_stores() */
 		atomic { top[c]++; slot_hand[s] = slot_hand[s] & ~b }
 #endif
+	/* mcache_begin_stack(): both tops are those of an empty stack. */
+	:: SLOW && top[c] == 0 -> top[c] = DEEP
 	/* deepen_and_free(): mcache_deepen_stack() */
 	:: SLOW && top[c] == DEPTH ->
 #ifdef MUTANT_DEEPEN_TOP_FIRST
@@ -568,7 +570,7 @@ proctype gone(byte c; byte born)
 		slot_hand[s] = slot_hand[s] | b
 	}
 		goto returns
-	/* tick(), mcache_flush(): flush_stack(), one of the entries */
+	/* tick(), mcache_flush(): mcache_flush_stack(), one of the entries */
 	:: atomic {
 		SLOW && !STACK_EMPTY(c) ->
 		e = ENTRY_AT(c, top[c]);
