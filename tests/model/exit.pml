@@ -641,6 +641,8 @@ init
 #endif
 
 #define LATE_NOT_YET 0
+/* late_at_work(). In a forked child that has it from a lost thread, another thread goes on with
+ * make_key(): may_have_cache(). */
 #define LATE_RUNNING 1
 #define LATE_DONE 2
 #define LIBC_ROUNDS 4      /* PTHREAD_DESTRUCTOR_ITERATIONS */
