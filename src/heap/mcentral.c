@@ -10,8 +10,7 @@
  * Holds    mcentral_check() tests while the lock is free: a span on a list has this mcentral as
  *          owner and this span class, and is not empty. For a child that is forked in the middle,
  *          the forward links are whole at every moment, and the owner of a span changes before it
- *          is unlinked. A span in hand, that is being drained, is lost to the child of another
- *          thread.
+ *          is unlinked. A child that another thread forks loses the span that is being drained.
  */
 #include "heap/mcentral.h"
 

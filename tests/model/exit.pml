@@ -230,11 +230,6 @@ idle:
 		:: atomic { place[c] == SPARE -> PLAIN; assert(free_bits == ALL);
 			place[c] = CURRENT }
 			ABSORB
-		/* spares_recarve(), recarve() */
-		:: atomic { place[c] == SPARE -> PLAIN; UNLIST; owner = 0 }
-			atomic { assert(free_bits == ALL && remote == 0); free_bits = ALL }
-			atomic { remote = 0 }
-			atomic { owner = c; LIST(CURRENT) }
 		/* spares_evict() */
 		:: atomic { place[c] == SPARE -> PLAIN; UNLIST; goto free_span }
 		:: place[c] == NOWHERE -> goto take

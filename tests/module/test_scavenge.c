@@ -454,8 +454,9 @@ static bool kernel_was_told(uintptr_t addr, const char *flag)
 	return told || access("/sys/kernel/mm/transparent_hugepage", F_OK) != 0;
 }
 
-/* A heap so large that it wants huge pages, nearly all of it one untouched object, and small spans
- * up to the first that begins a region. Returns that; *pc has the rest of its word. */
+/* Makes a heap so large that it wants huge pages, nearly all of it one untouched object, and
+ * small spans up to the first that begins a region. Returns that span. *pc has the rest of its
+ * word. */
 static struct mspan *begin_region(struct pcache *pc)
 {
 	struct mspan *s;

@@ -210,7 +210,7 @@ def case_agree():
         os.kill(p.pid, signal.SIGSTOP)
         check_agrees(p, p.pid)
     for options in ("stats=out", "hardened=1", "memlimit=1GiB", "sbrk=1", "scavenge=0",
-                    "hardened=2", "guardrate=10", "tiny_align=1", "leakcheck=1"):
+                    "hardened=2", "guardrate=10", "leakcheck=1"):
         with Program("quiet", options=options) as p:
             stats = check_agrees(p, p.pid)
             check((stats["limit_bytes"] is None) == ("memlimit" not in options))
