@@ -481,18 +481,17 @@ FAST_PATH bool push_for_other(uintptr_t addr, struct mspan *s, uint32_t slot, st
 	return true;
 }
 
-/* A free for another thread moves the stack, too: the stack is full, so the thread's next own free
- * of the class would move it. Asking for the owner first would be one more test in front of every
- * free that comes here. */
+/* A free for another thread moves the stack, too: the stack is full, and the next own free of the
+ * class would move it. So no free that comes here needs a test for the owner first. */
 static SLOW_PATH void deepen_and_free(uintptr_t addr, struct mspan *s, uint32_t slot,
 				      const char *func, struct mcache *c)
 {
-	if (c->bins[s->spanclass].stack_growth == STACK_BEGINS)
-		mcache_begin_stack(c, s->spanclass);
-	else
-		mcache_deepen_stack(c, s->spanclass);
-	if (!mcache_free_fast(c, s, s->spanclass, addr, &s->state[slot]) &&
-	    !push_for_other(addr, s, slot, c, &c->bins[s->spanclass]))
+	spanclass_t sc = s->spanclass;
+	struct bin *b = &c->bins[sc];
+
+	(b->stack_growth == STACK_BEGINS ? mcache_begin_stack : mcache_deepen_stack)(c, sc);
+	if (!mcache_free_fast(c, s, sc, addr, &s->state[slot]) &&
+	    !push_for_other(addr, s, slot, c, b))
 		free_into_span(addr, s, slot, func, c);
 }
 
