@@ -95,6 +95,10 @@
  *     for again. A thread is alone if the process never had a second one that allocated. Others
  *     keep a share of 2 MiB of spans and of 8 MiB of big objects, because no thread can use what
  *     another keeps.
+ *   - The free slots of one class are of no use to another. When the heap has grown by a sixteenth,
+ *     the partial spans that were not used meanwhile, or are half free, give back what they can
+ *     (partials.c): a program that goes on with other sizes does not keep its old ones in memory.
+ *     Before the heap grows, a span may be shorter than usual, to fit where pages are free.
  *   - A thread keeps spare spans for the classes that they are of. How many it keeps it learns from
  *     those that it had to give away and missed later. A thread that frees all it had, and ends or
  *     waits then, has learnt nothing and keeps little.

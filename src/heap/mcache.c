@@ -22,9 +22,6 @@
 /* The least number of milliseconds between two polls. */
 #define POLL_MS 2
 
-/* The number of partial spans that a poll looks at. */
-#define REVIEW_SPANS 4096
-
 /* How often in a decay time a thread that takes spans gives back what it does not use. */
 #define IDLE_PER_TICK 16
 
@@ -37,22 +34,6 @@ void (*mcache_flush_others)(struct mcache *c);
 void (*mcache_release_pooled)(uint32_t age_ms);
 
 /* --- partial spans --- */
-
-static void partial_push(struct mcache *c, struct bin *b, struct mspan *s)
-{
-	mspan_list_push(&b->partial, s);
-	b->npartial++;
-	c->partial_npages += s->npages;
-}
-
-static void partial_remove(struct mcache *c, struct bin *b, struct mspan *s)
-{
-	if (UNLIKELY(c->review_at == s))
-		c->review_at = s->next;
-	mspan_list_remove(&b->partial, s);
-	b->npartial--;
-	c->partial_npages -= s->npages;
-}
 
 static bool claim(struct mcache *c, struct mspan *s)
 {
@@ -134,7 +115,7 @@ static void place_span(struct mcache *c, struct mspan *s)
 	if (mspan_is_empty(s))
 		keep_spare(c, s);
 	else if (b->npartial == 0 || c->partial_npages + s->npages <= mcache_max_partial())
-		partial_push(c, b, s);
+		mcache_push_partial(c, b, s);
 	else
 		mcentral_put(s);
 }
@@ -166,7 +147,7 @@ SLOW_PATH void mcache_span_freed(struct mcache *c, struct mspan *s)
 	struct bin *b = &c->bins[s->spanclass];
 
 	if (s != b->span)
-		partial_remove(c, b, s);
+		mcache_remove_partial(c, b, s);
 	else if (!leave_current(b, s))
 		return;
 	keep_spare(c, s);
@@ -235,6 +216,26 @@ static struct mspan *ask_heap(struct mcache *c, const struct span_request *w, en
 		&c->pages, w->npages, w->align_pages, spanclass_scan(w->sc), effort);
 }
 
+/* Asks for a span without growth of the heap. If no free run is as long as the next span of the
+ * class would be, the span is shorter: free runs are left by spans of other classes, and may be
+ * too short for those that a program needs now. */
+static struct mspan *ask_for_hole(struct mcache *c, spanclass_t sc)
+{
+	const uint8_t *npages = spanclass_info(sc)->npages;
+	struct mspan *s = ask_for_small(c, sc, EFFORT_REUSE);
+
+	if (options.hardened)
+		return s;
+	for (unsigned i = c->bins[sc].span_length; s == NULL && i-- > 0;) {
+		if (npages[i] == npages[i + 1])
+			continue;
+		s = mheap_alloc_small(&c->pages, sc, npages[i], EFFORT_REUSE);
+		if (s != NULL)
+			mspan_set_owner(s, mcache_owner(c));
+	}
+	return s;
+}
+
 /* Gives back all that the thread keeps elsewhere and asks again. A small span may be in mcentral
  * after that. */
 static struct mspan *flush_and_ask(struct mcache *c, const struct span_request *w)
@@ -299,16 +300,18 @@ static struct mspan *new_span(struct mcache *c, const struct span_request *w)
 	struct mspan *s;
 
 	give_idle(c);
+	mcache_review_growth(c, w->npages == 0 ? spanclass_max_npages(w->sc) : w->npages);
 	shorten_others(c, w->sc);
 	s = many ? ask_heap(c, w, EFFORT_REUSE) : NULL;
-	if (s == NULL) {
-		if (many) {
-			mcache_flush_stacks(c);
-			bigcache_flush(&c->big, &c->pages);
-			spares_shrink(&c->spares, &c->pages, 0);
-		}
-		s = ask_heap(c, w, EFFORT_GROW);
+	if (s == NULL && many) {
+		mcache_flush_stacks(c);
+		bigcache_flush(&c->big, &c->pages);
+		spares_shrink(&c->spares, &c->pages, 0);
 	}
+	if (s == NULL && w->npages == 0)
+		s = ask_for_hole(c, w->sc);
+	if (s == NULL)
+		s = ask_heap(c, w, EFFORT_GROW);
 	if (s == NULL)
 		s = flush_and_ask(c, w);
 	if (s != NULL)
@@ -340,7 +343,7 @@ static struct mspan *next_span(struct mcache *c, spanclass_t sc)
 	}
 	s = b->partial;
 	if (s != NULL)
-		partial_remove(c, b, s);
+		mcache_remove_partial(c, b, s);
 	else
 		s = spares_take(&c->spares, sc);
 	if (s == NULL)
@@ -364,15 +367,13 @@ bool mcache_refill(struct mcache *c, spanclass_t sc, uint64_t random)
 	DCHECK(b->alloc_cache == 0);
 	if (b->stack_growth == STACK_WAITS || b->stack_growth >= STACK_RESTS)
 		b->stack_growth--;
-	if (s != NULL) {
-		if (load_word(b, s, random))
-			return true;
-		/* A poll may empty the stacks into the spans, also into this span. */
-		mcache_poll(c);
-		s = b->span;
-		if (s != NULL && load_word(b, s, random))
-			return true;
-	}
+	if (s != NULL && load_word(b, s, random))
+		return true;
+	/* A poll may empty the stacks into the spans, also into this span. */
+	mcache_poll(c);
+	s = b->span;
+	if (s != NULL && load_word(b, s, random))
+		return true;
 	if (s != NULL) {
 		b->span = NULL;
 		/* A span in which other threads freed enough becomes a partial span, and then the
@@ -476,18 +477,17 @@ FAST_PATH bool push_for_other(uintptr_t addr, struct mspan *s, uint32_t slot, st
 	return true;
 }
 
-/* A free for another thread moves the stack, too: the stack is full, so the thread's next own free
- * of the class would move it. Asking for the owner first would be one more test in front of every
- * free that comes here. */
+/* A free for another thread moves the stack, too: the stack is full, and the next own free of the
+ * class would move it. So no free that comes here needs a test for the owner first. */
 static SLOW_PATH void deepen_and_free(uintptr_t addr, struct mspan *s, uint32_t slot,
 				      const char *func, struct mcache *c)
 {
-	if (c->bins[s->spanclass].stack_growth == STACK_BEGINS)
-		mcache_begin_stack(c, s->spanclass);
-	else
-		mcache_deepen_stack(c, s->spanclass);
-	if (!mcache_free_fast(c, s, s->spanclass, addr, &s->state[slot]) &&
-	    !push_for_other(addr, s, slot, c, &c->bins[s->spanclass]))
+	spanclass_t sc = s->spanclass;
+	struct bin *b = &c->bins[sc];
+
+	(b->stack_growth == STACK_BEGINS ? mcache_begin_stack : mcache_deepen_stack)(c, sc);
+	if (!mcache_free_fast(c, s, sc, addr, &s->state[slot]) &&
+	    !push_for_other(addr, s, slot, c, b))
 		free_into_span(addr, s, slot, func, c);
 }
 
@@ -644,7 +644,7 @@ void mcache_flush(struct mcache *c)
 			mcache_give_span(c, s);
 		while (b->partial != NULL) {
 			s = b->partial;
-			partial_remove(c, b, s);
+			mcache_remove_partial(c, b, s);
 			mcache_give_span(c, s);
 		}
 		/* A thread that takes the cache over will use its bins as the one before did. */
@@ -671,41 +671,6 @@ static void give_current(struct mcache *c, struct bin *b)
 	}
 }
 
-/* Looks at a partial span. It is given up when it is empty, when no slot of it came free since the
- * last look, or when there are more threads now, so that this one may keep fewer pages. */
-static void review_span(struct mcache *c, struct mspan *s)
-{
-	bool idle;
-
-	mspan_absorb(s);
-	idle = s->seen_nfree == s->nfree && !mspan_is_empty(s);
-	s->seen_nfree = s->nfree;
-	if (!idle && !mspan_is_empty(s) && c->partial_npages <= mcache_max_partial())
-		return;
-	partial_remove(c, &c->bins[s->spanclass], s);
-	if (idle)
-		mcentral_put_idle(s);
-	else
-		mcache_give_span(c, s);
-}
-
-/* Looks at the next partial spans of the cache. */
-static void review(struct mcache *c)
-{
-	for (unsigned nleft = REVIEW_SPANS; nleft > 0 && c->review_sc < NUM_SPAN_CLASSES;) {
-		struct mspan *s = c->review_at;
-
-		if (s == NULL) {
-			if (++c->review_sc < NUM_SPAN_CLASSES)
-				c->review_at = c->bins[c->review_sc].partial;
-			continue;
-		}
-		c->review_at = s->next;
-		review_span(c, s);
-		nleft--;
-	}
-}
-
 /* Gives back free slots on stacks, spans that are empty, and the page word. What the thread needs
  * of them comes back by refills. */
 static void give_unused(struct mcache *c)
@@ -720,7 +685,7 @@ static void give_unused(struct mcache *c)
 		if (b->npartial == 1)
 			mspan_absorb(s);
 		if (b->npartial == 1 && mspan_is_empty(s)) {
-			partial_remove(c, b, s);
+			mcache_remove_partial(c, b, s);
 			mheap_free_span(&c->pages, s);
 		}
 		give_current(c, b);
@@ -737,11 +702,8 @@ static void tick(struct mcache *c)
 {
 	mcache_flush_stacks(c);
 	/* A review of many spans may last longer than from tick to tick. */
-	if (c->review_sc >= NUM_SPAN_CLASSES) {
-		c->review_sc = 0;
-		c->review_at = c->bins[0].partial;
-	}
-	review(c);
+	mcache_begin_review(c);
+	mcache_review(c, REVIEW_SPANS);
 	bigcache_tick(&c->big, &c->pages);
 	give_unused(c);
 	spares_forget(&c->spares);
@@ -764,7 +726,7 @@ static SLOW_PATH void poll(struct mcache *c, uint64_t now_ms)
 		if (mcache_release_pooled != NULL)
 			mcache_release_pooled(called ? 0 : limit_decay_ms());
 	} else {
-		review(c);
+		mcache_review(c, REVIEW_SPANS);
 	}
 	(void)mcentral_drain_poll(now_ms, limit_decay_ms());
 	(void)mheap_scavenge_poll(now_ms);

@@ -116,6 +116,9 @@ struct mcache {
 	uint32_t limit_calls;                            /* limit.calls when it was answered */
 	struct mspan *review_at;                         /* the partial span to be looked at next */
 	unsigned review_sc;                              /* its class; NUM_SPAN_CLASSES: none */
+	bool review_grown;                               /* the review is one for growth */
+	size_t review_nbytes;                            /* bytes of the heap for the next one; 0:
+							  * growth has not been looked at */
 	unsigned shorten_sc;                             /* whose next span is made shorter next */
 	const struct mspan *overflow_span;               /* of the last mcache_free_in_large(); only
 							  * compared */
@@ -303,6 +306,25 @@ void mcache_free_in_large(uintptr_t addr, struct mspan *s, uint32_t slot, const 
 /* Gives back a span of the caller whose last slot was freed. A current span stays, unless there are
  * many caches. */
 void mcache_span_freed(struct mcache *c, struct mspan *s);
+
+/* Puts a span of the cache that has a free slot, and is on no list, first on its bin's list. */
+void mcache_push_partial(struct mcache *c, struct bin *b, struct mspan *s);
+
+/* Removes a span from its bin's list. */
+void mcache_remove_partial(struct mcache *c, struct bin *b, struct mspan *s);
+
+/* Begins a review of the cache's partial spans, unless one is going on. */
+void mcache_begin_review(struct mcache *c);
+
+/* The most spans that a review looks at at a time, so that no single malloc pays for all. */
+#define REVIEW_SPANS 4096
+
+/* Goes on with a review, if there is one, for some spans. Takes mcentral.lock and mheap.lock. */
+void mcache_review(struct mcache *c, size_t nspans);
+
+/* Begins a review for growth if the heap has grown enough since the last, and goes on with it. The
+ * caller is about to take npages of the heap. Locks as mcache_review(); calls libc's madvise(3). */
+void mcache_review_growth(struct mcache *c, size_t npages);
 
 /* Makes a full or central span the caller's and finds a place for it, after mspan_free_remote() or
  * mspan_set_full() has returned true. Does nothing if another thread was first. */

@@ -450,7 +450,7 @@ place_span:
 	:: atomic { free_bits == ALL -> LIST(SPARE); REST }
 	/* keep_if_free() */
 	:: free_bits == 0 -> goto set_full
-	/* partial_push() */
+	/* mcache_push_partial() */
 	:: atomic { free_bits != 0 -> LIST(PARTIAL); REST }
 	/* Too many pages on the lists. */
 	:: free_bits != ALL && free_bits != 0 -> goto put

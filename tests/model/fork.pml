@@ -332,7 +332,7 @@ inline give_span(s)
 	fi
 }
 
-/* mcache_claim(), place_span(): partial_push() or mcentral_put(). */
+/* mcache_claim(), place_span(): mcache_push_partial() or mcentral_put(). */
 inline place(s)
 {
 	keep_if_free(s);

@@ -469,7 +469,13 @@ TEST_IN_CHILD(a_free_stack_is_bounded_and_the_rest_goes_to_the_span)
 /* The spans of one class after each other, all used up. */
 TEST_IN_CHILD(each_span_of_a_bin_is_longer_up_to_the_longest)
 {
+	struct mspan *room;
+
 	start();
+	/* Before the heap grows it would make shorter spans of what is left. */
+	room = mheap_alloc_big(NULL, MiB(128) / PAGE_SIZE, 1, SCAN, EFFORT_GROW);
+	CHECK(room != NULL);
+	mheap_free_span(NULL, room);
 	for (unsigned sc = 2; sc < NUM_SPAN_CLASSES; sc++) {
 		const struct sizeclass *info = spanclass_info((spanclass_t)sc);
 		struct bin *b = &cache[0].bins[sc];

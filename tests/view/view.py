@@ -153,7 +153,8 @@ def check_threads(p, stats, names=True):
         return
     for n in range(1, 4):
         t = threads["holder%d" % n]
-        check(1000 * n <= t["live_objects"] <= 1000 * n + 20, t)
+        # Spans that the main thread did not use while the heap grew may be its own now.
+        check(1000 * n <= t["live_objects"] <= 1000 * n + 500, t)
         check(208 * 1000 * n <= t["live_bytes"], t)
     tids = {int(t) for t in os.listdir("/proc/%d/task" % p.pid)}
     check({t["tid"] for t in stats["threads"]} <= tids | {0}, stats["threads"])
