@@ -37,8 +37,9 @@ extern char **environ;
  * to end the thread's own record. */
 #define DESTRUCTOR_ROUNDS (GOALLOC_SANITIZED ? 2 : 4)
 
-/* LATE_NO_KEY: all is done, but libc has no key for the ends of threads yet. */
-enum { LATE_NOT_YET, LATE_RUNNING, LATE_NO_KEY, LATE_DONE };
+/* LATE_NO_KEY: all is done, but libc has no key for the ends of threads yet. While a thread is at
+ * work, the state is late_at_work(). */
+enum { LATE_NOT_YET, LATE_NO_KEY, LATE_DONE };
 static _Atomic int late_state;
 
 _Atomic bool start_attention = true;
@@ -84,8 +85,6 @@ static void read_options(void)
 	if (options.suppressions[0] != '\0')
 		suppressed_load(options.suppressions);
 	read_limit();
-	if (options.tiny_align < sizeof(void *))
-		sizeclass_divert_least();
 	if (options.sbrk || options.efence)
 		sizeclass_divert_all();
 	if (options.hardened && had_objects) {
@@ -200,7 +199,14 @@ static ON_ANY_STACK void thread_exit(void *value)
 	metakey_close(rights);
 }
 
-/* Makes the key. The state is LATE_RUNNING. */
+/* Returns a negative number that is another one in each forked child whose heap is in order. */
+static int late_at_work(void)
+{
+	/* Relaxed: it does not change while this process runs. */
+	return -(int)atomic_load_explicit(os_fork_mark(), memory_order_relaxed);
+}
+
+/* Makes the key. This thread is at work. */
 static void make_key(void)
 {
 	bool made = pthread_key_create(&exit_key, thread_exit) == 0;
@@ -212,13 +218,27 @@ static void make_key(void)
 /* Returns true if a thread may have a cache of its own: libc can be asked to tell of the thread's
  * end, or libc is not up yet, or this thread makes the key. Other threads use the shared cache
  * meanwhile. If one of them took a cache and only freed from then on, nobody would give the cache
- * back, because frees do not come by here. */
+ * back, because frees do not come by here. In a forked child that lost the thread which was making
+ * the key, the caller makes it. */
 static bool may_have_cache(void)
 {
 	/* Relaxed, both: one that is seen too late costs the shared cache once more. The flag is
 	 * true here only as long as libc is not up. */
-	return atomic_load_explicit(&late_state, memory_order_relaxed) >= LATE_NO_KEY ||
-	       atomic_load_explicit(&start_attention, memory_order_relaxed) || thread_self.starts;
+	int state = atomic_load_explicit(&late_state, memory_order_relaxed);
+
+	if (state >= LATE_NO_KEY || thread_self.starts ||
+	    atomic_load_explicit(&start_attention, memory_order_relaxed))
+		return true;
+	/* The thread that was at work may not be in this forked child. Relaxed: one thread goes on,
+	 * and what the lost one did was done before the fork. */
+	if (state == LATE_NOT_YET || state == late_at_work() ||
+	    !atomic_compare_exchange_strong_explicit(&late_state, &state, late_at_work(),
+						     memory_order_relaxed, memory_order_relaxed))
+		return false;
+	thread_self.starts = true;
+	make_key();
+	thread_self.starts = false;
+	return true;
 }
 
 /* Asks libc to call thread_exit() when the calling thread ends. If libc has no memory for that, the
@@ -229,8 +249,9 @@ static SLOW_PATH void watch_exit(struct mcache *c)
 	int saved_errno = errno, state = LATE_NO_KEY;
 
 	/* Acquire: one thread makes the key anew. Pairs with the release in make_key(). */
-	if (UNLIKELY(atomic_compare_exchange_strong_explicit(
-		    &late_state, &state, LATE_RUNNING, memory_order_acquire, memory_order_acquire)))
+	if (UNLIKELY(atomic_compare_exchange_strong_explicit(&late_state, &state, late_at_work(),
+							     memory_order_acquire,
+							     memory_order_acquire)))
 		make_key();
 	/* Acquire: the key. Pairs with the release in make_key(). */
 	state = atomic_load_explicit(&late_state, memory_order_acquire);
@@ -270,7 +291,7 @@ void start_late_init(void)
 	if (environ == NULL)
 		return;
 	/* Acquire and release: one thread goes on. Pairs with itself. */
-	if (!atomic_compare_exchange_strong_explicit(&late_state, &state, LATE_RUNNING,
+	if (!atomic_compare_exchange_strong_explicit(&late_state, &state, late_at_work(),
 						     memory_order_acq_rel, memory_order_acquire))
 		return;
 	thread_self.starts = true;

@@ -21,24 +21,24 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-EXPORT void *malloc(size_t size)
+HOT_START EXPORT void *malloc(size_t size)
 {
 	return face_malloc(size, SCAN);
 }
 OWN_NAME(own_malloc, malloc);
 
-EXPORT void free(void *p)
+HOT_ENTRY EXPORT void free(void *p)
 {
 	heap_free(p, "free");
 }
 OWN_NAME(own_free, free);
 
-EXPORT void *calloc(size_t n, size_t size)
+HOT_ENTRY EXPORT void *calloc(size_t n, size_t size)
 {
 	return face_calloc(n, size, SCAN);
 }
 
-EXPORT void *realloc(void *p, size_t size)
+HOT_ENTRY EXPORT void *realloc(void *p, size_t size)
 {
 	return face_realloc(p, size, SCAN);
 }
@@ -96,7 +96,7 @@ EXPORT void cfree(void *p)
 
 /* C23 */
 void free_sized(void *p, size_t size);
-EXPORT void free_sized(void *p, size_t size)
+HOT_ENTRY EXPORT void free_sized(void *p, size_t size)
 {
 	replaced_free_sized(p, size, 0, "free_sized");
 }

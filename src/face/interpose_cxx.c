@@ -122,13 +122,16 @@ static SLOW_PATH void *aligned_nothrow_slow(const char *name, size_t size, size_
 #define FACE(type, name, params) \
 	type name params; \
 	EXPORT type name params
+#define HOT_FACE(type, name, params) \
+	type name params; \
+	HOT_ENTRY EXPORT type name params
 
-FACE(void *, _Znwm, (size_t size)) { return NEW_OBJECT(size); }
+HOT_FACE(void *, _Znwm, (size_t size)) { return NEW_OBJECT(size); }
 FACE(void *, _ZnwmSt11align_val_t, (size_t size, size_t align))
 {
 	return new_aligned(size, align, RETURN_ADDRESS());
 }
-FACE(void, _ZdlPv, (void *p)) { replaced_free(p, DELETE); }
+HOT_FACE(void, _ZdlPv, (void *p)) { replaced_free(p, DELETE); }
 FACE(void, _ZdlPvSt11align_val_t, (void *p, size_t align))
 {
 	(void)align;
@@ -139,7 +142,7 @@ OWN_NAME(own_ZnwmSt11align_val_t, _ZnwmSt11align_val_t);
 OWN_NAME(own_ZdlPv, _ZdlPv);
 OWN_NAME(own_ZdlPvSt11align_val_t, _ZdlPvSt11align_val_t);
 
-FACE(void *, _Znam, (size_t size))
+HOT_FACE(void *, _Znam, (size_t size))
 {
 	return REPLACED(_Znwm) ? _Znwm(size) : NEW_OBJECT(size);
 }
@@ -148,7 +151,7 @@ FACE(void *, _ZnamSt11align_val_t, (size_t size, size_t align))
 	return REPLACED(_ZnwmSt11align_val_t) ? _ZnwmSt11align_val_t(size, align) :
 						new_aligned(size, align, RETURN_ADDRESS());
 }
-FACE(void, _ZdaPv, (void *p))
+HOT_FACE(void, _ZdaPv, (void *p))
 {
 	if (REPLACED(_ZdlPv))
 		_ZdlPv(p);
@@ -232,14 +235,14 @@ FACE(void, _ZdaPvSt11align_val_tRKSt9nothrow_t, (void *p, size_t align, const vo
 	_ZdaPvSt11align_val_t(p, align);
 }
 
-FACE(void, _ZdlPvm, (void *p, size_t size))
+HOT_FACE(void, _ZdlPvm, (void *p, size_t size))
 {
 	if (REPLACED(_ZdlPv))
 		_ZdlPv(p);
 	else
 		replaced_free_sized(p, size, 0, DELETE);
 }
-FACE(void, _ZdaPvm, (void *p, size_t size))
+HOT_FACE(void, _ZdaPvm, (void *p, size_t size))
 {
 	if (REPLACED(_ZdlPv) || REPLACED(_ZdaPv))
 		_ZdaPv(p);

@@ -4,7 +4,8 @@
  *
  * A program that is built with a sanitizer has the sanitizer's malloc, and this library serves
  * nothing in it. But if goalloc.o is linked into it, or a shared runtime comes late, the names are
- * this library's, and the sanitizer is silent about errors in the heap.
+ * this library's. The sanitizer is then silent about errors in the heap. ThreadSanitizer reports
+ * races that are none, because it does not know that memory was freed.
  */
 #include "face/face.h"
 #include "face/replaced.h"
@@ -13,6 +14,7 @@
 extern void __asan_init(void) WEAK;
 extern void __hwasan_init(void) WEAK;
 extern void __msan_init(void) WEAK;
+extern void __tsan_init(void) WEAK;
 
 CONSTRUCTOR static void say_what_is_not_seen(void)
 {
@@ -24,6 +26,8 @@ CONSTRUCTOR static void say_what_is_not_seen(void)
 		name = "HWAddressSanitizer";
 	else if (__msan_init != NULL)
 		name = "MemorySanitizer";
+	else if (__tsan_init != NULL)
+		name = "ThreadSanitizer";
 	if (name != NULL && malloc_is_ours())
 		report_line(2,
 			    "%s does not see this heap, as its malloc is replaced: leave goalloc "

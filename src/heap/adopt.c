@@ -36,7 +36,7 @@ static void adopt_stack(struct mcache *c, struct mcache *dead, unsigned bin)
 
 	/* The thread may have stopped when it made the cache: then the top is 0. */
 	while (b->stack_top != 0 && (addr = stack_entry(dead, b->stack_top)[-1].addr) != 0) {
-		b->stack_top -= (uint32_t)sizeof(struct free_entry);
+		b->stack_top -= ENTRY_NBYTES;
 		order_stores();
 		adopt_slot(c, sc, addr);
 	}
@@ -48,13 +48,14 @@ void adopt_stacks(struct mcache *c, struct mcache *dead)
 		adopt_stack(c, dead, sc);
 		mcache_reset_stack(&dead->bins[sc], (spanclass_t)sc);
 	}
-	mcache_reset_area(dead);
+	mcache_reset_places(dead);
 	for (unsigned class = 1; class < NUM_SIZE_CLASSES; class++)
 		adopt_stack(c, dead, COUNTED_BIN(class));
 	mcache_init_counted(dead);
 }
 
-/* Makes a span of dead c's, and gives it to the heap. Its states say what is free. */
+/* Takes a span of dead over, and gives it to mcentral, or to the heap if it is empty. Its states
+ * tell which slots are free. */
 static void adopt_span(struct mcache *c, struct mcache *dead, struct mspan *s)
 {
 	if (s == NULL || mspan_owner_relaxed(s) != mcache_owner(dead))

@@ -15,7 +15,8 @@
 #include "heap/partalloc.h"
 #include "os/os.h"
 
-/* The more slots there are, the less is known of where an object will be. */
+/* With hardened=1 long spans come first: the more slots there are, the less an attacker knows of
+ * where an object will be. */
 uint8_t mcache_first_length(void)
 {
 	return options.hardened ? SPAN_LENGTHS - 1 : 0;
@@ -25,7 +26,7 @@ void mcache_init(struct mcache *c, struct mcache_rest *rest)
 {
 	c->rest_at = rest != NULL ? (uint32_t)((uintptr_t)rest - (uintptr_t)c) : 0;
 	c->has_area = false;
-	mcache_reset_area(c);
+	mcache_reset_places(c);
 	for (unsigned sc = 0; sc < NUM_SPAN_CLASSES; sc++) {
 		c->bins[sc].elemsize = spanclass_info((spanclass_t)sc)->elemsize;
 		c->bins[sc].span_length = mcache_first_length();

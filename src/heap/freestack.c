@@ -3,14 +3,20 @@
  * freestack.c - the places of a cache's free stacks, and how deep the stacks may be.
  * See malloc.c for the overview.
  *
- * A stack begins in its first place, which is in the cache. When it is full it moves to a place in
- * the cache's stack area, where places lie one behind the other in the order in which they were
- * taken. So a stack that is not deep costs no memory page of its own. In a thread alone a stack
- * that was emptied, and is full again, moves on to a place of four times the entries: a program
- * that frees many objects of a class and asks for as many again is served by the stack alone. All
- * places in the area are given up together, when the stacks are flushed.
+ * A stack gets its first place, which is in the cache, at the first free that needs it. When it is
+ * full it moves to a place in the cache's stack area. Places lie one behind the other, in the order
+ * in which they were taken, so that few stacks, or stacks that are not deep, touch few kernel
+ * pages. All places are given up together, when the stacks are flushed.
  *
- * Owns     the bounds of the stacks. What is on them belongs to mcache.c.
+ * Among many threads a stack without place rests until its bin was refilled twice: what is freed
+ * meanwhile goes into the spans. So the stacks of a thread that frees what it has, and takes no
+ * more, keep none of its spans.
+ *
+ * A thread alone learns. Where a stack was emptied and is full again, it moves on to a place of
+ * four times the entries. A program that frees many objects of a class, and asks for as many again,
+ * is then served by the stack alone.
+ *
+ * Owns     the bounds of the stacks. mcache.c owns their entries.
  * Locks    none: a cache belongs to one thread. Takes the metadata lock.
  * Holds    below the bottom of a place lies an entry of address 0, so that the top of a stack alone
  *          leads to all its entries. No two places overlap while one of them has an entry.
@@ -20,40 +26,67 @@
 #include "heap/limit.h"
 #include "heap/partalloc.h"
 
-#define ENTRY_NBYTES ((uint32_t)sizeof(struct free_entry))
-
-static uint32_t first_bottom(spanclass_t sc)
+/* Returns how many entries the first place of a stack has; 0 if no free puts an object there. */
+static uint32_t first_entries(spanclass_t sc)
 {
-	size_t i = (spanclass_scan(sc) == NOSCAN ? (size_t)NUM_SIZE_CLASSES : 0) + sc / 2u;
+	const struct sizeclass *info = spanclass_info(sc);
+	size_t entries = min_size(info->stack_entries, STACK_FIRST_ENTRIES);
 
-	return (uint32_t)(offsetof(struct mcache, first_stacks) +
-			  (i * (1 + STACK_FIRST_ENTRIES) + 1) * sizeof(struct free_entry));
+	/* With these options every free takes the slow path. */
+	if (options.clobberfree || options.hardened || options.sbrk)
+		return 0;
+	if (mcaches_count() > STACK_DEEP_CACHES)
+		entries = min_size(entries, STACK_BYTES_MANY / max_size(info->elemsize, 1));
+	return (uint32_t)entries;
 }
 
 void mcache_reset_stack(struct bin *b, spanclass_t sc)
 {
-	const struct sizeclass *info = spanclass_info(sc);
-	/* With these options every free takes the slow path. */
-	size_t entries = options.clobberfree || options.hardened || options.sbrk
-				 ? 0
-				 : min_size(info->stack_entries, STACK_FIRST_ENTRIES);
-	bool grows = entries != 0 && info->stack_entries > STACK_FIRST_ENTRIES &&
-		     spanclass_scan(sc) == SCAN;
+	bool many = mcaches_count() > STACK_DEEP_CACHES;
 
-	if (mcaches_count() > STACK_DEEP_CACHES)
-		entries = min_size(entries, STACK_BYTES_MANY / max_size(info->elemsize, 1));
-	b->stack_bottom = first_bottom(sc);
-	b->stack_limit = b->stack_bottom + (uint32_t)entries * ENTRY_NBYTES;
-	b->stack_growth = grows ? STACK_GROWS : STACK_STAYS;
-	b->stack_top = b->stack_bottom;
+	b->stack_top = b->stack_bottom = b->stack_limit = STACK_NOWHERE;
+	b->stack_growth = many ? STACK_RESTS_LONG : STACK_BEGINS;
+	if (first_entries(sc) == 0)
+		b->stack_growth = STACK_STAYS;
 }
 
-void mcache_reset_area(struct mcache *c)
+void mcache_rest_stack(struct bin *b)
 {
-	/* A child forked here finds no stack in the area. */
+	if (b->stack_bottom == STACK_NOWHERE)
+		return;
+	b->stack_limit = b->stack_bottom;
+	b->stack_growth = STACK_RESTS;
+}
+
+void mcache_reset_places(struct mcache *c)
+{
+	/* A child forked here finds no stack in a place. */
 	order_stores();
+	c->first_entries = 1;
 	c->area_entries = 0;
 	c->learnt_nbytes = 0;
+}
+
+void mcache_begin_stack(struct mcache *c, spanclass_t sc)
+{
+	struct bin *b = &c->bins[sc];
+	uint32_t entries = first_entries(sc);
+	uint32_t bottom = b->stack_bottom;
+	bool grows = spanclass_info(sc)->stack_entries > STACK_FIRST_ENTRIES &&
+		     spanclass_scan(sc) == SCAN;
+
+	b->stack_growth = grows ? STACK_GROWS : STACK_STAYS;
+	if (bottom == STACK_NOWHERE) {
+		bottom = (uint32_t)offsetof(struct mcache, first_stacks) +
+			 (c->first_entries + 1) * ENTRY_NBYTES;
+		c->first_entries += 1 + entries;
+		stack_entry(c, bottom)[-1].addr = 0;
+	}
+	/* A child forked here finds the stack empty, in its place or without one. */
+	order_stores();
+	b->stack_top = bottom;
+	b->stack_bottom = bottom;
+	b->stack_limit = bottom + entries * ENTRY_NBYTES;
 }
 
 bool mcache_must_unlearn(const struct mcache *c)

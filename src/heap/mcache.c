@@ -25,8 +25,8 @@
 /* How often in a decay time a thread that takes spans gives back what it does not use. */
 #define IDLE_PER_TICK 16
 
-/* The least number of milliseconds from one time to the next that first spans make a thread give
- * back what it does not use. */
+/* First spans make a thread give back what it does not use, but no more often than in so many
+ * milliseconds. */
 #define FIRST_MS 4
 
 _Atomic uint32_t mcaches_made;
@@ -55,47 +55,31 @@ static bool keep_if_free(struct mcache *c, struct mspan *s)
 
 static void give_unused(struct mcache *c);
 
-/* Gives back what the cache does not use. That does not count as given. */
-static void give_all_unused(struct mcache *c)
+void mcache_give_all_unused(struct mcache *c)
 {
 	c->giving = true;
 	bigcache_flush(&c->big, &c->pages);
 	give_unused(c);
 	c->giving = false;
-	c->first_npages = 0;
+	c->given_npages = c->first_npages = 0;
 }
 
-/* Gives back what the cache does not use, and counts anew what it gives and takes. */
-static void give_up(struct mcache *c)
-{
-	give_all_unused(c);
-	c->given_npages = c->taken_npages = 0;
-}
-
-/* Notes that pages of an empty span or of a big object went to the heap, while the cache took none.
- * When they are many the cache gives up what it keeps, too: perhaps the thread has freed all it
- * had and will not come by again. A thread that has taken as many since the last time will take
- * more: the next time comes after twice as many, until the next tick. */
+/* Notes that pages of an empty span or of a big object went to the heap. When the cache has given
+ * many more than it took, it gives up what it keeps, too: perhaps the thread has freed all it had
+ * and will not come by again. */
 static void note_given(struct mcache *c, size_t npages)
 {
-	uint32_t least = mcache_share(GIVEN_PAGES_ALONE, GIVEN_PAGES_ALL, GIVEN_PAGES_MIN);
-	uint32_t most = (uint32_t)max_size(c->given_most, least);
-
 	if (c->giving)
 		return;
 	c->given_npages += (uint32_t)npages;
-	if (c->given_npages < most)
-		return;
-	c->given_most = c->taken_npages >= most ? (uint32_t)min_size(2 * (size_t)most, UINT32_MAX)
-						: most / 2;
-	give_up(c);
+	if (c->given_npages >= mcache_share(GIVEN_PAGES_ALONE, GIVEN_PAGES_ALL, GIVEN_PAGES_MIN))
+		mcache_give_all_unused(c);
 }
 
 /* Notes that the cache has taken pages of the heap. */
 static void note_taken(struct mcache *c, size_t npages)
 {
 	c->given_npages -= (uint32_t)min_size(npages, c->given_npages);
-	c->taken_npages += (uint32_t)min_size(npages, UINT32_MAX - c->taken_npages);
 }
 
 /* Frees an empty span of ours, or a big object, that is on no list. */
@@ -145,9 +129,9 @@ static void return_word(struct bin *b)
 	b->alloc_cache = 0;
 }
 
-/* Takes the current span out of its bin if all its slots are free and there are many caches: their
- * threads may wait for long, each with a current span for every class it ever used. Returns false
- * if the span stays. */
+/* Takes the current span out of its bin if all its slots are free and there are many caches. Many
+ * threads may wait for long, and each would keep a current span for every class that it ever used.
+ * Returns false if the span stays. */
 static bool leave_current(struct bin *b, struct mspan *s)
 {
 	if (mcaches_count() <= STACK_DEEP_CACHES ||
@@ -197,15 +181,15 @@ static bool load_word(struct bin *b, struct mspan *s, uint64_t random)
 	return true;
 }
 
-/* What is asked of the heap: a span of a small class, or if npages is not 0, a big object. */
-struct wanted {
+/* A request to the heap: a big object of npages, or if npages is 0, a span of the class sc. */
+struct span_request {
 	spanclass_t sc;
 	size_t npages, align_pages;
 	enum content content;
 };
 
-/* Asks for a span for a bin. The first one is short and each is longer than the one before: few
- * objects take little memory, and many objects take few spans. */
+/* Asks for a span for a bin. The first one is short and each is longer than the one before, unless
+ * shorten_others() came by: few objects take little memory, and many objects take few spans. */
 static struct mspan *ask_for_small(struct mcache *c, spanclass_t sc, enum effort effort)
 {
 	struct bin *b = &c->bins[sc];
@@ -224,7 +208,7 @@ static struct mspan *ask_for_small(struct mcache *c, spanclass_t sc, enum effort
 	return s;
 }
 
-static struct mspan *ask_heap(struct mcache *c, const struct wanted *w, enum effort effort)
+static struct mspan *ask_heap(struct mcache *c, const struct span_request *w, enum effort effort)
 {
 	if (w->npages == 0)
 		return ask_for_small(c, w->sc, effort);
@@ -254,7 +238,7 @@ static struct mspan *ask_for_hole(struct mcache *c, spanclass_t sc)
 
 /* Gives back all that the thread keeps elsewhere and asks again. A small span may be in mcentral
  * after that. */
-static struct mspan *flush_and_ask(struct mcache *c, const struct wanted *w)
+static struct mspan *flush_and_ask(struct mcache *c, const struct span_request *w)
 {
 	uint64_t begun_ms = os_now_ms();
 	struct mspan *s;
@@ -271,8 +255,8 @@ static struct mspan *flush_and_ask(struct mcache *c, const struct wanted *w)
 	return s;
 }
 
-/* Gives back what is not used when first spans have become a part of the heap, so that the next
- * spans are made of it. */
+/* Gives back what the cache does not use if first spans have become a large part of the heap. The
+ * next spans are then made of that memory. */
 static void give_idle(struct mcache *c)
 {
 	size_t part = growth_bytes(&mheap.growth) / PAGE_SIZE / FIRST_PAGES_PART;
@@ -284,13 +268,31 @@ static void give_idle(struct mcache *c)
 	if (now_ms - c->first_ms < FIRST_MS)
 		return;
 	c->first_ms = now_ms;
-	give_all_unused(c);
+	mcache_give_all_unused(c);
 }
 
-/* Returns a span from the heap, or NULL. Freed big objects and spare spans that the thread keeps
- * are pages, too, and so may be what is on its stacks. When there are many, or below a limit, they
- * are used before the heap grows. */
-static struct mspan *new_span(struct mcache *c, const struct wanted *w)
+/* Makes the next spans of some bins shorter, because a request of class sc needs pages. */
+static void shorten_others(struct mcache *c, spanclass_t sc)
+{
+	unsigned first = make_spanclass(sizeclass_for(SHORTEN_SIZE, 1), SCAN);
+	unsigned other = (unsigned)max_size(c->shorten_sc, first);
+	uint8_t least = mcache_first_length();
+
+	for (unsigned n = SHORTEN_BINS; n > 0; n--) {
+		struct bin *b = &c->bins[other];
+
+		if (other != sc && b->span_length > least)
+			b->span_length--;
+		if (++other == NUM_SPAN_CLASSES)
+			other = first;
+	}
+	c->shorten_sc = other;
+}
+
+/* Returns a span from the heap, or NULL. The thread itself may keep many pages, in freed big
+ * objects, in spare spans and on stacks. Then it gives these to the heap before the heap grows.
+ * With a memory limit it does so if it keeps any. */
+static struct mspan *new_span(struct mcache *c, const struct span_request *w)
 {
 	bool many = c->learnt_nbytes != 0 ||
 		    bigcache_npages(&c->big) + c->spares.npages >
@@ -299,6 +301,7 @@ static struct mspan *new_span(struct mcache *c, const struct wanted *w)
 
 	give_idle(c);
 	mcache_review_growth(c, w->npages == 0 ? spanclass_max_npages(w->sc) : w->npages);
+	shorten_others(c, w->sc);
 	s = many ? ask_heap(c, w, EFFORT_REUSE) : NULL;
 	if (s == NULL && many) {
 		mcache_flush_stacks(c);
@@ -316,19 +319,14 @@ static struct mspan *new_span(struct mcache *c, const struct wanted *w)
 	return s;
 }
 
-/* Makes a spare span of another class one of this class. If none will do, the oldest give their
- * pages to the heap, for the next span, and NULL is returned. */
-static struct mspan *recarve(struct mcache *c, spanclass_t sc)
+/* Gives pages of spare spans to the page word or the heap, for a span of npages that is made next
+ * for a class that has no spare span. */
+static void give_spares_for(struct mcache *c, size_t npages)
 {
-	struct bin *b = &c->bins[sc];
-	size_t npages = spanclass_info(sc)->npages[b->span_length];
-	struct mspan *s = spares_recarve(&c->spares, &c->pages, sc, npages);
+	uint32_t most = c->spares.npages;
 
-	if (s == NULL)
-		spares_missed(&c->spares, npages);
-	if (s != NULL && b->span_length < SPAN_LENGTHS - 1)
-		b->span_length++;
-	return s;
+	spares_missed(&c->spares, npages);
+	spares_shrink(&c->spares, &c->pages, most - (uint32_t)min_size(npages, most));
 }
 
 /* Returns a span of ours with a free slot, or NULL when there is no memory. */
@@ -341,7 +339,7 @@ static struct mspan *next_span(struct mcache *c, spanclass_t sc)
 	 * turn has spans only of those that it uses together. The time of the last poll will do. */
 	if (b->partial == NULL && c->poll_ms - c->idle_ms >= limit_decay_ms() / IDLE_PER_TICK) {
 		c->idle_ms = c->poll_ms;
-		give_up(c);
+		mcache_give_all_unused(c);
 	}
 	s = b->partial;
 	if (s != NULL)
@@ -350,10 +348,10 @@ static struct mspan *next_span(struct mcache *c, spanclass_t sc)
 		s = spares_take(&c->spares, sc);
 	if (s == NULL)
 		s = mcentral_take(sc, mcache_owner(c));
-	if (s == NULL)
-		s = recarve(c, sc);
-	if (s == NULL)
-		s = new_span(c, &(struct wanted){ .sc = sc });
+	if (s == NULL) {
+		give_spares_for(c, spanclass_info(sc)->npages[b->span_length]);
+		s = new_span(c, &(struct span_request){ .sc = sc });
+	}
 	if (s != NULL) {
 		mspan_absorb(s);
 		mspan_begin_use(s);
@@ -367,8 +365,8 @@ bool mcache_refill(struct mcache *c, spanclass_t sc, uint64_t random)
 	struct mspan *s = b->span;
 
 	DCHECK(b->alloc_cache == 0);
-	if (b->stack_growth == STACK_WAITS)
-		b->stack_growth = STACK_GROWS;
+	if (b->stack_growth == STACK_WAITS || b->stack_growth >= STACK_RESTS)
+		b->stack_growth--;
 	if (s != NULL && load_word(b, s, random))
 		return true;
 	/* A poll may empty the stacks into the spans, also into this span. */
@@ -470,31 +468,61 @@ FAST_PATH void free_into_span(uintptr_t addr, struct mspan *s, uint32_t slot, co
 	return_slot(c, s, slot, func);
 }
 
-/* A free for another thread deepens the stack, too: the stack is full, so the thread's next own
- * free of the class would deepen it. Asking for the owner first would be one more test in front of
- * every free that comes here. */
+/* Returns true if the object is on its stack now. Where the stack has room the span is another
+ * thread's. */
+FAST_PATH bool push_for_other(uintptr_t addr, struct mspan *s, uint32_t slot, struct mcache *c,
+			      struct bin *b)
+{
+	if (stack_depth(b) >= STACK_OTHERS_ENTRIES || b->stack_top == b->stack_limit ||
+	    b->elemsize < STACK_OTHERS_SIZE)
+		return false;
+	stack_push(c, b, b->stack_top, addr, &s->state[slot]);
+	HOLD_ADDRESS(addr);
+	return true;
+}
+
+/* A free for another thread moves the stack, too: the stack is full, and the next own free of the
+ * class would move it. So no free that comes here needs a test for the owner first. */
 static SLOW_PATH void deepen_and_free(uintptr_t addr, struct mspan *s, uint32_t slot,
 				      const char *func, struct mcache *c)
 {
-	mcache_deepen_stack(c, s->spanclass);
-	if (!mcache_free_fast(c, s, s->spanclass, addr, &s->state[slot]))
+	spanclass_t sc = s->spanclass;
+	struct bin *b = &c->bins[sc];
+
+	(b->stack_growth == STACK_BEGINS ? mcache_begin_stack : mcache_deepen_stack)(c, sc);
+	if (!mcache_free_fast(c, s, sc, addr, &s->state[slot]) &&
+	    !push_for_other(addr, s, slot, c, b))
 		free_into_span(addr, s, slot, func, c);
+}
+
+/* Frees as mcache_free_slot() does, where there are many caches. */
+static SLOW_PATH void free_among_many(uintptr_t addr, struct mspan *s, uint32_t slot,
+				      const char *func, struct mcache *c)
+{
+	spanclass_t sc = s->spanclass;
+	struct bin *b = &c->bins[sc];
+
+	if (b->stack_growth == STACK_BEGINS)
+		mcache_begin_stack(c, sc);
+	if (mcache_free_fast(c, s, sc, addr, &s->state[slot]) ||
+	    push_for_other(addr, s, slot, c, b))
+		return;
+	free_into_span(addr, s, slot, func, c);
+	mcache_look_all_free(c, sc);
 }
 
 void mcache_free_slot(uintptr_t addr, struct mspan *s, uint32_t slot, const char *func,
 		      struct mcache *c)
 {
 	struct bin *b = &c->bins[s->spanclass];
+	uint8_t growth = b->stack_growth;
 
-	/* Where the stack has room the span is another thread's. */
-	if (stack_depth(b) < STACK_OTHERS_ENTRIES && b->stack_top != b->stack_limit &&
-	    b->elemsize >= STACK_OTHERS_SIZE) {
-		stack_push(c, b, b->stack_top, addr, &s->state[slot]);
-		HOLD_ADDRESS(addr);
+	if (UNLIKELY(mcaches_count() > STACK_DEEP_CACHES))
+		free_among_many(addr, s, slot, func, c);
+	else if (push_for_other(addr, s, slot, c, b))
 		return;
-	}
-	if (UNLIKELY(b->stack_growth == STACK_GROWS && b->stack_top == b->stack_limit) &&
-	    mcaches_count() <= STACK_DEEP_CACHES)
+	else if (UNLIKELY(growth == STACK_GROWS || growth == STACK_BEGINS) &&
+		 b->stack_top == b->stack_limit)
 		deepen_and_free(addr, s, slot, func, c);
 	else
 		free_into_span(addr, s, slot, func, c);
@@ -516,7 +544,7 @@ struct mspan *mcache_alloc_big(struct mcache *c, size_t npages, size_t align_pag
 struct mspan *mcache_new_big(struct mcache *c, size_t npages, size_t align_pages, enum scan scan,
 			     bool *fresh)
 {
-	struct wanted w = { make_spanclass(0, scan), npages, align_pages, RAW };
+	struct span_request w = { make_spanclass(0, scan), npages, align_pages, RAW };
 	struct mspan *s;
 
 	bigcache_missed(&c->big, npages);
@@ -530,7 +558,7 @@ struct mspan *mcache_alloc_zeroed(struct mcache *c, size_t nbytes, size_t align_
 				  enum scan scan)
 {
 	size_t npages = align_up(nbytes, PAGE_SIZE) / PAGE_SIZE;
-	struct wanted w = { make_spanclass(0, scan), npages, align_pages, ZERO };
+	struct span_request w = { make_spanclass(0, scan), npages, align_pages, ZERO };
 	/* A huge object gets clean pages of the heap: to clear one would touch all of it. */
 	struct mspan *s = NULL;
 
@@ -552,8 +580,8 @@ void mcache_free_big(struct mcache *c, struct mspan *s)
 
 	if (bigcache_keep_in_room(&c->big, s))
 		return;
-	/* The thread has taken what it kept since the tick. Not every such free comes by here, but
-	 * one in BIG_FREES_PER_LOOK does. */
+	/* The thread has taken all that it kept since the tick. Not every free that would show this
+	 * comes by here, but one in BIG_FREES_PER_LOOK does. */
 	if (bigcache_npages(&c->big) == 0 && c->big.freed)
 		c->big.emptied = true;
 	/* A program that is served from its caches alone comes by here, if anywhere. What is given
@@ -572,23 +600,24 @@ void mcache_free_big(struct mcache *c, struct mspan *s)
 
 /* --- giving back --- */
 
-static void flush_stack(struct mcache *c, spanclass_t sc)
+void mcache_flush_stack(struct mcache *c, spanclass_t sc)
 {
 	struct bin *b = &c->bins[sc];
 
 	while (b->stack_top != b->stack_bottom) {
-		b->stack_top -= (uint32_t)sizeof(struct free_entry);
+		b->stack_top -= ENTRY_NBYTES;
 		mcache_return(c, stack_entry(c, b->stack_top)->addr, "free");
 	}
-	mcache_reset_stack(b, sc);
 }
 
 void mcache_flush_stacks(struct mcache *c)
 {
 	mcache_flush_counted(c);
-	for (unsigned sc = 0; sc < NUM_SPAN_CLASSES; sc++)
-		flush_stack(c, (spanclass_t)sc);
-	mcache_reset_area(c);
+	for (unsigned sc = 0; sc < NUM_SPAN_CLASSES; sc++) {
+		mcache_flush_stack(c, (spanclass_t)sc);
+		mcache_reset_stack(&c->bins[sc], (spanclass_t)sc);
+	}
+	mcache_reset_places(c);
 }
 
 void mcache_give_span(struct mcache *c, struct mspan *s)
@@ -644,8 +673,8 @@ static void give_current(struct mcache *c, struct bin *b)
 	}
 }
 
-/* Gives back what the cache keeps and does not use: stacks, which use refills; spare spans;
- * pages. */
+/* Gives back free slots on stacks, spans that are empty, and the page word. What the thread needs
+ * of them comes back by refills. */
 static void give_unused(struct mcache *c)
 {
 	mcache_flush_stacks(c);
@@ -669,8 +698,8 @@ static void give_unused(struct mcache *c)
 	mheap_flush_pcache(&c->pages);
 }
 
-/* Gives back what was not used since the last tick, which is also partial spans, of which mcentral
- * gives pages back. */
+/* Gives back what was not used since the last tick. Partial spans are reviewed: mcentral drains
+ * those that it gets. */
 static void tick(struct mcache *c)
 {
 	mcache_flush_stacks(c);
@@ -692,7 +721,6 @@ static SLOW_PATH void poll(struct mcache *c, uint64_t now_ms)
 		mcache_flush_stacks(c);
 	if (called || now_ms - c->tick_ms >= limit_decay_ms()) {
 		c->tick_ms = now_ms;
-		c->given_most = 0;
 		if (called)
 			bigcache_flush(&c->big, &c->pages);
 		tick(c);

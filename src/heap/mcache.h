@@ -18,11 +18,16 @@ struct free_entry {
 	_Atomic uint8_t *state;
 };
 
-/* What becomes of a stack that is full. */
+#define ENTRY_NBYTES ((uint32_t)sizeof(struct free_entry))
+
+/* What becomes of a stack that is full, or has no place. */
 enum stack_growth {
-	STACK_STAYS = 0,    /* it stays in its place until it is reset */
+	STACK_STAYS = 0,    /* it stays where it is until it is reset */
 	STACK_GROWS,        /* it moves to a larger place */
 	STACK_WAITS,        /* it stays, and grows when it was emptied and is full again */
+	STACK_BEGINS,       /* it gets its first place at the next free */
+	STACK_RESTS,        /* it does so after a refill of the bin */
+	STACK_RESTS_LONG,   /* it does so after two */
 };
 
 /*
@@ -102,37 +107,45 @@ struct mcache {
 	uint64_t tick_ms;                                /* time of the last tick */
 	uint64_t idle_ms;                                /* when next_span() last gave back */
 	uint64_t first_ms;                               /* when give_idle() last did so */
+	uint64_t all_free_ms;                            /* when mcache_look_all_free() last gave
+							  * back all */
+	unsigned live_sc;                                /* a class that had an object then */
 	uint32_t partial_npages;                         /* pages of all partial spans */
 	uint32_t given_npages;                           /* given to the heap less those taken */
-	uint32_t taken_npages;                           /* taken since it last gave up all */
 	uint32_t first_npages;                           /* of first spans since give_idle() */
-	uint32_t given_most;                             /* given_npages when it does so again */
 	uint32_t limit_calls;                            /* limit.calls when it was answered */
 	struct mspan *review_at;                         /* the partial span to be looked at next */
 	unsigned review_sc;                              /* its class; NUM_SPAN_CLASSES: none */
 	bool review_grown;                               /* the review is one for growth */
-	size_t review_nbytes;                            /* bytes of the heap for the next one */
+	size_t review_nbytes;                            /* bytes of the heap for the next one; 0:
+							  * growth has not been looked at */
+	unsigned shorten_sc;                             /* whose next span is made shorter next */
 	struct bigcache big;
 	struct mcache *next_free;                        /* [t] link of the pool */
 	struct mcache *next_used;                        /* [t] link of a chain of those in use */
 	uintptr_t user;                                  /* [t] lock_self() of its thread */
 	bool in_use;                                     /* [t] a thread has it */
 	bool orphan;                                     /* in a forked child: its thread is gone */
-	bool giving;                                     /* in give_all_unused() */
+	bool giving;                                     /* in mcache_give_all_unused() */
 	bool watched;                                    /* libc tells when its thread ends */
 	bool has_area;                                   /* the stack area is committed */
 	bool has_counted;                                /* so are the counted bins' stacks */
 	uint32_t rest_at;                                /* const: offset of the rest; 0: none */
+	uint32_t first_entries;                          /* of first_stacks: taken */
 	uint32_t area_entries;                           /* of the stack area: taken */
 	uint32_t learnt_nbytes;                          /* by which stacks may be deeper than
 							  * those of a thread with company */
-	/* Each stack is behind an entry of address 0. Scan classes, then noscan ones; these have no
-	 * deep stacks. */
-	struct free_entry first_stacks[NUM_SPAN_CLASSES][1 + STACK_FIRST_ENTRIES];
 	struct spares spares;
+	/* The first places of stacks, each behind an entry of address 0, in the order in which they
+	 * were taken. */
+	struct free_entry first_stacks[NUM_SPAN_CLASSES * (1 + STACK_FIRST_ENTRIES)];
 	struct quarantine quarantine;                    /* with hardened=1 */
 	struct counted counted;
 };
+
+/* The bottom of a stack that has no place: behind the first entry, which stays empty. */
+#define STACK_NOWHERE \
+	((uint32_t)(offsetof(struct mcache, first_stacks) + ENTRY_NBYTES))
 
 _Static_assert(sizeof(struct mcache) <= KiB(56) &&
 		       sizeof(((struct mcache_rest *)0)->stack_area) <= KiB(192) &&
@@ -183,7 +196,7 @@ static inline struct free_entry *stack_entry(struct mcache *c, size_t offset)
 /* Counts the entries on a stack. */
 static inline uint32_t stack_depth(const struct bin *b)
 {
-	return (b->stack_top - b->stack_bottom) / (uint32_t)sizeof(struct free_entry);
+	return (b->stack_top - b->stack_bottom) / ENTRY_NBYTES;
 }
 
 /* Returns an object from a bin, or NULL if the bin's stack and current word are empty: then ask
@@ -339,8 +352,19 @@ extern void (*mcache_release_pooled)(uint32_t age_ms);
  * mcache_flush_others. */
 void mcache_flush(struct mcache *c);
 
+/* Returns the slots on the free stack of a class to their spans. The stack keeps its place. */
+void mcache_flush_stack(struct mcache *c, spanclass_t sc);
+
 /* Returns the slots on the free stacks to their spans. */
 void mcache_flush_stacks(struct mcache *c);
+
+/* Gives back all that the cache keeps and does not use, kept big objects among it. That does not
+ * count as given: the counts of given pages and of first spans begin anew. */
+void mcache_give_all_unused(struct mcache *c);
+
+/* Gives back what the cache keeps of a class if no object of the class is live, and all that it
+ * keeps if no object is. The caller has freed an object that found its stack full. */
+void mcache_look_all_free(struct mcache *c, spanclass_t sc);
 
 /* Gives back, now and then, what this cache and the heap have not used for long. Slow paths call
  * this. */
@@ -367,11 +391,18 @@ uint32_t mcache_max_spare(const struct mcache *c);
  * what its freed big objects may have. */
 void mcache_admit_big(struct mcache *c, size_t npages, uint32_t most);
 
-/* Makes a stack that has no entries that of its first place. */
+/* Makes a stack that has no entries one without place. */
 void mcache_reset_stack(struct bin *b, spanclass_t sc);
 
-/* Gives up all places in the stack area. Every stack was reset. */
-void mcache_reset_area(struct mcache *c);
+/* Makes a stack that has no entries one that rests until its bin is refilled. It keeps its
+ * place. */
+void mcache_rest_stack(struct bin *b);
+
+/* Gives up all places of stacks. Every stack was reset. */
+void mcache_reset_places(struct mcache *c);
+
+/* Gives a stack that rests or has no place room for its first entries. */
+void mcache_begin_stack(struct mcache *c, spanclass_t sc);
 
 /* Moves a full stack to a larger place. Without room or memory for that the stack stays as it is
  * until it is reset. */

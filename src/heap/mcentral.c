@@ -10,8 +10,7 @@
  * Holds    mcentral_check() tests while the lock is free: a span on a list has this mcentral as
  *          owner and this span class, and is not empty. For a child that is forked in the middle,
  *          the forward links are whole at every moment, and the owner of a span changes before it
- *          is unlinked. A span in hand, that is being drained, is lost to the child of another
- *          thread.
+ *          is unlinked. A child that another thread forks loses the span that is being drained.
  */
 #include "heap/mcentral.h"
 
@@ -151,7 +150,8 @@ static char drainer ALIGNED(8);
  */
 static struct {
 	_Atomic uint64_t began_ms;    /* [a] the time of the pass */
-	_Atomic size_t grown_at;      /* [a] bytes of the heap at which the next one begins */
+	_Atomic size_t grown_at;      /* [a] bytes of the heap at which the next one begins; 0:
+				       *     growth has not been looked at */
 	_Atomic uint32_t number;      /* [a] of the pass */
 	_Atomic uint32_t class;       /* [a] where it is; NUM_SPAN_CLASSES: it is done */
 } pass = { .class = NUM_SPAN_CLASSES };
@@ -219,7 +219,8 @@ static void begin_growth_pass(size_t nbytes)
 
 	if (nbytes >= before &&
 	    atomic_compare_exchange_strong_explicit(&pass.grown_at, &before, next,
-						    memory_order_relaxed, memory_order_relaxed))
+						    memory_order_relaxed, memory_order_relaxed) &&
+	    before != 0)
 		begin_pass();
 }
 

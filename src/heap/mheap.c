@@ -685,13 +685,13 @@ static enum resize take_behind_locked(uintptr_t addr, uint64_t page, size_t npag
 	verdict = admit_locked(&page, npages, 1, effort);
 	if (verdict != LIMIT_ADMIT)
 		return verdict == LIMIT_FLUSH ? RESIZE_FLUSH : RESIZE_NO;
-	if (pagealloc_alloc_at(&mheap.pages, page, npages, &nclean))
-		return RESIZE_DONE;
 	/* The last object of the heap grows with it. */
-	return is_last_locked(addr) && growth_extend_locked(&mheap.growth, npages, true) &&
-			       pagealloc_alloc_at(&mheap.pages, page, npages, &nclean)
-		       ? RESIZE_DONE
-		       : RESIZE_NO;
+	if (!pagealloc_alloc_at(&mheap.pages, page, npages, &nclean) &&
+	    !(is_last_locked(addr) && growth_extend_locked(&mheap.growth, npages, true) &&
+	      pagealloc_alloc_at(&mheap.pages, page, npages, &nclean)))
+		return RESIZE_NO;
+	scavenge_note_reached_locked(&mheap.scavenger, page + npages);
+	return RESIZE_DONE;
 }
 
 static enum resize lengthen_big(struct mspan *s, size_t npages, enum effort effort)

@@ -107,9 +107,13 @@ void mcache_review_growth(struct mcache *c, size_t npages)
 	if (limit_decay_ms() > GROWTH_DECAY_MOST_MS)
 		return;
 	if (nbytes >= c->review_nbytes) {
+		bool grew = c->review_nbytes != 0;
+
 		c->review_nbytes = nbytes + max_size(nbytes / GROWTH_PART, GROWTH_LEAST);
-		mcache_begin_review(c);
-		c->review_grown = true;
+		if (grew) {
+			mcache_begin_review(c);
+			c->review_grown = true;
+		}
 	}
 	if (c->review_grown)
 		mcache_review(c, min_size(GROWTH_SPANS(npages), REVIEW_SPANS));

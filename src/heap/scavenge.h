@@ -55,6 +55,13 @@ uint64_t scavenge_find_locked(const struct scavenger *v, size_t npages);
 bool scavenge_note_taken_locked(struct scavenger *v, uint64_t page, size_t npages, size_t nclean,
 				uint32_t decay_ms);
 
+/* Notes that an object grew in place up to this page: the pages before it are not fresh any more,
+ * and nothing is released for them. The lock is held. */
+static inline void scavenge_note_reached_locked(struct scavenger *v, uint64_t end)
+{
+	v->fresh = max_size(v->fresh, end);
+}
+
 /* Releases dirty pages if there are more than the heap may keep. Returns true when it has released
  * some. The lock is held; it is dropped while the kernel works. */
 bool scavenge_excess_locked(struct scavenger *v, uint32_t decay_ms);

@@ -7,7 +7,7 @@
  *          loaded after the first malloc, or where a program calls libc's functions by their
  *          addresses. In other programs a foreign pointer is a mistake and ends the process. The
  *          functions are those that libc.c found at the start, because programs replace the names
- *          and interpose_dlopen.c redirects them to this library.
+ *          and interpose_dlfcn.c redirects them to this library.
  */
 #include "os/foreign.h"
 #include "os/os.h"

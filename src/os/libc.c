@@ -13,7 +13,7 @@
  * Holds    each function is looked up in libc's own symbol table, once. A constructor looks all of
  *          them up before the program can change anything; a call that comes earlier looks up its
  *          function itself. An entry that leads out of libc counts as missing, because another copy
- *          of this library has redirected it (interpose_dlopen.c).
+ *          of this library has redirected it (interpose_dlfcn.c).
  */
 #include "os/libc.h"
 #include "os/os.h"
@@ -32,6 +32,8 @@ static const char *const names[LIBC_NAMES] = {
 	[LIBC_MALLINFO2] = "mallinfo2",
 	[LIBC_DLOPEN] = "dlopen",
 	[LIBC_DLMOPEN] = "dlmopen",
+	[LIBC_DLSYM] = "dlsym",
+	[LIBC_DLVSYM] = "dlvsym",
 	[LIBC_DL_ITERATE_PHDR] = "dl_iterate_phdr",
 	[LIBC_FIND_OBJECT] = "_dl_find_object",
 	[LIBC_GETTID] = "gettid",

@@ -272,6 +272,18 @@ long os_read(int fd, void *p, size_t nbytes);
 size_t os_read_file(const char *path, char *text, size_t room);
 long os_read_at(int fd, void *p, size_t nbytes, uint64_t offset);
 
+/* A run of kernel pages. The kernel fills it in. */
+struct os_page_run {
+	uint64_t start, end, categories;
+};
+
+/* Looks in [*addr, end) for runs of pages with memory that is no file's, of the process whose
+ * /proc/PID/pagemap is open. It passes over empty page tables, so a mapping of terabytes without
+ * memory costs little. Stores at most n runs, moves *addr to where the search is to go on, and
+ * returns the number of runs; or a negative errno, with *addr as it was. Linux before 6.7 cannot
+ * do it. *addr must be the start of a page. */
+long os_find_pages(int pagemap, uintptr_t *addr, uintptr_t end, struct os_page_run *runs, size_t n);
+
 /* Writes to a descriptor and returns how many bytes. Goes on after interruptions. Sends no SIGPIPE
  * or SIGXFSZ, which would end the program. A full pipe that does not block has 10 s to be read
  * from; after that the result is -EAGAIN. */

@@ -21,15 +21,27 @@ WEAK bool os_is_static(void)
 /* ld.so sets this to the place on the stack where argc is when the process begins. */
 extern void *__libc_stack_end WEAK;
 
-/* Returns the vector, which the kernel puts behind the environment, or NULL if it is not there. */
+/*
+ * Returns the vector, which the kernel puts behind the environment, or NULL if it is not there.
+ *
+ * glibc before 2.36 gives the place of argc up if the program is an argument of the loader:
+ * constructors have their frames there. What is there counts only if it is the number of arguments.
+ * The words after it end with a 0 in any case, because arguments and environment do.
+ */
 static const Elf64_auxv_t *find_auxiliary(void)
 {
-	const uintptr_t *word =
+	const uintptr_t *argc =
 		os_is_static() || &__libc_stack_end == NULL ? NULL : __libc_stack_end;
+	const uintptr_t *word = argc;
 
 	if (word == NULL)
 		return NULL;
-	word += 1 + *word + 1;
+	word++;
+	while (*word != 0)
+		word++;
+	if ((size_t)(word - argc - 1) != *argc)
+		return NULL;
+	word++;
 	while (*word != 0)
 		word++;
 	/* unsetenv(3) moves the rest of the environment down, and leaves more than one 0. */

@@ -66,6 +66,36 @@ long os_read_at(int fd, void *p, size_t nbytes, uint64_t offset)
 	return RESTARTED(SYSCALL(SYS_pread64, fd, p, nbytes, offset));
 }
 
+/* The kernel's argument of PAGEMAP_SCAN, which older headers lack. */
+struct scan {
+	uint64_t size, flags, start, end, walk_end, runs, nruns, max_pages;
+	uint64_t category_inverted, category_mask, category_anyof_mask, return_mask;
+};
+
+_Static_assert(sizeof(struct scan) == 96, "the number of the call has the size");
+#define PAGEMAP_SCAN_CALL 0xc0606610ul
+#define PAGES_OF_FILE 4      /* PAGE_IS_FILE */
+#define PAGES_WITH_MEMORY 24 /* PAGE_IS_PRESENT, PAGE_IS_SWAPPED */
+
+long os_find_pages(int pagemap, uintptr_t *addr, uintptr_t end, struct os_page_run *runs, size_t n)
+{
+	struct scan scan = {
+		.size = sizeof(scan),
+		.start = *addr,
+		.end = end,
+		.runs = (uintptr_t)runs,
+		.nruns = n,
+		.category_inverted = PAGES_OF_FILE,
+		.category_mask = PAGES_OF_FILE,
+		.category_anyof_mask = PAGES_WITH_MEMORY,
+	};
+	long found = RESTARTED(SYSCALL(SYS_ioctl, pagemap, PAGEMAP_SCAN_CALL, &scan));
+
+	if (found >= 0)
+		*addr = scan.walk_end;
+	return found;
+}
+
 /* The time that a full pipe has to be read from, in seconds. */
 #define READER_SECONDS 10
 

@@ -198,6 +198,13 @@ char os_thread_state(int pid, int tid)
 	return n > 0 && text[n] == ' ' ? text[n + 1] : 0;
 }
 
+bool os_thread_ended(int pid, int tid)
+{
+	char state = os_thread_state(pid, tid);
+
+	return state == 'Z' || state == 'X' || state == 0;
+}
+
 /* --- tracing --- */
 
 int os_trace_begin(int tid)

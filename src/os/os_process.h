@@ -70,6 +70,10 @@ long os_list_threads(int pid, int *tids, size_t max);
  * thread. */
 char os_thread_state(int pid, int tid);
 
+/* Returns true if a thread has ended or is at its end. The first thread of a process is still
+ * listed then, as long as there are others. */
+bool os_thread_ended(int pid, int tid);
+
 /* Makes the thread stop. It runs no instruction of its own until os_trace_end() or the end of the
  * calling process. Returns 0, or -errno. */
 int os_trace_begin(int tid);

@@ -22,6 +22,9 @@
 #define PAGEMAP_FILE ((uint64_t)1 << 61)
 #define PAGEMAP_ENTRIES 128
 
+/* Runs of pages that are asked for at a time, in the place of the entries. */
+#define PAGE_RUNS (PAGEMAP_ENTRIES / 3)
+
 /* Objects from this size on may have pages without memory. Those pages are not touched. */
 #define SPARSE_SIZE MiB(1)
 
@@ -224,35 +227,64 @@ void mark_roots(struct mark *m, uintptr_t from, uintptr_t to)
 
 /* --- memory --- */
 
+/* Visits what the kernel finds. Returns from where on it did not tell: `end` if it told all. `runs`
+ * is a place for PAGE_RUNS. */
+static uintptr_t visit_found(int pagemap, uintptr_t addr, uintptr_t end, struct os_page_run *runs,
+			     void (*visit)(uintptr_t from, uintptr_t to, void *arg), void *arg)
+{
+	while (addr < end) {
+		uintptr_t before = addr;
+		long n = os_find_pages(pagemap, &addr, end, runs, PAGE_RUNS);
+
+		for (long i = 0; i < n; i++)
+			visit(runs[i].start, min_size(runs[i].end, end), arg);
+		if (addr == before)
+			return before;
+	}
+	return end;
+}
+
+/* Visits the pages of at most PAGEMAP_ENTRIES entries. */
+static void visit_entries(const uint64_t *entries, uintptr_t addr, uintptr_t stop,
+			  void (*visit)(uintptr_t from, uintptr_t to, void *arg), void *arg)
+{
+	size_t page = os_page_size();
+	uintptr_t first = addr;
+
+	for (size_t i = 0; addr < stop; i++, addr += page) {
+		/* A page that belongs to a file was never written to. */
+		if ((entries[i] & (PAGEMAP_PRESENT | PAGEMAP_SWAPPED)) != 0 &&
+		    (entries[i] & PAGEMAP_FILE) == 0)
+			continue;
+		if (first < addr)
+			visit(first, addr, arg);
+		first = addr + page;
+	}
+	if (first < stop)
+		visit(first, stop, arg);
+}
+
 void mark_each_present(int pagemap, uintptr_t addr, uintptr_t end,
 		       void (*visit)(uintptr_t from, uintptr_t to, void *arg), void *arg)
 {
 	size_t page = os_page_size();
-	uint64_t entries[PAGEMAP_ENTRIES];
+	union {
+		uint64_t entries[PAGEMAP_ENTRIES];
+		struct os_page_run runs[PAGE_RUNS];
+	} u;
 
+	if (pagemap >= 0)
+		addr = visit_found(pagemap, addr, end, u.runs, visit, arg);
 	while (addr < end) {
 		size_t n = min_size((end - addr + page - 1) / page, PAGEMAP_ENTRIES);
 		uintptr_t stop = min_size(end, addr + n * page);
-		uintptr_t first = addr;
 
-		if (pagemap < 0 || os_read_at(pagemap, entries, n * sizeof(entries[0]),
-					      addr / page * sizeof(entries[0])) !=
-					   (long)(n * sizeof(entries[0]))) {
+		if (pagemap < 0 || os_read_at(pagemap, u.entries, n * sizeof(u.entries[0]),
+					      addr / page * sizeof(u.entries[0])) !=
+					   (long)(n * sizeof(u.entries[0])))
 			visit(addr, stop, arg);
-			addr = stop;
-			continue;
-		}
-		for (size_t i = 0; i < n; i++, addr += page) {
-			/* A page that belongs to a file was never written to. */
-			if ((entries[i] & (PAGEMAP_PRESENT | PAGEMAP_SWAPPED)) != 0 &&
-			    (entries[i] & PAGEMAP_FILE) == 0)
-				continue;
-			if (first < addr)
-				visit(first, addr, arg);
-			first = addr + page;
-		}
-		if (first < stop)
-			visit(first, stop, arg);
+		else
+			visit_entries(u.entries, addr, stop, visit, arg);
 		addr = stop;
 	}
 }

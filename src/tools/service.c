@@ -92,12 +92,14 @@ static const struct output outputs[] = {
 
 #define NUM_OUTPUTS (sizeof(outputs) / sizeof(outputs[0]))
 
-/* Returns a descriptor from the start of the program, or -1 if it is not open on the same file any
- * more. A program that closes all descriptors may have another file, or a connection, at the
- * number. */
+/* Returns a descriptor from the start of the program, or the program's standard error if only that
+ * is still open on the same file, else -1. A program that closes all descriptors may have another
+ * file, or a connection, at the number. */
 static int kept_fd(int fd, uint64_t id)
 {
-	return fd >= 0 && os_file_id(fd) == id ? fd : -1;
+	if (fd < 0 || os_file_id(fd) == id)
+		return fd;
+	return os_file_id(2) == id ? 2 : -1;
 }
 
 /* Returns the descriptor that was opened for the output when the program started, or -1. */
@@ -140,9 +142,12 @@ static SLOW_PATH void write_output(const struct output *output)
 	const char *file = name_of(output, beside);
 	int kept = find_kept(output), error;
 
-	/* If standard error is closed, the output is dropped. */
-	if (kept < 0 && option_file_is_stderr(output->file))
+	/* If standard error is closed, the output is dropped. The exit status can still tell. */
+	if (kept < 0 && option_file_is_stderr(output->file)) {
+		if (output->write == write_leaks)
+			service.leaks.write_error = EBADF;
 		return;
+	}
 	if (kept >= 0)
 		error = output->write(kept, output->file);
 	else

@@ -62,7 +62,6 @@ static bool begin_stop(struct snapshot *sn, int tid)
 {
 	struct snapshot_thread *t;
 	int error;
-	char state;
 
 	if (tid == sn->tid || thread_of(sn, tid) != NULL)
 		return false;
@@ -78,10 +77,9 @@ static bool begin_stop(struct snapshot *sn, int tid)
 		sn->nthreads--;
 	if (error == 0 || error == -ESRCH)
 		return true;
-	/* The first thread is still listed after its end, as long as there are others. */
-	state = os_thread_state(sn->pid, tid);
-	if (state != 'Z' && state != 'X' && state != 0)
-		sn->refused = true;
+	/* A thread that has ended is refused as well. */
+	t->ended = os_thread_ended(sn->pid, tid);
+	sn->refused |= !t->ended;
 	return true;
 }
 
@@ -128,6 +126,11 @@ static void await_stop(struct snapshot *sn, struct snapshot_thread *t)
 		}
 		if (state == OS_TRACE_STOPPED)
 			break;
+		/* The first thread was ending when the trace began. */
+		if (us >= UNREACHABLE_US && os_thread_ended(sn->pid, t->tid)) {
+			t->ended = true;
+			return;
+		}
 		/* A child of vfork(2) uses the thread's stack, also below its stack pointer. */
 		if (us >= UNREACHABLE_US && os_thread_state(sn->pid, t->tid) == 'D')
 			return;
@@ -216,7 +219,7 @@ size_t snapshot_missed(const struct snapshot *sn)
 	size_t n = 0;
 
 	for (size_t i = 0; i < sn->nthreads; i++)
-		n += sn->threads[i].tid > 0 && !sn->threads[i].stopped;
+		n += sn->threads[i].tid > 0 && !sn->threads[i].stopped && !sn->threads[i].ended;
 	return n;
 }
 

@@ -14,6 +14,7 @@ struct snapshot_thread {
 	int signal;           /* the signal that it was about to get */
 	bool begun;           /* traced */
 	bool stopped;
+	bool ended;           /* it has no registers */
 	uintptr_t stack;      /* stack pointer; 0: not known */
 	uintptr_t tls;        /* start of its thread-local storage; 0: not known */
 };

@@ -17,10 +17,11 @@
  * since the last pass. */
 #define MAX_PASSES 1000
 
-/* How long to wait for a thread to stop: one that waits for a processor, and one that waits for a
- * disk, which does not stop. */
+/* How long to wait for a thread to stop: one that waits for a processor, one that waits for a
+ * disk, which does not stop, and one that may have been ending when the trace began. */
 #define PATIENCE_MS 5000
 #define PATIENCE_DISK_MS 200
+#define PATIENCE_END_MS 5
 
 /* Bytes of the registers of one kind. */
 #define REGISTERS_MOST 4096
@@ -85,9 +86,8 @@ static void begin_stop(struct freeze *f, int pid, int tid)
 		thread->stopped = thread->stack != 0;
 		error = thread->stopped ? 0 : error;
 	}
-	/* A thread that has ended and waits to be noticed, as the first one does for the others, is
-	 * refused as well. It has no registers. */
-	if (error == -EPERM && os_thread_state(pid, tid) == 'Z')
+	/* A thread that has ended is refused as well. It has no registers. */
+	if (error == -EPERM && os_thread_ended(pid, tid))
 		error = -ESRCH;
 	f->refused |= error == -EPERM;
 	f->missed += error != 0 && error != -ESRCH;
@@ -97,17 +97,19 @@ static void await_stop(struct freeze *f, struct frozen_thread *thread, int pid)
 {
 	uint64_t began = os_now_ms();
 	enum os_trace trace;
+	bool ended = false;
 
-	while ((trace = os_trace_poll(thread->tid, &thread->signal)) == OS_TRACE_RUNS) {
+	while (!ended && (trace = os_trace_poll(thread->tid, &thread->signal)) == OS_TRACE_RUNS) {
 		uint64_t waited = os_now_ms() - began;
 
 		if (waited > PATIENCE_MS ||
 		    (waited > PATIENCE_DISK_MS && os_thread_state(pid, thread->tid) == 'D'))
 			break;
+		ended = waited >= PATIENCE_END_MS && os_thread_ended(pid, thread->tid);
 		os_sleep_ms(1);
 	}
 	thread->stopped = trace == OS_TRACE_STOPPED;
-	f->missed += trace == OS_TRACE_RUNS;
+	f->missed += trace == OS_TRACE_RUNS && !ended;
 	if (thread->stopped)
 		read_registers(f, thread);
 }

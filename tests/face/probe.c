@@ -6,6 +6,7 @@
  * linked with the library. With PROBE_CONF defined it carries a goalloc_conf of its own.
  */
 #include "face.h"
+#include "libcs_own.h"
 
 #include <malloc.h>
 #include <sys/prctl.h>
@@ -64,8 +65,7 @@ static size_t growth(mallinfo2_fn *figures)
 /* Returns which heap grows when the program allocates. musl's malloc tells no figures. */
 static const char *whose_malloc(void)
 {
-	void *libc = dlopen("libc.so.6", RTLD_NOW | RTLD_NOLOAD);
-	mallinfo2_fn *libcs = libc == NULL ? NULL : (mallinfo2_fn *)dlsym(libc, "mallinfo2");
+	mallinfo2_fn *libcs = (mallinfo2_fn *)libcs_own("mallinfo2");
 	bool goalloc = growth(mallinfo2) >= 100000;
 
 #if defined(__GLIBC__)
@@ -162,8 +162,8 @@ static const char *realloc_to_zero(void)
 	return "object";
 }
 
-/* Like a daemon: closes all descriptors that it did not make, and has its own at their numbers.
- * Says which file it is. */
+/* Closes all descriptors that it did not make, as a daemon does, and opens its own under their
+ * numbers. Says which file it is. */
 static void close_all(void)
 {
 	char of_its_own[] = "/tmp/face_probe_XXXXXX";

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_foreign.c - pointers from glibc's own heap, got through __libc_malloc, given to our free,
- * realloc and malloc_usable_size: they are handed on to glibc.
+ * test_foreign.c - pointers from glibc's own heap, got through the address of its malloc, given to
+ * our free, realloc and malloc_usable_size: they are handed on to glibc.
  *
  * Callers  CTest, linked with the library and preloaded.
  * Holds    glibc's mallinfo2, reached past ours, tells whether its heap took them back.
  */
 #include "face.h"
+#include "libcs_own.h"
 
 #include <malloc.h>
 #include <pthread.h>
@@ -170,13 +171,10 @@ static void the_libc_names_mix_with_the_others(void)
 
 int main(void)
 {
-	void *libc = dlopen("libc.so.6", RTLD_NOW | RTLD_NOLOAD);
-
 	CHECK(face_malloc_is_goalloc());
-	CHECK(libc != NULL);
-	glibc_malloc = (malloc_fn *)dlsym(libc, "__libc_malloc");
-	glibc_memalign = (memalign_fn *)dlsym(libc, "__libc_memalign");
-	glibc_mallinfo2 = (mallinfo2_fn *)dlsym(libc, "mallinfo2");
+	glibc_malloc = (malloc_fn *)libcs_own("malloc");
+	glibc_memalign = (memalign_fn *)libcs_own("memalign");
+	glibc_mallinfo2 = (mallinfo2_fn *)libcs_own("mallinfo2");
 	CHECK(glibc_malloc != NULL && glibc_memalign != NULL && glibc_mallinfo2 != NULL);
 	the_libc_names_mix_with_the_others();
 	free_hands_it_back_to_glibc();

@@ -107,7 +107,7 @@ static void keep_in_shared_memory(void)
 	*page = show(make(100));
 }
 
-/* The reasons why a leak check cannot be done. */
+/* Names the reasons why a leak check cannot be done. */
 static void hinder(const char *how)
 {
 	if (strcmp(how, "dontfork") == 0)
@@ -149,6 +149,9 @@ static int leak_and_end(const char *how)
 	hinder(how);
 	if (strcmp(how, "closed") == 0)
 		for (int fd = 0; fd < 100; fd++)
+			(void)close(fd);
+	if (strcmp(how, "closed_behind") == 0 || strcmp(how, "closed_all") == 0)
+		for (int fd = strcmp(how, "closed_all") == 0 ? 0 : 3; fd < 256; fd++)
 			(void)close(fd);
 	if (strcmp(how, "signal") == 0) {
 		const char *file = strstr(getenv("GOALLOC"), "leakreport=") + strlen("leakreport=");
@@ -281,6 +284,10 @@ static void drive(void)
 	/* Standard error as it was at the start; a program that ends without exit handlers is not
 	 * looked at. */
 	CHECK(run("leakcheck=1", "closed") == 7 && said("leaked: 5 objects"));
+	CHECK(run("leakcheck=1", "closed_behind") == 7 && said("leaked: 5 objects"));
+	/* If nothing can be said, the status tells. */
+	CHECK(run("leakcheck=1", "closed_all") == 7 && result.err[0] == '\0');
+	CHECK(run("leakcheck=1,leakexit=23", "closed_all") == 23 && result.err[0] == '\0');
 	CHECK(run("leakcheck=1", "_exit") == 7 && result.err[0] == '\0');
 	/* To a file: on a signal, and once more at exit. */
 	(void)snprintf(file, sizeof(file), "%s.report.%d", me, (int)getpid());

@@ -160,7 +160,7 @@ static void stack(void)
 	end(thread);
 }
 
-/* Deep enough that no later call has it in its frame. */
+/* Runs so deep that no later call has its object in a frame. */
 __attribute__((noinline)) static void leave_on_stack(hidden h)
 {
 	void *volatile words[4096];
@@ -655,7 +655,18 @@ static void *goes_on(void *arg)
 	(void)usleep(20000);
 	(void)make(64);
 	CHECK_LEAKS(1);
+	CHECK(strstr(report, "stopped") == NULL);
 	exit(0);
+}
+
+/* The check may meet the first thread at any instruction of its end. */
+static void *meets_the_end(void *delay)
+{
+	for (volatile uintptr_t i = 0; i < (uintptr_t)delay; i++)
+		;
+	CHECK(check() == 0);
+	CHECK(strstr(report, "stopped") == NULL);
+	_exit(0);
 }
 
 static void first_is_gone(void)
@@ -664,6 +675,22 @@ static void first_is_gone(void)
 
 	CHECK(pthread_create(&thread, NULL, goes_on, NULL) == 0);
 	pthread_exit(NULL);
+}
+
+static void first_is_going(void)
+{
+	for (uintptr_t i = 0; i < 100; i++) {
+		pid_t pid = fork();
+		pthread_t thread;
+		int status;
+
+		CHECK(pid >= 0);
+		if (pid == 0) {
+			CHECK(pthread_create(&thread, NULL, meets_the_end, (void *)(i * 500)) == 0);
+			pthread_exit(NULL);
+		}
+		CHECK(waitpid(pid, &status, 0) == pid && status == 0);
+	}
 }
 
 static void many(void)
@@ -700,6 +727,7 @@ static const struct face_case cases[] = {
 	{ "traced", traced },
 	{ "not_dumpable", not_dumpable },
 	{ "first_is_gone", first_is_gone },
+	{ "first_is_going", first_is_going },
 	{ "many", many },
 };
 

@@ -258,8 +258,10 @@ static bool may_be_exported(const char *name)
 	for (size_t i = 0; i < BASE_NAMES; i++)
 		if (strcmp(name, base_name(i)) == 0)
 			return true;
-	/* Make RTLD_DEEPBIND harmless: see test_deepbind.c. */
-	if (strcmp(name, "dlopen") == 0 || strcmp(name, "dlmopen") == 0)
+	/* Make RTLD_DEEPBIND and a handle of libc harmless: see test_deepbind.c and
+	 * test_handles.c. */
+	if (strcmp(name, "dlopen") == 0 || strcmp(name, "dlmopen") == 0 ||
+	    strcmp(name, "dlsym") == 0 || strcmp(name, "dlvsym") == 0)
 		return true;
 	return strncmp(name, "goalloc_", 8) == 0 || strncmp(name, "GOALLOC_", 8) == 0;
 }
@@ -429,6 +431,25 @@ static void a_probe_is_a_nop_with_arguments_and_a_semaphore(void **state)
 	assert_true(semaphores->sh_flags & SHF_WRITE);
 }
 
+/* See HOT_ENTRY. */
+static void malloc_starts_a_block_and_hot_functions_start_cache_lines(void **state)
+{
+	static const char *const hot[] = { "malloc",     "free",    "calloc", "realloc",
+					   "free_sized", "_Znwm",   "_Znam",  "_ZdlPv",
+					   "_ZdaPv",     "_ZdlPvm", "_ZdaPvm" };
+	Elf64_Addr malloc_at = find_export("malloc")->st_value;
+
+	(void)state;
+	assert_int_equal(malloc_at % 512, 0);
+	for (size_t i = 0; i < sizeof(hot) / sizeof(*hot); i++) {
+		Elf64_Addr at = find_export(hot[i])->st_value;
+
+		assert_int_equal(at % 64, 0);
+		/* They lie together. */
+		assert_true(at >= malloc_at && at < malloc_at + 8192);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -442,6 +463,7 @@ int main(void)
 		cmocka_unit_test(it_is_bound_at_load_never_unloaded_and_not_symbolic),
 		cmocka_unit_test(thread_local_storage_is_small_and_initial_exec),
 		cmocka_unit_test(a_probe_is_a_nop_with_arguments_and_a_semaphore),
+		cmocka_unit_test(malloc_starts_a_block_and_hot_functions_start_cache_lines),
 	};
 	return cmocka_run_group_tests(tests, open_library, NULL);
 }

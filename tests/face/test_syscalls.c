@@ -58,7 +58,7 @@ static const int allowed_by_tools[] = {
 	SYS_clone,           SYS_wait4,          SYS_exit,            SYS_exit_group,
 	SYS_getppid,         SYS_ptrace,         SYS_getdents64,      SYS_close_range,
 	SYS_prlimit64,       SYS_mincore,        SYS_prctl,           SYS_clock_nanosleep,
-	SYS_rt_tgsigqueueinfo, SYS_restart_syscall,
+	SYS_rt_tgsigqueueinfo, SYS_restart_syscall, SYS_ioctl,
 };
 #define NALLOWED_BY_TOOLS (sizeof(allowed_by_tools) / sizeof(allowed_by_tools[0]))
 

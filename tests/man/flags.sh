@@ -143,6 +143,8 @@ rm -f ./*
 # --- mistakes ---
 expect 2 "goalloc-run: no program given (see goalloc-run --help)"
 expect 127 "goalloc-run: cannot find the program 'no-such-program'" no-such-program
+expect 126 "goalloc-run: '/usr' is a directory" /usr
+expect 126 "goalloc-run: '/etc/passwd' may not be executed" /etc/passwd
 expect 2 "goalloc-run: unknown flag '--foo' (see goalloc-run --help)" --foo true
 expect 2 "goalloc-run: --guard-rate needs a value (see goalloc-run --help)" --guard-rate
 expect 2 "goalloc-run: cannot read the library '/no/such/lib.so'" --lib /no/such/lib.so true

@@ -230,11 +230,6 @@ idle:
 		:: atomic { place[c] == SPARE -> PLAIN; assert(free_bits == ALL);
 			place[c] = CURRENT }
 			ABSORB
-		/* spares_recarve(), recarve() */
-		:: atomic { place[c] == SPARE -> PLAIN; UNLIST; owner = 0 }
-			atomic { assert(free_bits == ALL && remote == 0); free_bits = ALL }
-			atomic { remote = 0 }
-			atomic { owner = c; LIST(CURRENT) }
 		/* spares_evict() */
 		:: atomic { place[c] == SPARE -> PLAIN; UNLIST; goto free_span }
 		:: place[c] == NOWHERE -> goto take
@@ -469,7 +464,7 @@ flush:
 #ifdef MUTANT_STACKS_LAST
 	goto give_current;
 #endif
-	/* --- mcache_flush_stacks(): flush_stack() --- */
+	/* --- mcache_flush_stacks(): mcache_flush_stack() --- */
 flush_stack:
 	if
 	:: giving -> goto gave
@@ -641,6 +636,8 @@ init
 #endif
 
 #define LATE_NOT_YET 0
+/* late_at_work(). In a forked child that has it from a lost thread, another thread goes on with
+ * make_key(): may_have_cache(). */
 #define LATE_RUNNING 1
 #define LATE_DONE 2
 #define LIBC_ROUNDS 4      /* PTHREAD_DESTRUCTOR_ITERATIONS */

@@ -424,6 +424,54 @@ TEST_IN_CHILD(pages_without_memory_are_passed_over)
 	CHECK(sum[0] == n * page);
 }
 
+TEST_IN_CHILD(each_run_of_pages_is_visited_once)
+{
+	enum { N = 1000 };
+	size_t page = os_page_size();
+	char *p = mmap(NULL, N * page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	uintptr_t sum[2] = { 0, 0 };
+	int pagemap = os_open_read("/proc/self/pagemap");
+
+	CHECK(p != MAP_FAILED && pagemap >= 0);
+	CHECK(madvise(p, N * page, MADV_NOHUGEPAGE) == 0 || true);
+	for (size_t i = 0; i < N; i += 2)
+		p[i * page] = 1;
+	mark_each_present(pagemap, (uintptr_t)p, (uintptr_t)p + N * page, add_range, sum);
+	CHECK(sum[0] == N / 2 * page && sum[1] == N / 2);
+	/* An end within a page. */
+	sum[0] = 0;
+	mark_each_present(pagemap, (uintptr_t)p, (uintptr_t)p + 100, add_range, sum);
+	CHECK(sum[0] == 100);
+}
+
+/* Before Linux 6.7, or where address space is short, there is nothing to test. */
+TEST_IN_CHILD(the_kernel_finds_pages_in_a_terabyte)
+{
+	size_t page = os_page_size(), nbytes = (size_t)1 << 40;
+	char *p = mmap(NULL, nbytes, PROT_READ | PROT_WRITE,
+		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	int pagemap = os_open_read("/proc/self/pagemap");
+	struct os_page_run runs[2];
+	uintptr_t at = (uintptr_t)p, end = at + nbytes;
+	long n;
+
+	CHECK(pagemap >= 0);
+	if (p == MAP_FAILED)
+		return;
+	CHECK(madvise(p, nbytes, MADV_NOHUGEPAGE) == 0 || true);
+	p[nbytes / 4] = p[nbytes / 2] = p[nbytes - 1] = 1;
+	n = os_find_pages(pagemap, &at, end, runs, 2);
+	if (n < 0) {
+		CHECK(at == (uintptr_t)p);
+		return;
+	}
+	CHECK(n == 2 && runs[0].start == (uintptr_t)p + nbytes / 4);
+	CHECK(runs[0].end == runs[0].start + page && runs[1].start == (uintptr_t)p + nbytes / 2);
+	CHECK(at >= runs[1].end && at <= end - page);
+	n = os_find_pages(pagemap, &at, end, runs, 2);
+	CHECK(n == 1 && runs[0].end == end && at == end);
+}
+
 TEST_IN_CHILD(the_mappings_are_those_of_the_process)
 {
 	size_t page = os_page_size();
@@ -499,6 +547,8 @@ int main(void)
 		cmocka_unit_test(many_at_once),
 		cmocka_unit_test(graphs),
 		cmocka_unit_test(pages_without_memory_are_passed_over),
+		cmocka_unit_test(each_run_of_pages_is_visited_once),
+		cmocka_unit_test(the_kernel_finds_pages_in_a_terabyte),
 		cmocka_unit_test(the_mappings_are_those_of_the_process),
 		cmocka_unit_test(a_snapshot_is_a_copy),
 		cmocka_unit_test(a_copy_that_crashes_is_told),

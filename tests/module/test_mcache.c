@@ -55,30 +55,39 @@ TEST_IN_CHILD(an_empty_cache_fails_fast)
 	mcache_check(&cache[0]);
 }
 
-TEST_IN_CHILD(the_stacks_of_the_classes_do_not_overlap)
+/* Frees an object of the class. Returns the end of the place that the stack got, which begins
+ * behind `end` with an entry that stays empty. */
+static uint32_t begin_stack(struct mcache *c, spanclass_t sc, uint32_t end)
+{
+	struct bin *t = &c->bins[sc];
+	size_t entries = min_size(spanclass_info(sc)->stack_entries, STACK_FIRST_ENTRIES);
+
+	CHECK(t->elemsize == spanclass_info(sc)->elemsize);
+	CHECK(t->stack_bottom == STACK_NOWHERE && t->stack_limit == STACK_NOWHERE);
+	put(c, get(c, sc));
+	CHECK(t->stack_bottom == end + sizeof(struct free_entry) && stack_depth(t) == 1);
+	CHECK(t->stack_limit == t->stack_bottom + entries * sizeof(struct free_entry));
+	return t->stack_limit;
+}
+
+TEST_IN_CHILD(first_places_of_stacks_lie_one_behind_the_other)
 {
 	struct mcache *c = &cache[0];
-	uint32_t end = offsetof(struct mcache, first_stacks);
+	uint32_t end = STACK_NOWHERE;
 
 	start();
-	for (unsigned half = 0; half < 2; half++) {
-		/* Class 0 has none. */
-		end += sizeof(c->first_stacks[0]);
-		for (unsigned class = 1; class < NUM_SIZE_CLASSES; class++) {
-			struct bin *t = &c->bins[make_spanclass(class, half != 0)];
-			size_t entries =
-				min_size(sizeclasses[class].stack_entries, STACK_FIRST_ENTRIES);
-
-			/* An entry that stays empty, then the stack. */
-			CHECK(t->stack_bottom == end + sizeof(struct free_entry));
-			CHECK(t->stack_top == t->stack_bottom);
-			CHECK(t->stack_limit - t->stack_bottom ==
-			      entries * sizeof(struct free_entry));
-			CHECK(t->elemsize == sizeclasses[class].elemsize);
-			end += sizeof(c->first_stacks[0]);
-		}
+	for (unsigned class = NUM_SIZE_CLASSES - 1; class > 0; class--) {
+		c->first_npages = 0;
+		end = begin_stack(c, make_spanclass(class, SCAN), end);
+		if (class > 2)
+			end = begin_stack(c, make_spanclass(class, NOSCAN), end);
 	}
-	CHECK(end == offsetof(struct mcache, first_stacks) + sizeof(c->first_stacks));
+	CHECK(end <= offsetof(struct mcache, first_stacks) + sizeof(c->first_stacks));
+	check_all();
+	mcache_flush_stacks(c);
+	(void)begin_stack(c, SC_64, STACK_NOWHERE);
+	check_all();
+	end_with_empty_heap();
 }
 
 static void *many[2 * STACK_MAX_ENTRIES + 10];
@@ -235,17 +244,15 @@ TEST_IN_CHILD(what_was_learnt_serves_other_classes_before_the_heap_grows)
 	end_with_empty_heap();
 }
 
-TEST_IN_CHILD(a_stack_that_was_flushed_is_in_its_first_place_again)
+TEST_IN_CHILD(a_stack_that_was_flushed_has_no_place)
 {
 	struct bin *t = &cache[0].bins[SC_64];
-	uint32_t first;
 
 	start();
-	first = t->stack_bottom;
 	fill_stack(&cache[0], SC_64);
-	CHECK(t->stack_bottom != first);
+	CHECK(t->stack_bottom > sizeof(struct mcache));
 	mcache_flush_stacks(&cache[0]);
-	CHECK(t->stack_bottom == first && stack_depth(t) == 0);
+	CHECK(t->stack_bottom == STACK_NOWHERE && stack_depth(t) == 0);
 	check_all();
 	fill_stack(&cache[0], SC_64);
 	check_all();
@@ -258,6 +265,7 @@ TEST_IN_CHILD(a_stack_without_memory_to_grow_stays_as_it_is_and_grows_after_a_fl
 	uint32_t first;
 
 	start();
+	put(&cache[0], get(&cache[0], SC_64));
 	first = t->stack_bottom;
 	os_fail_from(OS_COMMIT_METADATA, 1);
 	for (int i = 0; i < 100; i++)
@@ -294,6 +302,7 @@ TEST_IN_CHILD(a_deep_stack_of_the_dead_is_adopted_wherever_its_move_stopped)
 	uint32_t first, limit;
 
 	start();
+	put(dead, get(dead, SC_64));
 	first = t->stack_bottom;
 	limit = t->stack_limit;
 	for (int i = 0; i < STACK_FIRST_ENTRIES + 1; i++)
@@ -306,6 +315,30 @@ TEST_IN_CHILD(a_deep_stack_of_the_dead_is_adopted_wherever_its_move_stopped)
 	t->stack_limit = limit;
 	adopt_stacks(&cache[0], dead);
 	adopt_spans(&cache[0], dead);
+	check_all();
+	end_with_empty_heap();
+}
+
+TEST_IN_CHILD(a_stack_of_the_dead_is_adopted_wherever_its_beginning_stopped)
+{
+	struct mcache *dead = &cache[1];
+	struct bin *t = &dead->bins[SC_64];
+
+	start();
+	/* What another stack has left in the first place. */
+	for (int i = 0; i < 4; i++)
+		many[i] = get(dead, SC_1024);
+	for (int i = 0; i < 4; i++)
+		put(dead, many[i]);
+	mcache_flush_stacks(dead);
+	many[0] = get(dead, SC_64);
+	put(dead, get(dead, SC_64));
+	/* The thread stopped behind the store of the top. */
+	t->stack_top -= (uint32_t)sizeof(struct free_entry);
+	t->stack_bottom = t->stack_limit = STACK_NOWHERE;
+	adopt_stacks(&cache[0], dead);
+	adopt_spans(&cache[0], dead);
+	put(&cache[0], many[0]);
 	check_all();
 	end_with_empty_heap();
 }
@@ -450,6 +483,31 @@ static void use_up_spans(spanclass_t sc, unsigned nspans, void **p, unsigned *n)
 		while (b->span->nfree != 0 || b->alloc_cache != 0)
 			p[(*n)++] = get(&cache[0], sc);
 	}
+}
+
+TEST_IN_CHILD(spans_of_a_class_are_short_again_while_many_classes_take_spans)
+{
+	unsigned first = sizeclass_for(SHORTEN_SIZE, 1), last = NUM_SIZE_CLASSES - 1;
+	struct mcache *c = &cache[0];
+	static void *p[1000];
+	unsigned n;
+
+	start();
+	options.scavenge_ms = 1000000;
+	for (unsigned round = 0; round < 2 * SPAN_LENGTHS; round++)
+		for (unsigned class = last; class >= first; class--) {
+			use_up_spans(make_spanclass(class, SCAN), 1, p, &n);
+			CHECK(c->bins[make_spanclass(class, SCAN)].span_length < 2);
+			/* Others are as they were. */
+			CHECK(c->bins[make_spanclass(first - 1, SCAN)].span_length == 0);
+		}
+	use_up_spans(make_spanclass(last, SCAN), SPAN_LENGTHS, p, &n);
+	CHECK(c->bins[make_spanclass(last, SCAN)].span_length == SPAN_LENGTHS - 1);
+	use_up_spans(make_spanclass(first - 1, SCAN), SPAN_LENGTHS, p, &n);
+	use_up_spans(make_spanclass(first, SCAN), 2 * SPAN_LENGTHS, p, &n);
+	CHECK(c->bins[make_spanclass(last, SCAN)].span_length < SPAN_LENGTHS - 1);
+	CHECK(c->bins[make_spanclass(first - 1, SCAN)].span_length == SPAN_LENGTHS - 1);
+	check_all();
 }
 
 /* Has the cache tick. Elsewhere in the test it does not, however long the test is put off. */
@@ -717,8 +775,10 @@ TEST_IN_CHILD(among_many_caches_a_current_span_whose_slots_all_came_free_is_a_sp
 	struct mcache *c = &cache[0];
 	struct bin *b = &c->bins[SC_1024];
 	struct mspan *s;
+	void *other, *p;
 
 	start();
+	other = get(c, SC_64);
 	b->span_length = SPAN_LENGTHS - 1;
 	atomic_store(&mcaches_made, STACK_DEEP_CACHES);
 	s = fill_and_free_a_span(c, SC_1024);
@@ -729,8 +789,88 @@ TEST_IN_CHILD(among_many_caches_a_current_span_whose_slots_all_came_free_is_a_sp
 	CHECK(b->span == NULL && b->alloc_cache == 0 && c->spares.npages == s->npages);
 	check_all();
 	/* The class gets it back. */
-	put(c, get(c, SC_1024));
+	p = get(c, SC_1024);
 	CHECK(b->span == s && c->spares.npages == 0);
+	put(c, p);
+	put(c, other);
+	end_with_empty_heap();
+}
+
+/* Allocates n objects of the class. */
+static void fill(struct mcache *c, spanclass_t sc, void **p, int n)
+{
+	for (int i = 0; i < n; i++)
+		p[i] = get(c, sc);
+}
+
+static void empty(struct mcache *c, void **p, int n)
+{
+	for (int i = 0; i < n; i++)
+		put(c, p[i]);
+}
+
+TEST_IN_CHILD(among_many_caches_a_stack_begins_when_its_bin_was_refilled_twice)
+{
+	struct mcache *c = &cache[0];
+	struct bin *b = &c->bins[SC_64];
+	void *p[65];
+
+	start();
+	atomic_store(&mcaches_made, STACK_DEEP_CACHES + 1);
+	mcache_flush_stacks(c);
+	/* The first word. */
+	fill(c, SC_64, p, 64);
+	put(c, p[63]);
+	CHECK(stack_depth(b) == 0);
+	fill(c, SC_64, p + 63, 2);
+	put(c, p[64]);
+	CHECK(stack_depth(b) == 1);
+	empty(c, p, 64);
+	check_all();
+	end_with_empty_heap();
+}
+
+TEST_IN_CHILD(among_many_caches_a_stack_keeps_no_span_in_which_all_is_free)
+{
+	struct mcache *c = &cache[0];
+	struct bin *b = &c->bins[SC_1024];
+	void *p[40], *other;
+
+	start();
+	other = get(c, SC_64);
+	atomic_store(&mcaches_made, STACK_DEEP_CACHES + 1);
+	mcache_flush_stacks(c);
+	fill(c, SC_1024, p, 40);
+	empty(c, p, 20);
+	CHECK(stack_depth(b) != 0);
+	empty(c, p + 20, 20);
+	CHECK(stack_depth(b) == 0 && b->span == NULL && b->partial == NULL);
+	check_all();
+	put(c, other);
+	end_with_empty_heap();
+}
+
+TEST_IN_CHILD(among_many_caches_a_thread_that_has_freed_all_keeps_nothing)
+{
+	struct mcache *c = &cache[0];
+	void *p[40], *other;
+
+	start();
+	atomic_store(&mcaches_made, STACK_DEEP_CACHES + 1);
+	mcache_flush_stacks(c);
+	other = get(c, SC_64);
+	fill(c, SC_1024, p, 40);
+	empty(c, p, 40);
+	CHECK(c->pages.base != 0 && c->spares.npages != 0);
+	put(c, other);
+	CHECK(c->pages.base == 0 && c->spares.npages == 0);
+	CHECK(mheap.pages.nfree == mheap.pages.ntotal);
+	check_all();
+	/* At the next time this is too soon. */
+	c->all_free_ms = os_now_ms() + 1;
+	fill(c, SC_1024, p, 40);
+	empty(c, p, 40);
+	CHECK(c->spares.npages != 0);
 	end_with_empty_heap();
 }
 
@@ -906,25 +1046,28 @@ static void put_big(struct mcache *c, struct mspan *s)
 	mcache_free_big(c, s);
 }
 
-/* Where pages are taken again the cache gives up what it keeps after twice as many each time. */
-TEST_IN_CHILD(a_cache_whose_pages_come_again_stops_giving_up_what_it_keeps)
+TEST_IN_CHILD(a_cache_that_gives_many_pages_and_takes_none_gives_up_what_it_keeps)
 {
 	struct bin *b = &cache[0].bins[SC_64];
+	struct mspan *s, *others[2];
 
 	start();
 	options.scavenge_ms = 86400000;
 	/* With so many caches no one keeps objects of that length. */
 	atomic_store(&mcaches_made, 16);
+	s = get_big(&cache[0], GIVEN_PAGES_ALL / 16 - 1);
+	others[0] = get_big(&cache[0], GIVEN_PAGES_ALL / 16 - 1);
+	others[1] = get_big(&cache[0], 2);
+	s->grown = others[0]->grown = others[1]->grown = true;
 	put(&cache[0], get(&cache[0], SC_64));
 	CHECK(stack_depth(b) == 1);
-	put_big(&cache[0], get_big(&cache[0], 2 * GIVEN_PAGES_ALONE));
+	put_big(&cache[0], s);
+	s = get_big(&cache[0], GIVEN_PAGES_ALL / 16 - 1);
+	put_big(&cache[0], others[0]);
+	CHECK(stack_depth(b) == 1);
+	put_big(&cache[0], others[1]);
 	CHECK(stack_depth(b) == 0);
-	for (int i = 0; i < 100; i++)
-		put_big(&cache[0], get_big(&cache[0], 2 * GIVEN_PAGES_ALONE));
-	put(&cache[0], get(&cache[0], SC_64));
-	for (int i = 0; i < 10; i++)
-		put_big(&cache[0], get_big(&cache[0], 2 * GIVEN_PAGES_ALONE));
-	CHECK(stack_depth(b) == 1);
+	mheap_free_span(NULL, s);
 	end_with_empty_heap();
 }
 
@@ -1465,23 +1608,25 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(an_empty_cache_fails_fast),
-		cmocka_unit_test(the_stacks_of_the_classes_do_not_overlap),
+		cmocka_unit_test(first_places_of_stacks_lie_one_behind_the_other),
 		cmocka_unit_test(deep_stacks_lie_one_behind_the_other_in_the_area),
 		cmocka_unit_test(a_thread_alone_learns_how_deep_a_stack_it_needs),
 		cmocka_unit_test(all_stacks_together_learn_within_a_bound),
 		cmocka_unit_test(a_thread_with_company_learns_nothing),
 		cmocka_unit_test(a_thread_forgets_what_it_learnt_when_company_comes),
 		cmocka_unit_test(what_was_learnt_serves_other_classes_before_the_heap_grows),
-		cmocka_unit_test(a_stack_that_was_flushed_is_in_its_first_place_again),
+		cmocka_unit_test(a_stack_that_was_flushed_has_no_place),
 		cmocka_unit_test(
 			a_stack_without_memory_to_grow_stays_as_it_is_and_grows_after_a_flush),
 		cmocka_unit_test(a_released_rest_is_as_good_as_new),
 		cmocka_unit_test(a_deep_stack_of_the_dead_is_adopted_wherever_its_move_stopped),
+		cmocka_unit_test(a_stack_of_the_dead_is_adopted_wherever_its_beginning_stopped),
 		cmocka_unit_test(a_cache_of_the_dead_that_was_not_made_yet_is_empty),
 		cmocka_unit_test(the_object_freed_last_is_handed_out_first),
 		cmocka_unit_test(objects_of_every_class_are_distinct_aligned_and_keep_their_bytes),
 		cmocka_unit_test(a_free_stack_is_bounded_and_the_rest_goes_to_the_span),
 		cmocka_unit_test(each_span_of_a_bin_is_longer_up_to_the_longest),
+		cmocka_unit_test(spans_of_a_class_are_short_again_while_many_classes_take_spans),
 		cmocka_unit_test(spans_use_up_the_page_word_and_cross_into_no_other),
 		cmocka_unit_test(
 			after_a_tick_spans_begin_short_again_and_after_a_flush_one_length_shorter),
@@ -1495,13 +1640,17 @@ int main(void)
 		cmocka_unit_test(
 			among_many_caches_a_current_span_whose_slots_all_came_free_is_a_spare),
 		cmocka_unit_test(among_many_caches_a_current_span_with_a_live_object_stays),
+		cmocka_unit_test(among_many_caches_a_stack_begins_when_its_bin_was_refilled_twice),
+		cmocka_unit_test(among_many_caches_a_stack_keeps_no_span_in_which_all_is_free),
+		cmocka_unit_test(among_many_caches_a_thread_that_has_freed_all_keeps_nothing),
 		cmocka_unit_test(among_many_caches_a_large_object_that_is_freed_keeps_no_span),
 		cmocka_unit_test(a_consumer_takes_over_the_spans_it_frees_into),
 		cmocka_unit_test(a_producer_and_a_consumer_do_not_grow_the_heap_without_end),
 		cmocka_unit_test(a_random_history_of_three_caches_loses_nothing),
 		cmocka_unit_test(
 			a_slot_on_the_stack_of_its_home_survives_that_others_take_the_span),
-		cmocka_unit_test(a_cache_whose_pages_come_again_stops_giving_up_what_it_keeps),
+		cmocka_unit_test(
+			a_cache_that_gives_many_pages_and_takes_none_gives_up_what_it_keeps),
 		cmocka_unit_test(
 			first_spans_make_a_thread_give_back_once_in_some_milliseconds),
 		cmocka_unit_test(

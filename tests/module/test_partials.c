@@ -166,6 +166,20 @@ TEST_IN_CHILD(no_review_comes_while_the_heap_does_not_grow)
 	end(c, p, SPANS * longest_nelems(SC_2048));
 }
 
+TEST_IN_CHILD(a_cache_begins_no_review_when_it_looks_at_growth_first)
+{
+	static void *p[SPANS * 64];
+	struct mcache *c = &cache[0];
+
+	start_growing();
+	make_partial(c, p, SPANS, 1);
+	c->review_nbytes = 0;
+	c->review_grown = false;
+	mcache_review_growth(c, 1);
+	CHECK(!c->review_grown && c->review_nbytes > growth_bytes(&mheap.growth));
+	end(c, p, SPANS * longest_nelems(SC_2048));
+}
+
 TEST_IN_CHILD(each_span_that_is_taken_pays_for_a_part_of_a_review)
 {
 	static void *p[SPANS * 64];
@@ -174,7 +188,7 @@ TEST_IN_CHILD(each_span_that_is_taken_pays_for_a_part_of_a_review)
 
 	start_growing();
 	make_partial(c, p, SPANS, 1);
-	c->review_nbytes = 0;
+	c->review_nbytes = growth_bytes(&mheap.growth);
 	c->review_grown = false;
 	before = c->bins[SC_2048].npartial;
 	do {
@@ -280,6 +294,7 @@ int main(void)
 		cmocka_unit_test(
 			growth_drains_fuller_spans_only_if_they_were_not_used_while_it_grew),
 		cmocka_unit_test(no_review_comes_while_the_heap_does_not_grow),
+		cmocka_unit_test(a_cache_begins_no_review_when_it_looks_at_growth_first),
 		cmocka_unit_test(each_span_that_is_taken_pays_for_a_part_of_a_review),
 		cmocka_unit_test(a_drained_span_serves_its_class_again),
 		cmocka_unit_test(with_a_long_decay_time_growth_drains_nothing),

@@ -454,8 +454,9 @@ static bool kernel_was_told(uintptr_t addr, const char *flag)
 	return told || access("/sys/kernel/mm/transparent_hugepage", F_OK) != 0;
 }
 
-/* A heap so large that it wants huge pages, nearly all of it one untouched object, and small spans
- * up to the first that begins a region. Returns that; *pc has the rest of its word. */
+/* Makes a heap so large that it wants huge pages, nearly all of it one untouched object, and
+ * small spans up to the first that begins a region. Returns that span. *pc has the rest of its
+ * word. */
 static struct mspan *begin_region(struct pcache *pc)
 {
 	struct mspan *s;
@@ -678,6 +679,24 @@ TEST_IN_CHILD(an_object_of_fresh_pages_releases_as_many_dirty_ones_and_its_own_s
 	      mspan_nbytes(s) / (size_t)sysconf(_SC_PAGESIZE));
 }
 
+TEST_IN_CHILD(pages_that_an_object_took_by_growing_in_place_are_fresh_no_more)
+{
+	struct mspan *old, *last;
+	size_t dirty;
+
+	start(1000);
+	old = used(EXCHANGE_PAGES_MIN);
+	last = used(1);
+	CHECK(mheap_resize_big(NULL, last, 3 * EXCHANGE_PAGES_MIN, EFFORT_GROW) == RESIZE_DONE);
+	memset((void *)last->base, 1, mspan_nbytes(last));
+	mheap_free_span(NULL, old);
+	mheap_free_span(NULL, last);
+	dirty = dirty_pages();
+	CHECK(dirty >= 4 * EXCHANGE_PAGES_MIN);
+	(void)used(3 * EXCHANGE_PAGES_MIN);
+	CHECK(dirty_pages() == dirty - 3 * EXCHANGE_PAGES_MIN);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -709,6 +728,7 @@ int main(void)
 		cmocka_unit_test(the_run_that_is_found_has_as_many_dirty_pages_as_there_are),
 		cmocka_unit_test(
 			an_object_of_fresh_pages_releases_as_many_dirty_ones_and_its_own_stay),
+		cmocka_unit_test(pages_that_an_object_took_by_growing_in_place_are_fresh_no_more),
 		cmocka_unit_test(
 			pages_that_an_object_took_stay_its_own_when_the_heap_is_rebuilt_meanwhile),
 		cmocka_unit_test(a_random_history_ends_with_every_free_page_released),

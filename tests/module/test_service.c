@@ -76,7 +76,8 @@ static bool has_one_thread(void)
 	return GOALLOC_SANITIZED || proc_threads() == 1;
 }
 
-static bool has_default_action(int signal)
+/* Shells start background jobs with some signals ignored. */
+static bool has_no_handler(int signal)
 {
 	struct sigaction action;
 
@@ -84,7 +85,7 @@ static bool has_default_action(int signal)
 	if (signal >= 32 && signal < SIGRTMIN)
 		return true;
 	CHECK(sigaction(signal, NULL, &action) == 0);
-	return action.sa_handler == SIG_DFL;
+	return action.sa_handler == SIG_DFL || action.sa_handler == SIG_IGN;
 }
 
 TEST_IN_CHILD(without_the_option_there_is_no_handler)
@@ -92,7 +93,7 @@ TEST_IN_CHILD(without_the_option_there_is_no_handler)
 	start_with("stats=1");
 	CHECK(has_one_thread());
 	for (int i = 1; i < SIGRTMAX; i++)
-		CHECK(i == SIGALRM || i == 32 || i == 33 || has_default_action(i));
+		CHECK(i == SIGALRM || i == 32 || i == 33 || has_no_handler(i));
 	CHECK(writings_so_far() == 0);
 }
 
@@ -127,7 +128,7 @@ static void *get_signal(void *arg)
 	return arg;
 }
 
-/* A thread that gets the signal, and waits until it is answered. */
+/* Waits in a thread that gets the signal, until it is answered. */
 static pthread_t start_signalled(void)
 {
 	pthread_t thread;
@@ -318,15 +319,28 @@ TEST_IN_CHILD(the_end_waits_for_a_writing)
 	CHECK(writings_so_far() == 2 && atomic_load_explicit(&ended, memory_order_seq_cst) == 2);
 }
 
-TEST_IN_CHILD(a_program_that_closed_its_descriptors_is_left_alone)
+TEST_IN_CHILD(a_program_that_closed_the_kept_descriptor_has_its_standard_error)
 {
 	start_with("stats=1");
 	close(options.report_fd);
 	service_at_exit();
+	CHECK(writings_so_far() == 1);
+	CHECK(atomic_load_explicit(&last_fd, memory_order_seq_cst) == 2);
+}
+
+TEST_IN_CHILD(a_program_that_closed_its_descriptors_is_left_alone)
+{
+	int pipe_ends[2];
+
+	start_with("stats=1");
+	close(options.report_fd);
+	close(2);
+	service_at_exit();
 	CHECK(writings_so_far() == 0);
-	/* Nor is another file at the number. */
-	CHECK(dup2(open("/dev/null", O_WRONLY | O_CLOEXEC), options.report_fd) ==
-	      options.report_fd);
+	/* Nor are other files at the numbers. */
+	CHECK(pipe2(pipe_ends, O_CLOEXEC) == 0);
+	CHECK(dup2(pipe_ends[1], options.report_fd) == options.report_fd);
+	CHECK(dup2(pipe_ends[1], 2) == 2);
 	service_at_exit();
 	CHECK(writings_so_far() == 0);
 }
@@ -362,6 +376,7 @@ int main(void)
 			a_signal_that_the_parent_has_not_answered_yet_is_none_of_the_childs),
 		cmocka_unit_test(after_the_end_no_signal_is_answered),
 		cmocka_unit_test(the_end_waits_for_a_writing),
+		cmocka_unit_test(a_program_that_closed_the_kept_descriptor_has_its_standard_error),
 		cmocka_unit_test(a_program_that_closed_its_descriptors_is_left_alone),
 		cmocka_unit_test(what_cannot_be_written_is_one_line),
 	};

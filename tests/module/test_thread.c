@@ -156,6 +156,32 @@ TEST_IN_CHILD(thread_that_begins_before_the_key_and_then_only_frees)
 	begin_early();
 }
 
+static void has_a_cache(void)
+{
+	use_heap();
+	CHECK(thread_self.cache != NULL && caches_in_use() == 1);
+	heapcheck();
+}
+
+static void *early_forker(void *arg)
+{
+	run_in_child(has_a_cache);
+	return arg;
+}
+
+static void run_early_forker(void)
+{
+	CHECK(pthread_create(&early, NULL, early_forker, NULL) == 0);
+	CHECK(pthread_join(early, NULL) == 0);
+}
+
+TEST_IN_CHILD(a_child_that_another_thread_forks_before_the_key_makes_the_key)
+{
+	before_key = run_early_forker;
+	has_a_cache();
+	CHECK(before_key == NULL);
+}
+
 /* --- a fork by a signal's handler while the thread changes a list --- */
 
 static void go_on_in_child(void)
@@ -440,6 +466,7 @@ int main(void)
 		cmocka_unit_test(
 			thread_that_begins_before_the_key_and_then_only_frees),
 		cmocka_unit_test(thread_that_makes_the_key_has_a_cache_meanwhile),
+		cmocka_unit_test(a_child_that_another_thread_forks_before_the_key_makes_the_key),
 		cmocka_unit_test(a_thread_that_forks_under_its_own_lock_mends_the_heap_later),
 		cmocka_unit_test(thread_that_cannot_be_watched_keeps_errno_and_is_watched_later),
 		cmocka_unit_test(a_trim_releases_the_caches_of_ended_threads),
