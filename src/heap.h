@@ -10,7 +10,7 @@
 
 #include "heap/thread.h"
 
-/* The paths that the fast ones end in. */
+/* Do what the fast paths do not. */
 void *heap_malloc_slow(size_t size);
 void *heap_calloc_slow(size_t size);
 void heap_free_slot(uintptr_t addr, struct mspan *s, uint32_t slot, const char *func,

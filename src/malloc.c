@@ -33,10 +33,10 @@
  *   3. mcache_refill() [mcache.c] takes the next word of the current span (load_word()).
  *   4. A current span without a free bit becomes full: it has no owner and is on no list. Then
  *      next_span() takes a partial span of the bin, a spare span of the class, or a span that
- *      mcentral_take() has. mspan_absorb() adds the slots that other threads freed there. If there
- *      is none of these, spares_recarve() makes a spare span of another class one of this class.
- *   5. Otherwise mheap_alloc_small() [mheap.c] makes a span. Its pages come from the thread's page
- *      word: up to 64 neighbouring pages that the thread has taken in advance [pcache.c].
+ *      mcentral_take() has. mspan_absorb() adds the slots that other threads freed there.
+ *   5. Otherwise spare spans of other classes give their pages back, and mheap_alloc_small()
+ *      [mheap.c] makes a span. Its pages come from the thread's page word: up to 64 neighbouring
+ *      pages that the thread has taken in advance [pcache.c].
  *   6. If the word has no such run, refill_word() exchanges it for another, under mheap.lock. The
  *      other word comes from pagealloc. When that has none, growth_extend_locked() commits memory,
  *      after arena.c has reserved address space by os_reserve(), which is an mmap(2).
@@ -78,27 +78,30 @@
  *     signal.
  *
  * Decisions, each with its reason:
- *   - Remote frees count down a credit. A count of bits would not be exact for long spans and for
- *     spans in mcentral; the credit lets the free that empties a span notice it, wherever the span
- *     is.
+ *   - Remote frees count down a credit, so that the free that empties a span notices it, wherever
+ *     the span is. A count of remote bits would not be exact for long spans and spans in mcentral.
  *   - A tiny object's state is the byte at its own offset and holds its size. So no free needs a
  *     read-modify-write. The price is 16 state bytes a block.
  *   - A tick of a thread is its first look at the clock after the decay time (option scavenge). At
  *     every tick its stacks are emptied into their spans, because nothing else makes a stack
  *     shrink. A deep stack has a place of its own, so that only used depth costs memory. A thread
- *     alone learns which stacks are worth more depth; with more threads all of them might idle
- *     with deep stacks. It flushes these before the heap grows, and when company has come.
- *   - malloc below 8 bytes gets a slot of 8, which is no larger than its part of a tiny block would
- *     be, and takes the path of all other sizes. Only noscan calls and tiny_align below 8 use tiny
- *     blocks.
+ *     alone learns which stacks are worth more depth. It flushes these before the heap grows, and
+ *     when there is a second thread, because many threads might all idle with deep stacks.
+ *   - malloc below 8 bytes gives a slot of 8 by the path of all other sizes. The object's part of a
+ *     tiny block would be as large, because malloc aligns to 8. Only noscan calls use tiny blocks.
  *   - malloc(0) gets an address in pages that cannot be touched: an access there is a fault.
- *   - A thread that never had company keeps all partial spans that it uses, and as many freed big
- *     objects as it asks for. Others keep a share of 2 MiB of spans and of 8 MiB of big objects:
- *     what one keeps the others cannot use.
- *   - Any class may have the spare spans of a thread, so that memory goes where it is needed. How
- *     many it keeps it learns from those that it had to give away and missed later. A
- *     thread that frees all it had, and ends or waits then, has learnt nothing and keeps little.
- *   - A thread takes its own full span back at the first free that overflows its stack, by one
+ *   - A thread alone keeps all partial spans that it uses, and as many freed big objects as it asks
+ *     for again. A thread is alone if the process never had a second one that allocated. Others
+ *     keep a share of 2 MiB of spans and of 8 MiB of big objects, because no thread can use what
+ *     another keeps.
+ *   - The free slots of one class are of no use to another. When the heap has grown by a sixteenth,
+ *     the partial spans that were not used meanwhile, or are half free, give back what they can
+ *     (partials.c): a program that goes on with other sizes does not keep its old ones in memory.
+ *     Before the heap grows, a span may be shorter than usual, to fit where pages are free.
+ *   - A thread keeps spare spans for the classes that they are of. How many it keeps it learns from
+ *     those that it had to give away and missed later. A thread that frees all it had, and ends or
+ *     waits then, has learnt nothing and keeps little.
+ *   - A thread takes its own full span back at the first free that finds its stack full, by one
  *     swap. Two atomic operations for every slot cost more (bench row "bulk 64 B x 10000").
  *   - The spans that a thread takes of the heap for one class begin short, with one slot or a page
  *     of them, and each is longer than the one before. Meanwhile those of other classes become
@@ -156,14 +159,6 @@ FAST_PATH struct mcache *cache_for_slow_path(void)
 
 /* --- size policy --- */
 
-/* Returns true if malloc puts the size into tiny blocks. With the usual tiny_align of 8 a slot for
- * each object is as small, and faster. */
-static bool size_is_tiny(size_t size, size_t align)
-{
-	return size < sizeof(void *) && align <= options.tiny_align &&
-	       options.tiny_align < sizeof(void *);
-}
-
 /* Returns the size class for a size and an alignment, 0 if only a big object is so aligned. */
 static unsigned class_for(size_t size, size_t align)
 {
@@ -201,18 +196,11 @@ static spanclass_t spanclass_of(const struct request *r)
 		return SPANCLASS_ZERO;
 	/* Noscan objects are aligned by their size alone unless the caller asks for more. With
 	 * sbrk=1 there are no tiny blocks, because a block is used again as a whole. */
-	if (!options.sbrk && (size_is_tiny(r->size, r->align) ||
-			      (r->scan == NOSCAN && r->size <= TINY_SIZE && r->align <= TINY_SIZE)))
+	if (!options.sbrk && r->scan == NOSCAN && r->size <= TINY_SIZE && r->align <= TINY_SIZE)
 		return SPANCLASS_TINY;
 	if (r->size <= MAX_SMALL_SIZE && r->align <= PAGE_SIZE)
 		class = class_for(max_size(r->size, 1), r->align);
 	return slot_spanclass(make_spanclass(class, r->scan));
-}
-
-/* Returns the least alignment of a request's tiny object. */
-static size_t tiny_floor(const struct request *r)
-{
-	return r->scan == SCAN ? options.tiny_align : r->align > 1 ? r->align : 1;
 }
 
 /* Returns the bytes that a request takes of the heap. */
@@ -221,7 +209,7 @@ static size_t nbytes_in(spanclass_t sc, const struct request *r)
 	if (sc == SPANCLASS_ZERO)
 		return 0;
 	if (sc == SPANCLASS_TINY)
-		return tiny_nbytes(r->size, tiny_floor(r));
+		return tiny_nbytes(r->size, max_size(r->align, 1));
 	if (sc > SPANCLASS_BIG_NOSCAN)
 		return spanclass_info(sc)->elemsize;
 	if (options.hardened)
@@ -287,7 +275,7 @@ static void *alloc_from(struct mcache *c, spanclass_t sc, const struct request *
 	if (UNLIKELY(options.hardened) && sc != SPANCLASS_ZERO)
 		return alloc_hardened(c, r);
 	if (sc == SPANCLASS_TINY)
-		return alloc_tiny(c, r->size, tiny_floor(r), r->content);
+		return alloc_tiny(c, r->size, max_size(r->align, 1), r->content);
 	if (sc <= SPANCLASS_BIG_NOSCAN)
 		return big_alloc(c, r);
 	return alloc_small(c, sc, r->content == ZERO ? r->size : 0);
@@ -692,9 +680,8 @@ bool request_fits(const struct object *o, size_t size, size_t align)
 	const struct mspan *s = o->span;
 	enum scan scan = spanclass_scan(s->spanclass);
 
-	if (s->kind == SPAN_TINY) /* noscan, or malloc's */
-		return o->nbytes == tiny_nbytes(size, max_size(align, 1)) ||
-		       o->nbytes == tiny_nbytes(size, options.tiny_align);
+	if (s->kind == SPAN_TINY)
+		return o->nbytes == tiny_nbytes(size, max_size(align, 1));
 	if ((slot_state(&s->state[o->slot]) & SLOT_RESIZED) != 0)
 		return size <= o->nbytes && (s->kind != SPAN_BIG || may_have_pages(s, size));
 	if (options.hardened || size > PTRDIFF_MAX - PAGE_SIZE)
@@ -715,7 +702,8 @@ static void wrong_size(const char *func, const void *p, size_t given, size_t slo
 	warn_size(func, p, given, slot, os_now_ms());
 }
 
-/* A guarded object may be freed by any size that the heap would have put into the same slot. */
+/* Checks the size by which a guarded object is freed. Any size will do that the heap would have
+ * put into the same slot. */
 static void check_guarded_size(const void *p, size_t size, size_t align, const char *func)
 {
 	size_t nbytes;

@@ -24,8 +24,8 @@
 /* Objects of more bytes are always moved. */
 #define COPY_MOST MiB(8)
 
-/* Objects are copied while moved ones have lost so many bytes within a decay time. What an object
- * loses because it moves once more does not count: that way many buffers may grow, each once. */
+/* Objects are copied while moved ones have lost so many bytes within a decay time. An object that
+ * only moves once more has lost nothing: so many buffers may grow, each once. */
 #define LOST_MUCH MiB(16)
 
 /* Relaxed, all of these: each is a bound or a hint on its own. Two threads that count at the same

@@ -30,7 +30,6 @@ extern const char *goalloc_conf WEAK;
 #define FLAG(name, initial, help) .name = initial,
 #define LEVEL(name, most, values, initial, help) .name = initial,
 #define NUMBER(name, field, least, most, initial, help) .field = initial,
-#define POWER2(name, most, values, initial, help) .name = initial,
 #define BYTES(name, most, unit, initial, help) .name = unit(initial),
 #define FILE_NAME(name, append, fallback, help) .name = "",
 #define OTHER(name, values, initial, help)
@@ -44,7 +43,6 @@ struct options options = {
 #undef FLAG
 #undef LEVEL
 #undef NUMBER
-#undef POWER2
 #undef BYTES
 #undef FILE_NAME
 #undef OTHER
@@ -319,7 +317,6 @@ enum option_type {
 	OPTION_FLAG,
 	OPTION_LEVEL,
 	OPTION_NUMBER,
-	OPTION_POWER2,
 	OPTION_BYTES,
 	OPTION_FILE,
 	OPTION_OTHER
@@ -331,7 +328,7 @@ struct option {
 	enum option_type type;
 	bool append;          /* FILE: to what the file has */
 	size_t field;         /* offset in struct options */
-	uint64_t least, most; /* LEVEL, NUMBER, POWER2, BYTES */
+	uint64_t least, most; /* LEVEL, NUMBER, BYTES */
 	const char *fallback; /* FILE: the name that the value 1 stands for */
 	bool (*set)(struct options *o, struct piece value); /* OTHER */
 	const char *values, *initial, *help;
@@ -347,8 +344,6 @@ struct option {
 #define NUMBER(name, field_, least_, most_, initial, help) \
 	OPTION(name, OPTION_NUMBER, #least_ ".." #most_, #initial, help, AT(field_), \
 	       .least = least_, .most = most_)
-#define POWER2(name, most_, values, initial, help) \
-	OPTION(name, OPTION_POWER2, values, #initial, help, AT(name), .least = 1, .most = most_)
 #define BYTES(name, most_, unit, initial, help) \
 	OPTION(name, OPTION_BYTES, "BYTES", #initial #unit, help, AT(name), .most = most_)
 #define FILE_NAME(name, append_, fallback_, help) \
@@ -405,11 +400,6 @@ static const char *option_set(struct options *o, const struct option *option, st
 	case OPTION_NUMBER:
 		if (value.text == NULL ? option->type == OPTION_NUMBER
 				       : !piece_number(value, option->least, option->most, &n))
-			return bad_value;
-		*(uint32_t *)field = (uint32_t)n;
-		return NULL;
-	case OPTION_POWER2:
-		if (!piece_number(value, option->least, option->most, &n) || !is_pow2(n))
 			return bad_value;
 		*(uint32_t *)field = (uint32_t)n;
 		return NULL;

@@ -41,9 +41,7 @@ static bool stays_in_slot(const struct object *o, const void *p, size_t size, en
 		return false;
 	/* Of a tiny object only the bytes that it has are known. */
 	if (o->span->kind == SPAN_TINY)
-		return request_fits(o, size, 0) &&
-		       (scan == NOSCAN ||
-			(size < sizeof(void *) && (uintptr_t)p % options.tiny_align == 0));
+		return scan == NOSCAN && request_fits(o, size, 0);
 	/* An object of aligned_alloc(8, 20) may be where malloc(20) may not. */
 	return spanclass_scan(o->span->spanclass) == scan &&
 	       (uintptr_t)p % sizeclass_malloc_align(size) == 0;

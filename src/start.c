@@ -85,8 +85,6 @@ static void read_options(void)
 	if (options.suppressions[0] != '\0')
 		suppressed_load(options.suppressions);
 	read_limit();
-	if (options.tiny_align < sizeof(void *))
-		sizeclass_divert_least();
 	if (options.sbrk || options.efence)
 		sizeclass_divert_all();
 	if (options.hardened && had_objects) {

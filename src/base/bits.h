@@ -95,6 +95,17 @@ static inline uint64_t low_mask64(unsigned n)
 	return n >= 64 ? ~(uint64_t)0 : ((uint64_t)1 << n) - 1;
 }
 
+/* Returns the bits of a word at which a run of n ones begins; n is 1 to 64. */
+static inline uint64_t run_starts64(uint64_t bits, unsigned n)
+{
+	/* Each bit that stays set begins a run of `have` ones. */
+	for (unsigned have = 1, step; have < n && bits != 0; have += step) {
+		step = have < n - have ? have : n - have;
+		bits &= bits >> step;
+	}
+	return bits;
+}
+
 /* Stores a + b modulo 2^64, and returns true if the true sum is larger. */
 static inline bool add_overflow(size_t a, size_t b, size_t *out)
 {

@@ -116,9 +116,9 @@ _Static_assert(PCACHE_PAGES % PCACHE_FIRST == 0, "a word has whole groups");
 #define COUNTED_LEAST 2
 #define COUNTED_MOST 128
 
-/* Where there are more caches than this, free stacks do not grow, and have at most so many bytes of
- * objects. A current span whose slots all came free becomes a spare span there. So an object of
- * more bytes, once it is free, does not keep the span in which it lies. */
+/* Where there are more than STACK_DEEP_CACHES caches, many threads may idle with what they keep. A
+ * free stack does not grow there, and has at most STACK_BYTES_MANY of objects: no free object of
+ * more bytes keeps its span. A current span whose slots all came free becomes a spare span. */
 #define STACK_DEEP_CACHES 16
 #define STACK_BYTES_MANY KiB(8)
 
@@ -128,16 +128,17 @@ _Static_assert(PCACHE_PAGES % PCACHE_FIRST == 0, "a word has whole groups");
 #define STACK_OTHERS_ENTRIES 15
 #define STACK_OTHERS_SIZE 32
 
-/* A cache that has given so many pages to the heap and taken none gives up what else it keeps: when
- * it is the only one, and its share of what all caches may give with a least one. */
+/* A cache that has given so many pages to the heap, more than it took since, gives up what else it
+ * keeps: GIVEN_PAGES_ALONE where it is the only one, otherwise its share of GIVEN_PAGES_ALL, but at
+ * least GIVEN_PAGES_MIN. */
 #define GIVEN_PAGES_ALONE 256
 #define GIVEN_PAGES_ALL 1024
 #define GIVEN_PAGES_MIN 16
 
-/* A cache that has taken pages for the first spans of its classes, 1/FIRST_PAGES_PART of the heap
- * and FIRST_PAGES_MIN at least, gives up what it does not use before it takes more, once in some
- * milliseconds. So a small program that uses many classes in turn has spans of those that it uses
- * together. */
+/* A cache gives up what it does not use when the first spans of its classes have become
+ * 1/FIRST_PAGES_PART of the heap, and at least FIRST_PAGES_MIN. It does so once in some
+ * milliseconds, before it takes more. So a small program that uses many classes in turn has spans
+ * only of those that it uses together. */
 #define FIRST_PAGES_MIN 16
 #define FIRST_PAGES_PART 8
 

@@ -40,7 +40,6 @@ struct options {
 	uint8_t realloczero;       /* enum realloc_zero */
 	uint8_t scavthread;        /* enum scavthread */
 	_Atomic uint32_t scavenge_ms;    /* 0 at once; can be changed later: limit_decay_ms() */
-	uint32_t tiny_align;       /* bytes */
 	uint32_t guardrate;        /* one of so many allocations; 0 none */
 	uint32_t leakcheck;        /* 0 none, 1 with sampled stacks, 2 with all */
 	uint32_t leakexit;         /* exit status when there are leaks; 0 the program's own */

@@ -18,7 +18,9 @@
  * Holds    each function calls the next of its name behind ours by a tail call, so that libc sees
  *          the program as the caller: it finds the RUNPATH by the caller, and what RTLD_NEXT means.
  *          CMakeLists.txt has this file optimised in every build for that reason.
+ *          dlmopen and dlvsym are in interpose_dlmopen.c.
  */
+#include "face/interpose_dlfcn.h"
 #include "base/text.h"
 #include "os/libc.h"
 #include "os/libc_types.h"
@@ -63,11 +65,6 @@ static void redirect_malloc(void)
 	}
 }
 
-typedef void *dlopen_fn(const char *file, int mode);
-typedef void *dlmopen_fn(Lmid_t space, const char *file, int mode);
-typedef void *dlsym_fn(void *handle, const char *name);
-typedef void *dlvsym_fn(void *handle, const char *name, const char *version);
-
 /* libc's entries lead to these. They call libc's own functions, because a library that wraps one of
  * them may have come here by such an entry. */
 static void *dlopen_for_libc(const char *file, int mode);
@@ -110,15 +107,13 @@ static void prepare(void)
 	(void)pthread_once(&once, redirect_all);
 }
 
-/* Prepares for a load in this mode. */
-static void prepare_load(int mode)
+void dlfcn_prepare_load(int mode)
 {
 	if ((mode & RTLD_DEEPBIND) != 0)
 		prepare();
 }
 
-/* Prepares for a look-up of the name. */
-static void prepare_look_up(const char *name)
+void dlfcn_prepare_look_up(const char *name)
 {
 	for (size_t i = 0; i < sizeof(faces) / sizeof(faces[0]); i++)
 		if (text_is(name, faces[i]))
@@ -130,13 +125,13 @@ static void prepare_look_up(const char *name)
 
 static void *dlopen_for_libc(const char *file, int mode)
 {
-	prepare_load(mode);
+	dlfcn_prepare_load(mode);
 	return ((dlopen_fn *)libc_function(LIBC_DLOPEN))(file, mode);
 }
 
 static void *dlmopen_for_libc(Lmid_t space, const char *file, int mode)
 {
-	prepare_load(mode);
+	dlfcn_prepare_load(mode);
 	return ((dlmopen_fn *)libc_function(LIBC_DLMOPEN))(space, file, mode);
 }
 
@@ -152,27 +147,14 @@ static void *dlvsym_for_libc(void *handle, const char *name, const char *version
 
 EXPORT void *dlopen(const char *file, int mode)
 {
-	prepare_load(mode);
+	dlfcn_prepare_load(mode);
 	return ((dlopen_fn *)libc_next_function(LIBC_DLOPEN))(file, mode);
-}
-
-EXPORT void *dlmopen(Lmid_t space, const char *file, int mode)
-{
-	prepare_load(mode);
-	return ((dlmopen_fn *)libc_next_function(LIBC_DLMOPEN))(space, file, mode);
 }
 
 EXPORT void *dlsym(void *restrict handle, const char *restrict name)
 {
 	/* A look-up from the program on ends at this library before libc. */
 	if (handle != RTLD_DEFAULT)
-		prepare_look_up(name);
+		dlfcn_prepare_look_up(name);
 	return ((dlsym_fn *)libc_next_function(LIBC_DLSYM))(handle, name);
-}
-
-/* This library's names have no version of libc, so every handle may lead past it. */
-EXPORT void *dlvsym(void *restrict handle, const char *restrict name, const char *restrict version)
-{
-	prepare_look_up(name);
-	return ((dlvsym_fn *)libc_next_function(LIBC_DLVSYM))(handle, name, version);
 }

@@ -23,11 +23,11 @@
 	EXPORT type name params
 
 /* Returns the alignment that the flags ask for, 0 where it is no more than malloc's own. */
-static size_t flags_align(size_t size, int flags)
+static size_t flags_align(int flags)
 {
 	size_t align = (size_t)1 << ((unsigned)flags & MALLOCX_LG_ALIGN_MASK);
 
-	return align <= (size < sizeof(void *) ? options.tiny_align : sizeof(void *)) ? 0 : align;
+	return align <= sizeof(void *) ? 0 : align;
 }
 
 /* Returns the usable size of p, whichever malloc made it. */
@@ -48,12 +48,12 @@ static void *zero_behind(void *p, size_t nbytes)
 
 FACE(size_t, nallocx, (size_t size, int flags))
 {
-	return heap_good_size(size, flags_align(size, flags));
+	return heap_good_size(size, flags_align(flags));
 }
 
 FACE(void *, mallocx, (size_t size, int flags))
 {
-	size_t align = flags_align(size, flags);
+	size_t align = flags_align(flags);
 	void *p;
 
 	if (align == 0 && (flags & MALLOCX_ZERO) == 0)
@@ -86,7 +86,7 @@ static void *realloc_aligned(void *p, size_t nbytes, size_t size, size_t align)
 
 FACE(void *, rallocx, (void *p, size_t size, int flags))
 {
-	size_t align = flags_align(size, flags),
+	size_t align = flags_align(flags),
 	       had = (flags & MALLOCX_ZERO) != 0 || align != 0 ? size_of(p) : 0;
 
 	if (align != 0)
@@ -102,7 +102,7 @@ FACE(size_t, xallocx, (void *p, size_t size, size_t extra, int flags))
 
 	/* An object grows in its place by whole pages only. An object of another malloc stays as
 	 * it is. */
-	if (heap_owns(p) && had != heap_good_size(size, flags_align(size, flags)) &&
+	if (heap_owns(p) && had != heap_good_size(size, flags_align(flags)) &&
 	    (add_overflow(size, extra, &most) || !heap_resize_in_place(p, most, "xallocx")))
 		(void)heap_resize_in_place(p, size, "xallocx");
 	if ((flags & MALLOCX_ZERO) != 0)
@@ -143,7 +143,7 @@ static SLOW_PATH void sdallocx_slow(void *p, size_t size, size_t align)
 
 FACE(void, sdallocx, (void *p, size_t size, int flags))
 {
-	size_t align = flags_align(size, flags);
+	size_t align = flags_align(flags);
 
 	if (!heap_free_sized_fast(sizeclass_malloc, p, size, align))
 		sdallocx_slow(p, size, align);

@@ -36,7 +36,7 @@ static void adopt_stack(struct mcache *c, struct mcache *dead, unsigned bin)
 
 	/* The thread may have stopped when it made the cache: then the top is 0. */
 	while (b->stack_top != 0 && (addr = stack_entry(dead, b->stack_top)[-1].addr) != 0) {
-		b->stack_top -= (uint32_t)sizeof(struct free_entry);
+		b->stack_top -= ENTRY_NBYTES;
 		order_stores();
 		adopt_slot(c, sc, addr);
 	}
@@ -54,7 +54,8 @@ void adopt_stacks(struct mcache *c, struct mcache *dead)
 	mcache_init_counted(dead);
 }
 
-/* Makes a span of dead c's, and gives it to the heap. Its states say what is free. */
+/* Takes a span of dead over, and gives it to mcentral, or to the heap if it is empty. Its states
+ * tell which slots are free. */
 static void adopt_span(struct mcache *c, struct mcache *dead, struct mspan *s)
 {
 	if (s == NULL || mspan_owner_relaxed(s) != mcache_owner(dead))

@@ -17,10 +17,10 @@ void adopt_slot(struct mcache *c, unsigned sc, uintptr_t addr);
 /* Frees what lies on the stacks of dead. */
 void adopt_stacks(struct mcache *c, struct mcache *dead);
 
-/* Makes the spans and pages of dead the heap's, or frees them. */
+/* Gives the spans and pages of dead to mcentral and to the heap. */
 void adopt_spans(struct mcache *c, struct mcache *dead);
 
-/* Does the same and finds spans that the thread had in hand, on no list: for a record that will be
+/* Does the same, also with spans that the thread had in hand, on no list. For a record that will be
  * used again. */
 void adopt_all_spans(struct mcache *c, struct mcache *dead);
 

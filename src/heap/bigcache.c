@@ -3,18 +3,18 @@
  * bigcache.c - the freed big objects that a thread keeps for its next requests.
  * See malloc.c for the overview.
  *
- * Owns     struct bigcache: lists by length, up to BIG_PAGES_ALONE pages. How much a cache may keep
- *          is decided in cachecap.c, but for what a thread alone learns.
+ * Owns     struct bigcache: lists by length, up to BIG_PAGES_ALONE pages. cachecap.c decides how
+ *          much a cache may keep. Here a thread alone learns how much that is worth.
  * Locks    none: a bigcache belongs to one thread.
- * Holds    a kept object is in the page map, its state is free, its owner word says who keeps it,
- *          and no one else can reach it: mcache_check() tests that. Lists change by one store at a
- *          time, so that a forked child can walk them.
+ * Holds    a kept object is in the page map, its state is free, its owner word names the cache that
+ *          keeps it, and no other thread can reach it: mcache_check() tests that. Lists change by
+ *          one store at a time, so that a forked child can walk them.
  *
  * The thread that keeps an object is its home. When that thread takes the object and frees it
  * again, the owner word alone tells that the free is right, and no atomic read-modify-write is
  * needed. All other frees exchange the state: see big.c. If two threads free one object at the same
- * moment, the home may not see it. Then the object may be on two lists, and the owner word tells in
- * which thread it does not belong there: bigcache_unlink() looks at it.
+ * moment, the home may not see it. Then the object may be on the lists of two threads. The owner
+ * word names one of them, and bigcache_unlink() of the other ends the process.
  */
 #include "heap/bigcache.h"
 #include "os/fatal.h"

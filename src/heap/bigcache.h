@@ -7,35 +7,30 @@
 
 #include "heap/mheap.h"
 
-/* A thread looks at the clock and at its share after it has kept about so many objects, if they
- * have one length; at most twice as many. If shorter objects come after a longer one there may be
- * more. */
+/* A thread looks at the clock, and at how much it may keep, after it has kept about so many objects
+ * of one length; after twice as many at most. Shorter objects behind a longer one may be more. */
 #define BIG_FREES_PER_LOOK 64
 
 /*
+ * The kept pages are sum - room - taken. So a malloc and a free each change one of the three words.
+ * Between two looks, see mcache_free_big(), a thread may keep `room` pages more. If that is too
+ * little, the pages that malloc took become room again, `refills` times.
  * Access: the thread that owns it
  */
 struct bigcache {
-	uintptr_t home;                                  /* const: owner word of its cache */
-	uint32_t sum;                                    /* pages kept, room and taken together: a
-							  * free and a malloc change one of these
-							  * three words each */
-	uint32_t room;                                   /* pages that the thread may keep before it
-							  * looks: see mcache_free_big() */
-	uint32_t taken;                                  /* pages that malloc took since then or
-							  * since they became room again */
-	uint32_t refills;                                /* how often they may do so before the
-							  * thread looks */
-	uint32_t most;                                   /* pages that the thread may keep if it is
-							  * alone: BIG_PAGES_ALL, or learnt */
-	bool freed;                                      /* an object was kept since the last
-							  * tick */
-	bool emptied;                                    /* since then the thread has taken all that
-							  * it kept: see mcache_free_big() */
-	uint32_t overflow;                               /* pages of an object that had no room;
-							  * 0 when one was asked for since */
-	uint32_t hand;                                   /* the list of the next object to go */
-	struct mspan_link list[BIG_LISTS];               /* by length, linked by kept */
+	uintptr_t home;                       /* const: owner word of its cache */
+	uint32_t sum;                         /* pages kept, of the room, and taken together */
+	uint32_t room;                        /* pages that may be kept before the next look */
+	uint32_t taken;                       /* pages that malloc took since they were room */
+	uint32_t refills;                     /* how often `taken` may become room */
+	uint32_t most;                        /* pages that a thread alone may keep: BIG_PAGES_ALL,
+					       * or what it has learnt */
+	bool freed;                           /* an object was kept since the last tick */
+	bool emptied;                         /* since then the thread has taken all it kept */
+	uint32_t overflow;                    /* pages of an object that had no room; 0 when one was
+					       * asked for since */
+	uint32_t hand;                        /* the list of the next object to go */
+	struct mspan_link list[BIG_LISTS];    /* by length, linked by kept */
 };
 
 /* Returns the pages of all kept objects. */

@@ -3,10 +3,12 @@
  * cachecap.c - how much one thread cache may keep.
  * See malloc.c for the overview.
  *
- * The bytes of a stack are bounded by STACK_BYTES, and all stacks of a thread alone by what it has
- * learnt (freestack.c); partial spans by their pages while there are other threads; spare spans and
- * big objects by what the cache has learnt, or by its share of what all threads may keep; pages by
- * one word (pcache.c). Near a memory limit a cache may keep less.
+ *   free stacks      STACK_BYTES each. A thread alone learns which may be deeper (freestack.c)
+ *   partial spans    a share of what all threads may keep; without a bound in a thread alone
+ *   spare spans      what the cache has learnt, up to its share
+ *   big objects      a share; in a thread alone what it has learnt
+ *   pages            one word (pcache.c)
+ * Near a memory limit a cache may keep less.
  *
  * Owns     nothing.
  * Locks    none. The caller is the thread of the cache.

@@ -15,7 +15,8 @@
 #include "heap/partalloc.h"
 #include "os/os.h"
 
-/* The more slots there are, the less is known of where an object will be. */
+/* With hardened=1 long spans come first: the more slots there are, the less an attacker knows of
+ * where an object will be. */
 uint8_t mcache_first_length(void)
 {
 	return options.hardened ? SPAN_LENGTHS - 1 : 0;

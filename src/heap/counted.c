@@ -47,11 +47,11 @@ static bool make_counted(struct mcache *c)
 		struct bin *b = &c->bins[COUNTED_BIN(class)];
 
 		b->elemsize = sizeclasses[class].elemsize;
-		b->stack_bottom = at + (uint32_t)sizeof(struct free_entry);
+		b->stack_bottom = at + ENTRY_NBYTES;
 		/* A child forked here finds the stack empty: its top is below its bottom. */
 		order_stores();
 		b->stack_limit = b->stack_bottom +
-				 counted_entries(class) * (uint32_t)sizeof(struct free_entry);
+				 counted_entries(class) * ENTRY_NBYTES;
 		b->stack_top = b->stack_bottom;
 		at = b->stack_limit;
 	}
@@ -67,14 +67,14 @@ static unsigned take_entries(struct mcache *c, struct bin *b, struct free_entry 
 {
 	unsigned nstack = (unsigned)min_size(most, stack_depth(b));
 	unsigned nword = (unsigned)min_size(most - nstack, popcount64(b->alloc_cache));
-	uint32_t rest = b->stack_top - nstack * (uint32_t)sizeof(struct free_entry);
+	uint32_t rest = b->stack_top - nstack * ENTRY_NBYTES;
 	uint64_t bits = b->alloc_cache;
 
 	/* The lowest address lies on top. */
 	for (unsigned i = nword; i-- > 0; bits &= bits - 1)
 		e[i] = (struct free_entry){ b->cache_base + ctz64(bits) * b->elemsize,
 					    &b->cache_state[ctz64(bits)] };
-	copy_bytes(e + nword, stack_entry(c, rest), nstack * sizeof(struct free_entry));
+	copy_bytes(e + nword, stack_entry(c, rest), nstack * ENTRY_NBYTES);
 	b->alloc_cache = bits;
 	b->stack_top = rest;
 	return nword + nstack;
@@ -90,7 +90,7 @@ unsigned mcache_refill_counted(struct mcache *c, unsigned class, uint64_t most)
 	DCHECK(to->stack_top == to->stack_bottom);
 	if (!make_counted(c))
 		return 0;
-	n = (to->stack_limit - to->stack_bottom) / (unsigned)sizeof(struct free_entry);
+	n = (to->stack_limit - to->stack_bottom) / ENTRY_NBYTES;
 	/* A refill for few objects would come often, so the bin itself is refilled first. */
 	if (stack_depth(from) < n / 2 && from->alloc_cache == 0 && !mcache_refill(c, sc, 0) &&
 	    stack_depth(from) == 0)
@@ -98,7 +98,7 @@ unsigned mcache_refill_counted(struct mcache *c, unsigned class, uint64_t most)
 	n = take_entries(c, from, stack_entry(c, to->stack_bottom), (unsigned)min_size(most, n));
 	/* A child forked meanwhile does not find an object in both places. */
 	order_stores();
-	to->stack_top += n * (uint32_t)sizeof(struct free_entry);
+	to->stack_top += n * ENTRY_NBYTES;
 	c->counted.made.mallocs[sc] += n;
 	return n;
 }
@@ -112,7 +112,7 @@ void mcache_flush_counted(struct mcache *c)
 		spanclass_t sc = make_spanclass(class, SCAN);
 
 		while (b->stack_top > b->stack_bottom) {
-			b->stack_top -= (uint32_t)sizeof(struct free_entry);
+			b->stack_top -= ENTRY_NBYTES;
 			c->counted.made.mallocs[sc]--;
 			c->counted.until_sample[sc] += b->elemsize;
 			c->counted.until_guard[sc]++;

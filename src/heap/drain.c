@@ -3,12 +3,12 @@
  * drain.c - gives back the kernel pages of a span in which all slots are free.
  * See malloc.c for the overview.
  *
- * A few live objects keep a whole span from going back to the heap. What lies between them goes
- * back here, after malloc_trim() and when the span was not used for the decay time. Slots in caches
- * are not free by free_bits, so their pages stay. The slots of a drained span are handed out as
- * before. They read as zero then, which hardened=1 expects of free memory: a write to freed memory
- * that was given back is gone and not found. With clobberfree=1 freed memory keeps its fill, so
- * nothing is drained.
+ * A few live objects keep a whole span from going back to the heap. The kernel pages between them
+ * go back here: after malloc_trim(), and when the span was not used for the decay time. Slots in
+ * caches have no free bit, so their pages stay. The slots of a drained span are handed out as
+ * before, and read as zero. hardened=1 expects that of free memory, but it does not find a write to
+ * freed memory that was given back. With clobberfree=1 nothing is drained, because freed memory
+ * keeps its fill.
  *
  * Owns     nothing.
  * Locks    mheap.lock, where regions of huge pages end. No lock is held while the kernel works.

@@ -17,9 +17,10 @@
  *   4. Two pages that were released and not taken again take away one page of the credit for a
  *      decay time. A program that frees most of what it has does not keep what it has learnt to
  *      keep. A fall ends where the program takes RISE_MIN pages again; what is in use there is its
- *      bottom. If less is in use now than half of the lowest bottom lately, each released page
- *      takes away one: the program is about to end, or to wait. For example, it goes to and fro
- *      between 20 and 30 MiB and comes to 5.
+ *      bottom. If less is in use now than half of the lowest bottom lately, the program is about
+ *      to end, or to wait. Then each released page takes away one, and no more than CREDIT_DEEP
+ *      counts of the credit: it may be larger than all that the program has freed. For example,
+ *      the program goes to and fro between 20 and 30 MiB and comes to 5.
  *   5. A big object that takes fresh pages has no use for dirty ones. As many of these are
  *      released, so that a buffer which grows by copies has not all its former places beside it.
  *      A program whose credit has grown by more than twice the object's pages takes its dirty
@@ -45,6 +46,9 @@
 
 /* The credit at the start. A small program never comes to the cap. */
 #define CREDIT_FIRST (MiB(16) / PAGE_SIZE)
+
+/* What counts of the credit, at most, in a fall that is much deeper than the others. */
+#define CREDIT_DEEP (MiB(8) / PAGE_SIZE)
 
 /* A page of regret adds so many pages to a small credit, and so many to a large one. With fewer the
  * heap takes many turns to learn. */
@@ -117,7 +121,10 @@ size_t excess_freed(struct excess *x, const struct excess_figures *f)
 	size_t npages = share(f), cap;
 
 	age(x, f);
-	cap = npages + less(x->credit, fell_deep(x, f) ? x->released : x->released / 2);
+	if (fell_deep(x, f))
+		cap = npages + less(min_size(x->credit, CREDIT_DEEP), x->released);
+	else
+		cap = npages + less(x->credit, x->released / 2);
 	return f->dirty <= cap ? 0 : min_size(f->dirty - cap + npages / 2, RELEASE_MAX);
 }
 

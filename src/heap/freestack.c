@@ -4,17 +4,19 @@
  * See malloc.c for the overview.
  *
  * A stack gets its first place, which is in the cache, at the first free that needs it. When it is
- * full it moves to a place in the cache's stack area. Places lie one behind the other in the order
- * in which they were taken. So few stacks, or stacks that are not deep, cost few pages of memory.
- * In a thread alone a stack that was emptied, and is full again, moves on to a place of four times
- * the entries: a program that frees many objects of a class and asks for as many again is served
- * by the stack alone. All places are given up together, when the stacks are flushed.
+ * full it moves to a place in the cache's stack area. Places lie one behind the other, in the order
+ * in which they were taken, so that few stacks, or stacks that are not deep, touch few kernel
+ * pages. All places are given up together, when the stacks are flushed.
  *
  * Among many threads a stack without place rests until its bin was refilled twice: what is freed
  * meanwhile goes into the spans. So the stacks of a thread that frees what it has, and takes no
  * more, keep none of its spans.
  *
- * Owns     the bounds of the stacks. What is on them belongs to mcache.c.
+ * A thread alone learns. Where a stack was emptied and is full again, it moves on to a place of
+ * four times the entries. A program that frees many objects of a class, and asks for as many again,
+ * is then served by the stack alone.
+ *
+ * Owns     the bounds of the stacks. mcache.c owns their entries.
  * Locks    none: a cache belongs to one thread. Takes the metadata lock.
  * Holds    below the bottom of a place lies an entry of address 0, so that the top of a stack alone
  *          leads to all its entries. No two places overlap while one of them has an entry.
@@ -23,8 +25,6 @@
 #include "base/options.h"
 #include "heap/limit.h"
 #include "heap/partalloc.h"
-
-#define ENTRY_NBYTES ((uint32_t)sizeof(struct free_entry))
 
 /* Returns how many entries the first place of a stack has; 0 if no free puts an object there. */
 static uint32_t first_entries(spanclass_t sc)

@@ -24,8 +24,8 @@ bool hugetrial_allows(struct hugetrial *t);
  * heap's lock is held. */
 bool hugetrial_begin(struct hugetrial *t, struct heap_arena *ha, unsigned w);
 
-/* Asks for a huge page for the region of addr, and touches addr, a page that was never used and is
- * the next to be. Returns true if that was slow. Called without the lock. */
+/* Asks for a huge page for the region of addr, and touches the page at addr, which was never used
+ * and is used next. Returns true if that was slow. Called without the lock. */
 bool hugetrial_touch(uintptr_t addr);
 
 /* Records whether the first touch of a region with a huge page was slow. */

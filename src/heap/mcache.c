@@ -22,14 +22,11 @@
 /* The least number of milliseconds between two polls. */
 #define POLL_MS 2
 
-/* The number of partial spans that a poll looks at. */
-#define REVIEW_SPANS 4096
-
 /* How often in a decay time a thread that takes spans gives back what it does not use. */
 #define IDLE_PER_TICK 16
 
-/* The least number of milliseconds from one time to the next that first spans make a thread give
- * back what it does not use. */
+/* First spans make a thread give back what it does not use, but no more often than in so many
+ * milliseconds. */
 #define FIRST_MS 4
 
 _Atomic uint32_t mcaches_made;
@@ -37,22 +34,6 @@ void (*mcache_flush_others)(struct mcache *c);
 void (*mcache_release_pooled)(uint32_t age_ms);
 
 /* --- partial spans --- */
-
-static void partial_push(struct mcache *c, struct bin *b, struct mspan *s)
-{
-	mspan_list_push(&b->partial, s);
-	b->npartial++;
-	c->partial_npages += s->npages;
-}
-
-static void partial_remove(struct mcache *c, struct bin *b, struct mspan *s)
-{
-	if (UNLIKELY(c->review_at == s))
-		c->review_at = s->next;
-	mspan_list_remove(&b->partial, s);
-	b->npartial--;
-	c->partial_npages -= s->npages;
-}
 
 static bool claim(struct mcache *c, struct mspan *s)
 {
@@ -80,40 +61,25 @@ void mcache_give_all_unused(struct mcache *c)
 	bigcache_flush(&c->big, &c->pages);
 	give_unused(c);
 	c->giving = false;
-	c->first_npages = 0;
+	c->given_npages = c->first_npages = 0;
 }
 
-/* Gives back what the cache does not use, and counts anew what it gives and takes. */
-static void give_up(struct mcache *c)
-{
-	mcache_give_all_unused(c);
-	c->given_npages = c->taken_npages = 0;
-}
-
-/* Notes that pages of an empty span or of a big object went to the heap, while the cache took none.
- * When they are many the cache gives up what it keeps, too: perhaps the thread has freed all it
- * had and will not come by again. A thread that has taken as many since the last time will take
- * more: the next time comes after twice as many, until the next tick. */
+/* Notes that pages of an empty span or of a big object went to the heap. When the cache has given
+ * many more than it took, it gives up what it keeps, too: perhaps the thread has freed all it had
+ * and will not come by again. */
 static void note_given(struct mcache *c, size_t npages)
 {
-	uint32_t least = mcache_share(GIVEN_PAGES_ALONE, GIVEN_PAGES_ALL, GIVEN_PAGES_MIN);
-	uint32_t most = (uint32_t)max_size(c->given_most, least);
-
 	if (c->giving)
 		return;
 	c->given_npages += (uint32_t)npages;
-	if (c->given_npages < most)
-		return;
-	c->given_most = c->taken_npages >= most ? (uint32_t)min_size(2 * (size_t)most, UINT32_MAX)
-						: most / 2;
-	give_up(c);
+	if (c->given_npages >= mcache_share(GIVEN_PAGES_ALONE, GIVEN_PAGES_ALL, GIVEN_PAGES_MIN))
+		mcache_give_all_unused(c);
 }
 
 /* Notes that the cache has taken pages of the heap. */
 static void note_taken(struct mcache *c, size_t npages)
 {
 	c->given_npages -= (uint32_t)min_size(npages, c->given_npages);
-	c->taken_npages += (uint32_t)min_size(npages, UINT32_MAX - c->taken_npages);
 }
 
 /* Frees an empty span of ours, or a big object, that is on no list. */
@@ -149,7 +115,7 @@ static void place_span(struct mcache *c, struct mspan *s)
 	if (mspan_is_empty(s))
 		keep_spare(c, s);
 	else if (b->npartial == 0 || c->partial_npages + s->npages <= mcache_max_partial())
-		partial_push(c, b, s);
+		mcache_push_partial(c, b, s);
 	else
 		mcentral_put(s);
 }
@@ -163,9 +129,9 @@ static void return_word(struct bin *b)
 	b->alloc_cache = 0;
 }
 
-/* Takes the current span out of its bin if all its slots are free and there are many caches: their
- * threads may wait for long, each with a current span for every class it ever used. Returns false
- * if the span stays. */
+/* Takes the current span out of its bin if all its slots are free and there are many caches. Many
+ * threads may wait for long, and each would keep a current span for every class that it ever used.
+ * Returns false if the span stays. */
 static bool leave_current(struct bin *b, struct mspan *s)
 {
 	if (mcaches_count() <= STACK_DEEP_CACHES ||
@@ -181,7 +147,7 @@ SLOW_PATH void mcache_span_freed(struct mcache *c, struct mspan *s)
 	struct bin *b = &c->bins[s->spanclass];
 
 	if (s != b->span)
-		partial_remove(c, b, s);
+		mcache_remove_partial(c, b, s);
 	else if (!leave_current(b, s))
 		return;
 	keep_spare(c, s);
@@ -215,8 +181,8 @@ static bool load_word(struct bin *b, struct mspan *s, uint64_t random)
 	return true;
 }
 
-/* What is asked of the heap: a span of a small class, or if npages is not 0, a big object. */
-struct wanted {
+/* A request to the heap: a big object of npages, or if npages is 0, a span of the class sc. */
+struct span_request {
 	spanclass_t sc;
 	size_t npages, align_pages;
 	enum content content;
@@ -242,7 +208,7 @@ static struct mspan *ask_for_small(struct mcache *c, spanclass_t sc, enum effort
 	return s;
 }
 
-static struct mspan *ask_heap(struct mcache *c, const struct wanted *w, enum effort effort)
+static struct mspan *ask_heap(struct mcache *c, const struct span_request *w, enum effort effort)
 {
 	if (w->npages == 0)
 		return ask_for_small(c, w->sc, effort);
@@ -250,9 +216,29 @@ static struct mspan *ask_heap(struct mcache *c, const struct wanted *w, enum eff
 		&c->pages, w->npages, w->align_pages, spanclass_scan(w->sc), effort);
 }
 
+/* Asks for a span without growth of the heap. If no free run is as long as the next span of the
+ * class would be, the span is shorter: free runs are left by spans of other classes, and may be
+ * too short for those that a program needs now. */
+static struct mspan *ask_for_hole(struct mcache *c, spanclass_t sc)
+{
+	const uint8_t *npages = spanclass_info(sc)->npages;
+	struct mspan *s = ask_for_small(c, sc, EFFORT_REUSE);
+
+	if (options.hardened)
+		return s;
+	for (unsigned i = c->bins[sc].span_length; s == NULL && i-- > 0;) {
+		if (npages[i] == npages[i + 1])
+			continue;
+		s = mheap_alloc_small(&c->pages, sc, npages[i], EFFORT_REUSE);
+		if (s != NULL)
+			mspan_set_owner(s, mcache_owner(c));
+	}
+	return s;
+}
+
 /* Gives back all that the thread keeps elsewhere and asks again. A small span may be in mcentral
  * after that. */
-static struct mspan *flush_and_ask(struct mcache *c, const struct wanted *w)
+static struct mspan *flush_and_ask(struct mcache *c, const struct span_request *w)
 {
 	uint64_t begun_ms = os_now_ms();
 	struct mspan *s;
@@ -269,8 +255,8 @@ static struct mspan *flush_and_ask(struct mcache *c, const struct wanted *w)
 	return s;
 }
 
-/* Gives back what is not used when first spans have become a part of the heap, so that the next
- * spans are made of it. */
+/* Gives back what the cache does not use if first spans have become a large part of the heap. The
+ * next spans are then made of that memory. */
 static void give_idle(struct mcache *c)
 {
 	size_t part = growth_bytes(&mheap.growth) / PAGE_SIZE / FIRST_PAGES_PART;
@@ -303,10 +289,10 @@ static void shorten_others(struct mcache *c, spanclass_t sc)
 	c->shorten_sc = other;
 }
 
-/* Returns a span from the heap, or NULL. Freed big objects and spare spans that the thread keeps
- * are pages, too, and so may be what is on its stacks. When there are many, or below a limit, they
- * are used before the heap grows. */
-static struct mspan *new_span(struct mcache *c, const struct wanted *w)
+/* Returns a span from the heap, or NULL. The thread itself may keep many pages, in freed big
+ * objects, in spare spans and on stacks. Then it gives these to the heap before the heap grows.
+ * With a memory limit it does so if it keeps any. */
+static struct mspan *new_span(struct mcache *c, const struct span_request *w)
 {
 	bool many = c->learnt_nbytes != 0 ||
 		    bigcache_npages(&c->big) + c->spares.npages >
@@ -314,16 +300,18 @@ static struct mspan *new_span(struct mcache *c, const struct wanted *w)
 	struct mspan *s;
 
 	give_idle(c);
+	mcache_review_growth(c, w->npages == 0 ? spanclass_max_npages(w->sc) : w->npages);
 	shorten_others(c, w->sc);
 	s = many ? ask_heap(c, w, EFFORT_REUSE) : NULL;
-	if (s == NULL) {
-		if (many) {
-			mcache_flush_stacks(c);
-			bigcache_flush(&c->big, &c->pages);
-			spares_shrink(&c->spares, &c->pages, 0);
-		}
-		s = ask_heap(c, w, EFFORT_GROW);
+	if (s == NULL && many) {
+		mcache_flush_stacks(c);
+		bigcache_flush(&c->big, &c->pages);
+		spares_shrink(&c->spares, &c->pages, 0);
 	}
+	if (s == NULL && w->npages == 0)
+		s = ask_for_hole(c, w->sc);
+	if (s == NULL)
+		s = ask_heap(c, w, EFFORT_GROW);
 	if (s == NULL)
 		s = flush_and_ask(c, w);
 	if (s != NULL)
@@ -331,19 +319,14 @@ static struct mspan *new_span(struct mcache *c, const struct wanted *w)
 	return s;
 }
 
-/* Makes a spare span of another class one of this class. If none will do, the oldest give their
- * pages to the heap, for the next span, and NULL is returned. */
-static struct mspan *recarve(struct mcache *c, spanclass_t sc)
+/* Gives pages of spare spans to the page word or the heap, for a span of npages that is made next
+ * for a class that has no spare span. */
+static void give_spares_for(struct mcache *c, size_t npages)
 {
-	struct bin *b = &c->bins[sc];
-	size_t npages = spanclass_info(sc)->npages[b->span_length];
-	struct mspan *s = spares_recarve(&c->spares, &c->pages, sc, npages);
+	uint32_t most = c->spares.npages;
 
-	if (s == NULL)
-		spares_missed(&c->spares, npages);
-	if (s != NULL && b->span_length < SPAN_LENGTHS - 1)
-		b->span_length++;
-	return s;
+	spares_missed(&c->spares, npages);
+	spares_shrink(&c->spares, &c->pages, most - (uint32_t)min_size(npages, most));
 }
 
 /* Returns a span of ours with a free slot, or NULL when there is no memory. */
@@ -356,19 +339,19 @@ static struct mspan *next_span(struct mcache *c, spanclass_t sc)
 	 * turn has spans only of those that it uses together. The time of the last poll will do. */
 	if (b->partial == NULL && c->poll_ms - c->idle_ms >= limit_decay_ms() / IDLE_PER_TICK) {
 		c->idle_ms = c->poll_ms;
-		give_up(c);
+		mcache_give_all_unused(c);
 	}
 	s = b->partial;
 	if (s != NULL)
-		partial_remove(c, b, s);
+		mcache_remove_partial(c, b, s);
 	else
 		s = spares_take(&c->spares, sc);
 	if (s == NULL)
 		s = mcentral_take(sc, mcache_owner(c));
-	if (s == NULL)
-		s = recarve(c, sc);
-	if (s == NULL)
-		s = new_span(c, &(struct wanted){ .sc = sc });
+	if (s == NULL) {
+		give_spares_for(c, spanclass_info(sc)->npages[b->span_length]);
+		s = new_span(c, &(struct span_request){ .sc = sc });
+	}
 	if (s != NULL) {
 		mspan_absorb(s);
 		mspan_begin_use(s);
@@ -384,15 +367,13 @@ bool mcache_refill(struct mcache *c, spanclass_t sc, uint64_t random)
 	DCHECK(b->alloc_cache == 0);
 	if (b->stack_growth == STACK_WAITS || b->stack_growth >= STACK_RESTS)
 		b->stack_growth--;
-	if (s != NULL) {
-		if (load_word(b, s, random))
-			return true;
-		/* A poll may empty the stacks into the spans, also into this span. */
-		mcache_poll(c);
-		s = b->span;
-		if (s != NULL && load_word(b, s, random))
-			return true;
-	}
+	if (s != NULL && load_word(b, s, random))
+		return true;
+	/* A poll may empty the stacks into the spans, also into this span. */
+	mcache_poll(c);
+	s = b->span;
+	if (s != NULL && load_word(b, s, random))
+		return true;
 	if (s != NULL) {
 		b->span = NULL;
 		/* A span in which other threads freed enough becomes a partial span, and then the
@@ -500,18 +481,17 @@ FAST_PATH bool push_for_other(uintptr_t addr, struct mspan *s, uint32_t slot, st
 	return true;
 }
 
-/* A free for another thread moves the stack, too: the stack is full, so the thread's next own free
- * of the class would move it. Asking for the owner first would be one more test in front of every
- * free that comes here. */
+/* A free for another thread moves the stack, too: the stack is full, and the next own free of the
+ * class would move it. So no free that comes here needs a test for the owner first. */
 static SLOW_PATH void deepen_and_free(uintptr_t addr, struct mspan *s, uint32_t slot,
 				      const char *func, struct mcache *c)
 {
-	if (c->bins[s->spanclass].stack_growth == STACK_BEGINS)
-		mcache_begin_stack(c, s->spanclass);
-	else
-		mcache_deepen_stack(c, s->spanclass);
-	if (!mcache_free_fast(c, s, s->spanclass, addr, &s->state[slot]) &&
-	    !push_for_other(addr, s, slot, c, &c->bins[s->spanclass]))
+	spanclass_t sc = s->spanclass;
+	struct bin *b = &c->bins[sc];
+
+	(b->stack_growth == STACK_BEGINS ? mcache_begin_stack : mcache_deepen_stack)(c, sc);
+	if (!mcache_free_fast(c, s, sc, addr, &s->state[slot]) &&
+	    !push_for_other(addr, s, slot, c, b))
 		free_into_span(addr, s, slot, func, c);
 }
 
@@ -564,7 +544,7 @@ struct mspan *mcache_alloc_big(struct mcache *c, size_t npages, size_t align_pag
 struct mspan *mcache_new_big(struct mcache *c, size_t npages, size_t align_pages, enum scan scan,
 			     bool *fresh)
 {
-	struct wanted w = { make_spanclass(0, scan), npages, align_pages, RAW };
+	struct span_request w = { make_spanclass(0, scan), npages, align_pages, RAW };
 	struct mspan *s;
 
 	bigcache_missed(&c->big, npages);
@@ -578,7 +558,7 @@ struct mspan *mcache_alloc_zeroed(struct mcache *c, size_t nbytes, size_t align_
 				  enum scan scan)
 {
 	size_t npages = align_up(nbytes, PAGE_SIZE) / PAGE_SIZE;
-	struct wanted w = { make_spanclass(0, scan), npages, align_pages, ZERO };
+	struct span_request w = { make_spanclass(0, scan), npages, align_pages, ZERO };
 	/* A huge object gets clean pages of the heap: to clear one would touch all of it. */
 	struct mspan *s = NULL;
 
@@ -600,8 +580,8 @@ void mcache_free_big(struct mcache *c, struct mspan *s)
 
 	if (bigcache_keep_in_room(&c->big, s))
 		return;
-	/* The thread has taken what it kept since the tick. Not every such free comes by here, but
-	 * one in BIG_FREES_PER_LOOK does. */
+	/* The thread has taken all that it kept since the tick. Not every free that would show this
+	 * comes by here, but one in BIG_FREES_PER_LOOK does. */
 	if (bigcache_npages(&c->big) == 0 && c->big.freed)
 		c->big.emptied = true;
 	/* A program that is served from its caches alone comes by here, if anywhere. What is given
@@ -625,7 +605,7 @@ void mcache_flush_stack(struct mcache *c, spanclass_t sc)
 	struct bin *b = &c->bins[sc];
 
 	while (b->stack_top != b->stack_bottom) {
-		b->stack_top -= (uint32_t)sizeof(struct free_entry);
+		b->stack_top -= ENTRY_NBYTES;
 		mcache_return(c, stack_entry(c, b->stack_top)->addr, "free");
 	}
 }
@@ -666,7 +646,7 @@ void mcache_flush(struct mcache *c)
 			mcache_give_span(c, s);
 		while (b->partial != NULL) {
 			s = b->partial;
-			partial_remove(c, b, s);
+			mcache_remove_partial(c, b, s);
 			mcache_give_span(c, s);
 		}
 		/* A thread that takes the cache over will use its bins as the one before did. */
@@ -693,43 +673,8 @@ static void give_current(struct mcache *c, struct bin *b)
 	}
 }
 
-/* Looks at a partial span. It is given up when it is empty, when no slot of it came free since the
- * last look, or when there are more threads now, so that this one may keep fewer pages. */
-static void review_span(struct mcache *c, struct mspan *s)
-{
-	bool idle;
-
-	mspan_absorb(s);
-	idle = s->seen_nfree == s->nfree && !mspan_is_empty(s);
-	s->seen_nfree = s->nfree;
-	if (!idle && !mspan_is_empty(s) && c->partial_npages <= mcache_max_partial())
-		return;
-	partial_remove(c, &c->bins[s->spanclass], s);
-	if (idle)
-		mcentral_put_idle(s);
-	else
-		mcache_give_span(c, s);
-}
-
-/* Looks at the next partial spans of the cache. */
-static void review(struct mcache *c)
-{
-	for (unsigned nleft = REVIEW_SPANS; nleft > 0 && c->review_sc < NUM_SPAN_CLASSES;) {
-		struct mspan *s = c->review_at;
-
-		if (s == NULL) {
-			if (++c->review_sc < NUM_SPAN_CLASSES)
-				c->review_at = c->bins[c->review_sc].partial;
-			continue;
-		}
-		c->review_at = s->next;
-		review_span(c, s);
-		nleft--;
-	}
-}
-
-/* Gives back what the cache keeps and does not use: stacks, which use refills; spare spans;
- * pages. */
+/* Gives back free slots on stacks, spans that are empty, and the page word. What the thread needs
+ * of them comes back by refills. */
 static void give_unused(struct mcache *c)
 {
 	mcache_flush_stacks(c);
@@ -742,7 +687,7 @@ static void give_unused(struct mcache *c)
 		if (b->npartial == 1)
 			mspan_absorb(s);
 		if (b->npartial == 1 && mspan_is_empty(s)) {
-			partial_remove(c, b, s);
+			mcache_remove_partial(c, b, s);
 			mheap_free_span(&c->pages, s);
 		}
 		give_current(c, b);
@@ -753,17 +698,14 @@ static void give_unused(struct mcache *c)
 	mheap_flush_pcache(&c->pages);
 }
 
-/* Gives back what was not used since the last tick, which is also partial spans, of which mcentral
- * gives pages back. */
+/* Gives back what was not used since the last tick. Partial spans are reviewed: mcentral drains
+ * those that it gets. */
 static void tick(struct mcache *c)
 {
 	mcache_flush_stacks(c);
 	/* A review of many spans may last longer than from tick to tick. */
-	if (c->review_sc >= NUM_SPAN_CLASSES) {
-		c->review_sc = 0;
-		c->review_at = c->bins[0].partial;
-	}
-	review(c);
+	mcache_begin_review(c);
+	mcache_review(c, REVIEW_SPANS);
 	bigcache_tick(&c->big, &c->pages);
 	give_unused(c);
 	spares_forget(&c->spares);
@@ -779,7 +721,6 @@ static SLOW_PATH void poll(struct mcache *c, uint64_t now_ms)
 		mcache_flush_stacks(c);
 	if (called || now_ms - c->tick_ms >= limit_decay_ms()) {
 		c->tick_ms = now_ms;
-		c->given_most = 0;
 		if (called)
 			bigcache_flush(&c->big, &c->pages);
 		tick(c);
@@ -787,7 +728,7 @@ static SLOW_PATH void poll(struct mcache *c, uint64_t now_ms)
 		if (mcache_release_pooled != NULL)
 			mcache_release_pooled(called ? 0 : limit_decay_ms());
 	} else {
-		review(c);
+		mcache_review(c, REVIEW_SPANS);
 	}
 	(void)mcentral_drain_poll(now_ms, limit_decay_ms());
 	(void)mheap_scavenge_poll(now_ms);

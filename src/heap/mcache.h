@@ -18,6 +18,8 @@ struct free_entry {
 	_Atomic uint8_t *state;
 };
 
+#define ENTRY_NBYTES ((uint32_t)sizeof(struct free_entry))
+
 /* What becomes of a stack that is full, or has no place. */
 enum stack_growth {
 	STACK_STAYS = 0,    /* it stays where it is until it is reset */
@@ -110,12 +112,13 @@ struct mcache {
 	unsigned live_sc;                                /* a class that had an object then */
 	uint32_t partial_npages;                         /* pages of all partial spans */
 	uint32_t given_npages;                           /* given to the heap less those taken */
-	uint32_t taken_npages;                           /* taken since it last gave up all */
 	uint32_t first_npages;                           /* of first spans since give_idle() */
-	uint32_t given_most;                             /* given_npages when it does so again */
 	uint32_t limit_calls;                            /* limit.calls when it was answered */
 	struct mspan *review_at;                         /* the partial span to be looked at next */
 	unsigned review_sc;                              /* its class; NUM_SPAN_CLASSES: none */
+	bool review_grown;                               /* the review is one for growth */
+	size_t review_nbytes;                            /* bytes of the heap for the next one; 0:
+							  * growth has not been looked at */
 	unsigned shorten_sc;                             /* whose next span is made shorter next */
 	struct bigcache big;
 	struct mcache *next_free;                        /* [t] link of the pool */
@@ -123,7 +126,7 @@ struct mcache {
 	uintptr_t user;                                  /* [t] lock_self() of its thread */
 	bool in_use;                                     /* [t] a thread has it */
 	bool orphan;                                     /* in a forked child: its thread is gone */
-	bool giving;                                     /* in give_all_unused() */
+	bool giving;                                     /* in mcache_give_all_unused() */
 	bool watched;                                    /* libc tells when its thread ends */
 	bool has_area;                                   /* the stack area is committed */
 	bool has_counted;                                /* so are the counted bins' stacks */
@@ -142,7 +145,7 @@ struct mcache {
 
 /* The bottom of a stack that has no place: behind the first entry, which stays empty. */
 #define STACK_NOWHERE \
-	((uint32_t)(offsetof(struct mcache, first_stacks) + sizeof(struct free_entry)))
+	((uint32_t)(offsetof(struct mcache, first_stacks) + ENTRY_NBYTES))
 
 _Static_assert(sizeof(struct mcache) <= KiB(56) &&
 		       sizeof(((struct mcache_rest *)0)->stack_area) <= KiB(192) &&
@@ -193,7 +196,7 @@ static inline struct free_entry *stack_entry(struct mcache *c, size_t offset)
 /* Counts the entries on a stack. */
 static inline uint32_t stack_depth(const struct bin *b)
 {
-	return (b->stack_top - b->stack_bottom) / (uint32_t)sizeof(struct free_entry);
+	return (b->stack_top - b->stack_bottom) / ENTRY_NBYTES;
 }
 
 /* Returns an object from a bin, or NULL if the bin's stack and current word are empty: then ask
@@ -296,6 +299,25 @@ void mcache_free_slot(uintptr_t addr, struct mspan *s, uint32_t slot,
  * many caches. */
 void mcache_span_freed(struct mcache *c, struct mspan *s);
 
+/* Puts a span of the cache that has a free slot, and is on no list, first on its bin's list. */
+void mcache_push_partial(struct mcache *c, struct bin *b, struct mspan *s);
+
+/* Removes a span from its bin's list. */
+void mcache_remove_partial(struct mcache *c, struct bin *b, struct mspan *s);
+
+/* Begins a review of the cache's partial spans, unless one is going on. */
+void mcache_begin_review(struct mcache *c);
+
+/* The most spans that a review looks at at a time, so that no single malloc pays for all. */
+#define REVIEW_SPANS 4096
+
+/* Goes on with a review, if there is one, for some spans. Takes mcentral.lock and mheap.lock. */
+void mcache_review(struct mcache *c, size_t nspans);
+
+/* Begins a review for growth if the heap has grown enough since the last, and goes on with it. The
+ * caller is about to take npages of the heap. Locks as mcache_review(); calls libc's madvise(3). */
+void mcache_review_growth(struct mcache *c, size_t npages);
+
 /* Makes a full or central span the caller's and finds a place for it, after mspan_free_remote() or
  * mspan_set_full() has returned true. Does nothing if another thread was first. */
 void mcache_claim(struct mcache *c, struct mspan *s);
@@ -336,7 +358,8 @@ void mcache_flush_stack(struct mcache *c, spanclass_t sc);
 /* Returns the slots on the free stacks to their spans. */
 void mcache_flush_stacks(struct mcache *c);
 
-/* Gives back what the cache does not use. That does not count as given. */
+/* Gives back all that the cache keeps and does not use, kept big objects among it. That does not
+ * count as given: the counts of given pages and of first spans begin anew. */
 void mcache_give_all_unused(struct mcache *c);
 
 /* Gives back what the cache keeps of a class if no object of the class is live, and all that it

@@ -10,8 +10,7 @@
  * Holds    mcentral_check() tests while the lock is free: a span on a list has this mcentral as
  *          owner and this span class, and is not empty. For a child that is forked in the middle,
  *          the forward links are whole at every moment, and the owner of a span changes before it
- *          is unlinked. A span in hand, that is being drained, is lost to the child of another
- *          thread.
+ *          is unlinked. A child that another thread forks loses the span that is being drained.
  */
 #include "heap/mcentral.h"
 
@@ -134,17 +133,25 @@ static char drainer ALIGNED(8);
 #define POLL_CALLS 4096
 #define POLL_SPANS 16384
 
+/* A pass for growth comes when the heap has grown by 1/GROWTH_PART, but GROWTH_LEAST at least. One
+ * poll of it takes so many spans. */
+#define GROWTH_PART 16
+#define GROWTH_LEAST MiB(2)
+#define GROWTH_SPANS 64
+
 /* Most spans that a thread drains at a time. */
 #define DRAIN_BATCH 256
 
 /*
  * A pass goes through all classes. It drains the spans that came before the pass before it, and
- * then makes the young spans old ones. So a span is drained after one to two times the decay time.
- * Several threads may work on one pass.
+ * then makes the young spans old ones. So a span is drained after one to two times the decay time,
+ * or when the heap has grown by one or two parts. Several threads may work on one pass.
  * Access: [a] atomic. Relaxed: hints, because mcentral.pass decides under the lock.
  */
 static struct {
 	_Atomic uint64_t began_ms;    /* [a] the time of the pass */
+	_Atomic size_t grown_at;      /* [a] bytes of the heap at which the next one begins; 0:
+				       *     growth has not been looked at */
 	_Atomic uint32_t number;      /* [a] of the pass */
 	_Atomic uint32_t class;       /* [a] where it is; NUM_SPAN_CLASSES: it is done */
 } pass = { .class = NUM_SPAN_CLASSES };
@@ -186,38 +193,57 @@ static struct mspan *take_old(struct mcentral *mc, uint32_t number)
 	return s;
 }
 
-static bool begin_pass(uint64_t now_ms, uint32_t decay_ms)
+static void begin_pass(void)
+{
+	atomic_fetch_add_explicit(&pass.number, 1, memory_order_relaxed);
+	atomic_store_explicit(&pass.class, 0, memory_order_relaxed);
+}
+
+/* Begins a pass if the decay time has passed since the last one. */
+static void begin_late_pass(uint64_t now_ms, uint32_t decay_ms)
 {
 	uint64_t before = atomic_load_explicit(&pass.began_ms, memory_order_relaxed);
 
 	/* Signed: another thread may have seen a later time. */
-	if ((int64_t)(now_ms - before) < (int64_t)decay_ms ||
-	    !atomic_compare_exchange_strong_explicit(&pass.began_ms, &before, now_ms,
-						     memory_order_relaxed, memory_order_relaxed))
-		return false;
-	atomic_fetch_add_explicit(&pass.number, 1, memory_order_relaxed);
-	atomic_store_explicit(&pass.class, 0, memory_order_relaxed);
-	return true;
+	if ((int64_t)(now_ms - before) >= (int64_t)decay_ms &&
+	    atomic_compare_exchange_strong_explicit(&pass.began_ms, &before, now_ms,
+						    memory_order_relaxed, memory_order_relaxed))
+		begin_pass();
 }
 
-bool mcentral_drain_poll(uint64_t now_ms, uint32_t decay_ms)
+/* Begins a pass if the heap has grown enough since the last such one. */
+static void begin_growth_pass(size_t nbytes)
+{
+	size_t before = atomic_load_explicit(&pass.grown_at, memory_order_relaxed);
+	size_t next = nbytes + max_size(nbytes / GROWTH_PART, GROWTH_LEAST);
+
+	if (nbytes >= before &&
+	    atomic_compare_exchange_strong_explicit(&pass.grown_at, &before, next,
+						    memory_order_relaxed, memory_order_relaxed) &&
+	    before != 0)
+		begin_pass();
+}
+
+static bool pass_is_done(void)
+{
+	return atomic_load_explicit(&pass.class, memory_order_relaxed) == NUM_SPAN_CLASSES;
+}
+
+/* Goes on with a pass for up to nspans. Returns true when it may not be done. */
+static bool continue_pass(unsigned nspans)
 {
 	unsigned sc = atomic_load_explicit(&pass.class, memory_order_relaxed);
-	unsigned ncalls = 0, nspans = 0;
-	uint32_t number;
+	uint32_t number = atomic_load_explicit(&pass.number, memory_order_relaxed);
+	unsigned ncalls = 0;
 
-	if (sc == NUM_SPAN_CLASSES) {
-		if (!begin_pass(now_ms, decay_ms))
-			return false;
-		sc = 0;
-	}
-	number = atomic_load_explicit(&pass.number, memory_order_relaxed);
+	if (sc == NUM_SPAN_CLASSES)
+		return false;
 	for (; sc < NUM_SPAN_CLASSES; sc++) {
 		struct mspan *s;
 
 		while ((s = take_old(&mcentrals[sc], number)) != NULL) {
 			ncalls += drain_in_hand(s);
-			if (ncalls < POLL_CALLS && ++nspans < POLL_SPANS)
+			if (ncalls < POLL_CALLS && --nspans > 0)
 				continue;
 			atomic_store_explicit(&pass.class, sc, memory_order_relaxed);
 			return true;
@@ -225,6 +251,26 @@ bool mcentral_drain_poll(uint64_t now_ms, uint32_t decay_ms)
 	}
 	atomic_store_explicit(&pass.class, NUM_SPAN_CLASSES, memory_order_relaxed);
 	return false;
+}
+
+bool mcentral_drain_poll(uint64_t now_ms, uint32_t decay_ms)
+{
+	if (pass_is_done())
+		begin_late_pass(now_ms, decay_ms);
+	return continue_pass(POLL_SPANS);
+}
+
+void mcentral_drain_growth(size_t nbytes)
+{
+	if (pass_is_done())
+		begin_growth_pass(nbytes);
+	(void)continue_pass(GROWTH_SPANS);
+}
+
+void mcentral_put_drained(struct mspan *s)
+{
+	mspan_set_owner(s, (uintptr_t)&drainer);
+	(void)drain_in_hand(s);
 }
 
 /* Takes spans that have changed since they were drained, or were not, from a list; up to a batch,

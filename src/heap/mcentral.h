@@ -32,6 +32,10 @@ void mcentral_put(struct mspan *s);
  * pass drains it. */
 void mcentral_put_idle(struct mspan *s);
 
+/* Takes over a span as mcentral_put() does, and drains it at once. Locks as drain_span(), and after
+ * it mcentral.lock. */
+void mcentral_put_drained(struct mspan *s);
+
 /* Hands a span of the class with a free slot to owner and returns it, or NULL when there is none.
  * The caller has to absorb it. Takes mcentral.lock. */
 struct mspan *mcentral_take(spanclass_t sc, uintptr_t owner);
@@ -43,6 +47,10 @@ bool mcentral_claim(struct mspan *s, uintptr_t owner);
 /* Drains spans that nobody has taken for decay_ms, some at a time. Returns true when there may be
  * more. Locks as drain_span(), and mcentral.lock for moments. */
 bool mcentral_drain_poll(uint64_t now_ms, uint32_t decay_ms);
+
+/* Drains spans that nobody has taken while the heap grew, some at a time. It has grown to nbytes.
+ * Locks as mcentral_drain_poll(). */
+void mcentral_drain_growth(size_t nbytes);
 
 /* Drains every span that is not drained. Returns true if something was given back. Locks as
  * mcentral_drain_poll(). */

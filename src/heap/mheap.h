@@ -107,8 +107,8 @@ size_t mheap_scavenge_all(void);
  * heap. */
 size_t mheap_set_limit(size_t bytes);
 
-/* If more counts than the limit, releases free pages, and asks all threads to flush their caches if
- * that is not enough. Brings the limit's state up to date. Locks as mheap_scavenge_poll(). */
+/* Releases free pages if more counts than the limit, and asks all threads to flush their caches
+ * if that is not enough. Brings the limit's state up to date. Locks as mheap_scavenge_poll(). */
 void mheap_keep_limit(void);
 
 /* Returns the bytes that count against the limit. Takes mheap.lock. */

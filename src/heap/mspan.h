@@ -181,8 +181,8 @@ static inline uintptr_t mspan_slot_addr(const struct mspan *s, uint32_t slot)
 	return s->base + (size_t)slot * s->elemsize;
 }
 
-/* State bytes are accessed relaxed. An object and its state byte pass from thread to thread by the
- * program's own synchronisation, a free slot by free_bits and remote_bits. Only in tiny blocks
+/* Returns a state byte. Relaxed: an object and its state byte pass from thread to thread by the
+ * program's own synchronisation, and a free slot by free_bits and remote_bits. Only in tiny blocks
  * does a state byte itself hand memory over: see tiny_set_free(). */
 static inline uint8_t slot_state(const _Atomic uint8_t *state)
 {
@@ -285,9 +285,9 @@ static inline bool mspan_is_empty(const struct mspan *s)
 	return s->nfree == s->nelems;
 }
 
-/* Makes a current span full. Returns true when so many slots came free remotely that the span is
- * worth owning, as mspan_free_remote() does. The caller then claims it, and another thread may be
- * first: the span no longer is the caller's, and its record may even be another span by now. */
+/* Makes a current span full: it is no longer the caller's. Returns true when so many slots came
+ * free remotely that the span is worth owning, as mspan_free_remote() does. The caller then claims
+ * it. Another thread may be first, and the record may even be another span by then. */
 bool mspan_set_full(struct mspan *s, uintptr_t owner);
 
 /* Makes a partial span central, and counts remote frees that came too early to see the new owner.

@@ -206,18 +206,10 @@ static unsigned find_in_chunk(const uint64_t *alloc, unsigned from, size_t n, un
 		if (run + ctz64(w) >= n)
 			return i * 64 - run;
 		if (n < 64) {
-			/* Bit k stays set when the pages k .. k + n - 1 are free. */
-			uint64_t ok = ~w;
-			unsigned have = 1;
+			uint64_t starts = run_starts64(~w, (unsigned)n);
 
-			while (have < n && ok != 0) {
-				unsigned step = (unsigned)min_size(have, n - have);
-
-				ok &= ok >> step;
-				have += step;
-			}
-			if (ok != 0)
-				return i * 64 + ctz64(ok);
+			if (starts != 0)
+				return i * 64 + ctz64(starts);
 		}
 		run = clz64(w);
 	}

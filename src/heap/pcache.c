@@ -13,16 +13,20 @@
 /* Returns the lowest bit of those in `at` that starts a run of n ones, or 64 when there is none. */
 static unsigned find_run(uint64_t bits, unsigned n, uint64_t at)
 {
-	unsigned have = 1;
+	uint64_t starts = run_starts64(bits, n) & at;
 
-	while (have < n && bits != 0) {
-		unsigned step = (unsigned)min_size(have, n - have);
+	return starts == 0 ? 64 : ctz64(starts);
+}
 
-		bits &= bits >> step;
-		have += step;
-	}
-	bits &= at;
-	return bits == 0 ? 64 : ctz64(bits);
+/* Returns the bits of the npages at addr, or 0 if they do not all lie in the word. */
+static uint64_t mask_of(const struct pcache *pc, uintptr_t addr, size_t npages)
+{
+	uintptr_t page = (addr - pc->base) / PAGE_SIZE;
+
+	if (pc->base == 0 || npages > PCACHE_PAGES || page >= PCACHE_PAGES ||
+	    page + npages > PCACHE_PAGES)
+		return 0;
+	return low_mask64((unsigned)npages) << page;
 }
 
 uint64_t pcache_choose_group(struct pcache *pc, unsigned npages)
@@ -76,14 +80,9 @@ uint8_t pcache_fit(const struct pcache *pc, const uint8_t *npages, uint8_t lengt
 
 bool pcache_take_at(struct pcache *pc, uintptr_t addr, size_t npages)
 {
-	uintptr_t page = (addr - pc->base) / PAGE_SIZE;
-	uint64_t mask;
+	uint64_t mask = mask_of(pc, addr, npages);
 
-	if (pc->base == 0 || npages > PCACHE_PAGES || page >= PCACHE_PAGES ||
-	    page + npages > PCACHE_PAGES)
-		return false;
-	mask = low_mask64((unsigned)npages) << page;
-	if ((pc->free & mask) != mask)
+	if (mask == 0 || (pc->free & mask) != mask)
 		return false;
 	pc->free &= ~mask;
 	pc->clean &= ~mask;
@@ -92,14 +91,9 @@ bool pcache_take_at(struct pcache *pc, uintptr_t addr, size_t npages)
 
 bool pcache_put(struct pcache *pc, uintptr_t addr, size_t npages)
 {
-	uintptr_t page = (addr - pc->base) / PAGE_SIZE;
-	uint64_t mask;
+	uint64_t mask = npages > PCACHE_MAX_RUN ? 0 : mask_of(pc, addr, npages);
 
-	if (pc->base == 0 || npages > PCACHE_MAX_RUN || page >= PCACHE_PAGES ||
-	    page + npages > PCACHE_PAGES)
-		return false;
-	mask = low_mask64((unsigned)npages) << page;
-	if ((pc->group & mask) != mask)
+	if (mask == 0 || (pc->group & mask) != mask)
 		return false;
 	pc->free |= mask;
 	return true;

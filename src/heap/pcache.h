@@ -45,8 +45,8 @@ bool pcache_take_at(struct pcache *pc, uintptr_t addr, size_t npages);
  * than PCACHE_MAX_RUN. */
 bool pcache_put(struct pcache *pc, uintptr_t addr, size_t npages);
 
-/* Makes the pcache one without a word that may ask for another, which is small again. Its pages are
- * the caller's. */
+/* Makes the pcache one without a word. Its pages are the caller's. The next group is small
+ * again. */
 static inline void pcache_clear(struct pcache *pc)
 {
 	*pc = (struct pcache){ .next = PCACHE_FIRST, .nwords = pc->nwords };

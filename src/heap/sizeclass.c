@@ -22,7 +22,7 @@ _Atomic spanclass_t sizeclass_malloc[MAX_SMALL_SIZE / 8 + 1] = {
 #undef SIZECLASS_LOOKUP
 };
 
-/* sizeclass_malloc without the changes that divert functions make. */
+/* sizeclass_malloc without the changes of sizeclass_divert_all(). */
 static const spanclass_t lookup[MAX_SMALL_SIZE / 8 + 1] = {
 #define SIZECLASS_LOOKUP
 #include "heap/sizeclass_table.inc"
@@ -41,22 +41,14 @@ _Atomic uint8_t sizeclass_malloc_bin[MAX_SMALL_SIZE / 8 + 1] = {
 #undef SIZECLASS_LOOKUP
 };
 
-static void divert(size_t i)
-{
-	/* Relaxed: pairs with nothing; see sizeclass_of_malloc(). */
-	atomic_store_explicit(&sizeclass_malloc[i], SPANCLASS_BIG, memory_order_relaxed);
-	atomic_store_explicit(&sizeclass_malloc_bin[i], SPANCLASS_BIG, memory_order_relaxed);
-}
-
-void sizeclass_divert_least(void)
-{
-	divert(1);
-}
-
 void sizeclass_divert_all(void)
 {
-	for (size_t i = 0; i <= MAX_SMALL_SIZE / 8; i++)
-		divert(i);
+	for (size_t i = 0; i <= MAX_SMALL_SIZE / 8; i++) {
+		/* Relaxed: pairs with nothing; see sizeclass_of_malloc(). */
+		atomic_store_explicit(&sizeclass_malloc[i], SPANCLASS_BIG, memory_order_relaxed);
+		atomic_store_explicit(&sizeclass_malloc_bin[i], SPANCLASS_BIG,
+				      memory_order_relaxed);
+	}
 }
 
 void sizeclass_count(bool on)

@@ -31,8 +31,8 @@ struct sizeclass {
 extern const struct sizeclass sizeclasses[NUM_SIZE_CLASSES];
 
 /* The scan span class of malloc(size), by (size + 7) / 8. Its slots are aligned to 16 from 16
- * bytes on. Size 0 has SPANCLASS_BIG, of which no fast path has objects. Only the divert functions
- * store here. */
+ * bytes on. Size 0 has SPANCLASS_BIG, of which no fast path has objects. Only
+ * sizeclass_divert_all() stores here. */
 extern _Atomic spanclass_t sizeclass_malloc[MAX_SMALL_SIZE / 8 + 1];
 
 static inline spanclass_t sizeclass_of_malloc(size_t size)
@@ -60,9 +60,8 @@ static inline uint8_t sizeclass_bin_of_malloc(size_t size)
  * this. */
 void sizeclass_count(bool on);
 
-/* Enter SPANCLASS_BIG for sizes up to 8, or for every size, so that slow paths decide about them.
- * Called before the first object of these sizes. */
-void sizeclass_divert_least(void);
+/* Enters SPANCLASS_BIG for every size, so that slow paths decide about all. Called before the first
+ * object of the options that want this. */
 void sizeclass_divert_all(void);
 
 /* The span classes of big objects. */

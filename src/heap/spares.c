@@ -4,15 +4,13 @@
  * See malloc.c for the overview.
  *
  * A class that needs a span takes the one that it has freed last: its record, its place in the page
- * map and its free slots are as they were. Which classes a program uses changes with time. So the
- * spans of a class that takes none are the first to go, to another class that needs pages or to the
- * heap. A hand goes round the classes that have spans here. It passes a class over that took a span
- * since the hand came by last.
+ * map and its free slots are as they were. If it has none here, spans of the other classes give
+ * their pages for a new one, and so they do where there is no room: one of each class in turn.
  *
  * How many pages are worth keeping is learnt. A thread that evicts spans and then misses as many
  * would have had them, and keeps so many more. One that only frees keeps little.
  *
- * Owns     struct spares. How much a cache may keep is decided in mcache.c, but for what it
+ * Owns     struct spares. How much a cache may keep is decided in cachecap.c, but for what it
  *          learns.
  * Locks    none: they belong to one thread. Takes mheap.lock through mheap.c.
  * Holds    mcache_check() tests: a span here has the cache as owner, is on the list of its class
@@ -36,25 +34,21 @@ static unsigned next_class(const struct spares *p, unsigned sc)
 	return w * 64 + ctz64(bits);
 }
 
-/* Returns a span of a class that has not taken one for long, or NULL if there is none. */
-static struct mspan *take_oldest(struct spares *p)
+/* Returns a span of the next class in turn, or NULL if there is none. */
+static struct mspan *take_in_turn(struct spares *p)
 {
 	unsigned sc;
 
 	if (p->npages == 0)
 		return NULL;
 	while ((sc = next_class(p, p->hand)) != NUM_SPAN_CLASSES) {
-		uint64_t bit = (uint64_t)1 << sc % 64;
-		uint64_t used = p->used[sc / 64] & bit;
-		struct mspan *s = used == 0 ? spares_take(p, (spanclass_t)sc) : NULL;
+		struct mspan *s = spares_take(p, (spanclass_t)sc);
 
 		p->hand = sc;
-		p->used[sc / 64] &= ~bit;
 		if (s != NULL)
 			return s;
 		/* In a forked child the lost thread may have been in spares_take(). */
-		if (p->list[sc] == NULL)
-			p->has[sc / 64] &= ~bit;
+		p->has[sc / 64] &= ~((uint64_t)1 << sc % 64);
 	}
 	p->npages = 0;
 	return NULL;
@@ -62,7 +56,7 @@ static struct mspan *take_oldest(struct spares *p)
 
 struct mspan *spares_evict(struct spares *p)
 {
-	struct mspan *s = take_oldest(p);
+	struct mspan *s = take_in_turn(p);
 
 	if (s != NULL)
 		p->evicted += (uint32_t)min_size(s->npages, UINT32_MAX - p->evicted);
@@ -87,43 +81,10 @@ void spares_forget(struct spares *p)
 		p->evicted = 0;
 }
 
-/* Makes a spare span one of another class, if it has the length and its record the shape for it.
- * Returns false if not. It keeps its owner. */
-static bool recarve(struct mspan *s, spanclass_t sc, size_t npages)
-{
-	uintptr_t owner = mspan_owner_relaxed(s);
-
-	if (s->npages != npages || s->spanclass == SPANCLASS_ZERO || sc == SPANCLASS_ZERO ||
-	    s->shape != mspan_shape(sc, spanclass_nelems(sc, npages)))
-		return false;
-	mspan_begin_use(s);
-	/* First, because a child forked while the map changes leaves a span without owner alone. */
-	mspan_set_owner(s, 0);
-	order_stores();
-	mspan_init_small(s, s->base, sc, npages, false);
-	pagemap_map_span(s);
-	mspan_set_owner(s, owner);
-	return true;
-}
-
-struct mspan *spares_recarve(struct spares *p, struct pcache *pc, spanclass_t sc,
-				size_t npages)
-{
-	struct mspan *s;
-
-	for (size_t n = 0; n < npages && (s = take_oldest(p)) != NULL;) {
-		if (recarve(s, sc, npages))
-			return s;
-		n += s->npages;
-		mheap_free_span(pc, s);
-	}
-	return NULL;
-}
-
 void spares_shrink(struct spares *p, struct pcache *pc, uint32_t npages)
 {
 	struct mspan *s;
 
-	while (p->npages > npages && (s = take_oldest(p)) != NULL)
+	while (p->npages > npages && (s = take_in_turn(p)) != NULL)
 		mheap_free_span(pc, s);
 }

@@ -16,9 +16,8 @@
  */
 struct spares {
 	struct mspan *list[NUM_SPAN_CLASSES];    /* last come first, linked by next */
-	uint64_t has[SPARES_WORDS];           /* a bit for each class with a list */
-	uint64_t used[SPARES_WORDS];          /* took a span since the hand passed it */
-	unsigned hand;                           /* the class that was passed last */
+	uint64_t has[SPARES_WORDS];              /* a bit for each class with a list */
+	unsigned hand;                           /* the class that gave a span last, in turn */
 	uint32_t npages;                         /* pages of all spans */
 	uint32_t learnt;                         /* pages that are worth keeping, besides the
 						  * first SPARE_PAGES_MIN */
@@ -53,12 +52,11 @@ static inline struct mspan *spares_take(struct spares *p, spanclass_t sc)
 	order_stores();
 	if (p->list[sc] == NULL)
 		p->has[sc / 64] &= ~((uint64_t)1 << sc % 64);
-	p->used[sc / 64] |= (uint64_t)1 << sc % 64;
 	p->npages -= s->npages;
 	return s;
 }
 
-/* Returns the oldest span, for which there is no room; NULL if there is none. */
+/* Returns a span for which there is no room, or NULL if there is none. */
 struct mspan *spares_evict(struct spares *p);
 
 /* Notes that a span of npages was wanted and there was none. If pages were evicted before, so
@@ -68,13 +66,8 @@ void spares_missed(struct spares *p, size_t npages);
 /* Forgets half of what was learnt. */
 void spares_forget(struct spares *p);
 
-/* Returns a span of npages for another class, whose owner is still the caller, or NULL. Until there
- * is one, the oldest spans go to the page word or the heap, as many pages as are wanted. */
-struct mspan *spares_recarve(struct spares *p, struct pcache *pc, spanclass_t sc,
-				size_t npages);
-
-/* Frees spans to the page word or the heap, the oldest first, until there are at most so many
- * pages. */
+/* Frees spans to the page word or the heap, one of each class in turn, until there are at most so
+ * many pages. */
 void spares_shrink(struct spares *p, struct pcache *pc, uint32_t npages);
 
 #endif

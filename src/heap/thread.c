@@ -9,12 +9,11 @@
  *          thread_shared_lock (LOCK_SHARED) is held while the shared cache is used. No lock is held
  *          while libc is called, and none is taken before a fork, because a prepare handler that
  *          locks can deadlock with the locks of libio. The child resets the locks instead (fork.c).
- * Holds    A cache is used by one thread at a time. A cache in the pool is flushed. Its memory goes
- *          back to the system when no thread has taken it for the decay time. Where many threads
- *          have ended, and the pool has more than half of all caches, the rest goes back at once:
- *          the process may never call the allocator again. A thread has at most one of the caches
- *          in use: if a thread ended and kept its cache, the next thread with the same thread-local
- *          storage takes that cache.
+ * Holds    A cache is used by one thread at a time, and a thread uses at most one. If a thread
+ *          ended and kept its cache, the next thread with the same thread-local storage takes it.
+ *          A cache in the pool is flushed. Its memory goes back to the system when no thread has
+ *          taken it for the decay time. Caches beyond half of all, and beyond POOL_MIN, go back at
+ *          once, because the process may never call the allocator again.
  */
 #include "heap/thread.h"
 #include "os/metakey.h"
@@ -209,7 +208,7 @@ READS_OTHERS static void add_counts(struct alloc_counts *sum, const struct mcach
 
 		if (top > bottom)
 			sum->mallocs[make_spanclass(class, SCAN)] -=
-				(top - bottom) / (uint32_t)sizeof(struct free_entry);
+				(top - bottom) / ENTRY_NBYTES;
 	}
 	sum->big_bytes[0] += PEEK(c->counted.made.big_bytes[0]);
 	sum->big_bytes[1] += PEEK(c->counted.made.big_bytes[1]);

@@ -6,16 +6,15 @@
  * Owns     the state bytes of tiny spans: one for each byte of a block, the size of the live object
  *          that starts there; and the current block of a cache.
  * Locks    none of its own.
- * Holds    a block is free when no object starts in it. Go's collector finds that out; here whoever
- *          frees the last object does: the span's owner at once, another thread by marking the
- *          block in remote_bits, and the owner looks when it absorbs. A mark may come late, when
- *          the block is in a cache again: so blocks in caches are pinned by a value in their last
- *          byte. The current block of a cache is in the cache's current tiny span: new_block() and
- *          mcache_flush(), by mcache_flush_others, detach the block before that span is let go, and
- *          tick() keeps a span that is not all free. So the thread that has the block owns the
- *          span, and no other thread scans the block between the store of the last object and the
- *          store that takes the pin away. Whoever owns the span later synchronises with both stores
- *          by the owner word.
+ * Holds    a block is free when no object starts in it. The owner of the span finds that out: when
+ *          it frees the last object, or when it absorbs the remote bit of another thread's free.
+ *          A remote bit may come late, when a cache has the block again. So a block in a cache is
+ *          pinned: its last state byte is TINY_PIN.
+ *          The current block of a cache lies in the cache's current tiny span. For that,
+ *          new_block() and mcache_flush() let go of the block before the span, and tick() keeps a
+ *          span that has a slot in use. So the thread that has the block owns the span. No other
+ *          thread looks at the block between the store of its last object and the store that
+ *          removes the pin. A later owner synchronises with both stores by the owner word.
  */
 #include "heap/tiny.h"
 

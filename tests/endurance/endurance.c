@@ -259,7 +259,7 @@ static void worker_set(struct worker *w, bool runs)
 
 /* --- what drifts, and what is measured --- */
 
-/* Every second another one ends, and one begins. */
+/* Ends one thread every second, and begins another. */
 static unsigned drift(double at)
 {
 	double turn = at / PERIOD * 2 * M_PI;

@@ -52,7 +52,7 @@ extern "C" int plugin_returns_null()
 	       (::operator new[](huge, std::align_val_t(64), std::nothrow) == kept);
 }
 
-/* How often the new handler is asked by a form, two ways. */
+/* Counts how often a form asks the new handler, in two ways. */
 extern "C" int plugin_asks_handler(int nothrow)
 {
 	handled = 0;

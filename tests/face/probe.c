@@ -162,8 +162,8 @@ static const char *realloc_to_zero(void)
 	return "object";
 }
 
-/* Like a daemon: closes all descriptors that it did not make, and has its own at their numbers.
- * Says which file it is. */
+/* Closes all descriptors that it did not make, as a daemon does, and opens its own under their
+ * numbers. Says which file it is. */
 static void close_all(void)
 {
 	char of_its_own[] = "/tmp/face_probe_XXXXXX";

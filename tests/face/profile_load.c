@@ -137,7 +137,7 @@ static void shares(void)
 	write_files();
 }
 
-/* Every way to allocate, and each has its caller on top. */
+/* Allocates in every way. The caller of each is on top of its stack. */
 static void exact(void)
 {
 	CHECK(start(rate) == 0);
@@ -149,7 +149,7 @@ static void exact(void)
 	write_files();
 }
 
-/* realloc is an allocation and a free. */
+/* Reallocates: that is an allocation and a free. */
 static NOINLINE void *grow_slowly(size_t *objects, size_t *bytes)
 {
 	void *p = malloc(24);
@@ -199,8 +199,8 @@ static void run_time(void)
 	write_files();
 }
 
-/* The child's profile, written when it ends, has what the parent had; the parent's has nothing of
- * the child. */
+/* Forks. The child's profile, written when it ends, has what the parent had. The parent's has
+ * nothing of the child. */
 static void child(void)
 {
 	char name[4096];
@@ -244,7 +244,7 @@ static void threads(void)
 	write_files();
 }
 
-/* GOALLOC=profile=FILE does it all; so it does for a child. */
+/* Has GOALLOC=profile=FILE write everything, also for a child. */
 static void by_option(void)
 {
 	take_by_several(100);

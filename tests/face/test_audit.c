@@ -32,7 +32,8 @@ static void *in_thread(void *arg)
 	return arg;
 }
 
-/* Two heaps of ours: neither takes the other's objects for its own, and both see a thread's end. */
+/* Checks that of two heaps of ours neither takes the objects of the other for its own, and that
+ * both see the end of a thread. */
 static void *in_both_heaps(void *arg)
 {
 	malloc_fn *other_malloc = (malloc_fn *)dlsym(arg, "malloc");

@@ -68,7 +68,7 @@ static void calloc_touches_nothing(void)
 	CHECK_LE(proc_rss(), begin_rss + 32 * MiB);
 }
 
-/* Large buffers that are cut to what was read into them, several at a time. */
+/* Cuts large buffers to what was read into them, several at a time. */
 static void cut_buffers(size_t nbytes, size_t most)
 {
 	enum { N = 3000, FLIGHT = 8 };

@@ -228,7 +228,7 @@ static int child_with_our_memory(void *arg)
 	return 0;
 }
 
-/* A process of one thread; the handlers of fork do not run. */
+/* Makes a process of one thread by a way that runs no handlers of fork. */
 static void clone_by_hand(void)
 {
 	uint64_t rng = 4;

@@ -254,7 +254,7 @@ static void gone_after_the_decay_time_when_another_thread_freed(void)
 	wait_until_it_is_gone();
 }
 
-/* Many objects with gaps between them: the mappings of the process stay few. */
+/* Frees objects with gaps between them. The mappings of the process stay few. */
 static void mappings_stay_few(void)
 {
 	size_t before = proc_mappings(), n = 20000;

@@ -948,8 +948,6 @@ static void freed_objects_are_filled(void)
 {
 	run_deed("clobbered", "clobberfree=1");
 	expect_exit(0);
-	run_deed("clobbered", "clobberfree=1,tiny_align=1");
-	expect_exit(0);
 }
 
 int main(int argc, char **argv)

@@ -102,7 +102,8 @@ long syscall(long number, ...)
 	return result;
 }
 
-/* From where the kernel put it, behind the environment: the program has not changed that. */
+/* Reads the auxiliary vector where the kernel put it, behind the environment. The program has
+ * not changed that. */
 unsigned long getauxval(unsigned long type)
 {
 	char **e = environ;

@@ -18,8 +18,8 @@ enum { PLACES = 256 };
 static _Atomic bool stop;
 static _Atomic int interrupts;
 
-/* Long, and without a request: others free into this thread's spans meanwhile, and wait for its
- * locks. */
+/* Runs long and without a request. Others free into the spans of this thread meanwhile, and wait
+ * for its locks. */
 static void waste_time(int signal_number)
 {
 	int saved = errno;

@@ -367,7 +367,8 @@ static void dynamic_tls(void)
 	CHECK_LEAKS(1);
 }
 
-/* Memory that the program mapped, also such as is shared, or cannot be written to any more. */
+/* Maps memory that leads to objects: also such that is shared, or that cannot be written to any
+ * more. */
 static void mapped(void)
 {
 	for (int flags = 0; flags < 2; flags++) {

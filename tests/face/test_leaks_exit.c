@@ -107,7 +107,7 @@ static void keep_in_shared_memory(void)
 	*page = show(make(100));
 }
 
-/* The reasons why a leak check cannot be done. */
+/* Names the reasons why a leak check cannot be done. */
 static void hinder(const char *how)
 {
 	if (strcmp(how, "dontfork") == 0)

@@ -160,7 +160,7 @@ static void stack(void)
 	end(thread);
 }
 
-/* Deep enough that no later call has it in its frame. */
+/* Runs so deep that no later call has its object in a frame. */
 __attribute__((noinline)) static void leave_on_stack(hidden h)
 {
 	void *volatile words[4096];

@@ -67,7 +67,8 @@ static void every_entry_point_says_ENOMEM_when_full(void)
 	CHECK(posix_memalign(&p, 4096, 16 * MiB) == ENOMEM && p == &p);
 }
 
-/* 200 MB: the library, its table and libc leave at least half of it for the program. */
+/* Sets a limit of 200 MB, of which the library, its table and libc leave at least half to the
+ * program. */
 static void full_and_empty_again_in_other_sizes(void)
 {
 	static const size_t sizes[] = {1 << 20, 1000, 40000, 2000, 5000, 300000, 1500, 1 << 20};

@@ -34,8 +34,8 @@ static void make_block(size_t i)
 	face_object_fill(blocks[i], block_size(i), tag);
 }
 
-/* 60 000 blocks of 64 to 256 KiB, 9 GiB of address space: all, after every second was freed, and
- * made again. */
+/* Allocates 60 000 blocks of 64 to 256 KiB, 9 GiB of address space, frees every second and makes
+ * it again. */
 static void many_blocks(void)
 {
 	bool hardened = getenv("GOALLOC") != NULL && strstr(getenv("GOALLOC"), "hardened=") != NULL;

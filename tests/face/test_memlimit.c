@@ -54,7 +54,8 @@ static void *keep_some(void *arg)
 	return NULL;
 }
 
-/* 185 MiB live at most; what is free lies between what is not, and is too short for what comes. */
+/* Has 185 MiB live at most. What is free lies between live objects, and is too short for what
+ * comes. */
 static void churn(void)
 {
 	static void *small[160], *large[70];

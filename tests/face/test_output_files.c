@@ -147,7 +147,7 @@ static void descriptors_have_names(void)
 	CHECK(said("stats: cannot write to '/dev/full': no space left"));
 }
 
-/* No byte that a terminal obeys, whatever the names are. */
+/* Checks that a report has no byte that a terminal obeys, whatever the names are. */
 static void terminals_are_safe(void)
 {
 	run("GOALLOC=stats=-", "name");

@@ -110,8 +110,8 @@ static void count_twice(void)
 	}
 }
 
-/* There before the libraries, and after them: what libc allocated for it is freed when they go, or
- * with the thread. */
+/* Has a thread that is there before the libraries, and after them. What libc allocated for it is
+ * freed when they go, or with the thread. */
 static void *old_thread(void *arg)
 {
 	(void)pthread_barrier_wait(&opened);

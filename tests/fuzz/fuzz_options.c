@@ -27,7 +27,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 	memcpy(text, data, n);
 	text[n] = '\0';
 	options_parse(&o, "GOALLOC", text);
-	CHECK(o.tiny_align == 1 || o.tiny_align == 2 || o.tiny_align == 4 || o.tiny_align == 8);
 	CHECK(o.scavenge_ms <= 24 * 3600 * 1000);
 	CHECK(o.realloczero <= REALLOC_ZERO_ABORT && o.leakcheck <= 2 && o.leakexit <= 255 &&
 	      o.guardrate <= 1000000000);

@@ -230,11 +230,6 @@ idle:
 		:: atomic { place[c] == SPARE -> PLAIN; assert(free_bits == ALL);
 			place[c] = CURRENT }
 			ABSORB
-		/* spares_recarve(), recarve() */
-		:: atomic { place[c] == SPARE -> PLAIN; UNLIST; owner = 0 }
-			atomic { assert(free_bits == ALL && remote == 0); free_bits = ALL }
-			atomic { remote = 0 }
-			atomic { owner = c; LIST(CURRENT) }
 		/* spares_evict() */
 		:: atomic { place[c] == SPARE -> PLAIN; UNLIST; goto free_span }
 		:: place[c] == NOWHERE -> goto take
@@ -455,7 +450,7 @@ place_span:
 	:: atomic { free_bits == ALL -> LIST(SPARE); REST }
 	/* keep_if_free() */
 	:: free_bits == 0 -> goto set_full
-	/* partial_push() */
+	/* mcache_push_partial() */
 	:: atomic { free_bits != 0 -> LIST(PARTIAL); REST }
 	/* Too many pages on the lists. */
 	:: free_bits != ALL && free_bits != 0 -> goto put

@@ -67,7 +67,6 @@ byte free_bits[N];
 byte nfree[N];
 byte live[N];              /* states: SLOT_LIVE */
 bool dead[N];              /* not in the page map */
-bool torn[N];              /* its record, or the page map, is being made that of another class */
 byte next[N];
 byte prev[N];
 
@@ -261,23 +260,6 @@ inline keep_spare(s)
 #endif
 }
 
-/* recarve(): mspan_set_owner(), order_stores(), mspan_init_small(), pagemap_map_span() */
-inline recarve(s)
-{
-	assert(EMPTY(s) && live[s] == 0 && remote[s] == 0 && owner[s] == c);
-#ifndef MUTANT_RECARVE_OWNED
-	owner[s] = 0;
-#endif
-	atomic { torn[s] = true; next[s] = 0; prev[s] = 0 }
-#ifdef MUTANT_RECARVE_MAP_LAST
-	owner[s] = c;
-	torn[s] = false
-#else
-	torn[s] = false;
-	owner[s] = c
-#endif
-}
-
 /* mcentral_put() */
 inline put(s)
 {
@@ -350,7 +332,7 @@ inline give_span(s)
 	fi
 }
 
-/* mcache_claim(), place_span(): partial_push() or mcentral_put(). */
+/* mcache_claim(), place_span(): mcache_push_partial() or mcentral_put(). */
 inline place(s)
 {
 	keep_if_free(s);
@@ -607,14 +589,13 @@ proctype gone(byte c; byte born)
 		span_hand[s] = span_hand[s] | hand }
 		list_remove(partial[c], s);
 		goto takes
-	/* spares_take(), take_oldest(): for the same class, for another, or there is no room.
-	 * spares_recarve(), spares_evict(), spares_shrink() */
+	/* spares_take(), take_in_turn(): for the same class, or there is no room, or another class
+	 * needs pages. spares_evict(), spares_shrink(), give_spares_for() */
 	:: atomic { SLOW && kept[c] != 0 -> s = kept[c]; span_hand[s] = span_hand[s] | hand }
 		kept[c] = next[s];
 		/* order_stores() */
 		if
 		:: current[c] == 0 -> goto takes
-		:: current[c] == 0 -> recarve(s); goto takes
 		:: free_span(s); goto over
 		fi
 	/* mcentral_take() */
@@ -723,7 +704,7 @@ inline adopt_span(d, s)
 {
 	if
 	:: atomic { s != 0 && owner[s] == d ->
-		assert(!dead[s] && !torn[s]);
+		assert(!dead[s]);
 		span_hand[s] = span_hand[s] | hand;
 		remote[s] = 0;
 		slot_hand[s] = 0
@@ -1154,13 +1135,10 @@ inline check_span(s)
 {
 	if
 	:: dead[s] -> assert(owner[s] == 0)
-	:: !dead[s] && torn[s] -> assert(owner[s] == 0 && span_hand[s] != 0)
 	/* Lost: a thread that is gone had it in hand. */
-	:: !dead[s] && !torn[s] && owner[s] < FULL &&
-			(owner[s] == 0 || !in_order[owner[s]]) ->
+	:: !dead[s] && owner[s] < FULL && (owner[s] == 0 || !in_order[owner[s]]) ->
 		assert(LOST || span_hand[s] != 0)
-	:: !dead[s] && !torn[s] &&
-			!(owner[s] < FULL && (owner[s] == 0 || !in_order[owner[s]])) ->
+	:: !dead[s] && !(owner[s] < FULL && (owner[s] == 0 || !in_order[owner[s]])) ->
 		assert(nfree[s] == POP(free_bits[s]));
 		count_places(s, 1);
 		count_places(s, 2);

@@ -248,11 +248,20 @@ idle:
 		goto give_span
 	}
 #if DRAINS
-	/* --- mcentral_drain_poll(), mcentral_drain_all() --- */
+	/* --- continue_pass(), mcentral_drain_all() --- */
 	:: atomic { !leaving && drains > 0 && central[0] -> drains--; c = 0; goto drain }
 #if NCLASS > 1
 	:: atomic { !leaving && drains > 0 && central[1] -> drains--; c = 1; goto drain }
 #endif
+	/* --- review_span() when the heap grows --- */
+	:: atomic {
+		!leaving && drains > 0 && has && cache == 0 && free_bits != 0 ->
+		drains--;
+		PLAIN;
+		UNLIST(me);
+		has = false; listclass = 0;
+		goto put_drained
+	}
 #endif
 	/* --- exit; who does not allocate has nothing else to do for it than the above --- */
 	:: atomic { me <= NALLOC && !leaving -> leaving = true; REST }
@@ -514,11 +523,17 @@ drain:
 		central[c] = false
 	}
 	atomic { UNLOCK(c); c = 0 }
+drain_in_hand:
 	ABSORB;
 	if
 	:: free_bits == ALL -> goto free_span
 	:: free_bits != ALL -> goto put
 	fi;
+
+	/* --- mcentral_put_drained() --- */
+put_drained:
+	atomic { owner = DRAINER; draining = true }
+	goto drain_in_hand;
 #endif
 
 	/* --- mcentral_put(), mcentral_put_idle(): put_at() --- */

@@ -35,6 +35,9 @@ mspan_set_released   a figure
 mspan_count_released the same
 mspan_has_remote     a hint: who acts on it takes the span and absorbs
 begin_pass           hints: mcentral.pass decides under the lock
+begin_late_pass      the same
+begin_growth_pass    the same
+pass_is_done         the same
 count_released_locked  a hint, on which only what is kept depends
 pagemap_nbytes       a figure
 window_end_locked    stored under the lock that the caller holds

@@ -472,7 +472,7 @@ static void a_place_of_the_kernels_can_be_extended_and_reserves_no_more_than_is_
 	os_fail_real_unreserve((void *)addr, a.end - addr);
 }
 
-/* Somebody else is behind the place. */
+/* Extends the space where somebody else maps memory behind it. */
 static void a_place_that_is_blocked_is_left_for_one_nearby(void **state)
 {
 	struct arena_space a = { .next = 0 };

@@ -233,6 +233,20 @@ static void a_fall_deeper_than_those_it_rose_from_unlearns_all(void **state)
 	CHECK(sim.f.inuse == 0 && sim.f.dirty <= PAGES(3));
 }
 
+static void a_deep_fall_releases_whatever_the_credit_is(void **state)
+{
+	(void)state;
+	start();
+	grow(PAGES(160));
+	for (int i = 0; i < 10; i++)
+		to_and_fro();
+	/* Threads whose objects overlap teach that much. */
+	sim.x.credit = PAGES(1000);
+	drop(PAGES(160));
+	CHECK(sim.f.inuse == 0 && sim.f.dirty <= PAGES(3));
+	CHECK(sim.x.credit == PAGES(1000));
+}
+
 static void a_fall_as_deep_as_those_it_rose_from_unlearns_half(void **state)
 {
 	(void)state;
@@ -353,6 +367,7 @@ int main(void)
 		cmocka_unit_test(a_credit_that_is_not_used_goes_with_time),
 		cmocka_unit_test(a_program_that_frees_all_unlearns_what_its_phases_kept),
 		cmocka_unit_test(a_fall_deeper_than_those_it_rose_from_unlearns_all),
+		cmocka_unit_test(a_deep_fall_releases_whatever_the_credit_is),
 		cmocka_unit_test(a_fall_as_deep_as_those_it_rose_from_unlearns_half),
 		cmocka_unit_test(a_release_is_neither_small_nor_long),
 		cmocka_unit_test(a_longer_decay_time_keeps_more_in_proportion),

@@ -423,7 +423,13 @@ TEST_IN_CHILD(a_free_stack_is_bounded_and_the_rest_goes_to_the_span)
 /* The spans of one class after each other, all used up. */
 TEST_IN_CHILD(each_span_of_a_bin_is_longer_up_to_the_longest)
 {
+	struct mspan *room;
+
 	start();
+	/* Before the heap grows it would make shorter spans of what is left. */
+	room = mheap_alloc_big(NULL, MiB(128) / PAGE_SIZE, 1, SCAN, EFFORT_GROW);
+	CHECK(room != NULL);
+	mheap_free_span(NULL, room);
 	for (unsigned sc = 2; sc < NUM_SPAN_CLASSES; sc++) {
 		const struct sizeclass *info = spanclass_info((spanclass_t)sc);
 		struct bin *b = &cache[0].bins[sc];
@@ -1040,25 +1046,28 @@ static void put_big(struct mcache *c, struct mspan *s)
 	mcache_free_big(c, s);
 }
 
-/* Where pages are taken again the cache gives up what it keeps after twice as many each time. */
-TEST_IN_CHILD(a_cache_whose_pages_come_again_stops_giving_up_what_it_keeps)
+TEST_IN_CHILD(a_cache_that_gives_many_pages_and_takes_none_gives_up_what_it_keeps)
 {
 	struct bin *b = &cache[0].bins[SC_64];
+	struct mspan *s, *others[2];
 
 	start();
 	options.scavenge_ms = 86400000;
 	/* With so many caches no one keeps objects of that length. */
 	atomic_store(&mcaches_made, 16);
+	s = get_big(&cache[0], GIVEN_PAGES_ALL / 16 - 1);
+	others[0] = get_big(&cache[0], GIVEN_PAGES_ALL / 16 - 1);
+	others[1] = get_big(&cache[0], 2);
+	s->grown = others[0]->grown = others[1]->grown = true;
 	put(&cache[0], get(&cache[0], SC_64));
 	CHECK(stack_depth(b) == 1);
-	put_big(&cache[0], get_big(&cache[0], 2 * GIVEN_PAGES_ALONE));
+	put_big(&cache[0], s);
+	s = get_big(&cache[0], GIVEN_PAGES_ALL / 16 - 1);
+	put_big(&cache[0], others[0]);
+	CHECK(stack_depth(b) == 1);
+	put_big(&cache[0], others[1]);
 	CHECK(stack_depth(b) == 0);
-	for (int i = 0; i < 100; i++)
-		put_big(&cache[0], get_big(&cache[0], 2 * GIVEN_PAGES_ALONE));
-	put(&cache[0], get(&cache[0], SC_64));
-	for (int i = 0; i < 10; i++)
-		put_big(&cache[0], get_big(&cache[0], 2 * GIVEN_PAGES_ALONE));
-	CHECK(stack_depth(b) == 1);
+	mheap_free_span(NULL, s);
 	end_with_empty_heap();
 }
 
@@ -1640,7 +1649,8 @@ int main(void)
 		cmocka_unit_test(a_random_history_of_three_caches_loses_nothing),
 		cmocka_unit_test(
 			a_slot_on_the_stack_of_its_home_survives_that_others_take_the_span),
-		cmocka_unit_test(a_cache_whose_pages_come_again_stops_giving_up_what_it_keeps),
+		cmocka_unit_test(
+			a_cache_that_gives_many_pages_and_takes_none_gives_up_what_it_keeps),
 		cmocka_unit_test(
 			first_spans_make_a_thread_give_back_once_in_some_milliseconds),
 		cmocka_unit_test(

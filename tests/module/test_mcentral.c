@@ -355,6 +355,74 @@ TEST_IN_CHILD(a_pass_that_finds_much_goes_on_at_the_next_poll)
 	mcentral_check();
 }
 
+TEST_IN_CHILD(a_pass_for_growth_comes_when_the_heap_has_grown_by_a_part)
+{
+	struct mspan *s;
+
+	start();
+	mcentral_put(s = span_with_live(sc_scan, 5));
+	/* What the heap has when growth is looked at first is none. */
+	mcentral_drain_growth(MiB(64));
+	/* The first pass only makes the span old. */
+	mcentral_drain_growth(MiB(68));
+	CHECK(s->released == 0 && count_drained(sc_scan) == 0);
+	mcentral_drain_growth(MiB(72));
+	CHECK(s->released == 0 && count_drained(sc_scan) == 0);
+	mcentral_drain_growth(MiB(73));
+	CHECK(s->released != 0 && count_drained(sc_scan) == 1);
+	mcentral_check();
+	mheap_check();
+}
+
+TEST_IN_CHILD(a_pass_for_growth_goes_on_as_the_heap_grows)
+{
+	enum { MANY = 300 };
+	unsigned polls = 1, drained;
+
+	start();
+	for (unsigned i = 0; i < MANY; i++)
+		mcentral_put_idle(span_with_live(sc_scan, 1));
+	mcentral_drain_growth(1);
+	CHECK(count_drained(sc_scan) == 0);
+	/* A small heap grows by more than a part. */
+	mcentral_drain_growth(MiB(2));
+	CHECK(count_drained(sc_scan) == 0);
+	mcentral_drain_growth(MiB(2) + 1);
+	CHECK(count_drained(sc_scan) != 0);
+	while ((drained = count_drained(sc_scan)) < MANY) {
+		mcentral_drain_growth(MiB(2) + 2);
+		CHECK(count_drained(sc_scan) > drained);
+		CHECK(count_drained(sc_scan) - drained <= 64);
+		polls++;
+	}
+	CHECK(polls >= MANY / 64);
+	/* A time that has come makes a pass of its own. */
+	mcentral_put_idle(span_with_live(sc_noscan, 1));
+	CHECK(!mcentral_drain_poll(1000, 100));
+	CHECK(count_drained(sc_noscan) == 1);
+	mcentral_check();
+}
+
+TEST_IN_CHILD(a_span_can_be_drained_as_it_comes)
+{
+	struct mspan *s;
+
+	start();
+	mcentral_put_drained(s = span_with_live(sc_scan, 5));
+	CHECK(s->released != 0 && count_drained(sc_scan) == 1);
+	CHECK(mcentral_take(sc_scan, ME) == s);
+	/* One without objects goes to the heap. */
+	for (uint32_t i = 0; i < 5; i++) {
+		slot_set(&s->state[i], SLOT_FREE);
+		mspan_free_local(s, i);
+	}
+	mcentral_put_drained(s);
+	CHECK(span_of(s->base) == &mspan_dead);
+	CHECK(mcentrals[sc_scan].npartial == 0 && mspan_count_released() == 0);
+	mcentral_check();
+	mheap_check();
+}
+
 TEST_IN_CHILD(a_span_found_empty_goes_to_the_heap)
 {
 	struct mspan *s;
@@ -518,6 +586,9 @@ int main(void)
 		cmocka_unit_test(draining_all_a_second_time_costs_no_call_but_for_what_changed),
 		cmocka_unit_test(more_spans_than_a_batch_are_drained),
 		cmocka_unit_test(a_pass_that_finds_much_goes_on_at_the_next_poll),
+		cmocka_unit_test(a_pass_for_growth_comes_when_the_heap_has_grown_by_a_part),
+		cmocka_unit_test(a_pass_for_growth_goes_on_as_the_heap_grows),
+		cmocka_unit_test(a_span_can_be_drained_as_it_comes),
 		cmocka_unit_test(a_span_found_empty_goes_to_the_heap),
 		cmocka_unit_test(a_free_from_elsewhere_claims_a_drained_span_as_any),
 		cmocka_unit_test(a_child_mends_a_list_that_was_being_changed),

@@ -953,7 +953,7 @@ static void mspan_check_stops_at_each_kind_of_lie(void **state)
 
 enum { ABSENT, LIVE, CACHED, FREE_BIT, MARKED };
 
-/* One owner; what a thread with a stack and a word would do, and frees by others. */
+/* Does what one owner with a stack and a word would do, and frees as other threads do. */
 static void history(spanclass_t sc, uint64_t seed, unsigned steps)
 {
 	static uint8_t model[SPAN_MAX_SLOTS];

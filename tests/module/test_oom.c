@@ -320,7 +320,8 @@ static void object_scenario(void)
 	CHECK(mheap.pages.nfree + mheap.guarded_npages == mheap.pages.ntotal);
 }
 
-/* realloc of one large object up and down: page moves, and copies where the kernel refuses them. */
+/* Reallocates one large object up and down. Its pages move, or are copied where the kernel
+ * refuses that. */
 static void realloc_scenario(void)
 {
 	static const size_t sizes[] = { KiB(40), MiB(2),  MiB(5), MiB(1),

@@ -85,7 +85,6 @@ static void assert_same(struct options a, struct options b)
 	assert_int_equal(a.help, b.help);
 	assert_int_equal(a.realloczero, b.realloczero);
 	assert_int_equal(a.scavenge_ms, b.scavenge_ms);
-	assert_int_equal(a.tiny_align, b.tiny_align);
 	assert_int_equal(a.guardrate, b.guardrate);
 	assert_int_equal(a.leakcheck, b.leakcheck);
 	assert_int_equal(a.leakexit, b.leakexit);
@@ -297,19 +296,6 @@ static void memlimit_is_bytes_or_a_share_or_off(void **state)
 	assert_same(parse("memlimit", bad_line("memlimit", "BYTES|N%|off")), defaults);
 }
 
-static void tiny_align_is_1_2_4_or_8(void **state)
-{
-	(void)state;
-	for (unsigned n = 0; n <= 17; n++) {
-		char text[64];
-		bool good = n == 1 || n == 2 || n == 4 || n == 8;
-
-		snprintf(text, sizeof(text), "tiny_align=%u", n);
-		assert_int_equal(parse(text, good ? "" : bad_line(text, "1|2|4|8")).tiny_align,
-				 good ? n : 8);
-	}
-}
-
 static void words_are_taken_whole(void **state)
 {
 	(void)state;
@@ -419,7 +405,7 @@ static void a_slip_is_told_the_name_that_was_meant(void **state)
 		{ "stat=1", "stats" },
 		{ "profiel=x", "profile" },
 		{ "memprofilrate=1", "memprofilerate" },
-		{ "tiny-align=1", "tiny_align" },
+		{ "leak-exit=1", "leakexit" },
 		{ "scavage=1", "scavenge" },
 		{ "guard_rate=1", "guardrate" },
 		{ "leak=1", "leakcheck" },
@@ -459,7 +445,7 @@ static void empty_items_are_nothing(void **state)
 static void a_bad_item_does_not_hide_the_good_ones_around_it(void **state)
 {
 	struct options o =
-		parse("thp=1,bad=1,scavenge=x,off=1,loose,tiny_align=2",
+		parse("thp=1,bad=1,scavenge=x,off=1,loose,leakexit=2",
 		      "goalloc: GOALLOC: unknown option in 'bad=1', ignored\n"
 		      "goalloc: GOALLOC: bad value in 'scavenge=x', ignored; it takes 0..86400000\n"
 		      "goalloc: GOALLOC: unknown option in 'loose', ignored\n");
@@ -467,7 +453,7 @@ static void a_bad_item_does_not_hide_the_good_ones_around_it(void **state)
 	(void)state;
 	assert_true(o.thp);
 	assert_true(o.off);
-	assert_int_equal(o.tiny_align, 2);
+	assert_int_equal(o.leakexit, 2);
 	assert_int_equal(o.scavenge_ms, defaults.scavenge_ms);
 }
 
@@ -907,7 +893,6 @@ int main(void)
 		cmocka_unit_test(every_is_a_time_up_to_a_day),
 		cmocka_unit_test(bytes_take_the_units_of_go),
 		cmocka_unit_test(memlimit_is_bytes_or_a_share_or_off),
-		cmocka_unit_test(tiny_align_is_1_2_4_or_8),
 		cmocka_unit_test(words_are_taken_whole),
 		cmocka_unit_test(a_signal_has_a_number_or_a_name),
 		cmocka_unit_test(files_are_0_or_1_or_a_name),

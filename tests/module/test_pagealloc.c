@@ -440,7 +440,7 @@ static void an_alignment_may_be_that_of_several_arenas(void **state)
 	assert_int_equal(check_find_aligned(1, (size_t)1 << 49), PAGE_NONE);
 }
 
-/* So that a heap with very many holes costs no more than it must. */
+/* Searches a heap with very many holes, which must cost no more than it need. */
 static void an_aligned_search_passes_over_some_runs_only_and_then_takes_a_long_one(void **state)
 {
 	(void)state;
@@ -572,8 +572,8 @@ static void take_dirty_takes_what_has_memory_and_nothing_else(void **state)
 	compare();
 }
 
-/* Eight of ours are one of the kernel's: clean pages beside a used one have its memory behind
- * them. */
+/* Takes dirty pages where eight of ours are one of the kernel's. Clean pages beside a used one
+ * have its memory behind them. */
 static void take_dirty_takes_whole_pages_of_the_kernel(void **state)
 {
 	uint64_t taken[CHUNK_PAGES / 64];

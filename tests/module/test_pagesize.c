@@ -92,8 +92,8 @@ static void resize(size_t i, uint64_t *rnd)
 	fill(i);
 }
 
-/* Every way to allocate and free; then nothing is left, and all of it went back to the system but
- * what shares a page with a span of nothing, which stays. */
+/* Allocates and frees in every way. Nothing is left then, and all memory went back to the
+ * system, but for what shares a kernel page with a span of size 0. */
 static void use_heap(void)
 {
 	uint64_t rnd = 5;

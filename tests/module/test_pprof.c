@@ -490,7 +490,7 @@ static void the_table_of_places_is_given_back(void **state)
 	assert_int_equal(os_fail_mapped(), mapped);
 }
 
-/* What eu-readelf -n or file(1) tell; the linker was asked for one. */
+/* Checks the build id, which eu-readelf -n and file(1) print. The linker was asked for one. */
 static void the_programs_build_id_is_there(void **state)
 {
 	FILE *notes =

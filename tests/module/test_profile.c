@@ -498,7 +498,7 @@ static void add_truth(struct truth *t, size_t nbytes, bool live, size_t rate)
 	t->live_bytes_variance += s * s * variance;
 }
 
-/* A program's allocations as sample.c sees them, and what was there really. */
+/* Compares the allocations of a program, as sample.c sees them, with what was there really. */
 static struct truth allocate_mix(uint64_t seed, size_t rate)
 {
 	static const size_t sizes[] = {
@@ -627,7 +627,8 @@ static void *grow_tables(void *arg)
 	return arg;
 }
 
-/* What is there adds up, but for the one sample that was on its way, and it can be used. */
+/* Checks that the figures add up, but for the one sample that was on its way, and that the
+ * profile can be used. */
 static void check_child(void)
 {
 	size_t live;

@@ -163,19 +163,26 @@ TEST_IN_CHILD(a_poll_by_a_thread_whose_clock_is_behind_releases_nothing_early)
 	CHECK(dirty_pages() == 10);
 }
 
-TEST_IN_CHILD(one_poll_is_bounded_and_the_rest_follows)
+/* Frees 70 chunks, in objects shorter than a huge one. Each free gives back some of what is too
+ * much. Returns how many pages are dirty then. */
+static size_t free_many_chunks(void)
 {
 	struct mspan *s[10];
-	unsigned polls = 0;
-	size_t left;
 
-	start(100);
-	/* Shorter than a huge one. Each free gives back some of what is too much. */
 	for (int i = 0; i < 10; i++)
 		s[i] = big(7 * CHUNK_PAGES);
 	for (int i = 0; i < 10; i++)
 		mheap_free_span(NULL, s[i]);
-	left = dirty_pages();
+	return dirty_pages();
+}
+
+TEST_IN_CHILD(one_poll_is_bounded_and_the_rest_follows)
+{
+	unsigned polls = 0;
+	size_t left;
+
+	start(100);
+	left = free_many_chunks();
 	while (dirty_pages() != 0) {
 		mheap_scavenge_poll(start_ms + 100);
 		CHECK(dirty_pages() < left);
@@ -184,6 +191,22 @@ TEST_IN_CHILD(one_poll_is_bounded_and_the_rest_follows)
 		CHECK(++polls < 50);
 	}
 	CHECK(polls > 1);
+	mheap_check();
+}
+
+TEST_IN_CHILD(the_longer_a_process_was_idle_the_more_one_poll_may_release)
+{
+	size_t before;
+
+	start(100);
+	before = free_many_chunks();
+	CHECK(before > 16 * CHUNK_PAGES);
+	mheap_scavenge_poll(start_ms + 255);
+	CHECK(dirty_pages() != 0);
+	start_ms += 255;
+	(void)free_many_chunks();
+	mheap_scavenge_poll(start_ms + 256 * 10);
+	CHECK(dirty_pages() == 0);
 	mheap_check();
 }
 
@@ -431,8 +454,9 @@ static bool kernel_was_told(uintptr_t addr, const char *flag)
 	return told || access("/sys/kernel/mm/transparent_hugepage", F_OK) != 0;
 }
 
-/* A heap so large that it wants huge pages, nearly all of it one untouched object, and small spans
- * up to the first that begins a region. Returns that; *pc has the rest of its word. */
+/* Makes a heap so large that it wants huge pages, nearly all of it one untouched object, and
+ * small spans up to the first that begins a region. Returns that span. *pc has the rest of its
+ * word. */
 static struct mspan *begin_region(struct pcache *pc)
 {
 	struct mspan *s;
@@ -663,6 +687,7 @@ int main(void)
 		cmocka_unit_test(a_chunk_that_is_freed_into_waits_anew),
 		cmocka_unit_test(a_poll_by_a_thread_whose_clock_is_behind_releases_nothing_early),
 		cmocka_unit_test(one_poll_is_bounded_and_the_rest_follows),
+		cmocka_unit_test(the_longer_a_process_was_idle_the_more_one_poll_may_release),
 		cmocka_unit_test(a_chunk_that_is_not_due_does_not_hold_up_those_that_are),
 		cmocka_unit_test(scavenge_all_waits_for_nothing_and_says_how_much),
 		cmocka_unit_test(what_a_page_cache_gives_back_is_released_too),

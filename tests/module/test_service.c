@@ -128,7 +128,7 @@ static void *get_signal(void *arg)
 	return arg;
 }
 
-/* A thread that gets the signal, and waits until it is answered. */
+/* Waits in a thread that gets the signal, until it is answered. */
 static pthread_t start_signalled(void)
 {
 	pthread_t thread;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_spares.c - spare spans come back as they were, or as spans of another class; a thread
- * keeps as many as it has missed, and nothing keeps them from going.
+ * test_spares.c - spare spans come back as they were, or give their pages; a thread keeps as many
+ * as it has missed, and nothing keeps them from going.
  */
 #include "caches.h"
 #include "heap/adopt.h"
@@ -11,29 +11,20 @@
 
 #include "os/os.h"
 
-/* Their spans have 16 and 32 slots at most, and records of one shape. */
 #define SC_4096 make_spanclass(sizeclass_for(4096, 16), SCAN)
 #define SC_8192 make_spanclass(sizeclass_for(8192, 16), SCAN)
 #define SC_8192_NOSCAN make_spanclass(sizeclass_for(8192, 16), NOSCAN)
 #define SC_16 make_spanclass(sizeclass_for(16, 16), SCAN)
 
-/* Returns an empty span of cache 0 that is on no list. */
-static struct mspan *make_empty(spanclass_t sc, size_t npages)
+static struct spares *const kept = &place.c[0].spares;
+
+/* Makes a spare span of cache 0, and returns it. */
+static struct mspan *keep_new(spanclass_t sc, size_t npages)
 {
 	struct mspan *s = mheap_alloc_small(NULL, sc, npages, EFFORT_GROW);
 
 	CHECK(s != NULL);
 	mspan_set_owner(s, mcache_owner(&cache[0]));
-	return s;
-}
-
-static struct spares *const kept = &place.c[0].spares;
-
-/* Makes such a span a spare, and returns it. */
-static struct mspan *keep_new(spanclass_t sc, size_t npages)
-{
-	struct mspan *s = make_empty(sc, npages);
-
 	spares_put(kept, s);
 	return s;
 }
@@ -56,39 +47,23 @@ TEST_IN_CHILD(a_class_gets_the_span_that_it_kept_last)
 	mcache_check(&cache[0]);
 }
 
-TEST_IN_CHILD(a_span_of_another_class_is_recarved_where_length_and_shape_are_those)
+TEST_IN_CHILD(classes_give_their_spans_in_turn)
 {
 	struct mcache *c = &cache[0];
-	struct mspan *s, *t;
-	uintptr_t base;
+	const struct mspan *first[2], *later;
 
 	start();
-	s = make_empty(SC_8192, 8);
-	base = s->base;
-	spares_put(kept, s);
-	t = spares_recarve(kept, &c->pages, SC_4096, 8);
-	CHECK(t == s && t->base == base && t->npages == 8 && t->spanclass == SC_4096);
-	CHECK(t->nelems == 16 && mspan_is_empty(t) && !t->zeroed);
-	CHECK(mspan_owner_relaxed(t) == mcache_owner(c));
-	mspan_check(t);
-	for (size_t page = 0; page < 8; page++) {
-		uint64_t entry = entry_of_any(base + page * PAGE_SIZE + 100);
-
-		CHECK(entry_span(entry) == s && entry_spanclass(entry) == SC_4096);
-		CHECK((entry >> 8 & 0xff) == page);
-	}
-	CHECK(kept->npages == 0);
-	/* With pointers or without is another class, too. */
-	spares_put(kept, t);
-	t = spares_recarve(kept, &c->pages, SC_8192_NOSCAN, 8);
-	CHECK(t == s && t->spanclass == SC_8192_NOSCAN);
-	CHECK(entry_spanclass(entry_of_any(base)) == SC_8192_NOSCAN);
-	mspan_check(t);
-	mheap_free_span(NULL, t);
-	end_with_empty_heap();
+	later = keep_new(SC_4096, 1);
+	first[0] = keep_new(SC_4096, 1);
+	first[1] = keep_new(SC_8192, 2);
+	CHECK(spares_evict(kept) == first[0]);
+	CHECK(spares_evict(kept) == first[1]);
+	CHECK(spares_evict(kept) == later);
+	CHECK(spares_evict(kept) == NULL && kept->npages == 0);
+	mcache_check(c);
 }
 
-TEST_IN_CHILD(other_lengths_and_shapes_give_as_many_pages_as_are_wanted)
+TEST_IN_CHILD(spares_shrink_to_at_most_so_many_pages)
 {
 	struct mcache *c = &cache[0];
 	const struct mspan *stays;
@@ -96,45 +71,16 @@ TEST_IN_CHILD(other_lengths_and_shapes_give_as_many_pages_as_are_wanted)
 	start();
 	(void)keep_new(SC_4096, 4);
 	(void)keep_new(SC_16, 1);
-	(void)keep_new(SC_8192, 8);
-	/* The lists of SC_16, SC_4096 and SC_8192 are looked at in this order. */
-	stays = kept->list[SC_8192];
-	CHECK(spares_recarve(kept, &c->pages, SC_8192_NOSCAN, 5) == NULL);
+	stays = keep_new(SC_8192, 8);
+	spares_shrink(kept, &c->pages, 13);
+	CHECK(kept->npages == 13);
+	/* The lists of SC_16, SC_4096 and SC_8192 give in this order. */
+	spares_shrink(kept, &c->pages, 11);
 	CHECK(kept->npages == 8 && kept->list[SC_8192] == stays);
 	mcache_check(c);
-	CHECK(spares_recarve(kept, &c->pages, SC_8192_NOSCAN, 9) == NULL);
+	spares_shrink(kept, &c->pages, 7);
 	CHECK(kept->npages == 0);
 	end_with_empty_heap();
-}
-
-TEST_IN_CHILD(objects_of_size_0_get_no_span_of_others_and_give_none)
-{
-	struct mcache *c = &cache[0];
-
-	start();
-	(void)keep_new(SPANCLASS_ZERO, 1);
-	CHECK(spares_recarve(kept, &c->pages, SC_16, 1) == NULL && kept->npages == 0);
-	CHECK(mheap.guarded != NULL);
-	(void)keep_new(SC_4096, 1);
-	CHECK(spares_recarve(kept, &c->pages, SPANCLASS_ZERO, 1) == NULL);
-	end_with_empty_heap();
-}
-
-TEST_IN_CHILD(a_class_that_took_a_span_lately_is_passed_over_once)
-{
-	struct mspan *busy, *other, *idle;
-
-	start();
-	other = keep_new(SC_4096, 1);
-	busy = keep_new(SC_4096, 1);
-	CHECK(spares_take(kept, SC_4096) == busy);
-	spares_put(kept, busy);
-	idle = keep_new(SC_8192, 1);
-	CHECK(spares_evict(kept) == idle);
-	CHECK(spares_evict(kept) == busy);
-	CHECK(spares_evict(kept) == other);
-	CHECK(spares_evict(kept) == NULL && kept->npages == 0);
-	mcache_check(&cache[0]);
 }
 
 TEST_IN_CHILD(what_was_evicted_and_then_missed_is_worth_keeping)
@@ -244,6 +190,7 @@ static void fill(void)
 
 TEST_IN_CHILD(after_a_tick_a_flush_or_too_many_given_pages_there_are_none)
 {
+	struct mspan *s;
 	uint32_t learnt;
 
 	start();
@@ -262,14 +209,9 @@ TEST_IN_CHILD(after_a_tick_a_flush_or_too_many_given_pages_there_are_none)
 	check_all();
 	fill();
 	/* A thread that frees a big object of more pages than it has taken may have freed all. */
-	cache[0].given_most = 0;
-	cache[0].taken_npages = 0;
-	{
-		struct mspan *s = mheap_alloc_big(NULL, 2 * BIG_PAGES_ALONE, 1, SCAN, EFFORT_GROW);
-
-		CHECK(s != NULL);
-		mcache_free_big(&cache[0], s);
-	}
+	s = mheap_alloc_big(NULL, 2 * BIG_PAGES_ALONE, 1, SCAN, EFFORT_GROW);
+	CHECK(s != NULL);
+	mcache_free_big(&cache[0], s);
 	CHECK(kept->npages == 0);
 	end_with_empty_heap();
 }
@@ -308,27 +250,6 @@ TEST_IN_CHILD(the_spares_of_the_dead_are_adopted_wherever_its_thread_stopped)
 	CHECK(kept->npages == 0 && kept->list[SC_4096] == NULL);
 	check_all();
 	end_with_empty_heap();
-}
-
-TEST_IN_CHILD(a_span_that_its_thread_was_recarving_is_left_alone)
-{
-	struct mcache *dead = &cache[0];
-	struct mspan *s;
-	size_t lost;
-
-	start();
-	fill();
-	s = spares_take(kept, SC_4096);
-	lost = s->npages;
-	mspan_set_owner(s, 0);
-	mspan_init_small(s, s->base, SC_8192, s->npages, false);
-	/* The page map still has the old class. */
-	adopt_stacks(&cache[1], dead);
-	adopt_all_spans(&cache[1], dead);
-	CHECK(mspan_owner_relaxed(s) == 0 && span_of(s->base) == s);
-	for (int i = 0; i < NCACHES; i++)
-		mcache_flush(&cache[i]);
-	CHECK(mheap.pages.nfree + lost == mheap.pages.ntotal);
 }
 
 TEST_IN_CHILD(bits_and_a_count_that_are_behind_the_lists_do_no_harm)
@@ -387,18 +308,14 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_class_gets_the_span_that_it_kept_last),
-		cmocka_unit_test(
-			a_span_of_another_class_is_recarved_where_length_and_shape_are_those),
-		cmocka_unit_test(other_lengths_and_shapes_give_as_many_pages_as_are_wanted),
-		cmocka_unit_test(objects_of_size_0_get_no_span_of_others_and_give_none),
-		cmocka_unit_test(a_class_that_took_a_span_lately_is_passed_over_once),
+		cmocka_unit_test(classes_give_their_spans_in_turn),
+		cmocka_unit_test(spares_shrink_to_at_most_so_many_pages),
 		cmocka_unit_test(what_was_evicted_and_then_missed_is_worth_keeping),
 		cmocka_unit_test(a_thread_alone_that_needs_its_spans_again_keeps_them),
 		cmocka_unit_test(of_many_threads_each_keeps_a_share),
 		cmocka_unit_test(after_a_tick_a_flush_or_too_many_given_pages_there_are_none),
 		cmocka_unit_test(near_a_limit_nothing_is_kept),
 		cmocka_unit_test(the_spares_of_the_dead_are_adopted_wherever_its_thread_stopped),
-		cmocka_unit_test(a_span_that_its_thread_was_recarving_is_left_alone),
 		cmocka_unit_test(bits_and_a_count_that_are_behind_the_lists_do_no_harm),
 		cmocka_unit_test(mcache_check_stops_at_each_kind_of_lie),
 	};

@@ -68,7 +68,7 @@ static void behind_a_call_that_is_the_last_instruction_the_callers_name_is_print
 	assert_non_null(strstr(printed(start + 1, true), " local_function+0x1 ("));
 }
 
-/* addr2line(1) agrees on the address in the file. */
+/* Checks that addr2line(1) agrees on the address in the file. */
 static void the_address_in_the_file_is_that_of_its_tables(void **state)
 {
 	char command[1200], line[200] = "", *module, *end;

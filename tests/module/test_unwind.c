@@ -542,7 +542,7 @@ static const uint32_t with_other_fp[] = { 0xa9bf7bfd, 0xaa0103fd, 0xd63f0000, 0x
 #define CODE_BEHIND_CALL 12
 #endif
 
-/* The frame pointer of a frame whose two words are at p. */
+/* Returns the frame pointer of a frame whose two words are at p. */
 static uintptr_t fp_of(const void *p)
 {
 	return (uintptr_t)p + CPU_FRAME_RECORD;

@@ -118,9 +118,9 @@ static pid_t fork_bare(void)
 	return (pid_t)syscall(SYS_clone, (long)SIGCHLD, 0L, 0L, 0L, 0L);
 }
 
-/* A child of fork_bare() in which a thread is in the heap before the one that forked, which runs
- * on in its fast paths. The caches of threads that are gone stay as they are, so the heap is not
- * checked. */
+/* Runs a child of fork_bare() in which a thread is in the heap before the thread that forked.
+ * That thread runs on in its fast paths. The caches of threads that are gone stay as they are,
+ * so the heap is not checked. */
 static _Noreturn void child_of_threads(uint64_t *r, struct object *known, int n)
 {
 	pthread_t threads[2];

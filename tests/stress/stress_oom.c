@@ -253,8 +253,8 @@ static void *long_life(void *arg)
 	return NULL;
 }
 
-/* What was mapped is records, pages of the heap, the rest of its reservation, and what could not be
- * unmapped yet. */
+/* Checks that all mapped memory is records, pages of the heap, the rest of its reservation, or
+ * what could not be unmapped yet. */
 static void check_address_space(void)
 {
 	size_t committed =

