@@ -1,17 +1,22 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * hugetrial.c - finds out whether huge pages are cheap, and stops asking for them where they are
- * not. See malloc.c for the overview.
+ * hugetrial.c - finds out whether huge pages are cheap, and does not ask for them where they are
+ * not, or where big objects would lie in them. See malloc.c for the overview.
  *
  * The first touch of a region with a huge page takes some 0.1 ms. On a virtual machine whose host
  * has no huge page at hand it takes some milliseconds, many times what the small pages of the
  * region take together. So the heap watches the coarse clock during these touches. The clock
  * advances every 1 to 10 ms: it seldom does so during a cheap touch, and mostly during a dear one.
  *
+ * A huge page is memory for all of its region. Where small objects and big ones alternate, most of
+ * a region that small objects begin would be part of big ones, of which a program may touch little.
+ * What lies before a region tells what is to come: half of that has to be small objects.
+ *
  * Owns     struct hugetrial.
  * Locks    none of its own: mheap.lock covers it.
  */
 #include "heap/hugetrial.h"
+#include "heap/pagemap.h"
 #include "os/os.h"
 
 /* So many slow touches among the last 8 end a trial. */
@@ -30,6 +35,28 @@ bool hugetrial_allows(struct hugetrial *t)
 	return false;
 }
 
+/* Looks at every 1/LOOKS of the region before. Where this region is the first of its arena nothing
+ * is known, and true is returned. */
+#define LOOKS 16
+
+static bool has_small_before(const struct heap_arena *ha, unsigned region)
+{
+	const page_entry *first = &ha->spans[(size_t)region * REGION_PAGES];
+	unsigned nsmall = 0;
+
+	if (region == 0)
+		return true;
+	for (unsigned i = 1; i <= LOOKS; i++) {
+		/* Relaxed: a hint, of which only the class is used. */
+		uint64_t entry = atomic_load_explicit(first - i * (REGION_PAGES / LOOKS),
+						      memory_order_relaxed);
+
+		nsmall += entry != 0 && entry_span(entry) != &mspan_dead &&
+			  entry_spanclass(entry) >> 1 != 0;
+	}
+	return nsmall >= LOOKS / 2;
+}
+
 bool hugetrial_begin(struct hugetrial *t, struct heap_arena *ha, unsigned w)
 {
 	unsigned region = w / (REGION_PAGES / 64);
@@ -40,7 +67,7 @@ bool hugetrial_begin(struct hugetrial *t, struct heap_arena *ha, unsigned w)
 	for (unsigned i = first; i < first + REGION_PAGES / 64; i++)
 		if (i != w && ha->clean_bits[i] != ~(uint64_t)0)
 			return false;
-	if (!hugetrial_allows(t))
+	if (!has_small_before(ha, region) || !hugetrial_allows(t))
 		return false;
 	ha->huge_regions |= (uint32_t)1 << region;
 	return true;

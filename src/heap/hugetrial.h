@@ -20,8 +20,8 @@ struct hugetrial {
 bool hugetrial_allows(struct hugetrial *t);
 
 /* Returns true, and marks the region, if a region of the arena shall ask for a huge page of which
- * only word w of pages was just taken: the other pages are clean, and the trial allows it. The
- * heap's lock is held. */
+ * only word w of pages was just taken: the other pages are clean, small objects have half of the
+ * region before it, and the trial allows it. The heap's lock is held. */
 bool hugetrial_begin(struct hugetrial *t, struct heap_arena *ha, unsigned w);
 
 /* Asks for a huge page for the region of addr, and touches the page at addr, which was never used

@@ -310,7 +310,8 @@ void *guard_alloc(size_t size, size_t align, enum scan scan)
 
 	if (align == 0)
 		align = options.guardexact ? 1 : natural_align(size, scan);
-	if (size > PTRDIFF_MAX / 4 || align > PTRDIFF_MAX / 4)
+	/* Address space that is passed over for the alignment costs page tables. */
+	if (size > PTRDIFF_MAX / 4 || align > GUARD_RESERVE)
 		return NULL;
 	nbytes = align_up(max_size(size, 1), page);
 	lock_acquire(&guard.lock);

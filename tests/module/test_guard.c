@@ -104,6 +104,20 @@ TEST_IN_CHILD(objects_are_aligned_as_asked)
 	}
 }
 
+TEST_IN_CHILD(objects_aligned_beyond_a_gib_are_ordinary_ones)
+{
+	char *p;
+
+	with_efence();
+	p = heap_aligned(GiB(1), 1, SCAN);
+	CHECK(guard_owns((uintptr_t)p) && (uintptr_t)p % GiB(1) == 0);
+	heap_free(p, "free");
+	p = heap_aligned(GiB(2), 1, SCAN);
+	CHECK(p != NULL && !guard_owns((uintptr_t)p) && (uintptr_t)p % GiB(2) == 0);
+	heap_free(p, "free");
+	CHECK(heap_aligned(GiB(4096), 1, SCAN) == NULL);
+}
+
 /* --- when slots are used again --- */
 
 TEST_IN_CHILD(with_efence_no_address_comes_twice_and_freed_regions_cost_nothing)
@@ -344,6 +358,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(an_object_is_at_an_end_of_its_pages_between_guards),
 		cmocka_unit_test(objects_are_aligned_as_asked),
+		cmocka_unit_test(objects_aligned_beyond_a_gib_are_ordinary_ones),
 		cmocka_unit_test(with_efence_no_address_comes_twice_and_freed_regions_cost_nothing),
 		cmocka_unit_test(
 			with_guardrate_the_slot_freed_first_is_used_first_and_after_so_many_others),

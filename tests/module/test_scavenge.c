@@ -508,6 +508,27 @@ TEST_IN_CHILD(a_region_that_small_objects_begin_has_a_huge_page_and_gives_all_of
 	mheap_check();
 }
 
+TEST_IN_CHILD(where_big_objects_have_more_than_half_no_region_has_a_huge_page)
+{
+	struct pcache pc = { .base = 0 };
+
+	(void)begin_region(&pc);
+	/* A word of small spans, and three that are one big object. */
+	for (int i = 0; i < 40; i++) {
+		for (int n = 0; n < PCACHE_PAGES; n++) {
+			struct mspan *s = alloc_longest(&pc, 2);
+
+			CHECK(s != NULL && (i < 8 || !is_huge(s->base)));
+		}
+		big(3 * PCACHE_PAGES);
+	}
+	/* They have them again once they are alone. */
+	for (int n = 0; n < 4 * REGION_PAGES; n++)
+		if (is_huge(alloc_longest(&pc, 2)->base))
+			return;
+	CHECK(false);
+}
+
 TEST_IN_CHILD(what_of_a_huge_page_was_never_handed_out_is_released_with_what_was)
 {
 	struct pcache pc = { .base = 0 };
@@ -699,6 +720,8 @@ int main(void)
 		cmocka_unit_test(pages_that_a_handler_took_after_the_rebuild_are_not_released),
 		cmocka_unit_test(
 			a_region_that_small_objects_begin_has_a_huge_page_and_gives_all_of_it_back),
+		cmocka_unit_test(
+			where_big_objects_have_more_than_half_no_region_has_a_huge_page),
 		cmocka_unit_test(
 			what_of_a_huge_page_was_never_handed_out_is_released_with_what_was),
 		cmocka_unit_test(big_objects_begin_no_region_and_neither_does_any_with_thp_off),
