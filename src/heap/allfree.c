@@ -20,7 +20,8 @@
 #define ALL_FREE_MS 4
 
 /* Returns true if no slot of the bin's spans has an object, as far as this thread knows: all slots
- * that are not free are on the stack. What other threads freed lately counts as live. */
+ * that are not free are on the stack. What other threads freed lately counts as live. Full spans
+ * are on no list, and are not looked at. */
 static bool is_all_free(const struct bin *b)
 {
 	size_t nout = 0, nstack = stack_depth(b);
@@ -52,10 +53,9 @@ void mcache_look_all_free(struct mcache *c, spanclass_t sc)
 		return;
 	mcache_flush_stack(c, sc);
 	mcache_rest_stack(&c->bins[sc]);
-	if (!all_classes_are_free(c))
-		return;
+	/* The clock first: if no class has an object, the look at all of them takes longer. */
 	now_ms = os_now_ms();
-	if ((int64_t)(now_ms - c->all_free_ms) < ALL_FREE_MS)
+	if ((int64_t)(now_ms - c->all_free_ms) < ALL_FREE_MS || !all_classes_are_free(c))
 		return;
 	c->all_free_ms = now_ms;
 	mcache_give_all_unused(c);

@@ -35,10 +35,11 @@ bool hugetrial_allows(struct hugetrial *t)
 	return false;
 }
 
-/* Looks at every 1/LOOKS of the region before. Where this region is the first of its arena nothing
- * is known, and true is returned. */
+/* How many pages of a region are looked at. */
 #define LOOKS 16
 
+/* Returns true if small objects have half of the region before. The first region of an arena has
+ * none before it that is known: true, too. */
 static bool has_small_before(const struct heap_arena *ha, unsigned region)
 {
 	const page_entry *first = &ha->spans[(size_t)region * REGION_PAGES];

@@ -511,6 +511,7 @@ static SLOW_PATH void free_among_many(uintptr_t addr, struct mspan *s, uint32_t 
 {
 	spanclass_t sc = s->spanclass;
 	struct bin *b = &c->bins[sc];
+	bool own = (mspan_owner_relaxed(s) & ~SPAN_FULL) == mcache_owner(c);
 
 	if (b->stack_growth == STACK_BEGINS)
 		mcache_begin_stack(c, sc);
@@ -518,7 +519,9 @@ static SLOW_PATH void free_among_many(uintptr_t addr, struct mspan *s, uint32_t 
 	    push_for_other(addr, s, slot, c, b))
 		return;
 	free_into_span(addr, s, slot, func, c);
-	mcache_look_all_free(c, sc);
+	/* A thread that only frees for others would look at each free. */
+	if (own || stack_depth(b) != 0)
+		mcache_look_all_free(c, sc);
 }
 
 void mcache_free_slot(uintptr_t addr, struct mspan *s, uint32_t slot, const char *func,

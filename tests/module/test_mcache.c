@@ -983,6 +983,27 @@ TEST_IN_CHILD(among_many_caches_a_thread_that_has_freed_all_keeps_nothing)
 	end_with_empty_heap();
 }
 
+TEST_IN_CHILD(among_many_caches_a_thread_that_frees_for_others_does_not_look_what_it_has)
+{
+	struct mcache *c = &cache[1];
+	void *p[40];
+
+	start();
+	fill(&cache[0], SC_1024, p, 40);
+	atomic_store(&mcaches_made, STACK_DEEP_CACHES + 1);
+	mcache_flush_stacks(c);
+	c->all_free_ms = 0;
+	/* Of the current span of the other, which is not taken over. */
+	empty(c, p + 38, 2);
+	CHECK(c->all_free_ms == 0);
+	/* Its own objects tell that it has none any more. */
+	put(c, get(c, SC_64));
+	CHECK(c->all_free_ms != 0);
+	empty(&cache[0], p, 38);
+	check_all();
+	end_with_empty_heap();
+}
+
 TEST_IN_CHILD(among_many_caches_a_large_object_that_is_freed_keeps_no_span)
 {
 	struct mcache *c = &cache[0];
@@ -1755,6 +1776,8 @@ int main(void)
 		cmocka_unit_test(among_many_caches_a_stack_keeps_no_span_in_which_all_is_free),
 		cmocka_unit_test(
 			a_stack_that_rests_has_room_for_what_it_may_have_among_fewer_caches),
+		cmocka_unit_test(
+			among_many_caches_a_thread_that_frees_for_others_does_not_look_what_it_has),
 		cmocka_unit_test(among_many_caches_a_thread_that_has_freed_all_keeps_nothing),
 		cmocka_unit_test(among_many_caches_a_large_object_that_is_freed_keeps_no_span),
 		cmocka_unit_test(a_consumer_takes_over_the_spans_it_frees_into),
