@@ -27,11 +27,18 @@
 #include "heap/pagemap.h"
 #include "heap/partalloc.h"
 
-/* Returns how many entries the first place of a stack has; 0 if no free puts an object there. */
+/* Returns for how many entries the first place of a stack has room. */
+static uint32_t first_room(spanclass_t sc)
+{
+	return (uint32_t)min_size(spanclass_info(sc)->stack_entries, STACK_FIRST_ENTRIES);
+}
+
+/* Returns how many entries a stack may have in its first place; 0 if no free puts an object there.
+ * They may become more when there are fewer threads. */
 static uint32_t first_entries(spanclass_t sc)
 {
 	const struct sizeclass *info = spanclass_info(sc);
-	size_t entries = min_size(info->stack_entries, STACK_FIRST_ENTRIES);
+	size_t entries = first_room(sc);
 
 	/* With these options every free takes the slow path. */
 	if (options.clobberfree || options.hardened || options.sbrk)
@@ -80,7 +87,8 @@ void mcache_begin_stack(struct mcache *c, spanclass_t sc)
 	if (bottom == STACK_NOWHERE) {
 		bottom = (uint32_t)offsetof(struct mcache, first_stacks) +
 			 (c->first_entries + 1) * ENTRY_NBYTES;
-		c->first_entries += 1 + entries;
+		c->first_entries += 1 + first_room(sc);
+		DCHECK(c->first_entries * ENTRY_NBYTES <= sizeof(c->first_stacks));
 		stack_entry(c, bottom)[-1].addr = 0;
 	}
 	/* A child forked here finds the stack empty, in its place or without one. */

@@ -896,6 +896,32 @@ TEST_IN_CHILD(among_many_caches_a_stack_keeps_no_span_in_which_all_is_free)
 	end_with_empty_heap();
 }
 
+TEST_IN_CHILD(a_stack_that_rests_has_room_for_what_it_may_have_among_fewer_caches)
+{
+	struct mcache *c = &cache[0];
+	const struct bin *b = &c->bins[SC_1024], *next = &c->bins[SC_64];
+	void *p[40], *other[80];
+
+	start();
+	atomic_store(&mcaches_made, STACK_DEEP_CACHES + 1);
+	mcache_flush_stacks(c);
+	fill(c, SC_1024, p, 40);
+	put(c, p[39]);
+	fill(c, SC_64, other, 80);
+	put(c, other[79]);
+	CHECK(next->stack_bottom > b->stack_bottom);
+	empty(c, p, 39);
+	CHECK(b->stack_growth == STACK_RESTS && b->stack_bottom != STACK_NOWHERE);
+	atomic_store(&mcaches_made, STACK_DEEP_CACHES);
+	fill(c, SC_1024, p, 40);
+	empty(c, p, 15);
+	CHECK(b->stack_limit < next->stack_bottom && stack_depth(b) == 15);
+	check_all();
+	empty(c, p + 15, 25);
+	empty(c, other, 79);
+	end_with_empty_heap();
+}
+
 TEST_IN_CHILD(among_many_caches_a_thread_that_has_freed_all_keeps_nothing)
 {
 	struct mcache *c = &cache[0];
@@ -1689,6 +1715,8 @@ int main(void)
 		cmocka_unit_test(among_many_caches_a_current_span_with_a_live_object_stays),
 		cmocka_unit_test(among_many_caches_a_stack_begins_when_its_bin_was_refilled_twice),
 		cmocka_unit_test(among_many_caches_a_stack_keeps_no_span_in_which_all_is_free),
+		cmocka_unit_test(
+			a_stack_that_rests_has_room_for_what_it_may_have_among_fewer_caches),
 		cmocka_unit_test(among_many_caches_a_thread_that_has_freed_all_keeps_nothing),
 		cmocka_unit_test(among_many_caches_a_large_object_that_is_freed_keeps_no_span),
 		cmocka_unit_test(a_consumer_takes_over_the_spans_it_frees_into),
