@@ -47,7 +47,7 @@
  * that is full, mcache_free_fast() pushes the slot on the bin's stack. That takes no lock, no
  * atomic read-modify-write and no call. If the stack is full, heap_free_slot() and
  * mcache_free_slot() return the slot to the span (mspan_free_local()), or in a large heap a part of
- * the stack to its spans (spill_and_free()). A span that has become empty becomes a spare span of
+ * the stack to its spans (mcache_spill()). A span that has become empty becomes a spare span of
  * the thread, or its pages go back to the heap (keep_spare()).
  *
  * free(p) of another thread: a thread without a cache gets one in request_free(). Then

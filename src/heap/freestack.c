@@ -14,7 +14,8 @@
  *
  * A thread alone learns. Where a stack was emptied and is full again, it moves on to a place of
  * four times the entries. A program that frees many objects of a class, and asks for as many again,
- * is then served by the stack alone.
+ * is then served by the stack alone. While a deep stack stays where it is, it is spilled if the
+ * heap is large (spill.c).
  *
  * Owns     the bounds of the stacks. mcache.c owns their entries.
  * Locks    none: a cache belongs to one thread. Takes the metadata lock.
@@ -140,6 +141,18 @@ static uint32_t take_place(struct mcache *c, uint32_t entries)
 	return bottom;
 }
 
+/* Returns what becomes of a stack when it is full in the place that it has now. moved: it has just
+ * got that place. */
+static uint8_t growth_in_place(const struct bin *b, bool moved)
+{
+	bool deep = b->stack_limit - b->stack_bottom >= SPILL_ENTRIES * ENTRY_NBYTES;
+
+	if (deep && growth_bytes(&mheap.growth) >= SPILL_HEAP_BYTES)
+		return STACK_SPILLS;
+	/* The heap of a deep stack may be large the next time. */
+	return deep || moved ? STACK_WAITS : STACK_STAYS;
+}
+
 void mcache_deepen_stack(struct mcache *c, spanclass_t sc)
 {
 	struct bin *b = &c->bins[sc];
@@ -147,7 +160,7 @@ void mcache_deepen_stack(struct mcache *c, spanclass_t sc)
 	uint32_t entries = next_entries(c, sc);
 	uint32_t bottom = take_place(c, entries);
 
-	b->stack_growth = STACK_STAYS;
+	b->stack_growth = growth_in_place(b, false);
 	if (bottom == 0)
 		return;
 
@@ -159,7 +172,7 @@ void mcache_deepen_stack(struct mcache *c, spanclass_t sc)
 	b->stack_top = bottom + nbytes;
 	b->stack_bottom = bottom;
 	b->stack_limit = bottom + entries * ENTRY_NBYTES;
-	b->stack_growth = STACK_WAITS;
+	b->stack_growth = growth_in_place(b, true);
 }
 
 void mcache_return(struct mcache *c, uintptr_t addr, const char *func)

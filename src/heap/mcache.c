@@ -359,14 +359,24 @@ static struct mspan *next_span(struct mcache *c, spanclass_t sc)
 	return s;
 }
 
+/* What becomes of a stack when its bin is refilled: the stack was emptied. */
+static const uint8_t growth_after_refill[] = {
+	[STACK_STAYS] = STACK_STAYS,
+	[STACK_WAITS] = STACK_GROWS,
+	[STACK_RESTS_LONG] = STACK_RESTS,
+	[STACK_RESTS] = STACK_BEGINS,
+	[STACK_BEGINS] = STACK_BEGINS,
+	[STACK_GROWS] = STACK_GROWS,
+	[STACK_SPILLS] = STACK_GROWS,
+};
+
 bool mcache_refill(struct mcache *c, spanclass_t sc, uint64_t random)
 {
 	struct bin *b = &c->bins[sc];
 	struct mspan *s = b->span;
 
 	DCHECK(b->alloc_cache == 0);
-	if (b->stack_growth == STACK_WAITS || b->stack_growth >= STACK_RESTS)
-		b->stack_growth--;
+	b->stack_growth = growth_after_refill[b->stack_growth];
 	if (s != NULL && load_word(b, s, random))
 		return true;
 	/* A poll may empty the stacks into the spans, also into this span. */
@@ -479,15 +489,19 @@ FAST_PATH bool push_for_other(uintptr_t addr, struct mspan *s, uint32_t slot, st
 
 /* A free for another thread moves the stack, too: the stack is full, and the next own free of the
  * class would move it. So no free that comes here needs a test for the owner first. */
-static SLOW_PATH void deepen_and_free(uintptr_t addr, struct mspan *s, uint32_t slot,
-				      const char *func, struct mcache *c)
+static SLOW_PATH void make_room_and_free(uintptr_t addr, struct mspan *s, uint32_t slot,
+					 const char *func, struct mcache *c)
 {
 	spanclass_t sc = s->spanclass;
 	struct bin *b = &c->bins[sc];
+	bool may_have_room = true;
 
-	(b->stack_growth == STACK_BEGINS ? mcache_begin_stack : mcache_deepen_stack)(c, sc);
-	if (!mcache_free_fast(c, s, sc, addr, &s->state[slot]) &&
-	    !push_for_other(addr, s, slot, c, b))
+	if (b->stack_growth == STACK_SPILLS)
+		may_have_room = mcache_spill(c, s, func);
+	else
+		(b->stack_growth == STACK_BEGINS ? mcache_begin_stack : mcache_deepen_stack)(c, sc);
+	if (!may_have_room || (!mcache_free_fast(c, s, sc, addr, &s->state[slot]) &&
+			       !push_for_other(addr, s, slot, c, b)))
 		free_into_span(addr, s, slot, func, c);
 }
 
@@ -517,11 +531,8 @@ void mcache_free_slot(uintptr_t addr, struct mspan *s, uint32_t slot, const char
 		free_among_many(addr, s, slot, func, c);
 	else if (push_for_other(addr, s, slot, c, b))
 		return;
-	else if (UNLIKELY(growth == STACK_GROWS || growth == STACK_BEGINS) &&
-		 b->stack_top == b->stack_limit)
-		deepen_and_free(addr, s, slot, func, c);
-	else if (UNLIKELY(growth_bytes(&mheap.growth) >= SPILL_HEAP_BYTES))
-		mcache_free_in_large(addr, s, slot, func, c);
+	else if (UNLIKELY(growth >= STACK_BEGINS) && b->stack_top == b->stack_limit)
+		make_room_and_free(addr, s, slot, func, c);
 	else
 		free_into_span(addr, s, slot, func, c);
 }

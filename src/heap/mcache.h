@@ -20,14 +20,16 @@ struct free_entry {
 
 #define ENTRY_NBYTES ((uint32_t)sizeof(struct free_entry))
 
-/* What becomes of a stack that is full, or has no place. */
+/* What becomes of a stack that is full, or has no place. From STACK_BEGINS on, a free that finds no
+ * room makes some. */
 enum stack_growth {
 	STACK_STAYS = 0,    /* it stays where it is until it is reset */
-	STACK_GROWS,        /* it moves to a larger place */
 	STACK_WAITS,        /* it stays, and grows when it was emptied and is full again */
-	STACK_BEGINS,       /* it gets its first place at the next free */
-	STACK_RESTS,        /* it does so after a refill of the bin */
-	STACK_RESTS_LONG,   /* it does so after two */
+	STACK_RESTS_LONG,   /* it gets its first place after two refills of the bin */
+	STACK_RESTS,        /* it does so after one */
+	STACK_BEGINS,       /* it does so at the next free */
+	STACK_GROWS,        /* it moves to a larger place */
+	STACK_SPILLS,       /* like STACK_WAITS, and meanwhile it is spilled: see spill.c */
 };
 
 /*
@@ -120,7 +122,7 @@ struct mcache {
 	size_t review_nbytes;                            /* bytes of the heap for the next one; 0:
 							  * growth has not been looked at */
 	unsigned shorten_sc;                             /* whose next span is made shorter next */
-	const struct mspan *overflow_span;               /* of the last mcache_free_in_large(); only
+	const struct mspan *overflow_span;               /* of the last mcache_spill(); only
 							  * compared */
 	bool overflow_wanders;                           /* the one before was in another span */
 	struct bigcache big;
@@ -299,9 +301,9 @@ bool mcache_refill(struct mcache *c, spanclass_t sc, uint64_t random);
 void mcache_free_slot(uintptr_t addr, struct mspan *s, uint32_t slot,
 		      const char *func, struct mcache *c);
 
-/* Frees as mcache_free_slot() does, in a heap of SPILL_HEAP_BYTES or more: see spill.c. */
-void mcache_free_in_large(uintptr_t addr, struct mspan *s, uint32_t slot, const char *func,
-			  struct mcache *c);
+/* Returns entries of the full stack of a class to their spans if frees go from span to span, and a
+ * slot of s is being freed. Returns false if it did nothing. */
+bool mcache_spill(struct mcache *c, const struct mspan *s, const char *func);
 
 /* Gives back a span of the caller whose last slot was freed. A current span stays, unless there are
  * many caches. */
@@ -412,8 +414,8 @@ void mcache_reset_places(struct mcache *c);
 /* Gives a stack that rests or has no place room for its first entries. */
 void mcache_begin_stack(struct mcache *c, spanclass_t sc);
 
-/* Moves a full stack to a larger place. Without room or memory for that the stack stays as it is
- * until it is reset. */
+/* Moves a full stack to a larger place, if there is room and memory for it. Decides what becomes of
+ * the stack when it is full again. */
 void mcache_deepen_stack(struct mcache *c, spanclass_t sc);
 
 /* Returns true if stacks may be deeper than they should be now: the thread is no longer alone, or a

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * spill.c - frees that find no room on a stack, in a large heap. See malloc.c for the overview.
+ * spill.c - returns a part of a full free stack to the spans, in a large heap. See malloc.c for the
+ * overview.
  *
  * The records of a large heap's spans are not in the processor's caches, so each slot that returns
  * to its span is a miss. The record's first line, which tells where the free bits are, was loaded
@@ -8,66 +9,55 @@
  * together: it asks for the free bits of all of them first, and waits once. Where frees stay in one
  * span, its record is at hand, and the slots return to it one by one.
  *
- * Holds    an entry is on the stack until its slot is returned. A slot that is on a stack keeps its
- *          span from being freed.
+ * Owns     nothing. overflow_span and overflow_wanders are the cache's.
+ * Locks    none: a cache belongs to one thread. Takes mcentral.lock, mheap.lock through mcache.c.
+ * Holds    an entry leaves the stack before its slot is returned, as in mcache_flush_stack(). A
+ *          slot that is on a stack keeps its span from being freed.
  */
 #include "heap/mcache.h"
 #include "heap/pagemap.h"
 
-/* Finds the spans of the last entries of a stack, the last first, and asks for their free bits. */
-static void look_ahead(struct mcache *c, const struct bin *b, struct mspan **spans)
+static uint32_t slot_of(const struct free_entry *e, const struct mspan *s)
 {
-	for (unsigned i = 0; i < SPILL_ENTRIES; i++) {
-		const struct free_entry *e = stack_entry(c, b->stack_top) - 1 - i;
+	return (uint32_t)(e->state - s->state);
+}
+
+/* Asks for the free bits of the last entries of a stack. */
+static void look_ahead(struct mcache *c, const struct bin *b)
+{
+	const struct free_entry *end = stack_entry(c, b->stack_top);
+
+	for (const struct free_entry *e = end - SPILL_ENTRIES; e < end; e++) {
 		struct mspan *s = span_of(e->addr);
 
-		spans[i] = s;
-		prefetch(&mspan_free_bits(s)[(e->state - s->state) / 64]);
+		prefetch(&mspan_free_bits(s)[slot_of(e, s) / 64]);
 	}
 }
 
-static void free_into_span(uintptr_t addr, struct mspan *s, uint32_t slot, const char *func,
-			   struct mcache *c)
-{
-	slot_set(&s->state[slot], SLOT_FREE);
-	HOLD_ADDRESS(addr);
-	mcache_return_slot(c, s, slot, func);
-}
-
-/* Returns the last entries of the full stack to their spans, and then frees a slot. */
-static SLOW_PATH void spill_and_free(uintptr_t addr, struct mspan *s, uint32_t slot,
-				     const char *func, struct mcache *c)
+bool mcache_spill(struct mcache *c, const struct mspan *s, const char *func)
 {
 	struct bin *b = &c->bins[s->spanclass];
-	struct mspan *spans[SPILL_ENTRIES];
+	bool wanders = s != c->overflow_span, wandered = c->overflow_wanders;
 	uint32_t top = b->stack_top;
 
-	look_ahead(c, b, spans);
-	/* A span that comes to be empty may lead to a flush of all stacks. */
-	for (unsigned i = 0; i < SPILL_ENTRIES && b->stack_top == top; i++) {
-		const struct free_entry *e;
-
-		top -= (uint32_t)sizeof(struct free_entry);
-		b->stack_top = top;
-		e = stack_entry(c, top);
-		mcache_return_slot(c, spans[i], (uint32_t)(e->state - spans[i]->state), func);
-	}
-	if (!mcache_free_fast(c, s, s->spanclass, addr, &s->state[slot]))
-		free_into_span(addr, s, slot, func, c);
-}
-
-void mcache_free_in_large(uintptr_t addr, struct mspan *s, uint32_t slot, const char *func,
-			  struct mcache *c)
-{
-	const struct bin *b = &c->bins[s->spanclass];
-	bool wanders = s != c->overflow_span, wandered = c->overflow_wanders;
-
+	DCHECK(top == b->stack_limit && stack_depth(b) >= SPILL_ENTRIES);
 	c->overflow_span = s;
 	c->overflow_wanders = wanders;
-	if (wanders && wandered && b->stack_top == b->stack_limit &&
-	    stack_depth(b) >= SPILL_ENTRIES &&
-	    (mspan_owner_relaxed(s) & ~SPAN_FULL) == mcache_owner(c))
-		spill_and_free(addr, s, slot, func, c);
-	else
-		free_into_span(addr, s, slot, func, c);
+	if (!wanders || !wandered || (mspan_owner_relaxed(s) & ~SPAN_FULL) != mcache_owner(c))
+		return false;
+
+	look_ahead(c, b);
+	/* A span that comes to be empty may lead to a flush of all stacks. A program's madvise(),
+	 * which is called then, may call malloc and free. So each entry is looked up again. */
+	for (unsigned i = 0; i < SPILL_ENTRIES && b->stack_top == top; i++) {
+		struct free_entry e;
+		struct mspan *of;
+
+		top -= ENTRY_NBYTES;
+		b->stack_top = top;
+		e = *stack_entry(c, top);
+		of = span_of(e.addr);
+		mcache_return_slot(c, of, slot_of(&e, of), func);
+	}
+	return true;
 }

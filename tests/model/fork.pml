@@ -530,7 +530,7 @@ proctype gone(byte c; byte born)
 #endif
 	/* mcache_begin_stack(): both tops are those of an empty stack. */
 	:: SLOW && top[c] == 0 -> top[c] = DEEP
-	/* deepen_and_free(): mcache_deepen_stack() */
+	/* make_room_and_free(): mcache_deepen_stack() */
 	:: SLOW && top[c] == DEPTH ->
 #ifdef MUTANT_DEEPEN_TOP_FIRST
 		top[c] = DEEP + DEPTH;
@@ -552,7 +552,7 @@ proctype gone(byte c; byte born)
 		slot_hand[s] = slot_hand[s] | b
 	}
 		goto returns
-	/* tick(), mcache_flush(): mcache_flush_stack(), one of the entries */
+	/* tick(), mcache_flush(): mcache_flush_stack(), one of the entries. mcache_spill(), too */
 	:: atomic {
 		SLOW && !STACK_EMPTY(c) ->
 		e = ENTRY_AT(c, top[c]);

@@ -227,7 +227,7 @@ idle:
 #if NSLOT > 3
 	:: atomic { !leaving && GIVE_UP(8); goto free }
 #endif
-	/* --- mcache_flush_stack(), from tick() or at exit --- */
+	/* --- mcache_flush_stack(), from tick() or at exit; mcache_spill() --- */
 	:: atomic { stack != 0 -> slot = LOW(stack); stack = stack & ~slot; goto flush }
 	/* --- mspan_put_word(), mcache_give_span(): many partial spans, or one that was not used
 	 * (review_span()), or a thread ends --- */

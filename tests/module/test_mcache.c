@@ -290,6 +290,43 @@ TEST_IN_CHILD(a_full_stack_is_spilled_where_frees_go_from_span_to_span)
 	end_with_empty_heap();
 }
 
+/* Allocates two stacks of objects of 64 bytes, and frees three quarters in a wandering order.
+ * Returns true if the full stack was spilled. Frees the others. */
+static bool wandering_spills(void)
+{
+	const unsigned most = spanclass_info(SC_64)->stack_entries, n = 2 * most;
+	const struct bin *t = &cache[0].bins[SC_64];
+	bool spilled = false;
+	unsigned at = 0;
+
+	for (unsigned i = 0; i < n; i++)
+		many[i] = get(&cache[0], SC_64);
+	for (unsigned i = 0; i < most + most / 2; i++) {
+		at = put_and_wander(many, n, at);
+		spilled |= i >= most && stack_depth(t) < most;
+	}
+	for (unsigned i = 0; i < n; i++)
+		if (many[i] != NULL)
+			put(&cache[0], many[i]);
+	return spilled;
+}
+
+TEST_IN_CHILD(a_full_stack_is_spilled_from_when_the_heap_has_become_large)
+{
+	static void *large[SPILL_HEAP_BYTES / 32768];
+
+	start();
+	for (unsigned k = 0; k < 4; k++)
+		CHECK(!wandering_spills());
+	for (unsigned i = 0; i < SPILL_HEAP_BYTES / 32768; i++)
+		large[i] = get(&cache[0], SC_32768);
+	CHECK(wandering_spills());
+	check_all();
+	for (unsigned i = 0; i < SPILL_HEAP_BYTES / 32768; i++)
+		put(&cache[0], large[i]);
+	end_with_empty_heap();
+}
+
 TEST_IN_CHILD(a_stack_that_was_flushed_has_no_place)
 {
 	struct bin *t = &cache[0].bins[SC_64];
@@ -1688,6 +1725,7 @@ int main(void)
 		cmocka_unit_test(a_thread_forgets_what_it_learnt_when_company_comes),
 		cmocka_unit_test(what_was_learnt_serves_other_classes_before_the_heap_grows),
 		cmocka_unit_test(a_full_stack_is_spilled_where_frees_go_from_span_to_span),
+		cmocka_unit_test(a_full_stack_is_spilled_from_when_the_heap_has_become_large),
 		cmocka_unit_test(a_stack_that_was_flushed_has_no_place),
 		cmocka_unit_test(
 			a_stack_without_memory_to_grow_stays_as_it_is_and_grows_after_a_flush),
