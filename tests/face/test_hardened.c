@@ -97,7 +97,8 @@ static void neighbours_in_time_are_seldom_neighbours_in_place(void **state)
 		near += p - before == 112 || before - p == 112;
 		before = p;
 	}
-	/* In order nearly all would be. 240 runs had 137 to 202, with a standard deviation of 13. */
+	/* In order nearly all would be. 240 runs had 137 to 202, with a standard deviation of
+	 * 13. */
 	assert_in_range(near, 0, 300);
 }
 
