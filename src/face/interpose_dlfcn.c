@@ -22,8 +22,6 @@
  */
 #include "face/interpose_dlfcn.h"
 #include "base/text.h"
-#include "os/libc.h"
-#include "os/libc_types.h"
 #include "os/os.h"
 
 #include <pthread.h>
@@ -85,6 +83,9 @@ static const struct {
 
 static void redirect_all(void)
 {
+	/* If the library was opened after the start, the program has libc's malloc and keeps it. */
+	if (!libc_is_behind())
+		return;
 	/* Finds the functions while libc's entries still lead to libc. */
 	for (size_t i = 0; i < sizeof(openers) / sizeof(openers[0]); i++) {
 		(void)libc_function(openers[i].libcs);
@@ -148,7 +149,7 @@ static void *dlvsym_for_libc(void *handle, const char *name, const char *version
 EXPORT void *dlopen(const char *file, int mode)
 {
 	dlfcn_prepare_load(mode);
-	return ((dlopen_fn *)libc_next_function(LIBC_DLOPEN))(file, mode);
+	return CALL_NEXT(dlopen_fn, LIBC_DLOPEN, file, mode);
 }
 
 EXPORT void *dlsym(void *restrict handle, const char *restrict name)
@@ -156,5 +157,5 @@ EXPORT void *dlsym(void *restrict handle, const char *restrict name)
 	/* A look-up from the program on ends at this library before libc. */
 	if (handle != RTLD_DEFAULT)
 		dlfcn_prepare_look_up(name);
-	return ((dlsym_fn *)libc_next_function(LIBC_DLSYM))(handle, name);
+	return CALL_NEXT(dlsym_fn, LIBC_DLSYM, handle, name);
 }

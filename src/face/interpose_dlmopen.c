@@ -6,17 +6,16 @@
  * Holds    the functions end in tail calls, as those of interpose_dlfcn.c do.
  */
 #include "face/interpose_dlfcn.h"
-#include "os/libc.h"
 
 EXPORT void *dlmopen(Lmid_t space, const char *file, int mode)
 {
 	dlfcn_prepare_load(mode);
-	return ((dlmopen_fn *)libc_next_function(LIBC_DLMOPEN))(space, file, mode);
+	return CALL_NEXT(dlmopen_fn, LIBC_DLMOPEN, space, file, mode);
 }
 
 /* This library's names have no version of libc, so every handle may lead past it. */
 EXPORT void *dlvsym(void *restrict handle, const char *restrict name, const char *restrict version)
 {
 	dlfcn_prepare_look_up(name);
-	return ((dlvsym_fn *)libc_next_function(LIBC_DLVSYM))(handle, name, version);
+	return CALL_NEXT(dlvsym_fn, LIBC_DLVSYM, handle, name, version);
 }

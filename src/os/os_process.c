@@ -202,7 +202,9 @@ bool os_thread_ended(int pid, int tid)
 {
 	char state = os_thread_state(pid, tid);
 
-	return state == 'Z' || state == 'X' || state == 0;
+	/* Without a state, the file may not have been opened because too many are open. */
+	return state == 'Z' || state == 'X' ||
+	       (state == 0 && SYSCALL(SYS_tgkill, pid, tid, 0) == -ESRCH);
 }
 
 /* --- tracing --- */

@@ -66,8 +66,8 @@ bool os_allow_tracer(int pid);
  * -errno. */
 long os_list_threads(int pid, int *tids, size_t max);
 
-/* Returns the state of a thread by its letter in proc(5), such as 'R', or 0 if there is no such
- * thread. */
+/* Returns the state of a thread by its letter in proc(5), such as 'R', or 0 if it cannot be read,
+ * or there is no such thread. */
 char os_thread_state(int pid, int tid);
 
 /* Returns true if a thread has ended or is at its end. The first thread of a process is still

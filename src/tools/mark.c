@@ -273,6 +273,13 @@ void mark_each_present(int pagemap, uintptr_t addr, uintptr_t end,
 		struct os_page_run runs[PAGE_RUNS];
 	} u;
 
+	/* The rest of a kernel page that is larger than our pages. */
+	if (addr % page != 0 && addr < end) {
+		uintptr_t stop = min_size(end, align_up(addr, page));
+
+		visit(addr, stop, arg);
+		addr = stop;
+	}
 	if (pagemap >= 0)
 		addr = visit_found(pagemap, addr, end, u.runs, visit, arg);
 	while (addr < end) {

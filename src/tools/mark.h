@@ -107,7 +107,8 @@ void mark_each_lost(void (*visit)(const struct mark_object *o, bool direct, void
  * process. */
 uint64_t mark_order(uintptr_t base);
 
-/* Calls visit for each run of kernel pages in [addr, end) that have private memory. */
+/* Calls visit for each run of kernel pages in [addr, end) that have private memory. If addr lies
+ * within a page, the rest of that page is visited in any case. */
 void mark_each_present(int pagemap, uintptr_t addr, uintptr_t end,
 		       void (*visit)(uintptr_t from, uintptr_t to, void *arg), void *arg);
 

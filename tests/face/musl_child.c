@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * musl_child.c - a program for musl_child.sh: threads that come and go, a forked child, strings of
- * libc's.
+ * libc's. The library has dlvsym(3), which musl lacks.
  */
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+/* Programs look whether libc has it. */
+__attribute__((weak)) void *dlvsym(void *handle, const char *name, const char *version);
 
 static void *churn(void *arg)
 {
@@ -39,6 +42,8 @@ int main(void)
 	}
 	if (wait(&status) < 0 || !WIFEXITED(status) || WEXITSTATUS(status) != 3)
 		return 4;
+	if (dlvsym == NULL || dlvsym(NULL, "malloc", "GLIBC_2.2.5") != NULL)
+		return 6;
 	text = strdup("by libc");
 	status = text != NULL && strcmp(text, "by libc") == 0 ? 0 : 5;
 	free(text);

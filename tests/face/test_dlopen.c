@@ -17,6 +17,7 @@ typedef void *malloc_fn(size_t);
 typedef void *realloc_fn(void *, size_t);
 typedef void free_fn(void *);
 typedef size_t usable_fn(void *);
+typedef void *dlsym_fn(void *, const char *);
 
 static malloc_fn *our_malloc;
 static realloc_fn *our_realloc;
@@ -78,6 +79,16 @@ static void pointers_from_before_are_handed_to_their_malloc(void)
 	}
 }
 
+/* The program's calls that are bound already go to its own malloc. */
+static void look_ups_lead_to_the_programs_malloc(dlsym_fn *our_dlsym)
+{
+	void *programs = dlsym(RTLD_NEXT, "malloc");
+
+	CHECK(our_dlsym != NULL && programs != (void *)our_malloc);
+	CHECK(our_dlsym(RTLD_NEXT, "malloc") == programs);
+	CHECK(dlsym(RTLD_NEXT, "malloc") == programs);
+}
+
 static void forked_child_uses_it(void)
 {
 	pid_t child = fork();
@@ -122,6 +133,7 @@ int main(int argc, char **argv)
 		CHECK(pthread_join(new[i], NULL) == 0);
 	}
 	pointers_from_before_are_handed_to_their_malloc();
+	look_ups_lead_to_the_programs_malloc((dlsym_fn *)dlsym(handle, "dlsym"));
 	forked_child_uses_it();
 
 	kept = our_malloc(5000);

@@ -92,12 +92,21 @@ static void by_a_library_behind(void)
 
 #if defined(__GLIBC__)
 
+/* The version that each processor's first glibc gave its functions. */
+#if defined(__x86_64__)
+#define FIRST_VERSION "GLIBC_2.2.5"
+#elif defined(__aarch64__)
+#define FIRST_VERSION "GLIBC_2.17"
+#else
+#define FIRST_VERSION "GLIBC_2.27"
+#endif
+
 static void by_libcs_version(void *handle)
 {
-	mix((malloc_fn *)found(dlvsym(handle, "malloc", "GLIBC_2.2.5")),
-	    (realloc_fn *)found(dlvsym(handle, "realloc", "GLIBC_2.2.5")),
-	    (free_fn *)found(dlvsym(handle, "free", "GLIBC_2.2.5")),
-	    (usable_fn *)found(dlvsym(handle, "malloc_usable_size", "GLIBC_2.2.5")));
+	mix((malloc_fn *)found(dlvsym(handle, "malloc", FIRST_VERSION)),
+	    (realloc_fn *)found(dlvsym(handle, "realloc", FIRST_VERSION)),
+	    (free_fn *)found(dlvsym(handle, "free", FIRST_VERSION)),
+	    (usable_fn *)found(dlvsym(handle, "malloc_usable_size", FIRST_VERSION)));
 }
 
 typedef struct mallinfo2 mallinfo2_fn(void);

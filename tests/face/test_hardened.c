@@ -97,8 +97,9 @@ static void neighbours_in_time_are_seldom_neighbours_in_place(void **state)
 		near += p - before == 112 || before - p == 112;
 		before = p;
 	}
-	/* In order all would be; at random one in 36. */
-	assert_in_range(near, 0, 200);
+	/* In order nearly all would be. 240 runs had 137 to 202, with a standard deviation of
+	 * 13. */
+	assert_in_range(near, 0, 300);
 }
 
 static void behind_a_big_object_is_a_guard(void **state)

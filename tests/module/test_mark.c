@@ -442,6 +442,11 @@ TEST_IN_CHILD(each_run_of_pages_is_visited_once)
 	sum[0] = 0;
 	mark_each_present(pagemap, (uintptr_t)p, (uintptr_t)p + 100, add_range, sum);
 	CHECK(sum[0] == 100);
+	/* A beginning within a page. The next page with memory is visited to its end. */
+	sum[0] = 0;
+	mark_each_present(pagemap, (uintptr_t)p + page + 100, (uintptr_t)p + 3 * page, add_range,
+			  sum);
+	CHECK(sum[0] == 2 * page - 100);
 }
 
 /* Before Linux 6.7, or where address space is short, there is nothing to test. */

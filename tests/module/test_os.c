@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_os.c - what is asked of the kernel for names of mappings, the identity of descriptors, and
- * how a forked child is known.
+ * test_os.c - what is asked of the kernel for names of mappings, the identity of descriptors, the
+ * ends of threads, and how a forked child is known.
  *
  * Many kernels have no names of mappings (CONFIG_ANON_VMA_NAME), so that what is asked is looked
  * at, not what comes of it: a seccomp filter turns the calls into signals.
@@ -9,9 +9,11 @@
 #include "module.h"
 
 #include "os/os.h"
+#include "os/os_process.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/filter.h>
 #include <linux/sched.h>
 #include <linux/seccomp.h>
@@ -20,6 +22,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <ucontext.h>
@@ -244,6 +247,18 @@ TEST_IN_CHILD(where_the_mark_is_not_wiped_a_child_and_its_child_find_the_fork_on
 	CHECK(!os_find_fork());
 }
 
+TEST_IN_CHILD(a_thread_whose_state_cannot_be_read_has_not_ended)
+{
+	const struct rlimit no_files = { 0, 0 };
+	int pid = getpid();
+
+	CHECK(os_thread_state(pid, pid) != 0 && !os_thread_ended(pid, pid));
+	CHECK(os_thread_ended(pid, INT_MAX));
+	CHECK(setrlimit(RLIMIT_NOFILE, &no_files) == 0);
+	CHECK(os_thread_state(pid, pid) == 0 && !os_thread_ended(pid, pid));
+	CHECK(os_thread_ended(pid, INT_MAX));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -254,6 +269,7 @@ int main(void)
 		cmocka_unit_test(every_mapping_is_named_after_its_use),
 		cmocka_unit_test(a_kernel_without_names_changes_nothing),
 		cmocka_unit_test(a_descriptor_is_known_by_its_file),
+		cmocka_unit_test(a_thread_whose_state_cannot_be_read_has_not_ended),
 	};
 
 	return cmocka_run_group_tests_name("os", tests, NULL, NULL);
