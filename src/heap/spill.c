@@ -47,8 +47,7 @@ bool mcache_spill(struct mcache *c, const struct mspan *s, const char *func)
 		return false;
 
 	look_ahead(c, b);
-	/* A span that comes to be empty may lead to a flush of all stacks. A program's madvise(),
-	 * which is called then, may call malloc and free. So each entry is looked up again. */
+	/* A span that comes to be empty may lead to a flush of all stacks. */
 	for (unsigned i = 0; i < SPILL_ENTRIES && b->stack_top == top; i++) {
 		struct free_entry e;
 		struct mspan *of;
