@@ -73,7 +73,9 @@ flags)
 		-DCMAKE_C_STANDARD=$standard -DCMAKE_C_EXTENSIONS=OFF
 	has mine/compile_commands.json "-O1 -DMINE=1"
 	has mine/compile_commands.json "-std=c$standard"
-	lacks mine/compile_commands.json -O2
+	# Two files call libc by tail calls, which need -O2 whatever else the builder asks for.
+	grep -v 'src/face/interpose_dl' mine/compile_commands.json >mine/others.json
+	lacks mine/others.json -O2
 	lacks mine/compile_commands.json -Werror
 	answers "$PWD/mine"
 	cmake -S "$source" -B usual -DCMAKE_EXPORT_COMPILE_COMMANDS=ON -DGOALLOC_WERROR=ON \
