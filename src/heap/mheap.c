@@ -363,7 +363,7 @@ static bool take_first_word_locked(struct pcache *pc, unsigned npages, enum effo
 }
 
 /* Exchanges the group for another with a run of npages in it. Returns false when the heap has no
- * word with such a run, or no room for a word below the memory limit. */
+ * such run, or no room for a word below the limit. EFFORT_REUSE may succeed with more effort. */
 static bool refill_word(struct pcache *pc, const struct wanted *w)
 {
 	unsigned npages = (unsigned)w->npages;
@@ -380,7 +380,7 @@ static bool refill_word(struct pcache *pc, const struct wanted *w)
 		pc->base = pagealloc_addr(&mheap.pages, pc->page);
 		huge = w->small && begin_huge_region_locked(pc);
 	} else {
-		pcache_clear(pc);
+		(w->effort == EFFORT_REUSE ? pcache_clear_word : pcache_clear)(pc);
 	}
 	lock_release(&mheap.lock);
 	if (huge)

@@ -52,4 +52,10 @@ static inline void pcache_clear(struct pcache *pc)
 	*pc = (struct pcache){ .next = PCACHE_FIRST, .nwords = pc->nwords };
 }
 
+/* Does what pcache_clear() does, but the next group is as large as it would have been. */
+static inline void pcache_clear_word(struct pcache *pc)
+{
+	*pc = (struct pcache){ .next = pc->next, .nwords = pc->nwords };
+}
+
 #endif

@@ -707,6 +707,25 @@ TEST_IN_CHILD(a_flushed_cache_has_given_every_page_back)
 	mheap_check();
 }
 
+TEST_IN_CHILD(a_request_that_may_not_grow_the_heap_leaves_the_next_group_as_large)
+{
+	struct pcache pc = { .base = 0 };
+	unsigned nfailed = 0;
+
+	mheap_init();
+	for (int i = 0; i < 4096; i++) {
+		if (mheap_alloc_big(&pc, 1, 1, SCAN, EFFORT_REUSE) != NULL)
+			continue;
+		nfailed++;
+		CHECK(mheap_alloc_big(&pc, 1, 1, SCAN, EFFORT_GROW) != NULL);
+		/* Several groups are taken before the heap is used up for the second time. */
+		CHECK(nfailed == 1 || pc.next == PCACHE_PAGES);
+	}
+	CHECK(nfailed > 2);
+	mheap_flush_pcache(&pc);
+	mheap_check();
+}
+
 TEST_IN_CHILD(a_run_freed_across_the_edge_of_the_cached_word_loses_no_page)
 {
 	struct pcache pc = { .base = 0 };
@@ -1354,6 +1373,8 @@ int main(void)
 		cmocka_unit_test(growing_at_the_end_fills_exactly_up_to_the_committed_end),
 		cmocka_unit_test(a_second_short_run_comes_from_the_cache_without_the_heap),
 		cmocka_unit_test(a_flushed_cache_has_given_every_page_back),
+		cmocka_unit_test(
+			a_request_that_may_not_grow_the_heap_leaves_the_next_group_as_large),
 		cmocka_unit_test(a_run_freed_across_the_edge_of_the_cached_word_loses_no_page),
 		cmocka_unit_test(
 			the_tail_of_a_span_in_the_cached_word_is_used_before_the_heap_is_asked),
