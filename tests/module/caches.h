@@ -11,6 +11,8 @@
 #include "heap/mheap.h"
 #include "base/options.h"
 #include "heap/tiny.h"
+#include "module.h"
+#include "pattern.h"
 
 enum { NCACHES = 3 };
 
@@ -29,6 +31,27 @@ static void start(void)
 	mcache_flush_others = tiny_detach;
 	for (int i = 0; i < NCACHES; i++)
 		mcache_init(&cache[i], &place.rest[i]);
+}
+
+/* Returns an object of the class that a cache gives, or NULL when there is no memory. */
+static inline void *get_or_null(struct mcache *c, spanclass_t sc)
+{
+	bool fresh;
+	void *p = mcache_alloc_fast(c, sc, &fresh);
+
+	if (p == NULL)
+		p = mcache_alloc_slow(c, sc, &fresh);
+	if (p != NULL && fresh)
+		CHECK(all_zero(p, spanclass_info(sc)->elemsize));
+	return p;
+}
+
+static inline void *get(struct mcache *c, spanclass_t sc)
+{
+	void *p = get_or_null(c, sc);
+
+	CHECK(p != NULL);
+	return p;
 }
 
 /* Lets every level look at its own invariants. */

@@ -22,18 +22,6 @@
 
 #define WORD_NBYTES (PCACHE_PAGES * PAGE_SIZE)
 
-static void *get(struct mcache *c, spanclass_t sc)
-{
-	bool fresh;
-	void *p = mcache_alloc_fast(c, sc, &fresh);
-
-	if (p == NULL)
-		p = mcache_alloc_slow(c, sc, &fresh);
-	if (p != NULL && fresh)
-		CHECK(all_zero(p, spanclass_info(sc)->elemsize));
-	return p;
-}
-
 static void put(struct mcache *c, void *p)
 {
 	struct mspan *s = span_of((uintptr_t)p);
@@ -1605,12 +1593,12 @@ TEST_IN_CHILD(without_memory_null_and_what_was_kept_elsewhere_is_used_first)
 	start();
 	put_big(c, get_big(c, 100));
 	os_fail_from(OS_RESERVE | OS_COMMIT, 1);
-	while (n < 20000 && (p[n] = get(c, SC_1024)) != NULL)
+	while (n < 20000 && (p[n] = get_or_null(c, SC_1024)) != NULL)
 		n++;
 	/* 100 pages of the big object are among them. */
 	CHECK(n >= 96 * 8 && n < 20000);
 	check_all();
-	CHECK(get(c, SC_1024) == NULL);
+	CHECK(get_or_null(c, SC_1024) == NULL);
 	put(c, p[0]);
 	CHECK(get(c, SC_1024) == p[0]);
 	os_fail_stop();

@@ -10,17 +10,6 @@
 
 enum { N = 40 };
 
-static void *get(struct mcache *c, spanclass_t sc)
-{
-	bool fresh;
-	void *p = mcache_alloc_fast(c, sc, &fresh);
-
-	if (p == NULL)
-		p = mcache_alloc_slow(c, sc, &fresh);
-	CHECK(p != NULL);
-	return p;
-}
-
 /* Frees p by cache c as free() does where the fast path has failed. */
 static void put(struct mcache *c, void *p)
 {

@@ -16,17 +16,6 @@
 
 enum { SPANS = 200 };
 
-static void *get(struct mcache *c, spanclass_t sc)
-{
-	bool fresh;
-	void *p = mcache_alloc_fast(c, sc, &fresh);
-
-	if (p == NULL)
-		p = mcache_alloc_slow(c, sc, &fresh);
-	CHECK(p != NULL);
-	return p;
-}
-
 static void put(struct mcache *c, void *p)
 {
 	struct mspan *s = span_of((uintptr_t)p);
