@@ -111,8 +111,8 @@
  *     strand more memory in idle threads. For the same reason, where there are many threads, a
  *     current span without objects becomes a spare span, a stack gets a place only when its bin has
  *     been refilled twice, and a thread that frees the last object it has gives back all that it
- *     keeps (allfree.c). Where first spans become an eighth of the
- *     heap, those that are empty go back before the next one is taken.
+ *     keeps (allfree.c). Where first spans become an eighth of the heap, those that are empty go
+ *     back before the next one is taken.
  *   - Huge pages are asked for region by region, where small objects begin one (mheap.c). Huge
  *     pages for all of a large heap multiply the memory of programs that allocate and do not touch.
  *   - The face interposes dlopen, dlsym and their fellows, because they lead past this library to

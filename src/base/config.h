@@ -129,9 +129,9 @@ _Static_assert(PCACHE_PAGES % PCACHE_FIRST == 0, "a word has whole groups");
 #define STACK_OTHERS_SIZE 32
 
 /* In a heap of at least SPILL_HEAP_BYTES, a full stack of at least SPILL_ENTRIES entries returns
- * that many to their spans when frees go from span to span. So the misses of the processor's caches
- * that this costs overlap. In a smaller heap the records of spans are in the caches. Where a free
- * is in the span of the one before, its slot alone goes to the span, which is at hand. */
+ * that many to their spans when frees go from span to span. Each of them misses the processor's
+ * caches, and together they wait once. A smaller heap's records are in the caches. Where frees stay
+ * in one span, each slot goes there alone. */
 #define SPILL_HEAP_BYTES MiB(32)
 #define SPILL_ENTRIES 64
 

@@ -13,8 +13,9 @@
  * functions of these names are found only in the two ways.
  *
  * Owns     the changes to libc's symbol table.
- * Locks    none of ours. pthread_once() makes a thread wait until the table is changed, and begins
- *          anew in a forked child.
+ * Locks    none of ours. pthread_once() makes a thread wait until the table is changed. In a forked
+ *          child it begins anew with glibc. With musl a child would wait for ever that another
+ *          thread forked in that moment.
  * Holds    each function calls the next of its name behind ours by a tail call, so that libc sees
  *          the program as the caller: it finds the RUNPATH by the caller, and what RTLD_NEXT means.
  *          CMakeLists.txt has this file optimised in every build for that reason.

@@ -8,9 +8,9 @@
  * in which they were taken, so that few stacks, or stacks that are not deep, touch few kernel
  * pages. All places are given up together, when the stacks are flushed.
  *
- * Among many threads a stack without place rests until its bin was refilled twice: what is freed
- * meanwhile goes into the spans. So the stacks of a thread that frees what it has, and takes no
- * more, keep none of its spans.
+ * Where there are many threads a stack gets its first place later, after its bin has been refilled
+ * twice. Until then a freed object goes back to its span. So a thread that only frees what it has
+ * can give all its spans back: no free stack keeps one.
  *
  * A thread alone learns. Where a stack was emptied and is full again, it moves on to a place of
  * four times the entries. A program that frees many objects of a class, and asks for as many again,
@@ -25,7 +25,6 @@
 #include "heap/mcache.h"
 #include "base/options.h"
 #include "heap/limit.h"
-#include "heap/pagemap.h"
 #include "heap/partalloc.h"
 
 /* Returns for how many entries the first place of a stack has room. */
@@ -173,13 +172,4 @@ void mcache_deepen_stack(struct mcache *c, spanclass_t sc)
 	b->stack_bottom = bottom;
 	b->stack_limit = bottom + entries * ENTRY_NBYTES;
 	b->stack_growth = growth_in_place(b, true);
-}
-
-void mcache_return(struct mcache *c, uintptr_t addr, const char *func)
-{
-	struct mspan *s = span_of(addr);
-	uint32_t slot;
-
-	(void)mspan_slot_of(s, addr, &slot);
-	mcache_return_slot(c, s, slot, func);
 }

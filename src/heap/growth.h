@@ -30,6 +30,13 @@ static inline size_t growth_bytes(const struct growth *g)
 	return atomic_load_explicit(&g->committed, memory_order_relaxed);
 }
 
+/* Returns how many bytes the heap will have when it has grown by one more part: by a sixteenth, but
+ * at least 2 MiB. What growth pays for is done once in a part. */
+static inline size_t growth_next_part(size_t nbytes)
+{
+	return nbytes + max_size(nbytes / 16, MiB(2));
+}
+
 /* Returns how many free pages are at the end of the heap. Pages by which it grows continue them.
  * The lock is held. */
 size_t growth_tail_locked(const struct growth *g);

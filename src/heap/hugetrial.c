@@ -8,9 +8,9 @@
  * region take together. So the heap watches the coarse clock during these touches. The clock
  * advances every 1 to 10 ms: it seldom does so during a cheap touch, and mostly during a dear one.
  *
- * A huge page is memory for all of its region. Where small objects and big ones alternate, most of
- * a region that small objects begin would be part of big ones, of which a program may touch little.
- * What lies before a region tells what is to come: half of that has to be small objects.
+ * A huge page takes memory for all of its region. If big objects follow in a region that small
+ * ones began, the program may touch little of it. The region before it tells what to expect. So a
+ * region gets a huge page only if small objects have at least half of the region before it.
  *
  * Owns     struct hugetrial.
  * Locks    none of its own: mheap.lock covers it.

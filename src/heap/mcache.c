@@ -244,7 +244,7 @@ static struct mspan *flush_and_ask(struct mcache *c, const struct span_request *
 	struct mspan *s;
 
 	mcache_flush(c);
-	/* With hard=1 what is drained counts as before. */
+	/* With hard=1 draining does not help: its pages still count as used (mheap.c). */
 	if (limit_bytes() != 0 && !options.hard)
 		(void)mcentral_drain_all();
 	s = w->npages == 0 ? mcentral_take(w->sc, mcache_owner(c)) : NULL;
@@ -461,6 +461,15 @@ FAST_PATH void return_slot(struct mcache *c, struct mspan *s, uint32_t slot, con
 
 void mcache_return_slot(struct mcache *c, struct mspan *s, uint32_t slot, const char *func)
 {
+	return_slot(c, s, slot, func);
+}
+
+void mcache_return(struct mcache *c, uintptr_t addr, const char *func)
+{
+	struct mspan *s = span_of(addr);
+	uint32_t slot;
+
+	(void)mspan_slot_of(s, addr, &slot);
 	return_slot(c, s, slot, func);
 }
 

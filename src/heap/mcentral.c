@@ -133,10 +133,7 @@ static char drainer ALIGNED(8);
 #define POLL_CALLS 4096
 #define POLL_SPANS 16384
 
-/* A pass for growth comes when the heap has grown by 1/GROWTH_PART, but GROWTH_LEAST at least. One
- * poll of it takes so many spans. */
-#define GROWTH_PART 16
-#define GROWTH_LEAST MiB(2)
+/* How many spans a pass for growth takes at a time. */
 #define GROWTH_SPANS 64
 
 /* Most spans that a thread drains at a time. */
@@ -215,10 +212,10 @@ static void begin_late_pass(uint64_t now_ms, uint32_t decay_ms)
 static void begin_growth_pass(size_t nbytes)
 {
 	size_t before = atomic_load_explicit(&pass.grown_at, memory_order_relaxed);
-	size_t next = nbytes + max_size(nbytes / GROWTH_PART, GROWTH_LEAST);
 
 	if (nbytes >= before &&
-	    atomic_compare_exchange_strong_explicit(&pass.grown_at, &before, next,
+	    atomic_compare_exchange_strong_explicit(&pass.grown_at, &before,
+						    growth_next_part(nbytes),
 						    memory_order_relaxed, memory_order_relaxed) &&
 	    before != 0)
 		begin_pass();

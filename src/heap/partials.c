@@ -23,17 +23,13 @@
 #include "heap/limit.h"
 #include "heap/mcentral.h"
 
-/* The next review for growth comes when the heap has grown by 1/GROWTH_PART, but GROWTH_LEAST at
- * least. */
-#define GROWTH_PART 16
-#define GROWTH_LEAST MiB(2)
-
 /* A user who sets a longer decay time than this wants memory to be kept. */
 #define GROWTH_DECAY_MOST_MS 60000
 
 /* How many spans are looked at for a span of so many pages that is taken. The heap has at most one
- * partial span a page, so that a review is over before the next one comes. */
-#define GROWTH_SPANS(npages) (16 + GROWTH_PART * (npages))
+ * partial span a page, and grows by a sixteenth (growth_next_part()), so that a review is over
+ * before the next one comes. */
+#define GROWTH_SPANS(npages) (16 + 16 * (npages))
 
 void mcache_push_partial(struct mcache *c, struct bin *b, struct mspan *s)
 {
@@ -109,7 +105,7 @@ void mcache_review_growth(struct mcache *c, size_t npages)
 	if (nbytes >= c->review_nbytes) {
 		bool grew = c->review_nbytes != 0;
 
-		c->review_nbytes = nbytes + max_size(nbytes / GROWTH_PART, GROWTH_LEAST);
+		c->review_nbytes = growth_next_part(nbytes);
 		if (grew) {
 			mcache_begin_review(c);
 			c->review_grown = true;
